@@ -1,0 +1,47 @@
+# The commands of the project. Each installs what it needs first and is quick to run again.
+VENV := .venv
+SENNIT := $(VENV)/bin/sennit
+PYTEST := $(VENV)/bin/pytest
+.PHONY: lab test check bench install lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make lab    bring up the network lab and download over two paths (root)"
+	@echo "make test   everything (root)"
+	@echo "make check  style, types, import rules and unit tests (no root, about a minute)"
+	@echo "make bench  benchmarks"
+	@echo "make lock   renew requirements.lock from pyproject.toml"
+
+install: $(VENV)/.installed
+
+# python3-bpfcc is only to be had as a Debian package, hence --system-site-packages.
+$(VENV)/.installed: requirements.lock pyproject.toml packages.debian
+	@sh tools/install-packages packages.debian
+	@test -x $(VENV)/bin/python || /usr/bin/python3 -m venv --system-site-packages $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lab: install
+	@$(SENNIT) lab up
+	@$(SENNIT) lab demo
+
+check: install
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
+	@$(PYTEST) -q tests/unit tests/contract
+
+test: check
+	@$(PYTEST) -q tests/datapath tests/netns
+
+bench: install
+	@$(VENV)/bin/python -m benchmarks
+
+lock:
+	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header --python-version 3.11 tools/build-backend.txt -o requirements.lock
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""The load balancer: what brings a secondary subflow to the edge that owns its session."""

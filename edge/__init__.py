@@ -1,0 +1,1 @@
+"""One edge server: it listens and serves, nothing else."""

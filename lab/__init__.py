@@ -1,0 +1,1 @@
+"""Whole networks as data: the namespace lab and what runs in it."""

@@ -1,0 +1,1 @@
+"""The origin server: serves a directory with correct validators."""

@@ -1,0 +1,1 @@
+"""The command: nothing but subcommands with lazy imports."""

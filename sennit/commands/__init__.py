@@ -1,0 +1,1 @@
+"""One module a subcommand; `sennit.main` finds them by name."""

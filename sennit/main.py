@@ -1,0 +1,57 @@
+"""`sennit`: find the subcommand and hand over to it.
+
+A subcommand is a module in `sennit.commands` with a docstring, whose first line is its help, and a function
+`run(arguments) -> int`. It is imported only when it is asked for.
+"""
+
+import ast
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+from sennit import commands
+from sennit.errors import CommandError, ExitStatus
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Returns the exit status (`sennit.errors.ExitStatus`). Data goes to standard output, everything else to
+    standard error; a failure is one line `error:` and, where there is a cure, one line `hint:`.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return ExitStatus.OK if arguments else ExitStatus.USAGE
+    name, rest = arguments[0], arguments[1:]
+    try:
+        if name not in _names():
+            raise CommandError(
+                f"no such command: {name}", hint="`sennit help` lists the commands", status=ExitStatus.USAGE
+            )
+        module = importlib.import_module(f"sennit.commands.{name.replace('-', '_')}")
+        return int(module.run(rest))
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint:  {error.hint}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        return ExitStatus.OK
+
+
+def _names() -> list[str]:
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
+
+
+def _overview() -> str:
+    lines = ["usage: sennit COMMAND [ARGUMENTS]", ""]
+    folder = Path(next(iter(commands.__path__)))
+    for name in _names():
+        # read, not imported: help must not pay for every command's libraries
+        tree = ast.parse((folder / f"{name.replace('-', '_')}.py").read_text())
+        lines.append(f"  {name:<12} {(ast.get_docstring(tree) or '').splitlines()[0]}")
+    return "\n".join([*lines, "", "`sennit COMMAND --help` says more."])

@@ -1,0 +1,58 @@
+"""Capabilities: a test says what it needs, and is skipped, or in CI fails, where the machine has it not."""
+
+import functools
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+
+def _has_root() -> bool:
+    return os.geteuid() == 0
+
+
+@functools.cache
+def _has_netns() -> bool:
+    name = f"probe-{os.getpid()}"
+    if not _has_root() or subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
+        return False
+    return subprocess.run(["ip", "netns", "del", name], capture_output=True).returncode == 0
+
+
+@functools.cache
+def _has_bcc() -> bool:
+    try:
+        import bcc  # noqa: F401
+    except ImportError:
+        return False
+    return _has_root()
+
+
+@functools.cache
+def _has_mptcp() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).close()
+    except OSError:
+        return False
+    return True
+
+
+CAPABILITIES: dict[str, Callable[[], bool]] = {
+    "root": _has_root,
+    "netns": _has_netns,
+    "bcc": _has_bcc,
+    "mptcp": _has_mptcp,
+    "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    missing = [name for mark in item.iter_markers("needs") for name in mark.args if not CAPABILITIES[name]()]
+    if missing:
+        message = f"this machine lacks: {', '.join(missing)}"
+        if os.environ.get("EXPECT_ALL_CAPABILITIES") == "1":
+            pytest.fail(message)
+        pytest.skip(message)

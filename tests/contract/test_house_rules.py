@@ -1,0 +1,37 @@
+"""The rules of the house that a machine can check."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_imports_keep_to_the_contracts() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_false_import_is_noticed(tmp_path: Path) -> None:
+    """The contracts bite: a core that imports socket is refused."""
+    for package in ("smkex", "edge", "balancer", "origin", "sennit", "lab"):
+        subprocess.run(["cp", "-r", ROOT / package, tmp_path / package], check=True)
+    (tmp_path / "smkex" / "core" / "intruder.py").write_text("import socket\n")
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [linter, "--no-cache"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode != 0
+    assert "socket" in done.stdout
+
+
+def test_there_is_no_drawer_for_odds_and_ends() -> None:
+    names = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    assert not names & {"utils.py", "helpers.py", "common.py", "misc.py"}
+    assert not (ROOT / "tests" / "__init__.py").exists()
