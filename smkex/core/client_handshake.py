@@ -1,0 +1,184 @@
+"""The client's side of the key exchange. Every transition of it is in this file.
+
+    AWAIT_SERVER_SHARE --ServerShare on 0--> AWAIT_SERVER_NONCE --ServerNonce on 1--> DONE
+
+It says what to send on which path and is told what arrived where. Whoever drives it opens path 1 to the locator
+of `edge_id`, which is known from AWAIT_SERVER_NONCE on, and ends it at its deadline.
+"""
+
+import hmac
+from enum import Enum, auto
+from ipaddress import ip_network
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from smkex.core.config import ClientConfig, ClientEntropy
+from smkex.core.errors import (
+    BadShare,
+    BindingMismatch,
+    MacMismatch,
+    NoCommonAead,
+    NoCommonMode,
+    PeerAborted,
+    SharedPath,
+    UnexpectedMessage,
+    WrongPath,
+)
+from smkex.core.established import Established
+from smkex.core.frame import FrameType
+from smkex.core.messages import (
+    ClientNonce,
+    ClientShare,
+    Finished,
+    Observation,
+    ServerNonce,
+    ServerShare,
+    parse_abort,
+)
+from smkex.core.schedule import KeySchedule, binding, transcript_hash
+
+
+class State(Enum):
+    AWAIT_SERVER_SHARE = auto()
+    AWAIT_SERVER_NONCE = auto()
+    DONE = auto()
+    FAILED = auto()
+
+
+_EXPECTED = {
+    State.AWAIT_SERVER_SHARE: (FrameType.SERVER_SHARE, 0),
+    State.AWAIT_SERVER_NONCE: (FrameType.SERVER_NONCE, 1),
+}
+
+
+def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
+    """X25519; an all-zero result raises `BadShare` (RFC 7748 section 6.1)."""
+    try:
+        return private.exchange(X25519PublicKey.from_public_bytes(share))
+    except ValueError:
+        raise BadShare from None
+
+
+class ClientHandshake:
+    """One attempt. `client_share` goes out on path 0, `client_nonce` on path 1, `finished(path)` on every path."""
+
+    def __init__(self, config: ClientConfig, entropy: ClientEntropy) -> None:
+        self._config = config
+        self._private: X25519PrivateKey | None = entropy.key()
+        self._client_share = ClientShare.build(
+            entropy.session_id,
+            config.modes,
+            config.aeads,
+            self._private.public_key().public_bytes_raw(),
+            config.server_name,
+        )
+        self._client_nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
+        self._server_share: ServerShare | None = None
+        self._established: Established | None = None
+        self.state = State.AWAIT_SERVER_SHARE
+
+    @property
+    def client_share(self) -> bytes:
+        return self._client_share.frame
+
+    @property
+    def client_nonce(self) -> bytes:
+        return self._client_nonce.frame
+
+    @property
+    def edge_id(self) -> int:
+        """The owner's id, from ServerShare."""
+        return self._require_share().edge_id
+
+    @property
+    def established(self) -> Established:
+        if self._established is None:
+            raise UnexpectedMessage("the handshake is not done")
+        return self._established
+
+    def finished(self, path: int) -> bytes:
+        """The frame of Finished for `path`, once DONE."""
+        return Finished.build(path, self.established.keys.finished(path)).frame
+
+    def receive(self, path: int, kind: FrameType, frame: bytes) -> State:
+        """Take one whole frame that arrived on `path`.
+
+        Raises a subclass of `SmkexError`, after which the attempt is over: the driver sends its code as Abort
+        on every path.
+        """
+        try:
+            self._receive(path, kind, frame)
+        except Exception:
+            self.drop()
+            raise
+        return self.state
+
+    def drop(self) -> None:
+        """Forget the private key and fail whatever comes."""
+        self._private = None
+        if self.state is not State.DONE:
+            self.state = State.FAILED
+
+    def _receive(self, path: int, kind: FrameType, frame: bytes) -> None:
+        if kind is FrameType.ABORT:
+            raise PeerAborted(parse_abort(frame), authenticated=False)
+        if self.state not in _EXPECTED or kind is not _EXPECTED[self.state][0]:
+            raise UnexpectedMessage(f"{kind.name} came in state {self.state.name}")
+        if path != _EXPECTED[self.state][1]:
+            raise WrongPath(f"{kind.name} came on path {path}")
+        if kind is FrameType.SERVER_SHARE:
+            self._take_share(ServerShare.parse(frame))
+        else:
+            self._take_nonce(ServerNonce.parse(frame))
+
+    def _take_share(self, message: ServerShare) -> None:
+        if message.mode not in self._config.modes:
+            raise NoCommonMode(f"the edge chose {message.mode.name}, which was not offered")
+        if message.aead not in self._config.aeads:
+            raise NoCommonAead(f"the edge chose {message.aead.name}, which was not offered")
+        if message.locator is not self._config.locator:
+            raise UnexpectedMessage(f"the edge names a {message.locator.name} locator")
+        self._server_share = message
+        self.state = State.AWAIT_SERVER_NONCE
+
+    def _take_nonce(self, message: ServerNonce) -> None:
+        share = self._require_share()
+        expected = binding(self._client_nonce, message.nonce, self._client_share, share, message.rest)
+        if not hmac.compare_digest(expected, message.binding):
+            raise BindingMismatch
+        if self._private is None:
+            raise UnexpectedMessage("the handshake is over")
+        secret = exchange(self._private, share.share)
+        self._private = None
+        th = transcript_hash(self._client_share, share, self._client_nonce, message.without_mac)
+        keys = KeySchedule(share.aead, [secret], th)
+        if not hmac.compare_digest(keys.server_mac(), message.mac):
+            raise MacMismatch
+        self._established = Established(
+            keys,
+            share.mode,
+            self._client_share.session_id,
+            share.edge_id,
+            (share.observed, message.observed),
+            self._judge_paths(share.observed, message.observed),
+        )
+        self.state = State.DONE
+
+    def _judge_paths(self, first: Observation, second: Observation) -> tuple[str, ...]:
+        """Only now authentic: how the edge saw both subflows."""
+        if first.client.address == second.client.address:
+            if not self._config.allow_shared_path:
+                raise SharedPath(f"the edge saw both paths come from {first.client.address}")
+            return ("shared-path",)
+        if self._config.strict_paths:
+            if first.ingress_id == second.ingress_id:
+                raise SharedPath(f"both paths enter the CDN at edge {first.ingress_id}")
+            length = 24 if first.client.address.version == 4 else 48
+            if second.client.address in ip_network((first.client.address, length), strict=False):
+                raise SharedPath(f"both paths come from one /{length}")
+        return ()
+
+    def _require_share(self) -> ServerShare:
+        if self._server_share is None:
+            raise UnexpectedMessage("no ServerShare came yet")
+        return self._server_share

@@ -1,0 +1,50 @@
+"""What each end of a handshake is set to, and the randomness it is given."""
+
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from smkex.core.messages import NONCE, SESSION_ID, SHARE, Aead, LocatorKind, Mode
+
+MAXIMUM_CANDIDATES = (
+    4  # pairs of nonces a session; a racer may use up three and the client still gets through
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """What the client offers and accepts. `modes` and `aeads` in its order of preference."""
+
+    server_name: str = ""
+    modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
+    aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
+    locator: LocatorKind = LocatorKind.PORT
+    strict_paths: bool = False  # refuse the same ingress edge or address prefix on both paths
+    allow_shared_path: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Who the edge is and what it accepts."""
+
+    edge_id: int
+    modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
+    aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
+    locator: LocatorKind = LocatorKind.PORT
+    maximum_candidates: int = MAXIMUM_CANDIDATES
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEntropy:
+    """All randomness of a client's handshake; the same entropy gives the same bytes."""
+
+    session_id: bytes = field(repr=False)
+    private_key: bytes = field(repr=False)
+    nonce: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if (len(self.session_id), len(self.private_key), len(self.nonce)) != (SESSION_ID, SHARE, NONCE):
+            raise ValueError("session id is 16 bytes, private key and nonce 32 bytes each")
+
+    def key(self) -> X25519PrivateKey:
+        return X25519PrivateKey.from_private_bytes(self.private_key)

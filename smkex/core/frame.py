@@ -1,0 +1,96 @@
+"""Frames: how messages and records follow each other on one subflow.
+
+A frame is its type (one byte), the length of its body (three bytes) and the body. Each type has its greatest
+length, so that whoever writes garbage is found out after four bytes and never makes an end wait for more.
+"""
+
+from collections.abc import Iterator
+from enum import IntEnum, unique
+
+from smkex.core.errors import MalformedMessage
+
+HEADER = 4
+HANDSHAKE_LIMIT = (
+    4096  # of one handshake frame with its header: shares and certificates fit several times over
+)
+RECORD_DATA_LIMIT = 65536
+TAG = 16
+CONTROL_LIMIT = 512
+
+
+@unique
+class FrameType(IntEnum):
+    """Types of frames, as sent."""
+
+    CLIENT_SHARE = 1
+    SERVER_SHARE = 2
+    CLIENT_NONCE = 3
+    SERVER_NONCE = 4
+    FINISHED = 5
+    ABORT = 6
+    DATA = 16
+    CONTROL = 17
+
+
+_BODY_LIMIT = dict.fromkeys(FrameType, HANDSHAKE_LIMIT - HEADER)
+_BODY_LIMIT[FrameType.DATA] = 8 + RECORD_DATA_LIMIT + TAG
+_BODY_LIMIT[FrameType.CONTROL] = CONTROL_LIMIT
+
+
+def header(kind: FrameType, length: int) -> bytes:
+    """The four bytes before a body of `length` bytes."""
+    return bytes((kind,)) + length.to_bytes(3, "big")
+
+
+def encode(kind: FrameType, body: bytes) -> bytes:
+    return header(kind, len(body)) + body
+
+
+class FrameReader:
+    """Cut what arrives on one subflow into whole frames.
+
+    It holds at most one unfinished frame. `handshake_only` refuses records before the handshake is done.
+    """
+
+    def __init__(self, *, handshake_only: bool = True) -> None:
+        self.handshake_only = handshake_only
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        self._buffer += data
+
+    def frames(self) -> Iterator[tuple[FrameType, bytes]]:
+        """Yield each whole frame as (type, the frame with its header); raise `MalformedMessage`.
+
+        The caller may stop in the middle, and what is left is kept.
+        """
+        at = 0
+        try:
+            while len(self._buffer) - at >= HEADER:
+                kind = self._kind(self._buffer[at])
+                length = int.from_bytes(self._buffer[at + 1 : at + HEADER], "big")
+                if length > _BODY_LIMIT[kind]:
+                    raise MalformedMessage(f"a frame of type {kind.name} has a body of {length} bytes")
+                end = at + HEADER + length
+                if end > len(self._buffer):
+                    return
+                with memoryview(self._buffer) as view:
+                    frame = bytes(view[at:end])
+                at = end
+                yield kind, frame
+        finally:
+            del self._buffer[:at]
+
+    @property
+    def pending(self) -> int:
+        """Bytes held of an unfinished frame, or of frames not yet taken."""
+        return len(self._buffer)
+
+    def _kind(self, value: int) -> FrameType:
+        try:
+            kind = FrameType(value)
+        except ValueError:
+            raise MalformedMessage(f"there is no frame type {value}") from None
+        if self.handshake_only and kind >= FrameType.DATA:
+            raise MalformedMessage("a record came before the handshake was done")
+        return kind

@@ -1,0 +1,296 @@
+"""The messages of the key exchange (SMKEX section 5, with the fields of docs/protocol) and their bytes.
+
+Each message keeps the frame it was read from or written to: hashes go over bytes as sent, never over a
+re-encoding.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from smkex.core.codec import Reader, u8, u16, vec8, vec16
+from smkex.core.errors import MalformedMessage, UnsupportedVersion
+from smkex.core.frame import HEADER, FrameType, encode
+
+VERSION = 1
+SESSION_ID = 16
+NONCE = 32
+SHARE = 32
+DIGEST = 32
+OPTIONS_LIMIT = 16
+
+
+@unique
+class Mode(IntEnum):
+    """What stands behind the edge's share, besides the second path."""
+
+    OPPORTUNISTIC = 1
+
+
+@unique
+class Aead(IntEnum):
+    """AEADs of records, all with 16-byte tags and 12-byte nonces (RFC 5116, RFC 8439)."""
+
+    AES_128_GCM = 1
+    CHACHA20_POLY1305 = 2
+
+
+@unique
+class LocatorKind(IntEnum):
+    """How a secondary subflow carries the edge id."""
+
+    PORT = 1
+    ADDRESS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and port of the client as an edge saw it."""
+
+    address: IPv4Address | IPv6Address
+    port: int
+
+    def encode(self) -> bytes:
+        return vec8(self.address.packed) + u16(self.port)
+
+    @classmethod
+    def read(cls, reader: Reader) -> "Endpoint":
+        packed = reader.vec8()
+        if len(packed) not in (4, 16):
+            raise MalformedMessage("an address is neither 4 nor 16 bytes long")
+        return cls(ip_address(packed), reader.u16())
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an edge sees of one subflow: the edge where it entered the CDN, and the client's address."""
+
+    ingress_id: int
+    client: Endpoint
+
+
+Options = tuple[tuple[int, bytes], ...]
+
+
+def _encode_options(options: Options) -> bytes:
+    return vec16(b"".join(u16(kind) + vec16(value) for kind, value in options))
+
+
+def _read_options(reader: Reader) -> Options:
+    """Unknown options are kept and ignored; they come in ascending order, each once."""
+    inner = Reader(reader.vec16())
+    options: list[tuple[int, bytes]] = []
+    while not inner.at_end:
+        kind = inner.u16()
+        if len(options) == OPTIONS_LIMIT or (options and kind <= options[-1][0]):
+            raise MalformedMessage("options are not in ascending order, or too many")
+        options.append((kind, inner.vec16()))
+    return tuple(options)
+
+
+def _body(frame: bytes, kind: FrameType) -> Reader:
+    if frame[0] != kind:
+        raise MalformedMessage(f"not a {kind.name}")
+    return Reader(frame[HEADER:])
+
+
+def _version(reader: Reader) -> None:
+    version = reader.u8()
+    if version != VERSION:
+        raise UnsupportedVersion(f"the other end speaks version {version}, this end {VERSION}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientShare:
+    """Path 0, first: what the client offers, and its share g^x."""
+
+    session_id: bytes
+    modes: tuple[int, ...]
+    aeads: tuple[int, ...]
+    share: bytes
+    server_name: str
+    options: Options
+    frame: bytes
+
+    @classmethod
+    def build(
+        cls,
+        session_id: bytes,
+        modes: tuple[Mode, ...],
+        aeads: tuple[Aead, ...],
+        share: bytes,
+        server_name: str,
+    ) -> "ClientShare":
+        body = (
+            u8(VERSION)
+            + session_id
+            + vec8(bytes(modes))
+            + vec8(bytes(aeads))
+            + share
+            + vec8(server_name.encode("ascii"))
+            + _encode_options(())
+        )
+        return cls.parse(encode(FrameType.CLIENT_SHARE, body))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ClientShare":
+        reader = _body(frame, FrameType.CLIENT_SHARE)
+        _version(reader)
+        session_id = reader.take(SESSION_ID)
+        modes, aeads = tuple(reader.vec8()), tuple(reader.vec8())
+        share = reader.take(SHARE)
+        try:
+            server_name = reader.vec8().decode("ascii")
+        except UnicodeDecodeError:
+            raise MalformedMessage("the server name is not ASCII") from None
+        options = _read_options(reader)
+        reader.finish()
+        return cls(session_id, modes, aeads, share, server_name, options, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShare:
+    """Path 0, answer: the edge's choice, who it is, how it saw the client, and its share g^y."""
+
+    mode: Mode
+    aead: Aead
+    edge_id: int
+    locator: LocatorKind
+    observed: Observation
+    share: bytes
+    certified_share: bytes
+    options: Options
+    frame: bytes
+
+    @classmethod
+    def build(
+        cls, mode: Mode, aead: Aead, edge_id: int, locator: LocatorKind, observed: Observation, share: bytes
+    ) -> "ServerShare":
+        body = (
+            u8(VERSION)
+            + u8(mode)
+            + u8(aead)
+            + u16(edge_id)
+            + u8(locator)
+            + u16(observed.ingress_id)
+            + observed.client.encode()
+            + share
+            + vec16(b"")
+            + _encode_options(())
+        )
+        return cls.parse(encode(FrameType.SERVER_SHARE, body))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ServerShare":
+        reader = _body(frame, FrameType.SERVER_SHARE)
+        _version(reader)
+        try:
+            mode, aead = Mode(reader.u8()), Aead(reader.u8())
+            edge_id = reader.u16()
+            locator = LocatorKind(reader.u8())
+        except ValueError as error:
+            raise MalformedMessage(f"the edge chose what does not exist: {error}") from None
+        if edge_id == 0:
+            raise MalformedMessage("edge id 0 is nobody's")
+        observed = Observation(reader.u16(), Endpoint.read(reader))
+        share = reader.take(SHARE)
+        certified_share = reader.vec16()
+        options = _read_options(reader)
+        reader.finish()
+        return cls(mode, aead, edge_id, locator, observed, share, certified_share, options, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientNonce:
+    """Path 1, first: nothing in it depends on anything received on path 0."""
+
+    session_id: bytes
+    nonce: bytes
+    frame: bytes
+
+    @classmethod
+    def build(cls, session_id: bytes, nonce: bytes) -> "ClientNonce":
+        return cls.parse(encode(FrameType.CLIENT_NONCE, session_id + nonce))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ClientNonce":
+        reader = _body(frame, FrameType.CLIENT_NONCE)
+        session_id, nonce = reader.take(SESSION_ID), reader.take(NONCE)
+        reader.finish()
+        return cls(session_id, nonce, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNonce:
+    """Path 1, answer: the edge's nonce, how it saw this subflow, the binding of both paths, and the MAC."""
+
+    nonce: bytes
+    observed: Observation
+    options: Options
+    binding: bytes
+    mac: bytes
+    frame: bytes
+
+    @staticmethod
+    def unbound(nonce: bytes, observed: Observation) -> bytes:
+        """The body before the binding: what the binding covers of this message beside the nonce."""
+        return nonce + u16(observed.ingress_id) + observed.client.encode() + _encode_options(())
+
+    @classmethod
+    def build(cls, unbound: bytes, binding: bytes, mac: bytes) -> "ServerNonce":
+        return cls.parse(encode(FrameType.SERVER_NONCE, unbound + binding + mac))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ServerNonce":
+        reader = _body(frame, FrameType.SERVER_NONCE)
+        nonce = reader.take(NONCE)
+        observed = Observation(reader.u16(), Endpoint.read(reader))
+        options = _read_options(reader)
+        binding, mac = reader.take(DIGEST), reader.take(DIGEST)
+        reader.finish()
+        return cls(nonce, observed, options, binding, mac, frame)
+
+    @property
+    def rest(self) -> bytes:
+        """What the binding covers beside the nonce: the fields between nonce and binding, as sent."""
+        return self.frame[HEADER + NONCE : -2 * DIGEST]
+
+    @property
+    def without_mac(self) -> bytes:
+        """The frame as sent, its MAC cut off (the header still counts it)."""
+        return self.frame[:-DIGEST]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Every path, last: the client's proof that it holds the keys."""
+
+    path: int
+    verify: bytes
+    frame: bytes
+
+    @classmethod
+    def build(cls, path: int, verify: bytes) -> "Finished":
+        return cls.parse(encode(FrameType.FINISHED, u8(path) + verify))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "Finished":
+        reader = _body(frame, FrameType.FINISHED)
+        path, verify = reader.u8(), reader.take(DIGEST)
+        reader.finish()
+        return cls(path, verify, frame)
+
+
+def encode_abort(code: int) -> bytes:
+    """The frame of an Abort in clear: a hint, for nobody has keys yet."""
+    return encode(FrameType.ABORT, u16(code))
+
+
+def parse_abort(frame: bytes) -> int:
+    reader = _body(frame, FrameType.ABORT)
+    code = reader.u16()
+    reader.finish()
+    return code

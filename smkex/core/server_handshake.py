@@ -1,0 +1,176 @@
+"""The edge's side of the key exchange. Every transition of it is in this file.
+
+Built from a ClientShare, it answers with ServerShare; each ClientNonce of its session becomes a candidate with
+its own nonce and keys; the candidate under which a Finished verifies wins, so that whoever races a nonce on
+path 1 blocks nobody. `confirmed` holds the paths whose Finished verified; the client is path-confirmed when
+path 1 is among them.
+"""
+
+import hmac
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from smkex.core.client_handshake import exchange
+from smkex.core.config import ServerConfig
+from smkex.core.errors import (
+    FinishedMismatch,
+    NoCommonAead,
+    NoCommonMode,
+    TooManyCandidates,
+    UnexpectedMessage,
+    WrongPath,
+)
+from smkex.core.established import Established
+from smkex.core.messages import (
+    Aead,
+    ClientNonce,
+    ClientShare,
+    Finished,
+    Mode,
+    Observation,
+    ServerNonce,
+    ServerShare,
+)
+from smkex.core.schedule import KeySchedule, binding, transcript_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One pair of nonces, the subflow that it came on, and the keys it gives."""
+
+    subflow: int
+    nonce: ClientNonce
+    answer: ServerNonce
+    keys: KeySchedule = field(repr=False)
+
+
+def _choose_mode(offered: tuple[int, ...], accepted: tuple[Mode, ...]) -> Mode:
+    for mode in accepted:
+        if mode in offered:
+            return mode
+    raise NoCommonMode
+
+
+def _choose_aead(offered: tuple[int, ...], accepted: tuple[Aead, ...]) -> Aead:
+    for aead in offered:
+        if aead in accepted:
+            return Aead(aead)
+    raise NoCommonAead
+
+
+class ServerHandshake:
+    """One session in the making. Subflow 0 is the one that ClientShare came on; others are numbered by the caller.
+
+    `private_key` (32 fresh random bytes) is used for this session alone and dropped with it.
+    """
+
+    def __init__(
+        self, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
+    ) -> None:
+        self._config = config
+        self._client_share = ClientShare.parse(client_share)
+        private = X25519PrivateKey.from_private_bytes(private_key)
+        mode = _choose_mode(self._client_share.modes, config.modes)
+        aead = _choose_aead(self._client_share.aeads, config.aeads)
+        self._secret = exchange(private, self._client_share.share)
+        self._server_share = ServerShare.build(
+            mode, aead, config.edge_id, config.locator, observed, private.public_key().public_bytes_raw()
+        )
+        self._candidates: dict[int, Candidate] = {}
+        self._winner: Candidate | None = None
+        self.confirmed: frozenset[int] = frozenset()
+
+    @property
+    def session_id(self) -> bytes:
+        return self._client_share.session_id
+
+    @property
+    def server_share(self) -> bytes:
+        return self._server_share.frame
+
+    @property
+    def winner(self) -> int | None:
+        """The subflow of the candidate that won: this session's path 1."""
+        return None if self._winner is None else self._winner.subflow
+
+    @property
+    def path_confirmed(self) -> bool:
+        return 1 in self.confirmed
+
+    @property
+    def established(self) -> Established:
+        if self._winner is None:
+            raise UnexpectedMessage("no Finished verified yet")
+        return Established(
+            self._winner.keys,
+            self._server_share.mode,
+            self.session_id,
+            self._config.edge_id,
+            (self._server_share.observed, self._winner.answer.observed),
+        )
+
+    def receive_nonce(self, subflow: int, frame: bytes, observed: Observation, nonce: bytes) -> bytes:
+        """Take a ClientNonce that came on `subflow`; return the frame of its ServerNonce.
+
+        `nonce` is 32 fresh random bytes. Raises `TooManyCandidates`, `UnexpectedMessage` once a Finished
+        verified.
+        """
+        if self._winner is not None or subflow in self._candidates or subflow == 0:
+            raise UnexpectedMessage("a ClientNonce came where none is due")
+        if len(self._candidates) >= self._config.maximum_candidates:
+            raise TooManyCandidates
+        message = ClientNonce.parse(frame)
+        unbound = ServerNonce.unbound(nonce, observed)
+        draft = ServerNonce.build(unbound, bytes(32), bytes(32))
+        bound = binding(message, nonce, self._client_share, self._server_share, draft.rest)
+        draft = ServerNonce.build(unbound, bound, bytes(32))
+        th = transcript_hash(self._client_share, self._server_share, message, draft.without_mac)
+        keys = KeySchedule(self._server_share.aead, [self._secret], th)
+        answer = ServerNonce.build(unbound, bound, keys.server_mac())
+        self._candidates[subflow] = Candidate(subflow, message, answer, keys)
+        return answer.frame
+
+    def receive_finished(self, subflow: int, frame: bytes) -> None:
+        """Take a Finished that came on `subflow`; raises `FinishedMismatch` or `WrongPath`, which end the session.
+
+        A false Finished on the subflow of a candidate that is not the winner's is the caller's to close alone:
+        see `is_candidate_only`.
+        """
+        message = Finished.parse(frame)
+        path = 0 if subflow == 0 else 1
+        if message.path != path:
+            raise WrongPath(f"a Finished of path {message.path} came on path {path}")
+        if path in self.confirmed and subflow in (0, self.winner):
+            raise UnexpectedMessage("a second Finished came on one path")
+        for candidate in self._possible(subflow):
+            if hmac.compare_digest(candidate.keys.finished(path), message.verify):
+                self._winner = candidate
+                self._secret = b""
+                self._candidates = {candidate.subflow: candidate}
+                self.confirmed |= {path}
+                return
+        raise FinishedMismatch
+
+    def is_candidate_only(self, subflow: int) -> bool:
+        """Whether what happens on `subflow` concerns only itself: it is neither path 0 nor the winner's."""
+        return (
+            subflow != 0
+            and subflow != self.winner
+            and (self._winner is not None or len(self._candidates) > 1)
+        )
+
+    def forget(self, subflow: int) -> None:
+        """Drop the candidate of a subflow that has gone."""
+        if subflow != self.winner:
+            self._candidates.pop(subflow, None)
+
+    def drop(self) -> None:
+        """Forget all secrets."""
+        self._secret = b""
+        self._candidates.clear()
+
+    def _possible(self, subflow: int) -> list[Candidate]:
+        if subflow == 0:
+            return [self._winner] if self._winner else list(self._candidates.values())
+        return [self._candidates[subflow]] if subflow in self._candidates else []
