@@ -34,6 +34,7 @@ class Code(IntEnum):
     WINDOW_EXCEEDED = 20
     TRUNCATED = 21
     CANCELLED = 22
+    MISUSED_STREAM = 23
 
 
 class SmkexError(Exception):
@@ -157,6 +158,12 @@ class Overlap(SmkexError):
     """Two different records claim the same bytes of the stream."""
 
     code = Code.OVERLAP
+
+
+class MisusedStream(SmkexError):
+    """The peer, authenticated, breaks the rules of the stream."""
+
+    code = Code.MISUSED_STREAM
 
 
 class WindowExceeded(SmkexError):

@@ -4,7 +4,7 @@ A frame is its type (one byte), the length of its body (three bytes) and the bod
 length, so that whoever writes garbage is found out after four bytes and never makes an end wait for more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from enum import IntEnum, unique
 
 from smkex.core.errors import MalformedMessage
@@ -59,7 +59,7 @@ class FrameReader:
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         self._buffer += data
 
-    def frames(self) -> Iterator[tuple[FrameType, bytes]]:
+    def frames(self) -> Generator[tuple[FrameType, bytes], None, None]:
         """Yield each whole frame as (type, the frame with its header); raise `MalformedMessage`.
 
         The caller may stop in the middle, and what is left is kept.

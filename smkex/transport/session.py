@@ -1,0 +1,213 @@
+"""An established session as an ordinary asyncio transport: whatever speaks asyncio protocols runs inside it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from smkex.core.errors import SmkexError
+from smkex.core.established import Established
+from smkex.core.events import DataReceived, Event, PathDropped, SessionClosed, SessionFailed, StreamEnded
+from smkex.core.session import Session
+from smkex.transport.subflow import Subflow
+
+ACKNOWLEDGE_DELAY = 0.02  # seconds until received bytes are acknowledged when nothing else carries it
+CLOSE_TIMEOUT = 5.0  # seconds a closing session waits for the other end to agree
+HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
+LOW_WATER = 256 << 10
+
+
+class SessionTransport(asyncio.Transport):
+    """One end of a session. Created with its first subflow; `add_subflow` takes in the others.
+
+    `get_extra_info` knows "smkex" (the `Established` value), "peername", "sockname" and "path_confirmed".
+    """
+
+    def __init__(self, established: Established, role: str, extra: dict[str, Any]) -> None:
+        super().__init__({**extra, "smkex": established})
+        self.established = established
+        self.error: SmkexError | None = None
+        self.dropped: list[PathDropped] = []
+        self.on_closed: Callable[[], None] = lambda: None
+        self._loop = asyncio.get_running_loop()
+        self._session = Session(established.keys, role)
+        self._subflows: dict[int, Subflow] = {}
+        self._transferred: dict[int, tuple[int, int]] = {}
+        self._protocol: asyncio.Protocol | None = None
+        self._early: list[bytes] = []
+        self._peer_ended = False
+        self._reading_paused = False
+        self._writing_paused = False
+        self._closing = False
+        self._lost = False
+        self._acknowledge_timer: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    # --- subflows
+
+    def add_subflow(self, path: int, subflow: Subflow) -> None:
+        """Take a subflow into the session as `path`; its handshake is done."""
+        self._subflows[path] = subflow
+        subflow.attach(self, path)
+        self._handle(self._session.add_path(path, subflow.reader, subflow.rtt()))
+        if subflow.lost:
+            self._handle(self._session.path_lost(path))
+
+    def subflow_received(self, path: int, data: bytes) -> None:
+        self._handle(self._session.receive(path, data))
+
+    def subflow_lost(self, path: int) -> None:
+        self._handle(self._session.path_lost(path))
+
+    def subflow_writable(self, path: int) -> None:
+        self._pump()
+
+    def transferred(self, path: int) -> tuple[int, int]:
+        """Bytes of frames (sent, received) on `path`."""
+        return self._transferred.get(path, (0, 0))
+
+    def round_trip(self, path: int) -> float | None:
+        """Smoothed round-trip time of `path` in seconds, while its connection is there."""
+        subflow = self._subflows.get(path)
+        return None if subflow is None or subflow.lost else subflow.rtt()
+
+    @property
+    def paths(self) -> list[int]:
+        return self._session.paths
+
+    # --- asyncio.Transport
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        if self._protocol is None:
+            raise RuntimeError("the session has no protocol yet")
+        return self._protocol
+
+    def start(self, protocol: asyncio.Protocol) -> None:
+        """Give the session its protocol and begin to deliver."""
+        self._protocol = protocol
+        protocol.connection_made(self)
+        self._deliver()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closing or self._lost:
+            return
+        self._session.write(data)
+        self._pump()
+        if self._session.unsent > HIGH_WATER and not self._writing_paused and self._protocol:
+            self._writing_paused = True
+            self._protocol.pause_writing()
+
+    def writelines(self, list_of_data: Any) -> None:
+        for data in list_of_data:
+            self._session.write(data)
+        self.write(b"")
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self._session.end()
+        self._pump()
+
+    def get_write_buffer_size(self) -> int:
+        return self._session.unsent
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return LOW_WATER, HIGH_WATER
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """The limits are the session's."""
+
+    def pause_reading(self) -> None:
+        self._reading_paused = True
+
+    def resume_reading(self) -> None:
+        self._reading_paused = False
+        self._deliver()
+
+    def is_reading(self) -> bool:
+        return not self._reading_paused
+
+    def is_closing(self) -> bool:
+        return self._closing or self._lost
+
+    def close(self) -> None:
+        """End this direction after what was written, and the session when the other end has ended its own."""
+        if self._closing or self._lost:
+            return
+        self._closing = True
+        self._session.end()
+        self._reading_paused = False
+        self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+        self._deliver()
+        self._pump()
+
+    def abort(self) -> None:
+        self._session.abort()
+        self._pump()
+        self._finish(None)
+
+    # --- inside
+
+    def _handle(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case DataReceived(data):
+                    self._early.append(data)
+                case StreamEnded():
+                    self._peer_ended = True
+                case PathDropped(path, _):
+                    self.dropped.append(event)
+                    self._subflows[path].transport.close()
+                case SessionFailed(error):
+                    self.error = error
+                case SessionClosed():
+                    pass
+        self._deliver()
+        self._pump()
+        if self._session.over and not self._lost:
+            self._finish(self.error)
+        elif self._acknowledge_timer is None and not self._lost:
+            self._acknowledge_timer = self._loop.call_later(ACKNOWLEDGE_DELAY, self._acknowledge)
+
+    def _deliver(self) -> None:
+        while self._early and self._protocol is not None and not self._reading_paused:
+            data = self._early.pop(0)
+            self._session.consume(len(data))
+            if not self._closing:
+                self._protocol.data_received(data)
+        if self._peer_ended and not self._early and self._protocol and not self._reading_paused:
+            self._peer_ended = False
+            if not self._closing and not self._protocol.eof_received():
+                self.close()
+
+    def _acknowledge(self) -> None:
+        self._acknowledge_timer = None
+        self._session.acknowledge()
+        self._pump()
+
+    def _pump(self) -> None:
+        for path, subflow in list(self._subflows.items()):
+            while subflow.writable and not subflow.lost and (frame := self._session.data_to_send(path)):
+                subflow.transport.write(frame)
+            if path in self._session.paths:
+                self._transferred[path] = self._session.transferred(path)
+        if self._writing_paused and self._session.unsent <= LOW_WATER and self._protocol:
+            self._writing_paused = False
+            self._protocol.resume_writing()
+
+    def _finish(self, error: SmkexError | None) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        for timer in (self._acknowledge_timer, self._close_timer):
+            if timer is not None:
+                timer.cancel()
+        for subflow in self._subflows.values():
+            subflow.transport.close()
+        if self._protocol is not None:
+            self._loop.call_soon(self._protocol.connection_lost, error)
+        self.on_closed()

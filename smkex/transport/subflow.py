@@ -1,0 +1,114 @@
+"""One TCP connection as a subflow: frames one by one during the handshake, then bytes for its session."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from typing import Protocol
+
+from smkex.core.errors import SmkexError, Truncated
+from smkex.core.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
+from smkex.core.messages import encode_abort
+
+SEND_BUFFER = 512 << 10  # bytes a subflow queues in user space before it asks for a pause
+
+
+class SubflowOwner(Protocol):
+    """Who takes what a subflow brings once the handshake is done."""
+
+    def subflow_received(self, path: int, data: bytes) -> None: ...
+    def subflow_lost(self, path: int) -> None: ...
+    def subflow_writable(self, path: int) -> None: ...
+
+
+class Subflow(asyncio.Protocol):
+    """An asyncio protocol around one connection.
+
+    Before `attach`, `next_frame` gives one handshake frame at a time and reading pauses when more than one
+    frame waits; after it, everything goes to the owner.
+    """
+
+    def __init__(self, accepted: Callable[["Subflow"], None] | None = None) -> None:
+        self.reader = FrameReader()
+        self.transport: asyncio.Transport
+        self.writable = True
+        self.lost = False
+        self._accepted = accepted
+        self._owner: SubflowOwner | None = None
+        self._path = -1
+        self._arrived = asyncio.Event()
+
+    # --- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=SEND_BUFFER)
+        if self._accepted is not None:
+            self._accepted(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._owner is not None:
+            self._owner.subflow_received(self._path, data)
+            return
+        self.reader.feed(data)
+        if self.reader.pending > HANDSHAKE_LIMIT:
+            self.transport.pause_reading()
+        self._arrived.set()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self._arrived.set()
+        if self._owner is not None:
+            self._owner.subflow_lost(self._path)
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if self._owner is not None:
+            self._owner.subflow_writable(self._path)
+
+    # --- the handshake's side
+
+    async def next_frame(self) -> tuple[FrameType, bytes]:
+        """Wait for one whole frame. Raises `MalformedMessage`, or `Truncated` when the connection ends first."""
+        while True:
+            with closing(self.reader.frames()) as frames:
+                for frame in frames:
+                    return frame
+            if self.lost:
+                raise Truncated("the connection ended during the handshake")
+            self._arrived.clear()
+            self.transport.resume_reading()
+            await self._arrived.wait()
+
+    def send(self, frame: bytes) -> None:
+        if not self.lost:
+            self.transport.write(frame)
+
+    def abort(self, error: SmkexError) -> None:
+        """Tell the other end why, in clear, and close."""
+        self.send(encode_abort(error.code))
+        self.transport.close()
+
+    def attach(self, owner: SubflowOwner, path: int) -> None:
+        """Hand all that comes from now on to `owner`; what the reader holds is the owner's to take."""
+        self._owner, self._path = owner, path
+        self.transport.resume_reading()
+
+    # --- facts
+
+    @property
+    def socket(self) -> socket.socket:
+        found: socket.socket = self.transport.get_extra_info("socket")
+        return found
+
+    def rtt(self) -> float:
+        """Smoothed round-trip time in seconds, from the kernel's TCP_INFO."""
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        return int.from_bytes(info[68:72], "little") / 1e6
