@@ -150,6 +150,13 @@ class SessionTransport(asyncio.Transport):
         self._pump()
         self._finish(None)
 
+    def fail(self, error: SmkexError) -> None:
+        """End the session at both ends for `error`."""
+        self.error = error
+        self._session.abort(error)
+        self._pump()
+        self._finish(error)
+
     # --- inside
 
     def _handle(self, events: list[Event]) -> None:

@@ -1,0 +1,175 @@
+"""Serve handshakes on TCP subflows: from an accepted connection to an established session.
+
+Each subflow has its own task and deadline. What goes wrong on path 0 or on the winner's path 1 ends the session
+at both ends; what goes wrong on a racer's subflow ends that subflow.
+"""
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+
+from edge.observe import observe
+from edge.sessions import PendingSession, PendingSessions
+from smkex.core.config import ServerConfig
+from smkex.core.errors import (
+    DeadlineMissed,
+    PeerAborted,
+    SmkexError,
+    Truncated,
+    UnexpectedMessage,
+)
+from smkex.core.frame import FrameType
+from smkex.core.messages import ClientNonce, parse_abort
+from smkex.core.server_handshake import ServerHandshake
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+log = logging.getLogger("edge.handshakes")
+
+
+class Handshakes:
+    """All handshakes over transport `tcp` of one edge.
+
+    `serve` is called with each new session. `failures` counts ended handshakes by the name of their error.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        serve: Callable[[SessionTransport], None],
+        *,
+        limit: int,
+        timeout: float,
+        require_both: bool,
+    ) -> None:
+        self._config = config
+        self._serve = serve
+        self._timeout = timeout
+        self._require_both = require_both
+        self._pending = PendingSessions(limit)
+        self.failures: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    async def run(self, subflow: Subflow) -> None:
+        """Take one accepted subflow through its handshake; never raises what a peer caused."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                kind, frame = await subflow.next_frame()
+                if kind is FrameType.CLIENT_SHARE:
+                    await self._first(subflow, frame)
+                elif kind is FrameType.CLIENT_NONCE:
+                    await self._secondary(subflow, frame)
+                else:
+                    raise UnexpectedMessage(f"a subflow began with {kind.name}")
+        except TimeoutError:
+            self._refuse(subflow, DeadlineMissed())
+        except SmkexError as error:
+            self._refuse(subflow, error)
+
+    def _refuse(self, subflow: Subflow, error: SmkexError) -> None:
+        if subflow.transport.is_closing():
+            return  # its session's end has said so already
+        self.failures[type(error).__name__] += 1
+        log.info("handshake refused: %s: %s", type(error).__name__, error)
+        subflow.abort(error)
+
+    async def _first(self, subflow: Subflow, frame: bytes) -> None:
+        seen = observe(subflow.socket, self._config.edge_id)
+        session = PendingSession(ServerHandshake(self._config, frame, seen, os.urandom(32)), {0: subflow})
+        self._pending.add(session)
+        subflow.send(session.handshake.server_share)
+        await self._await_finished(session, 0)
+
+    async def _secondary(self, subflow: Subflow, frame: bytes) -> None:
+        session = await self._pending.find(ClientNonce.parse(frame).session_id)
+        number = session.next_subflow
+        session.next_subflow += 1
+        seen = observe(subflow.socket, self._config.edge_id)
+        answer = session.handshake.receive_nonce(number, frame, seen, os.urandom(32))
+        session.subflows[number] = subflow
+        subflow.send(answer)
+        await self._await_finished(session, number)
+
+    async def _await_finished(self, session: PendingSession, number: int) -> None:
+        try:
+            kind, frame = await session.subflows[number].next_frame()
+            if kind is FrameType.ABORT:
+                raise PeerAborted(parse_abort(frame), authenticated=False)
+            if kind is not FrameType.FINISHED:
+                raise UnexpectedMessage(f"{kind.name} came instead of FINISHED")
+            session.handshake.receive_finished(number, frame)
+        except TimeoutError:
+            self._fail(session, number, DeadlineMissed())
+        except asyncio.CancelledError:
+            # the deadline of `run`, or the edge's end: either way nothing more comes of it
+            self._fail(session, number, DeadlineMissed())
+            raise
+        except SmkexError as error:
+            self._fail(session, number, error)
+        else:
+            self._advance(session)
+
+    def _advance(self, session: PendingSession) -> None:
+        """A Finished verified: begin the session, or give it its other path."""
+        handshake = session.handshake
+        if session.ended or (self._require_both and len(handshake.confirmed) < 2):
+            return
+        if session.transport is None:
+            session.transport = self._begin(session)
+        numbers = {0: 0, 1: handshake.winner}
+        for path in sorted(handshake.confirmed):
+            subflow = session.subflows.pop(numbers[path] or 0, None)
+            if subflow is not None:
+                session.transport.add_subflow(path, subflow)
+        if len(handshake.confirmed) == 2:
+            self._end(session)
+
+    def _begin(self, session: PendingSession) -> SessionTransport:
+        handshake = session.handshake
+        for number in [n for n in session.subflows if n not in (0, handshake.winner)]:
+            session.subflows.pop(number).transport.close()
+        first = session.subflows[0].socket
+        transport = SessionTransport(
+            handshake.established,
+            "server",
+            {
+                "peername": first.getpeername(),
+                "sockname": first.getsockname(),
+                "transport": "tcp",
+                "path_confirmed": lambda: handshake.path_confirmed,
+            },
+        )
+        self._serve(transport)
+        return transport
+
+    def _fail(self, session: PendingSession, number: int, error: SmkexError) -> None:
+        subflow = session.subflows.pop(number, None)
+        if session.ended:
+            return
+        self.failures[type(error).__name__] += 1
+        log.info("handshake failed on subflow %d: %s: %s", number, type(error).__name__, error)
+        if subflow is not None:
+            subflow.abort(error)
+        if session.handshake.is_candidate_only(number):
+            session.handshake.forget(number)
+            return
+        unproven = isinstance(error, PeerAborted | Truncated | DeadlineMissed)
+        if session.transport is not None and unproven:
+            # keys exist: words in clear and silence on the other path weigh nothing any more
+            self._end(session)
+            return
+        if session.transport is not None:
+            session.transport.fail(error)
+        for other in session.subflows.values():
+            other.abort(error)
+        session.handshake.drop()
+        self._end(session)
+
+    def _end(self, session: PendingSession) -> None:
+        session.ended = True
+        session.subflows.clear()
+        self._pending.remove(session)

@@ -1,0 +1,21 @@
+"""What this edge sees of a subflow: the client's address, and the edge where it entered the CDN."""
+
+import socket
+from ipaddress import ip_address
+
+from smkex.core.messages import Endpoint, Observation
+
+MARK_TAG = 0x5E000000  # the forwarder's mark after decapsulation: tag in the high byte, ingress id in the low 16 bits
+MARK_MASK = 0xFF000000
+INGRESS_MASK = 0x0000FFFF
+
+
+def observe(connection: socket.socket, edge_id: int) -> Observation:
+    """The kernel's view of an accepted subflow; without the forwarder's mark it came in here."""
+    host, port = connection.getpeername()[:2]
+    address = ip_address(host)
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    mark = connection.getsockopt(socket.SOL_SOCKET, socket.SO_MARK)
+    ingress = mark & INGRESS_MASK if mark & MARK_MASK == MARK_TAG else edge_id
+    return Observation(ingress, Endpoint(address, port))

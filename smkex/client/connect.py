@@ -1,0 +1,154 @@
+"""connect(): from an address and two interfaces to an established session as asyncio streams."""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smkex.client.report import ConnectionReport, PathReport
+from smkex.core.config import ClientConfig
+from smkex.core.errors import OnePathOnly, SmkexError
+from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
+from smkex.transport.exchange import ClientTransport, exchange_keys
+from smkex.transport.paths import Address, default_interfaces
+from smkex.transport.resolve import resolve
+from smkex.transport.session import SessionTransport
+from smkex.transport.tcp import Target, TcpTransport
+
+HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, and one lost SYN
+READ_LIMIT = 1 << 20
+
+
+@dataclass(slots=True)
+class Connection:
+    """An established session: read from `reader`, write to `writer`, ask `report()`."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    session: SessionTransport
+    target: Target
+    interfaces: tuple[str, ...]
+    addresses: tuple[str, ...]
+    transport: str
+    setup: float
+
+    def report(self) -> ConnectionReport:
+        """What can be said, with evidence, of the ways this connection goes."""
+        established = self.session.established
+        dropped = {event.path: event.error for event in self.session.dropped}
+        paths = []
+        for path, seen in enumerate(established.observed):
+            sent, received = self.session.transferred(path)
+            error = dropped.get(path)
+            state = "open" if path not in dropped else f"dropped: {error}" if error else "closed"
+            paths.append(
+                PathReport(
+                    path,
+                    self.interfaces[path],
+                    self.addresses[path],
+                    str(seen.client),
+                    seen.ingress_id,
+                    self.session.round_trip(path),
+                    sent,
+                    received,
+                    state,
+                )
+            )
+        return ConnectionReport(
+            str(self.target.vip),
+            self.transport,
+            established.mode.name.lower(),
+            established.keys.aead.name.lower().replace("_", "-"),
+            established.edge_id,
+            self.setup,
+            tuple(paths),
+            established.weakened,
+            _notes(established.observed[0].ingress_id == established.observed[1].ingress_id),
+        )
+
+    async def close(self) -> None:
+        """End the stream and wait until the other end has agreed."""
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except (SmkexError, OSError):
+            return
+
+
+def _notes(same_ingress: bool) -> tuple[str, ...]:
+    return ("both paths enter the CDN at the same edge",) if same_ingress else ()
+
+
+async def connect(
+    host: str,
+    *,
+    paths: Sequence[str] | None = None,
+    transport: str = "tcp",
+    port: int = SERVICE_PORT,
+    id_port_base: int = ID_PORT_BASE,
+    resolvers: Sequence[str] | None = None,
+    strict_paths: bool = False,
+    allow_shared_path: bool = False,
+    timeout: float = HANDSHAKE_TIMEOUT,
+) -> Connection:
+    """Exchange keys with the edge behind `host` over two paths.
+
+    `host` is an address, or a name that is resolved once per path over that path. `paths` are two interface
+    names, by default those with a default route; `timeout` is in seconds and bounds the whole. Raises a subclass
+    of `SmkexError`, each cause its own, or OSError where the first path cannot be connected. Nothing weaker is
+    ever taken silently: `allow_shared_path` is the caller's word and stands in the report.
+    """
+    interfaces = _two(paths if paths is not None else default_interfaces(), allow_shared_path)
+    vip = await _service_address(host, interfaces, resolvers)
+    target = Target(vip, port, id_port_base)
+    config = ClientConfig(
+        server_name=host if vip != _literal(host) else "",
+        strict_paths=strict_paths,
+        allow_shared_path=allow_shared_path,
+    )
+    started = time.monotonic()
+    ways = _transport(transport, target, interfaces, allow_shared_path)
+    session = await exchange_keys(ways, config, timeout)
+    setup = time.monotonic() - started
+    reader = asyncio.StreamReader(limit=READ_LIMIT)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    addresses = session.get_extra_info("addresses")
+    session.start(protocol)
+    writer = asyncio.StreamWriter(session, protocol, reader, asyncio.get_running_loop())
+    return Connection(reader, writer, session, target, interfaces, addresses, transport, setup)
+
+
+def _transport(
+    name: str, target: Target, interfaces: tuple[str, str], allow_shared_path: bool
+) -> ClientTransport:
+    if name == "tcp":
+        return TcpTransport(target, interfaces, allow_shared_path=allow_shared_path)
+    if name == "mptcp":
+        from smkex.transport.mptcp_exchange import MptcpTransport
+
+        return MptcpTransport(target, interfaces, allow_shared_path=allow_shared_path)
+    raise ValueError(f"there is no transport {name!r}: tcp and mptcp are")
+
+
+def _two(paths: Sequence[str], allow_shared_path: bool) -> tuple[str, str]:
+    if len(paths) == 1 and allow_shared_path:
+        return paths[0], paths[0]
+    if len(paths) != 2:
+        found = ", ".join(paths) or "none"
+        raise OnePathOnly(f"two paths are needed, interfaces given or with a default route: {found}")
+    return paths[0], paths[1]
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+async def _service_address(
+    host: str, interfaces: tuple[str, str], resolvers: Sequence[str] | None
+) -> Address:
+    literal = _literal(host)
+    return literal if literal is not None else await resolve(host, interfaces, resolvers)

@@ -1,0 +1,68 @@
+"""The path report: which ways a connection's key exchange went, with the evidence."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PathReport:
+    """One path. `observed` is the client's address as the edge saw it, authenticated by the key exchange.
+
+    `ingress_id` is the edge where the path enters the CDN; `rtt` is in seconds; bytes are those of records and
+    control messages since the handshake.
+    """
+
+    path: int
+    interface: str
+    address: str
+    observed: str
+    ingress_id: int
+    rtt: float | None
+    bytes_sent: int
+    bytes_received: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReport:
+    """One connection: owner, mode, transport, its paths, and all that was weaker than it should be."""
+
+    vip: str
+    transport: str
+    mode: str
+    aead: str
+    owner_id: int
+    setup: float
+    paths: tuple[PathReport, ...]
+    weakened: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def text(self) -> str:
+        """A few lines for people."""
+        lines = [
+            f"session   {self.transport} to {self.vip}, {self.mode}, {self.aead}, owner edge {self.owner_id},"
+            f" set up in {self.setup * 1000:.1f} ms"
+        ]
+        for path in self.paths:
+            rtt = "gone" if path.rtt is None else f"{path.rtt * 1000:.2f} ms"
+            lines.append(
+                f"path {path.path}    {path.interface:<8} {path.address:<22} seen as {path.observed:<22}"
+                f" enters at edge {path.ingress_id}   rtt {rtt:<9}"
+                f" {_size(path.bytes_received)} in, {_size(path.bytes_sent)} out   {path.state}"
+            )
+        lines.append(f"weakened  {', '.join(self.weakened) or 'nothing'}")
+        lines += [f"note      {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    for unit in ("kB", "MB", "GB"):
+        count_in_unit = count / 1000 ** ("kB", "MB", "GB").index(unit) / 1000
+        if count_in_unit < 1000 or unit == "GB":
+            break
+    return f"{count_in_unit:.1f} {unit}"

@@ -1,0 +1,71 @@
+"""How one subflow is prioritised, and its mark: what only sock_diag tells.
+
+Needs CAP_NET_ADMIN for the mark, and before Linux 6.15 for the rest.
+"""
+
+import ipaddress
+import socket
+import struct
+from dataclasses import dataclass
+
+from smkex.transport.mptcp_errors import MissingSubflow
+from smkex.transport.mptcp_info import FourTuple
+from smkex.transport.netlink import NETLINK_SOCK_DIAG, NetlinkSocket, attributes
+
+_SOCK_DIAG_BY_FAMILY = 20
+_MARK, _ULP_INFO = 15, 18
+_ULP_INFO_MPTCP = 3
+_SUBFLOW_FLAGS = 8
+_BACKUP_REMOTE, _BACKUP_LOCAL, _FULLY_ESTABLISHED = 1 << 4, 1 << 5, 1 << 6
+_ALL_STATES = 0xFFFFFFFF
+_ANY_COOKIE = b"\xff" * 8
+_INET_DIAG_MSG_SIZE = 72
+
+
+@dataclass(frozen=True, slots=True)
+class SubflowState:
+    """`backup_*`: who asked not to use it. A join carries data only when `fully_established` (fourth ACK)."""
+
+    backup_here: bool
+    backup_at_peer: bool
+    fully_established: bool
+    mark: int
+
+
+class SubflowDiag:
+    """Asks for one subflow by its addresses. Raises MissingSubflow where there is none."""
+
+    def __init__(self) -> None:
+        self._socket = NetlinkSocket(NETLINK_SOCK_DIAG)
+
+    def inspect(self, addresses: FourTuple) -> SubflowState:
+        local, remote = ipaddress.ip_address(addresses.local), ipaddress.ip_address(addresses.remote)
+        family = socket.AF_INET if local.version == 4 else socket.AF_INET6
+        request = (
+            struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, _ALL_STATES)
+            + struct.pack("!HH", addresses.local_port, addresses.remote_port)
+            + local.packed.ljust(16, b"\0")
+            + remote.packed.ljust(16, b"\0")
+            + bytes(4)
+            + _ANY_COOKIE
+        )
+        try:
+            answer = self._socket.request(_SOCK_DIAG_BY_FAMILY, request, acknowledged=False)
+        except FileNotFoundError:
+            raise MissingSubflow(f"there is no subflow {addresses}") from None
+        return _state(dict(attributes(answer[_INET_DIAG_MSG_SIZE:])))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _state(fields: dict[int, bytes]) -> SubflowState:
+    mark = struct.unpack("=I", fields[_MARK])[0] if _MARK in fields else 0
+    mptcp = dict(attributes(dict(attributes(fields.get(_ULP_INFO, b""))).get(_ULP_INFO_MPTCP, b"")))
+    flags = struct.unpack("=I", mptcp[_SUBFLOW_FLAGS])[0] if _SUBFLOW_FLAGS in mptcp else 0
+    return SubflowState(
+        backup_here=bool(flags & _BACKUP_LOCAL),
+        backup_at_peer=bool(flags & _BACKUP_REMOTE),
+        fully_established=bool(flags & _FULLY_ESTABLISHED),
+        mark=mark,
+    )

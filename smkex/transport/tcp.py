@@ -1,0 +1,93 @@
+"""Transport `tcp`: one TCP connection a path, each bound to its interface. Needs no privilege."""
+
+import asyncio
+from dataclasses import dataclass
+
+from smkex.core.client_handshake import ClientHandshake
+from smkex.core.errors import OnePathOnly, SmkexError
+from smkex.core.frame import FrameType
+from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT, port_locator
+from smkex.transport.paths import Address, dial, find_way, require_two_ways
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a client dials: the VIP, its service port and the first port of its locators."""
+
+    vip: Address
+    service_port: int = SERVICE_PORT
+    id_port_base: int = ID_PORT_BASE
+
+
+class TcpTransport:
+    """The client's two TCP connections (an `exchange.ClientTransport`)."""
+
+    name = "tcp"
+
+    def __init__(
+        self, target: Target, interfaces: tuple[str, str], *, allow_shared_path: bool = False
+    ) -> None:
+        self._target = target
+        self._interfaces = interfaces
+        self._allow_shared_path = allow_shared_path
+        self._subflows: list[Subflow] = []
+
+    async def open_first(self) -> None:
+        first, second = (find_way(interface, self._target.vip) for interface in self._interfaces)
+        if not self._allow_shared_path:
+            require_two_ways(first, second)
+        await self._open(self._interfaces[0], self._target.service_port)
+
+    async def open_second(self, edge_id: int) -> None:
+        port = port_locator(edge_id, self._target.id_port_base)
+        try:
+            await self._open(self._interfaces[1], port)
+        except OSError as error:
+            raise OnePathOnly(
+                f"no second path: {self._target.vip} port {port} by {self._interfaces[1]}: {error.strerror or error}"
+            ) from None
+
+    async def send(self, path: int, frame: bytes) -> None:
+        self._subflows[path].send(frame)
+
+    async def receive(self, expected: int) -> tuple[int, FrameType, bytes]:
+        """The next frame on whichever path it comes: the handshake judges whether it belongs there."""
+        waiting = {
+            asyncio.ensure_future(subflow.next_frame()): path for path, subflow in enumerate(self._subflows)
+        }
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            first = min(done, key=lambda task: (task.exception() is None, waiting[task]))
+            kind, frame = first.result()
+            return waiting[first], kind, frame
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def abort(self, error: SmkexError) -> None:
+        for subflow in self._subflows:
+            subflow.abort(error)
+
+    async def establish(self, handshake: ClientHandshake) -> SessionTransport:
+        sockets = [subflow.socket for subflow in self._subflows]
+        session = SessionTransport(
+            handshake.established,
+            "client",
+            {
+                "peername": sockets[0].getpeername(),
+                "sockname": sockets[0].getsockname(),
+                "addresses": tuple("{}:{}".format(*sock.getsockname()[:2]) for sock in sockets),
+            },
+        )
+        for path, subflow in enumerate(self._subflows):
+            session.add_subflow(path, subflow)
+        return session
+
+    async def _open(self, interface: str, port: int) -> None:
+        sock = await dial(interface, self._target.vip, port)
+        loop = asyncio.get_running_loop()
+        _, subflow = await loop.create_connection(Subflow, sock=sock)
+        self._subflows.append(subflow)
