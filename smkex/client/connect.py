@@ -99,7 +99,8 @@ async def connect(
     of `SmkexError`, each cause its own, or OSError where the first path cannot be connected. Nothing weaker is
     ever taken silently: `allow_shared_path` is the caller's word and stands in the report.
     """
-    interfaces = _two(paths if paths is not None else default_interfaces(), allow_shared_path)
+    found = paths if paths is not None else await asyncio.to_thread(default_interfaces)
+    interfaces = _two(found, allow_shared_path)
     vip = await _service_address(host, interfaces, resolvers)
     target = Target(vip, port, id_port_base)
     config = ClientConfig(

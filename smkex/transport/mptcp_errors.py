@@ -46,10 +46,6 @@ class WrongEgress(MptcpError):
     """The routing tables would send a path's packets out of another interface."""
 
 
-class SharedPath(MptcpError):
-    """Both paths leave through the same interface or the same next hop."""
-
-
 class PeerClosed(MptcpError):
     """The peer closed the connection, or reset it, in the middle of the exchange."""
 

@@ -118,6 +118,10 @@ class MptcpNetlink:
                     found.append(_announcement(body[4:]))
         return found
 
+    def discard_events(self) -> None:
+        while self._events is not None and self._events.receive_waiting():
+            pass
+
     def events_fileno(self) -> int:
         """Return the descriptor that becomes readable when an event comes; -1 when not listening."""
         return self._events.fileno() if self._events is not None else -1

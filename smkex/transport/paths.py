@@ -51,6 +51,15 @@ def find_way(interface: str, destination: Address) -> Way:
         return Way(interface, found[0], source, gateway, link_address)
 
 
+async def find_ways(interfaces: tuple[str, str], destination: Address) -> tuple[Way, Way]:
+    """`find_way` for both paths, beside the event loop: pyroute2's calls block."""
+    first, second = interfaces
+    return (
+        await asyncio.to_thread(find_way, first, destination),
+        await asyncio.to_thread(find_way, second, destination),
+    )
+
+
 def default_interfaces(version: int = 4) -> list[str]:
     """Interfaces with a default route, the kernel's favourite first."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6

@@ -89,7 +89,7 @@ class SessionTransport(asyncio.Transport):
         """Give the session its protocol and begin to deliver."""
         self._protocol = protocol
         protocol.connection_made(self)
-        self._deliver()
+        self._loop.call_soon(self._deliver)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing or self._lost:
@@ -126,7 +126,8 @@ class SessionTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._reading_paused = False
-        self._deliver()
+        # never from within the call: a StreamReader that resumes is not yet waiting for what would be delivered
+        self._loop.call_soon(self._deliver)
 
     def is_reading(self) -> bool:
         return not self._reading_paused

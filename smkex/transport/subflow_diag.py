@@ -13,7 +13,7 @@ from smkex.transport.mptcp_info import FourTuple
 from smkex.transport.netlink import NETLINK_SOCK_DIAG, NetlinkSocket, attributes
 
 _SOCK_DIAG_BY_FAMILY = 20
-_MARK, _ULP_INFO = 15, 18
+_MARK, _ULP_INFO = 15, 19
 _ULP_INFO_MPTCP = 3
 _SUBFLOW_FLAGS = 8
 _BACKUP_REMOTE, _BACKUP_LOCAL, _FULLY_ESTABLISHED = 1 << 4, 1 << 5, 1 << 6

@@ -7,7 +7,7 @@ from smkex.core.client_handshake import ClientHandshake
 from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.frame import FrameType
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT, port_locator
-from smkex.transport.paths import Address, dial, find_way, require_two_ways
+from smkex.transport.paths import Address, dial, find_ways, require_two_ways
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -35,7 +35,7 @@ class TcpTransport:
         self._subflows: list[Subflow] = []
 
     async def open_first(self) -> None:
-        first, second = (find_way(interface, self._target.vip) for interface in self._interfaces)
+        first, second = await find_ways(self._interfaces, self._target.vip)
         if not self._allow_shared_path:
             require_two_ways(first, second)
         await self._open(self._interfaces[0], self._target.service_port)

@@ -1,0 +1,104 @@
+"""Client and edge over real loopback sockets. Both paths are `lo`, which the client is told to allow."""
+
+import asyncio
+import hashlib
+import os
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edge.handshakes import Handshakes
+from smkex.client import connect
+from smkex.core.config import ServerConfig
+from smkex.core.errors import OnePathOnly, SharedPath
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+
+class Edge:
+    def __init__(self) -> None:
+        self.sessions: list[SessionTransport] = []
+        self.handshakes = Handshakes(
+            ServerConfig(edge_id=1), self._serve, limit=16, timeout=2, require_both=False
+        )
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def _serve(self, session: SessionTransport) -> None:
+        self.sessions.append(session)
+        session.start(Echo())
+
+    def accepted(self, subflow: Subflow) -> None:
+        task = asyncio.create_task(self.handshakes.run(subflow))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def two_neighbouring_ports() -> int:
+    """A port p that is free as p + 1 is: service port and the locator of edge 1 above base p."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port: int = first.getsockname()[1]
+            try:
+                socket.create_server(("127.0.0.1", port + 1)).close()
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[tuple[Edge, int]]:
+    edge, port = Edge(), two_neighbouring_ports()
+    loop = asyncio.get_running_loop()
+    servers = [await loop.create_server(lambda: Subflow(edge.accepted), "127.0.0.1", port + n) for n in (0, 1)]
+    yield edge, port
+    for server in servers:
+        server.close()
+
+
+async def test_bytes_come_back_as_they_went(edge: tuple[Edge, int]) -> None:
+    port = edge[1]
+    connection = await connect(
+        "127.0.0.1", paths=["lo"], port=port, id_port_base=port, allow_shared_path=True
+    )
+    sent = os.urandom(5_000_000)
+
+    async def write() -> None:
+        for at in range(0, len(sent), 100_000):
+            connection.writer.write(sent[at : at + 100_000])
+            await connection.writer.drain()
+
+    writing = asyncio.create_task(write())
+    received = await connection.reader.readexactly(len(sent))
+    await writing
+    assert hashlib.sha256(received).digest() == hashlib.sha256(sent).digest()
+    report = connection.report()
+    assert report.owner_id == 1
+    assert report.weakened == ("shared-path",)
+    assert sum(path.bytes_received for path in report.paths) > len(sent)
+    await connection.close()
+    assert connection.session.error is None
+    assert edge[0].sessions[0].error is None
+
+
+async def test_a_shared_path_is_refused_unless_allowed(edge: tuple[Edge, int]) -> None:
+    port = edge[1]
+    with pytest.raises(SharedPath):
+        await connect("127.0.0.1", paths=["lo", "lo"], port=port, id_port_base=port)
+
+
+async def test_one_interface_is_not_two_paths() -> None:
+    with pytest.raises(OnePathOnly):
+        await connect("127.0.0.1", paths=["lo"])
