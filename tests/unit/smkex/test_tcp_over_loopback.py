@@ -62,7 +62,9 @@ def two_neighbouring_ports() -> int:
 async def edge() -> AsyncIterator[tuple[Edge, int]]:
     edge, port = Edge(), two_neighbouring_ports()
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(lambda: Subflow(edge.accepted), "127.0.0.1", port + n) for n in (0, 1)]
+    servers = [
+        await loop.create_server(lambda: Subflow(edge.accepted), "127.0.0.1", port + n) for n in (0, 1)
+    ]
     yield edge, port
     for server in servers:
         server.close()

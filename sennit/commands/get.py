@@ -1,0 +1,156 @@
+"""Download a URL smkex://HOST/PATH over two paths.
+
+The file goes to standard output or to -o FILE; progress and the path report go to standard error.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sennit.errors import CommandError, ExitStatus
+
+PROGRESS_EVERY = 0.2  # seconds
+
+
+def run(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if options.verbose else logging.WARNING)
+    for noisy in ("asyncio", "httpcore", "httpx", "pyroute2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return asyncio.run(_get(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sennit get", description=__doc__)
+    parser.add_argument("url", help="smkex://HOST[:PORT]/PATH; HOST is the service address or a name")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write to FILE, which appears only when complete"
+    )
+    parser.add_argument("--path", action="append", metavar="INTERFACE", help="a path's interface; give two")
+    parser.add_argument(
+        "--resolver", action="append", metavar="ADDRESS", help="a path's resolver, in the same order"
+    )
+    parser.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
+    parser.add_argument("--id-port-base", type=int, default=10000, help="first port of the locators (10000)")
+    parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
+    parser.add_argument(
+        "--strict-paths", action="store_true", help="refuse one ingress edge or prefix for both"
+    )
+    parser.add_argument("--allow-shared-path", action="store_true", help="accept that both paths are one")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result and path report as JSON on stderr"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress and no report")
+    parser.add_argument("--verbose", action="store_true", help="show the handshake message by message")
+    return parser
+
+
+async def _get(options: argparse.Namespace) -> int:
+    import httpx
+
+    from smkex.client.http import SmkexTransport
+    from smkex.core.errors import SmkexError
+
+    transport = SmkexTransport(
+        paths=options.path,
+        transport=options.transport,
+        id_port_base=options.id_port_base,
+        resolvers=options.resolver,
+        strict_paths=options.strict_paths,
+        allow_shared_path=options.allow_shared_path,
+        timeout=options.timeout,
+    )
+    try:
+        async with httpx.AsyncClient(transport=transport, timeout=30) as client:
+            return await _download(client, transport, options)
+    except SmkexError as error:
+        name = type(error).__name__
+        raise CommandError(f"{name}: {error}", hint=_hint(error), status=ExitStatus.REFUSED) from None
+    except httpx.TransportError as error:
+        cause = error.__cause__.__cause__ if error.__cause__ else None
+        status = ExitStatus.REFUSED if isinstance(cause, SmkexError) else ExitStatus.UNREACHABLE
+        raise CommandError(f"{options.url}: {error}", status=status) from None
+    except OSError as error:
+        raise CommandError(
+            f"{options.url}: {error.strerror or error}",
+            hint="is the address right, and is there a route by the first path?",
+            status=ExitStatus.UNREACHABLE,
+        ) from None
+
+
+async def _download(client: Any, transport: Any, options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    async with client.stream("GET", options.url) as response:
+        if response.status_code >= 400:
+            raise CommandError(
+                f"{options.url}: {response.status_code} {response.reason_phrase}", status=ExitStatus.HTTP
+            )
+        size = await _save(response, options)
+        report = transport.connections[-1].report()
+    seconds = time.monotonic() - started
+    if options.json:
+        print(json.dumps({"bytes": size, "seconds": seconds, "report": report.as_dict()}), file=sys.stderr)
+    elif not options.quiet:
+        rate = size * 8 / seconds / 1e6
+        print(f"received  {size:,} bytes in {seconds:.2f} s, {rate:,.0f} Mbit/s", file=sys.stderr)
+        print(report.text(), file=sys.stderr)
+    return ExitStatus.OK
+
+
+async def _save(response: Any, options: argparse.Namespace) -> int:
+    if options.output is None:
+        return await _copy(response, sys.stdout.buffer, options)
+    target = Path(options.output)
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            size = await _copy(response, file, options)
+        os.replace(part, target)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise CommandError(f"cannot write {error.filename}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return size
+
+
+async def _copy(response: Any, file: BinaryIO, options: argparse.Namespace) -> int:
+    total = int(response.headers.get("content-length", 0))
+    show = sys.stderr.isatty() and not options.quiet and not options.json
+    size, shown = 0, 0.0
+    async for part in response.aiter_raw(1 << 18):
+        file.write(part)
+        size += len(part)
+        if show and time.monotonic() - shown > PROGRESS_EVERY:
+            shown = time.monotonic()
+            of = f" of {total / 1e6:.1f} MB, {100 * size // total} %" if total else ""
+            print(f"\r{size / 1e6:.1f} MB{of}   ", end="", file=sys.stderr, flush=True)
+    if show:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    file.flush()
+    return size
+
+
+def _hint(error: Exception) -> str:
+    from smkex.core import errors
+
+    hints: dict[type[Exception], str] = {
+        errors.OnePathOnly: "give two interfaces: --path cell0 --path wifi0 (`ip route` shows which have a way)",
+        errors.SharedPath: "one attacker could sit on both; use two different networks, or --allow-shared-path",
+        errors.AddressDisagrees: "one resolver may be forged: compare, or give the address itself",
+        errors.BindingMismatch: "somebody changes messages on one of the paths; try other networks",
+        errors.MacMismatch: "somebody changes messages on one of the paths; try other networks",
+        errors.FellBackToTcp: "a middlebox removes MPTCP, or the edge has none; --transport tcp works without",
+        errors.DeadlineMissed: "a path loses packets or the edge is overloaded; --timeout gives more time",
+    }
+    for kind, hint in hints.items():
+        if isinstance(error, kind):
+            return hint
+    return str(getattr(error, "hint", ""))

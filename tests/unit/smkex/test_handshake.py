@@ -1,0 +1,164 @@
+"""Both ends of the key exchange against each other, and against whoever changes a byte on one path."""
+
+import pytest
+from exchanges import CELLULAR, WIFI, Exchange, entropy
+
+from smkex.core import errors
+from smkex.core.client_handshake import ClientHandshake, State
+from smkex.core.config import ClientConfig, ServerConfig
+from smkex.core.frame import FrameType
+from smkex.core.messages import Endpoint, Observation
+from smkex.core.server_handshake import ServerHandshake
+
+MESSAGES = ("client_share", "server_share", "client_nonce", "server_nonce")
+
+
+def test_both_ends_agree_on_every_key() -> None:
+    exchange = Exchange()
+    exchange.run()
+    client, server = exchange.client.established, exchange.server.established
+    assert client.keys.th == server.keys.th
+    for purpose in ("client data 0 key", "server data 0 key", "client control 1 iv"):
+        assert client.keys.expand(purpose, 32) == server.keys.expand(purpose, 32)
+    assert exchange.server.path_confirmed
+    assert client.observed == server.observed == (CELLULAR, WIFI)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_every_changed_byte_ends_the_handshake_at_the_client(name: str) -> None:
+    pristine = Exchange()
+    pristine.run()
+    for at in range(len(pristine.wire[name])):
+        for bit in (0x01, 0x80):
+
+            def flip(which: str, frame: bytes, at: int = at, bit: int = bit) -> bytes:
+                if which != name:
+                    return frame
+                return frame[:at] + bytes([frame[at] ^ bit]) + frame[at + 1 :]
+
+            attacked = Exchange(flip)
+            with pytest.raises((errors.SmkexError, TimeoutError)):
+                attacked.run()
+            assert attacked.client.state is not State.DONE, f"byte {at} of {name}"
+            assert "finished_0" not in attacked.wire
+
+
+@pytest.mark.parametrize("path", [0, 1])
+def test_every_changed_byte_of_finished_is_noticed_by_the_edge(path: int) -> None:
+    pristine = Exchange()
+    pristine.run()
+    name = f"finished_{path}"
+    for at in range(len(pristine.wire[name])):
+
+        def flip(which: str, frame: bytes, at: int = at) -> bytes:
+            return frame if which != name else frame[:at] + bytes([frame[at] ^ 4]) + frame[at + 1 :]
+
+        attacked = Exchange(flip)
+        with pytest.raises((errors.SmkexError, TimeoutError, AssertionError)):
+            attacked.run()
+        assert path not in attacked.server.confirmed
+
+
+def test_a_substituted_share_shows_in_the_binding() -> None:
+    """An active attacker on path 0 with a share of its own, a passive one on path 1."""
+    attacker = ClientHandshake(ClientConfig(), entropy(50))
+
+    def substitute(name: str, frame: bytes) -> bytes:
+        return frame[:21] + attacker.client_share[21:] if name == "client_share" else frame
+
+    with pytest.raises(errors.BindingMismatch):
+        Exchange(substitute).run()
+
+
+def test_path_one_says_nothing_that_depends_on_path_zero() -> None:
+    """The same entropy and arbitrary replies on path 0 give identical bytes on path 1."""
+    said = set()
+    for seed in range(5):
+        client = ClientHandshake(ClientConfig(), entropy())
+        server = ServerHandshake(
+            ServerConfig(edge_id=seed + 1), client.client_share, CELLULAR, bytes([seed + 1]) * 32
+        )
+        client.receive(0, FrameType.SERVER_SHARE, server.server_share)
+        said.add(client.client_nonce)
+    assert len(said) == 1
+
+
+def test_an_active_attacker_on_path_zero_is_never_path_confirmed() -> None:
+    """It completes as the client: it knows all keys, but can speak on path 0 only."""
+    attacker = ClientHandshake(ClientConfig(), entropy())
+    edge = ServerHandshake(ServerConfig(edge_id=1), attacker.client_share, CELLULAR, bytes(31) + b"\1")
+    attacker.receive(0, FrameType.SERVER_SHARE, edge.server_share)
+    answer = edge.receive_nonce(1, attacker.client_nonce, WIFI, bytes(32))
+    attacker.receive(1, FrameType.SERVER_NONCE, answer)
+    edge.receive_finished(0, attacker.finished(0))
+    assert not edge.path_confirmed
+    with pytest.raises(errors.WrongPath):
+        edge.receive_finished(0, attacker.finished(1))
+    assert not edge.path_confirmed
+
+
+def test_a_nonce_racer_blocks_nobody() -> None:
+    client = ClientHandshake(ClientConfig(), entropy())
+    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    client.receive(0, FrameType.SERVER_SHARE, edge.server_share)
+    racer = client.client_nonce[:20] + bytes(32)
+    for subflow in (1, 2, 3):
+        edge.receive_nonce(subflow, racer, WIFI, bytes([subflow]) * 32)
+    client.receive(1, FrameType.SERVER_NONCE, edge.receive_nonce(4, client.client_nonce, WIFI, bytes(32)))
+    assert edge.is_candidate_only(2)
+    edge.receive_finished(0, client.finished(0))
+    edge.receive_finished(4, client.finished(1))
+    assert edge.path_confirmed
+    assert edge.winner == 4
+    with pytest.raises(errors.UnexpectedMessage):
+        edge.receive_nonce(5, racer, WIFI, bytes(32))
+
+
+def test_candidates_are_bounded() -> None:
+    client = ClientHandshake(ClientConfig(), entropy())
+    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    for subflow in range(1, 5):
+        edge.receive_nonce(subflow, client.client_nonce, WIFI, bytes(32))
+    with pytest.raises(errors.TooManyCandidates):
+        edge.receive_nonce(5, client.client_nonce, WIFI, bytes(32))
+
+
+@pytest.mark.parametrize("low_order", [bytes(32), b"\1" + bytes(31)])
+def test_a_low_order_share_is_refused_by_both_ends(low_order: bytes) -> None:
+    client = ClientHandshake(ClientConfig(), entropy())
+    share = client.client_share
+    at = share.index(entropy().key().public_key().public_bytes_raw())
+    with pytest.raises(errors.BadShare):
+        ServerHandshake(
+            ServerConfig(edge_id=1), share[:at] + low_order + share[at + 32 :], CELLULAR, bytes([1]) * 32
+        )
+
+
+def test_messages_on_the_wrong_path_are_refused() -> None:
+    client = ClientHandshake(ClientConfig(), entropy())
+    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    with pytest.raises(errors.WrongPath):
+        client.receive(1, FrameType.SERVER_SHARE, edge.server_share)
+    assert client.state is State.FAILED
+
+
+def test_the_same_client_address_on_both_paths_is_a_shared_path() -> None:
+    same = Observation(9, Endpoint(CELLULAR.client.address, 1))
+    with pytest.raises(errors.SharedPath):
+        Exchange(wifi=same).run()
+    allowed = Exchange(config=ClientConfig(allow_shared_path=True), wifi=same)
+    allowed.run()
+    assert allowed.client.established.weakened == ("shared-path",)
+
+
+def test_strict_paths_refuse_one_ingress_edge() -> None:
+    with pytest.raises(errors.SharedPath, match="edge 7"):
+        Exchange(config=ClientConfig(strict_paths=True), wifi=Observation(7, WIFI.client)).run()
+
+
+def test_secrets_do_not_show_in_representations() -> None:
+    exchange = Exchange()
+    exchange.run()
+    shown = repr(exchange.client.established) + repr(entropy()) + repr(exchange.client.established.keys)
+    assert exchange.client.established.keys.expand("client data 0 key", 16).hex() not in shown
+    assert "\\x02\\x02" not in shown
