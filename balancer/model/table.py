@@ -1,0 +1,166 @@
+"""The forwarding table: which edge has which id, where its tunnel ends, and whether it takes new subflows.
+
+One versioned value. It goes from the control plane to every forwarder as JSON; reading it validates everything,
+because a wrong table sends people's traffic to the wrong place.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+MAXIMUM_EDGE_ID = 55535
+
+
+class EdgeState(StrEnum):
+    """What the table says of an edge. Only `down` refuses new subflows at the ingress."""
+
+    UP = "up"
+    DRAINING = "draining"
+    DOWN = "down"
+
+
+class Locator(StrEnum):
+    """How secondary subflows to a VIP carry the edge id."""
+
+    PORT = "port"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Vip:
+    """An anycast service address (a v4/v6 pair counts as one) and how its locators are made."""
+
+    name: str
+    v4: str | None
+    v6: str | None
+    service_port: int = 443
+    locator: Locator = Locator.PORT
+    id_port_base: int = 10000
+
+
+@dataclass(frozen=True, slots=True)
+class TableEdge:
+    """One edge: its id, and the address where tunnels to it end."""
+
+    id: int
+    name: str
+    tunnel_v4: str | None
+    tunnel_v6: str | None
+    state: EdgeState = EdgeState.UP
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingTable:
+    """All VIPs and edges as of one generation."""
+
+    generation: int
+    vips: tuple[Vip, ...] = ()
+    edges: tuple[TableEdge, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts and lists, ready for `json.dumps`."""
+        return asdict(self) | {
+            "vips": [asdict(vip) for vip in self.vips],
+            "edges": [asdict(edge) for edge in self.edges],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> "ForwardingTable":
+        """Validate what `json.loads` gave; raises `ValueError` that names the field."""
+        fields = _mapping(value, "table")
+        table = cls(
+            _integer(fields, "generation", 0, 2**63 - 1),
+            tuple(vip_from_json(vip) for vip in _sequence(fields, "vips")),
+            tuple(edge_from_json(edge) for edge in _sequence(fields, "edges")),
+        )
+        for what, keys in (
+            ("edges.id", [edge.id for edge in table.edges]),
+            ("edges.name", [edge.name for edge in table.edges]),
+            ("edges.tunnel_v4", [edge.tunnel_v4 for edge in table.edges if edge.tunnel_v4]),
+            ("vips.v4", [vip.v4 for vip in table.vips if vip.v4]),
+        ):
+            if len(set(keys)) != len(keys):
+                raise ValueError(f"{what}: one value stands twice")
+        return table
+
+    def edge(self, edge_id: int) -> TableEdge | None:
+        return next((edge for edge in self.edges if edge.id == edge_id), None)
+
+
+def vip_from_json(value: Any) -> Vip:
+    """Validate one VIP; raises `ValueError` that names the field."""
+    fields = _mapping(value, "vips")
+    vip = Vip(
+        _text(fields, "name"),
+        _address(fields, "v4", 4),
+        _address(fields, "v6", 6),
+        _integer(fields, "service_port", 1, 65535),
+        Locator(_choice(fields, "locator", [kind.value for kind in Locator])),
+        _integer(fields, "id_port_base", 1, 65534),
+    )
+    if vip.v4 is None and vip.v6 is None:
+        raise ValueError("v4: a VIP needs an address")
+    if vip.service_port > vip.id_port_base:
+        raise ValueError("service_port: lies in the range of the locators")
+    return vip
+
+
+def edge_from_json(value: Any) -> TableEdge:
+    """Validate one edge; raises `ValueError` that names the field."""
+    fields = _mapping(value, "edges")
+    return TableEdge(
+        _integer(fields, "id", 1, MAXIMUM_EDGE_ID),
+        _text(fields, "name"),
+        _address(fields, "tunnel_v4", 4),
+        _address(fields, "tunnel_v6", 6),
+        EdgeState(_choice(fields, "state", [state.value for state in EdgeState])),
+    )
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: not an object")
+    return value
+
+
+def _sequence(fields: Mapping[str, Any], name: str) -> list[Any]:
+    value = fields.get(name)
+    if not isinstance(value, list):
+        raise ValueError(f"{name}: not a list")
+    return value
+
+
+def _integer(fields: Mapping[str, Any], name: str, lowest: int, highest: int) -> int:
+    value = fields.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise ValueError(f"{name}: not a whole number from {lowest} to {highest}")
+    return value
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not 1 <= len(value) <= 64:
+        raise ValueError(f"{name}: not a text of 1 to 64 characters")
+    return value
+
+
+def _choice(fields: Mapping[str, Any], name: str, choices: list[str]) -> str:
+    value = fields.get(name)
+    if value not in choices:
+        raise ValueError(f"{name}: none of {', '.join(choices)}")
+    return str(value)
+
+
+def _address(fields: Mapping[str, Any], name: str, version: int) -> str | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(f"{name}: not an address") from None
+    if address.version != version or address.is_multicast or address.is_unspecified or address.is_loopback:
+        raise ValueError(f"{name}: not a unicast IPv{version} address")
+    return str(address)
