@@ -1,0 +1,211 @@
+"""Bodies of the control plane's REST API, with their limits; says nothing about how they are stored."""
+
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from balancer.model.table import MAXIMUM_EDGE_ID, EdgeState, edge_from_json, vip_from_json
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="A DNS label.", examples=["edge1"]),
+]
+EdgeId = Annotated[int, Field(ge=1, le=MAXIMUM_EDGE_ID, description="Unique in the CDN.", examples=[1])]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+TunnelV4 = Annotated[
+    IPv4Address | None, Field(description="Where other edges send its packets.", examples=["10.255.0.1"])
+]
+TunnelV6 = Annotated[IPv6Address | None, Field(examples=["fd00:255::1"])]
+
+
+def _text(address: IPv4Address | IPv6Address | None) -> str | None:
+    return str(address) if address else None
+
+
+class AdminState(StrEnum):
+    """What the operator wants of an edge, apart from how it is."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+    DISABLED = "disabled"
+
+
+class Health(StrEnum):
+    """What an edge says of itself."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+class Body(BaseModel):
+    """A body that a client sends: unknown fields are refused, because a typing error must not go unseen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class VipBody(Body):
+    """An anycast service address."""
+
+    name: Name = Field(examples=["main"])
+    v4: IPv4Address | None = Field(default=None, examples=["203.0.113.1"])
+    v6: IPv6Address | None = Field(default=None, examples=["2001:db8::1"])
+    service_port: Port = Field(default=443, description="Where first subflows go.")
+    locator: Literal["port"] = Field(
+        default="port", description="How a secondary subflow carries the edge id."
+    )
+    id_port_base: Port = Field(default=10_000, description="Edge N has the port id_port_base + N.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "VipBody":
+        vip_from_json(self.model_dump(mode="json"))  # what a forwarder would refuse is refused here
+        return self
+
+
+class VipList(BaseModel):
+    """Every VIP."""
+
+    items: list[VipBody]
+
+
+class EnrolmentTokenRequest(Body):
+    """Ask for a one-time token with which one edge may enrol."""
+
+    note: str = Field(default="", max_length=200, description="For people.", examples=["edge1 in site a"])
+    expires_seconds: int = Field(default=3600, ge=10, le=30 * 86_400)
+    edge_name: Name | None = Field(default=None, description="When given, good for this name only.")
+    edge_id: EdgeId | None = Field(default=None, description="When given, the edge gets this id.")
+
+
+class EnrolmentToken(BaseModel):
+    """A token as listed: never with its secret."""
+
+    id: int
+    note: str
+    edge_name: str | None
+    edge_id: int | None
+    expires_at: datetime
+    used_at: datetime | None
+
+
+class NewEnrolmentToken(EnrolmentToken):
+    """A token just made; `token` is shown here and never again."""
+
+    token: str
+
+
+class EnrolmentTokenList(BaseModel):
+    """Tokens, newest last."""
+
+    items: list[EnrolmentToken]
+
+
+class EnrolRequest(Body):
+    """An edge introduces itself.
+
+    The edge chooses its credential and sends only the SHA-256 of it: an answer lost on the way costs nothing,
+    since the same request again gives the same edge.
+    """
+
+    name: Name
+    site: Name = Field(examples=["a"])
+    tunnel_v4: TunnelV4 = None
+    tunnel_v6: TunnelV6 = None
+    vip: Name | None = Field(default=None, description="Needed only where there are several VIPs.")
+    credential_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the credential it will show.")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "EnrolRequest":
+        if self.tunnel_v4 is None and self.tunnel_v6 is None:
+            raise ValueError("tunnel_v4: an edge needs a tunnel address (tunnel_v4 or tunnel_v6)")
+        tunnels = {"tunnel_v4": _text(self.tunnel_v4), "tunnel_v6": _text(self.tunnel_v6)}
+        edge_from_json({"id": 1, "name": self.name, "state": "up", **tunnels})
+        return self
+
+
+class LeaseView(BaseModel):
+    """An edge's lease as the control plane holds it in memory."""
+
+    health: Health
+    reasons: list[str]
+    applied_generation: int | None
+    expires_in: float = Field(description="Seconds.")
+
+
+class EdgeView(BaseModel):
+    """One edge: what is wanted of it, what it says, and its state in the forwarding table."""
+
+    id: EdgeId
+    name: str
+    site: str
+    tunnel_v4: IPv4Address | None
+    tunnel_v6: IPv6Address | None
+    vip: str
+    admin_state: AdminState
+    state: EdgeState
+    enrolled_at: datetime
+    lease: LeaseView | None = None
+
+
+class EdgePage(BaseModel):
+    """Edges by id; `next` is the `after` of the following page."""
+
+    items: list[EdgeView]
+    next: int | None = None
+
+
+class Enrolment(BaseModel):
+    """What an edge learns by enrolling."""
+
+    edge: EdgeView
+    vip: VipBody
+    lease_seconds: float
+
+
+class EdgePatch(Body):
+    """Change what is wanted of an edge."""
+
+    admin_state: AdminState
+
+
+class LeaseRequest(Body):
+    """One heartbeat."""
+
+    health: Health
+    reasons: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=16)
+    applied_generation: int | None = Field(default=None, ge=0, description="What its forwarder has applied.")
+
+
+class LeaseGrant(BaseModel):
+    """The answer to a heartbeat."""
+
+    lease_seconds: float
+    admin_state: AdminState
+    generation: int = Field(description="Of the newest forwarding table.")
+
+
+class HealthView(BaseModel):
+    """Whether the control plane works."""
+
+    status: Literal["ok"]
+    generation: int
+
+
+class FieldError(BaseModel):
+    """One reason for a refusal and where it lies."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field(examples=["urn:sennit:problem:edge-name-taken"])
+    title: str
+    status: int
+    detail: str = ""
+    errors: list[FieldError] = []

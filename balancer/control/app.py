@@ -1,0 +1,102 @@
+"""The application: its parts, put together and taken apart in order."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from balancer.api.schemas import HealthView, Problem
+from balancer.control import problems
+from balancer.control.body_limit import BodyLimit
+from balancer.control.clock import Clock, SystemClock
+from balancer.control.edges import endpoints as edges
+from balancer.control.edges import repository as edge_queries
+from balancer.control.edges import service as edge_rules
+from balancer.control.edges.leases import Leases
+from balancer.control.identity import sha256_hex
+from balancer.control.plane import ControlPlane, Plane, Rules
+from balancer.control.store import Store, migrate
+from balancer.control.table import endpoints as table
+from balancer.control.table import service as tables
+from balancer.control.table.watch import TableWatch
+from balancer.control.tokens import endpoints as tokens
+from balancer.control.vips import endpoints as vips
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def running(state: Path, admin_token: str, rules: Rules, clock: Clock) -> AsyncIterator[ControlPlane]:
+    """Open the state folder and publish the table it leads to."""
+    await asyncio.to_thread(state.mkdir, parents=True, exist_ok=True)
+    store = Store(state)
+    try:
+        await asyncio.to_thread(migrate, state)
+        leases = Leases(clock, rules.lease_seconds)
+        async with store.read() as session:
+            leases.grant_grace(await edge_queries.alive_ids(session))
+            watch = TableWatch(await tables.load(session))
+        plane = ControlPlane(rules, clock, store, leases, watch, sha256_hex(admin_token))
+        store.publish = tables.publisher(plane)
+        yield plane
+    finally:
+        await store.close()
+
+
+async def _sweep(plane: ControlPlane) -> None:
+    """Look for ended leases until cancelled; a failure is logged and tried again."""
+    while True:
+        await asyncio.sleep(plane.rules.lease_seconds / 20)
+        try:
+            await edge_rules.sweep(plane)
+        except Exception:
+            log.exception("could not record ended leases")
+
+
+def create_app(
+    state: Path,
+    admin_token: str,
+    rules: Rules | None = None,
+    clock: Clock | None = None,
+    *,
+    sweeping: bool = True,
+) -> FastAPI:
+    """Make the application; it opens its state in its lifespan. Without `sweeping` leases end when told to."""
+    rules = rules or Rules()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(state, admin_token, rules, clock or SystemClock()) as plane:
+            app.state.plane = plane
+            sweeper = asyncio.create_task(_sweep(plane)) if sweeping else None
+            log.info("open", extra={"state": str(state), "generation": plane.watch.current.generation})
+            yield
+            plane.watch.close()
+            if sweeper:
+                sweeper.cancel()
+                await asyncio.gather(sweeper, return_exceptions=True)
+
+    app = FastAPI(
+        title="Sennit control plane",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses={"4XX": {"model": Problem, "description": "RFC 9457"}},
+    )
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    for router in (edges.router, vips.router, tokens.router, table.router):
+        app.include_router(router)
+    app.add_api_route("/v1/health", _health, tags=["health"])
+    return app
+
+
+async def _health(plane: Plane) -> HealthView:
+    """Say whether the control plane works; needs no token."""
+    async with plane.store.read() as session:
+        await edge_queries.page(session, 0, 1)
+    return HealthView(status="ok", generation=plane.watch.current.generation)

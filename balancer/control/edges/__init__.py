@@ -1,0 +1,1 @@
+"""Edges: enrolment, admin state, leases."""

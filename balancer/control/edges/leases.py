@@ -1,0 +1,68 @@
+"""Leases in memory: which edges have been heard of lately. Nothing here is stored."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from balancer.api.schemas import Health, LeaseRequest, LeaseView
+from balancer.control.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """When it ends, and the heartbeat that renewed it; none where it is grace after a start."""
+
+    ends_at: float
+    heartbeat: LeaseRequest | None
+
+    @property
+    def alive(self) -> bool:
+        return self.heartbeat is None or self.heartbeat.health is not Health.DOWN
+
+
+class Leases:
+    """Every lease, by edge id."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._leases: dict[int, Lease] = {}
+
+    def grant_grace(self, edge_ids: Iterable[int]) -> None:
+        """After a start nothing expires for one lease: silence so far was our own."""
+        ends_at = self._clock.monotonic() + self._seconds
+        self._leases.update({edge_id: Lease(ends_at, None) for edge_id in edge_ids})
+
+    def renew(self, edge_id: int, heartbeat: LeaseRequest) -> Lease:
+        """Note a heartbeat."""
+        lease = Lease(self._clock.monotonic() + self._seconds, heartbeat)
+        self._leases[edge_id] = lease
+        return lease
+
+    def forget(self, edge_id: int) -> None:
+        """Drop the lease of an edge that was removed."""
+        self._leases.pop(edge_id, None)
+
+    def is_alive(self, edge_id: int) -> bool:
+        """Whether the edge holds a lease and does not call itself down."""
+        lease = self._leases.get(edge_id)
+        return lease is not None and lease.alive and lease.ends_at > self._clock.monotonic()
+
+    def drop_expired(self) -> list[int]:
+        """Forget the leases that have ended, and say whose they were."""
+        now = self._clock.monotonic()
+        expired = [edge_id for edge_id, lease in self._leases.items() if lease.ends_at <= now]
+        for edge_id in expired:
+            del self._leases[edge_id]
+        return expired
+
+    def view(self, edge_id: int) -> LeaseView | None:
+        """Show a lease."""
+        lease = self._leases.get(edge_id)
+        if lease is None or lease.heartbeat is None:
+            return None
+        return LeaseView(
+            health=lease.heartbeat.health,
+            reasons=lease.heartbeat.reasons,
+            applied_generation=lease.heartbeat.applied_generation,
+            expires_in=round(max(0.0, lease.ends_at - self._clock.monotonic()), 3),
+        )

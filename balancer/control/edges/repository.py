@@ -1,0 +1,75 @@
+"""Queries about edges and their ids."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.control.records import EdgeRecord, FreedIdRecord, TransitionRecord
+
+
+async def by_id(session: AsyncSession, edge_id: int) -> EdgeRecord | None:
+    return await session.get(EdgeRecord, edge_id)
+
+
+async def by_name(session: AsyncSession, name: str) -> EdgeRecord | None:
+    return await session.scalar(select(EdgeRecord).where(EdgeRecord.name == name))
+
+
+async def by_credential(session: AsyncSession, credential_sha256: str) -> EdgeRecord | None:
+    return await session.scalar(select(EdgeRecord).where(EdgeRecord.credential_sha256 == credential_sha256))
+
+
+async def by_tunnel(session: AsyncSession, field: str, address: str) -> EdgeRecord | None:
+    """Find by `tunnel_v4` or `tunnel_v6`."""
+    return await session.scalar(select(EdgeRecord).where(getattr(EdgeRecord, field) == address))
+
+
+async def page(session: AsyncSession, after: int, limit: int) -> Sequence[EdgeRecord]:
+    query = select(EdgeRecord).where(EdgeRecord.id > after).order_by(EdgeRecord.id).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def every(session: AsyncSession) -> Sequence[EdgeRecord]:
+    return (await session.scalars(select(EdgeRecord).order_by(EdgeRecord.id))).all()
+
+
+async def alive_ids(session: AsyncSession) -> Sequence[int]:
+    return (await session.scalars(select(EdgeRecord.id).where(EdgeRecord.alive))).all()
+
+
+async def vip_in_use(session: AsyncSession, vip_name: str) -> bool:
+    return (
+        await session.scalar(select(EdgeRecord.id).where(EdgeRecord.vip_name == vip_name).limit(1))
+        is not None
+    )
+
+
+async def ids_not_free(session: AsyncSession, freed_after: datetime) -> set[int]:
+    """Ids that an edge has, or had until after the given time."""
+    held = (await session.scalars(select(EdgeRecord.id))).all()
+    query = select(FreedIdRecord.edge_id).where(FreedIdRecord.freed_at > freed_after)
+    return {*held, *(await session.scalars(query)).all()}
+
+
+async def free_id(session: AsyncSession, edge: EdgeRecord, now: datetime) -> None:
+    """Delete the edge and remember its id as freed."""
+    session.add(FreedIdRecord(edge_id=edge.id, freed_at=now, credential_sha256=edge.credential_sha256))
+    await session.delete(edge)
+
+
+async def take_id(session: AsyncSession, edge_id: int) -> None:
+    """Forget that the id was freed, for it is given again."""
+    await session.execute(delete(FreedIdRecord).where(FreedIdRecord.edge_id == edge_id))
+
+
+async def was_removed(session: AsyncSession, credential_sha256: str) -> bool:
+    query = select(FreedIdRecord.edge_id).where(FreedIdRecord.credential_sha256 == credential_sha256)
+    return await session.scalar(query.limit(1)) is not None
+
+
+def add_transition(
+    session: AsyncSession, at: datetime, edge_id: int, what: str, detail: str, by: str
+) -> None:
+    session.add(TransitionRecord(at=at, edge_id=edge_id, what=what, detail=detail[:200], by=by))

@@ -1,0 +1,214 @@
+"""The rules for edges: enrolment and ids, what the operator wants, leases and their transitions."""
+
+import hmac
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.api.schemas import (
+    AdminState,
+    EdgeView,
+    Enrolment,
+    EnrolRequest,
+    LeaseGrant,
+    LeaseRequest,
+)
+from balancer.control.edges import repository
+from balancer.control.plane import ControlPlane
+from balancer.control.problems import Refusal
+from balancer.control.records import EdgeRecord, VipRecord
+from balancer.control.tokens import service as tokens
+from balancer.control.vips import repository as vips
+from balancer.control.vips.service import view as vip_view
+from balancer.model.table import MAXIMUM_EDGE_ID, EdgeState
+
+
+def table_state(admin_state: str, alive: bool) -> EdgeState:
+    """Derive an edge's state in the forwarding table from what is wanted and what is so."""
+    if not alive or admin_state == AdminState.DISABLED:
+        return EdgeState.DOWN
+    return EdgeState.DRAINING if admin_state == AdminState.DRAINING else EdgeState.UP
+
+
+def view(plane: ControlPlane, edge: EdgeRecord) -> EdgeView:
+    """Show an edge."""
+    return EdgeView.model_validate(
+        {
+            "id": edge.id,
+            "name": edge.name,
+            "site": edge.site,
+            "tunnel_v4": edge.tunnel_v4,
+            "tunnel_v6": edge.tunnel_v6,
+            "vip": edge.vip_name,
+            "admin_state": edge.admin_state,
+            "state": table_state(edge.admin_state, edge.alive),
+            "enrolled_at": edge.enrolled_at,
+            "lease": plane.leases.view(edge.id),
+        }
+    )
+
+
+async def enrol(plane: ControlPlane, shown_sha256: str, body: EnrolRequest) -> tuple[Enrolment, bool]:
+    """Give an edge its id; the second value is False where it had enrolled already."""
+    async with plane.store.change() as session:
+        edge = await repository.by_credential(session, body.credential_sha256)
+        if created := edge is None:
+            edge = await _enrol_new(plane, session, shown_sha256, body)
+        else:
+            await _enrol_again(session, edge, shown_sha256, body)
+        await _place(session, edge, body)
+        vip = await vips.by_name(session, edge.vip_name)
+        assert vip is not None  # a foreign key
+    return Enrolment(
+        edge=view(plane, edge), vip=vip_view(vip), lease_seconds=plane.rules.lease_seconds
+    ), created
+
+
+async def _enrol_new(
+    plane: ControlPlane, session: AsyncSession, shown_sha256: str, body: EnrolRequest
+) -> EdgeRecord:
+    if await repository.was_removed(session, body.credential_sha256):
+        raise Refusal(410, "edge-removed", "this edge was removed: enrol with a new credential and token")
+    token = await tokens.usable(plane, session, shown_sha256)
+    if token.edge_name is not None and token.edge_name != body.name:
+        raise Refusal(
+            403, "enrolment-token-for-another", "this enrolment token is for another name", field="name"
+        )
+    if await repository.by_name(session, body.name):
+        raise Refusal(409, "edge-name-taken", f"an edge named {body.name} exists", field="name")
+    now, vip = plane.clock.now(), await _choose_vip(session, body.vip)
+    edge = EdgeRecord(
+        id=await _give_id(plane, session, vip, token.edge_id),
+        name=body.name,
+        vip_name=vip.name,
+        credential_sha256=body.credential_sha256,
+        admin_state=AdminState.ACTIVE.value,
+        alive=False,
+        enrolled_at=now,
+    )
+    token.used_at, token.used_by_sha256 = now, body.credential_sha256
+    repository.add_transition(session, now, edge.id, "enrolled", body.name, f"enrolment token {token.id}")
+    return edge
+
+
+async def _enrol_again(
+    session: AsyncSession, edge: EdgeRecord, shown_sha256: str, body: EnrolRequest
+) -> None:
+    own = hmac.compare_digest(shown_sha256, edge.credential_sha256)
+    if not own and not await tokens.enrolled(session, shown_sha256, edge.credential_sha256):
+        raise Refusal(401, "token-refused", "neither its credential nor its token", field="authorization")
+    if edge.name != body.name:
+        raise Refusal(409, "edge-name-fixed", f"this edge enrolled as {edge.name}", field="name")
+    if body.vip not in (None, edge.vip_name):
+        raise Refusal(409, "edge-vip-fixed", f"this edge enrolled for {edge.vip_name}", field="vip")
+
+
+async def _place(session: AsyncSession, edge: EdgeRecord, body: EnrolRequest) -> None:
+    """Set where the edge is: it may come back with other addresses, but not with another edge's."""
+    for field in ("tunnel_v4", "tunnel_v6"):
+        value = getattr(body, field)
+        address = str(value) if value else None
+        with session.no_autoflush:
+            other = await repository.by_tunnel(session, field, address) if address else None
+        if other and other.id != edge.id:
+            raise Refusal(409, "tunnel-address-taken", f"the edge {other.name} has this address", field=field)
+        setattr(edge, field, address)
+    edge.site = body.site
+    session.add(edge)
+
+
+async def _choose_vip(session: AsyncSession, name: str | None) -> VipRecord:
+    every = {vip.name: vip for vip in await vips.every(session)}
+    if name is None and len(every) == 1:
+        return next(iter(every.values()))
+    if not every:
+        raise Refusal(409, "no-vip", "add a VIP before edges enrol", field="vip")
+    if name is None:
+        raise Refusal(422, "vip-missing", f"say which VIP: {', '.join(every)}", field="vip")
+    if name not in every:
+        raise Refusal(422, "no-such-vip", f"there is no VIP {name}", field="vip")
+    return every[name]
+
+
+async def _give_id(plane: ControlPlane, session: AsyncSession, vip: VipRecord, wanted: int | None) -> int:
+    taken = await repository.ids_not_free(session, plane.clock.now() - plane.rules.quarantine)
+    highest = min(MAXIMUM_EDGE_ID, 65_535 - vip.id_port_base)
+    if wanted is not None and (wanted in taken or wanted > highest):
+        raise Refusal(409, "edge-id-taken", f"the id {wanted} is not to be had", field="edge_id")
+    candidates = range(1, highest + 1) if wanted is None else (wanted,)
+    edge_id = next((number for number in candidates if number not in taken), None)
+    if edge_id is None:
+        raise Refusal(409, "no-edge-id-left", f"all {highest} ids are held or in quarantine")
+    await repository.take_id(session, edge_id)
+    return edge_id
+
+
+async def page(plane: ControlPlane, after: int, limit: int) -> tuple[list[EdgeView], int | None]:
+    """List edges by id, and where the next page starts."""
+    async with plane.store.read() as session:
+        found = await repository.page(session, after, limit + 1)
+    return [view(plane, edge) for edge in found[:limit]], found[limit - 1].id if len(found) > limit else None
+
+
+async def get(plane: ControlPlane, edge_id: int) -> EdgeView:
+    """Show one edge."""
+    async with plane.store.read() as session:
+        return view(plane, await _existing(session, edge_id))
+
+
+async def set_admin_state(plane: ControlPlane, edge_id: int, wanted: AdminState, by: str) -> EdgeView:
+    """Change what is wanted of an edge."""
+    async with plane.store.change() as session:
+        edge = await _existing(session, edge_id)
+        if edge.admin_state != wanted:
+            edge.admin_state = wanted.value
+            repository.add_transition(session, plane.clock.now(), edge_id, "admin-state", wanted.value, by)
+    return view(plane, edge)
+
+
+async def remove(plane: ControlPlane, edge_id: int, by: str) -> None:
+    """Remove an edge; its id goes into quarantine."""
+    async with plane.store.change() as session:
+        edge, now = await _existing(session, edge_id), plane.clock.now()
+        await repository.free_id(session, edge, now)
+        repository.add_transition(session, now, edge_id, "removed", edge.name, by)
+    plane.leases.forget(edge_id)
+
+
+async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> LeaseGrant:
+    """Renew a lease; writes only when the edge comes up or goes down by it."""
+    async with plane.store.read() as session:
+        edge = await _existing(session, edge_id)
+    lease = plane.leases.renew(edge_id, body)
+    if edge.alive != lease.alive:
+        await _settle(plane, [edge_id], "; ".join(body.reasons) or f"health {body.health}")
+    return LeaseGrant(
+        lease_seconds=plane.rules.lease_seconds,
+        admin_state=AdminState(edge.admin_state),
+        generation=plane.watch.current.generation,
+    )
+
+
+async def sweep(plane: ControlPlane) -> None:
+    """Take down the edges whose leases have ended."""
+    if expired := plane.leases.drop_expired():
+        await _settle(plane, expired, "lease lost")
+
+
+async def _settle(plane: ControlPlane, edge_ids: list[int], why: str) -> None:
+    """Make what is stored agree with the leases as they are once we may write."""
+    async with plane.store.change() as session:
+        for edge_id in edge_ids:
+            edge, alive = await repository.by_id(session, edge_id), plane.leases.is_alive(edge_id)
+            if edge is None:
+                plane.leases.forget(edge_id)
+            elif edge.alive != alive:
+                edge.alive = alive
+                what = "up" if alive else "down"
+                repository.add_transition(session, plane.clock.now(), edge_id, what, why, "lease")
+
+
+async def _existing(session: AsyncSession, edge_id: int) -> EdgeRecord:
+    edge = await repository.by_id(session, edge_id)
+    if edge is None:
+        raise Refusal(404, "no-such-edge", f"there is no edge {edge_id}", field="edge_id")
+    return edge

@@ -1,0 +1,42 @@
+"""What one running control plane consists of, and how a request reaches it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from balancer.control.clock import Clock
+from balancer.control.edges.leases import Leases
+from balancer.control.store import Store
+from balancer.control.table.watch import TableWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The numbers an operator chooses."""
+
+    lease_seconds: float = 10.0
+    # no session outlives a day; until then packets for the old owner must not reach another edge
+    quarantine: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """Everything that lives as long as the process."""
+
+    rules: Rules
+    clock: Clock
+    store: Store
+    leases: Leases
+    watch: TableWatch
+    admin_sha256: str
+
+
+def _of(request: Request) -> ControlPlane:
+    plane = request.app.state.plane
+    assert isinstance(plane, ControlPlane)
+    return plane
+
+
+Plane = Annotated[ControlPlane, Depends(_of)]

@@ -1,0 +1,73 @@
+"""Every refusal leaves as RFC 9457 problem+json through the one handler set here."""
+
+import logging
+from collections.abc import Sequence
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from balancer.api.schemas import FieldError, Problem
+
+log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """The control plane will not do this. `slug` is the stable name of the reason."""
+
+    def __init__(self, status: int, slug: str, detail: str, *, field: str = "") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.field = field
+
+
+def problem(status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:
+    """Make the response."""
+    body = Problem(
+        type=f"urn:sennit:problem:{slug}",
+        title=slug.replace("-", " ").capitalize(),
+        status=status,
+        detail=detail,
+        errors=list(errors),
+    )
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(
+        body.model_dump(), status_code=status, media_type="application/problem+json", headers=headers
+    )
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    match error:
+        case Refusal():
+            errors = [FieldError(field=error.field, message=error.detail)] if error.field else []
+            return problem(error.status, error.slug, error.detail, errors)
+        case RequestValidationError():
+            errors = [_field_error(each["loc"], each["msg"]) for each in error.errors()]
+            detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
+            return problem(422, "invalid-request", detail, errors)
+        case HTTPException():
+            slug = {404: "no-such-resource", 405: "method-not-allowed", 413: "body-too-large"}.get(
+                error.status_code, "bad-request"
+            )
+            return problem(error.status_code, slug, str(error.detail))
+    log.error("request failed", exc_info=error, extra={"path": request.url.path})
+    return problem(500, "internal-error", "see the control plane's log")
+
+
+def _field_error(location: Sequence[int | str], message: str) -> FieldError:
+    # the location starts with body, query or path; a validator of the whole body names its field in the message
+    names = [str(part) for part in location[1:] if not isinstance(part, int) or len(location) > 2]
+    message = message.removeprefix("Value error, ")
+    field, separator, rest = message.partition(": ")
+    if not names and separator:
+        return FieldError(field=field, message=rest)
+    return FieldError(field=".".join(names) or str(location[0]), message=message)
+
+
+def install(app: FastAPI) -> None:
+    """Route every error of the application through the one handler."""
+    for kind in (Refusal, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)

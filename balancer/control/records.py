@@ -1,0 +1,107 @@
+"""The stored records (SQLAlchemy 2). Leases are not here: they live in memory, only their transitions are kept."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, MetaData, String, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """SQLite forgets the zone: everything is stored and read as UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value else None
+
+
+class Record(DeclarativeBase):
+    """Base of all records."""
+
+    metadata = MetaData(naming_convention=CONVENTION)
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012
+
+
+class VipRecord(Record):
+    """A VIP."""
+
+    __tablename__ = "vip"
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    v4: Mapped[str | None] = mapped_column(String(15), unique=True)
+    v6: Mapped[str | None] = mapped_column(String(45), unique=True)
+    service_port: Mapped[int]
+    locator: Mapped[str] = mapped_column(String(16))
+    id_port_base: Mapped[int]
+
+
+class EdgeRecord(Record):
+    """An enrolled edge."""
+
+    __tablename__ = "edge"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    site: Mapped[str] = mapped_column(String(63))
+    tunnel_v4: Mapped[str | None] = mapped_column(String(15), unique=True)
+    tunnel_v6: Mapped[str | None] = mapped_column(String(45), unique=True)
+    vip_name: Mapped[str] = mapped_column(ForeignKey("vip.name"))
+    credential_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    admin_state: Mapped[str] = mapped_column(String(16))
+    alive: Mapped[bool]  # whether it held a lease and was not down, at the last transition
+    enrolled_at: Mapped[datetime]
+
+
+class FreedIdRecord(Record):
+    """An id that belonged to an edge and may not be given again for a while."""
+
+    __tablename__ = "freed_id"
+    edge_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    freed_at: Mapped[datetime]
+    credential_sha256: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class EnrolmentTokenRecord(Record):
+    """A one-time token, of which only the hash is kept."""
+
+    __tablename__ = "enrolment_token"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    note: Mapped[str] = mapped_column(String(200))
+    edge_name: Mapped[str | None] = mapped_column(String(63))
+    edge_id: Mapped[int | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    used_by_sha256: Mapped[str | None] = mapped_column(String(64))
+
+
+class TableRecord(Record):
+    """One generation of the forwarding table, whole."""
+
+    __tablename__ = "forwarding_table"
+    generation: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    published_at: Mapped[datetime]
+    content: Mapped[dict[str, Any]]
+
+
+class TransitionRecord(Record):
+    """Something that changed for an edge, and who wanted it."""
+
+    __tablename__ = "transition"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    edge_id: Mapped[int] = mapped_column(index=True)
+    what: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(String(200))
+    by: Mapped[str] = mapped_column(String(64))

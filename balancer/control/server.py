@@ -1,0 +1,59 @@
+"""Serve the application with uvicorn: TLS, ready line, an end that does not wait for long polls."""
+
+import logging
+import socket
+import ssl
+from datetime import timedelta
+
+import uvicorn
+from fastapi import FastAPI
+
+from balancer.control.app import create_app
+from balancer.control.plane import Rules
+from balancer.control.settings import ControlSettings
+from balancer.daemon import say_ready
+
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """Say when it listens, and let long polls go when it ends."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            say_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if plane := getattr(self._app.state, "plane", None):
+            plane.watch.close()
+        await super().shutdown(sockets)
+
+
+def serve(settings: ControlSettings) -> int:
+    """Serve until SIGTERM; returns the exit status."""
+    rules = Rules(settings.lease_seconds, timedelta(seconds=settings.quarantine_seconds))
+    app = create_app(settings.state, settings.admin_token(), rules)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+        limit_concurrency=20_000,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+    config.load()
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
+    server = _Server(config, app)
+    server.run()
+    return 0 if server.started else 1

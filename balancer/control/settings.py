@@ -1,0 +1,64 @@
+"""The control plane's settings: flag over environment (SENNIT_CONTROL_X) over file (`--config`) over default."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+
+from balancer.settings import DaemonSettings, prefixed
+
+
+class ControlSettings(DaemonSettings):
+    """Run the control plane."""
+
+    model_config = prefixed("SENNIT_CONTROL_", "sennit control")
+
+    state: Path = Field(default=Path("/var/lib/sennit"), description="state folder, which holds the database")
+    listen: str = Field(default="127.0.0.1:8443", description="ADDRESS:PORT")
+    admin_token_file: Path = Field(
+        description="file with the admin's token, made by you: there is no default"
+    )
+    tls_certificate: Path | None = Field(default=None, description="PEM chain")
+    tls_key: Path | None = Field(default=None, description="PEM key")
+    lease_seconds: float = Field(
+        default=10.0, ge=0.5, le=600, description="silence after which an edge is down"
+    )
+    quarantine_seconds: float = Field(
+        default=86_400, ge=0, description="how long a freed id is not given again"
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _address_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        ip_address(host.strip("[]"))
+        if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+            raise ValueError("must end with :PORT")
+        return value
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @model_validator(mode="after")
+    def _never_in_clear(self) -> "ControlSettings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together")
+        if self.tls_certificate is None and not ip_address(self.host).is_loopback:
+            raise ValueError("tokens must not cross a network in clear: give tls_certificate and tls_key")
+        return self
+
+    def admin_token(self) -> str:
+        """Read the admin's token; ValueError where it is missing or easily guessed."""
+        try:
+            token = self.admin_token_file.read_text().strip()
+        except OSError as error:
+            raise ValueError(f"admin_token_file: {error}") from None
+        if len(token) < 16 or len(token.split()) != 1:
+            raise ValueError("admin_token_file: must hold one word of at least 16 characters")
+        return token

@@ -1,0 +1,85 @@
+"""The SQLite database: one writer at a time, every write durable before it is answered."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+DATABASE = "control.sqlite"
+
+
+class StateInUse(Exception):
+    """Another control plane works in this state folder."""
+
+
+def migrate(state: Path) -> None:
+    """Bring the database of the state folder to the newest schema, making it where there is none."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["url"] = f"sqlite:///{state / DATABASE}"
+    command.upgrade(config, "head")
+
+
+class Store:
+    """Sessions on the database. `publish` runs inside every change, before it is committed."""
+
+    def __init__(self, state: Path) -> None:
+        self._lock_file = _own(state)
+        self._engine = _engine(state / DATABASE)
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._writer = asyncio.Lock()
+        self.publish: Callable[[AsyncSession], Awaitable[Callable[[], None] | None]] | None = None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Read a consistent state."""
+        async with self._sessions() as session:
+            yield session
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[AsyncSession]:
+        """Change the state: committed when the block ends well, with the table it leads to."""
+        async with self._writer, self._sessions() as session:
+            yield session
+            await session.flush()
+            announce = await self.publish(session) if self.publish else None
+            await session.commit()
+            if announce:
+                announce()
+
+    async def close(self) -> None:
+        """Close the connections and let go of the state folder."""
+        await self._engine.dispose()
+        os.close(self._lock_file)
+
+
+def _own(state: Path) -> int:
+    descriptor = os.open(state / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StateInUse(f"another control plane works in {state}") from None
+    return descriptor
+
+
+def _engine(path: Path) -> AsyncEngine:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine

@@ -1,0 +1,1 @@
+"""The forwarding table: one versioned value."""

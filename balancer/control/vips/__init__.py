@@ -1,0 +1,1 @@
+"""VIPs: the anycast service addresses."""
