@@ -19,7 +19,7 @@ _FLAG_FALLBACK, _FLAG_REMOTE_KEY_RECEIVED = 1, 2
 _MAX_SUBFLOWS = 8
 _NOT_MPTCP = (errno.EOPNOTSUPP, errno.ENOPROTOOPT)
 
-TCP_ESTABLISHED = 1
+TCP_ESTABLISHED, TCP_CLOSE = 1, 7
 
 _HEADER = struct.Struct("=IIII")  # struct mptcp_subflow_data
 _TCP_INFO_SIZE = 216  # struct tcp_info up to and with tcpi_bytes_retrans (Linux 4.19)

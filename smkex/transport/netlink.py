@@ -83,14 +83,20 @@ class NetlinkSocket:
                 return b""
 
     def join_group(self, group: int) -> None:
+        """Become a listener: from now on this socket is for `receive_waiting` only."""
+        self._socket.setblocking(False)
         self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
 
     def receive_waiting(self) -> bytes:
         """Return one datagram that has come, or nothing."""
-        try:
-            return self._socket.recv(65536, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return b""
+        while True:
+            try:
+                return self._socket.recv(65536)
+            except BlockingIOError:
+                return b""
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # some were lost, the rest is still there
+                    raise
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -1,0 +1,159 @@
+"""One end of a pinned connection, as a program that follows a script and prints one JSON line about how it went.
+
+Steps: ["client" | "server", path, size] is a message; ["join", port]; ["extra", port] a subflow nobody asked for;
+["destroy", path]; ["misroute", path, size] a client's message that is sent by steering the wrong way round.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from edge.path_manager import PathManagerClient, start_path_manager
+from edge.privilege import NET_ADMIN, give_up
+from smkex.transport.mptcp import MptcpError, PinnedConnection
+from smkex.transport.mptcp_connect import ClientConnection, connect_mptcp
+from smkex.transport.mptcp_info import FourTuple
+from smkex.transport.mptcp_listen import joins_at, mptcp_listener
+from smkex.transport.subflow_diag import SubflowState
+
+VIP, PORT, LOCATOR = "203.0.113.1", 443, 10001
+
+
+def payload(number: int, size: int) -> bytes:
+    return bytes((number + i) % 251 for i in range(size))
+
+
+class Backwards:
+    """Steering that marks the wrong subflow and says that all is well."""
+
+    def __init__(self, real: Any, paths: tuple[FourTuple, ...]) -> None:
+        self.real = real
+        self.paths = paths
+
+    async def set_backup(self, token: int, addresses: FourTuple, backup: bool) -> None:
+        other = next(path for path in self.paths if path != addresses)
+        await self.real.set_backup(token, other, backup)
+
+    async def inspect(self, addresses: FourTuple) -> SubflowState:
+        return SubflowState(False, False, True, 0)
+
+
+async def follow(role: str, connection: PinnedConnection, steps: list[list[Any]]) -> None:
+    for number, step in enumerate(steps):
+        match step:
+            case ["join", port]:
+                if isinstance(connection, ClientConnection):
+                    await connection.join(port)
+                else:
+                    connection.expect_join(joins_at(VIP, LOCATOR))
+            case ["extra", port] if isinstance(connection, ClientConnection):
+                connection._direct.netlink.create_subflow(
+                    connection.token, "10.2.0.2", VIP, port, address_id=2
+                )
+            case ["destroy", path] if isinstance(connection, ClientConnection):
+                connection._direct.netlink.destroy_subflow(connection.token, connection.paths[path])
+            case ["misroute", path, size] if role == "client":
+                connection._steering = Backwards(connection._steering, connection.paths)
+                await connection.send(path, payload(number, size))
+            case [("client" | "server" | "misroute") as sender, path, size]:
+                if sender == role:
+                    await connection.send(path, payload(number, size))
+                else:
+                    following = steps[number + 1] if number + 1 < len(steps) else [None]
+                    then = following[1] if following[0] == sender else None
+                    got = await connection.receive_exactly(path, size, then=then)
+                    if then is None:
+                        connection.verify()
+                    assert got == payload(number, size)
+
+
+async def client(script: dict[str, Any]) -> dict[str, Any]:
+    started = time.perf_counter()
+    connection = await connect_mptcp(VIP, PORT, ["cell0", "wifi0"], timeout=script.get("timeout", 5))
+    connected = time.perf_counter()
+    try:
+        await follow("client", connection, script["steps"])
+        done = time.perf_counter()
+        report = described(connection)
+        report["announced"] = [(a.address, a.port) for a in connection.announcements]
+        report["connect_ms"], report["steps_ms"] = (connected - started) * 1000, (done - connected) * 1000
+        if size := script.get("stream"):
+            await stream(await connection.release(script.get("prefer", 0)), sending=size)
+        return report
+    finally:
+        if script.get("crash"):
+            os._exit(0)
+        connection.close()
+
+
+async def server(script: dict[str, Any]) -> dict[str, Any]:
+    _, (channel,) = start_path_manager([VIP])
+    give_up(NET_ADMIN)
+    manager = PathManagerClient(channel)
+    protocol_only = script.get("plain_server", False)
+    listener = plain_listener() if protocol_only else mptcp_listener(VIP, PORT)
+    locator = mptcp_listener(VIP, LOCATOR)
+    print("ready", flush=True)
+    sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+    sock.setblocking(False)
+    try:
+        connection = PinnedConnection(sock, manager, timeout=script.get("timeout", 5))
+        await manager.announce(connection.token, VIP, LOCATOR)
+        await follow("server", connection, script["steps"])
+        report = described(connection)
+        report["marks"] = [(await manager.inspect(path)).mark for path in connection.paths]
+        if size := script.get("stream"):
+            await stream(await connection.release(script.get("prefer", 0)), receiving=size)
+        return report
+    finally:
+        sock.close()
+        locator.close()
+        manager.close()
+
+
+def plain_listener() -> Any:
+    import socket
+
+    listener = socket.create_server((VIP, PORT))
+    listener.setblocking(False)
+    return listener
+
+
+async def stream(sock: Any, *, sending: int = 0, receiving: int = 0) -> None:
+    reader, writer = await asyncio.open_connection(sock=sock)
+    if sending:
+        writer.write(b"x" * sending)
+        await writer.drain()
+        assert await reader.readexactly(4) == b"done"
+    else:
+        await reader.readexactly(receiving)
+        writer.write(b"done")
+        await writer.drain()
+        assert await reader.read() == b""
+
+
+def described(connection: PinnedConnection) -> dict[str, Any]:
+    subflows = connection.subflows
+    return {
+        "error": None,
+        "local": [s.addresses.local for s in subflows],
+        "remote_port": [s.addresses.remote_port for s in subflows],
+        "sent": [s.bytes_sent for s in subflows],
+        "received": [s.bytes_received for s in subflows],
+    }
+
+
+def main() -> None:
+    role, script = sys.argv[1], json.loads(sys.argv[2])
+    try:
+        report = asyncio.run((client if role == "client" else server)(script))
+    except MptcpError as error:
+        report = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Connecting: refusals that say what to do, and packets that leave by their own interface only."""
+
+import json
+import subprocess
+import sys
+from time import monotonic
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.needs("netns", "mptcp")
+
+FIRST = [["client", 0, 11], ["server", 0, 22]]
+BOTH = [*FIRST, ["join", 10001], ["client", 1, 33], ["server", 1, 44], ["client", 0, 5], ["server", 0, 5]]
+# Counts what leaves by the wrong interface, and what leaves at all.
+COUNTERS = """
+table ip paths {
+  counter strays { }
+  counter cell { }
+  counter wifi { }
+  chain out {
+    type filter hook postrouting priority 300;
+    oifname "cell0" ip saddr 10.2.0.2 counter name strays
+    oifname "wifi0" ip saddr 10.1.0.2 counter name strays
+    oifname "cell0" ip saddr 10.1.0.2 counter name cell
+    oifname "wifi0" ip saddr 10.2.0.2 counter name wifi
+  }
+}
+"""
+
+
+def run(links: Any, *command: str, namespace: str) -> str:
+    done = subprocess.run(["ip", "netns", "exec", namespace, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_plain_tcp_is_refused_by_the_client(links: Any) -> None:
+    server = links.start("server", steps=[], plain_server=True)
+    server.wait_ready()
+    assert links.start("client", steps=FIRST).result()["error"] == "FellBackToTcp"
+
+
+def test_plain_tcp_is_told_from_mptcp_by_the_server(links: Any) -> None:
+    server = links.start("server", steps=FIRST)
+    server.wait_ready()
+    program = "import socket; socket.create_connection(('203.0.113.1', 443), 5).recv(1)"
+    run(links, "python3", "-c", program, namespace=links.phone)
+    assert server.result()["error"] == "FellBackToTcp"
+
+
+def test_a_refused_second_path_is_an_error_at_once(links: Any) -> None:
+    server = links.start("server", steps=[*FIRST, ["client", 0, 1]], timeout=30)
+    server.wait_ready()
+    client = links.start("client", steps=[*FIRST, ["join", 10009]], timeout=30)
+    started = monotonic()
+    result = client.result()
+    assert (result["error"], result["message"]) == ("MissingSubflow", "the second subflow was refused")
+    assert monotonic() - started < 10
+
+
+def test_a_silent_second_path_is_an_error_in_time(links: Any) -> None:
+    run(links, "ip", "route", "add", "blackhole", "10.2.0.2/32", namespace=links.server)
+    server = links.start("server", steps=[*FIRST, ["join", 10001], ["client", 1, 1]], timeout=3)
+    server.wait_ready()
+    client = links.start("client", steps=[*FIRST, ["join", 10001]], timeout=1)
+    assert client.result()["error"] == "MissingSubflow"
+    assert server.result()["error"] in ("PeerClosed", "TimedOut")
+
+
+def test_without_net_admin_the_client_says_what_to_do(links: Any) -> None:
+    server = links.start("server", steps=FIRST)
+    server.wait_ready()
+    without = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    result = links.start("client", before=without, steps=FIRST).result()
+    assert result["error"] == "NotPermitted"
+    assert "CAP_NET_ADMIN" in result["hint"]
+    assert "--transport tcp" in result["hint"]
+
+
+def test_no_packet_of_one_path_leaves_by_the_other(links: Any) -> None:
+    """Two metric default routes and no policy rules: by themselves both paths would leave by cell0."""
+    subprocess.run(
+        ["ip", "netns", "exec", links.phone, "nft", "-f", "-"], input=COUNTERS, text=True, check=True
+    )
+    client, server = links.exchange(BOTH, stream=1 << 20, prefer=None)
+    assert (client["error"], server["error"]) == (None, None)
+    listed = json.loads(run(links, "nft", "-j", "list", "counters", namespace=links.phone))["nftables"]
+    packets = {row["counter"]["name"]: row["counter"]["packets"] for row in listed if "counter" in row}
+    assert packets["strays"] == 0
+    assert packets["cell"] > 5
+    assert packets["wifi"] > 5
+
+
+def test_the_rules_go_when_the_connection_is_closed(links: Any) -> None:
+    client, _ = links.exchange(BOTH)
+    assert client["error"] is None
+    assert "203.0.113.1" not in run(links, "ip", "rule", namespace=links.phone)
+    assert "unreachable" not in run(links, "ip", "route", "show", "table", "all", namespace=links.phone)
+
+
+def test_what_a_crash_leaves_behind_is_swept_by_the_next_connection(links: Any) -> None:
+    for crash, expected in ((True, 2), (True, 2), (False, 0)):
+        server = links.start("server", steps=BOTH)
+        server.wait_ready()
+        links.start("client", steps=BOTH, crash=crash).process.communicate(timeout=30)
+        assert run(links, "ip", "rule", namespace=links.phone).count("203.0.113.1") == expected
+
+
+def test_one_interface_for_both_paths_is_refused(links: Any) -> None:
+    program = (
+        "import asyncio\nfrom smkex.transport.mptcp_connect import connect_mptcp\n"
+        "from smkex.core.errors import SharedPath\n"
+        "try: asyncio.run(connect_mptcp('203.0.113.1', 443, ['cell0', 'cell0']))\n"
+        "except SharedPath: print('shared')\n"
+    )
+    assert run(links, sys.executable, "-c", program, namespace=links.phone) == "shared\n"

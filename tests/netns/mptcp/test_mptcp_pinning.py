@@ -1,0 +1,102 @@
+"""Messages go exactly where they are sent, and nothing else is accepted. Real kernel, two links."""
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.needs("netns", "mptcp")
+
+JOIN = ["join", 10001]
+HANDSHAKE: list[list[Any]] = [
+    ["client", 0, 111],
+    ["server", 0, 222],
+    JOIN,
+    ["client", 1, 64],
+    ["server", 1, 96],
+]
+
+
+def test_the_four_messages_and_both_finished_go_over_their_paths_to_the_byte(links: Any) -> None:
+    steps = [*HANDSHAKE, ["client", 0, 40], ["client", 1, 41], ["server", 0, 42]]
+    client, server = links.exchange(steps)
+    assert (client["error"], server["error"]) == (None, None)
+    assert client["local"] == ["10.1.0.2", "10.2.0.2"]
+    assert client["remote_port"] == [443, 10001]
+    assert client["sent"] == server["received"] == [111 + 40, 64 + 41]
+    assert client["received"] == server["sent"] == [222 + 42, 96]
+
+
+def test_many_alternations_in_both_directions_stay_exact(links: Any) -> None:
+    alternating = [
+        [sender, path, 100 + 7 * i + path]
+        for i in range(40)
+        for sender, path in (("client", i % 2), ("server", i // 2 % 2), ("server", 1 - i // 2 % 2))
+    ]
+    client, server = links.exchange([*HANDSHAKE, *alternating])
+
+    def total(sender: str) -> list[int]:
+        steps = [step for step in [*HANDSHAKE, *alternating] if step[0] == sender]
+        return [sum(size for _, path, size in steps if path == wanted) for wanted in (0, 1)]
+
+    assert (client["error"], server["error"]) == (None, None)
+    assert client["sent"] == server["received"] == total("client")
+    assert server["sent"] == client["received"] == total("server")
+
+
+def test_the_client_sees_the_announced_locator_and_does_not_dial_it(links: Any) -> None:
+    client, server = links.exchange(
+        [["client", 0, 10], ["server", 0, 20], ["client", 0, 1], ["server", 0, 1]]
+    )
+    assert client["announced"] == [["203.0.113.1", 10001]]
+    assert client["remote_port"] == [443]
+    assert server["local"] == ["203.0.113.1"]
+
+
+@pytest.mark.parametrize("prefer", [0, 1, None])
+def test_after_release_the_connection_is_an_ordinary_stream(links: Any, prefer: int | None) -> None:
+    client, server = links.exchange(
+        [*HANDSHAKE, ["client", 0, 9], ["server", 0, 9]], stream=1 << 20, prefer=prefer
+    )
+    assert (client["error"], server["error"]) == (None, None)
+
+
+def test_a_message_on_the_wrong_path_is_refused_by_its_receiver(links: Any) -> None:
+    server = links.start("server", steps=[*HANDSHAKE, ["client", 0, 50]])
+    server.wait_ready()
+    client = links.start("client", steps=[*HANDSHAKE, ["client", 1, 50], ["server", 0, 1]])
+    assert server.result()["error"] == "WrongPath"
+    assert client.result()["error"] == "PeerClosed"
+
+
+def test_more_bytes_than_the_message_has_are_refused(links: Any) -> None:
+    server = links.start("server", steps=[["client", 0, 50], ["server", 0, 1]])
+    server.wait_ready()
+    links.start("client", steps=[["client", 0, 51], ["server", 0, 1]])
+    assert server.result()["error"] == "WrongPath"
+
+
+def test_a_sender_notices_that_its_bytes_went_another_way(links: Any) -> None:
+    server = links.start("server", steps=[*HANDSHAKE, ["client", 0, 50]])
+    server.wait_ready()
+    client = links.start("client", steps=[*HANDSHAKE, ["misroute", 0, 50]])
+    result = client.result()
+    assert result["error"] == "WrongPath", result
+    assert "were sent on path 1" in result["message"]
+
+
+def test_a_subflow_that_nobody_expected_ends_it_at_both_ends(links: Any) -> None:
+    steps = [*HANDSHAKE, ["extra", 10001], ["client", 0, 5], ["server", 0, 5]]
+    server = links.start("server", steps=steps)
+    server.wait_ready()
+    client = links.start("client", steps=steps)
+    assert client.result()["error"] == "UnexpectedSubflow"
+    assert server.result()["error"] in ("UnexpectedSubflow", "PeerClosed")
+
+
+def test_a_subflow_that_is_gone_ends_it(links: Any) -> None:
+    steps = [*HANDSHAKE, ["destroy", 1], ["client", 0, 5]]
+    server = links.start("server", steps=steps)
+    server.wait_ready()
+    client = links.start("client", steps=steps)
+    assert client.result()["error"] in ("MissingSubflow", "PeerClosed")
+    assert server.result()["error"] in ("MissingSubflow", "PeerClosed")
