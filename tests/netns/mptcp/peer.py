@@ -7,6 +7,7 @@ Steps: ["client" | "server", path, size] is a message; ["join", port]; ["extra",
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
 from typing import Any
@@ -50,8 +51,9 @@ async def follow(role: str, connection: PinnedConnection, steps: list[list[Any]]
                 else:
                     connection.expect_join(joins_at(VIP, LOCATOR))
             case ["extra", port] if isinstance(connection, ClientConnection):
+                wifi = socket.if_nametoindex("wifi0")
                 connection._direct.netlink.create_subflow(
-                    connection.token, "10.2.0.2", VIP, port, address_id=2
+                    connection.token, "10.2.0.2", VIP, port, address_id=1, interface=wifi
                 )
             case ["destroy", path] if isinstance(connection, ClientConnection):
                 connection._direct.netlink.destroy_subflow(connection.token, connection.paths[path])
@@ -114,9 +116,7 @@ async def server(script: dict[str, Any]) -> dict[str, Any]:
         manager.close()
 
 
-def plain_listener() -> Any:
-    import socket
-
+def plain_listener() -> socket.socket:
     listener = socket.create_server((VIP, PORT))
     listener.setblocking(False)
     return listener

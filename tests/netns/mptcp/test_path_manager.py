@@ -53,8 +53,14 @@ def test_without_net_admin_the_edge_is_told_at_start(links: Any) -> None:
 
 def test_the_marks_of_both_subflows_are_read_from_the_kernel(links: Any) -> None:
     """As the forwarder marks: every packet of the path, and the accepted sockets keep it (tcp_fwmark_accept)."""
-    rules = """table ip marks { chain in { type filter hook prerouting priority -150;
-        iifname "wifi0" meta mark set 0x5e000002 } }"""
+    rules = """
+table ip marks {
+  chain in {
+    type filter hook prerouting priority -150;
+    iifname "wifi0" meta mark set 0x5e000002
+  }
+}
+"""
     inside = ["ip", "netns", "exec", links.server]
     subprocess.run([*inside, "nft", "-f", "-"], input=rules, text=True, check=True)
     subprocess.run([*inside, "sysctl", "-qw", "net.ipv4.tcp_fwmark_accept=1"], check=True)
