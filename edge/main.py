@@ -1,0 +1,68 @@
+"""The edge's daemon: from settings to a listening edge, and its end in order."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from typing import Any
+
+import httpx
+
+from edge.cache.store import Store
+from edge.health import HealthEndpoint
+from edge.listener import Listener
+from edge.node import Node, wait_for_node
+from edge.proxy import CachingProxy
+from edge.serve import HttpServer
+from edge.settings import EdgeSettings
+
+log = logging.getLogger("edge")
+
+
+def run(settings: EdgeSettings) -> None:
+    """Serve until SIGTERM. Raises `NodeUnknown`, OSError."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: EdgeSettings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    node = await wait_for_node(settings.state, settings.node_timeout)
+    async with httpx.AsyncClient(base_url=settings.upstream, timeout=httpx.Timeout(30, connect=5)) as client:
+        store = Store(settings.cache, settings.cache_bytes, settings.object_bytes)
+        server = HttpServer(CachingProxy(client, store, f"{node.name}.sennit"))
+        listener = Listener(node, settings, server)
+        health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, listener))
+        await server.start()
+        await listener.start()
+        await health.start()
+        log.info("ready: edge %d (%s)", node.edge_id, node.name)
+        _notify("READY=1")
+        await stopped.wait()
+        _notify("STOPPING=1")
+        await health.stop()
+        await listener.stop()
+        await server.stop()
+
+
+def _facts(node: Node, listener: Listener) -> dict[str, Any]:
+    return {
+        "status": "ok",
+        "reasons": [],
+        "edge_id": node.edge_id,
+        "sessions": listener.sessions,
+        "handshakes": len(listener.handshakes),
+        "failures": dict(listener.handshakes.failures),
+    }
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)), where it listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect(address.replace("@", "\0", 1))
+            channel.send(state.encode())

@@ -1,0 +1,25 @@
+"""Settings of the edge server: flags, then environment SENNIT_EDGE_*, then defaults."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class EdgeSettings(BaseSettings):
+    """What `sennit edge` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="SENNIT_EDGE_", cli_kebab_case=True, extra="forbid")
+
+    state: Path = Field(default=Path("/var/lib/sennit"), description="the node's state folder")
+    upstream: str = Field(default="http://127.0.0.1:8080", pattern="^https?://", description="the origin")
+    cache: Path = Field(default=Path("/var/cache/sennit"), description="folder of stored responses")
+    cache_bytes: int = Field(default=10 << 30, ge=0, description="bytes of stored responses at most")
+    object_bytes: int = Field(default=1 << 30, ge=0, description="bytes of one stored response at most")
+    # a handshake holds 16 KB at most: 64 MB in the worst case
+    max_pending_handshakes: int = Field(default=4096, ge=1, description="handshakes in progress at most")
+    # four round trips of a bad satellite path, and one lost SYN
+    handshake_timeout: float = Field(default=10.0, gt=0, description="seconds for one handshake")
+    max_sessions: int = Field(default=20_000, ge=1, description="established sessions at most")
+    require_both: bool = Field(default=False, description="serve only when both paths are confirmed")
+    node_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for the agent's node.json")

@@ -1,0 +1,16 @@
+"""Settings of the origin server: flags, then environment SENNIT_ORIGIN_*, then defaults."""
+
+from pathlib import Path
+
+from pydantic import DirectoryPath, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class OriginSettings(BaseSettings):
+    """What `sennit origin` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="SENNIT_ORIGIN_", cli_kebab_case=True, extra="forbid")
+
+    directory: DirectoryPath = Field(default=Path("."), description="what is served")
+    listen: str = Field(default="127.0.0.1:8080", pattern=r"^.+:\d+$", description="ADDRESS:PORT")
+    max_age: int = Field(default=60, ge=0, description="seconds in Cache-Control: max-age")

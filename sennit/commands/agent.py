@@ -1,0 +1,28 @@
+"""Run the agent of a node: its enrolment, its lease, its table, its announcement."""
+
+from sennit.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    from balancer.agent.daemon import run as run_agent
+    from balancer.agent.enrolment import NotEnrolled
+    from balancer.agent.lease import Removed
+    from balancer.agent.settings import AgentSettings
+    from balancer.daemon import log_to_stderr
+    from balancer.settings import SettingsError
+
+    try:
+        settings = AgentSettings.from_arguments(arguments)
+        log_to_stderr(settings.log_level)
+        run_agent(settings)
+    except (SettingsError, ValueError) as error:
+        raise CommandError(str(error), hint="`sennit agent --help`", status=ExitStatus.USAGE) from None
+    except NotEnrolled as error:
+        hint = "`sennit enrolment-token create` makes a one-time token"
+        raise CommandError(f"not enrolled: {error}", hint=hint) from None
+    except Removed:
+        hint = "to enrol again, remove credential.json from the state folder and give a new enrolment token"
+        raise CommandError("this edge was removed by the control plane", hint=hint) from None
+    except OSError as error:
+        raise CommandError(str(error)) from None
+    return ExitStatus.OK

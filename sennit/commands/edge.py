@@ -1,0 +1,21 @@
+"""Serve HTTP inside SMKEX sessions: one edge of the CDN."""
+
+
+def run(arguments: list[str]) -> int:
+    from edge.main import run as serve
+    from edge.node import NodeUnknown
+    from edge.settings import EdgeSettings
+    from sennit.daemon import log_to_stderr, settings_from
+    from sennit.errors import CommandError
+
+    settings = settings_from(EdgeSettings, "edge", arguments)
+    log_to_stderr()
+    try:
+        serve(settings)
+    except NodeUnknown as error:
+        raise CommandError(str(error), hint="the agent writes node.json when it has enrolled") from None
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen: {error}", hint="is the service address on lo (`ip address show dev lo`)?"
+        ) from None
+    return 0

@@ -1,0 +1,69 @@
+"""Show the edges, drain them, take them back, remove them."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from sennit.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from balancer.api.client import ControlClient
+    from balancer.api.schemas import EdgeView
+
+_WANTED = {"drain": "draining", "undrain": "active", "disable": "disabled"}
+
+
+def run(arguments: list[str]) -> int:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit edges", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    remote.add_options(actions.add_parser("list", help="every edge"))
+    for action, words in {
+        "show": "one edge",
+        "drain": "give it no new sessions",
+        "undrain": "take it back",
+        "disable": "refuse new subflows to it",
+        "remove": "forget it; its id is not given again for a while",
+    }.items():
+        one = actions.add_parser(action, help=words)
+        one.add_argument("edge", help="name or id")
+        remote.add_options(one)
+    options = parser.parse_args(arguments)
+    found = remote.call(options, lambda client: _do(client, options))
+    if options.action == "remove":
+        return ExitStatus.OK
+    if options.json:
+        views = [edge.model_dump(mode="json") for edge in found]
+        print(json.dumps(views if options.action == "list" else views[0], indent=2))
+    else:
+        heads = ("ID", "NAME", "SITE", "TUNNEL", "WANTED", "STATE", "HEALTH", "APPLIED", "WHY")
+        print(remote.table(heads, [_row(edge) for edge in found]))
+    return ExitStatus.OK
+
+
+async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":
+    from balancer.api.schemas import AdminState
+
+    every = await client.edges()
+    if options.action == "list":
+        return every
+    edge = next((each for each in every if options.edge in (each.name, str(each.id))), None)
+    if edge is None:
+        raise CommandError(f"there is no edge {options.edge}", hint="`sennit edges list` lists them")
+    if options.action == "remove":
+        await client.remove_edge(edge.id)
+    elif options.action in _WANTED:
+        edge = await client.set_admin_state(edge.id, AdminState(_WANTED[options.action]))
+    return [edge]
+
+
+def _row(edge: "EdgeView") -> tuple[str, ...]:
+    tunnel = " ".join(str(address) for address in (edge.tunnel_v4, edge.tunnel_v6) if address)
+    lease = edge.lease
+    applied = "-" if lease is None or lease.applied_generation is None else str(lease.applied_generation)
+    health = lease.health.value if lease else "unknown"
+    why = "; ".join(lease.reasons) if lease else "no lease"
+    return (
+        str(edge.id), edge.name, edge.site, tunnel, edge.admin_state.value, edge.state.value, health, applied, why
+    )  # fmt: skip

@@ -1,0 +1,50 @@
+"""Make one-time tokens with which edges enrol."""
+
+import argparse
+import os
+from pathlib import Path
+
+from sennit.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    from pydantic import ValidationError
+
+    from balancer.api.schemas import EnrolmentTokenRequest
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit enrolment-token", description=__doc__)
+    create = parser.add_subparsers(dest="action", required=True).add_parser(
+        "create", help="a token, shown once"
+    )
+    create.add_argument("--edge-name", metavar="NAME", help="good for this name only")
+    create.add_argument("--edge-id", type=int, metavar="ID", help="the edge gets this id")
+    create.add_argument("--expires-seconds", type=int, default=3600, metavar="N")
+    create.add_argument("--note", default="", help="for people")
+    create.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write it there, readable by you only"
+    )
+    remote.add_options(create)
+    options = parser.parse_args(arguments)
+    fields = ("note", "expires_seconds", "edge_name", "edge_id")
+    try:
+        body = EnrolmentTokenRequest.model_validate({field: getattr(options, field) for field in fields})
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
+    token = remote.call(options, lambda client: client.create_enrolment_token(body))
+    if options.output:
+        _write(options.output, token.token)
+    else:
+        print(token.model_dump_json(indent=2) if options.json else token.token)
+    return ExitStatus.OK
+
+
+def _write(path: Path, token: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(f"{token}\n")
+    except OSError as error:
+        raise CommandError(str(error)) from None

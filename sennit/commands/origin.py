@@ -1,0 +1,12 @@
+"""Serve a directory as the CDN's origin."""
+
+
+def run(arguments: list[str]) -> int:
+    from origin.main import run as serve
+    from origin.settings import OriginSettings
+    from sennit.daemon import log_to_stderr, settings_from
+
+    settings = settings_from(OriginSettings, "origin", arguments)
+    log_to_stderr()
+    serve(settings)
+    return 0
