@@ -12,6 +12,8 @@ from balancer.api.schemas import FieldError, Problem
 
 log = logging.getLogger(__name__)
 
+_SLUGS = {404: "no-such-resource", 405: "method-not-allowed", 413: "body-too-large"}
+
 
 class Refusal(Exception):
     """The control plane will not do this. `slug` is the stable name of the reason."""
@@ -49,9 +51,7 @@ async def _handle(request: Request, error: Exception) -> Response:
             detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
             return problem(422, "invalid-request", detail, errors)
         case HTTPException():
-            slug = {404: "no-such-resource", 405: "method-not-allowed", 413: "body-too-large"}.get(
-                error.status_code, "bad-request"
-            )
+            slug = _SLUGS.get(error.status_code, "bad-request")
             return problem(error.status_code, slug, str(error.detail))
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
     return problem(500, "internal-error", "see the control plane's log")

@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
         print(json.dumps([vip.model_dump(mode="json") for vip in vips], indent=2))
     elif options.action != "remove":
         heads = ("NAME", "V4", "V6", "SERVICE", "LOCATORS")
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 vip.name,
                 str(vip.v4 or "-"),

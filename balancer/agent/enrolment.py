@@ -1,0 +1,72 @@
+"""Enrol this node, once; later starts only tell the control plane where it is now.
+
+The credential is made and kept before the first request: should the answer be lost, the same request again gives
+the same edge, and the one-time token is not wasted.
+"""
+
+import hashlib
+import logging
+import secrets
+from dataclasses import replace
+
+from balancer.agent.settings import AgentSettings
+from balancer.agent.state import Credential, NodeState
+from balancer.api.client import ControlClient
+from balancer.api.schemas import Enrolment, EnrolRequest
+
+log = logging.getLogger(__name__)
+
+
+class NotEnrolled(Exception):
+    """This node cannot enrol, and trying again will not help."""
+
+
+def own_credential(settings: AgentSettings, state: NodeState) -> Credential:
+    """Read this node's credential, or make one."""
+    try:
+        credential = state.credential()
+    except ValueError as error:
+        raise NotEnrolled(f"{error}: mend it, or remove the file to enrol as another edge") from None
+    if credential is None:
+        credential = Credential(secrets.token_urlsafe(32))
+        state.keep_credential(credential)
+    if credential.edge_id is None and settings.enrolment_token_file is None:
+        raise NotEnrolled("this node has not enrolled: give --enrolment-token-file")
+    return credential
+
+
+async def enrol(
+    settings: AgentSettings, state: NodeState, client: ControlClient, credential: Credential
+) -> tuple[Credential, Enrolment]:
+    """Enrol, and keep what comes of it in the state folder; raises what the client raises."""
+    client.token = credential.token if credential.edge_id is not None else _one_time_token(settings)
+    enrolment = await client.enrol(
+        EnrolRequest(
+            name=settings.name,
+            site=settings.site,
+            tunnel_v4=settings.tunnel_v4,
+            tunnel_v6=settings.tunnel_v6,
+            vip=settings.vip,
+            credential_sha256=hashlib.sha256(credential.token.encode()).hexdigest(),
+        )
+    )
+    credential = replace(credential, edge_id=enrolment.edge.id)
+    state.keep_node(
+        {
+            "edge_id": enrolment.edge.id,
+            "name": enrolment.edge.name,
+            "vip": enrolment.vip.model_dump(mode="json"),
+        }
+    )
+    state.keep_credential(credential)
+    client.token = credential.token
+    log.info("enrolled", extra={"edge_id": enrolment.edge.id, "edge": enrolment.edge.name})
+    return credential, enrolment
+
+
+def _one_time_token(settings: AgentSettings) -> str:
+    assert settings.enrolment_token_file is not None  # own_credential saw to it
+    try:
+        return settings.enrolment_token_file.read_text().strip()
+    except OSError as error:
+        raise NotEnrolled(f"the enrolment token cannot be read: {error}") from None

@@ -1,0 +1,59 @@
+"""Keep this edge's lease: a heartbeat three times a lease, and at once when its health changes."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from balancer.agent.backoff import Backoff
+from balancer.agent.state import NodeState
+from balancer.api.client import ApiError, ControlClient, Unreachable
+from balancer.api.schemas import LeaseRequest
+
+log = logging.getLogger(__name__)
+
+
+class Removed(Exception):
+    """The control plane says that this edge was removed."""
+
+
+class Changed:
+    """Something worth a heartbeat before its time."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def note(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a change, or for the time to pass."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+        self._event.clear()
+
+
+async def keep_lease(
+    client: ControlClient,
+    edge_id: int,
+    state: NodeState,
+    heartbeat: Callable[[], LeaseRequest],
+    changed: Changed,
+) -> None:
+    """Send heartbeats until cancelled; raises `Removed`."""
+    backoff = Backoff(longest=3.0)
+    while True:
+        try:
+            grant = await client.renew_lease(edge_id, heartbeat())
+        except (Unreachable, ApiError) as error:
+            if isinstance(error, ApiError) and error.slug == "edge-removed":
+                raise Removed from None
+            log.warning("no lease", extra={"why": str(error)})
+            await asyncio.sleep(backoff.delay())
+            continue
+        backoff.reset()
+        state.keep_admin_state(grant.admin_state.value)
+        await changed.wait(grant.lease_seconds / 3 * random.uniform(0.8, 1.0))  # noqa: S311

@@ -1,0 +1,44 @@
+"""The agent's settings: flag over environment (SENNIT_AGENT_X) over file (`--config`) over default."""
+
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from balancer.api.schemas import Name
+from balancer.settings import DaemonSettings, prefixed
+
+
+class AgentSettings(DaemonSettings):
+    """Run the node agent of an edge."""
+
+    model_config = prefixed("SENNIT_AGENT_", "sennit agent")
+
+    state: Path = Field(default=Path("/var/lib/sennit"), description="state folder of this node")
+    control: str = Field(description="URL of the control plane")
+    ca: Path | None = Field(default=None, description="PEM of the authority that signed the control plane")
+    name: Name = Field(description="name of this edge")
+    site: Name = Field(default="default", description="edges behind one router are one site")
+    tunnel_v4: IPv4Address | None = Field(default=None, description="where other edges send its packets")
+    tunnel_v6: IPv6Address | None = Field(default=None, description="the same for IPv6")
+    vip: str | None = Field(default=None, description="name of the VIP, where there are several")
+    enrolment_token_file: Path | None = Field(
+        default=None, description="one-time token; not needed once enrolled"
+    )
+    edge_socket: Path | None = Field(
+        default=None, description="the edge's health (default: edge.sock in state)"
+    )
+    bird_socket: Path | None = Field(
+        default=None, description="BIRD's control socket; without it, no announcement"
+    )
+    bird_protocol: str = Field(default="vip", pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")
+    forwarder: bool = Field(default=True, description="announce only when the forwarder has applied a table")
+    probe_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="time between looks at the edge's health"
+    )
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "AgentSettings":
+        if self.tunnel_v4 is None and self.tunnel_v6 is None:
+            raise ValueError("tunnel_v4 or tunnel_v6: an edge needs a tunnel address")
+        return self
