@@ -221,7 +221,7 @@ class PinnedConnection:
             subflows = self._snapshot()
             for other, subflow in enumerate(subflows):
                 if subflow.bytes_sent + subflow.bytes_unsent > self._sent[other]:
-                    raise WrongPath(f"bytes meant for path {path} were sent on path {other}")
+                    raise WrongPath(f"more was sent on path {other} than the message for path {path}")
             if subflows[path].bytes_sent == self._sent[path]:
                 return
             await wait()

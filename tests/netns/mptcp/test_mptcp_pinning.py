@@ -81,7 +81,7 @@ def test_a_sender_notices_that_its_bytes_went_another_way(links: Any) -> None:
     client = links.start("client", steps=[*HANDSHAKE, ["misroute", 0, 50]])
     result = client.result()
     assert result["error"] == "WrongPath", result
-    assert "were sent on path 1" in result["message"]
+    assert "sent on path 1" in result["message"]
 
 
 def test_a_subflow_that_nobody_expected_ends_it_at_both_ends(links: Any) -> None:
