@@ -1,0 +1,122 @@
+"""A control plane on a real database in a temporary folder, with a clock whose hands the test turns."""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from balancer.control.app import create_app
+from balancer.control.edges import service
+from balancer.control.plane import ControlPlane, Rules
+
+ADMIN = "the-admin-token-of-this-test"
+VIP = {
+    "name": "main",
+    "v4": "203.0.113.1",
+    "v6": None,
+    "service_port": 443,
+    "locator": "port",
+    "id_port_base": 10000,
+}
+
+
+class TestClock:
+    """Stands still unless told."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Api:
+    """The REST API as a test speaks to it."""
+
+    def __init__(self, http: httpx.AsyncClient, plane: ControlPlane, clock: TestClock) -> None:
+        self.http, self.plane, self.clock = http, plane, clock
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, token: str = ADMIN, **more: Any
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
+        return await self.http.request(method, path, json=body, headers=headers, **more)
+
+    async def token(self, **body: Any) -> str:
+        answer = await self.ask("POST", "/v1/enrolment-tokens", body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+    async def enrol(self, number: int, token: str | None = None, **changes: Any) -> httpx.Response:
+        """Enrol `edgeN`, whose credential is `credential-N`."""
+        body = {
+            "name": f"edge{number}",
+            "site": "a",
+            "tunnel_v4": f"10.255.{number >> 8}.{number & 255}",
+            "credential_sha256": hashlib.sha256(f"credential-{number}".encode()).hexdigest(),
+        }
+        return await self.ask("POST", "/v1/edges", body | changes, token=token or await self.token())
+
+    async def heartbeat(self, edge_id: int, number: int | None = None, health: str = "ok") -> httpx.Response:
+        path = f"/v1/edges/{edge_id}/lease"
+        return await self.ask("PUT", path, {"health": health}, token=f"credential-{number or edge_id}")
+
+    async def table(self) -> dict[str, Any]:
+        answer: dict[str, Any] = (await self.ask("GET", "/v1/table")).json()
+        return answer
+
+    async def states(self) -> dict[int, str]:
+        return {edge["id"]: edge["state"] for edge in (await self.table())["edges"]}
+
+    async def pass_time(self, seconds: float) -> None:
+        self.clock.seconds += seconds
+        await service.sweep(self.plane)
+
+
+@contextlib.asynccontextmanager
+async def control_plane(folder: Path, clock: TestClock) -> AsyncIterator[Api]:
+    """Run the real application on a state folder, without its timer."""
+    app = create_app(
+        folder, ADMIN, Rules(lease_seconds=10, quarantine=timedelta(hours=1)), clock, sweeping=False
+    )
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://c") as http,
+    ):
+        yield Api(http, app.state.plane, clock)
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with control_plane(tmp_path, TestClock()) as running:
+        assert (await running.ask("POST", "/v1/vips", VIP)).status_code == 201
+        yield running
+
+
+@pytest.fixture
+def restartable(tmp_path: Path) -> Any:
+    """Start the control plane on the same folder and clock as often as called."""
+    clock = TestClock()
+    return lambda: control_plane(tmp_path, clock)
+
+
+@pytest.fixture
+def vip() -> dict[str, Any]:
+    return dict(VIP)
+
+
+@pytest.fixture(scope="session")
+def open_in() -> Any:
+    """Open a control plane in a folder, with a clock of its own."""
+    return lambda folder: control_plane(folder, TestClock())

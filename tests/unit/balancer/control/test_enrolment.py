@@ -1,0 +1,92 @@
+"""Enrolment: who gets an id, once, and who does not."""
+
+import hashlib
+from typing import Any
+
+import pytest
+
+
+async def test_an_edge_enrols_and_gets_an_id_of_its_own(api: Any) -> None:
+    first, second = await api.enrol(1), await api.enrol(2)
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert [each.json()["edge"]["id"] for each in (first, second)] == [1, 2]
+    assert first.json()["vip"]["v4"] == "203.0.113.1"
+
+
+async def test_an_enrolment_token_is_good_once(api: Any) -> None:
+    token = await api.token()
+    await api.enrol(1, token)
+    answer = await api.enrol(2, token)
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:sennit:problem:enrolment-token-used")
+
+
+async def test_an_enrolment_token_expires(api: Any) -> None:
+    token = await api.token(expires_seconds=60)
+    api.clock.seconds += 60
+    assert (await api.enrol(1, token)).json()["type"] == "urn:sennit:problem:enrolment-token-expired"
+
+
+async def test_the_same_request_again_gives_the_same_edge(api: Any) -> None:
+    token = await api.token()
+    answers = [await api.enrol(1, token), await api.enrol(1, token), await api.enrol(1, "credential-1")]
+    assert [each.status_code for each in answers] == [201, 200, 200]
+    assert {each.json()["edge"]["id"] for each in answers} == {1}
+
+
+async def test_an_edge_that_comes_back_may_have_moved(api: Any) -> None:
+    await api.enrol(1)
+    await api.enrol(1, "credential-1", tunnel_v4="10.255.9.9")
+    assert (await api.table())["edges"][0]["tunnel_v4"] == "10.255.9.9"
+
+
+async def test_knowing_the_hash_of_a_credential_is_not_enough(api: Any) -> None:
+    await api.enrol(1)
+    assert (await api.enrol(1, await api.token())).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("change", "field"), [({"name": "edge1"}, "name"), ({"tunnel_v4": "10.255.0.1"}, "tunnel_v4")]
+)
+async def test_names_and_tunnel_addresses_belong_to_one_edge(api: Any, change: Any, field: str) -> None:
+    await api.enrol(1)
+    token = await api.token()
+    answer = await api.enrol(2, token, **change)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (409, field)
+    assert (await api.enrol(2, token)).status_code == 201, "a refusal must not use up the token"
+
+
+async def test_a_token_can_be_bound_to_a_name_and_an_id(api: Any) -> None:
+    token = await api.token(edge_name="edge5", edge_id=700)
+    assert (await api.enrol(1, token)).status_code == 403
+    assert (await api.enrol(5, token)).json()["edge"]["id"] == 700
+
+
+async def test_no_id_beyond_the_last_port_of_the_locator(api: Any) -> None:
+    vip = {"name": "tight", "v4": "203.0.113.2", "id_port_base": 65534}
+    assert (await api.ask("POST", "/v1/vips", vip)).status_code == 201
+    assert (await api.enrol(1, vip="tight")).json()["edge"]["id"] == 1
+    assert (await api.enrol(2, vip="tight")).json()["type"] == "urn:sennit:problem:no-edge-id-left"
+
+
+async def test_a_freed_id_rests_before_it_is_given_again(api: Any) -> None:
+    await api.enrol(1)
+    assert (await api.ask("DELETE", "/v1/edges/1")).status_code == 204
+    assert (await api.enrol(2)).json()["edge"]["id"] == 2
+    assert (await api.enrol(3, await api.token(edge_id=1))).json()["errors"][0]["field"] == "edge_id"
+    api.clock.seconds += 3600
+    assert (await api.enrol(3)).json()["edge"]["id"] == 1
+
+
+async def test_a_removed_edge_is_told_so(api: Any) -> None:
+    await api.enrol(1)
+    await api.ask("DELETE", "/v1/edges/1")
+    answers = [await api.heartbeat(1), await api.enrol(1, "credential-1"), await api.enrol(1)]
+    assert [each.status_code for each in answers] == [410, 410, 410]
+
+
+async def test_secrets_are_not_in_the_database(api: Any, tmp_path: Any) -> None:
+    token = await api.token()
+    await api.enrol(1, token)
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("control.sqlite*"))
+    assert token.encode() not in stored
+    assert hashlib.sha256(token.encode()).hexdigest().encode() in stored
