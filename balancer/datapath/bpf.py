@@ -1,0 +1,112 @@
+"""bpf(2) for what runs after the load: pinned maps, and test runs of programs. No bcc."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280}
+_MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PIN, _GET, _TEST_RUN = 1, 2, 3, 4, 6, 7, 10
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bpf(command: int, attributes: bytes) -> tuple[int, bytes]:
+    buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
+    result = _libc.syscall(_SYSCALL[os.uname().machine], command, buffer, 128)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result, buffer.raw
+
+
+def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+    return ctypes.addressof(buffer)
+
+
+class Map:
+    """One map by its descriptor. Keys and values are bytes; sizes as in layout.py."""
+
+    def __init__(self, descriptor: int, key_size: int, value_size: int) -> None:
+        self.descriptor = descriptor
+        self._key_size = key_size
+        self._value_size = value_size
+
+    @classmethod
+    def pinned(cls, path: Path, key_size: int, value_size: int) -> "Map":
+        """Open a pinned map; raises FileNotFoundError, PermissionError."""
+        name = ctypes.create_string_buffer(os.fsencode(path))
+        descriptor, _ = _bpf(_GET, struct.pack("=QII", _address(name), 0, 0))
+        return cls(descriptor, key_size, value_size)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Replace one element: readers see the old or the new value, nothing between."""
+        k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
+        _bpf(_MAP_UPDATE, struct.pack("=IIQQQ", self.descriptor, 0, _address(k), _address(v), 0))
+
+    def get(self, key: bytes) -> bytes | None:
+        k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(self._value_size)
+        try:
+            _bpf(_MAP_LOOKUP, struct.pack("=IIQQQ", self.descriptor, 0, _address(k), _address(v), 0))
+        except FileNotFoundError:
+            return None
+        return v.raw
+
+    def delete(self, key: bytes) -> None:
+        k = ctypes.create_string_buffer(key, len(key))
+        _bpf(_MAP_DELETE, struct.pack("=IIQ", self.descriptor, 0, _address(k)))
+
+    def keys(self) -> Iterator[bytes]:
+        key: bytes | None = None
+        while True:
+            k = None if key is None else ctypes.create_string_buffer(key, len(key))
+            following = ctypes.create_string_buffer(self._key_size)
+            at = 0 if k is None else _address(k)
+            try:
+                _bpf(_MAP_NEXT, struct.pack("=IIQQ", self.descriptor, 0, at, _address(following)))
+            except FileNotFoundError:
+                return
+            key = following.raw
+            yield key
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def pin(descriptor: int, path: Path) -> None:
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    _bpf(_PIN, struct.pack("=QII", _address(name), descriptor, 0))
+
+
+def run_once(program: int, packet: bytes, context: bytes = b"") -> tuple[int, bytes, bytes]:
+    """BPF_PROG_TEST_RUN once: (return value, the packet afterwards, the context afterwards).
+
+    `context` is a struct __sk_buff (192 bytes), or nothing.
+    """
+    data_in = ctypes.create_string_buffer(packet, len(packet))
+    data_out = ctypes.create_string_buffer(len(packet) + 256)
+    context_in = ctypes.create_string_buffer(context, max(1, len(context)))
+    context_out = ctypes.create_string_buffer(max(1, len(context)))
+    attributes = struct.pack(
+        "=IIIIQQIIIIQQ",
+        program,
+        0,
+        len(packet),
+        len(data_out),
+        _address(data_in),
+        _address(data_out),
+        1,
+        0,
+        len(context),
+        len(context),
+        _address(context_in) if context else 0,
+        _address(context_out) if context else 0,
+    )
+    _, after = _bpf(_TEST_RUN, attributes)
+    returned, _, size = struct.unpack_from("=III", after, 4)
+    return returned, data_out.raw[:size], context_out.raw if context else b""
+
+
+def possible_cpus() -> int:
+    """How many values a per-CPU map gives for a key."""
+    return int(Path("/sys/devices/system/cpu/possible").read_text().strip().split("-")[-1]) + 1

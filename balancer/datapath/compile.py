@@ -1,0 +1,49 @@
+"""The one door to bcc: compile the C programs and load them into the kernel."""
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balancer.datapath.headers import kernel_headers
+
+SOURCE = Path(__file__).with_name("c")
+PROGRAMS = ("outside_ingress", "tunnel_ingress", "owner_egress")
+MAPS = ("config_map", "edges", "tunnels", "counters", "reset_budget")
+
+
+class CompileFailed(Exception):
+    """The programs could not be compiled or loaded; what the compiler or verifier said stands on stderr."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """Descriptors of the programs and maps, valid while `owner` lives."""
+
+    programs: dict[str, int]
+    maps: dict[str, int]
+    owner: Any = field(repr=False)
+
+
+def compile_and_load() -> Loaded:
+    """Compile (about half a second) and load. Raises `CompileFailed`, `headers.HeadersMissing`."""
+    try:
+        from bcc import BPF
+    except ImportError:
+        raise CompileFailed(
+            "Python's bcc is missing: apt-get install python3-bpfcc (the package `bcc` elsewhere is another)"
+        ) from None
+    with tempfile.TemporaryDirectory(prefix="sennit-headers-") as folder:
+        tree = kernel_headers(Path(folder))
+        if tree is not None:
+            os.environ["BCC_KERNEL_SOURCE"] = str(tree)
+        flags = [f"-I{SOURCE}", "-Wno-everything"]
+        try:
+            owner = BPF(src_file=str(SOURCE / "forwarder.c"), cflags=flags)
+            programs = {name: owner.load_func(name, BPF.SCHED_CLS).fd for name in PROGRAMS}
+        except Exception as error:  # bcc raises bare Exceptions
+            raise CompileFailed(str(error) or "bcc could not compile the programs") from error
+        finally:
+            os.environ.pop("BCC_KERNEL_SOURCE", None)
+    return Loaded(programs, {name: owner[name.encode()].map_fd for name in MAPS}, owner)

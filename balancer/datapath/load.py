@@ -1,0 +1,117 @@
+"""`sennit forwarder load`: compile, load, attach, pin, and leave; the programs go on in the kernel."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from balancer.datapath.attach import EGRESS, INGRESS, attach, detach
+from balancer.datapath.bpf import Map
+from balancer.datapath.compile import compile_and_load
+from balancer.datapath.host import prepare
+from balancer.datapath.layout import CONFIG, ID, ForwarderConfig
+from balancer.datapath.pins import mount_bpffs, pin_all, unpin_all
+from balancer.model.table import Vip, vip_from_json
+
+POLL = 0.1  # seconds between looks for node.json
+
+
+class NodeUnknown(Exception):
+    """The agent has not enrolled this node, or an interface is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interfaces:
+    """Names of the interface to the world and of that to the other edges."""
+
+    outside: str
+    backbone: str
+
+
+def load(state: Path, bpffs: Path, interfaces: Interfaces, node_timeout: float) -> ForwarderConfig:
+    """Bring the datapath up on this node; returns what it was configured with.
+
+    Raises `NodeUnknown`, `compile.CompileFailed`, `host.HostRefuses`, `attach.ForeignProgram`, OSError.
+    """
+    edge_id, vip = _wait_for_node(state, node_timeout)
+    prepare((interfaces.outside, interfaces.backbone))
+    mount_bpffs(bpffs)
+    with IPRoute() as kernel:
+        config = _configure(kernel, interfaces, edge_id, vip)
+        loaded = compile_and_load()
+        Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
+        pin_all(bpffs, loaded.maps)
+        (state / "forwarder.json").write_text(
+            json.dumps({"outside": interfaces.outside, "backbone": interfaces.backbone})
+        )
+        for index, parent, program in (
+            (config.backbone_index, INGRESS, "tunnel_ingress"),
+            (config.backbone_index, EGRESS, "owner_egress"),
+            (config.outside_index, EGRESS, "owner_egress"),
+            (config.outside_index, INGRESS, "outside_ingress"),
+        ):
+            attach(kernel, index, parent, loaded.programs[program], program)
+    return config
+
+
+def unload(state: Path, bpffs: Path) -> bool:
+    """Remove filters and pins; whether there were any."""
+    removed = False
+    try:
+        names = json.loads((state / "forwarder.json").read_text())
+    except FileNotFoundError:
+        names = {}
+    with IPRoute() as kernel:
+        for name in names.values():
+            for index in kernel.link_lookup(ifname=name):
+                removed |= detach(kernel, index)
+    unpin_all(bpffs)
+    return removed
+
+
+def _wait_for_node(state: Path, timeout: float) -> tuple[int, Vip]:
+    path = state / "node.json"
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            node = json.loads(path.read_text())
+            return int(node["edge_id"]), vip_from_json(node["vip"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            if time.monotonic() > deadline:
+                raise NodeUnknown(
+                    f"{path} did not appear within {timeout:g} s: is the agent running?"
+                ) from None
+            time.sleep(POLL)
+        except (KeyError, TypeError, ValueError) as error:
+            raise NodeUnknown(f"{path}: {error}") from None
+
+
+def _configure(kernel: IPRoute, interfaces: Interfaces, edge_id: int, vip: Vip) -> ForwarderConfig:
+    if vip.v4 is None:
+        raise NodeUnknown(f"VIP {vip.name} has no IPv4 address")
+    outside, backbone = _link(kernel, interfaces.outside), _link(kernel, interfaces.backbone)
+    addresses = [
+        message.get_attr("IFA_ADDRESS") for message in kernel.get_addr(family=2, index=backbone["index"])
+    ]
+    if not addresses:
+        raise NodeUnknown(f"{interfaces.backbone} has no IPv4 address: tunnels end there")
+    return ForwarderConfig(
+        vip.v4,
+        addresses[0],
+        edge_id,
+        backbone["index"],
+        outside["index"],
+        vip.service_port,
+        vip.id_port_base,
+        backbone.get_attr("IFLA_MTU"),
+    )
+
+
+def _link(kernel: IPRoute, name: str) -> Any:
+    found = kernel.link_lookup(ifname=name)
+    if not found:
+        raise NodeUnknown(f"there is no interface {name}")
+    return kernel.get_links(found[0])[0]

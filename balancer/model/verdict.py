@@ -1,0 +1,55 @@
+"""Why a packet went the way it went: one number a reason, shared with the C side (datapath/c/layout.h)."""
+
+from enum import IntEnum, unique
+
+
+@unique
+class Reason(IntEnum):
+    """Reasons, as counted by the forwarder."""
+
+    NOT_FOR_VIP = 0
+    SERVICE_PORT = 1
+    OWN_LOCATOR = 2
+    FORWARDED = 3
+    DELIVERED = 4
+    REPLY_FORWARDED = 5
+    REPLY_RETURNED = 6
+    RESET_UNKNOWN_ID = 7
+    RESET_OWNER_DOWN = 8
+    DROP_ID_ZERO = 9
+    DROP_FRAGMENT = 10
+    DROP_TRUNCATED = 11
+    DROP_UNKNOWN_ID = 12
+    DROP_UNKNOWN_TUNNEL = 13
+    DROP_WRONG_OWNER = 14
+    DROP_WRONG_SENDER = 15
+    DROP_BAD_INNER = 16
+    DROP_UNKNOWN_INGRESS = 17
+    DROP_TOO_BIG = 18
+    DROP_FAILED = 19
+    DROP_RESET_BUDGET = 20
+
+
+EXPLAINED: dict[Reason, str] = {
+    Reason.NOT_FOR_VIP: "nothing of ours: to the kernel as it came",
+    Reason.SERVICE_PORT: "first subflow, or another port below the locators: to the local listener",
+    Reason.OWN_LOCATOR: "locator of this edge: to the local listener",
+    Reason.FORWARDED: "locator of another edge: through the tunnel to its owner",
+    Reason.DELIVERED: "came through a tunnel for this edge: marked with its ingress and delivered",
+    Reason.REPLY_FORWARDED: "reply of this edge on a forwarded subflow: through the tunnel to its ingress",
+    Reason.REPLY_RETURNED: "reply of another edge that this edge forwarded: out to the client",
+    Reason.RESET_UNKNOWN_ID: "SYN to an id that no edge has: answered with RST",
+    Reason.RESET_OWNER_DOWN: "SYN to an edge that is down: answered with RST",
+    Reason.DROP_ID_ZERO: "locator of id 0, which is nobody's",
+    Reason.DROP_FRAGMENT: "IP fragment: its port cannot be known",
+    Reason.DROP_TRUNCATED: "TCP header cut short",
+    Reason.DROP_UNKNOWN_ID: "not a SYN, to an id that no edge has",
+    Reason.DROP_UNKNOWN_TUNNEL: "tunnel packet from an address that is no edge's",
+    Reason.DROP_WRONG_OWNER: "tunnel packet to the VIP that is not for this edge",
+    Reason.DROP_WRONG_SENDER: "tunnel packet from the VIP with another locator than its sender's",
+    Reason.DROP_BAD_INNER: "tunnel packet with an inner packet that no edge sends",
+    Reason.DROP_UNKNOWN_INGRESS: "reply whose ingress edge is in the table no longer",
+    Reason.DROP_TOO_BIG: "does not fit into the tunnel",
+    Reason.DROP_FAILED: "the kernel refused to change the packet",
+    Reason.DROP_RESET_BUDGET: "SYN that would be answered with RST, beyond 1,000 a second",
+}
