@@ -115,3 +115,13 @@ def test_one_interface_for_both_paths_is_refused(links: Any) -> None:
         "except SharedPath: print('shared')\n"
     )
     assert run(links, sys.executable, "-c", program, namespace=links.phone) == "shared\n"
+
+
+def test_a_path_whose_interface_is_down_goes_nowhere_instead_of_over_the_other(links: Any) -> None:
+    server = links.start("server", steps=BOTH)
+    server.wait_ready()
+    links.start("client", steps=BOTH, crash=True).process.communicate(timeout=30)  # leaves its rules
+    ask = ["ip", "-n", links.phone, "route", "get", "203.0.113.1", "from", "10.2.0.2"]
+    assert "dev wifi0" in subprocess.run(ask, capture_output=True, text=True).stdout
+    subprocess.run(["ip", "-n", links.phone, "link", "set", "wifi0", "down"], check=True)
+    assert "No route to host" in subprocess.run(ask, capture_output=True, text=True).stderr
