@@ -1,7 +1,8 @@
 """Policy routes that send a source address's packets to the VIP out of its own interface, or nowhere.
 
-A source address alone does not choose the way out. Binding an MPTCP socket to a device does not do either, since
-its joins inherit what the first subflow has. So each path of a connection gets a table of its own: the VIP by the
+A source address alone does not choose the way out. Binding an MPTCP socket to a device binds its first subflow
+only, and whether a join is bound to the interface that its creation names depends on the kernel (6.18 does, and
+we name it; older ones drop it). So each path of a connection gets a table of its own: the VIP by the
 interface's next hop, and below it, for when the interface goes away, the VIP as unreachable.
 
 Tables are numbered slots. A slot is held by a name in the abstract socket space, which belongs to the network
