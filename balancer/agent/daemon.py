@@ -46,8 +46,8 @@ class Agent:
                 await self._announcer.look()
                 group.create_task(self._announcer.run(self._settings.probe_seconds))
                 group.create_task(self._intent(client, credential))
-        except* (NotEnrolled, Removed) as errors:
-            raise _first(errors) from None
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from errors
         finally:
             await asyncio.shield(self._announcer.withdraw())
 

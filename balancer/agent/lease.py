@@ -44,7 +44,7 @@ async def keep_lease(
     changed: Changed,
 ) -> None:
     """Send heartbeats until cancelled; raises `Removed`."""
-    backoff = Backoff(longest=3.0)
+    backoff = Backoff(longest=1.0)
     while True:
         try:
             grant = await client.renew_lease(edge_id, heartbeat())
@@ -54,6 +54,8 @@ async def keep_lease(
             log.warning("no lease", extra={"why": str(error)})
             await asyncio.sleep(backoff.delay())
             continue
-        backoff.reset()
+        backoff = Backoff(
+            longest=grant.lease_seconds / 3
+        )  # in time for the grace after a restart, which is one lease
         state.keep_admin_state(grant.admin_state.value)
         await changed.wait(grant.lease_seconds / 3 * random.uniform(0.8, 1.0))  # noqa: S311

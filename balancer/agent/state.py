@@ -80,6 +80,8 @@ class NodeState:
             value = json.loads((self.folder / name).read_bytes())
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         if not isinstance(value, dict):
             raise ValueError(f"{name}: not a JSON object")
         return value

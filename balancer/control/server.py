@@ -1,6 +1,7 @@
 """Serve the application with uvicorn: TLS, ready line, an end that does not wait for long polls."""
 
 import logging
+import signal
 import socket
 import ssl
 from datetime import timedelta
@@ -55,5 +56,7 @@ def serve(settings: ControlSettings) -> int:
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
     server = _Server(config, app)
+    # uvicorn ends in order and then raises the signal again, for whom it may concern: nobody, so that we return 0
+    signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()
     return 0 if server.started else 1

@@ -1,0 +1,126 @@
+"""The agent against a real control plane on loopback."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer.agent.daemon import Agent
+from balancer.agent.enrolment import NotEnrolled
+from balancer.agent.lease import Removed
+from balancer.agent.settings import AgentSettings
+
+
+def settings(control: Any, folder: Path, *more: str) -> AgentSettings:
+    flags = ["--state", str(folder / "node"), "--control", control.url, "--name", "edge1", "--site", "a"]
+    token = ["--enrolment-token-file", str(folder / "token"), "--probe-seconds", "0.1"]
+    return AgentSettings.from_arguments([*flags, "--tunnel-v4", "10.255.0.1", *token, *more])
+
+
+@contextlib.asynccontextmanager
+async def running(chosen: AgentSettings) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(Agent(chosen).run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def read(folder: Path, name: str) -> Any:
+    path = folder / "node" / name
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def state_in_table(folder: Path) -> str | None:
+    table = read(folder, "table.json")
+    return table["edges"][0]["state"] if table and table["edges"] else None
+
+
+async def test_a_node_enrols_and_its_edge_comes_up_and_goes_down(
+    control: Any, tmp_path: Path, wait_until: Any, edge_answers: Any
+) -> None:
+    async with running(settings(control, tmp_path)):
+        await wait_until(lambda: state_in_table(tmp_path) == "down")
+        assert read(tmp_path, "node.json")["edge_id"] == 1
+        assert (tmp_path / "node" / "credential.json").stat().st_mode & 0o777 == 0o600
+        async with edge_answers(tmp_path / "node" / "edge.sock", "ok"):
+            await wait_until(lambda: state_in_table(tmp_path) == "up")
+        await wait_until(lambda: state_in_table(tmp_path) == "down")
+
+
+async def test_the_applied_generation_is_reported(control: Any, tmp_path: Path, wait_until: Any) -> None:
+    async def reported() -> bool:
+        async with control.admin() as client:
+            edges = await client.edges()
+        return bool(edges and edges[0].lease and edges[0].lease.applied_generation == 5)
+
+    async with running(settings(control, tmp_path)):
+        (tmp_path / "node" / "applied.json").write_text('{"generation": 5}')
+        await wait_until(reported)
+
+
+async def test_a_node_enrols_once(control: Any, tmp_path: Path, wait_until: Any) -> None:
+    async with running(settings(control, tmp_path)):
+        await wait_until(lambda: read(tmp_path, "table.json"))
+    before = read(tmp_path, "credential.json")
+    (tmp_path / "token").unlink()
+    (tmp_path / "node" / "table.json").unlink()
+    async with running(settings(control, tmp_path)):
+        await wait_until(lambda: read(tmp_path, "table.json"))
+    assert read(tmp_path, "credential.json") == before
+
+
+async def test_an_agent_outlives_the_control_plane(
+    control: Any, tmp_path: Path, wait_until: Any, edge_answers: Any
+) -> None:
+    async with (
+        running(settings(control, tmp_path)) as agent,
+        edge_answers(tmp_path / "node" / "edge.sock", "ok"),
+    ):
+        await wait_until(lambda: state_in_table(tmp_path) == "up")
+        await control.stop()
+        await control.start()
+
+        async def heard() -> bool:
+            async with control.admin() as client:
+                return (await client.edges())[0].lease is not None
+
+        await wait_until(heard)
+        assert state_in_table(tmp_path) == "up"
+        assert not agent.done()
+
+
+async def test_an_older_table_is_ignored(control: Any, tmp_path: Path, wait_until: Any, caplog: Any) -> None:
+    node = tmp_path / "node"
+    node.mkdir()
+    (node / "table.json").write_text('{"generation": 900, "vips": [], "edges": []}')
+    async with running(settings(control, tmp_path)):
+        await wait_until(lambda: "older table ignored" in caplog.text)
+        assert read(tmp_path, "table.json")["generation"] == 900
+
+
+async def test_a_refused_token_and_a_removed_edge_end_the_agent(
+    control: Any, tmp_path: Path, wait_until: Any
+) -> None:
+    async with running(settings(control, tmp_path)) as agent:
+        await wait_until(lambda: read(tmp_path, "table.json"))
+        async with control.admin() as client:
+            await client.remove_edge(1)
+        with pytest.raises(Removed):
+            await asyncio.wait_for(agent, 10)
+    (tmp_path / "node" / "credential.json").unlink()
+    with pytest.raises(NotEnrolled, match="was used"):
+        await asyncio.wait_for(Agent(settings(control, tmp_path)).run(), 10)
+
+
+async def test_a_damaged_credential_is_not_replaced(control: Any, tmp_path: Path) -> None:
+    chosen = settings(control, tmp_path)
+    agent = Agent(chosen)
+    (tmp_path / "node" / "credential.json").write_text("{")
+    with pytest.raises(NotEnrolled, match=r"credential\.json"):
+        await agent.run()

@@ -1,0 +1,42 @@
+"""The node's state folder and the control plane's URL."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from balancer.agent.backoff import Backoff
+from balancer.agent.state import Credential, NodeState
+from balancer.api.client import ControlClient
+
+
+def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    state = NodeState(tmp_path)
+    for number in range(3):
+        state.keep_credential(Credential("secret", number))
+    assert [path.name for path in tmp_path.iterdir()] == ["credential.json"]
+    assert json.loads((tmp_path / "credential.json").read_text()) == {"edge_id": 2, "token": "secret"}
+
+
+def test_a_credential_does_not_print_its_secret() -> None:
+    assert "secret" not in repr(Credential("secret", 1))
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"generation": -1}', '{"generation": "1"}', "{}"])
+def test_a_damaged_applied_generation_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "applied.json").write_text(content)
+    assert NodeState(tmp_path).applied_generation() is None
+
+
+def test_delays_double_up_to_a_bound_and_start_over_after_an_answer() -> None:
+    backoff = Backoff(first=1, longest=4)
+    for whole in (1, 2, 4, 4):
+        assert whole / 2 <= backoff.delay() <= whole
+    backoff.reset()
+    assert backoff.delay() <= 1
+
+
+@pytest.mark.parametrize("url", ["http://10.255.0.100:8443", "ftp://127.0.0.1", "10.255.0.100:8443"])
+def test_a_token_is_never_sent_in_clear_over_a_network(url: str) -> None:
+    with pytest.raises(ValueError, match="https"):
+        ControlClient(url, "token")
