@@ -1,0 +1,115 @@
+"""The command lines of everything that runs in the lab, and how they are started and awaited."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.place import Place
+from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
+
+POLL = 0.05
+LOG_TAIL = 15  # lines of a log that an error shows
+
+
+class LabFailed(Exception):
+    """The lab did not come up, or something in it did not work."""
+
+
+def sennit() -> str:
+    """The command of this installation."""
+    return str(Path(sys.executable).with_name("sennit"))
+
+
+def start(place: Place, node: str, daemon: str, *command: str) -> subprocess.Popen[bytes]:
+    """Start a daemon on a node; it outlives us and writes to its own log."""
+    log = place.log(node, daemon)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*place.enter(node), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def run(place: Place, node: str, *command: str) -> str:
+    """Run a command on a node to its end; raises `LabFailed` with what it said."""
+    done = subprocess.run([*place.enter(node), *command], capture_output=True, text=True)
+    if done.returncode:
+        raise LabFailed(f"on {node}: {' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def wait_for(what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
+    """Poll until `ready`; raises `LabFailed` with the log's end after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            tail = ""
+            if log is not None and log.exists():
+                tail = ":\n" + "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
+            raise LabFailed(f"{what} did not happen within {seconds:g} s{tail}")
+        time.sleep(POLL)
+
+
+def control(place: Place, topology: Topology) -> list[str]:
+    folder = place.node("control")
+    return [
+        *(sennit(), "control", "--state", str(folder)),
+        *("--listen", f"{topology.backbone_address('control')}:{CONTROL_PORT}"),
+        *("--admin-token-file", str(folder / "admin.token")),
+        *("--tls-certificate", str(folder / "control.pem"), "--tls-key", str(folder / "control.key")),
+    ]
+
+
+def origin(place: Place, topology: Topology) -> list[str]:
+    listen = f"{topology.backbone_address('origin')}:{ORIGIN_PORT}"
+    return [sennit(), "origin", "--directory", str(place.node("origin")), "--listen", listen]
+
+
+def control_url(topology: Topology) -> str:
+    return f"https://{topology.backbone_address('control')}:{CONTROL_PORT}"
+
+
+def agent(place: Place, topology: Topology, node: Node) -> list[str]:
+    folder = place.node(node.name)
+    return [
+        *(sennit(), "agent", "--state", str(folder), "--name", node.name, "--site", node.site),
+        *("--control", control_url(topology), "--ca", str(place.node("control") / "ca.pem")),
+        *("--tunnel-v4", topology.backbone_address(node.name)),
+        *("--enrolment-token-file", str(folder / "enrolment.token")),
+        *("--bird-socket", str(folder / "bird.ctl")),
+    ]
+
+
+def forwarder(place: Place, node: Node, action: str) -> list[str]:
+    folder = place.node(node.name)
+    command = [sennit(), "forwarder", action, "--state", str(folder), "--bpffs", str(folder / "bpf")]
+    return [*command, "--outside", "up0", "--backbone", "bb0"] if action == "load" else command
+
+
+def edge(place: Place, topology: Topology, node: Node) -> list[str]:
+    folder = place.node(node.name)
+    upstream = f"http://{topology.backbone_address('origin')}:{ORIGIN_PORT}"
+    return [
+        *(sennit(), "edge", "--state", str(folder), "--upstream", upstream),
+        *("--cache", str(folder / "cache")),
+    ]
+
+
+def bird(place: Place, node: Node) -> list[str]:
+    folder = place.node(node.name)
+    return [
+        "bird",
+        "-f",
+        "-c",
+        str(folder / "bird.conf"),
+        "-s",
+        str(folder / "bird.ctl"),
+        "-P",
+        str(folder / "bird.pid"),
+    ]

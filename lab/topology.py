@@ -1,0 +1,122 @@
+"""The lab's network as data: the one source of names and addresses.
+
+phone --cell0-- ispa --- edge1 --+
+  |               |              |
+  +----wifi0--- ispb --- edge2 --+-- backbone (control, origin)
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+
+VIP = "203.0.113.1"
+CONTROL_PORT = 8443
+ORIGIN_PORT = 8080
+BACKBONE = "backbone"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One namespace. `asn` where BIRD runs; `edge_id` where an edge does."""
+
+    name: str
+    asn: int | None = None
+    edge_id: int | None = None
+    site: str = ""
+    forwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a link: node, interface name (at most 15 characters), address."""
+
+    node: str
+    interface: str
+    address: IPv4Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A veth pair; `bgp` when both ends' BIRDs talk over it."""
+
+    left: End
+    right: End
+    bgp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRoute:
+    """By `interface` of `node`, through the other end of its link."""
+
+    node: str
+    interface: str
+    metric: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The whole network."""
+
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    backbone: tuple[End, ...]
+    routes: tuple[DefaultRoute, ...]
+
+    def node(self, name: str) -> Node:
+        return next(node for node in self.nodes if node.name == name)
+
+    def edges(self) -> list[Node]:
+        return [node for node in self.nodes if node.edge_id is not None]
+
+    def routers(self) -> list[Node]:
+        return [node for node in self.nodes if node.asn is not None]
+
+    def ends(self, node: str) -> list[tuple[End, End, bool]]:
+        """Links of a node as (own end, other end, whether BGP runs over it)."""
+        found = []
+        for link in self.links:
+            if link.left.node == node:
+                found.append((link.left, link.right, link.bgp))
+            if link.right.node == node:
+                found.append((link.right, link.left, link.bgp))
+        return found
+
+    def backbone_address(self, node: str) -> str:
+        return str(next(end.address.ip for end in self.backbone if end.node == node))
+
+
+def _end(node: str, interface: str, address: str) -> End:
+    return End(node, interface, IPv4Interface(address))
+
+
+LAB = Topology(
+    nodes=(
+        Node("phone"),
+        Node("ispa", asn=64501, forwards=True),
+        Node("ispb", asn=64502, forwards=True),
+        Node("edge1", asn=64511, edge_id=1, site="a", forwards=True),
+        Node("edge2", asn=64512, edge_id=2, site="b", forwards=True),
+        Node("control"),
+        Node("origin"),
+        Node(BACKBONE),
+    ),
+    links=(
+        Link(_end("phone", "cell0", "10.1.0.2/24"), _end("ispa", "phone", "10.1.0.1/24")),
+        Link(_end("phone", "wifi0", "10.2.0.2/24"), _end("ispb", "phone", "10.2.0.1/24")),
+        Link(_end("ispa", "ispb", "10.3.0.1/30"), _end("ispb", "ispa", "10.3.0.2/30"), bgp=True),
+        Link(_end("ispa", "edge1", "10.11.0.1/30"), _end("edge1", "up0", "10.11.0.2/30"), bgp=True),
+        Link(_end("ispb", "edge2", "10.12.0.1/30"), _end("edge2", "up0", "10.12.0.2/30"), bgp=True),
+    ),
+    backbone=(
+        _end("edge1", "bb0", "10.255.0.1/24"),
+        _end("edge2", "bb0", "10.255.0.2/24"),
+        _end("control", "bb0", "10.255.0.100/24"),
+        _end("origin", "bb0", "10.255.0.101/24"),
+    ),
+    # the phone has no policy rules, as phones have none: two metrics, and the first always wins
+    routes=(
+        DefaultRoute("phone", "cell0", 100),
+        DefaultRoute("phone", "wifi0", 200),
+        DefaultRoute("edge1", "up0"),
+        DefaultRoute("edge2", "up0"),
+    ),
+)
