@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -37,6 +38,8 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.namespace = f"bird-{os.getpid()}"
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *command: object) -> None:
@@ -51,13 +54,20 @@ class Node:
 
     def start_agent(self) -> None:
         self.start(
-            "agent", SENNIT, "agent", "--state", self.folder / "node", "--control", "http://127.0.0.1:18499",
+            "agent", SENNIT, "agent", "--state", self.folder / "node", "--control", f"http://127.0.0.1:{self.port}",
             "--name", "edge1", "--tunnel-v4", "10.255.0.1", "--enrolment-token-file", self.folder / "token",
             "--bird-socket", self.folder / "bird.ctl", "--probe-seconds", "0.1",
         )  # fmt: skip
 
     def start_control(self) -> None:
-        control = ["--listen", "127.0.0.1:18499", "--state", self.folder / "control", "--lease-seconds", "1"]
+        control = [
+            "--listen",
+            f"127.0.0.1:{self.port}",
+            "--state",
+            self.folder / "control",
+            "--lease-seconds",
+            "1",
+        ]
         self.start("control", SENNIT, "control", *control, "--admin-token-file", self.folder / "admin")
         until(lambda: subprocess.run(self.remote("vip", "list"), capture_output=True).returncode == 0)
 
@@ -66,7 +76,7 @@ class Node:
             str(SENNIT),
             *words,
             "--control",
-            "http://127.0.0.1:18499",
+            f"http://127.0.0.1:{self.port}",
             "--token-file",
             f"{self.folder}/admin",
         ]
