@@ -64,5 +64,7 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Vip
         body = VipBody.model_validate({field: getattr(options, field) for field in fields})
     except ValidationError as error:
         reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise CommandError("; ".join(reasons).replace("Value error, ", "").removeprefix(": "), status=ExitStatus.USAGE) from None
+        raise CommandError(
+            "; ".join(reasons).replace("Value error, ", "").removeprefix(": "), status=ExitStatus.USAGE
+        ) from None
     return [await client.add_vip(body)]
