@@ -39,7 +39,7 @@ static __always_inline void clamp_mss(struct __sk_buff *skb, const struct tcp_pa
             }
             __u16 stored = bpf_htons(limit);
             bpf_l4_csum_replace(skb, packet->tcp_at + 16, was, now, 2);
-            bpf_skb_store_bytes(skb, packet->tcp_at + TCP + at, &stored, sizeof(stored), 0);
+            bpf_skb_store_bytes(skb, packet->tcp_at + TCP + at + 2, &stored, sizeof(stored), 0);
             return;
         }
         at += size;
