@@ -5,24 +5,29 @@ import logging
 import socket
 
 from edge.handshakes import Handshakes
+from edge.mptcp_handshakes import MptcpHandshakes
 from edge.node import Node
+from edge.path_manager import PathManagerClient
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
 from smkex.core.config import ServerConfig
 from smkex.core.locator import port_locator
+from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
 log = logging.getLogger("edge.listener")
 
 BACKLOG = 1024
-MPTCP = 262
 
 
 class Listener:
     """Accept subflows and give each established session to the HTTP server."""
 
-    def __init__(self, node: Node, settings: EdgeSettings, server: HttpServer) -> None:
+    def __init__(
+        self, node: Node, settings: EdgeSettings, server: HttpServer, manager: PathManagerClient | None
+    ) -> None:
+        """Without a path manager there is transport tcp only."""
         self._node = node
         self._settings = settings
         self._server = server
@@ -30,13 +35,26 @@ class Listener:
         self._accepting: list[asyncio.Task[None]] = []
         self._subflows: set[asyncio.Task[None]] = set()
         self._sessions: set[SessionTransport] = set()
+        config = ServerConfig(edge_id=node.edge_id)
+        self._locator_port = port_locator(node.edge_id, node.vip.id_port_base)
         self.handshakes = Handshakes(
-            ServerConfig(edge_id=node.edge_id),
+            config,
             self._serve,
             limit=settings.max_pending_handshakes,
             timeout=settings.handshake_timeout,
             require_both=settings.require_both,
         )
+        self._mptcp: MptcpHandshakes | None = None
+        if manager is not None:
+            self._mptcp = MptcpHandshakes(
+                config,
+                node.vip.v4,
+                self._locator_port,
+                manager,
+                self._serve,
+                timeout=settings.handshake_timeout,
+                failures=self.handshakes.failures,
+            )
 
     @property
     def sessions(self) -> int:
@@ -45,8 +63,8 @@ class Listener:
     async def start(self) -> None:
         """Listen on the VIP; raises OSError when a port is taken or the VIP is not on this host."""
         vip = self._node.vip
-        for port in (vip.service_port, port_locator(self._node.edge_id, vip.id_port_base)):
-            listening = _listen(vip.v4, port)
+        for port in (vip.service_port, self._locator_port):
+            listening = mptcp_listener(vip.v4, port, backlog=BACKLOG)
             self._sockets.append(listening)
             self._accepting.append(asyncio.create_task(self._accept(listening)))
             log.info("listening on %s port %d", vip.v4, port)
@@ -79,6 +97,12 @@ class Listener:
             task.add_done_callback(self._subflows.discard)
 
     async def _handshake(self, connection: socket.socket) -> None:
+        if speaks_mptcp(connection):
+            if self._mptcp is None:
+                connection.close()
+            else:
+                await self._mptcp.run(connection)
+            return
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             loop = asyncio.get_running_loop()
@@ -96,22 +120,3 @@ class Listener:
         self._sessions.add(session)
         session.on_closed = lambda: self._sessions.discard(session)
         session.start(self._server.protocol())
-
-
-def _listen(address: str, port: int) -> socket.socket:
-    """An MPTCP listener, which takes plain TCP as well; plain TCP where the kernel has no MPTCP."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        listening = socket.socket(family, socket.SOCK_STREAM, MPTCP)
-    except OSError:
-        log.warning("this kernel has no MPTCP: transport tcp only")
-        listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setblocking(False)
-        listening.bind((address, port))
-        listening.listen(BACKLOG)
-    except OSError:
-        listening.close()
-        raise
-    return listening

@@ -13,9 +13,12 @@ from edge.cache.store import Store
 from edge.health import HealthEndpoint
 from edge.listener import Listener
 from edge.node import Node, wait_for_node
+from edge.path_manager import PathManagerClient, start_path_manager
+from edge.privilege import NET_ADMIN, give_up
 from edge.proxy import CachingProxy
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
+from smkex.transport.mptcp_errors import MptcpError
 
 log = logging.getLogger("edge")
 
@@ -34,7 +37,8 @@ async def _serve(settings: EdgeSettings) -> None:
     async with httpx.AsyncClient(base_url=settings.upstream, timeout=httpx.Timeout(30, connect=5)) as client:
         store = Store(settings.cache, settings.cache_bytes, settings.object_bytes)
         server = HttpServer(CachingProxy(client, store, f"{node.name}.sennit"))
-        listener = Listener(node, settings, server)
+        manager = _path_manager(node)
+        listener = Listener(node, settings, server, manager)
         health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, listener))
         await server.start()
         await listener.start()
@@ -46,6 +50,20 @@ async def _serve(settings: EdgeSettings) -> None:
         await health.stop()
         await listener.stop()
         await server.stop()
+        if manager is not None:
+            manager.close()
+
+
+def _path_manager(node: Node) -> PathManagerClient | None:
+    """Start the process that holds NET_ADMIN, and give that up here. Without it: transport tcp only."""
+    try:
+        _, channels = start_path_manager([node.vip.v4])
+    except MptcpError as error:
+        log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
+        return None
+    finally:
+        give_up(NET_ADMIN)
+    return PathManagerClient(channels[0])
 
 
 def _facts(node: Node, listener: Listener) -> dict[str, Any]:

@@ -17,5 +17,10 @@ def observe(connection: socket.socket, edge_id: int) -> Observation:
     if address.version == 6 and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     mark = connection.getsockopt(socket.SOL_SOCKET, socket.SO_MARK)
+    return observation(mark, Endpoint(address, port), edge_id)
+
+
+def observation(mark: int, client: Endpoint, edge_id: int) -> Observation:
+    """What a subflow's mark and address say; without the forwarder's tag it came in at this edge."""
     ingress = mark & INGRESS_MASK if mark & MARK_MASK == MARK_TAG else edge_id
-    return Observation(ingress, Endpoint(address, port))
+    return Observation(ingress, client)

@@ -10,7 +10,9 @@ from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.config import ClientConfig
 from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
-from smkex.transport.exchange import ClientTransport, exchange_keys
+from smkex.transport.exchange import exchange_keys
+from smkex.transport.mptcp_errors import UnexpectedSubflow, WrongPath
+from smkex.transport.mptcp_exchange import MptcpTransport
 from smkex.transport.paths import Address, default_interfaces
 from smkex.transport.resolve import resolve
 from smkex.transport.session import SessionTransport
@@ -39,7 +41,7 @@ class Connection:
         dropped = {event.path: event.error for event in self.session.dropped}
         paths = []
         for path, seen in enumerate(established.observed):
-            sent, received = self.session.transferred(path)
+            carried = self.session.statistics(path)
             error = dropped.get(path)
             state = "open" if path not in dropped else f"dropped: {error}" if error else "closed"
             paths.append(
@@ -49,9 +51,9 @@ class Connection:
                     self.addresses[path],
                     str(seen.client),
                     seen.ingress_id,
-                    self.session.round_trip(path),
-                    sent,
-                    received,
+                    carried.rtt,
+                    carried.sent,
+                    carried.received,
                     state,
                 )
             )
@@ -64,7 +66,7 @@ class Connection:
             self.setup,
             tuple(paths),
             established.weakened,
-            _notes(established.observed[0].ingress_id == established.observed[1].ingress_id),
+            _notes(self.transport, established.observed[0].ingress_id == established.observed[1].ingress_id),
         )
 
     async def close(self) -> None:
@@ -76,8 +78,15 @@ class Connection:
             return
 
 
-def _notes(same_ingress: bool) -> tuple[str, ...]:
-    return ("both paths enter the CDN at the same edge",) if same_ingress else ()
+def _notes(transport: str, same_ingress: bool) -> tuple[str, ...]:
+    notes = []
+    if same_ingress:
+        notes.append("both paths enter the CDN at the same edge")
+    if transport == "mptcp":
+        notes.append(
+            "over mptcp one hostile path can break the connection, though neither read nor change it"
+        )
+    return tuple(notes)
 
 
 async def connect(
@@ -109,8 +118,7 @@ async def connect(
         allow_shared_path=allow_shared_path,
     )
     started = time.monotonic()
-    ways = _transport(transport, target, interfaces, allow_shared_path)
-    session = await exchange_keys(ways, config, timeout)
+    session = await _establish(transport, target, interfaces, config, timeout)
     setup = time.monotonic() - started
     reader = asyncio.StreamReader(limit=READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
@@ -120,16 +128,22 @@ async def connect(
     return Connection(reader, writer, session, target, interfaces, addresses, transport, setup)
 
 
-def _transport(
-    name: str, target: Target, interfaces: tuple[str, str], allow_shared_path: bool
-) -> ClientTransport:
+async def _establish(
+    name: str, target: Target, interfaces: tuple[str, str], config: ClientConfig, timeout: float
+) -> SessionTransport:
     if name == "tcp":
-        return TcpTransport(target, interfaces, allow_shared_path=allow_shared_path)
-    if name == "mptcp":
-        from smkex.transport.mptcp_exchange import MptcpTransport
-
-        return MptcpTransport(target, interfaces, allow_shared_path=allow_shared_path)
-    raise ValueError(f"there is no transport {name!r}: tcp and mptcp are")
+        ways = TcpTransport(target, interfaces, allow_shared_path=config.allow_shared_path)
+        return await exchange_keys(ways, config, timeout)
+    if name != "mptcp":
+        raise ValueError(f"there is no transport {name!r}: tcp and mptcp are")
+    for last in (False, True):
+        try:
+            return await exchange_keys(MptcpTransport(target, interfaces, timeout=timeout), config, timeout)
+        except (WrongPath, UnexpectedSubflow):
+            # the kernel sends again on the other path what one path lost: once is bad luck
+            if last:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _two(paths: Sequence[str], allow_shared_path: bool) -> tuple[str, str]:

@@ -28,6 +28,7 @@ class FrameType(IntEnum):
     SERVER_NONCE = 4
     FINISHED = 5
     ABORT = 6
+    READY = 7
     DATA = 16
     CONTROL = 17
 

@@ -284,6 +284,18 @@ class Finished:
         return cls(path, verify, frame)
 
 
+def encode_ready(verify: bytes) -> bytes:
+    """The frame of Ready (transport mptcp only): the edge has both Finished, and the pinned phase ends."""
+    return encode(FrameType.READY, verify)
+
+
+def parse_ready(frame: bytes) -> bytes:
+    reader = _body(frame, FrameType.READY)
+    verify = reader.take(DIGEST)
+    reader.finish()
+    return verify
+
+
 def encode_abort(code: int) -> bytes:
     """The frame of an Abort in clear: a hint, for nobody has keys yet."""
     return encode(FrameType.ABORT, u16(code))

@@ -89,6 +89,10 @@ class KeySchedule:
         """What Finished carries on `path`; that of one path says nothing on another."""
         return hmac.digest(self.expand("client finished", 32), u8(path) + self.th, "sha256")
 
+    def ready(self) -> bytes:
+        """What Ready carries: the edge has verified the Finished of both paths (32 bytes)."""
+        return hmac.digest(self.expand("server ready", 32), self.th, "sha256")
+
     def data_key(self, sender: str, epoch: int) -> AeadKey:
         """The key of the records that `sender` ("client" or "server") seals in `epoch`."""
         return self._aead_key(f"{sender} data {epoch}")

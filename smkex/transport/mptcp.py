@@ -181,6 +181,10 @@ class PinnedConnection:
                     await self._steering.set_backup(self.token, addresses, backup)
         return self._socket
 
+    def abandon(self, last_word: bytes) -> None:
+        """Send `last_word` on whatever path the kernel likes: a hint, when the exchange has failed anyway."""
+        self._socket.send(last_word)
+
     def close(self) -> None:
         self._socket.close()
 

@@ -1,9 +1,13 @@
 """What can go wrong with a connection whose messages are pinned to paths, each cause with its own error."""
 
+from smkex.core import errors
+from smkex.core.errors import Code, SmkexError
 
-class MptcpError(Exception):
+
+class MptcpError(SmkexError):
     """The pinned connection cannot go on. `hint` says what a person can do, where something can be done."""
 
+    code = Code.CANCELLED
     hint: str | None = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -26,29 +30,43 @@ class Unsupported(MptcpError):
     hint = "use --transport tcp, or a kernel of version 5.19 or newer with net.mptcp.enabled=1"
 
 
-class FellBackToTcp(MptcpError):
+class FellBackToTcp(MptcpError, errors.FellBackToTcp):
     """The peer, or something between, does not speak MPTCP: there is one path only."""
 
+    code = Code.FELL_BACK_TO_TCP
 
-class MissingSubflow(MptcpError):
+
+class MissingSubflow(MptcpError, errors.OnePathOnly):
     """A path's subflow could not be established, or is gone."""
 
+    code = Code.ONE_PATH_ONLY
 
-class UnexpectedSubflow(MptcpError):
+
+class UnexpectedSubflow(MptcpError, errors.WrongPath):
     """A subflow exists that nobody on this end asked for, or with other addresses than it must have."""
 
+    code = Code.WRONG_PATH
 
-class WrongPath(MptcpError):
+
+class WrongPath(MptcpError, errors.WrongPath):
     """Bytes went, or came, over another path than the one they were pinned to."""
 
+    code = Code.WRONG_PATH
 
-class WrongEgress(MptcpError):
+
+class WrongEgress(MptcpError, errors.SharedPath):
     """The routing tables would send a path's packets out of another interface."""
 
+    code = Code.SHARED_PATH
 
-class PeerClosed(MptcpError):
+
+class PeerClosed(MptcpError, errors.Truncated):
     """The peer closed the connection, or reset it, in the middle of the exchange."""
 
+    code = Code.TRUNCATED
 
-class TimedOut(MptcpError):
+
+class TimedOut(MptcpError, errors.DeadlineMissed):
     """A bounded wait ran out."""
+
+    code = Code.DEADLINE_MISSED

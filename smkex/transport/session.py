@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from smkex.core.errors import SmkexError
@@ -16,6 +17,15 @@ HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to paus
 LOW_WATER = 256 << 10
 
 
+@dataclass(frozen=True, slots=True)
+class PathStatistics:
+    """Round-trip time of a path in seconds (None when it is gone), and bytes of frames that it carried."""
+
+    rtt: float | None
+    sent: int
+    received: int
+
+
 class SessionTransport(asyncio.Transport):
     """One end of a session. Created with its first subflow; `add_subflow` takes in the others.
 
@@ -28,6 +38,7 @@ class SessionTransport(asyncio.Transport):
         self.error: SmkexError | None = None
         self.dropped: list[PathDropped] = []
         self.on_closed: Callable[[], None] = lambda: None
+        self.statistics_from: Callable[[int], PathStatistics] = self._statistics
         self._loop = asyncio.get_running_loop()
         self._session = Session(established.keys, role)
         self._subflows: dict[int, Subflow] = {}
@@ -61,14 +72,14 @@ class SessionTransport(asyncio.Transport):
     def subflow_writable(self, path: int) -> None:
         self._pump()
 
-    def transferred(self, path: int) -> tuple[int, int]:
-        """Bytes of frames (sent, received) on `path`."""
-        return self._transferred.get(path, (0, 0))
+    def statistics(self, path: int) -> PathStatistics:
+        """What `path` has carried so far."""
+        return self.statistics_from(path)
 
-    def round_trip(self, path: int) -> float | None:
-        """Smoothed round-trip time of `path` in seconds, while its connection is there."""
+    def _statistics(self, path: int) -> PathStatistics:
         subflow = self._subflows.get(path)
-        return None if subflow is None or subflow.lost else subflow.rtt()
+        rtt = None if subflow is None or subflow.lost else subflow.rtt()
+        return PathStatistics(rtt, *self._transferred.get(path, (0, 0)))
 
     @property
     def paths(self) -> list[int]:

@@ -1,0 +1,101 @@
+"""Transport `mptcp`, the client's side: one kernel MPTCP connection, each handshake message pinned to its path.
+
+After the handshake the connection is one stream; it gives secrecy and integrity, not survival: whoever saw the
+MP_CAPABLE keys can break it (RFC 8684 section 5).
+"""
+
+import asyncio
+import contextlib
+import hmac
+from dataclasses import replace
+
+from smkex.core.client_handshake import ClientHandshake
+from smkex.core.errors import MacMismatch, SharedPath, SmkexError, UnexpectedMessage
+from smkex.core.frame import FrameType
+from smkex.core.locator import port_locator
+from smkex.core.messages import encode_abort, parse_ready
+from smkex.transport.mptcp_connect import ClientConnection, connect_mptcp
+from smkex.transport.mptcp_frames import receive_frame
+from smkex.transport.mptcp_info import connection_info
+from smkex.transport.session import PathStatistics, SessionTransport
+from smkex.transport.subflow import Subflow
+from smkex.transport.tcp import Target
+
+
+class MptcpTransport:
+    """The client's MPTCP connection (an `exchange.ClientTransport`)."""
+
+    name = "mptcp"
+
+    def __init__(self, target: Target, interfaces: tuple[str, str], *, timeout: float) -> None:
+        self._target = target
+        self._interfaces = interfaces
+        self._timeout = timeout
+        self._connection: ClientConnection | None = None
+
+    async def open_first(self) -> None:
+        if self._interfaces[0] == self._interfaces[1]:
+            raise SharedPath("transport mptcp needs two interfaces")
+        self._connection = await connect_mptcp(
+            str(self._target.vip), self._target.service_port, self._interfaces, timeout=self._timeout
+        )
+
+    async def open_second(self, edge_id: int) -> None:
+        await self._pinned.join(port_locator(edge_id, self._target.id_port_base))
+
+    async def send(self, path: int, frame: bytes) -> None:
+        await self._pinned.send(path, frame)
+
+    async def receive(self, expected: int) -> tuple[int, FrameType, bytes]:
+        kind, frame = await receive_frame(self._pinned, expected)
+        return expected, kind, frame
+
+    def abort(self, error: SmkexError) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError, SmkexError):
+                self._connection.abandon(encode_abort(error.code))
+            self._connection.close()
+
+    async def establish(self, handshake: ClientHandshake) -> SessionTransport:
+        connection = self._pinned
+        kind, frame = await receive_frame(connection, 0)
+        if kind is not FrameType.READY:
+            raise UnexpectedMessage(f"{kind.name} came instead of READY")
+        established = handshake.established
+        if not hmac.compare_digest(parse_ready(frame), established.keys.ready()):
+            raise MacMismatch("the edge's Ready does not verify")
+        paths = connection.paths
+        subflows = connection.subflows
+        sock = await connection.release(prefer=0 if subflows[0].rtt_us <= subflows[1].rtt_us else 1)
+        _, subflow = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)
+        session = SessionTransport(
+            established,
+            "client",
+            {
+                "peername": (paths[0].remote, paths[0].remote_port),
+                "sockname": (paths[0].local, paths[0].local_port),
+                "addresses": tuple(f"{path.local}:{path.local_port}" for path in paths),
+            },
+        )
+        session.add_subflow(0, subflow)
+        last: dict[int, PathStatistics] = {}
+
+        def statistics(path: int) -> PathStatistics:
+            with contextlib.suppress(OSError, ValueError):
+                for found in connection_info(sock).subflows:
+                    if found.addresses == paths[path]:
+                        last[path] = PathStatistics(
+                            found.rtt_us / 1e6, found.bytes_sent, found.bytes_received
+                        )
+                        return last[path]
+            return replace(last.get(path, PathStatistics(None, 0, 0)), rtt=None)
+
+        session.statistics_from = statistics
+        session.on_closed = connection.close
+        return session
+
+    @property
+    def _pinned(self) -> ClientConnection:
+        if self._connection is None:
+            raise UnexpectedMessage("the connection is not open")
+        return self._connection
