@@ -10,8 +10,9 @@ from pathlib import Path
 
 from lab import bird, daemons
 from lab.daemons import LabFailed, run, start, wait_for
-from lab.namespaces import build, end_processes, existing, remove
+from lab.namespaces import build, existing, remove
 from lab.place import Place
+from lab.processes import end_processes
 from lab.secrets import make_certificate, make_token
 from lab.topology import VIP, Topology
 

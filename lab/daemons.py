@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.place import Place
+from lab.processes import remember
 from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
 
 POLL = 0.05
@@ -27,13 +28,15 @@ def start(place: Place, node: str, daemon: str, *command: str) -> subprocess.Pop
     log = place.log(node, daemon)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*place.enter(node), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    remember(place, process.pid)
+    return process
 
 
 def run(place: Place, node: str, *command: str) -> str:

@@ -1,15 +1,10 @@
 """Build the network out of namespaces and veth pairs, and remove every trace of it."""
 
-import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 from lab.place import Place
 from lab.topology import BACKBONE, VIP, Topology
-
-KILL_AFTER = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 class NetworkFailed(Exception):
@@ -81,28 +76,6 @@ def existing(place: Place) -> list[str]:
     """The lab's namespaces that there are."""
     folder = Path("/run/netns")
     return sorted(path.name for path in folder.glob(f"{place.name}-*")) if folder.is_dir() else []
-
-
-def processes(place: Place) -> list[int]:
-    """Processes that live in the lab's namespaces, whoever forgot them."""
-    found: list[int] = []
-    for space in existing(place):
-        done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True)
-        found += [int(pid) for pid in done.stdout.split() if int(pid) != os.getpid()]
-    return sorted(set(found))
-
-
-def end_processes(place: Place) -> None:
-    """SIGTERM, and SIGKILL for whoever is left."""
-    for number, seconds in ((signal.SIGTERM, KILL_AFTER), (signal.SIGKILL, KILL_AFTER)):
-        for pid in processes(place):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-        deadline = time.monotonic() + seconds
-        while processes(place) and time.monotonic() < deadline:
-            time.sleep(0.05)
 
 
 def remove(place: Place) -> None:

@@ -107,6 +107,10 @@ async def _save(response: Any, options: argparse.Namespace) -> int:
     if options.output is None:
         return await _copy(response, sys.stdout.buffer, options)
     target = Path(options.output)
+    if target.exists() and not target.is_file():
+        # a device or pipe is written to, never replaced
+        with open(target, "wb") as file:  # noqa: ASYNC230
+            return await _copy(response, file, options)
     part = target.with_name(f"{target.name}.part")
     try:
         with part.open("wb") as file:

@@ -1,0 +1,57 @@
+"""The lab's processes: those that were started, and whatever else lives in its namespaces.
+
+A started process is remembered by its id and start time, so that one that got the id later is never ended.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from lab.namespaces import existing
+from lab.place import Place
+
+KILL_AFTER = 5.0  # seconds between SIGTERM and SIGKILL
+
+
+def remember(place: Place, pid: int) -> None:
+    """Write down a process that was just started."""
+    with (place.folder / "processes").open("a") as file:
+        file.write(f"{pid} {_start_time(pid)}\n")
+
+
+def processes(place: Place) -> list[int]:
+    """Ids of all the lab's processes that live, whoever forgot them."""
+    found: set[int] = set()
+    for space in existing(place):
+        done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True)
+        found |= {int(pid) for pid in done.stdout.split()}
+    record = place.folder / "processes"
+    for line in record.read_text().splitlines() if record.exists() else []:
+        pid, started = line.split()
+        if started != "gone" and _start_time(int(pid)) == started:
+            found.add(int(pid))
+    return sorted(found - {os.getpid()})
+
+
+def end_processes(place: Place) -> None:
+    """SIGTERM, and SIGKILL for whoever is left."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in processes(place):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + KILL_AFTER
+        while processes(place) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _start_time(pid: int) -> str:
+    """Field 22 of /proc/PID/stat; "gone" for a process that is no more, or only waits to be reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "gone"
+    return "gone" if fields[0] == "Z" else fields[19]

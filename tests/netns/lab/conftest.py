@@ -1,0 +1,47 @@
+"""One lab for all tests of this folder, with a name of its own beside a user's."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import bringup, daemons
+from lab.place import Place
+from lab.topology import LAB
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    name = f"st{os.getpid()}"
+    made = Place(name, tmp_path_factory.mktemp("lab") / "state")
+    try:
+        bringup.up(made, LAB)
+        yield made
+    finally:
+        bringup.down(made)
+
+
+Get = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def get(place: Place) -> Get:
+    """Run `sennit get` of the sample on the phone."""
+
+    def run(
+        *options: str, paths: tuple[str, ...] = ("cell0", "wifi0"), prefix: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        given = [word for path in paths for word in ("--path", path)]
+        command = [daemons.sennit(), "get", "smkex://203.0.113.1/sample.bin", *given, *options]
+        return subprocess.run(
+            [*place.enter("phone"), *prefix, *command], capture_output=True, text=True, timeout=60
+        )
+
+    return run
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "downloaded"

@@ -1,0 +1,127 @@
+"""The whole system: a real file over two paths, and kernel counters that say which way every packet went."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from balancer.datapath.counters import read_counters
+from balancer.model.verdict import Reason
+from lab.place import Place
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+
+
+def link_counters(place: Place, node: str, interface: str) -> tuple[int, int]:
+    """Packets (received, sent) on an interface."""
+    shown = subprocess.run(
+        [*place.enter(node), "ip", "-j", "-s", "link", "show", interface],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    stats = json.loads(shown.stdout)[0]["stats64"]
+    return stats["rx"]["packets"], stats["tx"]["packets"]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "mptcp"])
+def test_a_file_comes_whole_over_two_paths(transport: str, place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+    done = get("--transport", transport, "--json", "-o", str(output))
+    assert done.returncode == 0, done.stderr
+    assert digest(output) == digest(place.node("origin") / "sample.bin")
+    result = json.loads(done.stderr.splitlines()[-1])
+    report = result["report"]
+    assert report["owner_id"] == 1
+    assert report["weakened"] == []
+    assert [path["ingress_id"] for path in report["paths"]] == [1, 2]
+    assert [path["observed"].split(":")[0] for path in report["paths"]] == ["10.1.0.2", "10.2.0.2"]
+
+
+def test_both_directions_of_the_second_path_pass_the_second_edge_alone(
+    place: Place, get, output: Path
+) -> None:  # type: ignore[no-untyped-def]
+    """The owner's own route to the client points to its own uplink, away from the ingress edge."""
+    route = subprocess.run(
+        [*place.enter("edge1"), "ip", "-j", "route", "get", "10.2.0.2"], capture_output=True, text=True
+    )
+    assert json.loads(route.stdout)[0]["dev"] == "up0"
+
+    # the phone's second path first and its first path second: the bulk may go either way, so look at both
+    before = {edge: read_counters(place.node(edge) / "bpf") for edge in ("edge1", "edge2")}
+    assert get("-o", str(output)).returncode == 0
+    after = {edge: read_counters(place.node(edge) / "bpf") for edge in ("edge1", "edge2")}
+
+    def grown(edge: str, reason: Reason) -> int:
+        return after[edge][reason][0] - before[edge][reason][0]
+
+    assert grown("edge2", Reason.FORWARDED) > 0
+    assert grown("edge1", Reason.DELIVERED) == grown("edge2", Reason.FORWARDED)
+    assert grown("edge1", Reason.REPLY_FORWARDED) > 0
+    assert grown("edge2", Reason.REPLY_RETURNED) == grown("edge1", Reason.REPLY_FORWARDED)
+    drops = [reason for reason in Reason if reason.name.startswith("DROP_")]
+    assert sum(grown(edge, reason) for edge in after for reason in drops) == 0
+
+
+def test_no_packet_of_the_second_path_passes_the_first(
+    place: Place, get, output: Path, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    """Two metric routes and no policy rules on the phone: a capture on cell0 shows path 0 only."""
+    rules = subprocess.run(
+        [*place.enter("phone"), "ip", "-j", "rule"], capture_output=True, text=True, check=True
+    )
+    assert len(json.loads(rules.stdout)) == 3
+    capture = tmp_path / "cell0.pcap"
+    tcpdump = subprocess.Popen(
+        [
+            *place.enter("phone"),
+            *("tcpdump", "-i", "cell0", "-U", "-w", str(capture), "-Z", "root"),
+            "tcp and (host 10.2.0.2 or portrange 10000-65535 and not port 443)",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert tcpdump.stderr is not None
+        assert "listening" in tcpdump.stderr.readline()
+        wifi = link_counters(place, "phone", "wifi0")
+        assert get("-o", str(output)).returncode == 0
+        received, sent = link_counters(place, "phone", "wifi0")
+        assert received > wifi[0]
+        assert sent > wifi[1]
+    finally:
+        tcpdump.terminate()
+        _, said = tcpdump.communicate(timeout=10)
+    assert "0 packets captured" in said, said
+
+
+def test_bulk_over_the_forwarded_path_at_full_size(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+    """With 1500 bytes of MTU everywhere: one way in by another edge's locator carries the whole file."""
+    server = "203.0.113.1"
+    before = read_counters(place.node("edge2") / "bpf")
+    # mptcp uses both paths for bulk: what path 1 carries goes through the tunnel
+    for _ in range(3):
+        assert get("--transport", "mptcp", "-o", str(output)).returncode == 0, server
+        assert digest(output) == digest(place.node("origin") / "sample.bin")
+    after = read_counters(place.node("edge2") / "bpf")
+    assert after[Reason.DROP_TOO_BIG] == before[Reason.DROP_TOO_BIG]
+    assert after[Reason.REPLY_RETURNED][0] > before[Reason.REPLY_RETURNED][0]
+
+
+def test_the_second_edge_answers_when_the_first_path_is_the_other(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+    done = get("--json", "-o", str(output), paths=("wifi0", "cell0"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stderr.splitlines()[-1])["report"]
+    assert report["owner_id"] == 2
+    assert [path["ingress_id"] for path in report["paths"]] == [2, 1]
+
+
+def test_what_was_stored_is_served_from_the_store(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+    assert get("-o", str(output)).returncode == 0
+    stored = list((place.node("edge1") / "cache").glob("*.body"))
+    assert [path.stat().st_size for path in stored] == [output.stat().st_size]

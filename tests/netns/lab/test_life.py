@@ -1,0 +1,46 @@
+"""The lab goes without a trace, also after a crash, and comes up again."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import bringup
+from lab.namespaces import existing
+from lab.place import Place
+from lab.processes import processes
+from lab.topology import LAB
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+
+
+def test_down_removes_every_trace_after_a_crash(tmp_path: Path) -> None:
+    place = Place(f"sc{os.getpid()}", tmp_path / "state")
+    try:
+        bringup.up(place, LAB)
+        bringup.up(place, LAB)  # a second time is harmless
+        victims = processes(place)
+        assert len(victims) >= 12
+        for pid in victims[::2]:
+            os.kill(pid, signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", place.namespace("ispb")], check=True)
+    finally:
+        assert bringup.down(place)
+    assert existing(place) == []
+    assert not place.folder.exists()
+    assert str(place.folder) not in Path("/proc/mounts").read_text()
+    for pid in victims:
+        command = Path(f"/proc/{pid}/cmdline")
+        assert not command.exists() or str(place.folder) not in command.read_text()
+    assert not bringup.down(place)
+
+
+def test_a_daemon_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
+    from lab.daemons import LabFailed, wait_for
+
+    log = tmp_path / "daemon.log"
+    log.write_text("first\nerror: the reason\n")
+    with pytest.raises(LabFailed, match="the reason"):
+        wait_for("the start", lambda: False, 0.1, log)
