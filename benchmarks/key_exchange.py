@@ -1,0 +1,44 @@
+"""Computation of one whole key exchange (both ends, no network) beside a plain X25519 Diffie-Hellman."""
+
+import os
+import time
+from ipaddress import ip_address
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from benchmarks.pairs import Result, compare
+from smkex.core.client_handshake import ClientHandshake
+from smkex.core.config import ClientConfig, ClientEntropy, ServerConfig
+from smkex.core.frame import FrameType
+from smkex.core.messages import Endpoint, Observation
+from smkex.core.server_handshake import ServerHandshake
+
+ROUNDS = 50
+
+
+def measure() -> Result:
+    return compare("key exchange, both ends", "ms", _smkex, _diffie_hellman, pairs=15)
+
+
+def _smkex() -> float:
+    seen = [Observation(n, Endpoint(ip_address(f"192.0.2.{n}"), n)) for n in (1, 2)]
+    started = time.perf_counter()
+    for _ in range(ROUNDS):
+        client = ClientHandshake(
+            ClientConfig(), ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
+        )
+        server = ServerHandshake(ServerConfig(edge_id=1), client.client_share, seen[0], os.urandom(32))
+        client.receive(0, FrameType.SERVER_SHARE, server.server_share)
+        answer = server.receive_nonce(1, client.client_nonce, seen[1], os.urandom(32))
+        client.receive(1, FrameType.SERVER_NONCE, answer)
+        for path in (0, 1):
+            server.receive_finished(path, client.finished(path))
+    return (time.perf_counter() - started) / ROUNDS * 1000
+
+
+def _diffie_hellman() -> float:
+    started = time.perf_counter()
+    for _ in range(ROUNDS):
+        one, other = X25519PrivateKey.generate(), X25519PrivateKey.generate()
+        assert one.exchange(other.public_key()) == other.exchange(one.public_key())
+    return (time.perf_counter() - started) / ROUNDS * 1000

@@ -1,0 +1,50 @@
+"""Sealing and opening a stream through two sessions in memory beside the bare AEAD on the same sizes."""
+
+import os
+import time
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from benchmarks.pairs import Result, compare
+from smkex.core.events import DataReceived
+from smkex.core.frame import RECORD_DATA_LIMIT, FrameReader
+from smkex.core.messages import Aead
+from smkex.core.schedule import KeySchedule
+from smkex.core.session import Session
+
+SIZE = 32 << 20
+BLOCK = 256 << 10
+
+
+def measure() -> Result:
+    return compare("records, sealed and opened", "GB/s", _session, _bare, pairs=9)
+
+
+def _session() -> float:
+    data = os.urandom(BLOCK)
+    keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
+    client, server = Session(keys, "client"), Session(keys, "server")
+    client.add_path(0, FrameReader(), 0.0)
+    server.add_path(0, FrameReader(), 0.0)
+    received = 0
+    started = time.perf_counter()
+    for _ in range(SIZE // BLOCK):
+        server.write(data)
+        while frame := server.data_to_send(0):
+            for event in client.receive(0, frame):
+                if isinstance(event, DataReceived):
+                    received += len(event.data)
+                    client.consume(len(event.data))
+        while frame := client.data_to_send(0):
+            server.receive(0, frame)
+    assert received == SIZE
+    return SIZE / (time.perf_counter() - started) / 1e9
+
+
+def _bare() -> float:
+    data, cipher = os.urandom(RECORD_DATA_LIMIT), AESGCM(bytes(16))
+    started = time.perf_counter()
+    for number in range(SIZE // RECORD_DATA_LIMIT):
+        nonce = number.to_bytes(12, "big")
+        cipher.decrypt(nonce, cipher.encrypt(nonce, data, None), None)
+    return SIZE / (time.perf_counter() - started) / 1e9
