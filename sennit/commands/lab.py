@@ -85,6 +85,8 @@ def _name(pid: str) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
         return ""
+    if "-m" in words:
+        return words[words.index("-m") + 1]
     at = next((n for n, word in enumerate(words) if word.endswith("/sennit")), None)
     return words[at + 1] if at is not None else words[0].rsplit("/", 1)[-1]
 
