@@ -40,8 +40,8 @@ def compile_and_load() -> Loaded:
             os.environ["BCC_KERNEL_SOURCE"] = str(tree)
         flags = [f"-I{SOURCE}", "-Wno-everything"]
         try:
-            owner = BPF(src_file=str(SOURCE / "forwarder.c"), cflags=flags)
-            programs = {name: owner.load_func(name, BPF.SCHED_CLS).fd for name in PROGRAMS}
+            owner = BPF(src_file=bytes(SOURCE / "forwarder.c"), cflags=flags)
+            programs = {name: owner.load_func(name.encode(), BPF.SCHED_CLS).fd for name in PROGRAMS}
         except Exception as error:  # bcc raises bare Exceptions
             raise CompileFailed(str(error) or "bcc could not compile the programs") from error
         finally:

@@ -77,7 +77,7 @@ async def edge_says(path: Path, status: str) -> AsyncIterator[None]:
         yield
     finally:
         server.close()
-        path.unlink(missing_ok=True)  # noqa: ASYNC240
+        path.unlink(missing_ok=True)
 
 
 @pytest.fixture
