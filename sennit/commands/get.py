@@ -109,7 +109,7 @@ async def _save(response: Any, options: argparse.Namespace) -> int:
     target = Path(options.output)
     if target.exists() and not target.is_file():
         # a device or pipe is written to, never replaced
-        with open(target, "wb") as file:  # noqa: ASYNC230
+        with open(target, "wb") as file:
             return await _copy(response, file, options)
     part = target.with_name(f"{target.name}.part")
     try:
