@@ -1,0 +1,83 @@
+"""A client written from docs/protocol alone: it shares no code with smkex.core. For tests and vectors."""
+
+import hashlib
+import hmac
+import struct
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+
+def lp(*parts: bytes) -> bytes:
+    return b"".join(struct.pack("!I", len(part)) + part for part in parts)
+
+
+def frame(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + len(body).to_bytes(3, "big") + body
+
+
+def expand(prk: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-Expand, RFC 5869 section 2.3; never more than two blocks here."""
+    first = hmac.digest(prk, info + b"\1", "sha256")
+    return (first + hmac.digest(prk, first + info + b"\2", "sha256"))[:length]
+
+
+class Stranger:
+    """One exchange. `aead` as on the wire: 1 AES-128-GCM, 2 ChaCha20-Poly1305."""
+
+    def __init__(
+        self, session_id: bytes, private_key: bytes, nonce: bytes, name: bytes, aead: int = 1
+    ) -> None:
+        self._private = X25519PrivateKey.from_private_bytes(private_key)
+        share = self._private.public_key().public_bytes_raw()
+        body = b"\1" + session_id + b"\1\1" + bytes([1, aead]) + share + bytes([len(name)]) + name + b"\0\0"
+        self.client_share = frame(1, body)
+        self.client_nonce = frame(3, session_id + nonce)
+        self._nonce = nonce
+        self._aead = aead
+
+    def take_server_share(self, message: bytes) -> int:
+        """Return the edge id."""
+        self._server_share = message
+        address = message[12]
+        at = 4 + 8 + 1 + address + 2
+        self._peer = message[at : at + 32]
+        return int(struct.unpack("!H", message[7:9])[0])
+
+    def take_server_nonce(self, message: bytes) -> bool:
+        """Whether binding and MAC are right."""
+        nonce, rest = message[4:36], message[36:-64]
+        bound, mac = message[-64:-32], message[-32:]
+        label = b"sennit smkex 1 binding"
+        covered = lp(label, self._nonce, nonce, self.client_share, self._server_share, rest)
+        if hashlib.sha256(covered).digest() != bound:
+            return False
+        messages = lp(self.client_share, self._server_share, self.client_nonce, message[:-32])
+        self.th = hashlib.sha256(messages).digest()
+        secret = self._private.exchange(X25519PublicKey.from_public_bytes(self._peer))
+        self._prk = hmac.digest(b"sennit smkex 1", lp(secret), "sha256")
+        return hmac.digest(self.key("server mac", 32), self.th, "sha256") == mac
+
+    def key(self, purpose: str, length: int) -> bytes:
+        return expand(self._prk, purpose.encode() + self.th, length)
+
+    def finished(self, path: int) -> bytes:
+        mac = hmac.digest(self.key("client finished", 32), bytes([path]) + self.th, "sha256")
+        return frame(5, bytes([path]) + mac)
+
+    def seal(self, dsn: int, data: bytes) -> bytes:
+        head = b"\x10" + (8 + len(data) + 16).to_bytes(3, "big") + struct.pack("!Q", dsn)
+        cipher, nonce = self._cipher("client", dsn)
+        return head + cipher.encrypt(nonce, data, head)
+
+    def open(self, record: bytes) -> bytes:
+        (dsn,) = struct.unpack("!Q", record[4:12])
+        cipher, nonce = self._cipher("server", dsn)
+        return cipher.decrypt(nonce, record[12:], record[:12])
+
+    def _cipher(self, who: str, dsn: int) -> tuple[AESGCM | ChaCha20Poly1305, bytes]:
+        purpose = f"{who} data {dsn >> 34}"
+        iv = int.from_bytes(self.key(f"{purpose} iv", 12), "big") ^ dsn
+        if self._aead == 1:
+            return AESGCM(self.key(f"{purpose} key", 16)), iv.to_bytes(12, "big")
+        return ChaCha20Poly1305(self.key(f"{purpose} key", 32)), iv.to_bytes(12, "big")
