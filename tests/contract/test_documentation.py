@@ -1,0 +1,45 @@
+"""What the documentation names exists, and its tables are the code's."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from balancer.model.verdict import EXPLAINED
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_folders_of_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    table = text[text.index("## Where to look") : text.index("## What it does not")]
+    for folders in re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE):
+        for folder in re.findall(r"`([^`]+)`", folders):
+            assert (ROOT / folder).is_dir(), folder
+
+
+def test_the_readmes_commands_are_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_forwarders_page_explains_every_reason() -> None:
+    text = (ROOT / "docs" / "forwarder.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE))
+    assert rows == {reason.name.lower(): meaning for reason, meaning in EXPLAINED.items()}
+
+
+def test_c_and_python_count_the_same_reasons() -> None:
+    source = (ROOT / "balancer" / "datapath" / "c" / "layout.h").read_text()
+    body = source[source.index("enum reason {") : source.index("#define MARK_TAG")]
+    in_c = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+)", body)}
+    assert in_c.pop("REASONS") == len(EXPLAINED)
+    assert in_c == {reason.name: reason.value for reason in EXPLAINED}
