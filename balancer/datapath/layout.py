@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from balancer.model.table import EdgeState
 
-LAYOUT_VERSION = 1  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 2  # of everything pinned: another layout, another folder
 CONFIG = struct.Struct("=4s4sIIIHHII")
 EDGE = struct.Struct("=4sI")
 ID = struct.Struct("=I")

@@ -28,6 +28,9 @@ class Reason(IntEnum):
     DROP_TOO_BIG = 18
     DROP_FAILED = 19
     DROP_RESET_BUDGET = 20
+    ICMP_FORWARDED = 21
+    ICMP_DELIVERED = 22
+    DROP_CONGESTION = 23
 
 
 EXPLAINED: dict[Reason, str] = {
@@ -42,7 +45,7 @@ EXPLAINED: dict[Reason, str] = {
     Reason.RESET_OWNER_DOWN: "SYN to an edge that is down: answered with RST",
     Reason.DROP_ID_ZERO: "locator of id 0, which is nobody's",
     Reason.DROP_FRAGMENT: "IP fragment: its port cannot be known",
-    Reason.DROP_TRUNCATED: "TCP header cut short",
+    Reason.DROP_TRUNCATED: "TCP header cut short, or lengths that disagree",
     Reason.DROP_UNKNOWN_ID: "not a SYN, to an id that no edge has",
     Reason.DROP_UNKNOWN_TUNNEL: "tunnel packet from an address that is no edge's",
     Reason.DROP_WRONG_OWNER: "tunnel packet to the VIP that is not for this edge",
@@ -52,4 +55,7 @@ EXPLAINED: dict[Reason, str] = {
     Reason.DROP_TOO_BIG: "does not fit into the tunnel",
     Reason.DROP_FAILED: "the kernel refused to change the packet",
     Reason.DROP_RESET_BUDGET: "SYN that would be answered with RST, beyond 1,000 a second",
+    Reason.ICMP_FORWARDED: "ICMP error about a forwarded subflow: through the tunnel to its owner",
+    Reason.ICMP_DELIVERED: "ICMP error that came through a tunnel: delivered",
+    Reason.DROP_CONGESTION: "congestion met in the tunnel, of a packet without ECN (RFC 6040)",
 }

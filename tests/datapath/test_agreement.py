@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packets import CLIENT, VIP, tcp, tunnelled
+from packets import CLIENT, VIP, icmp_error, tcp, tunnelled
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
@@ -32,12 +32,26 @@ PACKETS = st.builds(
     fragment=st.sampled_from([0, 0, 0, 0x4000, 0x2000, 0x0010]),
     tos=st.integers(0, 255),
 )
+ERRORS = st.builds(icmp_error, PACKETS, destination=ADDRESSES, kind=st.sampled_from([0, 3, 3, 5, 8, 11, 12]))
+EITHER = st.one_of(PACKETS, PACKETS, ERRORS)
 TUNNELLED = st.builds(
     tunnelled,
-    PACKETS,
-    source=st.sampled_from(["10.255.0.2", "10.255.0.3", "10.255.0.99"]),
-    destination=st.sampled_from(["10.255.0.1", "10.255.0.1", "10.255.0.2"]),
+    EITHER,
+    source=st.sampled_from(["10.255.0.1", "10.255.0.2", "10.255.0.2", "10.255.0.3", "10.255.0.99"]),
+    destination=st.sampled_from(["10.255.0.1", "10.255.0.1", "10.255.0.1", "10.255.0.2"]),
+    tos=st.integers(0, 255),
 )
+OWN_REPLIES = st.builds(
+    tcp,
+    source=st.just(VIP),
+    destination=st.just(CLIENT),
+    source_port=st.sampled_from([10001, 10001, 10001, 10002, 443]),
+    flags=st.sampled_from([16, 18, 2, 4]),
+    options=OPTIONS,
+    data=st.one_of(st.binary(max_size=64), st.integers(1400, 1480).map(bytes)),
+    tos=st.integers(0, 255),
+)
+MARKS = st.sampled_from([0x5E000002, 0x5E000002, 0x5E000003, 0x5E000063, 0, 0x5D000002, 0x5EFF0002])
 
 
 @st.composite
@@ -53,7 +67,7 @@ RUNS = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCh
 
 
 @RUNS
-@given(packet=damaged(PACKETS))
+@given(packet=damaged(EITHER))
 def test_from_outside(programs, reference, packet: bytes) -> None:  # type: ignore[no-untyped-def]
     agree(programs.run("outside_ingress", packet), reference.outside(packet))
 
@@ -62,6 +76,31 @@ def test_from_outside(programs, reference, packet: bytes) -> None:  # type: igno
 @given(packet=damaged(TUNNELLED))
 def test_from_the_backbone(programs, reference, packet: bytes) -> None:  # type: ignore[no-untyped-def]
     agree(programs.run("tunnel_ingress", packet), reference.tunnel(packet))
+
+
+@RUNS
+@given(packet=damaged(st.one_of(PACKETS, OWN_REPLIES, OWN_REPLIES)), mark=MARKS)
+def test_from_this_host(programs, reference, packet: bytes, mark: int) -> None:  # type: ignore[no-untyped-def]
+    agree(programs.run("owner_egress", packet, mark=mark), reference.reply(packet, mark))
+
+
+GARBAGE = st.binary(min_size=20, max_size=200).map(
+    lambda rest: b"\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x08\0" + rest
+)
+
+
+@RUNS
+@given(packet=GARBAGE, program=st.sampled_from(["outside_ingress", "tunnel_ingress", "owner_egress"]))
+def test_garbage(programs, reference, packet: bytes, program: str) -> None:  # type: ignore[no-untyped-def]
+    ask = {
+        "outside_ingress": reference.outside,
+        "tunnel_ingress": reference.tunnel,
+        "owner_egress": lambda given: reference.reply(given, 0x5E000002),
+    }
+    agree(
+        programs.run(program, packet, mark=0x5E000002 if program == "owner_egress" else 0),
+        ask[program](packet),
+    )
 
 
 def agree(ran, wanted) -> None:  # type: ignore[no-untyped-def]

@@ -3,9 +3,9 @@
 import struct
 
 import pytest
-from packets import ACK, RST, SYN, ethernet, ip, tcp, tcp_checksum_holds, tunnelled
+from packets import ACK, RST, SYN, ethernet, icmp_error, ip, tcp, tcp_checksum_holds, tunnelled
 
-from balancer.model.decision import checksum, encapsulate
+from balancer.model.rewrite import checksum, encapsulate
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")
@@ -33,6 +33,8 @@ MSS_1460 = b"\x02\x04" + struct.pack("!H", 1460)
         (tcp(port=10002, fragment=0x2000), Reason.DROP_FRAGMENT, DROP),
         (tcp(port=10002, fragment=0x0001), Reason.DROP_FRAGMENT, DROP),
         (tcp(port=10002)[:50], Reason.DROP_TRUNCATED, DROP),
+        (tcp(port=10002, data=bytes(20))[:60], Reason.DROP_TRUNCATED, DROP),
+        (tcp(port=10777, flags=SYN, ip_options=bytes(4)), Reason.DROP_FAILED, DROP),
         (tcp(port=10002, data=bytes(1500)), Reason.DROP_TOO_BIG, DROP),
     ],
 )
@@ -99,6 +101,8 @@ OWN_REPLY = tcp(source="203.0.113.1", destination="198.51.100.7", source_port=10
         (tunnelled(tcp(port=10002)), Reason.DROP_WRONG_OWNER),
         (tunnelled(tcp(port=443)), Reason.DROP_WRONG_OWNER),
         (tunnelled(tcp(port=10001), source="10.255.0.99"), Reason.DROP_UNKNOWN_TUNNEL),
+        (tunnelled(tcp(port=10001), source="10.255.0.1"), Reason.DROP_UNKNOWN_TUNNEL),
+        (tunnelled(tcp(port=10001), tos=3), Reason.DROP_CONGESTION),
         (tunnelled(tcp(port=10001), fragment=0x2000), Reason.DROP_FRAGMENT),
         (tunnelled(tcp(port=10001, fragment=1)), Reason.DROP_BAD_INNER),
         (tunnelled(tcp(destination="192.0.2.9", port=10001)), Reason.DROP_BAD_INNER),
@@ -139,3 +143,36 @@ def test_what_is_not_a_marked_reply_of_ours_goes_as_it_came(programs, packet: by
 def test_icmp_to_the_vip_is_the_kernels(programs) -> None:  # type: ignore[no-untyped-def]
     packet = ethernet(ip(bytes([198, 51, 100, 7, 203, 0, 113, 1]), 1, b"\x08\0\0\0" + bytes(28)))
     assert programs.run("outside_ingress", packet).reason is Reason.NOT_FOR_VIP
+
+
+def test_an_icmp_error_about_a_forwarded_subflow_goes_to_its_owner(programs) -> None:  # type: ignore[no-untyped-def]
+    error = icmp_error(REPLY)
+    ran = programs.run("outside_ingress", error)
+    assert (ran.reason, ran.action) == (Reason.ICMP_FORWARDED, REDIRECT)
+    assert ran.packet == encapsulate(error, "10.255.0.1", "10.255.0.2")
+
+
+@pytest.mark.parametrize(
+    ("packet", "reason"),
+    [
+        (icmp_error(OWN_REPLY), Reason.NOT_FOR_VIP),
+        (icmp_error(tcp(source="203.0.113.1", source_port=443)), Reason.NOT_FOR_VIP),
+        (icmp_error(tcp(source="203.0.113.1", source_port=10777)), Reason.DROP_UNKNOWN_ID),
+    ],
+)
+def test_other_icmp_errors(programs, packet: bytes, reason: Reason) -> None:  # type: ignore[no-untyped-def]
+    assert programs.run("outside_ingress", packet).reason is reason
+
+
+def test_the_owner_takes_an_icmp_error_about_its_own_subflow_alone(programs) -> None:  # type: ignore[no-untyped-def]
+    ran = programs.run("tunnel_ingress", tunnelled(icmp_error(OWN_REPLY)))
+    assert (ran.reason, ran.mark, ran.packet) == (Reason.ICMP_DELIVERED, 0x5E000002, icmp_error(OWN_REPLY))
+    assert programs.run("tunnel_ingress", tunnelled(icmp_error(REPLY))).reason is Reason.DROP_BAD_INNER
+
+
+@pytest.mark.parametrize("ect", [1, 2])
+def test_congestion_in_the_tunnel_is_told_to_the_receiver(programs, ect: int) -> None:  # type: ignore[no-untyped-def]
+    ran = programs.run("tunnel_ingress", tunnelled(tcp(port=10001, tos=0xB8 | ect), tos=0xBB))
+    assert ran.reason is Reason.DELIVERED
+    assert ran.packet[15] == 0xBB
+    assert checksum(ran.packet[14:34]) == 0

@@ -3,7 +3,7 @@
 import struct
 from ipaddress import IPv4Address
 
-from balancer.model.decision import checksum
+from balancer.model.rewrite import checksum
 
 CLIENT, VIP = "198.51.100.7", "203.0.113.1"
 SYN, ACK, RST = 2, 16, 4
@@ -49,7 +49,18 @@ def tunnelled(
 ) -> bytes:
     """`inner` (with its Ethernet header) inside IPIP."""
     addresses = IPv4Address(source).packed + IPv4Address(destination).packed
-    return ethernet(ip(addresses, fields.get("protocol", 4), inner[14:], fragment=fields.get("fragment", 0)))
+    given = {name: fields[name] for name in ("fragment", "tos") if name in fields}
+    return ethernet(ip(addresses, fields.get("protocol", 4), inner[14:], **given))
+
+
+def icmp_error(
+    quoted: bytes, destination: str = VIP, kind: int = 3, code: int = 4, router: str = "192.0.2.254"
+) -> bytes:
+    """A router's error about `quoted` (with its Ethernet header), of which it quotes the first bytes (RFC 792)."""
+    addresses = IPv4Address(router).packed + IPv4Address(destination).packed
+    message = struct.pack("!BBHHH", kind, code, 0, 0, 1400) + quoted[14 : 14 + 48]
+    message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+    return ethernet(ip(addresses, 1, message))
 
 
 def tcp_checksum_holds(packet: bytes) -> bool:

@@ -95,11 +95,25 @@ static __always_inline struct verdict send_through(struct __sk_buff *skb, const 
                                                    const struct tcp_packet *packet, __u32 to, enum reason reason)
 {
     clamp_mss(skb, packet, mss_limit(config));
-    if (!fits(skb, config->backbone_mtu))
+    if (!fits(skb, packet, config->backbone_mtu))
         return say(DROP_TOO_BIG, TC_ACT_SHOT);
     if (put_on(skb, &packet->ip, config->own_tunnel, to) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     return say(reason, redirect_neighbour(config->backbone_index, 0, 0, 0));
+}
+
+/* An error about a forwarded subflow concerns its owner: path MTU discovery would fail without it. */
+static __always_inline struct verdict follow_icmp(struct __sk_buff *skb, const struct config *config,
+                                                  const struct tcp_packet *packet)
+{
+    __u32 port = quoted_port(skb, packet, config->vip);
+    if (port <= config->id_base_host || port == config->id_base_host + config->own_id)
+        return say(NOT_FOR_VIP, TC_ACT_OK);
+    __u32 id = port - config->id_base_host;
+    struct edge *owner = edges.lookup(&id);
+    if (!owner)
+        return say(DROP_UNKNOWN_ID, TC_ACT_SHOT);
+    return send_through(skb, config, packet, owner->tunnel, ICMP_FORWARDED);
 }
 
 static __always_inline struct verdict decide_outside(struct __sk_buff *skb)
@@ -114,7 +128,7 @@ static __always_inline struct verdict decide_outside(struct __sk_buff *skb)
     if (is_fragment(&packet.ip))
         return say(DROP_FRAGMENT, TC_ACT_SHOT);
     if (packet.ip.protocol != IPPROTO_TCP)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return follow_icmp(skb, config, &packet);
     if (read_tcp(skb, &packet) < 0)
         return say(DROP_TRUNCATED, TC_ACT_SHOT);
 
@@ -140,22 +154,32 @@ static __always_inline struct verdict decide_outside(struct __sk_buff *skb)
 }
 
 static __always_inline struct verdict deliver(struct __sk_buff *skb, const struct config *config,
-                                              const struct tcp_packet *inner, __u32 sender)
+                                              const struct iphdr *outer, const struct tcp_packet *inner,
+                                              __u32 sender)
 {
-    if (bpf_ntohs(inner->tcp.dest) != config->id_base_host + config->own_id)
+    __u32 mine = config->id_base_host + config->own_id;
+    enum reason reason = DELIVERED;
+
+    if (inner->ip.protocol == IPPROTO_ICMP) {
+        if (quoted_port(skb, inner, config->vip) != mine)
+            return say(DROP_BAD_INNER, TC_ACT_SHOT);
+        reason = ICMP_DELIVERED;
+    } else if (bpf_ntohs(inner->tcp.dest) != mine) {
         return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
-    if (take_off(skb) < 0)
+    }
+    if (take_off(skb, outer, &inner->ip) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     skb->mark = MARK_TAG | sender;
-    return say(DELIVERED, TC_ACT_OK);
+    return say(reason, TC_ACT_OK);
 }
 
 static __always_inline struct verdict give_back(struct __sk_buff *skb, const struct config *config,
-                                                const struct tcp_packet *inner, __u32 sender)
+                                                const struct iphdr *outer, const struct tcp_packet *inner,
+                                                __u32 sender)
 {
     if (bpf_ntohs(inner->tcp.source) != config->id_base_host + sender)
         return say(DROP_WRONG_SENDER, TC_ACT_SHOT);
-    if (take_off(skb) < 0)
+    if (take_off(skb, outer, &inner->ip) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     return say(REPLY_RETURNED, redirect_neighbour(config->outside_index, 0, 0, 0));
 }
@@ -174,18 +198,23 @@ static __always_inline struct verdict decide_tunnel(struct __sk_buff *skb)
         return say(NOT_FOR_VIP, TC_ACT_OK);
     __u32 from = outer.saddr;
     __u32 *sender = tunnels.lookup(&from);
-    if (!sender)
+    if (!sender || *sender == config->own_id) /* nobody sends itself anything: that address is forged */
         return say(DROP_UNKNOWN_TUNNEL, TC_ACT_SHOT);
     if (is_fragment(&outer))
         return say(DROP_FRAGMENT, TC_ACT_SHOT);
     if (outer.ihl != 5 || read_ip(skb, inner.ip_at, &inner.ip) < 0)
         return say(DROP_BAD_INNER, TC_ACT_SHOT);
-    if (is_fragment(&inner.ip) || inner.ip.protocol != IPPROTO_TCP || read_tcp(skb, &inner) < 0)
+    if (is_fragment(&inner.ip))
         return say(DROP_BAD_INNER, TC_ACT_SHOT);
+    int tcp = inner.ip.protocol == IPPROTO_TCP;
+    if (tcp ? read_tcp(skb, &inner) < 0 : inner.ip.protocol != IPPROTO_ICMP)
+        return say(DROP_BAD_INNER, TC_ACT_SHOT);
+    if (must_be_lost(&outer, &inner.ip))
+        return say(DROP_CONGESTION, TC_ACT_SHOT);
     if (inner.ip.daddr == config->vip)
-        return deliver(skb, config, &inner, *sender);
-    if (inner.ip.saddr == config->vip)
-        return give_back(skb, config, &inner, *sender);
+        return deliver(skb, config, &outer, &inner, *sender);
+    if (tcp && inner.ip.saddr == config->vip)
+        return give_back(skb, config, &outer, &inner, *sender);
     return say(DROP_BAD_INNER, TC_ACT_SHOT);
 }
 

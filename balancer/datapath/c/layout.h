@@ -49,7 +49,10 @@ enum reason {
     DROP_TOO_BIG = 18,
     DROP_FAILED = 19,
     DROP_RESET_BUDGET = 20,
-    REASONS = 21,
+    ICMP_FORWARDED = 21,
+    ICMP_DELIVERED = 22,
+    DROP_CONGESTION = 23,
+    REASONS = 24,
 };
 
 #define MARK_TAG 0x5E000000u

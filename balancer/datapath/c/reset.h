@@ -1,6 +1,8 @@
 /* Turn a SYN into the RST that answers it (RFC 9293 section 3.10.7.1): addresses, ports and MACs change places. */
 #pragma once
 
+#define TCP_CHECK 16
+
 struct pseudo_header {
     __u32 from;
     __u32 to;
@@ -9,13 +11,20 @@ struct pseudo_header {
     __u16 length;
 };
 
-/* Bytes that the RST acknowledges: the SYN itself and, with Fast Open, the data behind it. */
+/* Sequence numbers that the RST acknowledges: the SYN, with Fast Open the data behind it, and a FIN. */
 static __always_inline __u32 syn_length(const struct tcp_packet *packet)
 {
     __u32 data = bpf_ntohs(packet->ip.tot_len) - packet->ip.ihl * 4 - packet->tcp.doff * 4;
     if (data > 65535)
         data = 0;
-    return data + 1;
+    return data + 1 + packet->tcp.fin;
+}
+
+/* Whether the checksum is left to the device that sends the packet (CHECKSUM_PARTIAL: from virtual interfaces). No
+ * field says so; but the kernel then refuses to cut the packet before the end of the checksum. */
+static __always_inline int cut_tells_partial(struct __sk_buff *skb)
+{
+    return bpf_skb_change_tail(skb, ETHERNET + IPV4 + TCP_CHECK + 1, 0) < 0;
 }
 
 static __always_inline int make_reset(struct __sk_buff *skb, const struct tcp_packet *packet)
@@ -25,6 +34,8 @@ static __always_inline int make_reset(struct __sk_buff *skb, const struct tcp_pa
     struct tcphdr tcp = {};
     struct pseudo_header pseudo = {};
 
+    if (packet->ip.ihl != 5) /* a reset has no IP options, and the kernel's header marks would be wrong */
+        return -1;
     if (bpf_skb_load_bytes(skb, 0, &ethernet, sizeof(ethernet)) < 0)
         return -1;
     __builtin_memcpy(turned.h_dest, ethernet.h_source, ETH_ALEN);
@@ -52,7 +63,10 @@ static __always_inline int make_reset(struct __sk_buff *skb, const struct tcp_pa
     pseudo.protocol = IPPROTO_TCP;
     pseudo.length = bpf_htons(TCP);
     __u64 sum = bpf_csum_diff(0, 0, (__be32 *)&pseudo, sizeof(pseudo), 0);
-    tcp.check = fold(bpf_csum_diff(0, 0, (__be32 *)&tcp, sizeof(tcp), sum));
+    if (cut_tells_partial(skb))
+        tcp.check = ~fold(sum);
+    else
+        tcp.check = fold(bpf_csum_diff(0, 0, (__be32 *)&tcp, sizeof(tcp), sum));
 
     if (bpf_skb_change_tail(skb, ETHERNET + IPV4 + TCP, 0) < 0)
         return -1;

@@ -4,6 +4,7 @@
 #define IPPROTO_IPIP_ 4
 #define DECAP_L3_IPV4 (1ULL << 7) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV4, missing in 6.1's uapi */
 #define TUNNEL_TTL 64
+#define ECN_CE 3
 
 /* bcc 0.26 declares this helper with an argument too few. */
 static long (*redirect_neighbour)(__u32 index, void *parameters, int size, __u64 flags) =
@@ -25,10 +26,10 @@ static __always_inline void fill_outer(struct iphdr *outer, const struct iphdr *
     outer->check = fold(bpf_csum_diff(0, 0, (__be32 *)outer, sizeof(*outer), 0));
 }
 
-static __always_inline int fits(struct __sk_buff *skb, __u32 mtu)
+static __always_inline int fits(struct __sk_buff *skb, const struct tcp_packet *packet, __u32 mtu)
 {
-    if (skb->gso_size) /* segments: payload, and at most 60 + 60 bytes of headers; MSS is clamped already */
-        return skb->gso_size + IPV4 + IPV4 + TCP <= mtu;
+    if (skb->gso_size) /* what each segment will be */
+        return skb->gso_size + IPV4 + packet->ip.ihl * 4 + packet->tcp.doff * 4 <= mtu;
     return skb->len - ETHERNET + IPV4 <= mtu;
 }
 
@@ -42,7 +43,20 @@ static __always_inline int put_on(struct __sk_buff *skb, const struct iphdr *inn
     return bpf_skb_store_bytes(skb, ETHERNET, &outer, sizeof(outer), 0);
 }
 
-static __always_inline int take_off(struct __sk_buff *skb)
+/* RFC 6040 section 4.2: congestion on the way that the inner packet cannot tell its receiver is told by a loss. */
+static __always_inline int must_be_lost(const struct iphdr *outer, const struct iphdr *inner)
 {
-    return bpf_skb_adjust_room(skb, -IPV4, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | DECAP_L3_IPV4);
+    return (outer->tos & ECN_CE) == ECN_CE && (inner->tos & ECN_CE) == 0;
+}
+
+static __always_inline int take_off(struct __sk_buff *skb, const struct iphdr *outer, const struct iphdr *inner)
+{
+    if (bpf_skb_adjust_room(skb, -IPV4, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | DECAP_L3_IPV4) < 0)
+        return -1;
+    if ((outer->tos & ECN_CE) != ECN_CE || (inner->tos & ECN_CE) == ECN_CE)
+        return 0;
+    __u8 tos = inner->tos | ECN_CE;
+    if (bpf_l3_csum_replace(skb, ETHERNET + 10, bpf_htons(inner->tos), bpf_htons(tos), 2) < 0)
+        return -1;
+    return bpf_skb_store_bytes(skb, ETHERNET + 1, &tos, sizeof(tos), 0);
 }
