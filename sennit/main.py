@@ -53,5 +53,5 @@ def _overview() -> str:
     for name in _names():
         # read, not imported: help must not pay for every command's libraries
         tree = ast.parse((folder / f"{name.replace('-', '_')}.py").read_text())
-        lines.append(f"  {name:<12} {(ast.get_docstring(tree) or '').splitlines()[0]}")
+        lines.append(f"  {name:<16} {(ast.get_docstring(tree) or '').splitlines()[0]}")
     return "\n".join([*lines, "", "`sennit COMMAND --help` says more."])
