@@ -1,10 +1,9 @@
 """What the daemons' subcommands share: read typed settings from flags, environment and a TOML file."""
 
-import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsError
@@ -21,18 +20,21 @@ def settings_from(model: type[Settings], command: str, arguments: list[str]) -> 
     """
     arguments, from_file = _take_config(arguments)
 
-    class FromCommandLine(model):  # type: ignore[valid-type,misc]
-        __doc__ = model.__doc__
-
-    config = model.model_config | {"cli_prog_name": f"sennit {command}"}
-    FromCommandLine.model_config = config
-    prefix = str(model.model_config.get("env_prefix", ""))
-    for name, value in from_file.items():
+    for name in from_file:
         if name not in model.model_fields:
             raise CommandError(f"the configuration has an unknown setting: {name}", status=ExitStatus.USAGE)
-        os.environ.setdefault(f"{prefix}{name.upper()}", str(value))
+
+    class FromCommandLine(model):  # type: ignore[valid-type,misc]
+        __doc__ = model.__doc__
+        model_config = model.model_config | {"cli_prog_name": f"sennit {command}"}
+
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
+            # what is passed in below is the file, the weakest; flags come before all by themselves
+            return sources["env_settings"], sources["init_settings"]
+
     try:
-        made: Settings = CliApp.run(FromCommandLine, cli_args=arguments)
+        made: Settings = CliApp.run(FromCommandLine, cli_args=arguments, **from_file)
     except ValidationError as error:
         first = error.errors()[0]
         name = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
@@ -44,7 +46,7 @@ def settings_from(model: type[Settings], command: str, arguments: list[str]) -> 
     return made
 
 
-def _take_config(arguments: list[str]) -> tuple[list[str], dict[str, object]]:
+def _take_config(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
     if "--config" not in arguments:
         return arguments, {}
     at = arguments.index("--config")
