@@ -15,18 +15,23 @@ class ForeignProgram(Exception):
     """Somebody else's filter is where ours would go."""
 
 
-def attach(kernel: IPRoute, index: int, parent: int, descriptor: int, name: str) -> None:
-    """Attach or replace one program. Raises `ForeignProgram`."""
-    try:
-        kernel.tc("add", "clsact", index)
-    except NetlinkError as error:
-        if error.code != EEXIST:
-            raise
+def refuse_foreign(kernel: IPRoute, index: int, parent: int) -> None:
+    """Raise `ForeignProgram` where somebody else's filter stands."""
     for found in filters(kernel, index, parent):
         if not found.startswith(OURS):
             raise ForeignProgram(
                 f"interface {index} has a filter that is not ours ({found or 'no name'}): remove it first"
             )
+
+
+def attach(kernel: IPRoute, index: int, parent: int, descriptor: int, name: str) -> None:
+    """Attach one program, in place of an earlier one of ours. Raises `ForeignProgram`."""
+    try:
+        kernel.tc("add", "clsact", index)
+    except NetlinkError as error:
+        if error.code != EEXIST:
+            raise
+    refuse_foreign(kernel, index, parent)
     kernel.tc(
         "replace-filter",
         "bpf",
@@ -53,21 +58,11 @@ def filters(kernel: IPRoute, index: int, parent: int) -> list[str]:
 
 def detach(kernel: IPRoute, index: int) -> bool:
     """Remove our filters from both hooks; whether there were any. The clsact goes when nothing else uses it."""
-    removed, foreign = False, False
-    for parent in (INGRESS, EGRESS):
-        for name in filters(kernel, index, parent):
-            if name.startswith(OURS):
-                removed = True
-            else:
-                foreign = True
-        if removed and not foreign:
-            continue
-    if removed and not foreign:
+    found = {parent: filters(kernel, index, parent) for parent in (INGRESS, EGRESS)}
+    ours = [parent for parent, names in found.items() if any(name.startswith(OURS) for name in names)]
+    if ours and all(name.startswith(OURS) for names in found.values() for name in names):
         kernel.tc("del", "clsact", index)
-    elif removed:
-        for parent in (INGRESS, EGRESS):
-            try:
-                kernel.tc("del-filter", "bpf", index, HANDLE, parent=parent, prio=PRIORITY, protocol=3)
-            except NetlinkError:
-                continue
-    return removed
+    else:
+        for parent in ours:
+            kernel.tc("del-filter", "bpf", index, HANDLE, parent=parent, prio=PRIORITY, protocol=3)
+    return bool(ours)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from balancer.datapath.bpf import Map
 from balancer.datapath.layout import ID, pack_edge
-from balancer.datapath.pins import open_map
+from balancer.datapath.pins import NotLoaded, open_map, pinned_at
 from balancer.model.table import ForwardingTable
 
 log = logging.getLogger("forwarder")
@@ -24,8 +24,9 @@ class Follower:
     """Keeps the maps equal to the newest table."""
 
     def __init__(self, state: Path, bpffs: Path) -> None:
-        self._state = state
+        self._state, self._bpffs = state, bpffs
         self._edges, self._tunnels = open_map(bpffs, "edges"), open_map(bpffs, "tunnels")
+        self._pinned = pinned_at(bpffs, "edges")
         self._seen: tuple[int, int] | None = None
         self.generation = -1
 
@@ -36,6 +37,7 @@ class Follower:
 
     def look(self) -> bool:
         """Apply the file if it is new; whether it was. A file that is no table is reported and left alone."""
+        self._reopen()
         path = self._state / "table.json"
         try:
             about = path.stat()
@@ -46,9 +48,11 @@ class Follower:
             return False
         self._seen = seen
         try:
-            table = ForwardingTable.from_json(json.loads(path.read_text()))
+            table = read_table(self._state)
         except (OSError, ValueError) as error:
             log.error("%s is no table, the last one stays: %s", path, error)
+            return False
+        if table is None:
             return False
         if table.generation < self.generation:
             log.warning("generation %d is older than %d: left alone", table.generation, self.generation)
@@ -59,10 +63,33 @@ class Follower:
         log.info("generation %d applied: %d edges", table.generation, len(table.edges))
         return True
 
+    def _reopen(self) -> None:
+        """A new `load` pins new maps: follow into those."""
+        pinned = pinned_at(self._bpffs, "edges")
+        if pinned in (None, self._pinned):
+            return
+        try:
+            edges, tunnels = open_map(self._bpffs, "edges"), open_map(self._bpffs, "tunnels")
+        except NotLoaded:  # in the middle of a load
+            return
+        for old in (self._edges, self._tunnels):
+            old.close()
+        self._edges, self._tunnels = edges, tunnels
+        self._pinned, self._seen = pinned, None
+        log.info("new programs were loaded: following into their maps")
+
     def _report(self) -> None:
         temporary = self._state / "applied.json.new"
         temporary.write_text(json.dumps({"generation": self.generation}))
         os.replace(temporary, self._state / "applied.json")
+
+
+def read_table(state: Path) -> ForwardingTable | None:
+    """The table of a state folder, or None before there is one. Raises ValueError, OSError."""
+    try:
+        return ForwardingTable.from_json(json.loads((state / "table.json").read_text()))
+    except FileNotFoundError:
+        return None
 
 
 def apply(table: ForwardingTable, edges: Map, tunnels: Map) -> None:

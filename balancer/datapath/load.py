@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
-from balancer.datapath.attach import EGRESS, INGRESS, attach, detach
+from balancer.datapath.attach import EGRESS, INGRESS, attach, detach, refuse_foreign
 from balancer.datapath.bpf import Map
 from balancer.datapath.compile import compile_and_load
-from balancer.datapath.host import prepare
-from balancer.datapath.layout import CONFIG, ID, ForwarderConfig
+from balancer.datapath.follow import apply, read_table
+from balancer.datapath.host import HostRefuses, prepare
+from balancer.datapath.layout import CONFIG, EDGE, ID, ForwarderConfig
 from balancer.datapath.pins import mount_bpffs, pin_all, unpin_all
-from balancer.model.table import Vip, vip_from_json
+from balancer.model.table import Locator, Vip, vip_from_json
 
 POLL = 0.1  # seconds between looks for node.json
 
@@ -32,7 +34,9 @@ class Interfaces:
 
 
 def load(state: Path, bpffs: Path, interfaces: Interfaces, node_timeout: float) -> ForwarderConfig:
-    """Bring the datapath up on this node; returns what it was configured with.
+    """Bring the datapath up on this node, with the table of the state folder if there is one; return its configuration.
+
+    Nothing is touched where it cannot be attached, and packets meet the old programs or the new ones, never none.
 
     Raises `NodeUnknown`, `compile.CompileFailed`, `host.HostRefuses`, `attach.ForeignProgram`, OSError.
     """
@@ -41,19 +45,32 @@ def load(state: Path, bpffs: Path, interfaces: Interfaces, node_timeout: float) 
     mount_bpffs(bpffs)
     with IPRoute() as kernel:
         config = _configure(kernel, interfaces, edge_id, vip)
-        loaded = compile_and_load()
-        Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
-        pin_all(bpffs, loaded.maps)
-        (state / "forwarder.json").write_text(
-            json.dumps({"outside": interfaces.outside, "backbone": interfaces.backbone})
-        )
-        for index, parent, program in (
+        hooks = (
             (config.backbone_index, INGRESS, "tunnel_ingress"),
             (config.backbone_index, EGRESS, "owner_egress"),
             (config.outside_index, EGRESS, "owner_egress"),
             (config.outside_index, INGRESS, "outside_ingress"),
-        ):
-            attach(kernel, index, parent, loaded.programs[program], program)
+        )
+        for index, parent, _ in hooks:
+            refuse_foreign(kernel, index, parent)
+        loaded = compile_and_load()
+        Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
+        try:
+            table = read_table(state)
+        except ValueError as error:
+            raise NodeUnknown(f"{state / 'table.json'}: {error}") from None
+        if table is not None:
+            edges = Map(loaded.maps["edges"], ID.size, EDGE.size)
+            apply(table, edges, Map(loaded.maps["tunnels"], ID.size, ID.size))
+        pin_all(bpffs, loaded.maps)
+        (state / "forwarder.json").write_text(
+            json.dumps({"outside": interfaces.outside, "backbone": interfaces.backbone})
+        )
+        try:
+            for index, parent, program in hooks:
+                attach(kernel, index, parent, loaded.programs[program], program)
+        except NetlinkError as error:
+            raise HostRefuses(f"tc refuses to attach: {error}") from None
     return config
 
 
@@ -69,6 +86,7 @@ def unload(state: Path, bpffs: Path) -> bool:
             for index in kernel.link_lookup(ifname=name):
                 removed |= detach(kernel, index)
     unpin_all(bpffs)
+    (state / "forwarder.json").unlink(missing_ok=True)
     return removed
 
 
@@ -92,6 +110,8 @@ def _wait_for_node(state: Path, timeout: float) -> tuple[int, Vip]:
 def _configure(kernel: IPRoute, interfaces: Interfaces, edge_id: int, vip: Vip) -> ForwarderConfig:
     if vip.v4 is None:
         raise NodeUnknown(f"VIP {vip.name} has no IPv4 address")
+    if vip.locator is not Locator.PORT:
+        raise NodeUnknown(f"VIP {vip.name} has address locators: this forwarder knows port locators only")
     outside, backbone = _link(kernel, interfaces.outside), _link(kernel, interfaces.backbone)
     addresses = [
         message.get_attr("IFA_ADDRESS") for message in kernel.get_addr(family=2, index=backbone["index"])

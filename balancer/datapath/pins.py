@@ -53,6 +53,14 @@ def unpin_all(path: Path) -> None:
         folder(path).rmdir()
 
 
+def pinned_at(path: Path, name: str) -> int | None:
+    """A number that changes when another map is pinned under the name; None when none is."""
+    try:
+        return (folder(path) / name).stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 def open_map(path: Path, name: str) -> Map:
     """Raises `NotLoaded`."""
     key, value = SIZES[name]

@@ -25,7 +25,15 @@ def run(arguments: list[str]) -> int:
         raise CommandError(
             f"not permitted: {error}", hint="the forwarder needs root, or CAP_NET_ADMIN and CAP_BPF"
         ) from None
-    except (NodeUnknown, CompileFailed, HeadersMissing, HostRefuses, ForeignProgram, NotLoaded) as error:
+    except (
+        NodeUnknown,
+        CompileFailed,
+        HeadersMissing,
+        HostRefuses,
+        ForeignProgram,
+        NotLoaded,
+        OSError,
+    ) as error:
         raise CommandError(str(error)) from None
 
 

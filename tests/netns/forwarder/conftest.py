@@ -1,0 +1,194 @@
+"""A phone on two links, an edge behind each, a backbone; edge 1's own route to the phone is its own link."""
+
+import contextlib
+import ctypes
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from balancer.datapath.counters import read_counters
+from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
+from balancer.model.verdict import Reason
+
+VIP = Vip("main", "203.0.113.1", None)
+EDGES = (TableEdge(1, "edge1", "10.255.0.1", None), TableEdge(2, "edge2", "10.255.0.2", None))
+SENNIT = Path(sys.executable).with_name("sennit")
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+_numbers = itertools.count()
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
+
+
+def until(condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.02)
+
+
+class Network:
+    """Namespaces, links, routes, and the forwarders of both edges."""
+
+    def __init__(self, folder: Path) -> None:
+        self._suffix = f"{os.getpid()}-{next(_numbers)}"
+        self.folder = folder
+        self._daemons: list[subprocess.Popen[bytes]] = []
+        self.generation = 0
+
+    def name(self, node: str) -> str:
+        return f"fw-{node}-{self._suffix}"
+
+    def enter(self, node: str) -> list[str]:
+        return ["nsenter", f"--net=/run/netns/{self.name(node)}", "--"]
+
+    def in_(self, node: str, *command: str) -> str:
+        return run(*self.enter(node), *command)
+
+    def state(self, edge: str) -> Path:
+        return self.folder / edge
+
+    def up(self) -> None:
+        for node in ("phone", "edge1", "edge2", "backbone"):
+            run("ip", "netns", "add", self.name(node))
+            self.in_(node, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+            self.in_(node, "ip", "link", "set", "lo", "up")
+        self.in_("backbone", "ip", "link", "add", "br0", "up", "type", "bridge")
+        for number, (edge, link) in enumerate((("edge1", "cell0"), ("edge2", "wifi0")), start=1):
+            self._link("phone", link, edge, "up0")
+            self._link("backbone", edge, edge, "bb0")
+            self.in_("backbone", "ip", "link", "set", edge, "master", "br0")
+            self.in_("phone", "ip", "address", "add", f"10.{number}.0.2/24", "dev", link)
+            gateway = ("via", f"10.{number}.0.1", "dev", link, "metric", str(number * 100))
+            self.in_("phone", "ip", "route", "add", "default", *gateway)
+            self.in_(edge, "ip", "address", "add", f"10.{number}.0.1/24", "dev", "up0")
+            self.in_(edge, "ip", "address", "add", f"10.255.0.{number}/24", "dev", "bb0")
+            self.in_(edge, "ip", "address", "add", f"{VIP.v4}/32", "dev", "lo")
+            self.in_(edge, "ip", "route", "add", "default", "via", f"10.{number}.0.2", "dev", "up0")
+            self.state(edge).mkdir()
+            self._write(edge, "node.json", {"edge_id": number, "name": edge, "vip": vip_json()})
+        self.publish()
+        for edge in ("edge1", "edge2"):
+            self.forwarder(edge, "load", "--outside", "up0", "--backbone", "bb0")
+            self._daemons.append(subprocess.Popen([*self.enter(edge), *self._command(edge, "run")]))
+        self.applied()
+
+    def _link(self, first: str, one: str, second: str, other: str) -> None:
+        peer = ("type", "veth", "peer", "name", other, "netns", self.name(second))
+        self.in_(first, "ip", "link", "add", one, "netns", self.name(first), *peer)
+        self.in_(first, "ip", "link", "set", one, "up")
+        self.in_(second, "ip", "link", "set", other, "up")
+
+    def _command(self, edge: str, action: str, *more: str) -> list[str]:
+        folder = self.state(edge)
+        return [
+            str(SENNIT),
+            "forwarder",
+            action,
+            "--state",
+            str(folder),
+            "--bpffs",
+            str(folder / "bpf"),
+            *more,
+        ]
+
+    def forwarder(self, edge: str, action: str, *more: str) -> str:
+        return self.in_(edge, *self._command(edge, action, *more))
+
+    def publish(self, **states: EdgeState) -> None:
+        """Give both edges the next generation."""
+        self.generation += 1
+        edges = tuple(
+            TableEdge(edge.id, edge.name, edge.tunnel_v4, None, states.get(edge.name, EdgeState.UP))
+            for edge in EDGES
+        )
+        for edge in ("edge1", "edge2"):
+            self._write(edge, "table.json", ForwardingTable(self.generation, (VIP,), edges).to_json())
+
+    def applied(self) -> None:
+        def all_have() -> bool:
+            files = [self.state(edge) / "applied.json" for edge in ("edge1", "edge2")]
+            return all(
+                file.exists() and json.loads(file.read_text())["generation"] == self.generation
+                for file in files
+            )
+
+        until(all_have, f"generation {self.generation} applied")
+
+    def _write(self, edge: str, name: str, value: object) -> None:
+        temporary = self.state(edge) / f"{name}.new"
+        temporary.write_text(json.dumps(value))
+        temporary.rename(self.state(edge) / name)
+
+    def count(self, edge: str) -> dict[Reason, int]:
+        return {reason: packets for reason, (packets, _) in read_counters(self.state(edge) / "bpf").items()}
+
+    def packets(self, node: str, interface: str) -> tuple[int, int]:
+        """(received, sent) on an interface."""
+        stats = json.loads(self.in_(node, "ip", "-j", "-s", "link", "show", interface))[0]["stats64"]
+        return stats["rx"]["packets"], stats["tx"]["packets"]
+
+    def know_neighbour(self, edge: str, address: str, link: str) -> None:
+        hardware = json.loads(self.in_("phone", "ip", "-j", "link", "show", link))[0]["address"]
+        entry = (address, "lladdr", hardware, "dev", "up0", "nud", "permanent")
+        self.in_(edge, "ip", "neighbour", "replace", *entry)
+
+    def open_socket(
+        self, node: str, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET, protocol: int = 0
+    ) -> socket.socket:
+        """A socket of this process in a node's namespace."""
+        with open("/proc/self/ns/net") as home, open(f"/run/netns/{self.name(node)}") as there:
+            assert _libc.setns(there.fileno(), CLONE_NEWNET) == 0
+            try:
+                made = socket.socket(family, kind, protocol)
+            finally:
+                assert _libc.setns(home.fileno(), CLONE_NEWNET) == 0
+        made.settimeout(10)
+        return made
+
+    def dial(self, port: int, interface: str = "wifi0") -> socket.socket:
+        """Connect from the phone by one of its interfaces to a port of the VIP."""
+        client = self.open_socket("phone")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        try:
+            client.connect((VIP.v4, port))
+        except OSError:
+            client.close()
+            raise
+        return client
+
+    def down(self) -> None:
+        for daemon in self._daemons:
+            daemon.terminate()
+            daemon.wait(10)
+        for edge in ("edge1", "edge2"):
+            subprocess.run(["umount", str(self.state(edge) / "bpf")], capture_output=True)
+        for node in ("phone", "edge1", "edge2", "backbone"):
+            with contextlib.suppress(AssertionError):
+                run("ip", "netns", "del", self.name(node))
+
+
+def vip_json() -> object:
+    return ForwardingTable(0, (VIP,), ()).to_json()["vips"][0]
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    made = Network(tmp_path)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()

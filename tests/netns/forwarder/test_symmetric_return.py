@@ -1,0 +1,169 @@
+"""Both directions of a second path pass its ingress edge, and none of it the owner's own link."""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from balancer.model.rewrite import checksum
+from balancer.model.table import EdgeState
+from balancer.model.verdict import Reason
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc")
+
+VIP, LOCATOR_OF_1, UNKNOWN = "203.0.113.1", 10001, 10777
+SIZE = 8 << 20
+TAG = 0x5E000000
+OFFLOADS = ("tso", "gso", "gro", "tx")
+
+
+@pytest.fixture
+def owner(network) -> Iterator[socket.socket]:  # type: ignore[no-untyped-def]
+    """The listener of edge 1 on its own locator."""
+    with network.open_socket("edge1") as listener:
+        listener.bind((VIP, LOCATOR_OF_1))
+        listener.listen()
+        yield listener
+
+
+@contextlib.contextmanager
+def connected(network: Any, owner: socket.socket) -> Iterator[tuple[socket.socket, socket.socket]]:
+    with network.dial(LOCATOR_OF_1) as client:
+        served, _ = owner.accept()
+        with served:
+            served.settimeout(10)
+            yield client, served
+
+
+def carry(source: socket.socket, sink: socket.socket, size: int = SIZE) -> None:
+    """Send `size` bytes from one end, and read them all at the other."""
+    sender = threading.Thread(target=source.sendall, args=(bytes(size),))
+    sender.start()
+    received = 0
+    while received < size:
+        received += len(sink.recv(1 << 18))
+    sender.join()
+
+
+def without_offloads(network: Any) -> None:
+    """Every frame on every link as it would be on a wire: at most 1500 bytes, checksums complete."""
+    places = [
+        ("phone", "cell0"),
+        ("phone", "wifi0"),
+        ("edge1", "up0"),
+        ("edge1", "bb0"),
+        ("edge2", "up0"),
+        ("edge2", "bb0"),
+    ]
+    for node, interface in places:
+        network.in_(node, "ethtool", "-K", interface, *(word for name in OFFLOADS for word in (name, "off")))
+
+
+@pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "wire-sized"])
+def test_bulk_in_both_directions_keeps_to_the_second_path(network, owner, offloads: bool) -> None:  # type: ignore[no-untyped-def]
+    assert '"dev":"up0"' in network.in_("edge1", "ip", "-j", "route", "get", "10.2.0.2").replace(" ", "")
+    if not offloads:
+        without_offloads(network)
+    network.know_neighbour("edge1", "10.1.0.2", "cell0")  # its ARP would be counted
+    outside = {edge: network.packets(edge, "up0") for edge in ("edge1", "edge2")}
+    before = {edge: network.count(edge) for edge in ("edge1", "edge2")}
+
+    with connected(network, owner) as (client, served):
+        assert served.getsockopt(socket.SOL_SOCKET, socket.SO_MARK) == TAG | 2
+        carry(served, client)
+        carry(client, served)
+
+    grown = {
+        edge: [now - then for now, then in zip(network.packets(edge, "up0"), outside[edge], strict=True)]
+        for edge in outside
+    }
+    after = {edge: network.count(edge) for edge in ("edge1", "edge2")}
+
+    def counted(edge: str, reason: Reason) -> int:
+        return int(after[edge][reason] - before[edge][reason])
+
+    assert grown["edge1"] == [0, 0], "something passed the owner's own link"
+    assert min(grown["edge2"]) >= SIZE // 65536
+    assert counted("edge2", Reason.FORWARDED) == counted("edge1", Reason.DELIVERED) > 0
+    sent, returned = counted("edge1", Reason.REPLY_FORWARDED), counted("edge2", Reason.REPLY_RETURNED)
+    if offloads:
+        assert sent == returned > 0
+    else:  # the owner's program sees what its device cuts into segments afterwards
+        assert returned >= SIZE // 1440
+    drops = [reason for reason in Reason if reason.name.startswith("DROP_")]
+    assert {reason: count for edge in after for reason in drops if (count := counted(edge, reason))} == {}
+
+
+@pytest.mark.parametrize("phone_checksums", ["on", "off"])
+def test_an_unknown_id_is_refused_with_a_reset_that_is_right_on_the_wire(
+    network, phone_checksums: str
+) -> None:  # type: ignore[no-untyped-def]
+    """Whether the SYN came with its checksum complete or (virtual interfaces) left to a later device."""
+    network.in_("phone", "ethtool", "-K", "wifi0", "tx", phone_checksums)
+    network.in_("edge2", "ethtool", "-K", "up0", "tx", "off")
+    with network.open_socket("phone", socket.SOCK_RAW, socket.AF_PACKET, socket.htons(0x0800)) as capture:
+        capture.bind(("wifi0", 0x0800))
+        with pytest.raises(ConnectionRefusedError):
+            network.dial(UNKNOWN)
+        segment = b""
+        while not segment or segment[13] & 4 == 0:
+            frame = capture.recv(2048)
+            segment = frame[34:54] if frame[23] == 6 else b""
+    assert struct.unpack_from("!H", segment)[0] == UNKNOWN
+    assert checksum(frame[26:34] + struct.pack("!BBH", 0, 6, 20) + segment) == 0
+    assert network.count("edge2")[Reason.RESET_UNKNOWN_ID] == 1
+
+
+def test_an_owner_that_is_down_refuses_new_subflows_and_keeps_the_old(network, owner) -> None:  # type: ignore[no-untyped-def]
+    with connected(network, owner) as (client, served):
+        network.publish(edge1=EdgeState.DOWN)
+        network.applied()
+        with pytest.raises(ConnectionRefusedError):
+            network.dial(LOCATOR_OF_1)
+        carry(served, client, 1 << 20)
+        carry(client, served, 1 << 20)
+
+
+def test_programs_are_replaced_under_a_running_connection(network, owner) -> None:  # type: ignore[no-untyped-def]
+    with connected(network, owner) as (client, served):
+        for edge in ("edge1", "edge2"):
+            network.forwarder(edge, "load", "--outside", "up0", "--backbone", "bb0")
+        carry(served, client, 1 << 20)
+        network.publish(edge1=EdgeState.DOWN)
+        network.applied()
+        with pytest.raises(ConnectionRefusedError):
+            network.dial(LOCATOR_OF_1)
+        carry(client, served, 1 << 20)
+
+
+def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]
+    for edge in ("edge1", "edge2"):
+        network.forwarder(edge, "detach")
+        assert list((network.state(edge) / "bpf").glob("sennit*")) == []
+        for interface in ("up0", "bb0"):
+            assert "clsact" not in network.in_(edge, "tc", "qdisc", "show", "dev", interface)
+
+
+def test_an_icmp_error_reaches_the_owner(network, owner) -> None:  # type: ignore[no-untyped-def]
+    """A smaller link behind the ingress edge: the owner learns the path MTU and goes on."""
+    with connected(network, owner) as (client, served):
+        network.in_("edge2", "ip", "route", "replace", "10.2.0.2/32", "dev", "up0", "mtu", "1300")
+        carry(client, served, 1 << 20)
+        quoted = (
+            struct.pack("!BBHHHBBH", 0x45, 0, 1480, 1, 0x4000, 64, 6, 0)
+            + socket.inet_aton(VIP)
+            + socket.inet_aton("10.2.0.2")
+        )
+        quoted += struct.pack("!HHI", LOCATOR_OF_1, client.getsockname()[1], 0)
+        message = struct.pack("!BBHHH", 3, 4, 0, 0, 1300) + quoted
+        message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+        with network.open_socket("phone", socket.SOCK_RAW, socket.AF_INET, socket.IPPROTO_ICMP) as router:
+            router.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"wifi0")
+            router.sendto(message, (VIP, 0))
+        carry(served, client, 1 << 20)
+    assert network.count("edge2")[Reason.ICMP_FORWARDED] == 1
+    assert network.count("edge1")[Reason.ICMP_DELIVERED] == 1
