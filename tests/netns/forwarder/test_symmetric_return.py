@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from balancer.datapath.bpf import pin
 from balancer.model.rewrite import checksum
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
@@ -146,6 +147,23 @@ def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]
         assert list((network.state(edge) / "bpf").glob("sennit*")) == []
         for interface in ("up0", "bb0"):
             assert "clsact" not in network.in_(edge, "tc", "qdisc", "show", "dev", interface)
+
+
+def test_somebody_elses_program_is_never_replaced_or_removed(network, owner) -> None:  # type: ignore[no-untyped-def]
+    from balancer.datapath.compile import compile_and_load
+
+    theirs = network.state("edge2") / "bpf" / "theirs"
+    pin(compile_and_load().programs["owner_egress"], theirs)
+    add = ("filter", "add", "dev", "up0", "ingress", "prio", "50000", "bpf", "direct-action")
+    network.in_("edge2", "tc", *add, "object-pinned", str(theirs))
+    with pytest.raises(AssertionError, match="not ours"):
+        network.forwarder("edge2", "load", "--outside", "up0", "--backbone", "bb0")
+    with connected(network, owner) as (client, served):
+        carry(served, client, 1 << 20)
+    network.forwarder("edge2", "detach")
+    left = network.in_("edge2", "tc", "filter", "show", "dev", "up0", "ingress")
+    assert "theirs" in left or "owner_egress" in left
+    assert "sennit:" not in left
 
 
 def test_an_icmp_error_reaches_the_owner(network, owner) -> None:  # type: ignore[no-untyped-def]
