@@ -44,12 +44,14 @@ class Backwards:
 
 async def follow(role: str, connection: PinnedConnection, steps: list[list[Any]]) -> None:
     for number, step in enumerate(steps):
+        following = steps[number + 1 :][:1]
+        if following and following[0][0] == "join" and not isinstance(connection, ClientConnection):
+            # before the message that makes the client join: it may be quicker than our next look
+            connection.expect_join(joins_at(VIP, LOCATOR))
         match step:
             case ["join", port]:
                 if isinstance(connection, ClientConnection):
                     await connection.join(port)
-                else:
-                    connection.expect_join(joins_at(VIP, LOCATOR))
             case ["extra", port] if isinstance(connection, ClientConnection):
                 wifi = socket.if_nametoindex("wifi0")
                 connection._direct.netlink.create_subflow(
