@@ -11,7 +11,7 @@ from smkex.core.config import ClientConfig
 from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.transport.exchange import exchange_keys
-from smkex.transport.mptcp_errors import UnexpectedSubflow, WrongPath
+from smkex.transport.mptcp_errors import PeerClosed, UnexpectedSubflow, WrongPath
 from smkex.transport.mptcp_exchange import MptcpTransport
 from smkex.transport.paths import Address, default_interfaces
 from smkex.transport.resolve import resolve
@@ -139,8 +139,9 @@ async def _establish(
     for last in (False, True):
         try:
             return await exchange_keys(MptcpTransport(target, interfaces, timeout=timeout), config, timeout)
-        except (WrongPath, UnexpectedSubflow):
-            # the kernel sends again on the other path what one path lost: once is bad luck
+        except (WrongPath, UnexpectedSubflow, PeerClosed):
+            # the kernel sends again on the other path what one path lost, which either end may notice: once is
+            # bad luck
             if last:
                 raise
     raise AssertionError("unreachable")
