@@ -16,6 +16,7 @@ from balancer.datapath.follow import apply, read_table
 from balancer.datapath.host import HostRefuses, prepare
 from balancer.datapath.layout import CONFIG, EDGE, ID, ForwarderConfig
 from balancer.datapath.pins import mount_bpffs, pin_all, unpin_all
+from balancer.datapath.route import LOOPBACK, route_replies, unroute_replies
 from balancer.model.table import Locator, Vip, vip_from_json
 
 POLL = 0.1  # seconds between looks for node.json
@@ -45,7 +46,9 @@ def load(state: Path, bpffs: Path, interfaces: Interfaces, node_timeout: float) 
     mount_bpffs(bpffs)
     with IPRoute() as kernel:
         config = _configure(kernel, interfaces, edge_id, vip)
+        loopback = int(_link(kernel, LOOPBACK)["index"])
         hooks = (
+            (loopback, EGRESS, "owner_egress"),
             (config.backbone_index, INGRESS, "tunnel_ingress"),
             (config.backbone_index, EGRESS, "owner_egress"),
             (config.outside_index, EGRESS, "owner_egress"),
@@ -64,11 +67,12 @@ def load(state: Path, bpffs: Path, interfaces: Interfaces, node_timeout: float) 
             apply(table, edges, Map(loaded.maps["tunnels"], ID.size, ID.size))
         pin_all(bpffs, loaded.maps)
         (state / "forwarder.json").write_text(
-            json.dumps({"outside": interfaces.outside, "backbone": interfaces.backbone})
+            json.dumps({"outside": interfaces.outside, "backbone": interfaces.backbone, "loopback": LOOPBACK})
         )
         try:
             for index, parent, program in hooks:
                 attach(kernel, index, parent, loaded.programs[program], program)
+            route_replies(kernel, loopback, config.backbone_mtu)
         except NetlinkError as error:
             raise HostRefuses(f"tc refuses to attach: {error}") from None
     return config
@@ -82,6 +86,8 @@ def unload(state: Path, bpffs: Path) -> bool:
     except FileNotFoundError:
         names = {}
     with IPRoute() as kernel:
+        if LOOPBACK in names.values():
+            unroute_replies(kernel, kernel.link_lookup(ifname=LOOPBACK)[0])
         for name in names.values():
             for index in kernel.link_lookup(ifname=name):
                 removed |= detach(kernel, index)

@@ -76,15 +76,16 @@ def _load(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from balancer.daemon import log_to_stderr, say_ready
     from balancer.datapath.follow import Follower
-    from sennit.daemon import log_to_stderr
 
     log_to_stderr()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     follower = Follower(options.state, options.bpffs)
-    print("ready", file=sys.stderr, flush=True)
+    follower.look()
+    say_ready()
     follower.run(stopped)
     return 0
 

@@ -176,3 +176,11 @@ def test_congestion_in_the_tunnel_is_told_to_the_receiver(programs, ect: int) ->
     assert ran.reason is Reason.DELIVERED
     assert ran.packet[15] == 0xBB
     assert checksum(ran.packet[14:34]) == 0
+
+
+@pytest.mark.parametrize("program", ["outside_ingress", "tunnel_ingress", "owner_egress"])
+def test_ipv6_passes(programs, program: str) -> None:  # type: ignore[no-untyped-def]
+    addresses = bytes.fromhex("20010db8" + "00" * 12) + bytes.fromhex("20010db8" + "00" * 11 + "01")
+    packet = tcp()[:12] + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, 20, 6, 64) + addresses + bytes(20)
+    ran = programs.run(program, packet, mark=0x5E000002 if program == "owner_egress" else 0)
+    assert (ran.reason, ran.action, ran.packet) == (Reason.NOT_FOR_VIP, OK, packet)

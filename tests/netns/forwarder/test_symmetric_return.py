@@ -145,8 +145,10 @@ def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]
     for edge in ("edge1", "edge2"):
         network.forwarder(edge, "detach")
         assert list((network.state(edge) / "bpf").glob("sennit*")) == []
-        for interface in ("up0", "bb0"):
+        for interface in ("up0", "bb0", "lo"):
             assert "clsact" not in network.in_(edge, "tc", "qdisc", "show", "dev", interface)
+        assert "24094" not in network.in_(edge, "ip", "rule")
+        assert network.in_(edge, "ip", "route", "show", "table", "all").count("24094") == 0
 
 
 def test_somebody_elses_program_is_never_replaced_or_removed(network, owner) -> None:  # type: ignore[no-untyped-def]
@@ -164,6 +166,17 @@ def test_somebody_elses_program_is_never_replaced_or_removed(network, owner) -> 
     left = network.in_("edge2", "tc", "filter", "show", "dev", "up0", "ingress")
     assert "theirs" in left or "owner_egress" in left
     assert "sennit:" not in left
+
+
+@pytest.mark.parametrize(
+    "route", [("replace", "default", "via", "10.1.0.99", "dev", "up0"), ("del", "default")]
+)
+def test_an_owner_whose_own_way_out_is_dead_still_replies(network, owner, route: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
+    """Its gateway does not answer, or it has no route at all: the second path does not depend on it."""
+    network.in_("edge1", "ip", "route", *route)
+    with connected(network, owner) as (client, served):
+        carry(served, client, 1 << 20)
+        carry(client, served, 1 << 20)
 
 
 def test_an_icmp_error_reaches_the_owner(network, owner) -> None:  # type: ignore[no-untyped-def]
