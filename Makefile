@@ -10,7 +10,7 @@ help:
 	@echo "make test   everything (root)"
 	@echo "make check  style, types, import rules and unit tests (no root, about a minute)"
 	@echo "make bench  benchmarks"
-	@echo "make lock   renew requirements.lock from pyproject.toml"
+	@echo "make lock   renew both locks from pyproject.toml"
 
 install: $(VENV)/.installed
 
@@ -24,7 +24,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml packages.debian
 
 lab: install
 	@$(SENNIT) lab up
-	@$(SENNIT) lab demo
+	@$(SENNIT) lab run first-download
 
 check: install
 	@$(VENV)/bin/ruff check .
@@ -39,9 +39,13 @@ test: check
 bench: install
 	@$(VENV)/bin/python -m benchmarks
 
+LOCK := uv pip compile pyproject.toml tools/build-backend.txt --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-annotate --no-header --python-version 3.11
+
+# the second is what the image holds: no tools of development
 lock:
-	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-annotate --no-header --python-version 3.11 tools/build-backend.txt -o requirements.lock
+	$(LOCK) --extra dev -o requirements.lock
+	$(LOCK) --extra lab -o requirements.image.lock
 
 clean:
 	rm -rf $(VENV)

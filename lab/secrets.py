@@ -26,14 +26,14 @@ def make_token(path: Path) -> str:
     return token
 
 
-def make_certificate(folder: Path, address: str) -> None:
-    """Write ca.pem, control.pem and control.key for a server at `address`."""
+def make_certificate(folder: Path, *addresses: str) -> None:
+    """Write ca.pem, control.pem and control.key for a server at `addresses`."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sennit lab authority")])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sennit lab control")])
-    authority = _sign(issuer, issuer, authority_key.public_key(), authority_key, None)
-    certificate = _sign(subject, issuer, key.public_key(), authority_key, address)
+    authority = _sign(issuer, issuer, authority_key.public_key(), authority_key, ())
+    certificate = _sign(subject, issuer, key.public_key(), authority_key, addresses)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     (folder / "control.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -52,7 +52,7 @@ def _sign(
     issuer: x509.Name,
     public: ec.EllipticCurvePublicKey,
     signer: ec.EllipticCurvePrivateKey,
-    address: str | None,
+    addresses: tuple[str, ...],
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
@@ -63,13 +63,13 @@ def _sign(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=address is None, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=not addresses, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
     )
-    if address is not None:
-        name = x509.IPAddress(ipaddress.ip_address(address))
-        builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+    if addresses:
+        names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(signer, hashes.SHA256())

@@ -1,14 +1,17 @@
-"""The lab's network as data: the one source of names and addresses.
+"""The lab's network as data: the one source of names and addresses, for namespaces and for compose.
 
 phone --cell0-- ispa --- edge1 --+
   |               |              |
-  +----wifi0--- ispb --- edge2 --+-- backbone (control, origin)
+  |            transit - edge3 --+-- backbone (control, origin)
+  |               |              |
+  +----wifi0--- ispb --- edge2 --+
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 
 VIP = "203.0.113.1"
+SERVICE_NAME = "cdn.lab"
 CONTROL_PORT = 8443
 ORIGIN_PORT = 8080
 BACKBONE = "backbone"
@@ -16,13 +19,14 @@ BACKBONE = "backbone"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One namespace. `asn` where BIRD runs; `edge_id` where an edge does."""
+    """One host. `asn` where BIRD runs; `edge_id` where an edge does; `resolves` where clients find a resolver."""
 
     name: str
     asn: int | None = None
     edge_id: int | None = None
     site: str = ""
     forwards: bool = False
+    resolves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,19 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A veth pair; `bgp` when both ends' BIRDs talk over it."""
+    """A cable between two hosts; `bgp` when both ends' BIRDs talk over it."""
 
     left: End
     right: End
     bgp: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.left.node}-{self.right.node}"
+
+    @property
+    def network(self) -> IPv4Network:
+        return self.left.address.network
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,12 @@ class Topology:
         return [node for node in self.nodes if node.edge_id is not None]
 
     def routers(self) -> list[Node]:
+        """Where BIRD runs: carriers and edges."""
         return [node for node in self.nodes if node.asn is not None]
+
+    def carriers(self) -> list[Node]:
+        """ISPs and transit: they route the VIP, and have no edge of their own."""
+        return [node for node in self.routers() if node.edge_id is None]
 
     def ends(self, node: str) -> list[tuple[End, End, bool]]:
         """Links of a node as (own end, other end, whether BGP runs over it)."""
@@ -80,8 +97,31 @@ class Topology:
                 found.append((link.right, link.left, link.bgp))
         return found
 
+    def interfaces(self, node: str) -> list[End]:
+        """Every interface of a node, that to the backbone last."""
+        return [own for own, _, _ in self.ends(node)] + [end for end in self.backbone if end.node == node]
+
+    def gateways(self, node: str) -> list[tuple[DefaultRoute, str]]:
+        """A node's default routes with the address that each goes through."""
+        others = {own.interface: str(other.address.ip) for own, other, _ in self.ends(node)}
+        return [(route, others[route.interface]) for route in self.routes if route.node == node]
+
     def backbone_address(self, node: str) -> str:
         return str(next(end.address.ip for end in self.backbone if end.node == node))
+
+    def resolvers(self, node: str) -> dict[str, str]:
+        """Where a client asks for names: interface → address, that of its ISP."""
+        return {
+            own.interface: str(other.address.ip)
+            for own, other, bgp in self.ends(node)
+            if self.node(other.node).resolves and not bgp
+        }
+
+    def nearest_edge(self, carrier: str) -> Node:
+        """The edge that hangs on a carrier."""
+        return next(
+            node for _, other, _ in self.ends(carrier) if (node := self.node(other.node)).edge_id is not None
+        )
 
 
 def _end(node: str, interface: str, address: str) -> End:
@@ -91,24 +131,28 @@ def _end(node: str, interface: str, address: str) -> End:
 LAB = Topology(
     nodes=(
         Node("phone"),
-        Node("ispa", asn=64501, forwards=True),
-        Node("ispb", asn=64502, forwards=True),
+        Node("ispa", asn=64501, forwards=True, resolves=True),
+        Node("ispb", asn=64502, forwards=True, resolves=True),
+        Node("transit", asn=64503, forwards=True),
         Node("edge1", asn=64511, edge_id=1, site="a", forwards=True),
         Node("edge2", asn=64512, edge_id=2, site="b", forwards=True),
+        Node("edge3", asn=64513, edge_id=3, site="c", forwards=True),
         Node("control"),
         Node("origin"),
-        Node(BACKBONE),
     ),
     links=(
         Link(_end("phone", "cell0", "10.1.0.2/24"), _end("ispa", "phone", "10.1.0.1/24")),
         Link(_end("phone", "wifi0", "10.2.0.2/24"), _end("ispb", "phone", "10.2.0.1/24")),
-        Link(_end("ispa", "ispb", "10.3.0.1/30"), _end("ispb", "ispa", "10.3.0.2/30"), bgp=True),
-        Link(_end("ispa", "edge1", "10.11.0.1/30"), _end("edge1", "up0", "10.11.0.2/30"), bgp=True),
-        Link(_end("ispb", "edge2", "10.12.0.1/30"), _end("edge2", "up0", "10.12.0.2/30"), bgp=True),
+        Link(_end("ispa", "transit", "10.3.1.1/29"), _end("transit", "ispa", "10.3.1.2/29"), bgp=True),
+        Link(_end("ispb", "transit", "10.3.2.1/29"), _end("transit", "ispb", "10.3.2.2/29"), bgp=True),
+        Link(_end("ispa", "edge1", "10.11.0.1/29"), _end("edge1", "up0", "10.11.0.2/29"), bgp=True),
+        Link(_end("ispb", "edge2", "10.12.0.1/29"), _end("edge2", "up0", "10.12.0.2/29"), bgp=True),
+        Link(_end("transit", "edge3", "10.13.0.1/29"), _end("edge3", "up0", "10.13.0.2/29"), bgp=True),
     ),
     backbone=(
         _end("edge1", "bb0", "10.255.0.1/24"),
         _end("edge2", "bb0", "10.255.0.2/24"),
+        _end("edge3", "bb0", "10.255.0.3/24"),
         _end("control", "bb0", "10.255.0.100/24"),
         _end("origin", "bb0", "10.255.0.101/24"),
     ),
@@ -118,5 +162,6 @@ LAB = Topology(
         DefaultRoute("phone", "wifi0", 200),
         DefaultRoute("edge1", "up0"),
         DefaultRoute("edge2", "up0"),
+        DefaultRoute("edge3", "up0"),
     ),
 )

@@ -16,14 +16,14 @@ from typing import Any, BinaryIO
 from sennit.errors import CommandError, ExitStatus
 
 PROGRESS_EVERY = 0.2  # seconds
+RETRY_PAUSE = 0.1  # seconds
 
 
 def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if options.verbose else logging.WARNING)
-    for noisy in ("asyncio", "httpcore", "httpx", "pyroute2"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    return asyncio.run(_get(options))
+    if options.verbose:
+        _show_handshake()
+    return asyncio.run(_until_reached(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,11 +34,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--path", action="append", metavar="INTERFACE", help="a path's interface; give two")
     parser.add_argument(
-        "--resolver", action="append", metavar="ADDRESS", help="a path's resolver, in the same order"
+        "--resolver",
+        action="append",
+        metavar="INTERFACE=ADDRESS",
+        help="whom to ask for HOST on a path (or SENNIT_RESOLVERS, with commas; else /etc/resolv.conf)",
     )
     parser.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
     parser.add_argument("--id-port-base", type=int, default=10000, help="first port of the locators (10000)")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
+    parser.add_argument(
+        "--retry-for",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="try again so long while the edge cannot be reached; never after a refusal or once data has come",
+    )
+    parser.add_argument("--limit-rate", type=float, metavar="BYTES", help="bytes a second at most")
     parser.add_argument(
         "--strict-paths", action="store_true", help="refuse one ingress edge or prefix for both"
     )
@@ -51,17 +62,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _show_handshake() -> None:
+    """Print what the library and this command log, and nothing of what other libraries do."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("smkex", "sennit"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+async def _until_reached(options: argparse.Namespace) -> int:
+    deadline = time.monotonic() + options.retry_for
+    while True:
+        try:
+            return await _get(options)
+        except Unreached as error:
+            if time.monotonic() + RETRY_PAUSE > deadline:
+                raise
+            logging.getLogger("sennit").info("again: %s", error)
+            await asyncio.sleep(RETRY_PAUSE)
+
+
+class Unreached(CommandError):
+    """The edge could not be reached; nothing of the file has come, and nothing speaks of an attack."""
+
+
 async def _get(options: argparse.Namespace) -> int:
     import httpx
 
     from smkex.client.http import SmkexTransport
-    from smkex.core.errors import SmkexError
+    from smkex.core.errors import DeadlineMissed, OnePathOnly, Overloaded, PeerAborted, SmkexError
 
     transport = SmkexTransport(
         paths=options.path,
         transport=options.transport,
         id_port_base=options.id_port_base,
-        resolvers=options.resolver,
+        resolvers=_resolvers(options),
         strict_paths=options.strict_paths,
         allow_shared_path=options.allow_shared_path,
         timeout=options.timeout,
@@ -70,18 +108,32 @@ async def _get(options: argparse.Namespace) -> int:
         async with httpx.AsyncClient(transport=transport, timeout=30) as client:
             return await _download(client, transport, options)
     except SmkexError as error:
-        name = type(error).__name__
-        raise CommandError(f"{name}: {error}", hint=_hint(error), status=ExitStatus.REFUSED) from None
+        away = isinstance(error, DeadlineMissed | OnePathOnly | Overloaded | PeerAborted)
+        kind = Unreached if away else CommandError
+        text = f"{type(error).__name__}: {error}"
+        raise kind(text, hint=_hint(error), status=ExitStatus.REFUSED) from None
     except httpx.TransportError as error:
         cause = error.__cause__.__cause__ if error.__cause__ else None
         status = ExitStatus.REFUSED if isinstance(cause, SmkexError) else ExitStatus.UNREACHABLE
         raise CommandError(f"{options.url}: {error}", status=status) from None
     except OSError as error:
-        raise CommandError(
+        raise Unreached(
             f"{options.url}: {error.strerror or error}",
             hint="is the address right, and is there a route by the first path?",
             status=ExitStatus.UNREACHABLE,
         ) from None
+
+
+def _resolvers(options: argparse.Namespace) -> dict[str, str]:
+    given = options.resolver or os.environ.get("SENNIT_RESOLVERS", "").split(",")
+    pairs = [one.partition("=") for one in given if one]
+    if bad := [name for name, equals, address in pairs if not (name and equals and address)]:
+        raise CommandError(
+            f"--resolver {bad[0]}: not INTERFACE=ADDRESS",
+            hint="for example --resolver cell0=10.1.0.1 --resolver wifi0=10.2.0.1",
+            status=ExitStatus.USAGE,
+        )
+    return {name: address for name, _, address in pairs}
 
 
 async def _download(client: Any, transport: Any, options: argparse.Namespace) -> int:
@@ -128,10 +180,13 @@ async def _save(response: Any, options: argparse.Namespace) -> int:
 async def _copy(response: Any, file: BinaryIO, options: argparse.Namespace) -> int:
     total = int(response.headers.get("content-length", 0))
     show = sys.stderr.isatty() and not options.quiet and not options.json
-    size, shown = 0, 0.0
+    size, shown, started = 0, 0.0, time.monotonic()
     async for part in response.aiter_raw(1 << 18):
         file.write(part)
         size += len(part)
+        if options.limit_rate:
+            # what is not read fills the session's window, and the edge waits
+            await asyncio.sleep(max(0.0, started + size / options.limit_rate - time.monotonic()))
         if show and time.monotonic() - shown > PROGRESS_EVERY:
             shown = time.monotonic()
             of = f" of {total / 1e6:.1f} MB, {100 * size // total} %" if total else ""

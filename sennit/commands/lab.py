@@ -1,6 +1,7 @@
-"""The network lab in namespaces: up, demo, status, exec, down (root)."""
+"""The network lab, in namespaces (root); `run --compose` does its scenarios in that of `docker compose up`."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -10,73 +11,109 @@ from sennit.errors import CommandError, ExitStatus
 
 
 def run(arguments: list[str]) -> int:
-    from lab.daemons import LabFailed
-    from lab.namespaces import NetworkFailed
+    from lab.errors import LabFailed
 
     options = _parser().parse_args(arguments)
-    if os.geteuid() != 0:
+    if options.needs_root and not getattr(options, "compose", False) and os.geteuid() != 0:
         raise CommandError("the lab needs root", hint="it makes network namespaces: use sudo")
     try:
         return int(options.do(options))
-    except (LabFailed, NetworkFailed) as error:
-        raise CommandError(str(error), hint="`sennit lab down` clears up") from None
+    except LabFailed as error:
+        raise CommandError(str(error), hint=options.hint) from None
 
 
 def _parser() -> argparse.ArgumentParser:
+    from lab.scenarios import SCENARIOS
+
     parser = argparse.ArgumentParser(prog="sennit lab", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
-        ("up", _up, "bring the lab up; does nothing when it is"),
-        ("demo", _demo, "download a file over both transports and check it"),
+        ("up", _up, "bring the namespace lab up; does nothing when it is"),
+        ("run", _run, "run a scenario, which ends in a verdict with numbers"),
         ("status", _status, "show nodes, processes, and where the VIP is routed"),
         ("exec", _exec, "run a command on a node"),
         ("down", _down, "remove every trace, also after a crash"),
     ):
         action = actions.add_parser(name, help=text, description=text)
-        action.set_defaults(do=do)
+        action.set_defaults(do=do, needs_root=True, hint="`sennit lab down` clears up")
         if name == "exec":
             action.add_argument("node")
             action.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...")
+        if name == "run":
+            action.add_argument("scenario", choices=(*SCENARIOS, "all"))
+            action.add_argument("--compose", action="store_true", help="in the compose lab")
+            action.add_argument("--json", action="store_true", help="verdicts as JSON")
+    container = actions.add_parser("container", help="what the containers of docker-compose.yml run")
+    container.set_defaults(do=_container, needs_root=False, hint="compare docker-compose.yml")
+    container.add_argument("part", choices=("host", "bird", "resolver", "secrets", "enrol"))
+    container.add_argument("node", nargs="?", default="")
     return parser
 
 
 def _up(options: argparse.Namespace) -> int:
-    from lab.bringup import up
-    from lab.place import Place
+    from lab.namespace.bringup import say, up
+    from lab.namespace.place import Place
+    from lab.topology import LAB, SERVICE_NAME
+
+    place = Place.from_environment()
+    up(place, LAB)
+    say("try:")
+    for hint in (
+        "sennit lab run first-download",
+        f"sennit lab exec phone -- sennit get smkex://{SERVICE_NAME}/sample.bin --verbose -o /dev/null",
+        "sennit lab status",
+        f"sennit lab exec edge2 -- sennit forwarder status --bpffs {place.node('edge2') / 'bpf'}",
+        "sennit lab run all",
+        "sennit lab down",
+    ):
+        print(f"  {hint}", file=sys.stderr)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from lab.running import Lab
+    from lab.scenarios import SCENARIOS, run_scenario
     from lab.topology import LAB
 
-    up(Place.from_environment(), LAB)
-    return 0
+    lab: Lab
+    if options.compose:
+        from lab.compose.running import ComposeLab
 
+        lab = ComposeLab(LAB)
+    else:
+        from lab.namespace.place import Place
+        from lab.namespace.running import NamespaceLab
 
-def _demo(options: argparse.Namespace) -> int:
-    from lab.demo import demo
-    from lab.place import Place
-
-    demo(Place.from_environment())
-    return 0
+        lab = NamespaceLab(Place.from_environment(), LAB)
+    verdicts = []
+    for name in SCENARIOS if options.scenario == "all" else (options.scenario,):
+        print(f"lab: {name} ...", file=sys.stderr, flush=True)
+        verdicts.append(run_scenario(lab, name))
+        if not options.json:
+            print(verdicts[-1].text(), flush=True)
+    if options.json:
+        print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
+    return ExitStatus.OK if all(verdict.ok for verdict in verdicts) else ExitStatus.FAILURE
 
 
 def _status(options: argparse.Namespace) -> int:
-    from lab.bringup import is_up, next_hop
-    from lab.place import Place
+    from lab.namespace.bringup import is_up, next_hop
+    from lab.namespace.place import Place
     from lab.topology import LAB
 
     place = Place.from_environment()
     if not is_up(place):
         print("the lab is down", file=sys.stderr)
         return ExitStatus.FAILURE
-    print(f"{'node':<10} {'addresses':<44} processes")
+    print(f"{'node':<10} {'addresses':<60} processes")
     for node in LAB.nodes:
-        ends = [own for own, _, _ in LAB.ends(node.name)] + [e for e in LAB.backbone if e.node == node.name]
-        addresses = " ".join(f"{end.interface}={end.address.ip}" for end in ends)
+        addresses = " ".join(f"{end.interface}={end.address.ip}" for end in LAB.interfaces(node.name))
         done = subprocess.run(
             ["ip", "netns", "pids", place.namespace(node.name)], capture_output=True, text=True
         )
-        print(f"{node.name:<10} {addresses:<44} {' '.join(_name(pid) for pid in done.stdout.split())}")
-    for router in LAB.routers():
-        if router.edge_id is None:
-            print(f"{router.name} routes the VIP to {next_hop(place, router.name)}")
+        print(f"{node.name:<10} {addresses:<60} {' '.join(_name(pid) for pid in done.stdout.split())}")
+    for carrier in LAB.carriers():
+        print(f"{carrier.name} routes the VIP to {next_hop(place, carrier.name)}")
     return 0
 
 
@@ -92,27 +129,50 @@ def _name(pid: str) -> str:
 
 
 def _exec(options: argparse.Namespace) -> int:
-    from lab.daemons import sennit
-    from lab.place import Place
+    from lab.namespace.place import Place
+    from lab.namespace.running import NamespaceLab
     from lab.topology import LAB
 
-    place = Place.from_environment()
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if options.node not in {node.name for node in LAB.nodes} or not command:
         names = ", ".join(node.name for node in LAB.nodes)
         raise CommandError(
             "usage: sennit lab exec NODE -- COMMAND", hint=f"nodes: {names}", status=ExitStatus.USAGE
         )
-    if not place.namespace_file(options.node).exists():
-        raise CommandError("the lab is down", hint="`sennit lab up`")
-    if command[0] == "sennit":
-        command[0] = sennit()
-    return subprocess.run([*place.enter(options.node), *command]).returncode
+    lab = NamespaceLab(Place.from_environment(), LAB)
+    return subprocess.run(lab.command(options.node, *command)).returncode
 
 
 def _down(options: argparse.Namespace) -> int:
-    from lab.bringup import down, say
-    from lab.place import Place
+    from lab.namespace.bringup import down, say
+    from lab.namespace.place import Place
 
     say("down" if down(Place.from_environment()) else "was not up")
     return 0
+
+
+def _container(options: argparse.Namespace) -> int:
+    """Do one part of a container's work; `bird` and `resolver` become that daemon."""
+    from lab import bird, resolver
+    from lab.compose import host, seed
+    from lab.topology import LAB
+
+    control, origin, edges = Path("/var/lib/sennit"), Path("/srv/origin"), Path("/edges")
+    if options.part == "host":
+        host.configure(LAB, options.node)
+        _become("sleep", "infinity")
+    if options.part == "bird":
+        configuration = Path("/run/bird/bird.conf")
+        configuration.write_text(bird.configuration(LAB, LAB.node(options.node)))
+        _become("bird", "-f", "-c", str(configuration), "-s", str(control / "bird.ctl"))
+    if options.part == "resolver":
+        _become(*resolver.command(LAB, options.node))
+    if options.part == "secrets":
+        seed.make_secrets(LAB, control, origin)
+    if options.part == "enrol":
+        seed.enrol_edges(LAB, control, edges)
+    return ExitStatus.OK
+
+
+def _become(*command: str) -> None:
+    os.execvp(command[0], command)  # noqa: S606

@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smkex.client.report import ConnectionReport, PathReport
@@ -96,7 +96,7 @@ async def connect(
     transport: str = "tcp",
     port: int = SERVICE_PORT,
     id_port_base: int = ID_PORT_BASE,
-    resolvers: Sequence[str] | None = None,
+    resolvers: Mapping[str, str] | None = None,
     strict_paths: bool = False,
     allow_shared_path: bool = False,
     timeout: float = HANDSHAKE_TIMEOUT,
@@ -104,9 +104,10 @@ async def connect(
     """Exchange keys with the edge behind `host` over two paths.
 
     `host` is an address, or a name that is resolved once per path over that path. `paths` are two interface
-    names, by default those with a default route; `timeout` is in seconds and bounds the whole. Raises a subclass
-    of `SmkexError`, each cause its own, or OSError where the first path cannot be connected. Nothing weaker is
-    ever taken silently: `allow_shared_path` is the caller's word and stands in the report.
+    names, by default those with a default route; `resolvers` are addresses by interface; `timeout` is in
+    seconds and bounds the whole. Raises a subclass of `SmkexError`, each cause its own, or OSError where the
+    first path cannot be connected. Nothing weaker is ever taken silently: `allow_shared_path` is the caller's word
+    and stands in the report.
     """
     found = paths if paths is not None else await asyncio.to_thread(default_interfaces)
     interfaces = _two(found, allow_shared_path)
@@ -164,7 +165,7 @@ def _literal(host: str) -> Address | None:
 
 
 async def _service_address(
-    host: str, interfaces: tuple[str, str], resolvers: Sequence[str] | None
+    host: str, interfaces: tuple[str, str], resolvers: Mapping[str, str] | None
 ) -> Address:
     literal = _literal(host)
-    return literal if literal is not None else await resolve(host, interfaces, resolvers)
+    return literal if literal is not None else await resolve(host, interfaces, resolvers or {})

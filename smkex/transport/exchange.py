@@ -1,6 +1,7 @@
 """Drive the client's handshake over a transport: what goes where, in which order, until when."""
 
 import asyncio
+import logging
 import os
 from typing import Protocol
 
@@ -8,7 +9,10 @@ from smkex.core.client_handshake import ClientHandshake, State
 from smkex.core.config import ClientConfig, ClientEntropy
 from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError
 from smkex.core.frame import FrameType
+from smkex.transport.narration import Narration
 from smkex.transport.session import SessionTransport
+
+log = logging.getLogger(__name__)
 
 
 class ClientTransport(Protocol):
@@ -53,14 +57,25 @@ async def exchange_keys(transport: ClientTransport, config: ClientConfig, timeou
 
 async def _exchange(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     await transport.open_first()
-    await transport.send(0, handshake.client_share)
-    handshake.receive(*await transport.receive(0))
+    await _send(transport, 0, handshake.client_share)
+    await _receive(transport, handshake, 0)
     await transport.open_second(handshake.edge_id)
-    await transport.send(1, handshake.client_nonce)
-    handshake.receive(*await transport.receive(1))
+    await _send(transport, 1, handshake.client_nonce)
+    await _receive(transport, handshake, 1)
     for path in (0, 1):
-        await transport.send(path, handshake.finished(path))
+        await _send(transport, path, handshake.finished(path))
     return await transport.establish(handshake)
+
+
+async def _send(transport: ClientTransport, path: int, frame: bytes) -> None:
+    log.debug("%s", Narration(path, "->", frame))
+    await transport.send(path, frame)
+
+
+async def _receive(transport: ClientTransport, handshake: ClientHandshake, expected: int) -> None:
+    path, kind, frame = await transport.receive(expected)
+    log.debug("%s", Narration(path, "<-", frame))
+    handshake.receive(path, kind, frame)
 
 
 def _waiting_for(handshake: ClientHandshake) -> str:

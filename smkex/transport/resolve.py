@@ -7,7 +7,7 @@ address, else `AddressDisagrees`.
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import dns.exception
@@ -23,15 +23,13 @@ TIMEOUT = 3.0  # seconds for one answer
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 
-async def resolve(name: str, interfaces: tuple[str, str], resolvers: Sequence[str] | None = None) -> Address:
+async def resolve(name: str, interfaces: tuple[str, str], resolvers: Mapping[str, str]) -> Address:
     """Return the IPv4 address of `name` on which both paths agree.
 
-    `resolvers` are one address per path, by default the system's first resolver on both. Raises
+    `resolvers` says whom to ask on each interface; where it does not, the system's first resolver is asked. Raises
     `AddressDisagrees` when the answers share none, OSError when a path gives no answer.
     """
-    asked = tuple(resolvers) if resolvers else (_system_resolver(),) * len(interfaces)
-    if len(asked) != len(interfaces):
-        raise ValueError("one resolver per path")
+    asked = [resolvers.get(interface) or _system_resolver() for interface in interfaces]
     answers = await asyncio.gather(
         *(
             asyncio.to_thread(_ask, name, where, interface)

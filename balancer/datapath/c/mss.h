@@ -7,28 +7,27 @@
 
 static __always_inline void clamp_mss(struct __sk_buff *skb, const struct tcp_packet *packet, __u16 limit)
 {
-    __u8 options[64] = {};
-    __u32 length = packet->tcp.doff * 4 - TCP;
+    __u32 length = packet->tcp.doff * 4 - TCP, at = 0;
     if (!packet->tcp.syn || length < MSS_LENGTH || length > OPTIONS)
         return;
-    if (bpf_skb_load_bytes(skb, packet->tcp_at + TCP, options, length) < 0)
-        return;
-    __u32 at = 0;
     for (int n = 0; n < 12; n++) {
-        if (at + MSS_LENGTH > length)
+        /* Four bytes at a time, not a buffer with an index: that would need CAP_PERFMON. */
+        struct {
+            __u8 kind, size, value[2];
+        } option;
+        if (at + sizeof(option) > length ||
+            bpf_skb_load_bytes(skb, packet->tcp_at + TCP + at, &option, sizeof(option)) < 0)
             return;
-        __u8 kind = options[at & 63];
-        if (kind == 0)
+        if (option.kind == 0)
             return;
-        if (kind == 1) {
+        if (option.kind == 1) {
             at += 1;
             continue;
         }
-        __u8 size = options[(at + 1) & 63];
-        if (size < 2)
+        if (option.size < 2)
             return;
-        if (kind == MSS_KIND && size == MSS_LENGTH) {
-            __u16 told = (options[(at + 2) & 63] << 8) | options[(at + 3) & 63];
+        if (option.kind == MSS_KIND && option.size == MSS_LENGTH) {
+            __u16 told = (option.value[0] << 8) | option.value[1];
             if (told <= limit)
                 return;
             __u16 was = bpf_htons(told), now = bpf_htons(limit);
@@ -42,6 +41,6 @@ static __always_inline void clamp_mss(struct __sk_buff *skb, const struct tcp_pa
             bpf_skb_store_bytes(skb, packet->tcp_at + TCP + at + 2, &stored, sizeof(stored), 0);
             return;
         }
-        at += size;
+        at += option.size;
     }
 }

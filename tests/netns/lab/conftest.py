@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import bringup, daemons
-from lab.place import Place
+from lab.namespace import bringup, daemons
+from lab.namespace.place import Place
 from lab.topology import LAB
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from balancer.datapath.counters import read_counters
 from balancer.model.verdict import Reason
-from lab.place import Place
+from lab.namespace.place import Place
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 

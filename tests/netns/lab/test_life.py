@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import bringup
-from lab.namespaces import existing
-from lab.place import Place
-from lab.processes import processes
+from lab.namespace import bringup
+from lab.namespace.network import existing
+from lab.namespace.place import Place
+from lab.namespace.processes import processes
 from lab.topology import LAB
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
@@ -38,7 +38,8 @@ def test_down_removes_every_trace_after_a_crash(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
-    from lab.daemons import LabFailed, wait_for
+    from lab.errors import LabFailed
+    from lab.wait import wait_for
 
     log = tmp_path / "daemon.log"
     log.write_text("first\nerror: the reason\n")

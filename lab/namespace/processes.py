@@ -9,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab.namespaces import existing
-from lab.place import Place
+from lab.namespace.network import existing
+from lab.namespace.place import Place
 
 KILL_AFTER = 5.0  # seconds between SIGTERM and SIGKILL
 

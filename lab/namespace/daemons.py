@@ -1,21 +1,14 @@
-"""The command lines of everything that runs in the lab, and how they are started and awaited."""
+"""The command lines of everything that runs in the namespaces, and how they are started."""
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from lab.place import Place
-from lab.processes import remember
+from lab.enrol import TOKEN
+from lab.errors import LabFailed
+from lab.namespace.place import Place
+from lab.namespace.processes import remember
 from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
-
-POLL = 0.05
-LOG_TAIL = 15  # lines of a log that an error shows
-
-
-class LabFailed(Exception):
-    """The lab did not come up, or something in it did not work."""
 
 
 def sennit() -> str:
@@ -47,18 +40,6 @@ def run(place: Place, node: str, *command: str) -> str:
     return done.stdout
 
 
-def wait_for(what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
-    """Poll until `ready`; raises `LabFailed` with the log's end after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > deadline:
-            tail = ""
-            if log is not None and log.exists():
-                tail = ":\n" + "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
-            raise LabFailed(f"{what} did not happen within {seconds:g} s{tail}")
-        time.sleep(POLL)
-
-
 def control(place: Place, topology: Topology) -> list[str]:
     folder = place.node("control")
     return [
@@ -84,7 +65,7 @@ def agent(place: Place, topology: Topology, node: Node) -> list[str]:
         *(sennit(), "agent", "--state", str(folder), "--name", node.name, "--site", node.site),
         *("--control", control_url(topology), "--ca", str(place.node("control") / "ca.pem")),
         *("--tunnel-v4", topology.backbone_address(node.name)),
-        *("--enrolment-token-file", str(folder / "enrolment.token")),
+        *("--enrolment-token-file", str(folder / TOKEN)),
         *("--bird-socket", str(folder / "bird.ctl")),
     ]
 

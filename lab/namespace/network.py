@@ -3,35 +3,25 @@
 import subprocess
 from pathlib import Path
 
-from lab.place import Place
-from lab.topology import BACKBONE, VIP, Topology
-
-
-class NetworkFailed(Exception):
-    """A namespace, link or route could not be made."""
+from lab.errors import LabFailed
+from lab.host import ip_commands, sysctls
+from lab.namespace.place import Place
+from lab.topology import BACKBONE, Topology
 
 
 def build(place: Place, topology: Topology) -> None:
-    """Make namespaces, links, addresses, routes and settings. Raises `NetworkFailed`."""
-    for node in topology.nodes:
-        _run("ip", "netns", "add", place.namespace(node.name))
+    """Make namespaces, links, addresses, routes and settings. Raises `LabFailed`."""
+    for name in [*(node.name for node in topology.nodes), BACKBONE]:
+        _run("ip", "netns", "add", place.namespace(name))
     _batch(_commands(place, topology))
     for node in topology.nodes:
-        settings = {"net.ipv4.conf.all.rp_filter": "2" if node.name == "phone" else "0"}
-        if node.forwards:
-            settings["net.ipv4.ip_forward"] = "1"
-        pairs = [f"{key}={value}" for key, value in settings.items()]
+        pairs = [f"{key}={value}" for key, value in sysctls(topology, node.name).items()]
         _run(*place.enter(node.name), "sysctl", "-q", "-w", *pairs)
 
 
 def _commands(place: Place, topology: Topology) -> list[str]:
-    lines: list[str] = []
-    for node in topology.nodes:
-        lines.append(f"-n {place.namespace(node.name)} link set lo up")
-        if node.edge_id is not None:
-            lines.append(f"-n {place.namespace(node.name)} address add {VIP}/32 dev lo")
     bridge = place.namespace(BACKBONE)
-    lines += [f"-n {bridge} link add bridge type bridge", f"-n {bridge} link set bridge up"]
+    lines = [f"-n {bridge} link add bridge type bridge", f"-n {bridge} link set bridge up"]
     for link in topology.links:
         left, right = link.left, link.right
         lines.append(
@@ -49,13 +39,9 @@ def _commands(place: Place, topology: Topology) -> list[str]:
             f"-n {space} address add {end.address} dev {end.interface}",
             f"-n {space} link set {end.interface} up",
         ]
-    for route in topology.routes:
-        other = next(o for own, o, _ in topology.ends(route.node) if own.interface == route.interface)
-        metric = f" metric {route.metric}" if route.metric else ""
-        lines.append(
-            f"-n {place.namespace(route.node)} route add default via {other.address.ip}"
-            f" dev {route.interface}{metric}"
-        )
+    for node in topology.nodes:
+        space = place.namespace(node.name)
+        lines += [f"-n {space} {words}" for words in ip_commands(topology, node.name)]
     return lines
 
 
@@ -68,7 +54,7 @@ def _batch(lines: list[str]) -> None:
 def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise NetworkFailed(f"{' '.join(command)}: {done.stderr.strip()}")
+        raise LabFailed(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout
 
 

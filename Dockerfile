@@ -1,0 +1,30 @@
+# One image for every daemon and command of the project, in the lab and in production: `docker run IMAGE edge ...`.
+# Pin the base by digest for production: --build-arg DEBIAN_IMAGE=debian@sha256:...
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+
+FROM ${DEBIAN_IMAGE} AS build
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN apt-get update -qq \
+ && apt-get install -qq -y --no-install-recommends ca-certificates python3-venv >/dev/null \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+# python3-bpfcc is only to be had as a Debian package, hence --system-site-packages
+RUN python3 -m venv --system-site-packages /opt/sennit
+COPY requirements.image.lock .
+RUN /opt/sennit/bin/pip install --quiet --require-hashes -r requirements.image.lock
+COPY . .
+RUN /opt/sennit/bin/pip install --quiet --no-deps --no-build-isolation . \
+ && rm -rf /opt/sennit/lib/python3.11/site-packages/pip*
+
+FROM ${DEBIAN_IMAGE}
+RUN apt-get update -qq \
+ && apt-get install -qq -y --no-install-recommends \
+      python3 python3-bpfcc linux-libc-dev iproute2 bird2 dnsmasq-base curl ca-certificates tcpdump >/dev/null \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 900 --no-create-home --home-dir /var/lib/sennit --shell /usr/sbin/nologin sennit \
+ && install -d -o sennit -g sennit -m 0770 /var/lib/sennit /var/cache/sennit /srv/origin /edges /edges/edge1 /edges/edge2 /edges/edge3 \
+ && install -d /run/sennit/bpf
+COPY --from=build /opt/sennit /opt/sennit
+ENV PATH=/opt/sennit/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENTRYPOINT ["sennit"]
+CMD ["--help"]

@@ -1,0 +1,82 @@
+"""The compose lab, as scenarios see it: driven by `docker compose` in the folder of docker-compose.yml."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from lab.errors import LabFailed
+from lab.topology import VIP, Node, Topology
+from lab.wait import wait_for
+
+# an edge's containers beside its server, which is named as the edge
+BESIDE = ("agent", "forwarder", "bird", "net")
+
+
+class ComposeLab:
+    """Implements `lab.running.Lab`."""
+
+    name = "compose"
+
+    def __init__(self, topology: Topology) -> None:
+        """Raise `LabFailed` where the lab is down."""
+        if shutil.which("docker") is None:
+            raise LabFailed("there is no docker command here")
+        self.topology = topology
+        if "phone" not in self._running():
+            raise LabFailed(
+                "the lab is down: `docker compose up -d --wait` in the folder of docker-compose.yml"
+            )
+        # compose.mptcp.yml says so
+        has_mptcp = _docker("exec", "-T", "phone", "printenv", "SENNIT_LAB_MPTCP", check=False).strip() == "1"
+        self.transports: tuple[str, ...] = ("tcp", "mptcp") if has_mptcp else ("tcp",)
+
+    def command(self, node: str, *command: str) -> list[str]:
+        return ["docker", "compose", "exec", "-T", node, *command]
+
+    def operate(self, *command: str) -> str:
+        return _docker("exec", "-T", "control", "sennit", *command)
+
+    def kill_server(self, edge: Node) -> None:
+        _docker("kill", edge.name)
+
+    def start_server(self, edge: Node) -> None:
+        _docker("up", "-d", "--wait", "--no-recreate", edge.name)
+        self.wait_until_announced(edge)
+
+    def lose(self, edge: Node) -> None:
+        links = [end.interface for end in self.topology.interfaces(edge.name)]
+        script = "; ".join(f"ip link set {name} down" for name in links)
+        _docker("exec", "-T", f"{edge.name}-net", "sh", "-c", script)
+        _docker("kill", edge.name, *(f"{edge.name}-{service}" for service in BESIDE))
+
+    def restore(self, edge: Node) -> None:
+        _docker("up", "-d", "--wait", "--no-recreate", edge.name, *(f"{edge.name}-{one}" for one in BESIDE))
+        self.wait_until_announced(edge)
+
+    def wait_until_announced(self, edge: Node) -> None:
+        carrier, address = next(
+            (other.node, str(own.address.ip)) for own, other, bgp in self.topology.ends(edge.name) if bgp
+        )
+        wait_for(
+            f"a route of {carrier} to {VIP} through {edge.name}",
+            lambda: (
+                f"via {address} " in _docker("exec", "-T", carrier, "ip", "route", "show", VIP, check=False)
+            ),
+            40,
+        )
+
+    @staticmethod
+    def _running() -> set[str]:
+        listed = _docker("ps", "--format", "json", check=False)
+        return {json.loads(line)["Service"] for line in listed.splitlines() if line.startswith("{")}
+
+
+def _docker(*words: str, check: bool = True) -> str:
+    """`docker compose WORDS`; its output. Raises `LabFailed`."""
+    done = subprocess.run(
+        ["docker", "compose", "--progress", "quiet", *words], capture_output=True, text=True, env=os.environ
+    )
+    if check and done.returncode:
+        raise LabFailed(f"docker compose {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout

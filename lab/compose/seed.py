@@ -1,0 +1,51 @@
+"""Inside the compose lab, once: the control plane's secrets, the origin's file, and the edges' enrolment.
+
+Everything is made afresh with the volumes, and left as it is when the lab comes up again.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from lab.enrol import TOKEN, enrol
+from lab.errors import LabFailed
+from lab.sample import SAMPLE, make_sample
+from lab.secrets import make_certificate, make_token, write_secret
+from lab.topology import CONTROL_PORT, Topology
+
+ACCESS = "access"
+
+
+def make_secrets(topology: Topology, control: Path, origin: Path) -> None:
+    """Write certificate and admin token, `access/` for curl on the host, and the sample.
+
+    The certificate is good for the control plane's address in the lab and for 127.0.0.1, where it is published.
+    """
+    if not (control / "admin.token").exists():
+        make_certificate(control, topology.backbone_address("control"), "127.0.0.1")
+        token = make_token(control / "admin.token")
+        access = control / ACCESS
+        access.mkdir(exist_ok=True)
+        shutil.copy(control / "ca.pem", access / "ca.pem")
+        write_secret(access / "auth", f"Authorization: Bearer {token}\n")
+    if not (origin / SAMPLE).exists():
+        make_sample(origin / f".{SAMPLE}")
+        (origin / f".{SAMPLE}").rename(origin / SAMPLE)
+
+
+def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
+    """Write a token and the authority's certificate into every edge's folder below `edges`. Raises `LabFailed`."""
+    access = [
+        *("--control", f"https://{topology.backbone_address('control')}:{CONTROL_PORT}"),
+        *("--ca", str(control / "ca.pem"), "--token-file", str(control / "admin.token")),
+    ]
+
+    def sennit(*words: str) -> None:
+        done = subprocess.run(["sennit", *words, *access], capture_output=True, text=True)
+        if done.returncode:
+            raise LabFailed(f"sennit {words[0]}: {done.stderr.strip()}")
+
+    enrol(topology, lambda name: edges / name, sennit)
+    for edge in topology.edges():
+        shutil.copy(control / "ca.pem", edges / edge.name / "ca.pem")
+        (edges / edge.name / TOKEN).chmod(0o600)

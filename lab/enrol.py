@@ -1,0 +1,20 @@
+"""Make the CDN known to the control plane: its VIP, and a one-time token for every edge."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.topology import VIP, Topology
+
+TOKEN = "enrolment.token"  # noqa: S105 - a file's name
+
+
+def enrol(topology: Topology, folder: Callable[[str], Path], sennit: Callable[..., object]) -> None:
+    """Write each edge's token into its `folder` by `sennit` commands; nothing where that was done before."""
+    wanted = [edge for edge in topology.edges() if not (folder(edge.name) / TOKEN).exists()]
+    if len(wanted) == len(topology.edges()):
+        sennit("vip", "add", "main", "--v4", VIP)
+    for edge in wanted:
+        sennit(
+            *("enrolment-token", "create", "--edge-name", edge.name, "--edge-id", str(edge.edge_id)),
+            *("-o", str(folder(edge.name) / TOKEN)),
+        )

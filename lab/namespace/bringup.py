@@ -1,0 +1,156 @@
+"""Bring the namespace lab up, step by step, and take it down from whatever state it is in."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lab import bird, resolver
+from lab.enrol import enrol
+from lab.errors import LabFailed
+from lab.host import ip_commands
+from lab.namespace import daemons
+from lab.namespace.daemons import run, start
+from lab.namespace.network import build, existing, remove
+from lab.namespace.place import Place
+from lab.namespace.processes import end_processes
+from lab.sample import SAMPLE, make_sample
+from lab.secrets import make_certificate, make_token
+from lab.topology import VIP, Node, Topology
+from lab.wait import wait_for
+
+
+def say(text: str) -> None:
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+def is_up(place: Place) -> bool:
+    return (place.folder / "up").exists()
+
+
+def up(place: Place, topology: Topology) -> None:
+    """Bring everything up and wait until every carrier routes the VIP to its own edge. Raises `LabFailed`."""
+    if is_up(place):
+        say("is up already")
+        return
+    if existing(place) or place.folder.exists():
+        say("clearing what is left of an earlier one")
+        down(place)
+    started = time.monotonic()
+    try:
+        _up(place, topology)
+    except BaseException:
+        say("did not come up: logs stay in " + str(place.folder / "log") + ", `sennit lab down` clears up")
+        raise
+    (place.folder / "up").touch()
+    say(f"up in {time.monotonic() - started:.1f} s")
+
+
+def _up(place: Place, topology: Topology) -> None:
+    for node in topology.nodes:
+        place.node(node.name).mkdir(parents=True, mode=0o700)
+    say(f"network: {len(topology.nodes)} hosts, {len(topology.links) + len(topology.backbone)} links")
+    build(place, topology)
+    say("control plane and origin")
+    control = place.node("control")
+    make_certificate(control, topology.backbone_address("control"))
+    make_token(control / "admin.token")
+    make_sample(place.node("origin") / SAMPLE)
+    start(place, "control", "control", *daemons.control(place, topology))
+    start(place, "origin", "origin", *daemons.origin(place, topology))
+    for node in topology.nodes:
+        if node.resolves:
+            start(place, node.name, "resolver", *resolver.command(topology, node.name))
+    for router in topology.routers():
+        (place.node(router.name) / "bird.conf").write_text(bird.configuration(topology, router))
+        start(place, router.name, "bird", *daemons.bird(place, router))
+    log = place.log("control", "control")
+    wait_for("the control plane's start", lambda: log.exists() and "ready" in log.read_text(), 30, log)
+    access = command_access(place, topology)
+    enrol(topology, place.node, lambda *words: run(place, "control", daemons.sennit(), *words, *access))
+    say("agents, forwarders and edges")
+    for edge in topology.edges():
+        start(place, edge.name, "agent", *daemons.agent(place, topology, edge))
+    for edge in topology.edges():
+        _start_datapath_and_server(place, topology, edge)
+    say("routes")
+    for carrier in topology.carriers():
+        _wait_for_nearest(place, topology, carrier)
+
+
+def start_edge(place: Place, topology: Topology, edge: Node) -> None:
+    """Start all daemons of an edge whose host was lost, and wait until its carrier routes the VIP to it."""
+    for words in ip_commands(topology, edge.name):
+        run(place, edge.name, "ip", *words.split())
+    start(place, edge.name, "bird", *daemons.bird(place, edge))
+    start(place, edge.name, "agent", *daemons.agent(place, topology, edge))
+    _start_datapath_and_server(place, topology, edge)
+    wait_until_announced(place, topology, edge)
+
+
+def start_server(place: Place, topology: Topology, edge: Node) -> None:
+    """Start the edge's server alone."""
+    start(place, edge.name, "edge", *daemons.edge(place, topology, edge))
+
+
+def wait_until_announced(place: Place, topology: Topology, edge: Node) -> None:
+    for carrier in topology.carriers():
+        if topology.nearest_edge(carrier.name) is edge:
+            _wait_for_nearest(place, topology, carrier)
+
+
+def _start_datapath_and_server(place: Place, topology: Topology, edge: Node) -> None:
+    enrolled = place.node(edge.name) / "node.json"
+    wait_for(f"enrolment of {edge.name}", enrolled.exists, 30, place.log(edge.name, "agent"))
+    start_server(place, topology, edge)
+    run(place, edge.name, *daemons.forwarder(place, edge, "load"))
+    start(place, edge.name, "forwarder", *daemons.forwarder(place, edge, "run"))
+
+
+def _wait_for_nearest(place: Place, topology: Topology, carrier: Node) -> None:
+    edge = topology.nearest_edge(carrier.name)
+    address = next(
+        str(own.address.ip) for own, other, _ in topology.ends(edge.name) if other.node == carrier.name
+    )
+    wait_for(
+        f"a route of {carrier.name} to {VIP} through {edge.name}",
+        lambda: next_hop(place, carrier.name) == address,
+        40,
+        place.log(edge.name, "agent"),
+    )
+
+
+def command_access(place: Place, topology: Topology) -> list[str]:
+    """What commands need to speak to the lab's control plane."""
+    folder = place.node("control")
+    return [
+        *("--control", daemons.control_url(topology), "--ca", str(folder / "ca.pem")),
+        *("--token-file", str(folder / "admin.token")),
+    ]
+
+
+def next_hop(place: Place, router: str) -> str | None:
+    """Where a router sends what is for the VIP; None while it has no route."""
+    done = subprocess.run(
+        [*place.enter(router), "ip", "-j", "route", "show", f"{VIP}/32"], capture_output=True, text=True
+    )
+    routes = json.loads(done.stdout or "[]")
+    return str(routes[0].get("gateway")) if routes else None
+
+
+def down(place: Place) -> bool:
+    """Remove processes, namespaces, mounts and files, whatever is there of them; whether there was anything."""
+    there = bool(existing(place)) or place.folder.exists()
+    end_processes(place)
+    remove(place)
+    for line in Path("/proc/mounts").read_text().splitlines():
+        mounted = line.split()[1]
+        if mounted.startswith(f"{place.folder}/"):
+            subprocess.run(["umount", mounted], check=True)
+    if place.folder.exists():
+        shutil.rmtree(place.folder)
+    if existing(place):
+        raise LabFailed(f"these namespaces would not go: {', '.join(existing(place))}")
+    return there

@@ -1,0 +1,74 @@
+"""The namespace lab, as scenarios see it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+
+from lab.errors import LabFailed
+from lab.namespace import bringup, daemons
+from lab.namespace.place import Place
+from lab.resolver import environment
+from lab.topology import Node, Topology
+
+
+class NamespaceLab:
+    """Implements `lab.running.Lab`."""
+
+    name = "namespaces"
+    transports: tuple[str, ...] = ("tcp", "mptcp")
+
+    def __init__(self, place: Place, topology: Topology) -> None:
+        """Raise `LabFailed` where the lab is down."""
+        if not bringup.is_up(place):
+            raise LabFailed("the lab is down: `sennit lab up`")
+        self.place = place
+        self.topology = topology
+
+    def command(self, node: str, *command: str) -> list[str]:
+        settings = [f"{name}={value}" for name, value in environment(self.topology, node).items()]
+        program = daemons.sennit() if command[0] == "sennit" else command[0]
+        path = f"PATH={os.path.dirname(daemons.sennit())}:{os.environ.get('PATH', os.defpath)}"
+        return [*self.place.enter(node), "env", path, *settings, program, *command[1:]]
+
+    def operate(self, *command: str) -> str:
+        access = bringup.command_access(self.place, self.topology)
+        return daemons.run(self.place, "control", daemons.sennit(), *command, *access)
+
+    def kill_server(self, edge: Node) -> None:
+        for pid in self._pids(edge):
+            if self._runs(pid, "edge"):
+                os.kill(pid, signal.SIGKILL)
+
+    def start_server(self, edge: Node) -> None:
+        bringup.start_server(self.place, self.topology, edge)
+        self.wait_until_announced(edge)
+
+    def lose(self, edge: Node) -> None:
+        for end in self.topology.interfaces(edge.name):
+            daemons.run(self.place, edge.name, "ip", "link", "set", end.interface, "down")
+        for pid in self._pids(edge):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def restore(self, edge: Node) -> None:
+        for end in self.topology.interfaces(edge.name):
+            daemons.run(self.place, edge.name, "ip", "link", "set", end.interface, "up")
+        bringup.start_edge(self.place, self.topology, edge)
+
+    def wait_until_announced(self, edge: Node) -> None:
+        bringup.wait_until_announced(self.place, self.topology, edge)
+
+    def _pids(self, node: Node) -> list[int]:
+        space = self.place.namespace(node.name)
+        done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True, check=True)
+        return [int(pid) for pid in done.stdout.split()]
+
+    @staticmethod
+    def _runs(pid: int, subcommand: str) -> bool:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+            words = file.read().split("\0")
+            return any(
+                word.endswith("/sennit") and words[at + 1] == subcommand for at, word in enumerate(words[:-1])
+            )
+        return False

@@ -1,0 +1,40 @@
+"""A lab that stands, whatever it is made of: what scenarios do with it."""
+
+import subprocess
+from typing import Protocol
+
+from lab.topology import Node, Topology
+
+
+class Lab(Protocol):
+    """Hosts to run commands on, edges to break and to mend."""
+
+    name: str
+    topology: Topology
+    transports: tuple[str, ...]  # that the phone can use
+
+    def command(self, node: str, *command: str) -> list[str]:
+        """Return the command line that runs `command` on a node, with the node's environment."""
+
+    def operate(self, *command: str) -> str:
+        """Run `sennit COMMAND` as the operator; returns its output. Raises `LabFailed`."""
+
+    def kill_server(self, edge: Node) -> None:
+        """SIGKILL the edge's server; its agent, forwarder and BIRD live on."""
+
+    def start_server(self, edge: Node) -> None:
+        """Start it again, and wait until it is announced."""
+
+    def lose(self, edge: Node) -> None:
+        """Take the whole host away: its cables are pulled and everything on it killed."""
+
+    def restore(self, edge: Node) -> None:
+        """Bring the host back, and wait until it is announced."""
+
+    def wait_until_announced(self, edge: Node) -> None:
+        """Wait until the edge's carrier routes the VIP to it. Raises `LabFailed`."""
+
+
+def run(lab: Lab, node: str, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a command on a node to its end, whatever its status."""
+    return subprocess.run(lab.command(node, *command), capture_output=True, text=True, timeout=timeout)

@@ -1,0 +1,103 @@
+"""What scenarios do on the phone: download the sample, and tell how it went."""
+
+import hashlib
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import LabFailed
+from lab.running import Lab, run
+from lab.sample import SAMPLE
+from lab.topology import SERVICE_NAME, Node
+
+URL = f"smkex://{SERVICE_NAME}/{SAMPLE}"
+# hashes on the phone: a container's file would have to be fetched first
+_SCRIPT = 'set -o pipefail; sennit get --json "$@" | sha256sum'
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A finished download; `report` is the path report's fields, `seconds` the client's own measure."""
+
+    sha256: str
+    bytes: int
+    seconds: float
+    report: dict[str, Any]
+
+    @property
+    def owner(self) -> int:
+        return int(self.report["owner_id"])
+
+    @property
+    def ingress(self) -> str:
+        return ", ".join(str(path["ingress_id"]) for path in self.report["paths"])
+
+
+class RunningDownload:
+    """A download in progress on the phone."""
+
+    def __init__(self, lab: Lab, *options: str) -> None:
+        self._process = subprocess.Popen(
+            lab.command("phone", *_command(*options)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def result(self, timeout: float) -> Download:
+        """Wait for its end. Raises `LabFailed` with what the client said."""
+        try:
+            output, errors = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise LabFailed(f"a download did not end within {timeout:g} s") from None
+        return _download(self._process.returncode, output, errors)
+
+
+def download(lab: Lab, *options: str) -> Download:
+    """Download the sample on the phone. Raises `LabFailed` with what the client said."""
+    done = run(lab, "phone", *_command(*options))
+    return _download(done.returncode, done.stdout, done.stderr)
+
+
+def first_success(lab: Lab, since: float, seconds: float) -> tuple[float, Download]:
+    """Download, again and again, until one succeeds; seconds from `since` (monotonic) to its end.
+
+    Raises `LabFailed` after `seconds`.
+    """
+    done = download(lab, "--retry-for", str(seconds), "--timeout", "2")
+    return time.monotonic() - since, done
+
+
+def sample_digest(lab: Lab) -> str:
+    """SHA-256 of the sample at the origin, fetched past the CDN, over the backbone."""
+    url = f"http://{lab.topology.backbone_address('origin')}:8080/{SAMPLE}"
+    done = subprocess.run(lab.command("control", "curl", "-sS", "--fail", url), capture_output=True)
+    if done.returncode:
+        raise LabFailed(f"the origin does not answer: {done.stderr.decode().strip()}")
+    return hashlib.sha256(done.stdout).hexdigest()
+
+
+def nearest_to_first_path(lab: Lab) -> Node:
+    """The edge that the phone's first path leads to while all is well."""
+    first = lab.topology.ends("phone")[0][1].node
+    return lab.topology.nearest_edge(first)
+
+
+def _command(*options: str) -> list[str]:
+    return ["bash", "-c", _SCRIPT, "get", URL, *options]
+
+
+def _download(status: int, output: str, errors: str) -> Download:
+    lines = errors.strip().splitlines()
+    if status or not lines:
+        raise LabFailed(f"the download failed with status {status}: {' '.join(lines[-2:])}")
+    result = json.loads(lines[-1])
+    return Download(output.split()[0], result["bytes"], result["seconds"], result["report"])

@@ -1,0 +1,61 @@
+"""What a scenario ends in: numbers, each with what it had to be, and whether all are so."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was measured or seen. `wanted` is words for people; `ok` is the judgement."""
+
+    what: str
+    value: float | int | str
+    unit: str
+    wanted: str
+    ok: bool
+
+
+@dataclass(slots=True)
+class Verdict:
+    """A scenario's findings, in the order they were made."""
+
+    scenario: str
+    lab: str
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.findings) and all(finding.ok for finding in self.findings)
+
+    def equal(self, what: str, value: float | int | str, wanted: float | int | str) -> None:
+        """Add a value that must be just this."""
+        self.findings.append(Finding(what, value, "", f"{wanted}", value == wanted))
+
+    def within(self, what: str, value: float, limit: float, unit: str) -> None:
+        """Add a value that must not be greater."""
+        self.findings.append(Finding(what, value, unit, f"at most {limit:g}", value <= limit))
+
+    def note(self, what: str, value: float | int | str, unit: str = "") -> None:
+        """Add a value that has no limit."""
+        self.findings.append(Finding(what, value, unit, "", True))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"ok": self.ok}
+
+    def text(self) -> str:
+        """A table for people, the judgement last."""
+        rows = [(f.what, _value(f), f.wanted, "" if f.ok else "FAILED") for f in self.findings]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [
+            f"  {what:<{widths[0]}}  {value:>{widths[1]}}  {wanted:<{widths[2]}}  {failed}".rstrip()
+            for what, value, wanted, failed in rows
+        ]
+        failed = sum(not finding.ok for finding in self.findings)
+        word = "passed" if self.ok else f"FAILED, {failed} of {len(rows)}"
+        return "\n".join([*lines, f"{self.scenario} ({self.lab}): {word}"])
+
+
+def _value(finding: Finding) -> str:
+    value = finding.value
+    shown = f"{value:,.2f}" if isinstance(value, float) else str(value)
+    return f"{shown} {finding.unit}".rstrip()

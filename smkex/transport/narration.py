@@ -1,0 +1,57 @@
+"""The handshake in words, one line a message, for whoever looks with --verbose."""
+
+from dataclasses import dataclass
+
+from smkex.core.errors import SmkexError
+from smkex.core.frame import FrameType
+from smkex.core.messages import (
+    ClientNonce,
+    ClientShare,
+    Mode,
+    Observation,
+    ServerNonce,
+    ServerShare,
+    parse_abort,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Narration:
+    """A message that goes (`->`) or comes (`<-`) on a path; becomes words only where somebody reads them."""
+
+    path: int
+    arrow: str
+    frame: bytes
+
+    def __str__(self) -> str:
+        try:
+            name, said = _words(FrameType(self.frame[0]), self.frame)
+        except (SmkexError, ValueError):
+            name, said = "?", "not understood"
+        return f"path {self.path} {self.arrow} {name:<12} {len(self.frame):>4} bytes  {said}".rstrip()
+
+
+def _words(kind: FrameType, frame: bytes) -> tuple[str, str]:
+    match kind:
+        case FrameType.CLIENT_SHARE:
+            share = ClientShare.parse(frame)
+            modes = ", ".join(Mode(mode).name.lower() for mode in share.modes)
+            return "ClientShare", f"session {share.session_id.hex()[:8]}..., offers {modes}; g^x"
+        case FrameType.SERVER_SHARE:
+            answer = ServerShare.parse(frame)
+            chosen = f"{answer.mode.name.lower()}, {answer.aead.name.lower().replace('_', '-')}"
+            return "ServerShare", f"owner edge {answer.edge_id}, {chosen}; {_seen(answer.observed)}; g^y"
+        case FrameType.CLIENT_NONCE:
+            return "ClientNonce", f"session {ClientNonce.parse(frame).session_id.hex()[:8]}...; N_C"
+        case FrameType.SERVER_NONCE:
+            return "ServerNonce", f"{_seen(ServerNonce.parse(frame).observed)}; N_S, binding, MAC"
+        case FrameType.FINISHED:
+            return "Finished", "binding and MAC are right"
+        case FrameType.ABORT:
+            return "Abort", f"code {parse_abort(frame)}"
+        case _:
+            return kind.name.title(), ""
+
+
+def _seen(observed: Observation) -> str:
+    return f"sees {observed.client}, enters at edge {observed.ingress_id}"

@@ -1,0 +1,110 @@
+"""docker-compose.yml is the same network as lab/topology.py: names, addresses, links, settings, places."""
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.compose.running import BESIDE
+from lab.host import sysctls
+from lab.resolver import environment
+from lab.topology import BACKBONE, CONTROL_PORT, LAB, ORIGIN_PORT, Node
+
+ROOT = Path(__file__).parents[3]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+# of what has a capability, and which
+CAPABLE = {"-net": ["NET_ADMIN"], "-bird": ["NET_ADMIN"], "-forwarder": ["NET_ADMIN", "BPF"]}
+
+
+def addresses(service: str) -> dict[str, str]:
+    """Network → address of a service, where it is given one."""
+    networks = SERVICES[service].get("networks", {})
+    return {name: one["ipv4_address"] for name, one in networks.items() if "ipv4_address" in one}
+
+
+def holder(node: Node) -> str:
+    """The service that owns a node's network namespace."""
+    return f"{node.name}-net" if f"{node.name}-net" in SERVICES else node.name
+
+
+@pytest.mark.parametrize("node", LAB.nodes, ids=lambda node: node.name)
+def test_a_host_has_its_addresses_on_its_links(node: Node) -> None:
+    ends = [(BACKBONE, end) for end in LAB.backbone]
+    ends += [(link.name, end) for link in LAB.links for end in (link.left, link.right)]
+    wanted = {network: str(end.address.ip) for network, end in ends if end.node == node.name}
+    assert addresses(holder(node)) == wanted
+
+
+def test_there_are_no_other_hosts_and_no_other_links() -> None:
+    assert {name for name in SERVICES if addresses(name)} == {holder(node) for node in LAB.nodes}
+    assert set(COMPOSE["networks"]) == {link.name for link in LAB.links} | {BACKBONE, "api"}
+
+
+def test_a_links_prefix_is_the_same_and_dockers_own_address_is_nobodys() -> None:
+    prefixes = {link.name: link.network for link in LAB.links} | {BACKBONE: LAB.backbone[0].address.network}
+    for name, prefix in prefixes.items():
+        (given,) = COMPOSE["networks"][name]["ipam"]["config"]
+        assert IPv4Network(given["subnet"]) == prefix
+        assert given["gateway"] not in {addresses(service).get(name) for service in SERVICES}
+        assert COMPOSE["networks"][name]["driver_opts"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
+
+
+@pytest.mark.parametrize(
+    "node", [node for node in LAB.nodes if f"{node.name}-net" in SERVICES], ids=lambda node: node.name
+)
+def test_a_host_is_made_of_itself(node: Node) -> None:
+    host = SERVICES[f"{node.name}-net"]
+    assert host["command"] == ["lab", "container", "host", node.name]
+    settings = {name: str(value) for name, value in host["sysctls"].items()}
+    assert sysctls(LAB, node.name).items() <= settings.items()
+    parts = [name for name, one in SERVICES.items() if one.get("network_mode") == f"service:{node.name}-net"]
+    wanted = {node.name}
+    if node.resolves:
+        wanted.add(f"{node.name}-resolver")
+    if node.edge_id is not None:
+        wanted |= {f"{node.name}-{part}" for part in BESIDE if part != "net"}
+    assert set(parts) == wanted
+
+
+def test_an_edge_enrols_as_what_the_topology_says() -> None:
+    for edge in LAB.edges():
+        agent = " ".join(SERVICES[f"{edge.name}-agent"]["command"])
+        assert f"--name {edge.name} --site {edge.site} " in agent
+        assert f"--tunnel-v4 {LAB.backbone_address(edge.name)} " in agent
+        assert f"--control https://{LAB.backbone_address('control')}:{CONTROL_PORT} " in agent
+        assert SERVICES[edge.name]["command"][-1] == f"http://{LAB.backbone_address('origin')}:{ORIGIN_PORT}"
+
+
+def test_the_phone_asks_the_same_resolvers() -> None:
+    assert SERVICES["phone"]["environment"] == environment(LAB, "phone")
+
+
+def test_nobody_has_more_than_it_needs() -> None:
+    for name, service in SERVICES.items():
+        assert "privileged" not in service, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        carrier = any(name == node.name for node in LAB.carriers())
+        wanted = next(
+            (caps for end, caps in CAPABLE.items() if name.endswith(end)), ["NET_ADMIN"] if carrier else []
+        )
+        assert service.get("cap_add", []) == wanted, name
+        assert (service["user"] == "0:900") == bool(wanted), name
+
+
+def test_only_the_api_is_published_and_only_here() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"control": ["127.0.0.1:${SENNIT_PORT:-8443}:8443"]}
+
+
+def test_mptcp_is_added_to_every_host_that_speaks_it() -> None:
+    added = yaml.safe_load((ROOT / "compose.mptcp.yml").read_text())["services"]
+    speakers = {"phone", *(edge.name for edge in LAB.edges())}
+    assert set(added) == speakers | {f"{name}-net" for name in speakers}
+    for name in speakers:
+        assert added[f"{name}-net"]["sysctls"]["net.mptcp.pm_type"] == 1
+        assert added[name]["cap_add"] == ["NET_ADMIN"]
