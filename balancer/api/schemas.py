@@ -187,6 +187,25 @@ class LeaseGrant(BaseModel):
     generation: int = Field(description="Of the newest forwarding table.")
 
 
+class TraceEdge(BaseModel):
+    """An edge as the forwarding table has it."""
+
+    id: EdgeId
+    name: str
+    state: EdgeState
+    tunnel_v4: IPv4Address | None
+
+
+class TraceView(BaseModel):
+    """What the edge where a packet enters the CDN does with it."""
+
+    ingress: TraceEdge
+    reason: str = Field(description="As the forwarder counts it.", examples=["forwarded"])
+    meaning: str = Field(examples=["locator of another edge: through the tunnel to its owner"])
+    to: TraceEdge | None = Field(description="The owner that it is forwarded to.")
+    generation: int
+
+
 class HealthView(BaseModel):
     """Whether the control plane works."""
 

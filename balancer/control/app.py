@@ -23,6 +23,7 @@ from balancer.control.table import endpoints as table
 from balancer.control.table import service as tables
 from balancer.control.table.watch import TableWatch
 from balancer.control.tokens import endpoints as tokens
+from balancer.control.trace import endpoints as trace
 from balancer.control.vips import endpoints as vips
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def create_app(
     )
     problems.install(app)
     app.add_middleware(BodyLimit)
-    for router in (edges.router, vips.router, tokens.router, table.router):
+    for router in (edges.router, vips.router, tokens.router, table.router, trace.router):
         app.include_router(router)
     app.add_api_route("/v1/health", _health, tags=["health"])
     return app

@@ -2,26 +2,48 @@
 
 from pathlib import Path
 
+SETTINGS = Path("/proc/sys/net")
+STRICT = 1
+
 
 class HostRefuses(Exception):
     """A setting cannot be made; the text says which, and what to do."""
 
 
 def prepare(interfaces: tuple[str, ...]) -> None:
-    """Make replies carry the mark, allow BPF's route lookups, and accept what comes by another way than it goes."""
-    wanted = {
-        "ipv4/tcp_fwmark_accept": "1",
-        "ipv4/fwmark_reflect": "1",
-        "ipv4/ip_forward": "1",
-        "ipv4/conf/all/rp_filter": "0",
-    } | {f"ipv4/conf/{name}/rp_filter": "0" for name in interfaces}
-    for name, value in wanted.items():
-        path = Path("/proc/sys/net") / name
-        try:
-            if path.read_text().strip() != value:
-                path.write_text(value)
-        except OSError as error:
-            dotted = "net." + name.replace("/", ".")
-            raise HostRefuses(
-                f"{dotted} must be {value}: sysctl -w {dotted}={value} ({error.strerror})"
-            ) from None
+    """Make replies carry the mark, allow BPF's route lookups, and accept what comes by another way than it goes.
+
+    Raises `HostRefuses`.
+    """
+    for name in ("ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv4/ip_forward"):
+        if error := _set(name, "1"):
+            raise _refusal(name, "1", error)
+    for interface in interfaces:
+        _relax(interface)
+
+
+def _relax(interface: str) -> None:
+    """Turn the reverse path filter off; where that may not be (a container), loose (RFC 3704 2.4) will do.
+
+    The kernel takes the greater of `all` and the interface's own.
+    """
+    names = ("ipv4/conf/all/rp_filter", f"ipv4/conf/{interface}/rp_filter")
+    errors = {name: error for name in names if (error := _set(name, "0"))}
+    if max(int((SETTINGS / name).read_text()) for name in names) == STRICT:
+        name, error = next(iter(errors.items()))
+        raise _refusal(name, "0", error)
+
+
+def _set(name: str, value: str) -> OSError | None:
+    path = SETTINGS / name
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as error:
+        return error
+    return None
+
+
+def _refusal(name: str, value: str, error: OSError) -> HostRefuses:
+    dotted = "net." + name.replace("/", ".")
+    return HostRefuses(f"{dotted} must be {value}: sysctl -w {dotted}={value} ({error.strerror})")

@@ -42,8 +42,6 @@ def load(state: Path, bpffs: Path, interfaces: Interfaces, node_timeout: float) 
     Raises `NodeUnknown`, `compile.CompileFailed`, `host.HostRefuses`, `attach.ForeignProgram`, OSError.
     """
     edge_id, vip = _wait_for_node(state, node_timeout)
-    prepare((interfaces.outside, interfaces.backbone))
-    mount_bpffs(bpffs)
     with IPRoute() as kernel:
         config = _configure(kernel, interfaces, edge_id, vip)
         loopback = int(_link(kernel, LOOPBACK)["index"])
@@ -56,6 +54,8 @@ def load(state: Path, bpffs: Path, interfaces: Interfaces, node_timeout: float) 
         )
         for index, parent, _ in hooks:
             refuse_foreign(kernel, index, parent)
+        prepare((interfaces.outside, interfaces.backbone))
+        mount_bpffs(bpffs)
         loaded = compile_and_load()
         Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
         try:

@@ -1,4 +1,4 @@
-"""Ask the reference what a node would do with one TCP packet from the world: the state folder is read, nothing sent."""
+"""Ask the reference what a node would do with one TCP packet from the world; nothing is sent."""
 
 import json
 import struct
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from balancer.model.decision import Forwarder, Outcome
 from balancer.model.rewrite import ACK, SYN, checksum
-from balancer.model.table import ForwardingTable, vip_from_json
+from balancer.model.table import ForwardingTable, TableEdge, Vip, vip_from_json
 
 
 class Untraceable(Exception):
-    """The state folder does not hold what the decision needs, or an endpoint is none."""
+    """What the decision needs is not there, or an endpoint is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,19 @@ def node_forwarder(state: Path) -> Forwarder:
         edge_id, vip = int(node["edge_id"]), vip_from_json(node["vip"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Untraceable(f"{state}: {error}") from None
+    try:
+        return forwarder_at(edge_id, vip, table)
+    except Untraceable as error:
+        raise Untraceable(f"{state}: {error}") from None
+
+
+def forwarder_at(edge_id: int, vip: Vip, table: ForwardingTable) -> Forwarder:
+    """Return the decision of one edge. Raises `Untraceable`."""
     own = table.edge(edge_id)
-    if vip.v4 is None or own is None or own.tunnel_v4 is None:
-        raise Untraceable(f"{state}: no IPv4 address of VIP {vip.name}, or no tunnel of edge {edge_id}")
+    if own is None:
+        raise Untraceable(f"the table has no edge {edge_id}")
+    if vip.v4 is None or own.tunnel_v4 is None:
+        raise Untraceable(f"no IPv4 address of VIP {vip.name}, or no tunnel of edge {edge_id}")
     return Forwarder(edge_id, own.tunnel_v4, vip, table)
 
 
@@ -59,10 +69,9 @@ def trace(forwarder: Forwarder, source: Endpoint, destination: Endpoint, *, open
     return forwarder.outside(bytes(12) + b"\x08\x00" + header + segment)
 
 
-def next_hop(outcome: Outcome, forwarder: Forwarder) -> str | None:
-    """The edge and tunnel address a forwarded packet goes to."""
+def next_hop(outcome: Outcome, forwarder: Forwarder) -> TableEdge | None:
+    """The edge that a forwarded packet goes to."""
     if outcome.packet is None or not outcome.reason.name.endswith("FORWARDED"):
         return None
     address = str(IPv4Address(outcome.packet[30:34]))
-    owner = next(edge for edge in forwarder.table.edges if edge.tunnel_v4 == address)
-    return f"{owner.name} (id {owner.id}, {owner.state}) at {address}"
+    return next(edge for edge in forwarder.table.edges if edge.tunnel_v4 == address)

@@ -22,7 +22,8 @@ def run(arguments: list[str]) -> int:
             hint="--state is the state folder of a node; its agent writes node.json and table.json",
         ) from None
     outcome = trace(forwarder, source, destination, opens=not options.established)
-    reason, to = outcome.reason.name.lower(), next_hop(outcome, forwarder)
+    reason, owner = outcome.reason.name.lower(), next_hop(outcome, forwarder)
+    to = f"{owner.name} (id {owner.id}, {owner.state}) at {owner.tunnel_v4}" if owner else None
     generation = forwarder.table.generation
     if options.json:
         json.dump(

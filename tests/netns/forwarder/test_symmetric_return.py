@@ -141,6 +141,11 @@ def test_programs_are_replaced_under_a_running_connection(network, owner) -> Non
         carry(client, served, 1 << 20)
 
 
+def test_an_interface_that_is_not_there_is_named(network) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(AssertionError, match="error: there is no interface nope"):
+        network.forwarder("edge1", "load", "--outside", "nope", "--backbone", "bb0")
+
+
 def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]
     for edge in ("edge1", "edge2"):
         network.forwarder(edge, "detach")

@@ -1,0 +1,1 @@
+"""Where a packet would go, by the current table."""

@@ -1,0 +1,67 @@
+"""`/v1/trace`: the forwarder's decision, taken on the current table. No counter moves."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from balancer.api.schemas import TraceEdge, TraceView
+from balancer.control.identity import Admin
+from balancer.control.plane import Plane
+from balancer.control.problems import Refusal
+from balancer.model.decision import Forwarder
+from balancer.model.table import ForwardingTable, TableEdge
+from balancer.model.trace import Endpoint, Untraceable, forwarder_at, next_hop, trace
+from balancer.model.verdict import EXPLAINED
+
+router = APIRouter(prefix="/v1/trace", tags=["trace"])
+
+
+@router.get("")
+async def trace_packet(
+    plane: Plane,
+    _: Admin,
+    ingress: Annotated[str, Query(description="Name or id of the edge where it enters.", examples=["edge2"])],
+    source: Annotated[str, Query(description="ADDRESS:PORT", examples=["10.2.0.2:40000"])],
+    destination: Annotated[str, Query(description="ADDRESS:PORT", examples=["203.0.113.1:10001"])],
+    established: Annotated[bool, Query(description="Not a SYN, but a later packet.")] = False,
+) -> TraceView:
+    """Say what would be done with a TCP packet, and why."""
+    table = plane.watch.current
+    edge = next((one for one in table.edges if ingress in (one.name, str(one.id))), None)
+    if edge is None:
+        raise Refusal(404, "no-such-edge", f"the table has no edge {ingress}", field="ingress")
+    ends = {"source": source, "destination": destination}
+    parsed = {field: _endpoint(field, text) for field, text in ends.items()}
+    forwarder = _forwarder(edge, parsed["destination"], table)
+    outcome = trace(forwarder, parsed["source"], parsed["destination"], opens=not established)
+    owner = next_hop(outcome, forwarder)
+    return TraceView(
+        ingress=_shown(edge),
+        reason=outcome.reason.name.lower(),
+        meaning=EXPLAINED[outcome.reason],
+        to=_shown(owner) if owner else None,
+        generation=table.generation,
+    )
+
+
+def _endpoint(field: str, text: str) -> Endpoint:
+    try:
+        return Endpoint.parse(text)
+    except Untraceable as error:
+        raise Refusal(422, "invalid-request", str(error), field=field) from None
+
+
+def _forwarder(edge: TableEdge, destination: Endpoint, table: ForwardingTable) -> Forwarder:
+    vip = next((one for one in table.vips if one.v4 == str(destination.address)), None)
+    if vip is None:
+        raise Refusal(422, "not-a-vip", f"{destination.address} is no VIP", field="destination")
+    try:
+        return forwarder_at(edge.id, vip, table)
+    except Untraceable as error:
+        raise Refusal(409, "not-traceable", str(error), field="ingress") from None
+
+
+def _shown(edge: TableEdge) -> TraceEdge:
+    return TraceEdge.model_validate(
+        {"id": edge.id, "name": edge.name, "state": edge.state, "tunnel_v4": edge.tunnel_v4}
+    )
