@@ -35,6 +35,7 @@ check: install
 
 test: check
 	@$(PYTEST) -q tests/datapath tests/netns
+	@$(PYTEST) -q tests/compose
 
 bench: install
 	@$(VENV)/bin/python -m benchmarks

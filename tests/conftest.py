@@ -40,11 +40,23 @@ def _has_mptcp() -> bool:
     return True
 
 
+@functools.cache
+def _has_docker() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return all(
+        subprocess.run(["docker", *words], capture_output=True).returncode == 0
+        for words in (["info"], ["compose", "version"])
+    )
+
+
 CAPABILITIES: dict[str, Callable[[], bool]] = {
     "root": _has_root,
     "netns": _has_netns,
     "bcc": _has_bcc,
     "mptcp": _has_mptcp,
+    "docker": _has_docker,
+    "dockerd": lambda: shutil.which("dockerd", path="/usr/sbin:/usr/bin") is not None,
     "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
 }
 

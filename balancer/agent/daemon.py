@@ -62,7 +62,7 @@ class Agent:
             group.create_task(
                 keep_lease(client, enrolled.edge_id, self._state, self._heartbeat, self._changed)
             )
-            group.create_task(follow_table(client, self._state))
+            group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
 
     async def _enrol(self, client: ControlClient, credential: Credential) -> Credential:
         backoff = Backoff()

@@ -5,6 +5,7 @@ import logging
 import time
 
 from balancer.agent.backoff import Backoff
+from balancer.agent.lease import Changed
 from balancer.agent.state import NodeState
 from balancer.api.client import ApiError, ControlClient, Unreachable
 
@@ -13,8 +14,10 @@ log = logging.getLogger(__name__)
 WAIT = 25.0  # under the idle time-outs of usual middleboxes
 
 
-async def follow_table(client: ControlClient, state: NodeState, wait: float = WAIT) -> None:
-    """Follow until cancelled."""
+async def follow_table(
+    client: ControlClient, state: NodeState, edge_id: int, changed: Changed, wait: float = WAIT
+) -> None:
+    """Follow until cancelled. What is new about this edge itself is worth a heartbeat, which tells what is wanted."""
     kept, backoff = state.table(), Backoff()
     while True:
         started = time.monotonic()
@@ -26,6 +29,8 @@ async def follow_table(client: ControlClient, state: NodeState, wait: float = WA
             continue
         if table is not None and (kept is None or table.generation > kept.generation):
             state.keep_table(table)
+            if kept is not None and table.edge(edge_id) != kept.edge(edge_id):
+                changed.note()
             kept = table
             backoff.reset()
             log.info("table", extra={"generation": table.generation, "edges": len(table.edges)})

@@ -51,22 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(options: argparse.Namespace) -> int:
-    from lab.namespace.bringup import say, up
+    from lab.namespace.bringup import up
     from lab.namespace.place import Place
-    from lab.topology import LAB, SERVICE_NAME
+    from lab.topology import LAB
 
-    place = Place.from_environment()
-    up(place, LAB)
-    say("try:")
-    for hint in (
-        "sennit lab run first-download",
-        f"sennit lab exec phone -- sennit get smkex://{SERVICE_NAME}/sample.bin --verbose -o /dev/null",
-        "sennit lab status",
-        f"sennit lab exec edge2 -- sennit forwarder status --bpffs {place.node('edge2') / 'bpf'}",
-        "sennit lab run all",
-        "sennit lab down",
-    ):
-        print(f"  {hint}", file=sys.stderr)
+    up(Place.from_environment(), LAB)
     return 0
 
 
@@ -91,9 +80,27 @@ def _run(options: argparse.Namespace) -> int:
         verdicts.append(run_scenario(lab, name))
         if not options.json:
             print(verdicts[-1].text(), flush=True)
+            if not options.compose and options.scenario == "first-download":
+                _hint()
     if options.json:
         print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
     return ExitStatus.OK if all(verdict.ok for verdict in verdicts) else ExitStatus.FAILURE
+
+
+def _hint() -> None:
+    from lab.namespace.bringup import say
+    from lab.namespace.place import Place
+    from lab.topology import SERVICE_NAME
+
+    say("it stays up. Try:")
+    for hint in (
+        f"sennit lab exec phone -- sennit get smkex://{SERVICE_NAME}/sample.bin --verbose -o /dev/null",
+        "sennit lab run all",
+        "sennit lab status",
+        f"sennit lab exec edge2 -- sennit forwarder status --bpffs {Place.from_environment().node('edge2') / 'bpf'}",
+        "sennit lab down",
+    ):
+        print(f"  {hint}", file=sys.stderr)
 
 
 def _status(options: argparse.Namespace) -> int:

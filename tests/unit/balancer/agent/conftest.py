@@ -24,6 +24,7 @@ class Control:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.lease_seconds = 3.0
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -31,7 +32,7 @@ class Control:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        app = create_app(self.folder, ADMIN, Rules(lease_seconds=3))
+        app = create_app(self.folder, ADMIN, Rules(lease_seconds=self.lease_seconds))
         config = uvicorn.Config(
             app, host="127.0.0.1", port=self.port, log_config=None, timeout_graceful_shutdown=1
         )

@@ -13,6 +13,7 @@ from balancer.agent.daemon import Agent
 from balancer.agent.enrolment import NotEnrolled
 from balancer.agent.lease import Removed
 from balancer.agent.settings import AgentSettings
+from balancer.api.schemas import AdminState
 
 
 def settings(control: Any, folder: Path, *more: str) -> AgentSettings:
@@ -51,6 +52,22 @@ async def test_a_node_enrols_and_its_edge_comes_up_and_goes_down(
         async with edge_answers(tmp_path / "node" / "edge.sock", "ok"):
             await wait_until(lambda: state_in_table(tmp_path) == "up")
         await wait_until(lambda: state_in_table(tmp_path) == "down")
+
+
+async def test_what_the_operator_wants_is_known_before_the_next_heartbeat_is_due(
+    control: Any, tmp_path: Path, wait_until: Any, edge_answers: Any
+) -> None:
+    await control.stop()
+    control.lease_seconds = 600.0
+    await control.start()
+    async with (
+        running(settings(control, tmp_path)),
+        edge_answers(tmp_path / "node" / "edge.sock", "ok"),
+        control.admin() as client,
+    ):
+        await wait_until(lambda: state_in_table(tmp_path) == "up")
+        await client.set_admin_state(1, AdminState.DRAINING)
+        await wait_until(lambda: (read(tmp_path, "agent.json") or {}).get("admin_state") == "draining")
 
 
 async def test_the_applied_generation_is_reported(control: Any, tmp_path: Path, wait_until: Any) -> None:
