@@ -1,6 +1,5 @@
 """The compose lab, up once for all tests of this folder, by the commands that the README gives."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -64,9 +63,3 @@ def compose_mptcp(compose: Shell) -> Shell:
     files = {"COMPOSE_FILE": "docker-compose.yml:compose.mptcp.yml"}
     shell("docker compose up -d --wait", **files)
     return lambda command, **settings: shell(command, **files, **settings)
-
-
-@pytest.fixture(scope="session")
-def verdicts() -> Callable[[str], list[dict[str, object]]]:
-    """Read what `sennit lab run --json` printed."""
-    return json.loads

@@ -61,7 +61,7 @@ def firewalled(compose) -> Iterator[str]:  # type: ignore[no-untyped-def]
 
 @pytest.mark.timeout(240)
 def test_the_lab_works_behind_dockers_firewall(compose, firewalled: str) -> None:  # type: ignore[no-untyped-def]
-    """The lab's packets cross bridges on the host, where the firewall sees them: it must let them through as they are."""
+    """The lab's packets cross the host's bridges, where the firewall sees them: it must leave them as they are."""
     # the other engine's lab has these subnets too, in another network namespace: they do not meet
     files = {"COMPOSE_FILE": "docker-compose.yml:compose.mptcp.yml", "DOCKER_HOST": firewalled}
     compose("docker compose up -d --wait", **files)

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.needs("docker")
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-SECTION = README[README.index("## With Docker") : README.index("## Where to look")]
+SECTION = README[README.index("## With Docker") : README.index("## Without Docker")]
 COMMANDS = [
     command
     for block in re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
