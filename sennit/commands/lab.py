@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, do, text in (
         ("up", _up, "bring the namespace lab up; does nothing when it is"),
         ("run", _run, "run a scenario, which ends in a verdict with numbers"),
+        ("attack", _attack, "put attackers on the paths and print the table of what comes of each"),
         ("status", _status, "show nodes, processes, and where the VIP is routed"),
         ("exec", _exec, "run a command on a node"),
         ("down", _down, "remove every trace, also after a crash"),
@@ -39,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "exec":
             action.add_argument("node")
             action.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...")
+        if name == "attack":
+            action.add_argument("--json", action="store_true", help="the results as JSON")
         if name == "run":
             action.add_argument("scenario", choices=(*SCENARIOS, "all"))
             action.add_argument("--compose", action="store_true", help="in the compose lab")
@@ -87,6 +90,20 @@ def _run(options: argparse.Namespace) -> int:
     return ExitStatus.OK if all(verdict.ok for verdict in verdicts) else ExitStatus.FAILURE
 
 
+def _attack(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from lab.attack.report import text
+    from lab.attack.run import run_attacks
+    from lab.namespace.place import Place
+    from lab.namespace.running import NamespaceLab
+    from lab.topology import LAB
+
+    results = run_attacks(NamespaceLab(Place.from_environment(), LAB))
+    print(json.dumps([asdict(result) for result in results], indent=2) if options.json else text(results))
+    return ExitStatus.OK if all(result.ok for result in results) else ExitStatus.FAILURE
+
+
 def _hint() -> None:
     from lab.namespace.bringup import say
     from lab.namespace.place import Place
@@ -96,6 +113,7 @@ def _hint() -> None:
     for hint in (
         f"sennit lab exec phone -- sennit get smkex://{SERVICE_NAME}/sample.bin --verbose -o /dev/null",
         "sennit lab run all",
+        "sennit lab attack",
         "sennit lab status",
         f"sennit lab exec edge2 -- sennit forwarder status --bpffs {Place.from_environment().node('edge2') / 'bpf'}",
         "sennit lab down",

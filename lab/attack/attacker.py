@@ -1,0 +1,171 @@
+"""The attacker's process on a carrier: `python -m lab.attack.attacker STRATEGY ...`, started by `lab.attack.cells`.
+
+Every connection that is intercepted is ended here and opened again towards its destination, under the same addresses.
+Frames of the handshake pass the strategy; what follows is passed on as it is. What it did goes to standard error.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import sys
+from pathlib import Path
+
+from lab.attack.impersonation import Impersonator
+from lab.attack.interception import PORT
+from lab.attack.strategies import STRATEGIES, Strategy, race_nonce
+from lab.attack.talk import Talk
+from smkex.core.errors import SmkexError
+from smkex.core.frame import FrameReader, FrameType
+
+IP_TRANSPARENT = 19
+PATIENCE = 5.0  # seconds for the other end to take a connection
+CHUNK = 1 << 16
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def listening() -> socket.socket:
+    """A transparent listener: accepted sockets have the address that the phone dialled."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
+    sock.bind(("0.0.0.0", PORT))
+    sock.listen(64)
+    sock.setblocking(False)
+    return sock
+
+
+async def dial(client: tuple[str, int], target: tuple[str, int]) -> socket.socket:
+    """Connect to `target` under the client's address."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
+    sock.setblocking(False)
+    sock.bind(client)
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.get_running_loop().sock_connect(sock, target)
+    return sock
+
+
+class Relay:
+    """One intercepted connection."""
+
+    def __init__(self, strategy: Strategy, phone: socket.socket, edge: socket.socket) -> None:
+        self._strategy = strategy
+        self._phone, self._edge = phone, edge
+
+    async def run(self) -> None:
+        await asyncio.gather(
+            self._carry(self._phone, self._edge, "to edge"), self._carry(self._edge, self._phone, "to phone")
+        )
+
+    async def _carry(self, source: socket.socket, sink: socket.socket, way: str) -> None:
+        loop = asyncio.get_running_loop()
+        change = self._strategy.to_edge if way == "to edge" else self._strategy.to_client
+        reader: FrameReader | None = FrameReader(handshake_only=False)
+        try:
+            while data := await loop.sock_recv(source, CHUNK):
+                if reader is None:
+                    await loop.sock_sendall(sink, data)
+                    continue
+                reader.feed(data)
+                for kind, frame in reader.frames():
+                    if kind >= FrameType.DATA:
+                        await loop.sock_sendall(sink, frame)
+                        continue
+                    changed = await change(kind, frame)
+                    say(f"{way}: {kind.name}{'' if changed == frame else ' CHANGED'}")
+                    await loop.sock_sendall(sink, changed)
+        except (OSError, SmkexError) as error:
+            say(f"{way}: {error}")
+        finally:
+            with contextlib.suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
+
+
+async def race(relay_to: tuple[str, int], own: tuple[str, int], client_nonce: bytes) -> socket.socket:
+    """Open a connection of the attacker's own to the locator, send a nonce for the session, wait for the answer."""
+    sock = await dial(own, relay_to)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, race_nonce(client_nonce))
+    answer = await loop.sock_recv(sock, CHUNK)
+    say(f"raced: {FrameType(answer[0]).name if answer else 'nothing'}")
+    return sock
+
+
+class Racer(Strategy):
+    """Holds the client's nonce back until one of its own has been answered on a connection of its own."""
+
+    def __init__(self, talk: Talk | None) -> None:
+        super().__init__(talk)
+        self.client = self.target = ("", 0)
+        self._kept: list[socket.socket] = []
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_NONCE:
+            for offset in (1, 2, 3):
+                own = (self.client[0], (self.client[1] + offset) % 65536 or 1)
+                self._kept.append(await race(self.target, own, frame))
+        return frame
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    talk: Talk | None = None
+    impersonator: Impersonator | None = None
+    if options.strategy == "impersonate":
+        impersonator = Impersonator(options.path, options.talk, options.edge_id)
+        await impersonator.start()
+    elif options.talk is not None:
+        talk = Talk()
+        await (talk.listen(options.talk) if options.path == 0 else talk.connect(options.talk))
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+    listener = listening()
+    say("ready")
+    while True:
+        phone, client = await loop.sock_accept(listener)
+        phone.setblocking(False)
+        target = phone.getsockname()
+        work = (
+            impersonator.take(phone)
+            if impersonator
+            else _relay(options.strategy, talk, phone, client, target)
+        )
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+async def _relay(
+    name: str, talk: Talk | None, phone: socket.socket, client: tuple[str, int], target: tuple[str, int]
+) -> None:
+    try:
+        edge = await dial(client, target)
+    except (OSError, TimeoutError) as error:
+        say(f"to {target}: {error}")
+        phone.close()
+        return
+    strategy = Racer(talk) if name == "race" else STRATEGIES[name](talk)
+    if isinstance(strategy, Racer):
+        strategy.client, strategy.target = client, target
+    try:
+        await Relay(strategy, phone, edge).run()
+    finally:
+        phone.close()
+        edge.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="lab.attack.attacker")
+    parser.add_argument("strategy", choices=[*STRATEGIES, "race", "impersonate"])
+    parser.add_argument("--path", type=int, required=True)
+    parser.add_argument("--talk", type=Path)
+    parser.add_argument("--edge-id", type=int, default=1)
+    asyncio.run(_serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

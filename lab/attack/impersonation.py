@@ -1,0 +1,103 @@
+"""A-A: both paths in one hand, in step. Together the two attackers are an edge, and the client cannot know.
+
+The one on path 0 is the edge; the one on path 1 carries the bytes of its connection to and fro.
+"""
+
+import asyncio
+import os
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+
+from smkex.core.config import ServerConfig
+from smkex.core.messages import Endpoint, Observation
+from smkex.core.server_handshake import ServerHandshake
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+FORGED = b"FORGED by both paths in one hand\n"
+CHUNK = 1 << 16
+HEADER = 32  # bytes: the phone's address on path 1, which goes before its bytes
+
+
+class _ForgedFile(asyncio.Protocol):
+    """Answers any request with the forged file."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._request = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._request += data
+        if self._request.endswith(b"\r\n\r\n"):
+            self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(FORGED), FORGED))
+
+
+class _Carried(Subflow):
+    """A subflow over a Unix socket, which has no round-trip time of its own."""
+
+    def rtt(self) -> float:
+        return 0.001
+
+
+class Impersonator:
+    """One of the two; `take` runs one connection of the phone's."""
+
+    def __init__(self, path: int, meeting: Path, edge_id: int) -> None:
+        self._path, self._meeting = path, meeting
+        self._config = ServerConfig(edge_id=edge_id)
+        self._second: asyncio.Future[tuple[Subflow, Observation]] = asyncio.get_running_loop().create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        if self._path == 0:
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            server.bind(str(self._meeting))
+            server.listen(1)
+            server.setblocking(False)
+            task = asyncio.create_task(self._meet(server))
+            self._tasks.add(task)
+
+    async def take(self, phone: socket.socket) -> None:
+        await (self._be_the_edge(phone) if self._path == 0 else self._carry(phone))
+
+    async def _meet(self, server: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        sock, _ = await loop.sock_accept(server)
+        sock.setblocking(False)
+        address, _, port = (await loop.sock_recv(sock, HEADER)).decode().strip().rpartition(":")
+        _, subflow = await loop.create_connection(_Carried, sock=sock)
+        self._second.set_result((subflow, Observation(2, Endpoint(ip_address(address), int(port)))))
+
+    async def _be_the_edge(self, phone: socket.socket) -> None:
+        address, port = phone.getpeername()
+        _, first = await asyncio.get_running_loop().create_connection(Subflow, sock=phone)
+        _, frame = await first.next_frame()
+        seen = Observation(1, Endpoint(ip_address(address), port))
+        handshake = ServerHandshake(self._config, frame, seen, os.urandom(32))
+        first.send(handshake.server_share)
+        second, seen = await self._second
+        _, frame = await second.next_frame()
+        second.send(handshake.receive_nonce(1, frame, seen, os.urandom(32)))
+        for number, subflow in enumerate((first, second)):
+            _, frame = await subflow.next_frame()
+            handshake.receive_finished(number, frame)
+        session = SessionTransport(handshake.established, "server", {})
+        session.start(_ForgedFile())
+        for number, subflow in enumerate((first, second)):
+            session.add_subflow(number, subflow)
+
+    async def _carry(self, phone: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        accomplice = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        accomplice.setblocking(False)
+        await loop.sock_connect(accomplice, str(self._meeting))
+        address, port = phone.getpeername()
+        await loop.sock_sendall(accomplice, f"{address}:{port}".encode().ljust(HEADER))
+
+        async def carry(source: socket.socket, sink: socket.socket) -> None:
+            while data := await loop.sock_recv(source, CHUNK):
+                await loop.sock_sendall(sink, data)
+
+        await asyncio.gather(carry(phone, accomplice), carry(accomplice, phone))

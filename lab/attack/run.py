@@ -1,0 +1,218 @@
+"""Run attacks in the namespace lab and say what came of each."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.attack.cells import ATTACKS, Attack, Outcome, Powers
+from lab.attack.impersonation import FORGED
+from lab.attack.interception import PORT, RESOLVER_PORT, intercepted, names_forged
+from lab.errors import LabFailed
+from lab.namespace.running import NamespaceLab
+from lab.sample import SAMPLE
+from lab.secrets import make_certificate
+from lab.topology import SERVICE_NAME, VIP
+from lab.wait import wait_for
+
+FORGED_VIP = "203.0.113.66"
+TLS_PORT = 4443
+HANDSHAKE_TIMEOUT = "2"
+SNAPSHOT = 32  # bytes of the file that a recording is searched for, at many places
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one attack: at the client its error, at the edges the errors they counted."""
+
+    mode: str
+    attack: str
+    powers: str
+    outcome: str
+    client: str
+    edges: str
+    expected: str
+    ok: bool
+
+
+class Arena:
+    """The lab, its two carriers, and what a download must give."""
+
+    def __init__(self, lab: NamespaceLab) -> None:
+        self.lab = lab
+        self.carriers = tuple(other.node for _, other, _ in lab.topology.ends("phone"))
+        self.sample = (lab.place.node("origin") / SAMPLE).read_bytes()
+
+    def attack(self, mode: str, attack: Attack) -> Result:
+        """Put the attackers in their places, download, and judge."""
+        before = self._failures()
+        with tempfile.TemporaryDirectory(prefix="sennit-attack") as folder, contextlib.ExitStack() as stack:
+            recordings = [
+                stack.enter_context(self._recording(carrier, Path(folder)))
+                for carrier in (self.carriers if attack.powers is Powers.PASSIVE else ())
+            ]
+            for path, strategy in enumerate((attack.first, attack.second)):
+                if path in attack.names_forged:
+                    stack.enter_context(self._forged_name(path, Path(folder)))
+                if strategy is not None and attack.powers is not Powers.PASSIVE:
+                    stack.enter_context(self._attacker(path, strategy, attack, Path(folder)))
+            done = self._download(mode)
+            outcome, error = self._judge(done)
+            stack.close()
+            if recordings and outcome is Outcome.SAFE:
+                self._search(recordings)
+        edges = self._failures()
+        grown = sorted(name for name in edges if edges[name] > before.get(name, 0))
+        ok = outcome is attack.expected and (not attack.errors or error in attack.errors)
+        wanted = f"{attack.expected}{': ' if attack.errors else ''}{' or '.join(attack.errors)}"
+        return Result(mode, attack.name, attack.powers, outcome, error, ", ".join(grown), wanted, ok)
+
+    def _download(self, mode: str) -> subprocess.CompletedProcess[bytes]:
+        url = f"smkex://{SERVICE_NAME}/{SAMPLE}"
+        command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json")
+        return subprocess.run(self.lab.command("phone", *command), capture_output=True, timeout=60)
+
+    def _judge(self, done: subprocess.CompletedProcess[bytes]) -> tuple[Outcome, str]:
+        said = done.stderr.decode()
+        if done.returncode == 0 and done.stdout == self.sample:
+            return Outcome.SAFE, ""
+        if done.returncode == 0 and done.stdout == FORGED:
+            return Outcome.NOT_DETECTED, ""
+        if done.returncode == 3 and not done.stdout:
+            return Outcome.DETECTED, said.removeprefix("error: ").partition(":")[0]
+        raise LabFailed(
+            f"a download ended with {done.returncode} and {len(done.stdout)} bytes: {said.strip()}"
+        )
+
+    def _failures(self) -> dict[str, int]:
+        """Handshakes that ended in an error, at all edges, by the name of the error."""
+        total: dict[str, int] = {}
+        for edge in self.lab.topology.edges():
+            socket = self.lab.place.node(edge.name) / "edge.sock"
+            command = ("curl", "-sS", "--unix-socket", str(socket), "http://edge/health")
+            told = subprocess.run(command, capture_output=True, check=True).stdout
+            for name, count in json.loads(told)["failures"].items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    @contextlib.contextmanager
+    def _attacker(self, path: int, strategy: str, attack: Attack, folder: Path) -> Iterator[None]:
+        talk = ("--talk", str(folder / "talk")) if attack.talk else ()
+        command = (sys.executable, "-m", "lab.attack.attacker", strategy, "--path", str(path), *talk)
+        addresses = (VIP, FORGED_VIP) if attack.names_forged else (VIP,)
+        with (
+            self._daemon(self.carriers[path], folder / f"attacker{path}.log", *command),
+            intercepted(self.lab, self.carriers[path], addresses=addresses),
+        ):
+            yield
+
+    @contextlib.contextmanager
+    def _forged_name(self, path: int, folder: Path) -> Iterator[None]:
+        resolver = (
+            *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"),
+            *("--bind-interfaces", "--user=", "--pid-file=", f"--port={RESOLVER_PORT}"),
+            *(f"--address=/{SERVICE_NAME}/{FORGED_VIP}", "--log-facility=-"),
+        )
+        carrier = self.carriers[path]
+        log = folder / f"names{path}.log"
+        with self._daemon(carrier, log, *resolver, ready="started"), names_forged(self.lab, carrier):
+            yield
+
+    @contextlib.contextmanager
+    def _recording(self, carrier: str, folder: Path) -> Iterator[Path]:
+        capture = folder / f"{carrier}.pcap"
+        command = (
+            "tcpdump",
+            "-i",
+            "phone",
+            "--immediate-mode",
+            "-U",
+            "-B",
+            "65536",
+            "-w",
+            str(capture),
+            "-Z",
+            "root",
+        )
+        with self._daemon(carrier, folder / f"{carrier}.log", *command, "tcp", ready="listening"):
+            yield capture
+
+    @contextlib.contextmanager
+    def _daemon(self, carrier: str, log: Path, *command: str, ready: str = "ready") -> Iterator[None]:
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                self.lab.command(carrier, *command), stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            wait_for(f"{command[0]} on {carrier}", lambda: ready in log.read_text(), 20, log)
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+    def _search(self, recordings: list[Path]) -> None:
+        """What was recorded must be the exchange, with nothing of the file."""
+        for recording in recordings:
+            data = recording.read_bytes()
+            if len(data) < 200:
+                raise LabFailed(f"nothing was recorded in {recording.name}: this shows nothing")
+            for at in range(0, len(self.sample) - SNAPSHOT, len(self.sample) // 64):
+                if self.sample[at : at + SNAPSHOT] in data:
+                    raise LabFailed(f"{recording.name} holds the file in clear")
+
+    # --- the comparison: TLS 1.3, whose client trusts an authority that the attacker has got a certificate from
+
+    def tls(self, powers: Powers) -> Result:
+        """Download by HTTPS over path 0, with a forged certificate there or (P on all) none."""
+        with tempfile.TemporaryDirectory(prefix="sennit-attack") as name, contextlib.ExitStack() as stack:
+            folder = Path(name)
+            make_certificate(folder, VIP)
+            forged = folder / "forged"
+            forged.write_bytes(FORGED)
+            serve = (
+                sys.executable,
+                "-m",
+                "lab.attack.tls_server",
+                str(folder / "control.pem"),
+                str(folder / "control.key"),
+            )
+            carrier = self.carriers[0]
+            if powers is Powers.PASSIVE:
+                edge = self.lab.topology.nearest_edge(carrier).name
+                file = str(self.lab.place.node("origin") / SAMPLE)
+                listen = f"{VIP}:{TLS_PORT}"
+                stack.enter_context(self._daemon(edge, folder / "tls.log", *serve, file, "--listen", listen))
+                recording = stack.enter_context(self._recording(carrier, folder))
+            else:
+                everywhere = ("--listen", f"0.0.0.0:{PORT}", "--transparent")
+                stack.enter_context(
+                    self._daemon(carrier, folder / "tls.log", *serve, str(forged), *everywhere)
+                )
+                stack.enter_context(intercepted(self.lab, carrier, addresses=(VIP,)))
+            url = f"https://{VIP}:{TLS_PORT}/{SAMPLE}"
+            curl = ("curl", "-sS", "--fail", "--interface", "cell0", "--cacert", str(folder / "ca.pem"), url)
+            done = subprocess.run(self.lab.command("phone", *curl), capture_output=True, timeout=60)
+            if done.returncode:
+                raise LabFailed(f"curl: {done.stderr.decode().strip()}")
+            outcome = Outcome.SAFE if done.stdout == self.sample else Outcome.NOT_DETECTED
+            stack.close()
+            if powers is Powers.PASSIVE:
+                self._search([recording])
+        expected = Outcome.SAFE if powers is Powers.PASSIVE else Outcome.NOT_DETECTED
+        what = "record everything" if powers is Powers.PASSIVE else "a forged certificate"
+        return Result("tls 1.3", what, powers, outcome, "", "", expected, outcome is expected)
+
+
+def run_attacks(lab: NamespaceLab) -> list[Result]:
+    """Every attack, one after the other. Raises `LabFailed` where one cannot be carried out."""
+    arena = Arena(lab)
+    results = []
+    for attack in ATTACKS:
+        print(f"lab: {attack.powers}: {attack.name} ...", file=sys.stderr, flush=True)
+        results.append(arena.attack("opportunistic", attack))
+    results += [arena.tls(powers) for powers in (Powers.PASSIVE, Powers.ONE)]
+    return results

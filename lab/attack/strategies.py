@@ -1,0 +1,299 @@
+"""What an attacker does with the messages that pass it. Each class is one strategy for one path.
+
+`to_edge` and `to_client` take a handshake frame and return what is sent on instead. Powers as in the papers: the
+attacker knows everything public, has our own code, and what its `Talk` brings, if it has one.
+"""
+
+import os
+from ipaddress import IPv4Address
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from lab.attack.talk import Talk
+from smkex.core.client_handshake import exchange
+from smkex.core.codec import u16
+from smkex.core.frame import HEADER, FrameType, encode
+from smkex.core.messages import (
+    DIGEST,
+    NONCE,
+    SESSION_ID,
+    SHARE,
+    Aead,
+    ClientNonce,
+    ClientShare,
+    Endpoint,
+    Finished,
+    Observation,
+    ServerNonce,
+    ServerShare,
+)
+from smkex.core.schedule import KeySchedule, binding, transcript_hash
+
+# what pairs that never talk agreed on beforehand
+AGREED = bytes(range(32))
+
+
+class Strategy:
+    """Passes everything on as it is: a passive attacker, or the base of an active one."""
+
+    def __init__(self, talk: Talk | None) -> None:
+        self._talk = talk
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        return frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        return frame
+
+
+def _flipped(frame: bytes, at: int) -> bytes:
+    return frame[:at] + bytes((frame[at] ^ 1,)) + frame[at + 1 :]
+
+
+# --- path 0
+
+
+class Shares(Strategy):
+    """A share of the attacker's own towards either end: the classic man in the middle of Diffie-Hellman."""
+
+    def __init__(self, talk: Talk | None) -> None:
+        super().__init__(talk)
+        self._private = X25519PrivateKey.from_private_bytes(AGREED)
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.CLIENT_SHARE:
+            return frame
+        return frame.replace(ClientShare.parse(frame).share, self._private.public_key().public_bytes_raw())
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.SERVER_SHARE:
+            return frame
+        return frame.replace(ServerShare.parse(frame).share, self._private.public_key().public_bytes_raw())
+
+
+class Offers(Strategy):
+    """The client's AEADs cut to the last one: a downgrade."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.CLIENT_SHARE:
+            return frame
+        share = ClientShare.parse(frame)
+        both, one = bytes((2, *share.aeads)), bytes((1, Aead.CHACHA20_POLY1305))
+        body = frame[HEADER:].replace(both, one, 1)
+        return encode(kind, body)
+
+
+class SessionIds(Strategy):
+    """Another session id towards the edge; serves on either path."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_SHARE:
+            return _flipped(frame, HEADER + 1)
+        return _flipped(frame, HEADER) if kind is FrameType.CLIENT_NONCE else frame
+
+
+class _RewriteShare(Strategy):
+    """Rewrites ServerShare."""
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        return self.rewrite(ServerShare.parse(frame)) if kind is FrameType.SERVER_SHARE else frame
+
+    def rewrite(self, share: ServerShare) -> bytes:
+        raise NotImplementedError
+
+
+class EdgeIds(_RewriteShare):
+    """Another owner's id: the client would dial another edge's locator."""
+
+    def rewrite(self, share: ServerShare) -> bytes:
+        at = HEADER + 3
+        other = 2 if share.edge_id != 2 else 3
+        return share.frame[:at] + u16(other) + share.frame[at + 2 :]
+
+
+class Locators(_RewriteShare):
+    """Another kind of locator."""
+
+    def rewrite(self, share: ServerShare) -> bytes:
+        at = HEADER + 5
+        return share.frame[:at] + bytes((3 - share.frame[at],)) + share.frame[at + 1 :]
+
+
+class Observed(_RewriteShare):
+    """Another address under which the edge would have seen the client, to hide that it was the attacker's."""
+
+    def rewrite(self, share: ServerShare) -> bytes:
+        other = Endpoint(IPv4Address("192.0.2.1"), share.observed.client.port)
+        return share.frame.replace(share.observed.client.encode(), other.encode(), 1)
+
+
+class CompleteAsClient(Shares):
+    """A-P: shares of its own, and with what the accomplice reads on path 1, Finished in the client's name."""
+
+    def __init__(self, talk: Talk | None) -> None:
+        super().__init__(talk)
+        self._sent = self._share = b""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_SHARE:
+            self._sent = await super().to_edge(kind, frame)
+            return self._sent
+        if kind is not FrameType.ABORT or not self._share:
+            return frame
+        # the client has found out; towards the edge the attacker goes on as if nothing were
+        assert self._talk is not None
+        nonce, answer = (
+            ClientNonce.parse(await self._talk.hear("nonce")),
+            ServerNonce.parse(await self._talk.hear("answer")),
+        )
+        share = ServerShare.parse(self._share)
+        th = transcript_hash(ClientShare.parse(self._sent), share, nonce, answer.without_mac)
+        keys = KeySchedule(share.aead, [exchange(self._private, share.share)], th)
+        assert keys.server_mac() == answer.mac  # it does hold the keys
+        return Finished.build(0, keys.finished(0)).frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.SERVER_SHARE:
+            self._share = frame
+        return await super().to_client(kind, frame)
+
+
+class TellShares(Strategy):
+    """Passive on path 0, telling what it reads."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_SHARE and self._talk:
+            await self._talk.tell("client share", frame)
+        return frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.SERVER_SHARE and self._talk:
+            await self._talk.tell("server share", frame)
+        return frame
+
+
+# --- path 1
+
+
+class TellNonces(Strategy):
+    """Passive on path 1, telling what it reads."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_NONCE and self._talk:
+            await self._talk.tell("nonce", frame)
+        return frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.SERVER_NONCE and self._talk:
+            await self._talk.tell("answer", frame)
+        return frame
+
+
+class Nonces(Strategy):
+    """Other nonces in both directions."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        return _flipped(frame, HEADER + SESSION_ID) if kind is FrameType.CLIENT_NONCE else frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        return _flipped(frame, HEADER) if kind is FrameType.SERVER_NONCE else frame
+
+
+class Bindings(Strategy):
+    """Another binding."""
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        return _flipped(frame, len(frame) - 2 * DIGEST) if kind is FrameType.SERVER_NONCE else frame
+
+
+class Macs(Strategy):
+    """Another MAC."""
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        return _flipped(frame, len(frame) - 1) if kind is FrameType.SERVER_NONCE else frame
+
+
+class IngressAndHash(Strategy):
+    """P-A: another ingress, and the right hash over it, which the accomplice's shares make possible."""
+
+    def __init__(self, talk: Talk | None) -> None:
+        super().__init__(talk)
+        self._nonce = b""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_NONCE:
+            self._nonce = frame
+        return frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.SERVER_NONCE:
+            return frame
+        assert self._talk is not None
+        shares = (
+            ClientShare.parse(await self._talk.hear("client share")),
+            ServerShare.parse(await self._talk.hear("server share")),
+        )
+        return _rebound(ServerNonce.parse(frame), ClientNonce.parse(self._nonce), *shares)
+
+
+class AgreedHash(Strategy):
+    """A/A: a binding over what was agreed beforehand, for the shares as they really are cannot be known here."""
+
+    def __init__(self, talk: Talk | None) -> None:
+        super().__init__(talk)
+        self._nonce = b""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_NONCE:
+            self._nonce = frame
+        return frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.SERVER_NONCE:
+            return frame
+        answer, nonce = ServerNonce.parse(frame), ClientNonce.parse(self._nonce)
+        agreed = X25519PrivateKey.from_private_bytes(AGREED).public_key().public_bytes_raw()
+        guess = ClientShare.build(nonce.session_id, (), (), agreed, "")
+        observed = Observation(1, answer.observed.client)
+        theirs = ServerShare.parse(_server_share_guess(agreed, observed))
+        return _rebound(answer, nonce, guess, theirs)
+
+
+def _server_share_guess(share: bytes, observed: Observation) -> bytes:
+    assert len(share) == SHARE
+    head = bytes((1, 1, 1)) + u16(1) + bytes((1,))
+    body = head + u16(observed.ingress_id) + observed.client.encode() + share + u16(0) + u16(0)
+    return encode(FrameType.SERVER_SHARE, body)
+
+
+def _rebound(answer: ServerNonce, nonce: ClientNonce, client: ClientShare, server: ServerShare) -> bytes:
+    """ServerNonce with another ingress, and the hash that goes with it and these shares; the MAC stays as it was."""
+    other = 3 if answer.observed.ingress_id != 3 else 2
+    unbound = ServerNonce.unbound(answer.nonce, Observation(other, answer.observed.client))
+    draft = ServerNonce.build(unbound, bytes(DIGEST), answer.mac)
+    bound = binding(nonce, answer.nonce, client, server, draft.rest)
+    return ServerNonce.build(unbound, bound, answer.mac).frame
+
+
+def race_nonce(frame: bytes) -> bytes:
+    """A ClientNonce for the same session with a nonce of the attacker's, to come before the client's."""
+    return ClientNonce.build(ClientNonce.parse(frame).session_id, os.urandom(NONCE)).frame
+
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    "pass": Strategy,
+    "shares": Shares,
+    "offers": Offers,
+    "session-ids": SessionIds,
+    "edge-ids": EdgeIds,
+    "locators": Locators,
+    "observed": Observed,
+    "complete-as-client": CompleteAsClient,
+    "tell-shares": TellShares,
+    "tell-nonces": TellNonces,
+    "nonces": Nonces,
+    "bindings": Bindings,
+    "macs": Macs,
+    "ingress-and-hash": IngressAndHash,
+    "agreed-hash": AgreedHash,
+}

@@ -1,0 +1,57 @@
+"""Attackers on the paths of the lab: the table of the design, as measured."""
+
+import json
+import os
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from lab.namespace.daemons import sennit
+from lab.namespace.place import Place
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+
+OPPORTUNISTIC = {
+    "P on all": {"safe"},
+    "A on one": {"detected", "safe"},  # safe: whoever races a nonce blocks nobody
+    "A-P": {"detected"},
+    "P-A": {"detected"},
+    "A/A": {"detected"},
+    "A-A": {"not detected"},
+}
+
+
+@pytest.mark.timeout(180)
+def test_every_attack_ends_as_the_table_says(place: Place) -> None:
+    environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
+    done = subprocess.run(
+        [sennit(), "lab", "attack", "--json"], capture_output=True, text=True, env=environment, timeout=170
+    )
+    assert done.stdout, done.stderr
+    results = json.loads(done.stdout)
+    assert [result for result in results if not result["ok"]] == []
+    assert done.returncode == 0
+    cells: dict[str, set[str]] = defaultdict(set)
+    for result in results:
+        if result["mode"] == "opportunistic":
+            cells[result["powers"]].add(result["outcome"])
+    assert cells == OPPORTUNISTIC
+    tls = {result["powers"]: result["outcome"] for result in results if result["mode"] == "tls 1.3"}
+    assert tls == {"P on all": "safe", "A on one": "not detected"}
+    assert all(result["client"] for result in results if result["outcome"] == "detected")
+
+
+def test_attackers_leave_nothing_behind(place: Place) -> None:
+    for carrier in ("ispa", "ispb"):
+        enter = place.enter(carrier)
+        rules = subprocess.run([*enter, "nft", "list", "tables"], capture_output=True, text=True, check=True)
+        assert "sennit_attack" not in rules.stdout
+        policies = subprocess.run([*enter, "ip", "rule"], capture_output=True, text=True, check=True).stdout
+        assert "0x5a" not in policies
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert "lab.attack" not in command.read_text()
+        except OSError:
+            continue

@@ -1,0 +1,35 @@
+"""The table of attacks says where it was not as expected."""
+
+from dataclasses import replace
+
+from lab.attack.cells import ATTACKS, Outcome, Powers
+from lab.attack.report import text
+from lab.attack.run import Result
+
+GOOD = Result(
+    "opportunistic", "own shares", "A on one", "detected", "BindingMismatch", "PeerAborted", "detected", True
+)
+
+
+def test_all_as_expected() -> None:
+    assert text([GOOD]).endswith("attack: passed")
+    assert "FAILED" not in text([GOOD])
+
+
+def test_a_cell_that_differs_is_marked_in_both_tables() -> None:
+    shown = text([GOOD, replace(GOOD, outcome="not detected", ok=False)])
+    assert "detected or not detected (FAILED)" in shown
+    assert "FAILED: detected" in shown
+    assert shown.endswith("attack: FAILED, 1 of 2")
+
+
+def test_no_result_is_no_success() -> None:
+    assert "passed" not in text([])
+
+
+def test_every_column_of_the_table_is_attacked_and_only_two_in_step_may_succeed() -> None:
+    assert {attack.powers for attack in ATTACKS} == set(Powers)
+    for attack in ATTACKS:
+        assert (attack.expected is Outcome.NOT_DETECTED) == (attack.powers is Powers.TOGETHER)
+        assert (attack.expected is Outcome.DETECTED) == bool(attack.errors)
+        assert attack.talk == (attack.powers in (Powers.A_P, Powers.P_A, Powers.TOGETHER))
