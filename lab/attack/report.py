@@ -10,7 +10,8 @@ def text(results: list[Result]) -> str:
     matrix = [("", *(str(powers) for powers in Powers))]
     matrix += [(mode, *(_cell(results, mode, powers) for powers in Powers)) for mode in modes]
     heads = ("MODE", "POWERS", "ATTACK", "OUTCOME", "AT THE CLIENT", "AT THE EDGES", "")
-    details = [heads] + [
+    details = [heads]
+    details += [
         (r.mode, r.powers, r.attack, r.outcome, r.client, r.edges, "" if r.ok else f"FAILED: {r.expected}")
         for r in results
     ]
