@@ -1,5 +1,7 @@
 """The table of attacks as measured: modes by powers, then each attack with the error that each end gave."""
 
+from collections.abc import Sequence
+
 from lab.attack.cells import Powers
 from lab.attack.run import Result
 
@@ -26,7 +28,7 @@ def _cell(results: list[Result], mode: str, powers: Powers) -> str:
     return " or ".join(outcomes) + ("" if all(result.ok for result in here) else " (FAILED)") if here else "-"
 
 
-def _columns(rows: list[tuple[str, ...]]) -> str:
+def _columns(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

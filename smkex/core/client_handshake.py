@@ -12,11 +12,14 @@ from ipaddress import ip_network
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from smkex.core.certificate import EdgeCertificate, fingerprint
 from smkex.core.config import ClientConfig, ClientEntropy
 from smkex.core.errors import (
     BadShare,
     BindingMismatch,
+    FleetKeyChanged,
     MacMismatch,
+    MalformedMessage,
     NoCommonAead,
     NoCommonMode,
     PeerAborted,
@@ -30,6 +33,7 @@ from smkex.core.messages import (
     ClientNonce,
     ClientShare,
     Finished,
+    Mode,
     Observation,
     ServerNonce,
     ServerShare,
@@ -74,6 +78,7 @@ class ClientHandshake:
         )
         self._client_nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
         self._server_share: ServerShare | None = None
+        self._certificate: EdgeCertificate | None = None
         self._established: Established | None = None
         self.state = State.AWAIT_SERVER_SHARE
 
@@ -138,8 +143,20 @@ class ClientHandshake:
             raise NoCommonAead(f"the edge chose {message.aead.name}, which was not offered")
         if message.locator is not self._config.locator:
             raise UnexpectedMessage(f"the edge names a {message.locator.name} locator")
+        if message.mode is Mode.TOFU:
+            self._certificate = self._judge_certificate(message)
+        elif message.certified_share:
+            raise MalformedMessage("a certified share in a mode that has none")
         self._server_share = message
         self.state = State.AWAIT_SERVER_NONCE
+
+    def _judge_certificate(self, message: ServerShare) -> EdgeCertificate:
+        certificate = EdgeCertificate.parse(message.certified_share)
+        certificate.verify(message.edge_id, self._config.now)
+        shown, known = fingerprint(certificate.fleet_key), self._config.fleet_keys
+        if known and shown not in known:
+            raise FleetKeyChanged(f"remembered {', '.join(sorted(known))}, shown {shown}")
+        return certificate
 
     def _take_nonce(self, message: ServerNonce) -> None:
         share = self._require_share()
@@ -148,10 +165,12 @@ class ClientHandshake:
             raise BindingMismatch
         if self._private is None:
             raise UnexpectedMessage("the handshake is over")
-        secret = exchange(self._private, share.share)
+        secrets = [exchange(self._private, share.share)]
+        if self._certificate is not None:
+            secrets.append(exchange(self._private, self._certificate.share))
         self._private = None
         th = transcript_hash(self._client_share, share, self._client_nonce, message.without_mac)
-        keys = KeySchedule(share.aead, [secret], th)
+        keys = KeySchedule(share.aead, secrets, th)
         if not hmac.compare_digest(keys.server_mac(), message.mac):
             raise MacMismatch
         self._established = Established(
@@ -161,6 +180,7 @@ class ClientHandshake:
             share.edge_id,
             (share.observed, message.observed),
             self._judge_paths(share.observed, message.observed),
+            fingerprint(self._certificate.fleet_key) if self._certificate else None,
         )
         self.state = State.DONE
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from smkex.core.certificate import EdgeCertificate
 from smkex.core.messages import NONCE, SESSION_ID, SHARE, Aead, LocatorKind, Mode
 
 MAXIMUM_CANDIDATES = (
@@ -13,7 +14,11 @@ MAXIMUM_CANDIDATES = (
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """What the client offers and accepts. `modes` and `aeads` in its order of preference."""
+    """What the client offers and accepts. `modes` and `aeads` in its order of preference.
+
+    `fleet_keys` are the fingerprints of the keys that it remembers of this host (none: first contact); `now` is the
+    unix time by which certificates are judged.
+    """
 
     server_name: str = ""
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
@@ -21,6 +26,16 @@ class ClientConfig:
     locator: LocatorKind = LocatorKind.PORT
     strict_paths: bool = False  # refuse the same ingress edge or address prefix on both paths
     allow_shared_path: bool = False
+    fleet_keys: frozenset[str] = frozenset()
+    now: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LongTermKey:
+    """An edge's key of mode tofu: the private half (32 bytes) and the fleet's certificate of the public one."""
+
+    private_key: bytes = field(repr=False)
+    certificate: EdgeCertificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,7 @@ class ServerConfig:
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
     aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
     locator: LocatorKind = LocatorKind.PORT
+    long_term: LongTermKey | None = None  # mode tofu needs it
     maximum_candidates: int = MAXIMUM_CANDIDATES
 
 

@@ -35,6 +35,9 @@ class Code(IntEnum):
     TRUNCATED = 21
     CANCELLED = 22
     MISUSED_STREAM = 23
+    CERTIFICATE_REFUSED = 24
+    FLEET_KEY_CHANGED = 25
+    HOST_IS_KNOWN = 26
 
 
 class SmkexError(Exception):
@@ -92,6 +95,24 @@ class FinishedMismatch(SmkexError):
     """The client's Finished does not verify."""
 
     code = Code.FINISHED_MISMATCH
+
+
+class CertificateRefused(SmkexError):
+    """The certificate of the edge does not hold."""
+
+    code = Code.CERTIFICATE_REFUSED
+
+
+class FleetKeyChanged(SmkexError):
+    """The edge's certificate is by another fleet key than the one that is remembered."""
+
+    code = Code.FLEET_KEY_CHANGED
+
+
+class HostIsKnown(SmkexError):
+    """A fleet key is remembered for this host, so nothing weaker than tofu will do."""
+
+    code = Code.HOST_IS_KNOWN
 
 
 class WrongPath(SmkexError):

@@ -20,3 +20,4 @@ class Established:
     edge_id: int
     observed: tuple[Observation, Observation]
     weakened: tuple[str, ...] = ()
+    fleet_key: str | None = None  # its fingerprint, in mode tofu

@@ -25,6 +25,7 @@ class Mode(IntEnum):
     """What stands behind the edge's share, besides the second path."""
 
     OPPORTUNISTIC = 1
+    TOFU = 2
 
 
 @unique
@@ -167,7 +168,14 @@ class ServerShare:
 
     @classmethod
     def build(
-        cls, mode: Mode, aead: Aead, edge_id: int, locator: LocatorKind, observed: Observation, share: bytes
+        cls,
+        mode: Mode,
+        aead: Aead,
+        edge_id: int,
+        locator: LocatorKind,
+        observed: Observation,
+        share: bytes,
+        certified_share: bytes = b"",
     ) -> "ServerShare":
         body = (
             u8(VERSION)
@@ -178,7 +186,7 @@ class ServerShare:
             + u16(observed.ingress_id)
             + observed.client.encode()
             + share
-            + vec16(b"")
+            + vec16(certified_share)
             + _encode_options(())
         )
         return cls.parse(encode(FrameType.SERVER_SHARE, body))

@@ -72,10 +72,22 @@ class ServerHandshake:
         self._client_share = ClientShare.parse(client_share)
         private = X25519PrivateKey.from_private_bytes(private_key)
         mode = _choose_mode(self._client_share.modes, config.modes)
+        long_term = config.long_term if mode is Mode.TOFU else None
+        if mode is Mode.TOFU and long_term is None:
+            raise NoCommonMode("mode tofu without a certified key")
         aead = _choose_aead(self._client_share.aeads, config.aeads)
-        self._secret = exchange(private, self._client_share.share)
+        self._secrets = [exchange(private, self._client_share.share)]
+        if long_term is not None:
+            certified = X25519PrivateKey.from_private_bytes(long_term.private_key)
+            self._secrets.append(exchange(certified, self._client_share.share))
         self._server_share = ServerShare.build(
-            mode, aead, config.edge_id, config.locator, observed, private.public_key().public_bytes_raw()
+            mode,
+            aead,
+            config.edge_id,
+            config.locator,
+            observed,
+            private.public_key().public_bytes_raw(),
+            long_term.certificate.encode() if long_term else b"",
         )
         self._candidates: dict[int, Candidate] = {}
         self._winner: Candidate | None = None
@@ -126,7 +138,7 @@ class ServerHandshake:
         bound = binding(message, nonce, self._client_share, self._server_share, draft.rest)
         draft = ServerNonce.build(unbound, bound, bytes(32))
         th = transcript_hash(self._client_share, self._server_share, message, draft.without_mac)
-        keys = KeySchedule(self._server_share.aead, [self._secret], th)
+        keys = KeySchedule(self._server_share.aead, self._secrets, th)
         answer = ServerNonce.build(unbound, bound, keys.server_mac())
         self._candidates[subflow] = Candidate(subflow, message, answer, keys)
         return answer.frame
@@ -146,7 +158,7 @@ class ServerHandshake:
         for candidate in self._possible(subflow):
             if hmac.compare_digest(candidate.keys.finished(path), message.verify):
                 self._winner = candidate
-                self._secret = b""
+                self._secrets = []
                 self._candidates = {candidate.subflow: candidate}
                 self.confirmed |= {path}
                 return
@@ -167,7 +179,7 @@ class ServerHandshake:
 
     def drop(self) -> None:
         """Forget all secrets."""
-        self._secret = b""
+        self._secrets = []
         self._candidates.clear()
 
     def _possible(self, subflow: int) -> list[Candidate]:
