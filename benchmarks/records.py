@@ -24,19 +24,19 @@ def _session() -> float:
     data = os.urandom(BLOCK)
     keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
     client, server = Session(keys, "client"), Session(keys, "server")
-    client.add_path(0, FrameReader(), 0.0)
-    server.add_path(0, FrameReader(), 0.0)
+    client.add_path(0, FrameReader(), 0.0, 0.0)
+    server.add_path(0, FrameReader(), 0.0, 0.0)
     received = 0
     started = time.perf_counter()
     for _ in range(SIZE // BLOCK):
         server.write(data)
-        while frame := server.data_to_send(0):
-            for event in client.receive(0, frame):
+        while frame := server.data_to_send(0, 0.0):
+            for event in client.receive(0, frame, 0.0):
                 if isinstance(event, DataReceived):
                     received += len(event.data)
                     client.consume(len(event.data))
-        while frame := client.data_to_send(0):
-            server.receive(0, frame)
+        while frame := client.data_to_send(0, 0.0):
+            server.receive(0, frame, 0.0)
     assert received == SIZE
     return SIZE / (time.perf_counter() - started) / 1e9
 

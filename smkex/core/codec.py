@@ -25,6 +25,9 @@ class Reader:
     def u16(self) -> int:
         return int.from_bytes(self.take(2), "big")
 
+    def u32(self) -> int:
+        return int.from_bytes(self.take(4), "big")
+
     def u64(self) -> int:
         return int.from_bytes(self.take(8), "big")
 
@@ -33,6 +36,10 @@ class Reader:
 
     def vec16(self) -> bytes:
         return self.take(self.u16())
+
+    def rest(self) -> bytes:
+        """Take all that is left."""
+        return self.take(len(self._data) - self._at)
 
     @property
     def at_end(self) -> bool:
@@ -50,6 +57,10 @@ def u8(value: int) -> bytes:
 
 def u16(value: int) -> bytes:
     return value.to_bytes(2, "big")
+
+
+def u32(value: int) -> bytes:
+    return value.to_bytes(4, "big")
 
 
 def u64(value: int) -> bytes:

@@ -6,13 +6,16 @@ may be lost with its subflow. Unknown items are passed over.
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 
-from smkex.core.codec import Reader, u8, u16, u64
+from smkex.core.codec import Reader, u8, u16, u32, u64, vec8
 from smkex.core.errors import BadRecord, MalformedMessage
 from smkex.core.frame import CONTROL_LIMIT, HEADER, TAG, FrameType, header
 from smkex.core.schedule import AeadKey, KeySchedule
+
+RANGES_LIMIT = 31  # ranges in one item, whose length is a byte
 
 
 @unique
@@ -22,6 +25,13 @@ class Item(IntEnum):
     ACKNOWLEDGE = 1
     FINAL = 2
     ABORT = 3
+    RANGES = 4
+    PING = 5
+    PONG = 6
+    REMOVED = 7
+    BACKUP = 8
+    SCHEDULER = 9
+    REHOME = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,49 +39,108 @@ class Control:
     """What one control message states.
 
     `acknowledged`: all bytes below are received (the end of stream counts as one byte more); `limit`: no byte
-    at or above may be sent; `final`: length of the sender's stream; `abort`: code of `errors.Code`.
+    at or above may be sent; `final`: length of the sender's stream; `abort`: code of `errors.Code`; `ranges`:
+    what is received beyond `acknowledged`, [from, to), lowest first; `ping` asks for `pong` with the same number
+    on the same path; `removed` and `backup` are paths; `scheduler` is the client's wish for what it receives;
+    `rehome` asks the client to leave the service port.
     """
 
     acknowledged: int | None = None
     limit: int = 0
     final: int | None = None
     abort: int | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
+    ping: int | None = None
+    pong: int | None = None
+    removed: frozenset[int] = frozenset()
+    backup: frozenset[int] | None = None
+    scheduler: int | None = None
+    rehome: bool = False
 
     def encode(self) -> bytes:
         items = b""
         if self.acknowledged is not None:
-            items += u8(Item.ACKNOWLEDGE) + u8(16) + u64(self.acknowledged) + u64(self.limit)
+            items += _item(Item.ACKNOWLEDGE, u64(self.acknowledged) + u64(self.limit))
         if self.final is not None:
-            items += u8(Item.FINAL) + u8(8) + u64(self.final)
+            items += _item(Item.FINAL, u64(self.final))
         if self.abort is not None:
-            items += u8(Item.ABORT) + u8(2) + u16(self.abort)
+            items += _item(Item.ABORT, u16(self.abort))
+        if self.ranges:
+            base = self.acknowledged or 0
+            items += _item(Item.RANGES, b"".join(u32(at - base) + u32(to - at) for at, to in self.ranges))
+        if self.ping is not None:
+            items += _item(Item.PING, u64(self.ping))
+        if self.pong is not None:
+            items += _item(Item.PONG, u64(self.pong))
+        if self.removed:
+            items += _item(Item.REMOVED, bytes(sorted(self.removed)))
+        if self.backup is not None:
+            items += _item(Item.BACKUP, bytes(sorted(self.backup)))
+        if self.scheduler is not None:
+            items += _item(Item.SCHEDULER, u8(self.scheduler))
+        if self.rehome:
+            items += _item(Item.REHOME, b"")
         return items
 
     @classmethod
     def parse(cls, items: bytes) -> "Control":
+        """Raises `MalformedMessage`. Unknown items are passed over; of an item that repeats the last counts."""
         reader = Reader(items)
-        acknowledged, limit, final, abort = None, 0, None, None
+        found: dict[str, Any] = {}
+        ranges = Reader(b"")
         while not reader.at_end:
             kind = reader.u8()
             value = Reader(reader.vec8())
             match kind:
                 case Item.ACKNOWLEDGE:
-                    acknowledged, limit = value.u64(), value.u64()
+                    found["acknowledged"], found["limit"] = value.u64(), value.u64()
                 case Item.FINAL:
-                    final = value.u64()
+                    found["final"] = value.u64()
                 case Item.ABORT:
-                    abort = value.u16()
+                    found["abort"] = value.u16()
+                case Item.RANGES:
+                    ranges = value
+                    continue
+                case Item.PING:
+                    found["ping"] = value.u64()
+                case Item.PONG:
+                    found["pong"] = value.u64()
+                case Item.REMOVED:
+                    found["removed"] = frozenset(value.rest())
+                case Item.BACKUP:
+                    found["backup"] = frozenset(value.rest())
+                case Item.SCHEDULER:
+                    found["scheduler"] = value.u8()
+                case Item.REHOME:
+                    found["rehome"] = True
                 case _:
                     continue
             value.finish()
-        return cls(acknowledged, limit, final, abort)
+        return cls(**found, ranges=_read_ranges(ranges, found.get("acknowledged", 0)))
+
+
+def _item(kind: Item, value: bytes) -> bytes:
+    return u8(kind) + vec8(value)
+
+
+def _read_ranges(reader: Reader, base: int) -> tuple[tuple[int, int], ...]:
+    ranges: list[tuple[int, int]] = []
+    below = base
+    while not reader.at_end:
+        at = base + reader.u32()
+        to = at + reader.u32()
+        if at < below or to <= at:
+            raise MalformedMessage("ranges are not in ascending order")
+        ranges.append((at, to))
+        below = to
+    return tuple(ranges)
 
 
 class ControlSealer:
     """Seal the control messages of one end on one subflow."""
 
-    def __init__(self, keys: KeySchedule, sender: str, path: int) -> None:
-        self._key: AeadKey = keys.control_key(sender, path)
+    def __init__(self, keys: KeySchedule, sender: str, path: int, join: bytes = b"") -> None:
+        self._key: AeadKey = keys.control_key(sender, path, join)
         self._counter = 0
 
     def seal(self, control: Control) -> bytes:
@@ -85,8 +154,8 @@ class ControlSealer:
 class ControlOpener:
     """Open them at the other end: one lost, repeated or moved to another subflow does not open."""
 
-    def __init__(self, keys: KeySchedule, sender: str, path: int) -> None:
-        self._key: AeadKey = keys.control_key(sender, path)
+    def __init__(self, keys: KeySchedule, sender: str, path: int, join: bytes = b"") -> None:
+        self._key: AeadKey = keys.control_key(sender, path, join)
         self._counter = 0
 
     def open(self, frame: bytes) -> Control:

@@ -19,10 +19,19 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class PathDropped:
-    """A path is out of the session; what it carried goes over the others. The driver closes its subflow."""
+    """A path is out of the session; what it carried goes over the others. The driver closes its subflow.
+
+    `removed` when one of the ends wanted it so.
+    """
 
     path: int
     error: SmkexError | None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RehomeAsked:
+    """The edge asks the client to leave the service port for the edge's locator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +46,4 @@ class SessionFailed:
     error: SmkexError
 
 
-Event = DataReceived | StreamEnded | PathDropped | SessionClosed | SessionFailed
+Event = DataReceived | StreamEnded | PathDropped | RehomeAsked | SessionClosed | SessionFailed

@@ -1,20 +1,25 @@
 """Put the records of all paths back in the order of the stream (bounded by the window)."""
 
+from bisect import bisect_left, insort
+
 from smkex.core.errors import Overlap, WindowExceeded
+from smkex.core.record import UNACKNOWLEDGED_LIMIT
 
 
 class Reassembly:
     """The receiving half of one stream.
 
     `next` is the first byte not yet in order. An exact duplicate of a record is dropped; records are sealed
-    once, so two that overlap otherwise prove a peer that breaks the protocol.
+    once, so two that overlap otherwise prove a peer that breaks the protocol. At most a window of bytes in at
+    most `UNACKNOWLEDGED_LIMIT` records waits: many tiny records cost memory that bytes alone do not count.
     """
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, start: int = 0) -> None:
         self._window = window
         self._waiting: dict[int, bytes] = {}
-        self.next = 0
-        self.consumed = 0
+        self._order: list[int] = []
+        self.next = start
+        self.consumed = start
 
     @property
     def limit(self) -> int:
@@ -24,6 +29,23 @@ class Reassembly:
     def consume(self, count: int) -> None:
         """The application took `count` bytes: the window moves."""
         self.consumed += count
+
+    def has(self, dsn: int) -> bool:
+        """Whether the record at `dsn` has been received already."""
+        return dsn < self.next or dsn in self._waiting
+
+    def ranges(self, limit: int) -> tuple[tuple[int, int], ...]:
+        """The lowest `limit` ranges [from, to) received beyond `next`."""
+        found: list[tuple[int, int]] = []
+        for dsn in self._order:
+            end = dsn + len(self._waiting[dsn])
+            if found and found[-1][1] == dsn:
+                found[-1] = (found[-1][0], end)
+            elif len(found) == limit:
+                break
+            else:
+                found.append((dsn, end))
+        return tuple(found)
 
     def add(self, dsn: int, data: bytes) -> list[bytes]:
         """Take one authentic record; return what is now in order. Raises `Overlap`, `WindowExceeded`."""
@@ -39,10 +61,14 @@ class Reassembly:
             return []
         ready = [data]
         self.next = end
-        while self._waiting and (following := self._waiting.pop(self.next, None)) is not None:
+        taken = 0
+        while taken < len(self._order) and self._order[taken] == self.next:
+            following = self._waiting.pop(self.next)
             ready.append(following)
             self.next += len(following)
-        if self._waiting and min(self._waiting) < self.next:
+            taken += 1
+        del self._order[:taken]
+        if self._order and self._order[0] < self.next:
             raise Overlap
         return ready
 
@@ -52,7 +78,13 @@ class Reassembly:
             if len(held) != len(data):
                 raise Overlap
             return
-        end = dsn + len(data)
-        if any(dsn < at + len(kept) and at < end for at, kept in self._waiting.items()):
+        at = bisect_left(self._order, dsn)
+        below = self._order[at - 1] if at else None
+        if below is not None and below + len(self._waiting[below]) > dsn:
             raise Overlap
+        if at < len(self._order) and self._order[at] < dsn + len(data):
+            raise Overlap
+        if len(self._order) == UNACKNOWLEDGED_LIMIT:
+            raise WindowExceeded
+        insort(self._order, dsn)
         self._waiting[dsn] = data

@@ -17,33 +17,48 @@ PREFIX = HEADER + DSN
 OVERHEAD = PREFIX + TAG
 EPOCH_SHIFT = 34
 DSN_LIMIT = 1 << 62
+UNACKNOWLEDGED_LIMIT = 1024  # records sent and not acknowledged by their DSN: eight windows of full ones
 
 
 @dataclass(slots=True)
 class SealedRecord:
-    """A record on its way: kept, as sealed, until the other end acknowledged `end`."""
+    """A record on its way: kept, as sealed, until the other end has received it.
+
+    `paths` are those on which it may still arrive, `copies` counts how often it was sent, `sent_at` is when it
+    last was.
+    """
 
     dsn: int
     end: int
     frame: bytes = field(repr=False)
-    path: int = -1
+    paths: set[int] = field(default_factory=set)
+    copies: int = 0
+    sent_at: float = 0.0
+    arrived: bool = False
+
+    def arrive(self) -> None:
+        """The other end has it: nothing is kept but the place."""
+        self.arrived = True
+        self.frame = b""
 
 
 class EpochKeys:
-    """The data keys of one sender, by epoch; the newest two are kept, for records that come late."""
+    """The data keys of one sender, by epoch; two are kept: the newest in use and, for late records, one other."""
 
     def __init__(self, keys: KeySchedule, sender: str) -> None:
         self._keys = keys
         self._sender = sender
-        self._epochs: dict[int, AeadKey] = {}
+        self._kept: dict[int, AeadKey] = {}
 
-    def at(self, dsn: int) -> AeadKey:
-        epoch = dsn >> EPOCH_SHIFT
-        if epoch not in self._epochs:
-            self._epochs[epoch] = self._keys.data_key(self._sender, epoch)
-            for old in sorted(self._epochs)[:-2]:
-                del self._epochs[old]
-        return self._epochs[epoch]
+    def at(self, epoch: int) -> AeadKey:
+        return self._kept.get(epoch) or self._keys.data_key(self._sender, epoch)
+
+    def keep(self, epoch: int, key: AeadKey) -> None:
+        """Remember a key that has proved itself; a forged DSN never gets this far."""
+        if epoch not in self._kept:
+            if len(self._kept) == 2:
+                del self._kept[min(self._kept)]
+            self._kept[epoch] = key
 
 
 def seal(keys: EpochKeys, dsn: int, data: bytes | memoryview) -> SealedRecord:
@@ -51,7 +66,9 @@ def seal(keys: EpochKeys, dsn: int, data: bytes | memoryview) -> SealedRecord:
     if not 1 <= len(data) <= RECORD_DATA_LIMIT or dsn + len(data) > DSN_LIMIT:
         raise ValueError(f"a record of {len(data)} bytes at {dsn}")
     prefix = header(FrameType.DATA, DSN + len(data) + TAG) + dsn.to_bytes(DSN, "big")
-    return SealedRecord(dsn, dsn + len(data), prefix + keys.at(dsn).seal(dsn, data, prefix))
+    key = keys.at(dsn >> EPOCH_SHIFT)
+    keys.keep(dsn >> EPOCH_SHIFT, key)
+    return SealedRecord(dsn, dsn + len(data), prefix + key.seal(dsn, data, prefix))
 
 
 def unseal(keys: EpochKeys, frame: bytes) -> tuple[int, bytes]:
@@ -62,7 +79,10 @@ def unseal(keys: EpochKeys, frame: bytes) -> tuple[int, bytes]:
     if dsn > DSN_LIMIT:
         raise BadRecord
     view = memoryview(frame)
+    key = keys.at(dsn >> EPOCH_SHIFT)
     try:
-        return dsn, keys.at(dsn).open(dsn, view[PREFIX:], view[:PREFIX])
+        data = key.open(dsn, view[PREFIX:], view[:PREFIX])
     except InvalidTag:
         raise BadRecord from None
+    keys.keep(dsn >> EPOCH_SHIFT, key)
+    return dsn, data

@@ -97,9 +97,9 @@ class KeySchedule:
         """The key of the records that `sender` ("client" or "server") seals in `epoch`."""
         return self._aead_key(f"{sender} data {epoch}")
 
-    def control_key(self, sender: str, path: int) -> AeadKey:
-        """The key of the control messages that `sender` seals on `path`."""
-        return self._aead_key(f"{sender} control {path}")
+    def control_key(self, sender: str, path: int, join: bytes = b"") -> AeadKey:
+        """The key of the control messages that `sender` seals on `path`, which came by the join of hash `join`."""
+        return self._aead_key(f"{sender} control {path}{' ' if join else ''}{join.hex()}")
 
     def _aead_key(self, purpose: str) -> AeadKey:
         return AeadKey(

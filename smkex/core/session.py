@@ -1,117 +1,189 @@
 """A session after its handshake: one ordered byte stream per direction over one or more subflows.
 
-A function of (bytes, path) that is drained for bytes to send. A record that does not authenticate costs its
-subflow only: what that subflow carried unacknowledged goes out again on another, same ciphertext (MPTCPsec
-section III). All paths gone without the authenticated end of both streams is `Truncated`.
+A function of (bytes, path, now) that is drained for bytes to send, events and the time of its next timer. What a
+path does not get confirmed goes out again on another, same ciphertext; a path that lies, or takes records out, is
+dropped, one that is silent is not chosen until it answers (MPTCPsec section III). All paths gone without the
+authenticated end of both streams is `Truncated`.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
-from smkex.core.control import Control, ControlOpener, ControlSealer
+from smkex.core.control import RANGES_LIMIT, Control, ControlOpener, ControlSealer
 from smkex.core.errors import (
     BadRecord,
     Cancelled,
+    DeadlineMissed,
     MalformedMessage,
     MisusedStream,
     PeerAborted,
     SmkexError,
     Truncated,
 )
-from smkex.core.events import DataReceived, Event, PathDropped, SessionClosed, SessionFailed, StreamEnded
-from smkex.core.frame import RECORD_DATA_LIMIT, FrameReader, FrameType
+from smkex.core.events import (
+    DataReceived,
+    Event,
+    PathDropped,
+    RehomeAsked,
+    SessionClosed,
+    SessionFailed,
+    StreamEnded,
+)
+from smkex.core.frame import FrameReader, FrameType
+from smkex.core.path import STALL_CEILING, Path, Sent
 from smkex.core.reassembly import Reassembly
-from smkex.core.record import EpochKeys, SealedRecord, seal, unseal
+from smkex.core.record import EpochKeys, SealedRecord, unseal
 from smkex.core.schedule import KeySchedule
+from smkex.core.scheduler import Scheduler, carriers, fastest
+from smkex.core.sending import SendingStream
 
 WINDOW = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
-ACKNOWLEDGE_EVERY = 256 << 10  # bytes received between acknowledgements that ride on nothing else
-
-
-@dataclass(slots=True)
-class _Path:
-    """One subflow of the session."""
-
-    sealer: ControlSealer
-    opener: ControlOpener
-    reader: FrameReader
-    rtt: float
-    outgoing: deque[bytes] = field(default_factory=deque)
-    sent: int = 0
-    received: int = 0
+ACKNOWLEDGE_EVERY = 256 << 10  # bytes received between acknowledgements that wait for nothing
+MAXIMUM_PATHS = 8  # open at once
+LAST_PATH = 255  # numbers are never used twice, so this bounds the joins of a session
+REMOVED_LIMIT = 16  # removals told in one message: more than can be open
+AT_ONCE = float("-inf")
 
 
 class Session:
-    """One end of a session. `role` is "client" or "server"."""
+    """One end of a session. `role` is "client" or "server"; `now` is always the driver's clock in seconds.
 
-    def __init__(self, keys: KeySchedule, role: str, window: int = WINDOW) -> None:
+    `start` is the first DSN of both streams (other than 0 in tests only).
+    """
+
+    def __init__(
+        self,
+        keys: KeySchedule,
+        role: str,
+        window: int = WINDOW,
+        *,
+        scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
+        start: int = 0,
+    ) -> None:
         self._keys = keys
         self._role, self._peer = role, "server" if role == "client" else "client"
-        self._seal_keys = EpochKeys(keys, role)
         self._open_keys = EpochKeys(keys, self._peer)
-        self._paths: dict[int, _Path] = {}
-        self._unsent: deque[memoryview] = deque()
-        self._unsent_bytes = 0
-        self._next_dsn = 0
-        self._limit = window
-        self._acknowledged = 0
-        self._in_flight: deque[SealedRecord] = deque()
-        self._again: deque[SealedRecord] = deque()
-        self._final: int | None = None
-        self._incoming = Reassembly(window)
+        self._out = SendingStream(EpochKeys(keys, role), window, start)
+        self._incoming = Reassembly(window, start)
+        self._paths: dict[int, Path] = {}
+        self._used: set[int] = set()
+        self._fastest: int | None = None
+        self._scheduler = scheduler
         self._peer_final: int | None = None
         self._peer_ended = False
-        self._told = 0
-        self._told_limit = window
-        self._control_due = False
+        self._told = start
+        self._told_limit = start + window
+        # what must arrive has a version; a ping that was sent with it and is answered confirms it
+        self._version = 1 if scheduler is not Scheduler.LOWEST_LATENCY else 0
+        self._confirmed = 0
+        self._pings = 0
+        self._removed: list[int] = []
+        self._backup: set[int] = set()
+        self._peer_backup: Collection[int] = ()
+        self._rehome = False
+        self._rehome_told = False
+        self._now = AT_ONCE
         self._over = False
 
     # --- paths
 
-    def add_path(self, path: int, reader: FrameReader, rtt: float) -> list[Event]:
-        """Take a subflow into the session, with what its reader still holds of frames. `rtt` in seconds."""
+    def add_path(
+        self, path: int, reader: FrameReader, rtt: float, now: float, join: bytes = b""
+    ) -> list[Event]:
+        """Take a subflow into the session, with what its reader still holds of frames.
+
+        `rtt` in seconds; `join` is the hash of its join, empty for the paths of the key exchange. Raises
+        `MisusedStream` for a number that was used before or is too many.
+        """
+        if not self.may_add(path):
+            raise MisusedStream(f"path {path} was used before, or there are too many")
         reader.handshake_only = False
-        self._paths[path] = _Path(
-            ControlSealer(self._keys, self._role, path),
-            ControlOpener(self._keys, self._peer, path),
+        self._used.add(path)
+        self._paths[path] = Path(
+            ControlSealer(self._keys, self._role, path, join),
+            ControlOpener(self._keys, self._peer, path, join),
             reader,
             rtt,
+            now,
+            position=self._out.acknowledged,
         )
-        return self.receive(path, b"")
+        self._rescue()
+        self._repeat_state()
+        return self.receive(path, b"", now)
+
+    def may_add(self, path: int) -> bool:
+        """Whether a subflow may become `path` of this session."""
+        fresh = 0 <= path <= LAST_PATH and path not in self._used
+        return fresh and len(self._paths) < MAXIMUM_PATHS and not self._over
 
     def path_lost(self, path: int) -> list[Event]:
         """The subflow of `path` ended or broke: a FIN or RST ends a path, never the stream."""
         return [] if self._over else self._drop(path, None)
 
+    def remove_path(self, path: int) -> list[Event]:
+        """Take `path` out at both ends. Raises `ValueError` for the last one and for one that is not there."""
+        if path not in self._paths or len(self._paths) == 1:
+            raise ValueError(f"path {path} is not there, or is the last")
+        self._removed = [*self._removed[1 - REMOVED_LIMIT :], path]
+        events = self._drop(path, None, removed=True)
+        self._touch()
+        return events
+
+    def set_backup(self, path: int, backup: bool) -> None:
+        """Keep `path` for when no other works, at both ends."""
+        (self._backup.add if backup else self._backup.discard)(path)
+        self._touch()
+
+    def ask_to_rehome(self) -> None:
+        """The edge's wish that the client leave the service port."""
+        self._rehome = True
+        self._touch()
+
     @property
     def paths(self) -> list[int]:
         return list(self._paths)
 
-    def preferred(self) -> int | None:
-        """The path of lowest latency: where data goes."""
-        return min(self._paths, key=lambda path: (self._paths[path].rtt, path), default=None)
+    @property
+    def used_paths(self) -> Collection[int]:
+        """Numbers that are or were paths of this session."""
+        return self._used
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return self._scheduler
+
+    def rtt(self, path: int) -> float | None:
+        """Smoothed round-trip time in seconds, from the session's own acknowledgements."""
+        return self._paths[path].rtt if path in self._paths else None
+
+    def stalled(self, path: int) -> bool:
+        return path in self._paths and self._paths[path].stalled
+
+    def preferred(self, without: Collection[int] = ()) -> int | None:
+        """The fastest path that works, or the fastest if none does; `without` those given."""
+        usable = self._usable(without)
+        found = fastest({n: self._paths[n].rtt for n in usable}, self._fastest)
+        if not without:
+            self._fastest = found
+        return found
 
     # --- the application's side
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Queue bytes of the stream. The caller minds `unsent`."""
-        if self._final is not None:
-            raise ValueError("the stream has been ended")
-        if data and not self._over:
-            self._unsent.append(memoryview(bytes(data)))
-            self._unsent_bytes += len(data)
+        if not self._over:
+            self._out.write(data)
 
     def end(self) -> None:
         """End this direction after what is queued."""
-        if self._final is None:
-            self._final = self._next_dsn + self._unsent_bytes
-            self._control_due = True
+        if self._out.end():
+            self._touch()
 
     def consume(self, count: int) -> None:
         """The application took `count` received bytes: the peer may send more."""
         self._incoming.consume(count)
         if self._incoming.limit - self._told_limit >= ACKNOWLEDGE_EVERY:
-            self._control_due = True
+            self._told_limit = self._incoming.limit
+            self._touch()
 
     def abort(self, error: SmkexError | None = None) -> None:
         """Give the session up: a sealed Abort goes out on every path with the next `data_to_send`."""
@@ -119,14 +191,12 @@ class Session:
             self._over = True
             for path in self._paths.values():
                 path.outgoing.append(path.sealer.seal(Control(abort=(error or Cancelled()).code)))
-            self._unsent.clear()
-            self._in_flight.clear()
-            self._again.clear()
+            self._out.drop()
 
     @property
     def unsent(self) -> int:
         """Bytes written and not yet sealed."""
-        return self._unsent_bytes
+        return self._out.unsent
 
     @property
     def over(self) -> bool:
@@ -138,8 +208,9 @@ class Session:
 
     # --- the network's side
 
-    def receive(self, path: int, data: bytes | bytearray | memoryview) -> list[Event]:
+    def receive(self, path: int, data: bytes | bytearray | memoryview, now: float) -> list[Event]:
         """Take bytes that arrived on `path`, however cut."""
+        self._now = now
         if self._over or path not in self._paths:
             return []
         subflow = self._paths[path]
@@ -148,8 +219,8 @@ class Session:
         events: list[Event] = []
         try:
             for kind, frame in subflow.reader.frames():
-                events += self._frame(subflow, kind, frame)
-                if self._over:
+                events += self._frame(path, subflow, kind, frame)
+                if self._over or path not in self._paths:
                     break
         except (BadRecord, MalformedMessage) as error:
             events += self._drop(path, error)
@@ -158,8 +229,9 @@ class Session:
             events.append(SessionFailed(error))
         return events + self._closing()
 
-    def data_to_send(self, path: int) -> bytes:
-        """Return the next frame to send on `path`, or nothing. Data goes to the preferred path only."""
+    def data_to_send(self, path: int, now: float) -> bytes:
+        """Return the next frame to send on `path`, or nothing. The scheduler decides what goes where."""
+        self._now = now
         subflow = self._paths.get(path)
         if subflow is None:
             return b""
@@ -167,121 +239,252 @@ class Session:
         subflow.sent += len(frame)
         return frame
 
-    def acknowledge(self) -> None:
-        """State now what is received: for the driver's timer, and before it waits for the peer."""
-        if self._received() > self._told:
-            self._control_due = True
+    def timer(self) -> float | None:
+        """When `on_timer` wants to be called next."""
+        times = [path.deadline for path in self._paths.values()]
+        times += [path.state_due for path in self._paths.values()]
+        times += [path.ping_at for path in self._paths.values()]
+        oldest = self._too_slow()
+        if oldest is not None:
+            times.append(oldest.sent_at + STALL_CEILING)
+        return min((at for at in times if at is not None and at > self._now), default=None)
 
-    # --- inside
+    def on_timer(self, now: float) -> list[Event]:
+        """Do what is due by `now`: find stalls, send again elsewhere, ping quiet paths."""
+        self._now = now
+        if self._over:
+            return []
+        for path in self._paths.values():
+            if not path.stalled and path.deadline is not None and now >= path.deadline:
+                path.stalled_at = now
+                path.ping_due = True
+                path.due(now)
+                self._repeat_state()
+            elif path.ping_at is not None and now >= path.ping_at:
+                path.ping_due = True
+                path.due(now)
+        self._rescue()
+        oldest = self._too_slow()
+        if oldest is not None and now >= oldest.sent_at + STALL_CEILING:
+            self._out.send_again(oldest)
+        return self._give_up(now)
 
-    def _next_frame(self, path: int, subflow: _Path) -> bytes:
-        if subflow.outgoing:
-            return subflow.outgoing.popleft()
-        if self._over or path != self.preferred():
+    # --- sending
+
+    def _next_frame(self, number: int, path: Path) -> bytes:
+        if path.outgoing:
+            return path.outgoing.popleft()
+        if self._over:
             return b""
-        if self._control_due:
-            return self._state(subflow)
-        if self._again:
-            record = self._again.popleft()
-        elif self._unsent and self._next_dsn < self._limit:
-            record = self._seal_next()
-        else:
+        if path.state_due is not None and path.state_due <= self._now:
+            return self._state(path)
+        record = self._next_record(number, path)
+        if record is None:
             return b""
-        record.path = path
-        self._in_flight.append(record)
+        path.note_record(number, record, self._now)
         return record.frame
 
-    def _seal_next(self) -> SealedRecord:
-        room = min(RECORD_DATA_LIMIT, self._limit - self._next_dsn)
-        parts: list[memoryview] = []
-        while self._unsent and room:
-            part = self._unsent.popleft()
-            if len(part) > room:
-                self._unsent.appendleft(part[room:])
-                part = part[:room]
-            room -= len(part)
-            parts.append(part)
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        record = seal(self._seal_keys, self._next_dsn, data)
-        self._unsent_bytes -= len(data)
-        self._next_dsn = record.end
-        return record
+    def _next_record(self, number: int, path: Path) -> SealedRecord | None:
+        for record in self._out.due_again():
+            if number == self.preferred(without=record.paths):
+                self._out.not_again(record)
+                return record
+        best = self.preferred()
+        if number not in carriers(self._scheduler, self._usable(), best):
+            return None
+        if self._scheduler is not Scheduler.REDUNDANT:
+            return self._out.next_record()
+        copy = self._out.missing_after(path.position) or self._out.next_record()
+        if copy is not None:
+            path.position = copy.end
+        return copy
 
-    def _state(self, subflow: _Path) -> bytes:
-        self._control_due = False
+    def _state(self, path: Path) -> bytes:
+        """Seal all there is to state; as it is absolute, the newest of them replaces all before."""
+        path.state_due = None
+        ping = None
+        unconfirmed = self._version > self._confirmed
+        if path.ping_due or (unconfirmed and all(s.version < self._version for s in path.outstanding)):
+            self._pings += 1
+            ping = self._pings
+            path.ping_due = False
+            path.outstanding.append(Sent(self._now, ping=ping, version=self._version))
+        pong, path.pong = path.pong, None
         self._told, self._told_limit = self._received(), self._incoming.limit
-        return subflow.sealer.seal(Control(self._told, self._told_limit, self._final))
+        return path.sealer.seal(
+            Control(
+                self._told,
+                self._told_limit,
+                self._out.final,
+                ranges=self._incoming.ranges(RANGES_LIMIT),
+                ping=ping,
+                pong=pong,
+                removed=frozenset(self._removed if unconfirmed else ()),
+                backup=frozenset(self._backup) if unconfirmed else None,
+                scheduler=self._scheduler if unconfirmed and self._role == "client" else None,
+                rehome=self._rehome and unconfirmed,
+            )
+        )
+
+    def _touch(self) -> None:
+        """Something changed that must arrive: it is stated until a ping with it is answered."""
+        self._version += 1
+        self._repeat_state()
+
+    def _repeat_state(self) -> None:
+        best = self.preferred()
+        if best is not None and self._version > self._confirmed:
+            self._paths[best].due(AT_ONCE)
+
+    # --- which paths
+
+    def _usable(self, without: Collection[int] = ()) -> list[int]:
+        """Paths that work and are not backups; failing that, those that work; failing that, all."""
+        there = [n for n in self._paths if n not in without]
+        live = [n for n in there if not self._paths[n].stalled]
+        first = [n for n in live if n not in self._backup and n not in self._peer_backup]
+        return first or live or there
+
+    def _too_slow(self) -> SealedRecord | None:
+        """The record that all others wait for, if a second is its limit: its path works, but another might be free."""
+        oldest = self._out.oldest
+        if oldest is None or not oldest.copies:
+            return None
+        others = any(not path.stalled for n, path in self._paths.items() if n not in oldest.paths)
+        return oldest if others else None
+
+    def _rescue(self) -> None:
+        """Send again, while a path works, whatever is only on paths that do not."""
+        live = {n for n, path in self._paths.items() if not path.stalled}
+        if not live:
+            return
+        for path in self._paths.values():
+            for sent in path.outstanding if path.stalled else ():
+                if sent.record is not None and not sent.record.paths & live:
+                    self._out.send_again(sent.record)
+
+    def _give_up(self, now: float) -> list[Event]:
+        events: list[Event] = []
+        for number, path in list(self._paths.items()):
+            works = any(not other.stalled for other in self._paths.values())
+            if path.stalled and works and path.deadline is not None and now >= path.deadline:
+                events += self._drop(number, DeadlineMissed("the path is silent"))
+        return events
+
+    def _drop(self, number: int, error: SmkexError | None, *, removed: bool = False) -> list[Event]:
+        path = self._paths.pop(number, None)
+        if path is None:
+            return []
+        self._backup.discard(number)
+        for sent in path.outstanding:
+            if sent.record is not None:
+                sent.record.paths.discard(number)
+                if not sent.record.paths:
+                    self._out.send_again(sent.record)
+        self._rescue()
+        best = self.preferred()
+        if best is not None:
+            self._paths[best].due(AT_ONCE)
+            return [PathDropped(number, error, removed)]
+        self._over = True
+        return [PathDropped(number, error, removed), SessionFailed(error or Truncated())]
+
+    # --- receiving
 
     def _received(self) -> int:
         return self._incoming.next + (1 if self._peer_ended else 0)
 
-    def _frame(self, subflow: _Path, kind: FrameType, frame: bytes) -> list[Event]:
+    def _frame(self, number: int, path: Path, kind: FrameType, frame: bytes) -> list[Event]:
         if kind is FrameType.DATA:
             dsn, data = unseal(self._open_keys, frame)
-            return self._record(dsn, data)
+            return self._record(path, dsn, data)
         if kind is FrameType.CONTROL:
-            return self._control(subflow.opener.open(frame))
+            return self._control(number, path, path.opener.open(frame))
         # an Abort in clear has no weight once keys exist; any other handshake message has no place here
         raise MalformedMessage(f"{kind.name} came after the handshake")
 
-    def _record(self, dsn: int, data: bytes) -> list[Event]:
+    def _record(self, path: Path, dsn: int, data: bytes) -> list[Event]:
         if self._peer_final is not None and dsn + len(data) > self._peer_final:
             raise MisusedStream("a record lies behind the end of its stream")
+        if self._incoming.has(dsn):
+            # the other end does not know that it came: say so by every way
+            for other in self._paths.values():
+                other.due(self._now + other.acknowledge_delay)
         events: list[Event] = [DataReceived(part) for part in self._incoming.add(dsn, data)]
-        if self._incoming.next - self._told >= ACKNOWLEDGE_EVERY:
-            self._control_due = True
+        much = self._incoming.next - self._told >= ACKNOWLEDGE_EVERY
+        self._due(path, self._now if much else self._now + path.acknowledge_delay)
         return events + self._ended()
 
-    def _control(self, control: Control) -> list[Event]:
+    def _due(self, path: Path, when: float) -> None:
+        """Answer on the path that was heard, for its latency; where it is deaf, on another too."""
+        path.due(when)
+        best = self.preferred()
+        if path.stalled and best is not None:
+            self._paths[best].due(when)
+
+    def _control(self, number: int, path: Path, control: Control) -> list[Event]:
         if control.abort is not None:
             self._over = True
             return [SessionFailed(PeerAborted(control.abort, authenticated=True))]
+        if control.ping is not None:
+            path.pong = control.ping
+            self._due(path, AT_ONCE)
+        if control.pong is not None:
+            if control.pong > self._pings:
+                raise MisusedStream("an answer came to a ping that was never sent")
+            path.ponged = max(path.ponged, control.pong)
         if control.acknowledged is not None:
-            self._take_acknowledgement(control.acknowledged, control.limit)
+            self._out.acknowledge(control.acknowledged, control.limit, control.ranges)
         if control.final is not None:
             if self._peer_final not in (None, control.final) or control.final < self._incoming.next:
                 raise MisusedStream("the end of the stream moved")
             self._peer_final = control.final
-        return self._ended()
+        return self._ended() + self._settle(path, control) + self._wishes(control)
 
-    def _take_acknowledgement(self, acknowledged: int, limit: int) -> None:
-        end = self._next_dsn + (1 if self._final == self._next_dsn else 0)
-        if acknowledged > end:
-            raise MisusedStream("bytes are acknowledged that were never sent")
-        self._acknowledged = max(self._acknowledged, acknowledged)
-        self._limit = max(self._limit, limit)
-        for queue in (self._in_flight, self._again):
-            kept = [record for record in queue if record.end > self._acknowledged]
-            if len(kept) != len(queue):
-                queue.clear()
-                queue.extend(kept)
+    def _settle(self, heard: Path, control: Control) -> list[Event]:
+        """What is confirmed leaves its path; a path that took something out leaves the session."""
+        horizon = float("inf") if len(control.ranges) < RANGES_LIMIT else control.ranges[-1][1]
+        events: list[Event] = []
+        for number, path in list(self._paths.items()):
+            was_stalled = path.stalled
+            left_out, version = path.settle(self._now, horizon, timed=path is heard)
+            self._confirmed = max(self._confirmed, version)
+            if left_out:
+                events += self._drop(number, BadRecord("a record was taken out on the path"))
+            elif was_stalled and not path.stalled:
+                for sent in path.outstanding:
+                    if sent.record is not None:
+                        self._out.not_again(sent.record)
+                self._rescue()
+        return events
+
+    def _wishes(self, control: Control) -> list[Event]:
+        events: list[Event] = []
+        for number in control.removed:
+            events += self._drop(number, None, removed=True)
+        if control.backup is not None:
+            self._peer_backup = control.backup
+        if control.scheduler in list(Scheduler) and self._role == "server":
+            self._scheduler = Scheduler(control.scheduler)
+        if control.rehome and self._role == "client" and not self._rehome_told:
+            self._rehome_told = True
+            events.append(RehomeAsked())
+        return events
 
     def _ended(self) -> list[Event]:
         if self._peer_ended or self._peer_final is None or self._incoming.next != self._peer_final:
             return []
         self._peer_ended = True
-        self._control_due = True
+        best = self.preferred()
+        if best is not None:
+            self._paths[best].due(AT_ONCE)
         return [StreamEnded()]
 
     def _closing(self) -> list[Event]:
-        if self._over or not self._peer_ended or self._final is None or self._acknowledged <= self._final:
+        if self._over or not self._peer_ended or not self._out.end_acknowledged:
             return []
         self._over = True
-        path = self.preferred()
-        if path is not None:
-            # the peer may still wait for this: it is the acknowledgement of its end
-            self._paths[path].outgoing.append(self._state(self._paths[path]))
+        for path in self._paths.values():
+            # the peer may still wait for this, the acknowledgement of its end: no one path may keep it
+            path.outgoing.append(self._state(path))
         return [SessionClosed()]
-
-    def _drop(self, path: int, error: SmkexError | None) -> list[Event]:
-        if self._paths.pop(path, None) is None:
-            return []
-        lost = [record for record in self._in_flight if record.path == path]
-        self._in_flight = deque(record for record in self._in_flight if record.path != path)
-        self._again = deque(sorted([*lost, *self._again], key=lambda record: record.dsn))
-        self._control_due = True
-        events: list[Event] = [PathDropped(path, error)]
-        if not self._paths:
-            self._over = True
-            events.append(SessionFailed(error or Truncated()))
-        return events

@@ -1,20 +1,29 @@
 """An established session as an ordinary asyncio transport: whatever speaks asyncio protocols runs inside it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from smkex.core.errors import SmkexError
 from smkex.core.established import Established
-from smkex.core.events import DataReceived, Event, PathDropped, SessionClosed, SessionFailed, StreamEnded
+from smkex.core.events import (
+    DataReceived,
+    Event,
+    PathDropped,
+    RehomeAsked,
+    SessionClosed,
+    SessionFailed,
+    StreamEnded,
+)
+from smkex.core.scheduler import Scheduler
 from smkex.core.session import Session
 from smkex.transport.subflow import Subflow
 
-ACKNOWLEDGE_DELAY = 0.02  # seconds until received bytes are acknowledged when nothing else carries it
 CLOSE_TIMEOUT = 5.0  # seconds a closing session waits for the other end to agree
 HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
 LOW_WATER = 256 << 10
+LINGER = 5.0  # seconds the last bytes of a session may take to leave a subflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +41,23 @@ class SessionTransport(asyncio.Transport):
     `get_extra_info` knows "smkex" (the `Established` value), "peername", "sockname" and "path_confirmed".
     """
 
-    def __init__(self, established: Established, role: str, extra: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        established: Established,
+        role: str,
+        extra: dict[str, Any],
+        scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
+    ) -> None:
         super().__init__({**extra, "smkex": established})
         self.established = established
         self.error: SmkexError | None = None
         self.dropped: list[PathDropped] = []
         self.on_closed: Callable[[], None] = lambda: None
+        self.on_path_dropped: Callable[[PathDropped], None] = lambda event: None
+        self.on_rehome_asked: Callable[[], None] = lambda: None
         self.statistics_from: Callable[[int], PathStatistics] = self._statistics
         self._loop = asyncio.get_running_loop()
-        self._session = Session(established.keys, role)
+        self._session = Session(established.keys, role, scheduler=scheduler)
         self._subflows: dict[int, Subflow] = {}
         self._transferred: dict[int, tuple[int, int]] = {}
         self._protocol: asyncio.Protocol | None = None
@@ -50,21 +67,54 @@ class SessionTransport(asyncio.Transport):
         self._writing_paused = False
         self._closing = False
         self._lost = False
-        self._acknowledge_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
 
     # --- subflows
 
-    def add_subflow(self, path: int, subflow: Subflow) -> None:
-        """Take a subflow into the session as `path`; its handshake is done."""
+    def add_subflow(self, path: int, subflow: Subflow, join: bytes = b"") -> None:
+        """Take a subflow into the session as `path`; its handshake, or the join of hash `join`, is done."""
+        if not self._session.may_add(path):
+            subflow.transport.abort()
+            return
         self._subflows[path] = subflow
         subflow.attach(self, path)
-        self._handle(self._session.add_path(path, subflow.reader, subflow.rtt()))
+        rtt = 0.0 if subflow.lost else subflow.rtt()
+        self._handle(self._session.add_path(path, subflow.reader, rtt, self._loop.time(), join))
         if subflow.lost:
             self._handle(self._session.path_lost(path))
 
+    def remove_path(self, path: int) -> None:
+        """Take `path` out at both ends. Raises `ValueError` for the last one and for one that is not there."""
+        self._handle(self._session.remove_path(path))
+
+    def set_backup(self, path: int, backup: bool) -> None:
+        """Keep `path` for when no other works, at both ends."""
+        self._session.set_backup(path, backup)
+        self._pump()
+
+    def ask_to_rehome(self) -> None:
+        """Ask the client to leave the service port, as an edge does that drains."""
+        self._session.ask_to_rehome()
+        self._pump()
+
+    def may_add(self, path: int) -> bool:
+        return self._session.may_add(path)
+
+    @property
+    def used_paths(self) -> Collection[int]:
+        """Numbers that are or were paths of this session."""
+        return self._session.used_paths
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return self._session.scheduler
+
+    def stalled(self, path: int) -> bool:
+        return self._session.stalled(path)
+
     def subflow_received(self, path: int, data: bytes) -> None:
-        self._handle(self._session.receive(path, data))
+        self._handle(self._session.receive(path, data, self._loop.time()))
 
     def subflow_lost(self, path: int) -> None:
         self._handle(self._session.path_lost(path))
@@ -77,9 +127,7 @@ class SessionTransport(asyncio.Transport):
         return self.statistics_from(path)
 
     def _statistics(self, path: int) -> PathStatistics:
-        subflow = self._subflows.get(path)
-        rtt = None if subflow is None or subflow.lost else subflow.rtt()
-        return PathStatistics(rtt, *self._transferred.get(path, (0, 0)))
+        return PathStatistics(self._session.rtt(path), *self._transferred.get(path, (0, 0)))
 
     @property
     def paths(self) -> list[int]:
@@ -178,9 +226,14 @@ class SessionTransport(asyncio.Transport):
                     self._early.append(data)
                 case StreamEnded():
                     self._peer_ended = True
-                case PathDropped(path, _):
+                case PathDropped(path):
                     self.dropped.append(event)
-                    self._subflows[path].transport.close()
+                    # what is queued goes out elsewhere; a path that is deaf would keep it for minutes
+                    if path in self._subflows:
+                        self._subflows.pop(path).transport.abort()
+                    self.on_path_dropped(event)
+                case RehomeAsked():
+                    self.on_rehome_asked()
                 case SessionFailed(error):
                     self.error = error
                 case SessionClosed():
@@ -189,8 +242,6 @@ class SessionTransport(asyncio.Transport):
         self._pump()
         if self._session.over and not self._lost:
             self._finish(self.error)
-        elif self._acknowledge_timer is None and not self._lost:
-            self._acknowledge_timer = self._loop.call_later(ACKNOWLEDGE_DELAY, self._acknowledge)
 
     def _deliver(self) -> None:
         while self._early and self._protocol is not None and not self._reading_paused:
@@ -203,30 +254,43 @@ class SessionTransport(asyncio.Transport):
             if not self._closing and not self._protocol.eof_received():
                 self.close()
 
-    def _acknowledge(self) -> None:
-        self._acknowledge_timer = None
-        self._session.acknowledge()
-        self._pump()
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._handle(self._session.on_timer(self._loop.time()))
+
+    def _arm(self) -> None:
+        """Have the timer ring no later than the session wants; too early does no harm."""
+        at = self._session.timer()
+        if at is None or self._lost:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._on_timer)
 
     def _pump(self) -> None:
+        now = self._loop.time()
         for path, subflow in list(self._subflows.items()):
-            while subflow.writable and not subflow.lost and (frame := self._session.data_to_send(path)):
+            while subflow.writable and not subflow.lost and (frame := self._session.data_to_send(path, now)):
                 subflow.transport.write(frame)
             if path in self._session.paths:
                 self._transferred[path] = self._session.transferred(path)
         if self._writing_paused and self._session.unsent <= LOW_WATER and self._protocol:
             self._writing_paused = False
             self._protocol.resume_writing()
+        self._arm()
 
     def _finish(self, error: SmkexError | None) -> None:
         if self._lost:
             return
         self._lost = True
-        for timer in (self._acknowledge_timer, self._close_timer):
+        for timer in (self._timer, self._close_timer):
             if timer is not None:
                 timer.cancel()
         for subflow in self._subflows.values():
             subflow.transport.close()
+            self._loop.call_later(LINGER, subflow.transport.abort)
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
         self.on_closed()

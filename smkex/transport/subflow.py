@@ -10,7 +10,11 @@ from smkex.core.errors import SmkexError, Truncated
 from smkex.core.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
 from smkex.core.messages import encode_abort
 
-SEND_BUFFER = 512 << 10  # bytes a subflow queues in user space before it asks for a pause
+SEND_BUFFER = 64 << 10  # bytes a subflow queues in user space before it asks for a pause: a record
+UNSENT_LIMIT = 128 << 10  # bytes in the kernel that were never sent: more would only make latency
+
+
+TCP_NOTSENT_LOWAT = 25  # linux/tcp.h
 
 
 class SubflowOwner(Protocol):
@@ -44,6 +48,7 @@ class Subflow(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.set_write_buffer_limits(high=SEND_BUFFER)
+        self.socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
         if self._accepted is not None:
             self._accepted(self)
 

@@ -66,10 +66,10 @@ def test_a_stranger_talks_to_the_edge() -> None:
     for path in (0, 1):
         server.receive_finished(path, stranger.finished(path))
     session = Session(server.established.keys, "server")
-    session.add_path(0, FrameReader(), 0.01)
-    assert session.receive(0, stranger.seal(0, b"question")) == [DataReceived(b"question")]
+    session.add_path(0, FrameReader(), 0.01, 0.0)
+    assert session.receive(0, stranger.seal(0, b"question"), 0.0) == [DataReceived(b"question")]
     session.write(b"answer")
-    sent = session.data_to_send(0)
+    sent = session.data_to_send(0, 0.0)
     assert sent[0] == FrameType.DATA
     assert stranger.open(sent) == b"answer"
 

@@ -1,0 +1,131 @@
+"""One subflow of a session: what was sent on it and not confirmed, its latency, and whether it stalls.
+
+A subflow delivers in order. So when something sent later on it is confirmed, everything before it should have
+arrived; a record that did not was taken out by somebody on the way.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from smkex.core.control import ControlOpener, ControlSealer
+from smkex.core.frame import FrameReader
+from smkex.core.record import SealedRecord
+
+STALL_FLOOR = 0.04  # seconds: below it one would measure the timers of both ends, not the path
+STALL_CEILING = 1.0
+ACKNOWLEDGE_DELAY = (0.001, 0.02)  # seconds, least and most, until received bytes are acknowledged
+PING_EVERY = 5.0  # seconds without a sign from the other end
+STALLED_LIMIT = 10.0  # seconds a stalled path is kept while another works
+
+
+@dataclass(slots=True)
+class Sent:
+    """Something that the other end confirms: a record, or a ping that stated version `version`."""
+
+    at: float
+    record: SealedRecord | None = None
+    ping: int = 0
+    version: int = 0
+
+
+@dataclass(slots=True)
+class Path:
+    """The state of one subflow. Times are seconds of the driver's clock."""
+
+    sealer: ControlSealer
+    opener: ControlOpener
+    reader: FrameReader
+    rtt: float
+    progress_at: float
+    outgoing: deque[bytes] = field(default_factory=deque)
+    outstanding: deque[Sent] = field(default_factory=deque)
+    state_due: float | None = None
+    ping_due: bool = False
+    pong: int | None = None
+    ponged: int = 0
+    stalled_at: float | None = None
+    position: int = 0
+    sent: int = 0
+    received: int = 0
+
+    @property
+    def stalled(self) -> bool:
+        return self.stalled_at is not None
+
+    @property
+    def patience(self) -> float:
+        """Seconds without progress after which the path stalls: min(2 RTT, 1 s)."""
+        return min(max(2 * self.rtt, STALL_FLOOR), STALL_CEILING)
+
+    @property
+    def acknowledge_delay(self) -> float:
+        """Seconds that an acknowledgement may wait for more to acknowledge: little of the sender's patience."""
+        least, most = ACKNOWLEDGE_DELAY
+        return min(max(self.rtt / 4, least), most)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the path stalls, or is given up when it has, unless there is progress."""
+        if self.stalled_at is not None:
+            return self.stalled_at + STALLED_LIMIT
+        if not self.outstanding:
+            return None
+        return max(self.progress_at, self.outstanding[0].at) + self.patience
+
+    @property
+    def ping_at(self) -> float | None:
+        """When to ask for a sign, if none comes by itself."""
+        asked = self.ping_due or any(sent.record is None for sent in self.outstanding)
+        return None if asked else self.progress_at + PING_EVERY
+
+    def due(self, when: float) -> None:
+        """A control message with the state goes out on this path at `when`."""
+        self.state_due = when if self.state_due is None else min(self.state_due, when)
+
+    def note_record(self, number: int, record: SealedRecord, now: float) -> None:
+        record.paths.add(number)
+        record.copies += 1
+        record.sent_at = now
+        self.outstanding.append(Sent(now, record))
+
+    def settle(self, now: float, horizon: float, *, timed: bool) -> tuple[bool, int]:
+        """Take out what is confirmed; return (whether the path left a record out, newest version confirmed).
+
+        `horizon` is the DSN from which the other end has not said what it received; `timed` when the
+        confirmation came back on this very path, and so measures it.
+        """
+        last, version = -1, 0
+        for at, sent in enumerate(self.outstanding):
+            if self._confirmed(sent):
+                last, version = at, max(version, sent.version)
+        left_out = any(
+            sent.record is not None and not sent.record.arrived and sent.record.dsn < horizon
+            for at, sent in enumerate(self.outstanding)
+            if at < last
+        )
+        if last >= 0:
+            self.progress_at = now
+            if timed:
+                self._measure(now - self.outstanding[last].at)
+                self.stalled_at = None
+        self.outstanding = deque(
+            sent
+            for at, sent in enumerate(self.outstanding)
+            if not (at <= last and sent.record is None) and not (sent.record and sent.record.arrived)
+        )
+        return left_out, version
+
+    def _confirmed(self, sent: Sent) -> bool:
+        """Whether this entry has arrived, and here: a record sent on other paths too may have come by those."""
+        if sent.record is None:
+            return sent.ping <= self.ponged
+        return sent.record.arrived and sent.record.copies == 1
+
+    def _measure(self, sample: float) -> None:
+        """Smooth the round-trip time (RFC 6298 section 2.3, alpha 1/8), quicker upwards: patience follows it.
+
+        No sample counts for more than double the patience: how long a path was away is not its latency, but
+        patience that was too short grows.
+        """
+        change = min(max(sample, 0.0), 2 * self.patience) - self.rtt
+        self.rtt += change / (4 if change > 0 else 8)

@@ -1,0 +1,315 @@
+"""Paths that lie, die, stall or swallow: they go one by one, and the stream arrives whole over what is left."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from wires import Hand, Net
+
+from smkex.core import errors
+from smkex.core.events import PathDropped, SessionClosed, SessionFailed, StreamEnded
+from smkex.core.path import PING_EVERY, STALLED_LIMIT
+from smkex.core.scheduler import Scheduler
+
+DATA = bytes(range(256)) * 4000
+
+
+def arrives_whole(net: Net) -> None:
+    net.client.end()
+    net.server.end()
+    net.run()
+    assert net.received("server") == DATA
+    for name in ("client", "server"):
+        assert net.kinds(name, StreamEnded)
+        assert net.kinds(name, SessionClosed)
+        assert not net.kinds(name, SessionFailed)
+
+
+def test_nothing_is_sent_twice_over_paths_that_work() -> None:
+    net = Net(0.01, 0.02)
+    net.client.write(DATA)
+    arrives_whole(net)
+    frames = [frame for _, _, _, frame in net.carried if frame[0] == 16]
+    assert len(frames) == len(set(frames)) == -(-len(DATA) // 65536)
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 14])
+def test_a_path_that_dies_loses_nothing(at: int) -> None:
+    net = Net(0.01, 0.02)
+    net.wires[0].hand = lambda sender, n, frame: [frame] if n < at else None
+    net.client.write(DATA)
+    arrives_whole(net)
+
+
+def flip_at(where: int) -> Hand:
+    hit: list[int] = []
+
+    def flip(sender: str, number: int, frame: bytes) -> list[bytes]:
+        if not hit and frame[0] == 16 and len(frame) > 1000:
+            hit.append(number)
+            changed = bytearray(frame)
+            changed[where] ^= 1
+            return [bytes(changed)]
+        return [frame]
+
+    return flip
+
+
+@pytest.mark.parametrize("where", [0, 1, 3, 4, 11, 12, 500, -1])
+def test_a_changed_byte_costs_its_path_and_nothing_else(where: int) -> None:
+    """Type, length, DSN, ciphertext and tag."""
+    net = Net(0.01, 0.02)
+    net.wires[0].hand = flip_at(where)
+    net.client.write(DATA)
+    arrives_whole(net)
+    assert 0 not in net.server.paths
+
+
+def test_a_length_made_greater_in_the_last_record_stalls_two_round_trips_and_no_more() -> None:
+    """The reader waits for bytes that nobody sends: only the sender can notice."""
+    net = Net(0.05, 0.06)
+
+    def lengthen(sender: str, number: int, frame: bytes) -> list[bytes]:
+        return [frame[:3] + bytes([frame[3] ^ 0x10]) + frame[4:] if frame[0] == 16 else frame]
+
+    net.wires[0].hand = lengthen
+    net.client.write(b"the last record")
+    net.run(5, done=lambda: net.received("server") == b"the last record")
+    assert net.received("server") == b"the last record"
+    assert net.now == pytest.approx(2 * 0.1 + 0.06, abs=0.001)
+    assert net.client.stalled(0)
+
+
+def test_what_is_sent_again_is_the_same_ciphertext() -> None:
+    net = Net(0.01, 0.02)
+    net.wires[0].blackhole = True
+    net.client.write(b"twice")
+    net.run(1)
+    frames = [(path, frame) for _, name, path, frame in net.carried if name == "client" and frame[0] == 16]
+    assert [path for path, _ in frames] == [0, 1]
+    assert frames[0][1] == frames[1][1]
+
+
+def test_a_stall_lasts_no_longer_than_a_second_however_long_the_way() -> None:
+    net = Net(0.8, 0.9)
+    net.wires[0].blackhole = True
+    net.client.write(b"late")
+    net.run(10, done=lambda: net.received("server") == b"late")
+    assert net.now == pytest.approx(1.0 + 0.9, abs=0.001)
+
+
+def test_a_stalled_path_is_avoided_and_chosen_again_when_it_answers() -> None:
+    net = Net(0.01, 0.03)
+    net.wires[0].blackhole = True
+    net.client.write(b"1")
+    net.run(1)
+    assert net.client.stalled(0)
+    before = len(net.carried)
+    net.client.write(b"2")
+    net.run(2)
+    assert {path for _, _, path, frame in net.carried[before:] if frame[0] == 16} == {1}
+    net.come_back(0)
+    net.run(3)
+    assert not net.client.stalled(0)
+    assert net.received("server") == b"12"
+    net.run(60)
+    assert net.client.preferred() == 0
+    assert net.client.paths == net.server.paths == [0, 1]
+
+
+def test_a_path_silent_for_long_is_dropped_while_another_works() -> None:
+    net = Net(0.01, 0.03)
+    net.run(1)
+    net.wires[0].blackhole = True
+    net.run(1 + 2 * PING_EVERY + STALLED_LIMIT + 1)
+    assert net.client.paths == net.server.paths == [1]
+    (dropped,) = net.kinds("client", PathDropped)
+    assert isinstance(dropped, PathDropped)
+    assert dropped.error is None or isinstance(dropped.error, errors.DeadlineMissed)
+
+
+def test_the_only_path_is_kept_however_long_it_is_silent() -> None:
+    net = Net(0.01)
+    net.wires[0].blackhole = True
+    net.client.write(DATA)
+    net.run(100)
+    assert net.client.paths == [0]
+    net.come_back(0)
+    arrives_whole(net)
+
+
+@pytest.mark.parametrize("kind", [16, 17])
+def test_a_path_that_takes_frames_out_is_found_out(kind: int) -> None:
+    """Records, or control messages: TCP leaves nothing out, so somebody does."""
+    net = Net(0.01, 0.03)
+    taken: list[int] = []
+
+    def swallow(sender: str, number: int, frame: bytes) -> list[bytes]:
+        if frame[0] == kind and len(taken) < 2:
+            taken.append(number)
+            return []
+        return [frame]
+
+    net.wires[0].hand = swallow
+    net.client.write(DATA)
+    arrives_whole(net)
+    assert taken
+    assert net.kinds("client", PathDropped) or net.kinds("server", PathDropped)
+
+
+def test_a_path_that_answers_but_carries_no_data_is_dropped_not_tried_for_ever() -> None:
+    net = Net(0.01, 0.03)
+    net.wires[0].hand = lambda sender, number, frame: [frame] if frame[0] == 17 else []
+    net.client.write(DATA)
+    arrives_whole(net)
+    (dropped,) = net.kinds("client", PathDropped)
+    assert isinstance(dropped, PathDropped)
+    assert isinstance(dropped.error, errors.BadRecord)
+
+
+def test_a_lost_close_is_said_again_on_another_path() -> None:
+    """The final DSN and its acknowledgement go into a path that swallows them."""
+    net = Net(0.01, 0.03)
+    net.client.write(DATA)
+    net.run(5)
+    net.wires[0].blackhole = True
+    arrives_whole(net)
+
+
+def test_the_last_acknowledgement_goes_by_every_path() -> None:
+    net = Net(0.01, 0.03)
+    net.client.write(DATA)
+    net.client.end()
+    net.run(5)
+    net.server.end()
+
+    def swallow_all_of_the_client(sender: str, number: int, frame: bytes) -> list[bytes]:
+        return [] if sender == "client" else [frame]
+
+    net.wires[0].hand = swallow_all_of_the_client
+    net.run()
+    for name in ("client", "server"):
+        assert net.kinds(name, SessionClosed)
+        assert not net.kinds(name, SessionFailed)
+
+
+def test_a_fin_without_the_final_position_ends_a_path_and_no_stream() -> None:
+    net = Net(0.01, 0.03)
+    net.client.write(DATA)
+    net.run(0.02)
+    net._note("server", net.server.path_lost(0))
+    arrives_whole(net)
+
+
+def test_latency_is_measured_within_the_session() -> None:
+    """Told 20 ms by the handshake, the path has 200."""
+    net = Net(0.01, 0.5)
+    net.wires[0].delay = 0.1
+    for n in range(40):
+        net.client.write(b"x" * 1000)
+        net.run(1.0 + n)
+    assert net.client.rtt(0) == pytest.approx(0.2, rel=0.3)
+
+
+def test_an_idle_path_is_asked_now_and_then() -> None:
+    net = Net(0.01, 0.5)
+    net.wires[1].delay = 0.005
+    net.run(300)
+    assert net.client.rtt(1) == pytest.approx(0.01, rel=0.5)
+    assert net.client.preferred() in (0, 1)
+    assert len(net.carried) < 4 * 4 * 300 / PING_EVERY
+
+
+def test_a_path_that_trickles_does_not_hold_the_stream_up() -> None:
+    """It makes progress, so it does not stall; but nobody waits more than a second for one record."""
+    net = Net(0.01, 0.03)
+    net.wires[0].rate = 30e3
+    net.client.write(DATA)
+    net.run(6, done=lambda: len(net.received("server")) == len(DATA))
+    assert net.received("server") == DATA
+    assert net.now < 5
+
+
+# --- whatever a subset of the paths does
+
+
+class Mischief:
+    """One path's hand: at each frame of its turn it flips, drops, stalls, repeats, swaps or cuts."""
+
+    def __init__(self, plan: list[tuple[int, str, int]]) -> None:
+        self._plan = {turn: (deed, where) for turn, deed, where in plan}
+        self._turn = 0
+        self._swapped: list[bytes] = []
+        self._stalled = False
+        self.seen: list[bytes] = []
+
+    def __call__(self, sender: str, number: int, frame: bytes) -> list[bytes] | None:
+        deed, where = self._plan.get(self._turn, ("pass", 0))
+        self._turn += 1
+        self.seen.append(frame)
+        if self._stalled:
+            return []
+        match deed:
+            case "flip":
+                changed = bytearray(frame)
+                changed[where % len(frame)] ^= 1 << (where % 8)
+                return [bytes(changed)]
+            case "drop":
+                return []
+            case "stall":
+                self._stalled = True
+                return []
+            case "repeat":
+                return [frame, frame]
+            case "replay":
+                return [self.seen[where % len(self.seen)], frame]
+            case "swap":
+                self._swapped.append(frame)
+                return []
+            case "cut":
+                return None
+        late, self._swapped = self._swapped, []
+        return [frame, *late]
+
+
+deeds = st.lists(
+    st.tuples(
+        st.integers(0, 12),
+        st.sampled_from(["flip", "drop", "stall", "repeat", "replay", "swap", "cut"]),
+        st.integers(0, 1 << 20),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    first=deeds,
+    second=deeds,
+    honest=st.integers(0, 2),
+    scheduler=st.sampled_from(Scheduler),
+    sizes=st.tuples(st.integers(0, 600_000), st.integers(0, 600_000)),
+    delays=st.permutations([0.01, 0.03, 0.08]),
+)
+def test_while_one_path_is_honest_both_streams_arrive_whole_and_in_order(
+    first: list[tuple[int, str, int]],
+    second: list[tuple[int, str, int]],
+    honest: int,
+    scheduler: Scheduler,
+    sizes: tuple[int, int],
+    delays: list[float],
+) -> None:
+    net = Net(*delays, scheduler=scheduler)
+    for path, plan in zip([p for p in range(3) if p != honest], (first, second), strict=True):
+        net.wires[path].hand = Mischief(plan)
+    sent = [DATA[:size] for size in sizes]
+    net.client.write(sent[0])
+    net.server.write(sent[1])
+    net.client.end()
+    net.server.end()
+    net.run(100)
+    assert net.received("server") == sent[0]
+    assert net.received("client") == sent[1]
+    assert honest in net.client.paths or net.client.over
+    for name in ("client", "server"):
+        assert net.kinds(name, SessionClosed)
+        assert not net.kinds(name, SessionFailed)
