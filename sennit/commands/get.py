@@ -40,6 +40,12 @@ def _parser() -> argparse.ArgumentParser:
         help="whom to ask for HOST on a path (or SENNIT_RESOLVERS, with commas; else /etc/resolv.conf)",
     )
     parser.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
+    parser.add_argument(
+        "--scheduler",
+        choices=("lowest-latency", "aggregate", "redundant"),
+        default="lowest-latency",
+        help="how records are spread over the paths of transport tcp (lowest-latency)",
+    )
     parser.add_argument("--id-port-base", type=int, default=10000, help="first port of the locators (10000)")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     parser.add_argument(
@@ -94,6 +100,7 @@ async def _get(options: argparse.Namespace) -> int:
 
     from smkex.client.http import SmkexTransport
     from smkex.core.errors import DeadlineMissed, OnePathOnly, Overloaded, PeerAborted, SmkexError
+    from smkex.core.scheduler import Scheduler
 
     transport = SmkexTransport(
         paths=options.path,
@@ -102,6 +109,7 @@ async def _get(options: argparse.Namespace) -> int:
         resolvers=_resolvers(options),
         strict_paths=options.strict_paths,
         allow_shared_path=options.allow_shared_path,
+        scheduler=Scheduler[options.scheduler.upper().replace("-", "_")],
         timeout=options.timeout,
     )
     try:

@@ -10,6 +10,7 @@ from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.config import ClientConfig
 from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
+from smkex.core.scheduler import Scheduler
 from smkex.transport.exchange import exchange_keys
 from smkex.transport.mptcp_errors import PeerClosed, UnexpectedSubflow, WrongPath
 from smkex.transport.mptcp_exchange import MptcpTransport
@@ -99,6 +100,7 @@ async def connect(
     resolvers: Mapping[str, str] | None = None,
     strict_paths: bool = False,
     allow_shared_path: bool = False,
+    scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
     timeout: float = HANDSHAKE_TIMEOUT,
 ) -> Connection:
     """Exchange keys with the edge behind `host` over two paths.
@@ -107,7 +109,7 @@ async def connect(
     names, by default those with a default route; `resolvers` are addresses by interface; `timeout` is in
     seconds and bounds the whole. Raises a subclass of `SmkexError`, each cause its own, or OSError where the
     first path cannot be connected. Nothing weaker is ever taken silently: `allow_shared_path` is the caller's word
-    and stands in the report.
+    and stands in the report. `scheduler` is for both directions (transport tcp; over mptcp the kernel chooses).
     """
     found = paths if paths is not None else await asyncio.to_thread(default_interfaces)
     interfaces = _two(found, allow_shared_path)
@@ -119,7 +121,7 @@ async def connect(
         allow_shared_path=allow_shared_path,
     )
     started = time.monotonic()
-    session = await _establish(transport, target, interfaces, config, timeout)
+    session = await _establish(transport, target, interfaces, config, scheduler, timeout)
     setup = time.monotonic() - started
     reader = asyncio.StreamReader(limit=READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
@@ -130,10 +132,17 @@ async def connect(
 
 
 async def _establish(
-    name: str, target: Target, interfaces: tuple[str, str], config: ClientConfig, timeout: float
+    name: str,
+    target: Target,
+    interfaces: tuple[str, str],
+    config: ClientConfig,
+    scheduler: Scheduler,
+    timeout: float,
 ) -> SessionTransport:
     if name == "tcp":
-        ways = TcpTransport(target, interfaces, allow_shared_path=config.allow_shared_path)
+        ways = TcpTransport(
+            target, interfaces, allow_shared_path=config.allow_shared_path, scheduler=scheduler
+        )
         return await exchange_keys(ways, config, timeout)
     if name != "mptcp":
         raise ValueError(f"there is no transport {name!r}: tcp and mptcp are")

@@ -14,10 +14,6 @@ class Scheduler(IntEnum):
     AGGREGATE = 2  # every path takes what it can carry
     REDUNDANT = 3  # every record on every path
 
-    @property
-    def label(self) -> str:
-        return self.name.lower().replace("_", "-")
-
 
 def fastest(latencies: Mapping[int, float], current: int | None) -> int | None:
     """The path of lowest latency in seconds; `current` is kept unless another is clearly faster."""

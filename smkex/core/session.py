@@ -289,10 +289,13 @@ class Session:
             if number == self.preferred(without=record.paths):
                 self._out.not_again(record)
                 return record
+        redundant = self._scheduler is Scheduler.REDUNDANT
+        if not redundant and not self._out.unsent:
+            return None
         best = self.preferred()
         if number not in carriers(self._scheduler, self._usable(), best):
             return None
-        if self._scheduler is not Scheduler.REDUNDANT:
+        if not redundant:
             return self._out.next_record()
         copy = self._out.missing_after(path.position) or self._out.next_record()
         if copy is not None:

@@ -7,6 +7,7 @@ from smkex.core.client_handshake import ClientHandshake
 from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.frame import FrameType
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT, port_locator
+from smkex.core.scheduler import Scheduler
 from smkex.transport.paths import Address, dial, find_ways, require_two_ways
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
@@ -27,11 +28,17 @@ class TcpTransport:
     name = "tcp"
 
     def __init__(
-        self, target: Target, interfaces: tuple[str, str], *, allow_shared_path: bool = False
+        self,
+        target: Target,
+        interfaces: tuple[str, str],
+        *,
+        allow_shared_path: bool = False,
+        scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
     ) -> None:
         self._target = target
         self._interfaces = interfaces
         self._allow_shared_path = allow_shared_path
+        self._scheduler = scheduler
         self._subflows: list[Subflow] = []
 
     async def open_first(self) -> None:
@@ -81,6 +88,7 @@ class TcpTransport:
                 "sockname": sockets[0].getsockname(),
                 "addresses": tuple("{}:{}".format(*sock.getsockname()[:2]) for sock in sockets),
             },
+            self._scheduler,
         )
         for path, subflow in enumerate(self._subflows):
             session.add_subflow(path, subflow)

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import os
-import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from loopback import two_neighbouring_ports
 
 from edge.handshakes import Handshakes
 from smkex.client import connect
@@ -44,18 +44,6 @@ class Edge:
         task = asyncio.create_task(self.handshakes.run(subflow))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-
-
-def two_neighbouring_ports() -> int:
-    """A port p that is free as p + 1 is: service port and the locator of edge 1 above base p."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port: int = first.getsockname()[1]
-            try:
-                socket.create_server(("127.0.0.1", port + 1)).close()
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 @pytest.fixture

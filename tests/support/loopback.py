@@ -1,0 +1,130 @@
+"""An edge on loopback whose two ports stand behind relays, and a client's connection to it."""
+
+import asyncio
+import hashlib
+import socket
+from typing import Any
+
+from relays import Relay
+
+from edge.handshakes import Handshakes
+from smkex.client import connect
+from smkex.client.connect import Connection
+from smkex.core.config import ServerConfig
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+BLOCK = bytes(range(256)) * 256
+
+
+class Source(asyncio.Protocol):
+    """Sends as many bytes as the client asks for in eight ASCII digits, each time that it asks."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._left += int(data)
+        self._send()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._send()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def _send(self) -> None:
+        while self._left and not self._paused:
+            part = BLOCK[: min(self._left, len(BLOCK))]
+            self._left -= len(part)
+            self.transport.write(part)
+
+
+def digest_of(count: int) -> str:
+    """Of what `Source` sends for `count` bytes asked for at once."""
+    whole, rest = divmod(count, len(BLOCK))
+    return hashlib.sha256(BLOCK * whole + BLOCK[:rest]).hexdigest()
+
+
+class LoopbackEdge:
+    """One edge; `relays` stand before its service port and its locator."""
+
+    def __init__(self) -> None:
+        self.sessions: list[SessionTransport] = []
+        self.handshakes = Handshakes(
+            ServerConfig(edge_id=1), self._serve, limit=16, timeout=5, require_both=False
+        )
+        self.relays: list[Relay] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+        self.port = 0
+
+    async def __aenter__(self) -> "LoopbackEdge":
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            server = await loop.create_server(lambda: Subflow(self._accepted), "127.0.0.1", 0)
+            self._servers.append(server)
+            self.relays.append(Relay(server.sockets[0].getsockname()[1]))
+        self.port = two_neighbouring_ports()
+        for n, relay in enumerate(self.relays):
+            await relay.start(self.port + n)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for session in self.sessions:
+            session.abort()
+        for relay in self.relays:
+            relay.stop()
+        for server in self._servers:
+            server.close()
+
+    async def connect(self, **options: Any) -> Connection:
+        return await connect(
+            "127.0.0.1",
+            paths=["lo"],
+            port=self.port,
+            id_port_base=self.port,
+            allow_shared_path=True,
+            **options,
+        )
+
+    @property
+    def session(self) -> SessionTransport:
+        return self.sessions[-1]
+
+    def _serve(self, session: SessionTransport) -> None:
+        self.sessions.append(session)
+        session.start(Source())
+
+    def _accepted(self, subflow: Subflow) -> None:
+        task = asyncio.create_task(self.handshakes.run(subflow))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def two_neighbouring_ports() -> int:
+    """A port p that is free as p + 1 is: service port and the locator of edge 1 above base p."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first:
+            port: int = first.getsockname()[1]
+            try:
+                socket.create_server(("127.0.0.1", port + 1)).close()
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+async def until(condition: Any, timeout: float = 10.0) -> None:
+    """Poll until `condition()` holds."""
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -1,0 +1,69 @@
+"""A hostile relay before one port: it carries bytes both ways until the test tells it to misbehave."""
+
+import asyncio
+import contextlib
+
+CHUNK = 65536
+
+
+class Relay:
+    """Set `flip_after` (bytes towards the client) to change one byte there, `blackhole` to carry nothing more."""
+
+    def __init__(self, upstream_port: int) -> None:
+        self._upstream = upstream_port
+        self.flip_after: int | None = None
+        self.carried = 0
+        self.passing = asyncio.Event()
+        self.passing.set()
+        self.connections: list[asyncio.StreamWriter] = []
+        self.accepted = 0
+
+    async def start(self, port: int = 0) -> int:
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", port)
+        found: int = self._server.sockets[0].getsockname()[1]
+        return found
+
+    def stop(self) -> None:
+        self._server.close()
+        self.cut()
+
+    def blackhole(self) -> None:
+        self.passing.clear()
+
+    def come_back(self) -> None:
+        self.passing.set()
+
+    def cut(self) -> None:
+        """A reset of everything that goes through."""
+        for writer in self.connections:
+            writer.transport.abort()
+        self.connections.clear()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        with contextlib.suppress(OSError):
+            upstream, onward = await asyncio.open_connection("127.0.0.1", self._upstream)
+            self.connections += [writer, onward]
+            await asyncio.gather(
+                self._carry(reader, onward, towards_client=False),
+                self._carry(upstream, writer, towards_client=True),
+            )
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, towards_client: bool
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(CHUNK):
+                await self.passing.wait()
+                if towards_client:
+                    data = self._changed(data)
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def _changed(self, data: bytes) -> bytes:
+        self.carried += len(data)
+        if self.flip_after is None or self.carried <= self.flip_after:
+            return data
+        self.flip_after = None
+        return data[:-1] + bytes([data[-1] ^ 1])

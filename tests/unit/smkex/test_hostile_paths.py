@@ -1,0 +1,85 @@
+"""A transfer over real sockets while a relay on one path lies, swallows or breaks: the hash is right."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+from loopback import LoopbackEdge, digest_of, until
+
+from smkex.client.connect import Connection
+from smkex.core.scheduler import Scheduler
+
+SIZE = 30_000_000
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[LoopbackEdge]:
+    async with LoopbackEdge() as edge:
+        yield edge
+
+
+def carrying(edge: LoopbackEdge) -> int:
+    """The path that the edge sends by: the one that carried most."""
+    return max((0, 1), key=lambda path: edge.relays[path].carried)
+
+
+async def read(connection: Connection, count: int) -> str:
+    digest = hashlib.sha256()
+    async with asyncio.timeout(20):
+        while count:
+            data = await connection.reader.read(min(count, 1 << 20))
+            assert data
+            count -= len(data)
+            digest.update(data)
+    return digest.hexdigest()
+
+
+async def start(edge: LoopbackEdge, **options: object) -> tuple[Connection, "asyncio.Task[str]", int]:
+    """Begin a transfer; return once a third of it is through, with the path that carries it."""
+    connection = await edge.connect(**options)
+    connection.writer.write(b"%08d" % SIZE)
+    reading = asyncio.create_task(read(connection, SIZE))
+    await until(lambda: sum(relay.carried for relay in edge.relays) > SIZE // 3)
+    return connection, reading, carrying(edge)
+
+
+async def test_a_byte_changed_on_the_way_costs_its_path_only(edge: LoopbackEdge) -> None:
+    connection, reading, path = await start(edge)
+    edge.relays[path].flip_after = 0
+    assert await reading == digest_of(SIZE)
+    assert [event.path for event in connection.session.dropped] == [path]
+    assert connection.session.paths == [1 - path]
+    await connection.close()
+    assert connection.session.error is None
+
+
+async def test_a_black_hole_is_left_within_its_patience_and_taken_again_when_it_ends(
+    edge: LoopbackEdge,
+) -> None:
+    connection, reading, path = await start(edge)
+    loop = asyncio.get_running_loop()
+    edge.relays[path].blackhole()
+    began = loop.time()
+    patience = min(max(2 * (edge.session.statistics(path).rtt or 0), 0.04), 1.0)
+    await until(lambda: edge.session.stalled(path))
+    assert loop.time() - began < patience + 0.5  # slack for a busy machine; the clock is simulated elsewhere
+    assert await reading == digest_of(SIZE)
+    assert edge.relays[1 - path].carried > SIZE // 10
+    edge.relays[path].come_back()
+    await until(lambda: not edge.session.stalled(path))
+    assert connection.session.paths == [0, 1]
+    await connection.close()
+    assert connection.session.error is None
+
+
+@pytest.mark.parametrize("scheduler", Scheduler)
+async def test_a_reset_in_the_middle_ends_a_path_and_no_stream(
+    edge: LoopbackEdge, scheduler: Scheduler
+) -> None:
+    connection, reading, path = await start(edge, scheduler=scheduler)
+    edge.relays[path].cut()
+    assert await reading == digest_of(SIZE)
+    assert edge.session.scheduler is scheduler
+    await connection.close()
+    assert connection.session.error is None
