@@ -32,12 +32,13 @@ log = logging.getLogger("edge.handshakes")
 class Handshakes:
     """All handshakes over transport `tcp` of one edge.
 
-    `serve` is called with each new session. `failures` counts ended handshakes by the name of their error.
+    `config` is asked at each handshake; `serve` is called with each new session. `failures` counts ended handshakes
+    by the name of their error.
     """
 
     def __init__(
         self,
-        config: ServerConfig,
+        config: Callable[[], ServerConfig],
         serve: Callable[[SessionTransport], None],
         *,
         limit: int,
@@ -78,8 +79,8 @@ class Handshakes:
         subflow.abort(error)
 
     async def _first(self, subflow: Subflow, frame: bytes) -> None:
-        seen = observe(subflow.socket, self._config.edge_id)
-        session = PendingSession(ServerHandshake(self._config, frame, seen, os.urandom(32)), {0: subflow})
+        seen = observe(subflow.socket, self._config().edge_id)
+        session = PendingSession(ServerHandshake(self._config(), frame, seen, os.urandom(32)), {0: subflow})
         self._pending.add(session)
         subflow.send(session.handshake.server_share)
         await self._await_finished(session, 0)
@@ -88,7 +89,7 @@ class Handshakes:
         session = await self._pending.find(ClientNonce.parse(frame).session_id)
         number = session.next_subflow
         session.next_subflow += 1
-        seen = observe(subflow.socket, self._config.edge_id)
+        seen = observe(subflow.socket, self._config().edge_id)
         answer = session.handshake.receive_nonce(number, frame, seen, os.urandom(32))
         session.subflows[number] = subflow
         subflow.send(answer)

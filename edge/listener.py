@@ -5,12 +5,12 @@ import logging
 import socket
 
 from edge.handshakes import Handshakes
+from edge.identity import Identity
 from edge.mptcp_handshakes import MptcpHandshakes
 from edge.node import Node
 from edge.path_manager import PathManagerClient
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
-from smkex.core.config import ServerConfig
 from smkex.core.locator import port_locator
 from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp
 from smkex.transport.session import SessionTransport
@@ -25,7 +25,12 @@ class Listener:
     """Accept subflows and give each established session to the HTTP server."""
 
     def __init__(
-        self, node: Node, settings: EdgeSettings, server: HttpServer, manager: PathManagerClient | None
+        self,
+        node: Node,
+        identity: Identity,
+        settings: EdgeSettings,
+        server: HttpServer,
+        manager: PathManagerClient | None,
     ) -> None:
         """Without a path manager there is transport tcp only."""
         self._node = node
@@ -35,10 +40,9 @@ class Listener:
         self._accepting: list[asyncio.Task[None]] = []
         self._subflows: set[asyncio.Task[None]] = set()
         self._sessions: set[SessionTransport] = set()
-        config = ServerConfig(edge_id=node.edge_id)
         self._locator_port = port_locator(node.edge_id, node.vip.id_port_base)
         self.handshakes = Handshakes(
-            config,
+            identity.config,
             self._serve,
             limit=settings.max_pending_handshakes,
             timeout=settings.handshake_timeout,
@@ -47,7 +51,7 @@ class Listener:
         self._mptcp: MptcpHandshakes | None = None
         if manager is not None:
             self._mptcp = MptcpHandshakes(
-                config,
+                identity.config,
                 node.vip.v4,
                 self._locator_port,
                 manager,

@@ -11,6 +11,7 @@ import httpx
 
 from edge.cache.store import Store
 from edge.health import HealthEndpoint
+from edge.identity import Identity, load_identity
 from edge.listener import Listener
 from edge.node import Node, wait_for_node
 from edge.path_manager import PathManagerClient, start_path_manager
@@ -24,7 +25,7 @@ log = logging.getLogger("edge")
 
 
 def run(settings: EdgeSettings) -> None:
-    """Serve until SIGTERM. Raises `NodeUnknown`, OSError."""
+    """Serve until SIGTERM. Raises `NodeUnknown`, `IdentityUnusable`, OSError."""
     asyncio.run(_serve(settings))
 
 
@@ -34,12 +35,13 @@ async def _serve(settings: EdgeSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     node = await wait_for_node(settings.state, settings.node_timeout)
+    identity = load_identity(settings, node)
     async with httpx.AsyncClient(base_url=settings.upstream, timeout=httpx.Timeout(30, connect=5)) as client:
         store = Store(settings.cache, settings.cache_bytes, settings.object_bytes)
         server = HttpServer(CachingProxy(client, store, f"{node.name}.sennit"))
         manager = _path_manager(node)
-        listener = Listener(node, settings, server, manager)
-        health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, listener))
+        listener = Listener(node, identity, settings, server, manager)
+        health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, identity, listener))
         await server.start()
         await listener.start()
         await health.start()
@@ -66,10 +68,10 @@ def _path_manager(node: Node) -> PathManagerClient | None:
     return PathManagerClient(channels[0])
 
 
-def _facts(node: Node, listener: Listener) -> dict[str, Any]:
+def _facts(node: Node, identity: Identity, listener: Listener) -> dict[str, Any]:
     return {
-        "status": "ok",
-        "reasons": [],
+        "status": "degraded" if identity.reasons else "ok",
+        "reasons": identity.reasons,
         "edge_id": node.edge_id,
         "sessions": listener.sessions,
         "handshakes": len(listener.handshakes),

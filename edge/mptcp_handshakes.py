@@ -30,7 +30,7 @@ class MptcpHandshakes:
 
     def __init__(
         self,
-        config: ServerConfig,
+        config: Callable[[], ServerConfig],
         vip: str,
         locator_port: int,
         manager: PathManagerClient,
@@ -72,7 +72,7 @@ class MptcpHandshakes:
 
     async def _handshake(self, pinned: PinnedConnection) -> None:
         share = await _receive(pinned, 0, FrameType.CLIENT_SHARE)
-        handshake = ServerHandshake(self._config, share, await self._observe(pinned, 0), os.urandom(32))
+        handshake = ServerHandshake(self._config(), share, await self._observe(pinned, 0), os.urandom(32))
         pinned.expect_join(joins_at(self._vip, self._locator_port))
         await self._manager.announce(pinned.token, self._vip, self._locator_port)
         await pinned.send(0, handshake.server_share)
@@ -110,7 +110,7 @@ class MptcpHandshakes:
         seen = pinned.paths[path]
         state = await self._manager.inspect(seen)
         client = Endpoint(ip_address(seen.remote), seen.remote_port)
-        return observation(state.mark, client, self._config.edge_id)
+        return observation(state.mark, client, self._config().edge_id)
 
 
 async def _receive(

@@ -22,4 +22,8 @@ class EdgeSettings(BaseSettings):
     handshake_timeout: float = Field(default=10.0, gt=0, description="seconds for one handshake")
     max_sessions: int = Field(default=20_000, ge=1, description="established sessions at most")
     require_both: bool = Field(default=False, description="serve only when both paths are confirmed")
+    tofu_key: Path | None = Field(default=None, description="key of mode tofu (`sennit edge-key create`)")
+    tofu_certificate: Path | None = Field(
+        default=None, description="its certificate (`sennit fleet-key certify`)"
+    )
     node_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for the agent's node.json")

@@ -41,6 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
     parser.add_argument(
+        "--mode",
+        choices=("opportunistic", "tofu"),
+        help="tofu where a fleet key is remembered of HOST, otherwise opportunistic",
+    )
+    parser.add_argument(
+        "--known-hosts", type=Path, metavar="FILE", help="remembered fleet keys, instead of the user's own"
+    )
+    parser.add_argument(
         "--scheduler",
         choices=("lowest-latency", "aggregate", "redundant"),
         default="lowest-latency",
@@ -99,7 +107,9 @@ async def _get(options: argparse.Namespace) -> int:
     import httpx
 
     from smkex.client.http import SmkexTransport
+    from smkex.client.known_hosts import KnownHosts, KnownHostsDamaged
     from smkex.core.errors import DeadlineMissed, OnePathOnly, Overloaded, PeerAborted, SmkexError
+    from smkex.core.messages import Mode
     from smkex.core.scheduler import Scheduler
 
     transport = SmkexTransport(
@@ -110,11 +120,15 @@ async def _get(options: argparse.Namespace) -> int:
         strict_paths=options.strict_paths,
         allow_shared_path=options.allow_shared_path,
         scheduler=Scheduler[options.scheduler.upper().replace("-", "_")],
+        mode=Mode[options.mode.upper()] if options.mode else None,
+        known_hosts=KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual(),
         timeout=options.timeout,
     )
     try:
         async with httpx.AsyncClient(transport=transport, timeout=30) as client:
             return await _download(client, transport, options)
+    except KnownHostsDamaged as error:
+        raise CommandError(str(error), hint="mend the line, or remove it") from None
     except SmkexError as error:
         away = isinstance(error, DeadlineMissed | OnePathOnly | Overloaded | PeerAborted)
         kind = Unreached if away else CommandError
@@ -212,6 +226,11 @@ def _hint(error: Exception) -> str:
         errors.OnePathOnly: "give two interfaces: --path cell0 --path wifi0 (`ip route` shows which have a way)",
         errors.SharedPath: "one attacker could sit on both; use two different networks, or --allow-shared-path",
         errors.AddressDisagrees: "one resolver may be forged: compare, or give the address itself",
+        errors.FleetKeyChanged: "an attack, unless the operator says that the fleet has a new key: compare the"
+        " fingerprint, then `sennit known-hosts accept HOST SHA256:...`",
+        errors.CertificateRefused: "the edge's certificate has run out, or somebody made one up",
+        errors.HostIsKnown: "leave --mode away, or `sennit known-hosts remove HOST`",
+        errors.NoCommonMode: "the edge does not offer this mode",
         errors.BindingMismatch: "somebody changes messages on one of the paths; try other networks",
         errors.MacMismatch: "somebody changes messages on one of the paths; try other networks",
         errors.FellBackToTcp: "a middlebox removes MPTCP, or the edge has none; --transport tcp works without",

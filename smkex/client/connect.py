@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from smkex.client.known_hosts import Entry, KnownHosts
 from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.config import ClientConfig
-from smkex.core.errors import OnePathOnly, SmkexError
+from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, SmkexError
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
+from smkex.core.messages import Mode
 from smkex.core.scheduler import Scheduler
 from smkex.transport.exchange import exchange_keys
 from smkex.transport.mptcp_errors import PeerClosed, UnexpectedSubflow, WrongPath
@@ -35,6 +37,7 @@ class Connection:
     addresses: tuple[str, ...]
     transport: str
     setup: float
+    first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
 
     def report(self) -> ConnectionReport:
         """What can be said, with evidence, of the ways this connection goes."""
@@ -67,8 +70,24 @@ class Connection:
             self.setup,
             tuple(paths),
             established.weakened,
-            _notes(self.transport, established.observed[0].ingress_id == established.observed[1].ingress_id),
+            self._notes(),
+            established.fleet_key,
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        first, second = self.session.established.observed
+        notes = []
+        if self.first_contact:
+            notes.append(
+                "first contact: this fleet key is remembered, and nothing vouched for it but two paths"
+            )
+        if first.ingress_id == second.ingress_id:
+            notes.append("both paths enter the CDN at the same edge")
+        if self.transport == "mptcp":
+            notes.append(
+                "over mptcp one hostile path can break the connection, though neither read nor change it"
+            )
+        return tuple(notes)
 
     async def close(self) -> None:
         """End the stream and wait until the other end has agreed."""
@@ -77,17 +96,6 @@ class Connection:
             await self.writer.wait_closed()
         except (SmkexError, OSError):
             return
-
-
-def _notes(transport: str, same_ingress: bool) -> tuple[str, ...]:
-    notes = []
-    if same_ingress:
-        notes.append("both paths enter the CDN at the same edge")
-    if transport == "mptcp":
-        notes.append(
-            "over mptcp one hostile path can break the connection, though neither read nor change it"
-        )
-    return tuple(notes)
 
 
 async def connect(
@@ -101,6 +109,8 @@ async def connect(
     strict_paths: bool = False,
     allow_shared_path: bool = False,
     scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
+    mode: Mode | None = None,
+    known_hosts: KnownHosts | None = None,
     timeout: float = HANDSHAKE_TIMEOUT,
 ) -> Connection:
     """Exchange keys with the edge behind `host` over two paths.
@@ -110,25 +120,43 @@ async def connect(
     seconds and bounds the whole. Raises a subclass of `SmkexError`, each cause its own, or OSError where the
     first path cannot be connected. Nothing weaker is ever taken silently: `allow_shared_path` is the caller's word
     and stands in the report. `scheduler` is for both directions (transport tcp; over mptcp the kernel chooses).
+    `mode` is by default tofu for a host in `known_hosts`, and opportunistic for others; nothing else is offered. A
+    fleet key met for the first time is remembered once the handshake is done.
     """
     found = paths if paths is not None else await asyncio.to_thread(default_interfaces)
     interfaces = _two(found, allow_shared_path)
+    entries = known_hosts.entries(host) if known_hosts is not None else []
+    if mode is None:
+        mode = Mode.TOFU if entries else Mode.OPPORTUNISTIC
+    elif entries and mode is not Mode.TOFU:
+        raise HostIsKnown(f"a fleet key is remembered for {host}: mode {mode.name.lower()} would be weaker")
     vip = await _service_address(host, interfaces, resolvers)
+    pinned = {address for entry in entries for address in entry.addresses}
+    if pinned and vip not in pinned:
+        raise AddressDisagrees(f"{host} is pinned to {', '.join(sorted(map(str, pinned)))}, not {vip}")
     target = Target(vip, port, id_port_base)
     config = ClientConfig(
         server_name=host if vip != _literal(host) else "",
         strict_paths=strict_paths,
         allow_shared_path=allow_shared_path,
+        modes=(mode,),
+        fleet_keys=frozenset(entry.fingerprint for entry in entries),
+        now=int(time.time()),
     )
     started = time.monotonic()
     session = await _establish(transport, target, interfaces, config, scheduler, timeout)
     setup = time.monotonic() - started
+    fleet_key = session.established.fleet_key
+    first_contact = fleet_key is not None and not entries
+    if first_contact and known_hosts is not None:
+        assert fleet_key is not None
+        known_hosts.remember(Entry(host.lower(), fleet_key))
     reader = asyncio.StreamReader(limit=READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     addresses = session.get_extra_info("addresses")
     session.start(protocol)
     writer = asyncio.StreamWriter(session, protocol, reader, asyncio.get_running_loop())
-    return Connection(reader, writer, session, target, interfaces, addresses, transport, setup)
+    return Connection(reader, writer, session, target, interfaces, addresses, transport, setup, first_contact)
 
 
 async def _establish(

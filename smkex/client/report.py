@@ -36,6 +36,7 @@ class ConnectionReport:
     paths: tuple[PathReport, ...]
     weakened: tuple[str, ...]
     notes: tuple[str, ...]
+    fleet_key: str | None = None  # fingerprint, in mode tofu
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,6 +47,8 @@ class ConnectionReport:
             f"session   {self.transport} to {self.vip}, {self.mode}, {self.aead}, owner edge {self.owner_id},"
             f" set up in {self.setup * 1000:.1f} ms"
         ]
+        if self.fleet_key is not None:
+            lines.append(f"fleet     {self.fleet_key}")
         for path in self.paths:
             rtt = "gone" if path.rtt is None else f"{path.rtt * 1000:.2f} ms"
             lines.append(

@@ -61,7 +61,7 @@ class LoopbackEdge:
     def __init__(self) -> None:
         self.sessions: list[SessionTransport] = []
         self.handshakes = Handshakes(
-            ServerConfig(edge_id=1), self._serve, limit=16, timeout=5, require_both=False
+            lambda: ServerConfig(edge_id=1), self._serve, limit=16, timeout=5, require_both=False
         )
         self.relays: list[Relay] = []
         self._tasks: set[asyncio.Task[None]] = set()

@@ -37,7 +37,7 @@ class Edge:
     def __init__(self, limit: int = 16) -> None:
         self.delivered = b""
         self.handshakes = Handshakes(
-            ServerConfig(edge_id=1), self._serve, limit=limit, timeout=TIMEOUT, require_both=True
+            lambda: ServerConfig(edge_id=1), self._serve, limit=limit, timeout=TIMEOUT, require_both=True
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []

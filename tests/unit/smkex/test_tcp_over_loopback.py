@@ -32,7 +32,7 @@ class Edge:
     def __init__(self) -> None:
         self.sessions: list[SessionTransport] = []
         self.handshakes = Handshakes(
-            ServerConfig(edge_id=1), self._serve, limit=16, timeout=2, require_both=False
+            lambda: ServerConfig(edge_id=1), self._serve, limit=16, timeout=2, require_both=False
         )
         self.tasks: set[asyncio.Task[None]] = set()
 

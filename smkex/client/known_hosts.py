@@ -1,0 +1,116 @@
+"""The fleet keys that a user remembers, by host: a text file with one line for each.
+
+    HOST SHA256:FINGERPRINT [ADDRESS,ADDRESS...]
+
+A host may have several lines (a fleet that changes its key). Addresses pin the host: no other is dialled. The file is
+replaced whole or not at all; a line that makes no sense is an error, for passing over it could forget a key.
+"""
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_HEAD = "# fleet keys that `sennit get` remembers; see `sennit known-hosts`\n"
+
+
+class KnownHostsDamaged(Exception):
+    """A line of the file makes no sense; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key that is accepted of a host; `addresses` pin it where there are any."""
+
+    host: str
+    fingerprint: str
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+
+    @classmethod
+    def parse(cls, line: str) -> "Entry":
+        """Raises ValueError."""
+        host, fingerprint, *rest = line.split()
+        if not _HOST.fullmatch(host):
+            raise ValueError("not a host")
+        if not _FINGERPRINT.fullmatch(fingerprint):
+            raise ValueError("not a fingerprint: SHA256: and 43 characters of base64")
+        if len(rest) > 1:
+            raise ValueError("more than host, fingerprint and addresses")
+        return cls(host.lower(), fingerprint, tuple(map(ip_address, rest[0].split(","))) if rest else ())
+
+    def __str__(self) -> str:
+        return " ".join([self.host, self.fingerprint, ",".join(map(str, self.addresses))]).rstrip()
+
+
+class KnownHosts:
+    """The file. Nothing is kept in memory: what another process has accepted or removed counts at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def usual(cls) -> "KnownHosts":
+        """SENNIT_KNOWN_HOSTS, or known_hosts in the user's configuration folder."""
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        return cls(Path(os.environ.get("SENNIT_KNOWN_HOSTS") or home / "sennit" / "known_hosts"))
+
+    def entries(self, host: str | None = None) -> list[Entry]:
+        """Every entry, or those of a host. Raises `KnownHostsDamaged`, OSError where it cannot be read."""
+        try:
+            lines = self.path.read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            try:
+                found.append(Entry.parse(line))
+            except ValueError as error:
+                raise KnownHostsDamaged(f"{self.path}, line {number}: {error}") from None
+        return [entry for entry in found if host is None or entry.host == host.lower()]
+
+    def remember(self, entry: Entry) -> None:
+        """Add an entry, in place of one with the same host and key."""
+        with self._changing() as entries:
+            same = (entry.host, entry.fingerprint)
+            entries[:] = [one for one in entries if (one.host, one.fingerprint) != same] + [entry]
+
+    def forget(self, host: str, fingerprint: str | None = None) -> int:
+        """Remove a host's entries, or the one with a fingerprint; how many there were."""
+        with self._changing() as entries:
+            before = len(entries)
+            entries[:] = [
+                one
+                for one in entries
+                if one.host != host.lower() or fingerprint not in (None, one.fingerprint)
+            ]
+            return before - len(entries)
+
+    @contextmanager
+    def _changing(self) -> Iterator[list[Entry]]:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(self.path.with_name(f".{self.path.name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            entries = self.entries()
+            yield entries
+            self._write(entries)
+
+    def _write(self, entries: list[Entry]) -> None:
+        descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(_HEAD + "".join(f"{entry}\n" for entry in entries))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
