@@ -36,6 +36,7 @@ class Exchange:
     tamper: Tamper = lambda name, frame: frame
     config: ClientConfig = field(default_factory=ClientConfig)
     wifi: Observation = WIFI
+    server_config: ServerConfig = field(default_factory=lambda: ServerConfig(edge_id=7))
     wire: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -48,7 +49,7 @@ class Exchange:
 
     def run(self) -> None:
         _, share = self._carry("client_share", self.client.client_share)
-        self.server = ServerHandshake(ServerConfig(edge_id=7), share, CELLULAR, bytes([9]) * 32)
+        self.server = ServerHandshake(self.server_config, share, CELLULAR, bytes([9]) * 32)
         self.client.receive(0, *self._carry("server_share", self.server.server_share))
         _, nonce = self._carry("client_nonce", self.client.client_nonce)
         if nonce[4:20] != self.server.session_id:

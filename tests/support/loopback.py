@@ -58,10 +58,11 @@ def digest_of(count: int) -> str:
 class LoopbackEdge:
     """One edge; `relays` stand before its service port and its locator."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ServerConfig | None = None) -> None:
+        self.config = config or ServerConfig(edge_id=1)
         self.sessions: list[SessionTransport] = []
         self.handshakes = Handshakes(
-            lambda: ServerConfig(edge_id=1), self._serve, limit=16, timeout=5, require_both=False
+            lambda: self.config, self._serve, limit=16, timeout=5, require_both=False
         )
         self.relays: list[Relay] = []
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,9 +1,11 @@
 """A client written from docs/protocol alone: it shares no code with smkex.core. For tests and vectors."""
 
+import base64
 import hashlib
 import hmac
 import struct
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
@@ -26,11 +28,11 @@ class Stranger:
     """One exchange. `aead` as on the wire: 1 AES-128-GCM, 2 ChaCha20-Poly1305."""
 
     def __init__(
-        self, session_id: bytes, private_key: bytes, nonce: bytes, name: bytes, aead: int = 1
+        self, session_id: bytes, private_key: bytes, nonce: bytes, name: bytes, aead: int = 1, mode: int = 1
     ) -> None:
         self._private = X25519PrivateKey.from_private_bytes(private_key)
         share = self._private.public_key().public_bytes_raw()
-        body = b"\1" + session_id + b"\1\1" + bytes([1, aead]) + share + bytes([len(name)]) + name + b"\0\0"
+        body = b"\1" + session_id + bytes([1, mode, 1, aead]) + share + bytes([len(name)]) + name + b"\0\0"
         self.client_share = frame(1, body)
         self.client_nonce = frame(3, session_id + nonce)
         self._nonce = nonce
@@ -41,8 +43,20 @@ class Stranger:
         self._server_share = message
         address = message[12]
         at = 4 + 8 + 1 + address + 2
-        self._peer = message[at : at + 32]
+        self._peers = [message[at : at + 32]]
+        (certified,) = struct.unpack("!H", message[at + 32 : at + 34])
+        if certified:
+            self._peers.append(self._certified(message[at + 34 : at + 34 + certified]))
         return int(struct.unpack("!H", message[7:9])[0])
+
+    def _certified(self, certificate: bytes) -> bytes:
+        """Return the edge's long-term share, after the fleet key's signature; raises InvalidSignature."""
+        signed, signature = certificate[:83], certificate[83:]
+        fleet = signed[51:83]
+        Ed25519PublicKey.from_public_bytes(fleet).verify(signature, b"sennit edge certificate 1\0" + signed)
+        digest = base64.b64encode(hashlib.sha256(fleet).digest()).decode()
+        self.fleet = "SHA256:" + digest.rstrip("=")
+        return signed[3:35]
 
     def take_server_nonce(self, message: bytes) -> bool:
         """Whether binding and MAC are right."""
@@ -54,8 +68,8 @@ class Stranger:
             return False
         messages = lp(self.client_share, self._server_share, self.client_nonce, message[:-32])
         self.th = hashlib.sha256(messages).digest()
-        secret = self._private.exchange(X25519PublicKey.from_public_bytes(self._peer))
-        self._prk = hmac.digest(b"sennit smkex 1", lp(secret), "sha256")
+        secrets = [self._private.exchange(X25519PublicKey.from_public_bytes(peer)) for peer in self._peers]
+        self._prk = hmac.digest(b"sennit smkex 1", lp(*secrets), "sha256")
         return hmac.digest(self.key("server mac", 32), self.th, "sha256") == mac
 
     def key(self, purpose: str, length: int) -> bytes:

@@ -8,11 +8,15 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from smkex.core.certificate import EdgeCertificate, fingerprint
 from smkex.core.client_handshake import ClientHandshake
-from smkex.core.config import ClientConfig, ClientEntropy, ServerConfig
+from smkex.core.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
 from smkex.core.control import Control, ControlSealer
 from smkex.core.frame import FrameType
-from smkex.core.messages import Aead, Endpoint, Observation, ServerNonce
+from smkex.core.messages import Aead, Endpoint, Mode, Observation, ServerNonce
 from smkex.core.record import EpochKeys, seal
 from smkex.core.server_handshake import ServerHandshake
 
@@ -20,14 +24,33 @@ FOLDER = Path(__file__).parent
 KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
 
 
-def make(aead: Aead) -> dict[str, Any]:
+FLEET_KEY, LONG_TERM_KEY = bytes(range(160, 192)), bytes(range(192, 224))
+NOT_BEFORE, NOW, NOT_AFTER = 1_700_000_000, 1_700_500_000, 1_702_592_000
+
+
+def long_term() -> LongTermKey:
+    """The edge's key of mode tofu and its certificate (Ed25519 signatures are deterministic, RFC 8032)."""
+    share = X25519PrivateKey.from_private_bytes(LONG_TERM_KEY).public_key().public_bytes_raw()
+    fleet = Ed25519PrivateKey.from_private_bytes(FLEET_KEY)
+    return LongTermKey(LONG_TERM_KEY, EdgeCertificate.issue(fleet, 7, share, NOT_BEFORE, NOT_AFTER))
+
+
+def make(mode: Mode, aead: Aead) -> dict[str, Any]:
     """Run one exchange with inputs that are all different."""
+    certified = long_term() if mode is Mode.TOFU else None
     entropy = ClientEntropy(bytes(range(16)), bytes(range(32, 64)), bytes(range(64, 96)))
     private_key, nonce = bytes(range(96, 128)), bytes(range(128, 160))
     cellular = Observation(7, Endpoint(ip_address("198.51.100.10"), 40000))
     wifi = Observation(9, Endpoint(ip_address("192.0.2.20"), 50000))
-    client = ClientHandshake(ClientConfig(server_name="cdn.example", aeads=(aead,)), entropy)
-    server = ServerHandshake(ServerConfig(edge_id=7), client.client_share, cellular, private_key)
+    client = ClientHandshake(
+        ClientConfig(server_name="cdn.example", modes=(mode,), aeads=(aead,), now=NOW), entropy
+    )
+    server = ServerHandshake(
+        ServerConfig(edge_id=7, modes=(mode,), long_term=certified),
+        client.client_share,
+        cellular,
+        private_key,
+    )
     client.receive(0, FrameType.SERVER_SHARE, server.server_share)
     answer = server.receive_nonce(1, client.client_nonce, wifi, nonce)
     client.receive(1, FrameType.SERVER_NONCE, answer)
@@ -39,6 +62,7 @@ def make(aead: Aead) -> dict[str, Any]:
         for what in ("data 0", "data 1", "control 0", "control 1"):
             lengths |= {f"{who} {what} key": KEY_LENGTH[aead], f"{who} {what} iv": 12}
     return {
+        "mode": mode.name,
         "aead": aead.name,
         "inputs": {
             "session_id": entropy.session_id.hex(),
@@ -48,6 +72,7 @@ def make(aead: Aead) -> dict[str, Any]:
             "server_nonce": nonce.hex(),
             "server_name": "cdn.example",
             "edge_id": 7,
+            **(_tofu_inputs() if certified else {}),
             "observed": [[7, "198.51.100.10", 40000], [9, "192.0.2.20", 50000]],
         },
         "messages": {
@@ -72,10 +97,24 @@ def make(aead: Aead) -> dict[str, Any]:
     }
 
 
+def _tofu_inputs() -> dict[str, Any]:
+    return {
+        "fleet_private_key": FLEET_KEY.hex(),
+        "edge_long_term_private_key": LONG_TERM_KEY.hex(),
+        "not_before": NOT_BEFORE,
+        "not_after": NOT_AFTER,
+        "now": NOW,
+        "fleet_fingerprint": fingerprint(long_term().certificate.fleet_key),
+    }
+
+
 def files() -> dict[Path, str]:
     return {
-        FOLDER / f"opportunistic-{aead.name.lower().replace('_', '-')}.json": json.dumps(make(aead), indent=1)
+        FOLDER / f"{mode.name}-{aead.name}.json".lower().replace("_", "-"): json.dumps(
+            make(mode, aead), indent=1
+        )
         + "\n"
+        for mode in Mode
         for aead in Aead
     }
 

@@ -19,6 +19,7 @@ from smkex.core.session import Session
 ROOT = Path(__file__).parents[3]
 VECTORS = sorted((ROOT / "tests" / "vectors").glob("*.json"))
 AEADS = {"AES_128_GCM": 1, "CHACHA20_POLY1305": 2}
+MODES = {"OPPORTUNISTIC": 1, "TOFU": 2}
 
 
 def test_the_files_are_what_the_code_gives() -> None:
@@ -43,6 +44,7 @@ def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
         bytes.fromhex(inputs["client_nonce"]),
         inputs["server_name"].encode(),
         AEADS[vector["aead"]],
+        MODES[vector["mode"]],
     )
     messages = {name: bytes.fromhex(value) for name, value in vector["messages"].items()}
     assert stranger.client_share == messages["client_share"]
@@ -50,6 +52,8 @@ def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
     assert stranger.take_server_share(messages["server_share"]) == vector["inputs"]["edge_id"]
     assert stranger.take_server_nonce(messages["server_nonce"])
     assert stranger.th.hex() == vector["th"]
+    if "fleet_fingerprint" in inputs:
+        assert stranger.fleet == inputs["fleet_fingerprint"]
     for purpose, value in vector["keys"].items():
         assert stranger.key(purpose, len(value) // 2).hex() == value, purpose
     assert [stranger.finished(n) for n in (0, 1)] == [messages["finished_0"], messages["finished_1"]]

@@ -1,0 +1,205 @@
+"""Mode tofu: what the fleet's key vouches for, what is refused, and what is remembered."""
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from exchanges import Exchange
+from hypothesis import given
+from hypothesis import strategies as st
+from loopback import LoopbackEdge
+
+from smkex.client.known_hosts import Entry, KnownHosts, KnownHostsDamaged
+from smkex.core import errors
+from smkex.core.certificate import EdgeCertificate, fingerprint
+from smkex.core.config import ClientConfig, LongTermKey, ServerConfig
+from smkex.core.frame import FrameType, encode
+from smkex.core.messages import Mode, ServerShare
+
+NOW = 1_700_000_000
+FLEET, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+KNOWN, ANOTHER = (fingerprint(key.public_key().public_bytes_raw()) for key in (FLEET, OTHER))
+
+
+def long_term(fleet: Ed25519PrivateKey = FLEET, edge_id: int = 7, until: int = NOW + 100) -> LongTermKey:
+    private = bytes([3]) * 32
+    share = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    return LongTermKey(private, EdgeCertificate.issue(fleet, edge_id, share, NOW - 100, until))
+
+
+def exchange(key: LongTermKey | None = None, known: frozenset[str] = frozenset(), now: int = NOW) -> Exchange:
+    server = ServerConfig(7, (Mode.TOFU, Mode.OPPORTUNISTIC), long_term=key or long_term())
+    return Exchange(config=ClientConfig(modes=(Mode.TOFU,), fleet_keys=known, now=now), server_config=server)
+
+
+def test_a_known_fleet_key_is_accepted_and_its_share_is_in_the_keys() -> None:
+    tofu, plain = exchange(known=frozenset({KNOWN, ANOTHER})), Exchange()
+    tofu.run()
+    plain.run()
+    assert tofu.client.established.mode is Mode.TOFU
+    assert tofu.client.established.fleet_key == KNOWN
+    assert plain.client.established.fleet_key is None
+    assert tofu.client.established.keys.finished(0) == tofu.server.established.keys.finished(0)
+
+
+def test_who_has_not_the_certified_key_cannot_answer() -> None:
+    """The attacker on both paths shows the genuine certificate, and has every key but the private half of it."""
+    genuine = long_term()
+    with pytest.raises(errors.MacMismatch):
+        exchange(replace(genuine, private_key=bytes([9]) * 32), frozenset({KNOWN})).run()
+
+
+def test_another_fleet_key_is_refused_with_both_fingerprints() -> None:
+    attacked = exchange(long_term(OTHER), frozenset({KNOWN}))
+    with pytest.raises(errors.FleetKeyChanged) as refused:
+        attacked.run()
+    assert KNOWN in str(refused.value)
+    assert ANOTHER in str(refused.value)
+    assert "client_nonce" not in attacked.wire
+
+
+@pytest.mark.parametrize(
+    ("key", "now", "why"),
+    [
+        (long_term(edge_id=8), NOW, "edge 8's"),
+        (long_term(), NOW - 101, "not valid yet"),
+        (long_term(), NOW + 100, "expired"),
+    ],
+    ids=["another edge's", "too early", "expired"],
+)
+def test_a_certificate_that_does_not_hold(key: LongTermKey, now: int, why: str) -> None:
+    with pytest.raises(errors.CertificateRefused, match=why):
+        exchange(key, now=now).run()
+
+
+def test_every_changed_byte_of_a_certificate_is_refused() -> None:
+    encoded = long_term().certificate.encode()
+    for at in range(len(encoded)):
+        changed = encoded[:at] + bytes([encoded[at] ^ 1]) + encoded[at + 1 :]
+        with pytest.raises((errors.CertificateRefused, errors.MalformedMessage)):
+            EdgeCertificate.parse(changed).verify(7, NOW)
+    for cut in range(len(encoded)):
+        with pytest.raises(errors.MalformedMessage):
+            EdgeCertificate.parse(encoded[:cut])
+
+
+def test_a_signature_for_another_purpose_is_no_certificate() -> None:
+    genuine = long_term().certificate
+    unlabelled = replace(genuine, signature=FLEET.sign(genuine.encode()[:-64]))
+    with pytest.raises(errors.CertificateRefused):
+        unlabelled.verify(7, NOW)
+
+
+def test_a_known_host_whose_attackers_offer_opportunistic() -> None:
+    """The edge's choice replaced by one that was not offered: refused before a nonce is sent."""
+
+    def downgrade(name: str, frame: bytes) -> bytes:
+        if name != "server_share":
+            return frame
+        share = ServerShare.parse(frame)
+        return ServerShare.build(
+            Mode.OPPORTUNISTIC, share.aead, share.edge_id, share.locator, share.observed, share.share
+        ).frame
+
+    attacked = exchange(known=frozenset({KNOWN}))
+    attacked.tamper = downgrade
+    with pytest.raises(errors.NoCommonMode):
+        attacked.run()
+    assert "client_nonce" not in attacked.wire
+
+
+def test_an_edge_without_a_certified_key_has_no_common_mode_with_a_client_that_knows_one() -> None:
+    attacked = Exchange(config=ClientConfig(modes=(Mode.TOFU,), now=NOW))
+    with pytest.raises(errors.NoCommonMode):
+        attacked.run()
+
+
+@given(reply=st.binary(max_size=200))
+def test_arbitrary_replies_on_path_0_change_nothing_on_path_1(reply: bytes) -> None:
+    """Whatever comes on path 0, what goes out on path 1 is a matter of the client's entropy alone."""
+    told = Exchange()
+    before = told.client.client_nonce
+    with pytest.raises(errors.SmkexError):
+        told.client.receive(0, FrameType.SERVER_SHARE, encode(FrameType.SERVER_SHARE, reply))
+    assert told.client.client_nonce == before == Exchange().client.client_nonce
+
+
+async def test_a_first_contact_is_remembered_and_a_changed_key_refused(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "sennit" / "known_hosts")
+    now_valid = 2**40
+
+    def config(fleet: Ed25519PrivateKey) -> ServerConfig:
+        key = long_term(fleet, 1, now_valid)
+        return ServerConfig(1, (Mode.TOFU, Mode.OPPORTUNISTIC), long_term=key)
+
+    async with LoopbackEdge(config(FLEET)) as edge:
+        first = await edge.connect(mode=Mode.TOFU, known_hosts=known)
+        assert first.first_contact
+        assert any("first contact" in note for note in first.report().notes)
+        assert known.entries("127.0.0.1") == [Entry("127.0.0.1", KNOWN)]
+        assert stat.S_IMODE(known.path.stat().st_mode) == 0o600
+        second = await edge.connect(known_hosts=known)
+        assert second.session.established.mode is Mode.TOFU
+        assert not second.first_contact
+        with pytest.raises(errors.HostIsKnown):
+            await edge.connect(mode=Mode.OPPORTUNISTIC, known_hosts=known)
+        await first.close()
+        await second.close()
+    async with LoopbackEdge(config(OTHER)) as edge:
+        with pytest.raises(errors.FleetKeyChanged):
+            await edge.connect(known_hosts=known)
+        assert known.entries() == [Entry("127.0.0.1", KNOWN)]
+        known.remember(Entry("127.0.0.1", ANOTHER))
+        accepted = await edge.connect(known_hosts=known)
+        assert accepted.session.established.fleet_key == ANOTHER
+        await accepted.close()
+    assert len(known.entries()) == 2
+
+
+async def test_a_handshake_that_fails_after_the_certificate_leaves_nothing_remembered(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    broken = replace(long_term(FLEET, 1, 2**40), private_key=bytes([9]) * 32)
+    async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=broken)) as edge:
+        with pytest.raises(errors.MacMismatch):
+            await edge.connect(mode=Mode.TOFU, known_hosts=known)
+    assert known.entries() == []
+
+
+async def test_a_pinned_host_is_dialled_nowhere_else(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    known.remember(Entry.parse(f"127.0.0.1 {KNOWN} 127.0.0.2"))
+    async with LoopbackEdge(
+        ServerConfig(1, (Mode.TOFU,), long_term=long_term(edge_id=1, until=2**40))
+    ) as edge:
+        with pytest.raises(errors.AddressDisagrees, match=r"127\.0\.0\.2"):
+            await edge.connect(known_hosts=known)
+        assert not edge.sessions
+
+
+def test_the_file_keeps_several_keys_of_a_host_and_forgets_what_it_is_told(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    for entry in (Entry("a.example", KNOWN), Entry("a.example", ANOTHER), Entry("b.example", KNOWN)):
+        known.remember(entry)
+    known.remember(Entry.parse(f"A.example {KNOWN} 203.0.113.1,2001:db8::1"))
+    assert len(known.entries("a.Example")) == 2
+    assert known.entries("a.example")[1].addresses != ()
+    assert known.forget("a.example", ANOTHER) == 1
+    assert known.forget("a.example") == 1
+    assert known.forget("a.example") == 0
+    assert [entry.host for entry in known.entries()] == ["b.example"]
+
+
+@pytest.mark.parametrize(
+    "line", ["a.example", f"a.example {KNOWN[:-1]}", f"a.example {KNOWN} 1.2.3", "a b c d"]
+)
+def test_a_damaged_line_is_named_and_nothing_is_lost(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "known_hosts"
+    path.write_text(f"# mine\n{line}\nb.example {KNOWN}\n")
+    with pytest.raises(KnownHostsDamaged, match="line 2"):
+        KnownHosts(path).entries("b.example")
+    with pytest.raises(KnownHostsDamaged, match="line 2"):
+        KnownHosts(path).remember(Entry("c.example", KNOWN))
+    assert line in path.read_text()
