@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-from lab.attack.impersonation import Impersonator
+from lab.attack.impersonation import Impersonator, forged_identity
 from lab.attack.interception import PORT
 from lab.attack.strategies import STRATEGIES, Strategy, race_nonce
 from lab.attack.talk import Talk
@@ -116,7 +116,8 @@ async def _serve(options: argparse.Namespace) -> None:
     talk: Talk | None = None
     impersonator: Impersonator | None = None
     if options.strategy == "impersonate":
-        impersonator = Impersonator(options.path, options.talk, options.edge_id)
+        identity = forged_identity(options.edge_id, options.certificate)
+        impersonator = Impersonator(options.path, options.talk, identity)
         await impersonator.start()
     elif options.talk is not None:
         talk = Talk()
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--path", type=int, required=True)
     parser.add_argument("--talk", type=Path)
     parser.add_argument("--edge-id", type=int, default=1)
+    parser.add_argument("--certificate", type=Path, help="show this one, without having its key")
     asyncio.run(_serve(parser.parse_args()))
 
 

@@ -1,6 +1,6 @@
 """The table of design and papers (SMKEX Tables 2 and 3), cell by cell: who attacks how, and what must come of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -10,6 +10,14 @@ class Outcome(StrEnum):
     SAFE = "safe"  # the right file, and nothing of it in what was recorded
     DETECTED = "detected"  # no file, and an error that names the attack
     NOT_DETECTED = "not detected"  # a forged file, taken for the right one
+
+
+class Row(StrEnum):
+    """Rows: how the client authenticates, besides the two paths."""
+
+    OPPORTUNISTIC = "opportunistic"
+    FIRST_CONTACT = "tofu, first contact"
+    KEY_KNOWN = "tofu, key known"
 
 
 class Powers(StrEnum):
@@ -38,9 +46,10 @@ class Attack:
     errors: tuple[str, ...] = ()
     talk: bool = False
     names_forged: tuple[int, ...] = ()
+    genuine_certificate: bool = False  # the false edge shows it; it has not the key
 
 
-ATTACKS = (
+_ALWAYS = (
     Attack("record everything", Powers.PASSIVE, "pass", "pass", Outcome.SAFE),
     Attack("own shares to both ends", Powers.ONE, "shares", None, Outcome.DETECTED, ("BindingMismatch",)),
     Attack("offers cut down", Powers.ONE, "offers", None, Outcome.DETECTED, ("BindingMismatch",)),
@@ -105,3 +114,33 @@ ATTACKS = (
         (0, 1),
     ),
 )
+_DOWNGRADE = Attack("modes cut down", Powers.ONE, "modes", None, Outcome.DETECTED, ("NoCommonMode",))
+_REPLAY = Attack(
+    "be the edge with its certificate",
+    Powers.TOGETHER,
+    "impersonate",
+    "impersonate",
+    Outcome.DETECTED,
+    ("MacMismatch",),
+    talk=True,
+    genuine_certificate=True,
+)
+
+
+def attacks(row: Row) -> tuple[Attack, ...]:
+    """Every attack on a row, with what must come of it there."""
+    if row is Row.OPPORTUNISTIC:
+        return _ALWAYS
+    # the certificate names its edge: another id is found out before a nonce is sent
+    tofu = [
+        replace(one, errors=("CertificateRefused",)) if one.first == "edge-ids" else one for one in _ALWAYS
+    ]
+    if row is Row.FIRST_CONTACT:
+        return (*tofu, _DOWNGRADE)
+    known = [
+        replace(one, expected=Outcome.DETECTED, errors=("FleetKeyChanged",))
+        if one.expected is Outcome.NOT_DETECTED
+        else one
+        for one in tofu
+    ]
+    return (*known, _DOWNGRADE, _REPLAY)

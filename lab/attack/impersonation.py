@@ -6,18 +6,39 @@ The one on path 0 is the edge; the one on path 1 carries the bytes of its connec
 import asyncio
 import os
 import socket
+import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from smkex.core.config import ServerConfig
-from smkex.core.messages import Endpoint, Observation
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from smkex.core.certificate import EdgeCertificate
+from smkex.core.config import LongTermKey, ServerConfig
+from smkex.core.keyfile import read_certificate
+from smkex.core.messages import Endpoint, Mode, Observation
 from smkex.core.server_handshake import ServerHandshake
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
 FORGED = b"FORGED by both paths in one hand\n"
 CHUNK = 1 << 16
+DAY = 86_400
 HEADER = 32  # bytes: the phone's address on path 1, which goes before its bytes
+
+
+def forged_identity(edge_id: int, genuine: Path | None) -> ServerConfig:
+    """What the false edge shows: a certificate by a fleet key of its own, or the genuine one without its key."""
+    key = X25519PrivateKey.generate()
+    if genuine is not None:
+        certificate = read_certificate(genuine.read_text())
+    else:
+        now, share = int(time.time()), key.public_key().public_bytes_raw()
+        certificate = EdgeCertificate.issue(
+            Ed25519PrivateKey.generate(), edge_id, share, now - DAY, now + DAY
+        )
+    modes = (Mode.TOFU, Mode.OPPORTUNISTIC)
+    return ServerConfig(edge_id, modes, long_term=LongTermKey(key.private_bytes_raw(), certificate))
 
 
 class _ForgedFile(asyncio.Protocol):
@@ -44,9 +65,8 @@ class _Carried(Subflow):
 class Impersonator:
     """One of the two; `take` runs one connection of the phone's."""
 
-    def __init__(self, path: int, meeting: Path, edge_id: int) -> None:
-        self._path, self._meeting = path, meeting
-        self._config = ServerConfig(edge_id=edge_id)
+    def __init__(self, path: int, meeting: Path, config: ServerConfig) -> None:
+        self._path, self._meeting, self._config = path, meeting, config
         self._second: asyncio.Future[tuple[Subflow, Observation]] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 

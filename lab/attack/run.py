@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.attack.cells import ATTACKS, Attack, Outcome, Powers
+from lab.attack.cells import Attack, Outcome, Powers, Row, attacks
 from lab.attack.impersonation import FORGED
 from lab.attack.interception import PORT, RESOLVER_PORT, intercepted, names_forged
 from lab.errors import LabFailed
+from lab.fleet import CERTIFICATE, fleet_fingerprint
 from lab.namespace.running import NamespaceLab
 from lab.sample import SAMPLE
 from lab.secrets import make_certificate
 from lab.topology import SERVICE_NAME, VIP
 from lab.wait import wait_for
+from smkex.client.known_hosts import Entry, KnownHosts
 
 FORGED_VIP = "203.0.113.66"
 TLS_PORT = 4443
@@ -47,7 +49,7 @@ class Arena:
         self.carriers = tuple(other.node for _, other, _ in lab.topology.ends("phone"))
         self.sample = (lab.place.node("origin") / SAMPLE).read_bytes()
 
-    def attack(self, mode: str, attack: Attack) -> Result:
+    def attack(self, row: Row, attack: Attack) -> Result:
         """Put the attackers in their places, download, and judge."""
         before = self._failures()
         with tempfile.TemporaryDirectory(prefix="sennit-attack") as folder, contextlib.ExitStack() as stack:
@@ -60,7 +62,7 @@ class Arena:
                     stack.enter_context(self._forged_name(path, Path(folder)))
                 if strategy is not None and attack.powers is not Powers.PASSIVE:
                     stack.enter_context(self._attacker(path, strategy, attack, Path(folder)))
-            done = self._download(mode)
+            done = self._download(self._client_options(row, Path(folder)))
             outcome, error = self._judge(done)
             stack.close()
             if recordings and outcome is Outcome.SAFE:
@@ -69,11 +71,20 @@ class Arena:
         grown = sorted(name for name in edges if edges[name] > before.get(name, 0))
         ok = outcome is attack.expected and (not attack.errors or error in attack.errors)
         wanted = f"{attack.expected}{': ' if attack.errors else ''}{' or '.join(attack.errors)}"
-        return Result(mode, attack.name, attack.powers, outcome, error, ", ".join(grown), wanted, ok)
+        return Result(row, attack.name, attack.powers, outcome, error, ", ".join(grown), wanted, ok)
 
-    def _download(self, mode: str) -> subprocess.CompletedProcess[bytes]:
+    def _client_options(self, row: Row, folder: Path) -> tuple[str, ...]:
+        if row is Row.OPPORTUNISTIC:
+            return ("--mode", "opportunistic")
+        known = KnownHosts(folder / "known_hosts")
+        if row is Row.KEY_KNOWN:
+            key = fleet_fingerprint(self.lab.place.node("control"))
+            known.remember(Entry(SERVICE_NAME, key))
+        return ("--mode", "tofu", "--known-hosts", str(known.path))
+
+    def _download(self, options: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
         url = f"smkex://{SERVICE_NAME}/{SAMPLE}"
-        command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json")
+        command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json", *options)
         return subprocess.run(self.lab.command("phone", *command), capture_output=True, timeout=60)
 
     def _judge(self, done: subprocess.CompletedProcess[bytes]) -> tuple[Outcome, str]:
@@ -103,6 +114,9 @@ class Arena:
     def _attacker(self, path: int, strategy: str, attack: Attack, folder: Path) -> Iterator[None]:
         talk = ("--talk", str(folder / "talk")) if attack.talk else ()
         command = (sys.executable, "-m", "lab.attack.attacker", strategy, "--path", str(path), *talk)
+        if attack.genuine_certificate:
+            edge = self.lab.topology.nearest_edge(self.carriers[0])
+            command += ("--certificate", str(self.lab.place.node(edge.name) / CERTIFICATE))
         addresses = (VIP, FORGED_VIP) if attack.names_forged else (VIP,)
         with (
             self._daemon(self.carriers[path], folder / f"attacker{path}.log", *command),
@@ -211,8 +225,9 @@ def run_attacks(lab: NamespaceLab) -> list[Result]:
     """Every attack, one after the other. Raises `LabFailed` where one cannot be carried out."""
     arena = Arena(lab)
     results = []
-    for attack in ATTACKS:
-        print(f"lab: {attack.powers}: {attack.name} ...", file=sys.stderr, flush=True)
-        results.append(arena.attack("opportunistic", attack))
+    for row in Row:
+        for attack in attacks(row):
+            print(f"lab: {row}: {attack.powers}: {attack.name} ...", file=sys.stderr, flush=True)
+            results.append(arena.attack(row, attack))
     results += [arena.tls(powers) for powers in (Powers.PASSIVE, Powers.ONE)]
     return results

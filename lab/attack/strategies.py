@@ -23,6 +23,7 @@ from smkex.core.messages import (
     ClientShare,
     Endpoint,
     Finished,
+    Mode,
     Observation,
     ServerNonce,
     ServerShare,
@@ -81,6 +82,16 @@ class Offers(Strategy):
         both, one = bytes((2, *share.aeads)), bytes((1, Aead.CHACHA20_POLY1305))
         body = frame[HEADER:].replace(both, one, 1)
         return encode(kind, body)
+
+
+class Modes(Strategy):
+    """Opportunistic in the place of the mode that the client offers."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.CLIENT_SHARE:
+            return frame
+        at = HEADER + 1 + SESSION_ID + 1
+        return frame[:at] + bytes((Mode.OPPORTUNISTIC,)) + frame[at + 1 :]
 
 
 class SessionIds(Strategy):
@@ -284,6 +295,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "pass": Strategy,
     "shares": Shares,
     "offers": Offers,
+    "modes": Modes,
     "session-ids": SessionIds,
     "edge-ids": EdgeIds,
     "locators": Locators,

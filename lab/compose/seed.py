@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lab.enrol import TOKEN, enrol
 from lab.errors import LabFailed
+from lab.fleet import KEY, certify, make_fleet_key
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import make_certificate, make_token, write_secret
 from lab.topology import CONTROL_PORT, Topology
@@ -21,6 +22,7 @@ def make_secrets(topology: Topology, control: Path, origin: Path) -> None:
 
     The certificate is good for the control plane's address in the lab and for 127.0.0.1, where it is published.
     """
+    make_fleet_key(control)
     if not (control / "admin.token").exists():
         make_certificate(control, topology.backbone_address("control"), "127.0.0.1")
         token = make_token(control / "admin.token")
@@ -46,6 +48,10 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
             raise LabFailed(f"sennit {words[0]}: {done.stderr.strip()}")
 
     enrol(topology, lambda name: edges / name, sennit)
+    fleet = make_fleet_key(control)
     for edge in topology.edges():
+        assert edge.edge_id is not None
+        if not (edges / edge.name / KEY).exists():
+            certify(fleet, edges / edge.name, edge.edge_id)
         shutil.copy(control / "ca.pem", edges / edge.name / "ca.pem")
         (edges / edge.name / TOKEN).chmod(0o600)

@@ -10,6 +10,7 @@ from pathlib import Path
 from lab import bird, resolver
 from lab.enrol import enrol
 from lab.errors import LabFailed
+from lab.fleet import certify, make_fleet_key
 from lab.host import ip_commands
 from lab.namespace import daemons
 from lab.namespace.daemons import run, start
@@ -70,6 +71,10 @@ def _up(place: Place, topology: Topology) -> None:
     wait_for("the control plane's start", lambda: log.exists() and "ready" in log.read_text(), 30, log)
     access = command_access(place, topology)
     enrol(topology, place.node, lambda *words: run(place, "control", daemons.sennit(), *words, *access))
+    fleet = make_fleet_key(place.node("control"))
+    for edge in topology.edges():
+        assert edge.edge_id is not None
+        certify(fleet, place.node(edge.name), edge.edge_id)
     say("agents, forwarders and edges")
     for edge in topology.edges():
         start(place, edge.name, "agent", *daemons.agent(place, topology, edge))

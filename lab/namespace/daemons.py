@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lab.enrol import TOKEN
 from lab.errors import LabFailed
+from lab.fleet import CERTIFICATE, KEY
 from lab.namespace.place import Place
 from lab.namespace.processes import remember
 from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
@@ -82,6 +83,7 @@ def edge(place: Place, topology: Topology, node: Node) -> list[str]:
     return [
         *(sennit(), "edge", "--state", str(folder), "--upstream", upstream),
         *("--cache", str(folder / "cache")),
+        *("--tofu-key", str(folder / KEY), "--tofu-certificate", str(folder / CERTIFICATE)),
     ]
 
 

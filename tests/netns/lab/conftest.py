@@ -33,10 +33,15 @@ def get(place: Place) -> Get:
     def run(
         *options: str, paths: tuple[str, ...] = ("cell0", "wifi0"), prefix: tuple[str, ...] = ()
     ) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "SENNIT_KNOWN_HOSTS": str(place.node("phone") / "known_hosts")}
         given = [word for path in paths for word in ("--path", path)]
         command = [daemons.sennit(), "get", "smkex://203.0.113.1/sample.bin", *given, *options]
         return subprocess.run(
-            [*place.enter("phone"), *prefix, *command], capture_output=True, text=True, timeout=60
+            [*place.enter("phone"), *prefix, *command],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment,
         )
 
     return run

@@ -1,0 +1,39 @@
+"""The fleet's key of mode tofu and the edges' certified ones, as an operator would make them, for the lab."""
+
+import time
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from lab.secrets import LIFETIME, write_secret
+from smkex.core.certificate import EdgeCertificate, fingerprint
+from smkex.core.keyfile import certificate_pem, private_pem, read_fleet_key
+
+KEY, CERTIFICATE = "tofu.key", "tofu.certificate"
+FLEET_KEY = "fleet.key"
+CLOCKS_DIFFER = 3600  # seconds
+
+
+def make_fleet_key(folder: Path) -> Ed25519PrivateKey:
+    """Make the fleet's key below `folder`, or read the one that is there."""
+    path = folder / FLEET_KEY
+    if not path.exists():
+        write_secret(path, private_pem(Ed25519PrivateKey.generate()))
+    return read_fleet_key(path.read_bytes())
+
+
+def fleet_fingerprint(folder: Path) -> str:
+    return fingerprint(make_fleet_key(folder).public_key().public_bytes_raw())
+
+
+def certify(fleet: Ed25519PrivateKey, folder: Path, edge_id: int) -> None:
+    """Make an edge's key and certificate in its folder."""
+    key = X25519PrivateKey.generate()
+    share = key.public_key().public_bytes_raw()
+    now = int(time.time())
+    until = now + int(LIFETIME.total_seconds())
+    write_secret(folder / KEY, private_pem(key))
+    (folder / CERTIFICATE).write_text(
+        certificate_pem(EdgeCertificate.issue(fleet, edge_id, share, now - CLOCKS_DIFFER, until))
+    )
