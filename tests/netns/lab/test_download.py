@@ -124,4 +124,4 @@ def test_the_second_edge_answers_when_the_first_path_is_the_other(place: Place, 
 def test_what_was_stored_is_served_from_the_store(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
     assert get("-o", str(output)).returncode == 0
     stored = list((place.node("edge1") / "cache").glob("*.body"))
-    assert [path.stat().st_size for path in stored] == [output.stat().st_size]
+    assert {path.stat().st_size for path in stored} == {output.stat().st_size}
