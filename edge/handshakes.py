@@ -21,6 +21,7 @@ from smkex.core.errors import (
     UnexpectedMessage,
 )
 from smkex.core.frame import FrameType
+from smkex.core.join import Join, JoinAcceptor
 from smkex.core.messages import ClientNonce, parse_abort
 from smkex.core.server_handshake import ServerHandshake
 from smkex.transport.session import SessionTransport
@@ -50,6 +51,7 @@ class Handshakes:
         self._timeout = timeout
         self._require_both = require_both
         self._pending = PendingSessions(limit)
+        self._running: dict[bytes, SessionTransport] = {}
         self.failures: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -64,6 +66,8 @@ class Handshakes:
                     await self._first(subflow, frame)
                 elif kind is FrameType.CLIENT_NONCE:
                     await self._secondary(subflow, frame)
+                elif kind is FrameType.JOIN:
+                    await self._join(subflow, frame)
                 else:
                     raise UnexpectedMessage(f"a subflow began with {kind.name}")
         except TimeoutError:
@@ -81,6 +85,8 @@ class Handshakes:
     async def _first(self, subflow: Subflow, frame: bytes) -> None:
         seen = observe(subflow.socket, self._config().edge_id)
         session = PendingSession(ServerHandshake(self._config(), frame, seen, os.urandom(32)), {0: subflow})
+        if session.handshake.session_id in self._running:
+            raise UnexpectedMessage("this session id is in use")
         self._pending.add(session)
         subflow.send(session.handshake.server_share)
         await self._await_finished(session, 0)
@@ -94,6 +100,22 @@ class Handshakes:
         session.subflows[number] = subflow
         subflow.send(answer)
         await self._await_finished(session, number)
+
+    async def _join(self, subflow: Subflow, frame: bytes) -> None:
+        join = Join.parse(frame)
+        session = self._running.get(join.session_id)
+        if session is None or not session.may_add(join.path):
+            raise UnexpectedMessage("there is no such session here, or it has had this path")
+        seen = observe(subflow.socket, self._config().edge_id)
+        acceptor = JoinAcceptor(session.established.keys, join, seen, os.urandom(32))
+        subflow.send(acceptor.challenge)
+        kind, frame = await subflow.next_frame()
+        if kind is FrameType.ABORT:
+            raise PeerAborted(parse_abort(frame), authenticated=False)
+        if kind is not FrameType.JOIN_RESPONSE:
+            raise UnexpectedMessage(f"{kind.name} came instead of JOIN_RESPONSE")
+        acceptor.verify(frame)
+        session.add_subflow(join.path, subflow, acceptor.hash)
 
     async def _await_finished(self, session: PendingSession, number: int) -> None:
         try:
@@ -145,7 +167,21 @@ class Handshakes:
             },
         )
         self._serve(transport)
+        self._keep(transport)
         return transport
+
+    def _keep(self, transport: SessionTransport) -> None:
+        """Let subflows join it while it runs."""
+        session_id, closed = transport.established.session_id, transport.on_closed
+        if transport.is_closing():
+            return
+        self._running[session_id] = transport
+
+        def on_closed() -> None:
+            self._running.pop(session_id, None)
+            closed()
+
+        transport.on_closed = on_closed
 
     def _fail(self, session: PendingSession, number: int, error: SmkexError) -> None:
         subflow = session.subflows.pop(number, None)

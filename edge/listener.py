@@ -83,6 +83,11 @@ class Listener:
         for session in list(self._sessions):
             session.close()
 
+    def ask_to_rehome(self) -> None:
+        """Ask every client to leave the service port, so that routes to it may change."""
+        for session in list(self._sessions):
+            session.ask_to_rehome()
+
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:

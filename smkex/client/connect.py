@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smkex.client.known_hosts import Entry, KnownHosts
+from smkex.client.paths import KnownPath, PathKeeper
 from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.config import ClientConfig
-from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, SmkexError
+from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, SmkexError, UnexpectedMessage
+from smkex.core.events import PathDropped
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.core.messages import Mode
 from smkex.core.scheduler import Scheduler
@@ -33,32 +35,50 @@ class Connection:
     writer: asyncio.StreamWriter
     session: SessionTransport
     target: Target
-    interfaces: tuple[str, ...]
-    addresses: tuple[str, ...]
+    known: dict[int, KnownPath]
     transport: str
     setup: float
+    keeper: PathKeeper | None
     first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
+
+    async def add_path(self, interface: str) -> int:
+        """Join the session from another interface too; return the path's number.
+
+        Raises `SmkexError`, TimeoutError, or OSError where the owner cannot be reached from there.
+        """
+        return await self._require_keeper().add(interface)
+
+    def remove_path(self, index: int) -> None:
+        """Close a path; the others carry on. Raises `ValueError` for the last, or one that is not there."""
+        self._require_keeper().remove(index)
+
+    async def rehome(self) -> None:
+        """Move path 0 from the service port to the owner's locator. Raises as `add_path`."""
+        await self._require_keeper().rehome()
+
+    def _require_keeper(self) -> PathKeeper:
+        if self.keeper is None:
+            raise UnexpectedMessage("over mptcp the kernel minds the paths")
+        return self.keeper
 
     def report(self) -> ConnectionReport:
         """What can be said, with evidence, of the ways this connection goes."""
         established = self.session.established
-        dropped = {event.path: event.error for event in self.session.dropped}
+        dropped = {event.path: event for event in self.session.dropped}
         paths = []
-        for path, seen in enumerate(established.observed):
+        for path, known in sorted(self.known.items()):
             carried = self.session.statistics(path)
-            error = dropped.get(path)
-            state = "open" if path not in dropped else f"dropped: {error}" if error else "closed"
             paths.append(
                 PathReport(
                     path,
-                    self.interfaces[path],
-                    self.addresses[path],
-                    str(seen.client),
-                    seen.ingress_id,
+                    known.interface,
+                    known.address,
+                    str(known.observed.client),
+                    known.observed.ingress_id,
                     carried.rtt,
                     carried.sent,
                     carried.received,
-                    state,
+                    self._state(path, dropped.get(path)),
                 )
             )
         return ConnectionReport(
@@ -88,6 +108,13 @@ class Connection:
                 "over mptcp one hostile path can break the connection, though neither read nor change it"
             )
         return tuple(notes)
+
+    def _state(self, path: int, dropped: PathDropped | None) -> str:
+        if dropped is None:
+            return "stalled" if self.session.stalled(path) else "open"
+        if dropped.removed:
+            return "removed"
+        return f"dropped: {dropped.error}" if dropped.error else "closed"
 
     async def close(self) -> None:
         """End the stream and wait until the other end has agreed."""
@@ -155,8 +182,16 @@ async def connect(
     protocol = asyncio.StreamReaderProtocol(reader)
     addresses = session.get_extra_info("addresses")
     session.start(protocol)
-    writer = asyncio.StreamWriter(session, protocol, reader, asyncio.get_running_loop())
-    return Connection(reader, writer, session, target, interfaces, addresses, transport, setup, first_contact)
+    loop = asyncio.get_running_loop()
+    writer = asyncio.StreamWriter(session, protocol, reader, loop)
+    known = {
+        path: KnownPath(interfaces[path], addresses[path], seen, loop.time())
+        for path, seen in enumerate(session.established.observed)
+    }
+    keeper = PathKeeper(session, target, known) if transport == "tcp" else None
+    if keeper is not None:
+        keeper.start()
+    return Connection(reader, writer, session, target, known, transport, setup, keeper, first_contact)
 
 
 async def _establish(

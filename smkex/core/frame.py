@@ -29,6 +29,9 @@ class FrameType(IntEnum):
     FINISHED = 5
     ABORT = 6
     READY = 7
+    JOIN = 8
+    JOIN_CHALLENGE = 9
+    JOIN_RESPONSE = 10
     DATA = 16
     CONTROL = 17
 

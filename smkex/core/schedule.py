@@ -93,6 +93,10 @@ class KeySchedule:
         """What Ready carries: the edge has verified the Finished of both paths (32 bytes)."""
         return hmac.digest(self.expand("server ready", 32), self.th, "sha256")
 
+    def join_mac(self, sender: str, join: bytes) -> bytes:
+        """What JoinChallenge ("server") and JoinResponse ("client") prove in the join of hash `join` (32 bytes)."""
+        return hmac.digest(self.expand(f"{sender} join", 32), join, "sha256")
+
     def data_key(self, sender: str, epoch: int) -> AeadKey:
         """The key of the records that `sender` ("client" or "server") seals in `epoch`."""
         return self._aead_key(f"{sender} data {epoch}")

@@ -14,6 +14,7 @@ from smkex.core.config import ServerConfig
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
+SIZE = 30_000_000
 BLOCK = bytes(range(256)) * 256
 
 
@@ -129,3 +130,28 @@ async def until(condition: Any, timeout: float = 10.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+def carrying(edge: LoopbackEdge) -> int:
+    """The path that the edge sends by: the one that carried most."""
+    return max((0, 1), key=lambda path: edge.relays[path].carried)
+
+
+async def read(connection: Connection, count: int) -> str:
+    digest = hashlib.sha256()
+    async with asyncio.timeout(20):
+        while count:
+            data = await connection.reader.read(min(count, 1 << 20))
+            assert data
+            count -= len(data)
+            digest.update(data)
+    return digest.hexdigest()
+
+
+async def start(edge: LoopbackEdge, **options: object) -> tuple[Connection, "asyncio.Task[str]", int]:
+    """Begin a transfer; return once a third of it is through, with the path that carries it."""
+    connection = await edge.connect(**options)
+    connection.writer.write(b"%08d" % SIZE)
+    reading = asyncio.create_task(read(connection, SIZE))
+    await until(lambda: sum(relay.carried for relay in edge.relays) > SIZE // 3)
+    return connection, reading, carrying(edge)

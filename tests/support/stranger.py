@@ -89,6 +89,24 @@ class Stranger:
         cipher, nonce = self._cipher("server", dsn)
         return cipher.decrypt(nonce, record[12:], record[:12])
 
+    def join(self, session_id: bytes, path: int, nonce: bytes) -> bytes:
+        self._join = frame(8, session_id + bytes([path]) + nonce)
+        return self._join
+
+    def answer(self, challenge: bytes) -> bytes | None:
+        """JoinResponse, or None when the challenge's MAC is wrong."""
+        self.join_hash = hashlib.sha256(lp(self._join, challenge[:-32])).digest()
+        if hmac.digest(self.key("server join", 32), self.join_hash, "sha256") != challenge[-32:]:
+            return None
+        return frame(10, hmac.digest(self.key("client join", 32), self.join_hash, "sha256"))
+
+    def control(self, path: str, counter: int, items: bytes) -> bytes:
+        """`path` as in the purpose of the key: the number and, for one that joined, a blank and its hash in hex."""
+        head = b"\x11" + (len(items) + 16).to_bytes(3, "big")
+        key = self.key(f"client control {path} key", 16)
+        iv = int.from_bytes(self.key(f"client control {path} iv", 12), "big") ^ counter
+        return head + AESGCM(key).encrypt(iv.to_bytes(12, "big"), items, head)
+
     def _cipher(self, who: str, dsn: int) -> tuple[AESGCM | ChaCha20Poly1305, bytes]:
         purpose = f"{who} data {dsn >> 34}"
         iv = int.from_bytes(self.key(f"{purpose} iv", 12), "big") ^ dsn

@@ -1,47 +1,18 @@
 """A transfer over real sockets while a relay on one path lies, swallows or breaks: the hash is right."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
-from loopback import LoopbackEdge, digest_of, until
+from loopback import SIZE, LoopbackEdge, digest_of, start, until
 
-from smkex.client.connect import Connection
 from smkex.core.scheduler import Scheduler
-
-SIZE = 30_000_000
 
 
 @pytest.fixture
 async def edge() -> AsyncIterator[LoopbackEdge]:
     async with LoopbackEdge() as edge:
         yield edge
-
-
-def carrying(edge: LoopbackEdge) -> int:
-    """The path that the edge sends by: the one that carried most."""
-    return max((0, 1), key=lambda path: edge.relays[path].carried)
-
-
-async def read(connection: Connection, count: int) -> str:
-    digest = hashlib.sha256()
-    async with asyncio.timeout(20):
-        while count:
-            data = await connection.reader.read(min(count, 1 << 20))
-            assert data
-            count -= len(data)
-            digest.update(data)
-    return digest.hexdigest()
-
-
-async def start(edge: LoopbackEdge, **options: object) -> tuple[Connection, "asyncio.Task[str]", int]:
-    """Begin a transfer; return once a third of it is through, with the path that carries it."""
-    connection = await edge.connect(**options)
-    connection.writer.write(b"%08d" % SIZE)
-    reading = asyncio.create_task(read(connection, SIZE))
-    await until(lambda: sum(relay.carried for relay in edge.relays) > SIZE // 3)
-    return connection, reading, carrying(edge)
 
 
 async def test_a_byte_changed_on_the_way_costs_its_path_only(edge: LoopbackEdge) -> None:

@@ -1,0 +1,127 @@
+"""The paths of a running connection: add, remove, re-home, and join again what broke.
+
+A path that ended against the client's will is joined again from its interface, after growing pauses and a bounded
+number of times; one that lived for a while has earned a fresh count.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from smkex.core.errors import MisusedStream, SmkexError
+from smkex.core.events import PathDropped
+from smkex.core.messages import Observation
+from smkex.transport.join import join
+from smkex.transport.session import SessionTransport
+from smkex.transport.tcp import Target
+
+log = logging.getLogger("smkex.client.paths")
+
+JOIN_TIMEOUT = 10.0  # seconds for one join
+FIRST_PAUSE = 0.5  # seconds before a broken path is joined again, then twice as long each time
+LONGEST_PAUSE = 30.0
+REJOINS = 8  # of one interface in a row
+GOOD_LIFE = 60.0  # seconds after which a path counts as one that works
+
+
+@dataclass(slots=True)
+class KnownPath:
+    """A path that is or was: its interface, local address, how the edge saw it, and since when it is there."""
+
+    interface: str
+    address: str
+    observed: Observation
+    since: float = 0.0
+
+
+@dataclass(slots=True)
+class PathKeeper:
+    """Minds the paths of one session over transport `tcp`; `known` by path number."""
+
+    session: SessionTransport
+    target: Target
+    known: dict[int, KnownPath]
+    _attempts: Counter[str] = field(default_factory=Counter)
+    _next: int = 2
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _adding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def start(self) -> None:
+        """Follow what happens to the session's paths until it is over."""
+        self.session.on_path_dropped = self._dropped
+        self.session.on_rehome_asked = lambda: self._later(self._rehome_as_asked())
+        self.session.on_closed = self._stop
+
+    async def add(self, interface: str) -> int:
+        """Join from `interface`; return the path's number.
+
+        Raises `SmkexError`, TimeoutError, or OSError where the locator cannot be reached from there.
+        """
+        async with self._adding:
+            number = self._next
+            if not self.session.may_add(number):
+                raise MisusedStream("the session is over, or has as many paths as it may")
+            # spent even if the join fails: the edge may have seen it succeed
+            self._next += 1
+            async with asyncio.timeout(JOIN_TIMEOUT):
+                address, observed = await join(self.session, self.target, interface, number)
+            now = asyncio.get_running_loop().time()
+            self.known[number] = KnownPath(interface, address, observed, now)
+            return number
+
+    def remove(self, path: int) -> None:
+        """Take a path out at both ends. Raises `ValueError` for the last one and for one that is not there."""
+        self.session.remove_path(path)
+
+    async def rehome(self) -> None:
+        """Leave the service port: path 0's interface joins at the locator, then path 0 goes.
+
+        Afterwards no change of the routes to the service address touches the session. Raises as `add`.
+        """
+        if 0 not in self.session.paths:
+            return
+        await self.add(self.known[0].interface)
+        if 0 in self.session.paths:
+            self.remove(0)
+
+    async def _rehome_as_asked(self) -> None:
+        for attempt in range(REJOINS):
+            with contextlib.suppress(SmkexError, OSError, TimeoutError):
+                return await self.rehome()
+            await asyncio.sleep(_pause(attempt))
+
+    def _dropped(self, event: PathDropped) -> None:
+        lost = self.known.get(event.path)
+        if event.removed or lost is None or not self.session.paths:
+            return
+        if asyncio.get_running_loop().time() - lost.since >= GOOD_LIFE:
+            self._attempts[lost.interface] = 0
+        self._later(self._join_again(lost.interface))
+
+    async def _join_again(self, interface: str) -> None:
+        while self._attempts[interface] < REJOINS and not self.session.is_closing():
+            attempt = self._attempts[interface]
+            self._attempts[interface] += 1
+            await asyncio.sleep(_pause(attempt))
+            try:
+                await self.add(interface)
+                return
+            except (SmkexError, OSError, TimeoutError) as error:
+                log.info("join from %s: %s", interface, error)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+def _pause(attempt: int) -> float:
+    return min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE)

@@ -1,0 +1,43 @@
+"""Give a running session another TCP connection: always to the owner's locator, computed by the client."""
+
+import asyncio
+import os
+
+from smkex.core.errors import PeerAborted, UnexpectedMessage
+from smkex.core.frame import FrameType
+from smkex.core.join import JoinInitiator
+from smkex.core.locator import port_locator
+from smkex.core.messages import Observation, parse_abort
+from smkex.transport.paths import dial
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+from smkex.transport.tcp import Target
+
+
+async def join(
+    session: SessionTransport, target: Target, interface: str, path: int
+) -> tuple[str, Observation]:
+    """Join from `interface` as `path`; return (local address, how the edge saw it).
+
+    The caller bounds the time. Raises `SmkexError`, or OSError where the connection cannot be had.
+    """
+    established = session.established
+    port = port_locator(established.edge_id, target.id_port_base)
+    sock = await dial(interface, target.vip, port)
+    _, subflow = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)
+    initiator = JoinInitiator(established.keys, established.session_id, path, os.urandom(32))
+    try:
+        subflow.send(initiator.join)
+        kind, frame = await subflow.next_frame()
+        if kind is FrameType.ABORT:
+            raise PeerAborted(parse_abort(frame), authenticated=False)
+        if kind is not FrameType.JOIN_CHALLENGE:
+            raise UnexpectedMessage(f"{kind.name} came instead of JOIN_CHALLENGE")
+        response, joined, observed = initiator.answer(frame)
+        subflow.send(response)
+        host, local_port = sock.getsockname()[:2]
+    except BaseException:
+        subflow.transport.abort()
+        raise
+    session.add_subflow(path, subflow, joined)
+    return f"{host}:{local_port}", observed
