@@ -1,21 +1,32 @@
 """connect(): from an address and two interfaces to an established session as asyncio streams."""
 
 import asyncio
+import contextlib
 import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from smkex.client.edge_cache import EdgeCache
 from smkex.client.known_hosts import Entry, KnownHosts
 from smkex.client.paths import KnownPath, PathKeeper
 from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.config import ClientConfig
-from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, SmkexError, UnexpectedMessage
+from smkex.core.errors import (
+    AddressDisagrees,
+    DeadlineMissed,
+    HostIsKnown,
+    OnePathOnly,
+    PeerAborted,
+    SmkexError,
+    Truncated,
+    UnexpectedMessage,
+)
 from smkex.core.events import PathDropped
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.core.messages import Mode
 from smkex.core.scheduler import Scheduler
-from smkex.transport.exchange import exchange_keys
+from smkex.transport.exchange import exchange_keys, exchange_keys_at
 from smkex.transport.mptcp_errors import PeerClosed, UnexpectedSubflow, WrongPath
 from smkex.transport.mptcp_exchange import MptcpTransport
 from smkex.transport.paths import Address, default_interfaces
@@ -25,6 +36,8 @@ from smkex.transport.tcp import Target, TcpTransport
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, and one lost SYN
 READ_LIMIT = 1 << 20
+# what an edge that is gone, or has another id now, looks like; a failed proof is none of these and is final
+REFUSALS = (PeerAborted, Truncated, DeadlineMissed, UnexpectedMessage)
 
 
 @dataclass(slots=True)
@@ -138,6 +151,7 @@ async def connect(
     scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
     mode: Mode | None = None,
     known_hosts: KnownHosts | None = None,
+    cache: EdgeCache | None = None,
     timeout: float = HANDSHAKE_TIMEOUT,
 ) -> Connection:
     """Exchange keys with the edge behind `host` over two paths.
@@ -148,7 +162,9 @@ async def connect(
     first path cannot be connected. Nothing weaker is ever taken silently: `allow_shared_path` is the caller's word
     and stands in the report. `scheduler` is for both directions (transport tcp; over mptcp the kernel chooses).
     `mode` is by default tofu for a host in `known_hosts`, and opportunistic for others; nothing else is offered. A
-    fleet key met for the first time is remembered once the handshake is done.
+    fleet key met for the first time is remembered once the handshake is done. With a `cache` of an earlier
+    connection both paths of transport tcp go to its edge's locator at once; where that edge refuses, all starts
+    over at the service port.
     """
     found = paths if paths is not None else await asyncio.to_thread(default_interfaces)
     interfaces = _two(found, allow_shared_path)
@@ -171,7 +187,7 @@ async def connect(
         now=int(time.time()),
     )
     started = time.monotonic()
-    session = await _establish(transport, target, interfaces, config, scheduler, timeout)
+    session = await _establish(transport, target, interfaces, config, scheduler, cache, timeout)
     setup = time.monotonic() - started
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
@@ -200,13 +216,11 @@ async def _establish(
     interfaces: tuple[str, str],
     config: ClientConfig,
     scheduler: Scheduler,
+    cache: EdgeCache | None,
     timeout: float,
 ) -> SessionTransport:
     if name == "tcp":
-        ways = TcpTransport(
-            target, interfaces, allow_shared_path=config.allow_shared_path, scheduler=scheduler
-        )
-        return await exchange_keys(ways, config, timeout)
+        return await _establish_tcp(target, interfaces, config, scheduler, cache, timeout)
     if name != "mptcp":
         raise ValueError(f"there is no transport {name!r}: tcp and mptcp are")
     for last in (False, True):
@@ -218,6 +232,35 @@ async def _establish(
             if last:
                 raise
     raise AssertionError("unreachable")
+
+
+async def _establish_tcp(
+    target: Target,
+    interfaces: tuple[str, str],
+    config: ClientConfig,
+    scheduler: Scheduler,
+    cache: EdgeCache | None,
+    timeout: float,
+) -> SessionTransport:
+    started = time.monotonic()
+
+    def ways() -> TcpTransport:
+        return TcpTransport(
+            target, interfaces, allow_shared_path=config.allow_shared_path, scheduler=scheduler
+        )
+
+    session = None
+    edge_id = cache.get(target) if cache is not None else None
+    if edge_id is not None:
+        with contextlib.suppress(OSError, *REFUSALS):
+            session = await exchange_keys_at(ways(), config, timeout / 2, edge_id)
+    if session is None:
+        if cache is not None:
+            cache.drop(target)
+        session = await exchange_keys(ways(), config, timeout - (time.monotonic() - started))
+    if cache is not None:
+        cache.put(target, session.established.edge_id)
+    return session
 
 
 def _two(paths: Sequence[str], allow_shared_path: bool) -> tuple[str, str]:

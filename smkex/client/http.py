@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpcore
 import httpx
 
 from smkex.client.connect import Connection, connect
+from smkex.client.edge_cache import EdgeCache
 from smkex.core.errors import SmkexError
 
 SCHEME = "smkex"
@@ -103,7 +105,7 @@ class SmkexTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, **options: Any) -> None:
-        self._backend = SessionBackend(options)
+        self._backend = SessionBackend({"cache": EdgeCache(time.monotonic), **options})
         self._pool = httpcore.AsyncConnectionPool(network_backend=self._backend)
 
     @property

@@ -82,7 +82,8 @@ class PathKeeper:
 
         Afterwards no change of the routes to the service address touches the session. Raises as `add`.
         """
-        if 0 not in self.session.paths:
+        service = self.session.get_extra_info("peername")[1] == self.target.service_port
+        if 0 not in self.session.paths or not service:
             return
         await self.add(self.known[0].interface)
         if 0 in self.session.paths:

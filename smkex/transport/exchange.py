@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from smkex.core.client_handshake import ClientHandshake, State
 from smkex.core.config import ClientConfig, ClientEntropy
-from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError
+from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedMessage
 from smkex.core.frame import FrameType
 from smkex.transport.narration import Narration
 from smkex.transport.session import SessionTransport
@@ -30,16 +31,40 @@ def fresh_entropy() -> ClientEntropy:
     return ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
 
 
+class LocatorTransport(ClientTransport, Protocol):
+    """A transport that can open both paths at an edge's locator before anything is exchanged."""
+
+    async def open_both(self, edge_id: int) -> None: ...
+
+
 async def exchange_keys(transport: ClientTransport, config: ClientConfig, timeout: float) -> SessionTransport:
-    """Run one handshake within `timeout` seconds.
+    """Run one handshake within `timeout` seconds, its first path to the service port.
 
     Raises a subclass of `SmkexError` (each cause its own), or OSError where path 0 cannot be connected. The
     other end is told by Abort on every subflow.
     """
+    return await _attempt(transport, config, timeout, lambda handshake: _exchange(transport, handshake))
+
+
+async def exchange_keys_at(
+    transport: LocatorTransport, config: ClientConfig, timeout: float, edge_id: int
+) -> SessionTransport:
+    """Run one handshake with both paths at the locator of edge `edge_id` at once. Raises as `exchange_keys`."""
+    return await _attempt(
+        transport, config, timeout, lambda handshake: _exchange_at(transport, handshake, edge_id)
+    )
+
+
+async def _attempt(
+    transport: ClientTransport,
+    config: ClientConfig,
+    timeout: float,
+    steps: Callable[[ClientHandshake], Awaitable[SessionTransport]],
+) -> SessionTransport:
     handshake = ClientHandshake(config, fresh_entropy())
     try:
         async with asyncio.timeout(timeout):
-            return await _exchange(transport, handshake)
+            return await steps(handshake)
     except TimeoutError:
         transport.abort(DeadlineMissed())
         raise DeadlineMissed(
@@ -58,10 +83,31 @@ async def exchange_keys(transport: ClientTransport, config: ClientConfig, timeou
 async def _exchange(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     await transport.open_first()
     await _send(transport, 0, handshake.client_share)
-    await _receive(transport, handshake, 0)
+    handshake.receive(*await _hear(transport, 0))
     await transport.open_second(handshake.edge_id)
     await _send(transport, 1, handshake.client_nonce)
-    await _receive(transport, handshake, 1)
+    handshake.receive(*await _hear(transport, 1))
+    return await _finish(transport, handshake)
+
+
+async def _exchange_at(
+    transport: LocatorTransport, handshake: ClientHandshake, edge_id: int
+) -> SessionTransport:
+    await transport.open_both(edge_id)
+    await _send(transport, 0, handshake.client_share)
+    await _send(transport, 1, handshake.client_nonce)
+    # two ways, so the answers come in either order
+    answers = [await _hear(transport, 0)]
+    if answers[0][0] == 1 and answers[0][1] is not FrameType.ABORT:
+        answers.insert(0, await _hear(transport, 0))
+    handshake.receive(*answers[0])
+    if handshake.edge_id != edge_id:
+        raise UnexpectedMessage(f"edge {handshake.edge_id} answers at the locator of edge {edge_id}")
+    handshake.receive(*(answers[1] if len(answers) == 2 else await _hear(transport, 1)))
+    return await _finish(transport, handshake)
+
+
+async def _finish(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     for path in (0, 1):
         await _send(transport, path, handshake.finished(path))
     return await transport.establish(handshake)
@@ -72,10 +118,10 @@ async def _send(transport: ClientTransport, path: int, frame: bytes) -> None:
     await transport.send(path, frame)
 
 
-async def _receive(transport: ClientTransport, handshake: ClientHandshake, expected: int) -> None:
+async def _hear(transport: ClientTransport, expected: int) -> tuple[int, FrameType, bytes]:
     path, kind, frame = await transport.receive(expected)
     log.debug("%s", Narration(path, "<-", frame))
-    handshake.receive(path, kind, frame)
+    return path, kind, frame
 
 
 def _waiting_for(handshake: ClientHandshake) -> str:

@@ -39,47 +39,65 @@ class TcpTransport:
         self._interfaces = interfaces
         self._allow_shared_path = allow_shared_path
         self._scheduler = scheduler
-        self._subflows: list[Subflow] = []
+        self._subflows: dict[int, Subflow] = {}
+        self._came: list[tuple[int, FrameType, bytes]] = []
 
     async def open_first(self) -> None:
         first, second = await find_ways(self._interfaces, self._target.vip)
         if not self._allow_shared_path:
             require_two_ways(first, second)
-        await self._open(self._interfaces[0], self._target.service_port)
+        await self._open(0, self._interfaces[0], self._target.service_port)
 
     async def open_second(self, edge_id: int) -> None:
         port = port_locator(edge_id, self._target.id_port_base)
         try:
-            await self._open(self._interfaces[1], port)
+            await self._open(1, self._interfaces[1], port)
         except OSError as error:
             raise OnePathOnly(
                 f"no second path: {self._target.vip} port {port} by {self._interfaces[1]}: {error.strerror or error}"
             ) from None
+
+    async def open_both(self, edge_id: int) -> None:
+        """Both paths to the locator of `edge_id` at once."""
+        if not self._allow_shared_path:
+            require_two_ways(*await find_ways(self._interfaces, self._target.vip))
+        port = port_locator(edge_id, self._target.id_port_base)
+        results = await asyncio.gather(
+            *(self._open(path, interface, port) for path, interface in enumerate(self._interfaces)),
+            return_exceptions=True,
+        )
+        for error in results:
+            if error is not None:
+                raise error
 
     async def send(self, path: int, frame: bytes) -> None:
         self._subflows[path].send(frame)
 
     async def receive(self, expected: int) -> tuple[int, FrameType, bytes]:
         """The next frame on whichever path it comes: the handshake judges whether it belongs there."""
+        if self._came:
+            return self._came.pop(0)
         waiting = {
-            asyncio.ensure_future(subflow.next_frame()): path for path, subflow in enumerate(self._subflows)
+            asyncio.ensure_future(subflow.next_frame()): path for path, subflow in self._subflows.items()
         }
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             first = min(done, key=lambda task: (task.exception() is None, waiting[task]))
-            kind, frame = first.result()
-            return waiting[first], kind, frame
+            self._came = [(waiting[task], *task.result()) for task in done if task.exception() is None]
+            self._came.sort(key=lambda came: came[0])
+            first.result()
+            return self._came.pop(0)
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
     def abort(self, error: SmkexError) -> None:
-        for subflow in self._subflows:
+        for subflow in self._subflows.values():
             subflow.abort(error)
 
     async def establish(self, handshake: ClientHandshake) -> SessionTransport:
-        sockets = [subflow.socket for subflow in self._subflows]
+        sockets = [subflow.socket for _, subflow in sorted(self._subflows.items())]
         session = SessionTransport(
             handshake.established,
             "client",
@@ -90,12 +108,10 @@ class TcpTransport:
             },
             self._scheduler,
         )
-        for path, subflow in enumerate(self._subflows):
+        for path, subflow in sorted(self._subflows.items()):
             session.add_subflow(path, subflow)
         return session
 
-    async def _open(self, interface: str, port: int) -> None:
+    async def _open(self, path: int, interface: str, port: int) -> None:
         sock = await dial(interface, self._target.vip, port)
-        loop = asyncio.get_running_loop()
-        _, subflow = await loop.create_connection(Subflow, sock=sock)
-        self._subflows.append(subflow)
+        _, self._subflows[path] = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)
