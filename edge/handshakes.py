@@ -15,6 +15,7 @@ from edge.sessions import PendingSession, PendingSessions
 from smkex.core.config import ServerConfig
 from smkex.core.errors import (
     DeadlineMissed,
+    Overloaded,
     PeerAborted,
     SmkexError,
     Truncated,
@@ -24,6 +25,9 @@ from smkex.core.frame import FrameType
 from smkex.core.join import Join, JoinAcceptor
 from smkex.core.messages import ClientNonce, parse_abort
 from smkex.core.server_handshake import ServerHandshake
+from smkex.core.server_info import ServerInfo
+from smkex.core.tls import FIRST_BYTE as TLS_FIRST_BYTE
+from smkex.core.tls import TlsServer
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -43,6 +47,7 @@ class Handshakes:
         serve: Callable[[SessionTransport], None],
         *,
         limit: int,
+        tls_limit: int = 1024,
         timeout: float,
         require_both: bool,
     ) -> None:
@@ -51,6 +56,8 @@ class Handshakes:
         self._timeout = timeout
         self._require_both = require_both
         self._pending = PendingSessions(limit)
+        self._tls_limit = tls_limit
+        self._in_tls = 0
         self._running: dict[bytes, SessionTransport] = {}
         self.failures: Counter[str] = Counter()
 
@@ -61,6 +68,9 @@ class Handshakes:
         """Take one accepted subflow through its handshake; never raises what a peer caused."""
         try:
             async with asyncio.timeout(self._timeout):
+                if await subflow.first_byte() == TLS_FIRST_BYTE and self._config().tls is not None:
+                    await self._first_by_tls(subflow)
+                    return
                 kind, frame = await subflow.next_frame()
                 if kind is FrameType.CLIENT_SHARE:
                     await self._first(subflow, frame)
@@ -84,12 +94,40 @@ class Handshakes:
 
     async def _first(self, subflow: Subflow, frame: bytes) -> None:
         seen = observe(subflow.socket, self._config().edge_id)
-        session = PendingSession(ServerHandshake(self._config(), frame, seen, os.urandom(32)), {0: subflow})
-        if session.handshake.session_id in self._running:
-            raise UnexpectedMessage("this session id is in use")
-        self._pending.add(session)
-        subflow.send(session.handshake.server_share)
+        handshake = ServerHandshake(self._config(), frame, seen, os.urandom(32))
+        session = self._admit(handshake, subflow)
+        subflow.send(handshake.server_share)
         await self._await_finished(session, 0)
+
+    async def _first_by_tls(self, subflow: Subflow) -> None:
+        """Path 0 of mode mtls: TLS until ServerInfo is said, then as any other."""
+        if self._in_tls >= self._tls_limit:
+            raise Overloaded
+        config = self._config()
+        assert config.tls is not None
+        self._in_tls += 1
+        try:
+            tls = TlsServer(config.tls)
+            while not tls.done:
+                record = await subflow.next_tls_record()
+                try:
+                    tls.receive(record)
+                finally:
+                    subflow.send(tls.to_send())  # OpenSSL's alert too, where it has one
+        finally:
+            self._in_tls -= 1
+        seen = observe(subflow.socket, config.edge_id)
+        outcome = tls.finish(ServerInfo(config.edge_id, config.locator, seen))
+        session = self._admit(ServerHandshake.after_tls(config, outcome), subflow)
+        subflow.send(tls.to_send())
+        await self._await_finished(session, 0)
+
+    def _admit(self, handshake: ServerHandshake, subflow: Subflow) -> PendingSession:
+        if handshake.session_id in self._running:
+            raise UnexpectedMessage("this session id is in use")
+        session = PendingSession(handshake, {0: subflow})
+        self._pending.add(session)
+        return session
 
     async def _secondary(self, subflow: Subflow, frame: bytes) -> None:
         session = await self._pending.find(ClientNonce.parse(frame).session_id)

@@ -1,15 +1,18 @@
-"""What this edge can prove of itself: its certified key of mode tofu, while the certificate holds."""
+"""What this edge can prove of itself: its certified key of mode tofu, while it holds; its certificate of mode mtls."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from OpenSSL import SSL
+
 from edge.node import Node
 from edge.settings import EdgeSettings
 from smkex.core.config import LongTermKey, ServerConfig
-from smkex.core.errors import CertificateRefused
+from smkex.core.errors import CertificateRefused, TlsFailed
 from smkex.core.keyfile import KeyFileDamaged, read_certificate, read_edge_key
 from smkex.core.messages import Mode
+from smkex.core.tls import server_context
 
 
 class IdentityUnusable(Exception):
@@ -22,12 +25,14 @@ class Identity:
 
     edge_id: int
     long_term: LongTermKey | None
+    tls: SSL.Context | None = None
     clock: Callable[[], float] = time.time
 
     def config(self) -> ServerConfig:
         if self.long_term is None or not self.long_term.certificate.valid_at(int(self.clock())):
-            return ServerConfig(self.edge_id)
-        return ServerConfig(self.edge_id, (Mode.TOFU, Mode.OPPORTUNISTIC), long_term=self.long_term)
+            return ServerConfig(self.edge_id, tls=self.tls)
+        modes = (Mode.TOFU, Mode.OPPORTUNISTIC)
+        return ServerConfig(self.edge_id, modes, long_term=self.long_term, tls=self.tls)
 
     @property
     def reasons(self) -> list[str]:
@@ -38,9 +43,24 @@ class Identity:
 
 
 def load_identity(settings: EdgeSettings, node: Node) -> Identity:
-    """Read key and certificate, where there are any. Raises `IdentityUnusable`."""
+    """Read keys and certificates, where there are any. Raises `IdentityUnusable`."""
+    return Identity(node.edge_id, _long_term(settings, node), _tls(settings))
+
+
+def _tls(settings: EdgeSettings) -> SSL.Context | None:
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return None
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise IdentityUnusable("--tls-certificate and --tls-key belong together")
+    try:
+        return server_context(settings.tls_certificate, settings.tls_key)
+    except TlsFailed as error:
+        raise IdentityUnusable(str(error)) from None
+
+
+def _long_term(settings: EdgeSettings, node: Node) -> LongTermKey | None:
     if settings.tofu_key is None and settings.tofu_certificate is None:
-        return Identity(node.edge_id, None)
+        return None
     if settings.tofu_key is None or settings.tofu_certificate is None:
         raise IdentityUnusable("--tofu-key and --tofu-certificate belong together")
     try:
@@ -53,4 +73,4 @@ def load_identity(settings: EdgeSettings, node: Node) -> Identity:
         raise IdentityUnusable(f"{settings.tofu_certificate}: {error}") from None
     if key.public_key().public_bytes_raw() != certificate.share:
         raise IdentityUnusable(f"{settings.tofu_certificate} is not for the key in {settings.tofu_key}")
-    return Identity(node.edge_id, LongTermKey(key.private_bytes_raw(), certificate))
+    return LongTermKey(key.private_bytes_raw(), certificate)

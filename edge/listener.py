@@ -45,6 +45,7 @@ class Listener:
             identity.config,
             self._serve,
             limit=settings.max_pending_handshakes,
+            tls_limit=settings.max_pending_tls,
             timeout=settings.handshake_timeout,
             require_both=settings.require_both,
         )

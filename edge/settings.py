@@ -26,4 +26,8 @@ class EdgeSettings(BaseSettings):
     tofu_certificate: Path | None = Field(
         default=None, description="its certificate (`sennit fleet-key certify`)"
     )
+    tls_certificate: Path | None = Field(default=None, description="chain of mode mtls, in PEM")
+    tls_key: Path | None = Field(default=None, description="its key, in PEM")
+    # OpenSSL holds 67 KB for each: 69 MB in the worst case
+    max_pending_tls: int = Field(default=1024, ge=1, description="TLS handshakes in progress at most")
     node_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for the agent's node.json")

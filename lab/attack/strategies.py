@@ -158,7 +158,7 @@ class CompleteAsClient(Shares):
             ServerNonce.parse(await self._talk.hear("answer")),
         )
         share = ServerShare.parse(self._share)
-        th = transcript_hash(ClientShare.parse(self._sent), share, nonce, answer.without_mac)
+        th = transcript_hash(self._sent, self._share, nonce, answer.without_mac)
         keys = KeySchedule(share.aead, [exchange(self._private, share.share)], th)
         assert keys.server_mac() == answer.mac  # it does hold the keys
         return Finished.build(0, keys.finished(0)).frame
@@ -282,7 +282,7 @@ def _rebound(answer: ServerNonce, nonce: ClientNonce, client: ClientShare, serve
     other = 3 if answer.observed.ingress_id != 3 else 2
     unbound = ServerNonce.unbound(answer.nonce, Observation(other, answer.observed.client))
     draft = ServerNonce.build(unbound, bytes(DIGEST), answer.mac)
-    bound = binding(nonce, answer.nonce, client, server, draft.rest)
+    bound = binding(nonce, answer.nonce, client.frame, server.frame, draft.rest)
     return ServerNonce.build(unbound, bound, answer.mac).frame
 
 

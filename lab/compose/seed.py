@@ -53,5 +53,7 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
         assert edge.edge_id is not None
         if not (edges / edge.name / KEY).exists():
             certify(fleet, edges / edge.name, edge.edge_id)
+            # with compose.mptcp.yml the edge is root of the same group, and without capabilities root may not read all
+            (edges / edge.name / KEY).chmod(0o640)
         shutil.copy(control / "ca.pem", edges / edge.name / "ca.pem")
         (edges / edge.name / TOKEN).chmod(0o600)

@@ -42,9 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
     parser.add_argument(
         "--mode",
-        choices=("opportunistic", "tofu"),
+        choices=("opportunistic", "tofu", "mtls"),
         help="tofu where a fleet key is remembered of HOST, otherwise opportunistic",
     )
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="authorities of mode mtls (the system's)")
     parser.add_argument(
         "--known-hosts", type=Path, metavar="FILE", help="remembered fleet keys, instead of the user's own"
     )
@@ -122,6 +123,7 @@ async def _get(options: argparse.Namespace) -> int:
         scheduler=Scheduler[options.scheduler.upper().replace("-", "_")],
         mode=Mode[options.mode.upper()] if options.mode else None,
         known_hosts=KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual(),
+        authorities=options.ca,
         timeout=options.timeout,
     )
     try:
@@ -229,6 +231,7 @@ def _hint(error: Exception) -> str:
         errors.FleetKeyChanged: "an attack, unless the operator says that the fleet has a new key: compare the"
         " fingerprint, then `sennit known-hosts accept HOST SHA256:...`",
         errors.CertificateRefused: "the edge's certificate has run out, or somebody made one up",
+        errors.TlsFailed: "path 0's TLS did not end well: the certificate's authority (--ca), or somebody in the way",
         errors.HostIsKnown: "leave --mode away, or `sennit known-hosts remove HOST`",
         errors.NoCommonMode: "the edge does not offer this mode",
         errors.BindingMismatch: "somebody changes messages on one of the paths; try other networks",

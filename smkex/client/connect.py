@@ -6,6 +6,7 @@ import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.known_hosts import Entry, KnownHosts
@@ -16,6 +17,7 @@ from smkex.core.errors import (
     AddressDisagrees,
     DeadlineMissed,
     HostIsKnown,
+    NoCommonMode,
     OnePathOnly,
     PeerAborted,
     SmkexError,
@@ -26,7 +28,7 @@ from smkex.core.events import PathDropped
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.core.messages import Mode
 from smkex.core.scheduler import Scheduler
-from smkex.transport.exchange import exchange_keys, exchange_keys_at
+from smkex.transport.exchange import exchange_keys, exchange_keys_at, exchange_keys_over_tls
 from smkex.transport.mptcp_errors import PeerClosed, UnexpectedSubflow, WrongPath
 from smkex.transport.mptcp_exchange import MptcpTransport
 from smkex.transport.paths import Address, default_interfaces
@@ -151,6 +153,7 @@ async def connect(
     scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
     mode: Mode | None = None,
     known_hosts: KnownHosts | None = None,
+    authorities: Path | None = None,
     cache: EdgeCache | None = None,
     timeout: float = HANDSHAKE_TIMEOUT,
 ) -> Connection:
@@ -164,7 +167,8 @@ async def connect(
     `mode` is by default tofu for a host in `known_hosts`, and opportunistic for others; nothing else is offered. A
     fleet key met for the first time is remembered once the handshake is done. With a `cache` of an earlier
     connection both paths of transport tcp go to its edge's locator at once; where that edge refuses, all starts
-    over at the service port.
+    over at the service port. Mode mtls (transport tcp) is TLS 1.3 on path 0, for `host`, by `authorities` (PEM) or
+    those of the system.
     """
     found = paths if paths is not None else await asyncio.to_thread(default_interfaces)
     interfaces = _two(found, allow_shared_path)
@@ -187,7 +191,12 @@ async def connect(
         now=int(time.time()),
     )
     started = time.monotonic()
-    session = await _establish(transport, target, interfaces, config, scheduler, cache, timeout)
+    if mode is Mode.MTLS:
+        if transport != "tcp":
+            raise NoCommonMode(f"mode mtls needs transport tcp, not {transport}")
+        session = await _establish_mtls(target, interfaces, config, scheduler, authorities, host, timeout)
+    else:
+        session = await _establish(transport, target, interfaces, config, scheduler, cache, timeout)
     setup = time.monotonic() - started
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
@@ -232,6 +241,21 @@ async def _establish(
             if last:
                 raise
     raise AssertionError("unreachable")
+
+
+async def _establish_mtls(
+    target: Target,
+    interfaces: tuple[str, str],
+    config: ClientConfig,
+    scheduler: Scheduler,
+    authorities: Path | None,
+    host: str,
+    timeout: float,
+) -> SessionTransport:
+    from smkex.core.tls import client_context  # OpenSSL is slow to load, and only this mode needs it
+
+    ways = TcpTransport(target, interfaces, allow_shared_path=config.allow_shared_path, scheduler=scheduler)
+    return await exchange_keys_over_tls(ways, config, timeout, client_context(authorities), host)
 
 
 async def _establish_tcp(

@@ -28,11 +28,13 @@ from smkex.core.errors import (
     WrongPath,
 )
 from smkex.core.established import Established
+from smkex.core.first_path import FirstPath
 from smkex.core.frame import FrameType
 from smkex.core.messages import (
     ClientNonce,
     ClientShare,
     Finished,
+    LocatorKind,
     Mode,
     Observation,
     ServerNonce,
@@ -40,6 +42,7 @@ from smkex.core.messages import (
     parse_abort,
 )
 from smkex.core.schedule import KeySchedule, binding, transcript_hash
+from smkex.core.server_info import TlsOutcome
 
 
 class State(Enum):
@@ -64,12 +67,15 @@ def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
 
 
 class ClientHandshake:
-    """One attempt. `client_share` goes out on path 0, `client_nonce` on path 1, `finished(path)` on every path."""
+    """One attempt. `client_share` goes out on path 0, `client_nonce` on path 1, `finished(path)` on every path.
+
+    In mode mtls path 0 is TLS's: `after_tls` begins where that has ended.
+    """
 
     def __init__(self, config: ClientConfig, entropy: ClientEntropy) -> None:
         self._config = config
         self._private: X25519PrivateKey | None = entropy.key()
-        self._client_share = ClientShare.build(
+        self._client_share: ClientShare | None = ClientShare.build(
             entropy.session_id,
             config.modes,
             config.aeads,
@@ -77,13 +83,26 @@ class ClientHandshake:
             config.server_name,
         )
         self._client_nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
-        self._server_share: ServerShare | None = None
-        self._certificate: EdgeCertificate | None = None
+        self._first: FirstPath | None = None
         self._established: Established | None = None
         self.state = State.AWAIT_SERVER_SHARE
 
+    @classmethod
+    def after_tls(cls, config: ClientConfig, outcome: TlsOutcome, nonce: bytes) -> "ClientHandshake":
+        """Go on from TLS on path 0; `nonce` is 32 fresh random bytes. Raises as `receive`."""
+        made = cls.__new__(cls)
+        made._config = config
+        made._private = made._client_share = made._established = None
+        made._client_nonce = ClientNonce.build(outcome.session_id, nonce)
+        made._first = FirstPath.of_tls(outcome)
+        made._judge_locator(made._first.locator)
+        made.state = State.AWAIT_SERVER_NONCE
+        return made
+
     @property
     def client_share(self) -> bytes:
+        if self._client_share is None:
+            raise UnexpectedMessage("in mode mtls there is no ClientShare")
         return self._client_share.frame
 
     @property
@@ -92,8 +111,8 @@ class ClientHandshake:
 
     @property
     def edge_id(self) -> int:
-        """The owner's id, from ServerShare."""
-        return self._require_share().edge_id
+        """The owner's id, as path 0 told it."""
+        return self._established.edge_id if self._established else self._require_first().edge_id
 
     @property
     def established(self) -> Established:
@@ -119,8 +138,8 @@ class ClientHandshake:
         return self.state
 
     def drop(self) -> None:
-        """Forget the private key and fail whatever comes."""
-        self._private = None
+        """Forget all secrets and fail whatever comes."""
+        self._private = self._first = None
         if self.state is not State.DONE:
             self.state = State.FAILED
 
@@ -141,14 +160,35 @@ class ClientHandshake:
             raise NoCommonMode(f"the edge chose {message.mode.name}, which was not offered")
         if message.aead not in self._config.aeads:
             raise NoCommonAead(f"the edge chose {message.aead.name}, which was not offered")
-        if message.locator is not self._config.locator:
-            raise UnexpectedMessage(f"the edge names a {message.locator.name} locator")
+        self._judge_locator(message.locator)
+        certificate: EdgeCertificate | None = None
         if message.mode is Mode.TOFU:
-            self._certificate = self._judge_certificate(message)
+            certificate = self._judge_certificate(message)
         elif message.certified_share:
             raise MalformedMessage("a certified share in a mode that has none")
-        self._server_share = message
+        if self._private is None or self._client_share is None:
+            raise UnexpectedMessage("the handshake is over")
+        secrets = [exchange(self._private, message.share)]
+        if certificate is not None:
+            secrets.append(exchange(self._private, certificate.share))
+        self._private = None
+        self._first = FirstPath(
+            self._client_share.session_id,
+            self._client_share.frame,
+            message.frame,
+            message.mode,
+            message.aead,
+            message.edge_id,
+            message.locator,
+            message.observed,
+            secrets,
+            fingerprint(certificate.fleet_key) if certificate else None,
+        )
         self.state = State.AWAIT_SERVER_NONCE
+
+    def _judge_locator(self, locator: LocatorKind) -> None:
+        if locator is not self._config.locator:
+            raise UnexpectedMessage(f"the edge names a {locator.name} locator")
 
     def _judge_certificate(self, message: ServerShare) -> EdgeCertificate:
         certificate = EdgeCertificate.parse(message.certified_share)
@@ -159,29 +199,24 @@ class ClientHandshake:
         return certificate
 
     def _take_nonce(self, message: ServerNonce) -> None:
-        share = self._require_share()
-        expected = binding(self._client_nonce, message.nonce, self._client_share, share, message.rest)
+        first = self._require_first()
+        expected = binding(self._client_nonce, message.nonce, first.first, first.second, message.rest)
         if not hmac.compare_digest(expected, message.binding):
             raise BindingMismatch
-        if self._private is None:
-            raise UnexpectedMessage("the handshake is over")
-        secrets = [exchange(self._private, share.share)]
-        if self._certificate is not None:
-            secrets.append(exchange(self._private, self._certificate.share))
-        self._private = None
-        th = transcript_hash(self._client_share, share, self._client_nonce, message.without_mac)
-        keys = KeySchedule(share.aead, secrets, th)
+        th = transcript_hash(first.first, first.second, self._client_nonce, message.without_mac)
+        keys = KeySchedule(first.aead, first.secrets, th)
         if not hmac.compare_digest(keys.server_mac(), message.mac):
             raise MacMismatch
         self._established = Established(
             keys,
-            share.mode,
-            self._client_share.session_id,
-            share.edge_id,
-            (share.observed, message.observed),
-            self._judge_paths(share.observed, message.observed),
-            fingerprint(self._certificate.fleet_key) if self._certificate else None,
+            first.mode,
+            first.session_id,
+            first.edge_id,
+            (first.observed, message.observed),
+            self._judge_paths(first.observed, message.observed),
+            first.fleet_key,
         )
+        self._first = None
         self.state = State.DONE
 
     def _judge_paths(self, first: Observation, second: Observation) -> tuple[str, ...]:
@@ -198,7 +233,7 @@ class ClientHandshake:
                 raise SharedPath(f"both paths come from one /{length}")
         return ()
 
-    def _require_share(self) -> ServerShare:
-        if self._server_share is None:
-            raise UnexpectedMessage("no ServerShare came yet")
-        return self._server_share
+    def _require_first(self) -> FirstPath:
+        if self._first is None:
+            raise UnexpectedMessage("path 0 has not done its part, or all is done")
+        return self._first

@@ -1,11 +1,15 @@
 """What each end of a handshake is set to, and the randomness it is given."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from smkex.core.certificate import EdgeCertificate
 from smkex.core.messages import NONCE, SESSION_ID, SHARE, Aead, LocatorKind, Mode
+
+if TYPE_CHECKING:
+    from OpenSSL import SSL
 
 MAXIMUM_CANDIDATES = (
     4  # pairs of nonces a session; a racer may use up three and the client still gets through
@@ -47,6 +51,7 @@ class ServerConfig:
     aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
     locator: LocatorKind = LocatorKind.PORT
     long_term: LongTermKey | None = None  # mode tofu needs it
+    tls: "SSL.Context | None" = None  # mode mtls needs it
     maximum_candidates: int = MAXIMUM_CANDIDATES
 
 

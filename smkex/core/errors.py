@@ -38,6 +38,7 @@ class Code(IntEnum):
     CERTIFICATE_REFUSED = 24
     FLEET_KEY_CHANGED = 25
     HOST_IS_KNOWN = 26
+    TLS_FAILED = 27
 
 
 class SmkexError(Exception):
@@ -107,6 +108,12 @@ class FleetKeyChanged(SmkexError):
     """The edge's certificate is by another fleet key than the one that is remembered."""
 
     code = Code.FLEET_KEY_CHANGED
+
+
+class TlsFailed(SmkexError):
+    """TLS of mode mtls failed on path 0."""
+
+    code = Code.TLS_FAILED
 
 
 class HostIsKnown(SmkexError):

@@ -16,6 +16,8 @@ HANDSHAKE_LIMIT = (
 RECORD_DATA_LIMIT = 65536
 TAG = 16
 CONTROL_LIMIT = 512
+TLS_HEADER = 5
+TLS_RECORD_LIMIT = 16384 + 256  # of one record's body (RFC 8446 section 5.2)
 
 
 @unique
@@ -84,6 +86,27 @@ class FrameReader:
                 yield kind, frame
         finally:
             del self._buffer[:at]
+
+    @property
+    def first_byte(self) -> int | None:
+        """The first byte that is not taken yet."""
+        return self._buffer[0] if self._buffer else None
+
+    def tls_record(self) -> bytes | None:
+        """Take one whole TLS record (RFC 8446 section 5.1) off the front; None while it is not whole.
+
+        Raises `MalformedMessage` for what is none.
+        """
+        if len(self._buffer) < TLS_HEADER:
+            return None
+        length = int.from_bytes(self._buffer[3:TLS_HEADER], "big")
+        if not 20 <= self._buffer[0] <= 23 or length > TLS_RECORD_LIMIT:
+            raise MalformedMessage("not a TLS record")
+        if len(self._buffer) < TLS_HEADER + length:
+            return None
+        record = bytes(self._buffer[: TLS_HEADER + length])
+        del self._buffer[: TLS_HEADER + length]
+        return record
 
     @property
     def pending(self) -> int:

@@ -26,6 +26,7 @@ class Mode(IntEnum):
 
     OPPORTUNISTIC = 1
     TOFU = 2
+    MTLS = 3
 
 
 @unique
@@ -76,11 +77,11 @@ class Observation:
 Options = tuple[tuple[int, bytes], ...]
 
 
-def _encode_options(options: Options) -> bytes:
+def encode_options(options: Options) -> bytes:
     return vec16(b"".join(u16(kind) + vec16(value) for kind, value in options))
 
 
-def _read_options(reader: Reader) -> Options:
+def read_options(reader: Reader) -> Options:
     """Unknown options are kept and ignored; they come in ascending order, each once."""
     inner = Reader(reader.vec16())
     options: list[tuple[int, bytes]] = []
@@ -98,10 +99,25 @@ def _body(frame: bytes, kind: FrameType) -> Reader:
     return Reader(frame[HEADER:])
 
 
-def _version(reader: Reader) -> None:
+def check_version(reader: Reader) -> None:
     version = reader.u8()
     if version != VERSION:
         raise UnsupportedVersion(f"the other end speaks version {version}, this end {VERSION}")
+
+
+def read_edge_id(reader: Reader) -> tuple[int, LocatorKind]:
+    """Read an owner's id and the kind of its locator."""
+    edge_id = reader.u16()
+    if edge_id == 0:
+        raise MalformedMessage("edge id 0 is nobody's")
+    try:
+        return edge_id, LocatorKind(reader.u8())
+    except ValueError as error:
+        raise MalformedMessage(f"the edge chose what does not exist: {error}") from None
+
+
+def read_observation(reader: Reader) -> Observation:
+    return Observation(reader.u16(), Endpoint.read(reader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +148,14 @@ class ClientShare:
             + vec8(bytes(aeads))
             + share
             + vec8(server_name.encode("ascii"))
-            + _encode_options(())
+            + encode_options(())
         )
         return cls.parse(encode(FrameType.CLIENT_SHARE, body))
 
     @classmethod
     def parse(cls, frame: bytes) -> "ClientShare":
         reader = _body(frame, FrameType.CLIENT_SHARE)
-        _version(reader)
+        check_version(reader)
         session_id = reader.take(SESSION_ID)
         modes, aeads = tuple(reader.vec8()), tuple(reader.vec8())
         share = reader.take(SHARE)
@@ -147,7 +163,7 @@ class ClientShare:
             server_name = reader.vec8().decode("ascii")
         except UnicodeDecodeError:
             raise MalformedMessage("the server name is not ASCII") from None
-        options = _read_options(reader)
+        options = read_options(reader)
         reader.finish()
         return cls(session_id, modes, aeads, share, server_name, options, frame)
 
@@ -187,26 +203,23 @@ class ServerShare:
             + observed.client.encode()
             + share
             + vec16(certified_share)
-            + _encode_options(())
+            + encode_options(())
         )
         return cls.parse(encode(FrameType.SERVER_SHARE, body))
 
     @classmethod
     def parse(cls, frame: bytes) -> "ServerShare":
         reader = _body(frame, FrameType.SERVER_SHARE)
-        _version(reader)
+        check_version(reader)
         try:
             mode, aead = Mode(reader.u8()), Aead(reader.u8())
-            edge_id = reader.u16()
-            locator = LocatorKind(reader.u8())
         except ValueError as error:
             raise MalformedMessage(f"the edge chose what does not exist: {error}") from None
-        if edge_id == 0:
-            raise MalformedMessage("edge id 0 is nobody's")
-        observed = Observation(reader.u16(), Endpoint.read(reader))
+        edge_id, locator = read_edge_id(reader)
+        observed = read_observation(reader)
         share = reader.take(SHARE)
         certified_share = reader.vec16()
-        options = _read_options(reader)
+        options = read_options(reader)
         reader.finish()
         return cls(mode, aead, edge_id, locator, observed, share, certified_share, options, frame)
 
@@ -245,7 +258,7 @@ class ServerNonce:
     @staticmethod
     def unbound(nonce: bytes, observed: Observation) -> bytes:
         """The body before the binding: what the binding covers of this message beside the nonce."""
-        return nonce + u16(observed.ingress_id) + observed.client.encode() + _encode_options(())
+        return nonce + u16(observed.ingress_id) + observed.client.encode() + encode_options(())
 
     @classmethod
     def build(cls, unbound: bytes, binding: bytes, mac: bytes) -> "ServerNonce":
@@ -255,8 +268,8 @@ class ServerNonce:
     def parse(cls, frame: bytes) -> "ServerNonce":
         reader = _body(frame, FrameType.SERVER_NONCE)
         nonce = reader.take(NONCE)
-        observed = Observation(reader.u16(), Endpoint.read(reader))
-        options = _read_options(reader)
+        observed = read_observation(reader)
+        options = read_options(reader)
         binding, mac = reader.take(DIGEST), reader.take(DIGEST)
         reader.finish()
         return cls(nonce, observed, options, binding, mac, frame)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from smkex.core.codec import length_prefixed, u8
-from smkex.core.messages import Aead, ClientNonce, ClientShare, ServerShare
+from smkex.core.messages import Aead, ClientNonce
 
 LABEL = b"sennit smkex 1"
 BINDING_LABEL = b"sennit smkex 1 binding"
@@ -23,29 +23,24 @@ _KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
 
 
 def binding(
-    client_nonce: ClientNonce,
-    server_nonce: bytes,
-    client_share: ClientShare,
-    server_share: ServerShare,
-    rest: bytes,
+    client_nonce: ClientNonce, server_nonce: bytes, first: bytes, second: bytes, rest: bytes
 ) -> bytes:
-    """The hash that ties path 0 to path 1 (32 bytes; SMKEX section 5)."""
+    """The hash that ties path 0 to path 1 (32 bytes; SMKEX section 5).
+
+    `first` and `second` are what path 0 carried: the frames of ClientShare and ServerShare; in mode mtls the hello
+    messages of TLS, and ServerInfo.
+    """
     return hashlib.sha256(
-        length_prefixed(
-            BINDING_LABEL, client_nonce.nonce, server_nonce, client_share.frame, server_share.frame, rest
-        )
+        length_prefixed(BINDING_LABEL, client_nonce.nonce, server_nonce, first, second, rest)
     ).digest()
 
 
 def transcript_hash(
-    client_share: ClientShare,
-    server_share: ServerShare,
-    client_nonce: ClientNonce,
-    server_nonce_without_mac: bytes,
+    first: bytes, second: bytes, client_nonce: ClientNonce, server_nonce_without_mac: bytes
 ) -> bytes:
-    """th: SHA-256 over all four messages in this order, ServerNonce without its MAC."""
+    """th: SHA-256 over all that was said, in this order, ServerNonce without its MAC."""
     return hashlib.sha256(
-        length_prefixed(client_share.frame, server_share.frame, client_nonce.frame, server_nonce_without_mac)
+        length_prefixed(first, second, client_nonce.frame, server_nonce_without_mac)
     ).digest()
 
 

@@ -7,7 +7,8 @@ path 1 is among them.
 """
 
 import hmac
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -22,6 +23,7 @@ from smkex.core.errors import (
     WrongPath,
 )
 from smkex.core.established import Established
+from smkex.core.first_path import FirstPath
 from smkex.core.messages import (
     Aead,
     ClientNonce,
@@ -33,6 +35,7 @@ from smkex.core.messages import (
     ServerShare,
 )
 from smkex.core.schedule import KeySchedule, binding, transcript_hash
+from smkex.core.server_info import TlsOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +71,18 @@ class ServerHandshake:
     def __init__(
         self, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
     ) -> None:
-        self._config = config
-        self._client_share = ClientShare.parse(client_share)
+        message = ClientShare.parse(client_share)
         private = X25519PrivateKey.from_private_bytes(private_key)
-        mode = _choose_mode(self._client_share.modes, config.modes)
+        mode = _choose_mode(message.modes, config.modes)
         long_term = config.long_term if mode is Mode.TOFU else None
         if mode is Mode.TOFU and long_term is None:
             raise NoCommonMode("mode tofu without a certified key")
-        aead = _choose_aead(self._client_share.aeads, config.aeads)
-        self._secrets = [exchange(private, self._client_share.share)]
+        aead = _choose_aead(message.aeads, config.aeads)
+        secrets = [exchange(private, message.share)]
         if long_term is not None:
             certified = X25519PrivateKey.from_private_bytes(long_term.private_key)
-            self._secrets.append(exchange(certified, self._client_share.share))
-        self._server_share = ServerShare.build(
+            secrets.append(exchange(certified, message.share))
+        answer = ServerShare.build(
             mode,
             aead,
             config.edge_id,
@@ -89,17 +91,44 @@ class ServerHandshake:
             private.public_key().public_bytes_raw(),
             long_term.certificate.encode() if long_term else b"",
         )
+        self._begin(
+            config,
+            FirstPath(
+                message.session_id,
+                message.frame,
+                answer.frame,
+                mode,
+                aead,
+                config.edge_id,
+                config.locator,
+                observed,
+                secrets,
+            ),
+        )
+
+    @classmethod
+    def after_tls(cls, config: ServerConfig, outcome: TlsOutcome) -> "ServerHandshake":
+        """Go on from TLS on path 0 (mode mtls), whose ServerInfo has been said."""
+        made = cls.__new__(cls)
+        made._begin(config, FirstPath.of_tls(outcome))
+        return made
+
+    def _begin(self, config: ServerConfig, first: FirstPath) -> None:
+        self._config = config
+        self._first = first
+        self._secrets: Sequence[bytes] = first.secrets
         self._candidates: dict[int, Candidate] = {}
         self._winner: Candidate | None = None
         self.confirmed: frozenset[int] = frozenset()
 
     @property
     def session_id(self) -> bytes:
-        return self._client_share.session_id
+        return self._first.session_id
 
     @property
     def server_share(self) -> bytes:
-        return self._server_share.frame
+        """What answers the ClientShare: a frame; in mode mtls ServerInfo, which TLS has carried already."""
+        return self._first.second
 
     @property
     def winner(self) -> int | None:
@@ -116,10 +145,10 @@ class ServerHandshake:
             raise UnexpectedMessage("no Finished verified yet")
         return Established(
             self._winner.keys,
-            self._server_share.mode,
+            self._first.mode,
             self.session_id,
             self._config.edge_id,
-            (self._server_share.observed, self._winner.answer.observed),
+            (self._first.observed, self._winner.answer.observed),
         )
 
     def receive_nonce(self, subflow: int, frame: bytes, observed: Observation, nonce: bytes) -> bytes:
@@ -135,10 +164,10 @@ class ServerHandshake:
         message = ClientNonce.parse(frame)
         unbound = ServerNonce.unbound(nonce, observed)
         draft = ServerNonce.build(unbound, bytes(32), bytes(32))
-        bound = binding(message, nonce, self._client_share, self._server_share, draft.rest)
+        bound = binding(message, nonce, self._first.first, self._first.second, draft.rest)
         draft = ServerNonce.build(unbound, bound, bytes(32))
-        th = transcript_hash(self._client_share, self._server_share, message, draft.without_mac)
-        keys = KeySchedule(self._server_share.aead, self._secrets, th)
+        th = transcript_hash(self._first.first, self._first.second, message, draft.without_mac)
+        keys = KeySchedule(self._first.aead, self._secrets, th)
         answer = ServerNonce.build(unbound, bound, keys.server_mac())
         self._candidates[subflow] = Candidate(subflow, message, answer, keys)
         return answer.frame
@@ -158,7 +187,7 @@ class ServerHandshake:
         for candidate in self._possible(subflow):
             if hmac.compare_digest(candidate.keys.finished(path), message.verify):
                 self._winner = candidate
-                self._secrets = []
+                self._forget_secrets()
                 self._candidates = {candidate.subflow: candidate}
                 self.confirmed |= {path}
                 return
@@ -179,8 +208,12 @@ class ServerHandshake:
 
     def drop(self) -> None:
         """Forget all secrets."""
-        self._secrets = []
+        self._forget_secrets()
         self._candidates.clear()
+
+    def _forget_secrets(self) -> None:
+        self._secrets = ()
+        self._first = replace(self._first, secrets=())
 
     def _possible(self, subflow: int) -> list[Candidate]:
         if subflow == 0:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from smkex.core.client_handshake import ClientHandshake, State
 from smkex.core.config import ClientConfig, ClientEntropy
@@ -12,6 +12,9 @@ from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedM
 from smkex.core.frame import FrameType
 from smkex.transport.narration import Narration
 from smkex.transport.session import SessionTransport
+
+if TYPE_CHECKING:
+    from OpenSSL import SSL
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,13 @@ class ClientTransport(Protocol):
 
 def fresh_entropy() -> ClientEntropy:
     return ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
+
+
+class TlsTransport(ClientTransport, Protocol):
+    """A transport whose path 0 can carry TLS records before frames (mode mtls)."""
+
+    def send_bytes(self, path: int, data: bytes) -> None: ...
+    async def receive_tls_record(self, path: int) -> bytes: ...
 
 
 class LocatorTransport(ClientTransport, Protocol):
@@ -80,10 +90,48 @@ async def _attempt(
         handshake.drop()
 
 
+async def exchange_keys_over_tls(
+    transport: TlsTransport, config: ClientConfig, timeout: float, context: "SSL.Context", host: str
+) -> SessionTransport:
+    """Run one handshake of mode mtls: TLS 1.3 for `host` on path 0, then nonces on path 1. As `exchange_keys`."""
+    from smkex.core.tls import TlsClient
+
+    async def run() -> SessionTransport:
+        await transport.open_first()
+        tls = TlsClient(context, host)
+        transport.send_bytes(0, tls.to_send())
+        while tls.outcome is None:
+            tls.receive(await transport.receive_tls_record(0))
+            transport.send_bytes(0, tls.to_send())
+        log.debug("path 0    TLS 1.3 with %s, ServerInfo of %d bytes", host, len(tls.outcome.info))
+        handshake = ClientHandshake.after_tls(config, tls.outcome, os.urandom(32))
+        try:
+            return await _second_path(transport, handshake)
+        finally:
+            handshake.drop()
+
+    try:
+        async with asyncio.timeout(timeout):
+            return await run()
+    except TimeoutError:
+        transport.abort(DeadlineMissed())
+        raise DeadlineMissed(f"the handshake of mode mtls was not done in {timeout:g} s") from None
+    except SmkexError as error:
+        transport.abort(error)
+        raise
+    except BaseException:
+        transport.abort(Cancelled())
+        raise
+
+
 async def _exchange(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     await transport.open_first()
     await _send(transport, 0, handshake.client_share)
     handshake.receive(*await _hear(transport, 0))
+    return await _second_path(transport, handshake)
+
+
+async def _second_path(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     await transport.open_second(handshake.edge_id)
     await _send(transport, 1, handshake.client_nonce)
     handshake.receive(*await _hear(transport, 1))

@@ -86,11 +86,26 @@ class Subflow(asyncio.Protocol):
             with closing(self.reader.frames()) as frames:
                 for frame in frames:
                     return frame
-            if self.lost:
-                raise Truncated("the connection ended during the handshake")
-            self._arrived.clear()
-            self.transport.resume_reading()
-            await self._arrived.wait()
+            await self._more()
+
+    async def next_tls_record(self) -> bytes:
+        """Wait for one whole TLS record (mode mtls). Raises as `next_frame`."""
+        while (record := self.reader.tls_record()) is None:
+            await self._more()
+        return record
+
+    async def first_byte(self) -> int:
+        """Wait for the first byte, and leave it where it is. Raises `Truncated`."""
+        while (first := self.reader.first_byte) is None:
+            await self._more()
+        return first
+
+    async def _more(self) -> None:
+        if self.lost:
+            raise Truncated("the connection ended during the handshake")
+        self._arrived.clear()
+        self.transport.resume_reading()
+        await self._arrived.wait()
 
     def send(self, frame: bytes) -> None:
         if not self.lost:

@@ -73,6 +73,14 @@ class TcpTransport:
     async def send(self, path: int, frame: bytes) -> None:
         self._subflows[path].send(frame)
 
+    def send_bytes(self, path: int, data: bytes) -> None:
+        """Send what is no frame: records of TLS (mode mtls)."""
+        if data:
+            self._subflows[path].send(data)
+
+    async def receive_tls_record(self, path: int) -> bytes:
+        return await self._subflows[path].next_tls_record()
+
     async def receive(self, expected: int) -> tuple[int, FrameType, bytes]:
         """The next frame on whichever path it comes: the handshake judges whether it belongs there."""
         if self._came:

@@ -2,21 +2,26 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 CHUNK = 65536
 
 
 class Relay:
-    """Set `flip_after` (bytes towards the client) to change one byte there, `blackhole` to carry nothing more."""
+    """Set `flip_after` (bytes towards the client) to change one byte there, `blackhole` to carry nothing more.
+
+    `instead` is what does the relaying where the test has an attacker of its own.
+    """
 
     def __init__(self, upstream_port: int) -> None:
-        self._upstream = upstream_port
+        self.upstream = upstream_port
         self.flip_after: int | None = None
         self.carried = 0
         self.passing = asyncio.Event()
         self.passing.set()
         self.connections: list[asyncio.StreamWriter] = []
         self.accepted = 0
+        self.instead: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
 
     async def start(self, port: int = 0) -> int:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", port)
@@ -41,8 +46,11 @@ class Relay:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        if self.instead is not None:
+            await self.instead(reader, writer)
+            return
         with contextlib.suppress(OSError):
-            upstream, onward = await asyncio.open_connection("127.0.0.1", self._upstream)
+            upstream, onward = await asyncio.open_connection("127.0.0.1", self.upstream)
             self.connections += [writer, onward]
             await asyncio.gather(
                 self._carry(reader, onward, towards_client=False),
