@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 
+from edge import fast_open
 from edge.handshakes import Handshakes
 from edge.identity import Identity
 from edge.mptcp_handshakes import MptcpHandshakes
@@ -73,6 +74,9 @@ class Listener:
             self._sockets.append(listening)
             self._accepting.append(asyncio.create_task(self._accept(listening)))
             log.info("listening on %s port %d", vip.v4, port)
+        if self._settings.fast_open_keys is not None:
+            locator, keys = self._sockets[-1], self._settings.fast_open_keys
+            self._accepting.append(asyncio.create_task(fast_open.follow(locator, keys)))
 
     async def stop(self) -> None:
         """Stop to accept, give up handshakes, and close what is open."""

@@ -30,4 +30,7 @@ class EdgeSettings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="its key, in PEM")
     # OpenSSL holds 67 KB for each: 69 MB in the worst case
     max_pending_tls: int = Field(default=1024, ge=1, description="TLS handshakes in progress at most")
+    fast_open_keys: Path | None = Field(
+        default=None, description="file with the fleet's TCP Fast Open keys; without it there is none"
+    )
     node_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for the agent's node.json")

@@ -39,7 +39,7 @@ from smkex.transport.tcp import Target, TcpTransport
 HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, and one lost SYN
 READ_LIMIT = 1 << 20
 # what an edge that is gone, or has another id now, looks like; a failed proof is none of these and is final
-REFUSALS = (PeerAborted, Truncated, DeadlineMissed, UnexpectedMessage)
+REFUSALS = (OnePathOnly, PeerAborted, Truncated, DeadlineMissed, UnexpectedMessage)
 
 
 @dataclass(slots=True)

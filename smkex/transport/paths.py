@@ -1,6 +1,7 @@
 """Paths: the interfaces a client sends by, and whether two of them really are two ways."""
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from smkex.core.errors import OnePathOnly, SharedPath
 
+TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -88,10 +90,12 @@ def require_two_ways(first: Way, second: Way) -> None:
         raise SharedPath(f"both paths have the next hop {first.gateway}")
 
 
-async def dial(interface: str, address: Address, port: int) -> socket.socket:
+async def dial(interface: str, address: Address, port: int, *, fast_open: bool = False) -> socket.socket:
     """Open a TCP connection that leaves by `interface` and no other (SO_BINDTODEVICE).
 
-    A source address alone does not choose the way out. Raises `PathUnusable`, or OSError as `connect` does.
+    A source address alone does not choose the way out. With `fast_open` and a cookie of an earlier connection the
+    SYN waits for the first bytes sent and carries them (RFC 7413), so that a refusal shows only afterwards: they
+    must be such that a replayed SYN does no harm. Raises `PathUnusable`, or OSError as `connect` does.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -102,6 +106,9 @@ async def dial(interface: str, address: Address, port: int) -> socket.socket:
         except OSError as error:
             raise PathUnusable(f"cannot bind to {interface}: {error.strerror}") from None
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if fast_open:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
         await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
     except BaseException:
         sock.close()

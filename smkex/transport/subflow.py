@@ -37,6 +37,7 @@ class Subflow(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.writable = True
         self.lost = False
+        self.broken_by: Exception | None = None
         self._accepted = accepted
         self._owner: SubflowOwner | None = None
         self._path = -1
@@ -66,6 +67,7 @@ class Subflow(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
+        self.broken_by = exc
         self._arrived.set()
         if self._owner is not None:
             self._owner.subflow_lost(self._path)

@@ -40,6 +40,7 @@ class TcpTransport:
         self._allow_shared_path = allow_shared_path
         self._scheduler = scheduler
         self._subflows: dict[int, Subflow] = {}
+        self._locator = 0
         self._came: list[tuple[int, FrameType, bytes]] = []
 
     async def open_first(self) -> None:
@@ -49,21 +50,19 @@ class TcpTransport:
         await self._open(0, self._interfaces[0], self._target.service_port)
 
     async def open_second(self, edge_id: int) -> None:
-        port = port_locator(edge_id, self._target.id_port_base)
+        self._locator = port_locator(edge_id, self._target.id_port_base)
         try:
-            await self._open(1, self._interfaces[1], port)
+            await self._open(1, self._interfaces[1], self._locator)
         except OSError as error:
-            raise OnePathOnly(
-                f"no second path: {self._target.vip} port {port} by {self._interfaces[1]}: {error.strerror or error}"
-            ) from None
+            raise self._no_second(error) from None
 
     async def open_both(self, edge_id: int) -> None:
         """Both paths to the locator of `edge_id` at once."""
         if not self._allow_shared_path:
             require_two_ways(*await find_ways(self._interfaces, self._target.vip))
-        port = port_locator(edge_id, self._target.id_port_base)
+        self._locator = port_locator(edge_id, self._target.id_port_base)
         results = await asyncio.gather(
-            *(self._open(path, interface, port) for path, interface in enumerate(self._interfaces)),
+            *(self._open(path, interface, self._locator) for path, interface in enumerate(self._interfaces)),
             return_exceptions=True,
         )
         for error in results:
@@ -93,12 +92,25 @@ class TcpTransport:
             first = min(done, key=lambda task: (task.exception() is None, waiting[task]))
             self._came = [(waiting[task], *task.result()) for task in done if task.exception() is None]
             self._came.sort(key=lambda came: came[0])
+            self._blame_second(waiting[first], first.exception())
             first.result()
             return self._came.pop(0)
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _blame_second(self, path: int, ended: BaseException | None) -> None:
+        """With Fast Open it is only now that a refused connection shows."""
+        broken = self._subflows[path].broken_by
+        if ended is None or path != 1 or isinstance(broken, ConnectionResetError):
+            return
+        if isinstance(broken, OSError):
+            raise self._no_second(broken) from None
+
+    def _no_second(self, error: OSError) -> OnePathOnly:
+        where = f"{self._target.vip} port {self._locator} by {self._interfaces[1]}"
+        return OnePathOnly(f"no second path: {where}: {error.strerror or error}")
 
     def abort(self, error: SmkexError) -> None:
         for subflow in self._subflows.values():
@@ -121,5 +133,6 @@ class TcpTransport:
         return session
 
     async def _open(self, path: int, interface: str, port: int) -> None:
-        sock = await dial(interface, self._target.vip, port)
+        # path 1 begins with a ClientNonce, which may be replayed: each is answered, and proves nothing by itself
+        sock = await dial(interface, self._target.vip, port, fast_open=path == 1)
         _, self._subflows[path] = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)

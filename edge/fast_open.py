@@ -1,0 +1,58 @@
+"""TCP Fast Open at the edge's locator (RFC 7413): a secondary subflow brings its ClientNonce in the SYN.
+
+All edges hold the same keys, so that a cookie is good wherever the address leads. They come from a file of one or
+two lines of 32 hexadecimal digits: the key that makes cookies, and the one before it, whose cookies still count.
+Whoever learns them can make edges accept spoofed SYNs, nothing more: a session proves itself afterwards.
+"""
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+
+log = logging.getLogger("edge.fast_open")
+
+TCP_FASTOPEN_KEY = 33  # linux/tcp.h
+KEY = 16
+QUEUE = 256  # connections at most whose SYN brought data and whose client has not answered
+LOOK_EVERY = 30.0  # seconds between looks for new keys
+KERNEL_SETTING = Path("/proc/sys/net/ipv4/tcp_fastopen")
+SERVER_ENABLED = 2
+
+
+def read_keys(path: Path) -> bytes:
+    """Return one or two keys, 16 bytes each, as the kernel takes them. Raises OSError, `ValueError`."""
+    keys = [bytes.fromhex(line) for line in path.read_text().split()]
+    if not 1 <= len(keys) <= 2 or any(len(key) != KEY for key in keys):
+        raise ValueError("one or two lines of 32 hexadecimal digits are expected")
+    return b"".join(keys)
+
+
+def allowed_by_kernel() -> bool:
+    """Whether `net.ipv4.tcp_fastopen` lets listeners take data in SYNs."""
+    try:
+        return bool(int(KERNEL_SETTING.read_text()) & SERVER_ENABLED)
+    except (OSError, ValueError):
+        return False
+
+
+def apply(listening: socket.socket, keys: bytes) -> None:
+    """Take Fast Open on a listening socket under `keys`."""
+    listening.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_KEY, keys)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, QUEUE)
+
+
+async def follow(listening: socket.socket, path: Path) -> None:
+    """Keep `listening` under the keys of `path`, as they change, until cancelled. Bad keys change nothing."""
+    if not allowed_by_kernel():
+        log.warning("no Fast Open: net.ipv4.tcp_fastopen lacks %d here", SERVER_ENABLED)
+    current = b""
+    while True:
+        try:
+            keys = read_keys(path)
+            if keys != current:
+                apply(listening, keys)
+                current = keys
+        except (OSError, ValueError) as error:
+            log.warning("Fast Open keys in %s: %s", path, error)
+        await asyncio.sleep(LOOK_EVERY)
