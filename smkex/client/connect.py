@@ -67,6 +67,10 @@ class Connection:
         """Close a path; the others carry on. Raises `ValueError` for the last, or one that is not there."""
         self._require_keeper().remove(index)
 
+    def set_backup(self, index: int, backup: bool) -> None:
+        """Use a path, in both directions, only while no other works; or again like any other."""
+        self.session.set_backup(index, backup)
+
     async def rehome(self) -> None:
         """Move path 0 from the service port to the owner's locator. Raises as `add_path`."""
         await self._require_keeper().rehome()

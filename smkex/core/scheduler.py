@@ -1,6 +1,6 @@
 """Schedulers: on which of the usable paths the next record goes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from enum import IntEnum, unique
 
 SWITCH = 0.75  # another path must be a quarter faster than the one in use: queues make latencies waver
@@ -23,10 +23,3 @@ def fastest(latencies: Mapping[int, float], current: int | None) -> int | None:
     if latencies[best] < SWITCH * latencies[current]:
         return best
     return current
-
-
-def carriers(scheduler: Scheduler, usable: Collection[int], fastest: int | None) -> Collection[int]:
-    """The paths, of those usable, that new records may go on."""
-    if scheduler is Scheduler.LOWEST_LATENCY:
-        return () if fastest is None else (fastest,)
-    return usable

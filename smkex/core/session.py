@@ -33,7 +33,7 @@ from smkex.core.path import STALL_CEILING, Path, Sent
 from smkex.core.reassembly import Reassembly
 from smkex.core.record import EpochKeys, SealedRecord, unseal
 from smkex.core.schedule import KeySchedule
-from smkex.core.scheduler import Scheduler, carriers, fastest
+from smkex.core.scheduler import Scheduler, fastest
 from smkex.core.sending import SendingStream
 
 WINDOW = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
@@ -67,10 +67,12 @@ class Session:
         self._paths: dict[int, Path] = {}
         self._used: set[int] = set()
         self._fastest: int | None = None
+        self._paths_changed = True
         self._scheduler = scheduler
         self._peer_final: int | None = None
         self._peer_ended = False
         self._told = start
+        self._window = window
         self._told_limit = start + window
         # what must arrive has a version; a ping that was sent with it and is answered confirms it
         self._version = 1 if scheduler is not Scheduler.LOWEST_LATENCY else 0
@@ -106,6 +108,7 @@ class Session:
             now,
             position=self._out.acknowledged,
         )
+        self._paths_changed = True
         self._rescue()
         self._repeat_state()
         return self.receive(path, b"", now)
@@ -131,6 +134,7 @@ class Session:
     def set_backup(self, path: int, backup: bool) -> None:
         """Keep `path` for when no other works, at both ends."""
         (self._backup.add if backup else self._backup.discard)(path)
+        self._paths_changed = True
         self._touch()
 
     def ask_to_rehome(self) -> None:
@@ -160,11 +164,12 @@ class Session:
 
     def preferred(self, without: Collection[int] = ()) -> int | None:
         """The fastest path that works, or the fastest if none does; `without` those given."""
-        usable = self._usable(without)
-        found = fastest({n: self._paths[n].rtt for n in usable}, self._fastest)
-        if not without:
-            self._fastest = found
-        return found
+        if without:
+            return fastest({n: self._paths[n].rtt for n in self._usable(without)}, self._fastest)
+        if self._paths_changed:
+            self._paths_changed = False
+            self._fastest = fastest({n: self._paths[n].rtt for n in self._usable()}, self._fastest)
+        return self._fastest
 
     # --- the application's side
 
@@ -181,7 +186,8 @@ class Session:
     def consume(self, count: int) -> None:
         """The application took `count` received bytes: the peer may send more."""
         self._incoming.consume(count)
-        if self._incoming.limit - self._told_limit >= ACKNOWLEDGE_EVERY:
+        if self._incoming.limit - self._told_limit >= self._window // 4:
+            # every acknowledgement says it too, but the sender may be waiting for nothing else than this
             self._told_limit = self._incoming.limit
             self._touch()
 
@@ -197,6 +203,11 @@ class Session:
     def unsent(self) -> int:
         """Bytes written and not yet sealed."""
         return self._out.unsent
+
+    @property
+    def acknowledged(self) -> int:
+        """The DSN below which the other end has everything."""
+        return self._out.acknowledged
 
     @property
     def over(self) -> bool:
@@ -257,6 +268,7 @@ class Session:
         for path in self._paths.values():
             if not path.stalled and path.deadline is not None and now >= path.deadline:
                 path.stalled_at = now
+                self._paths_changed = True
                 path.ping_due = True
                 path.due(now)
                 self._repeat_state()
@@ -289,13 +301,11 @@ class Session:
             if number == self.preferred(without=record.paths):
                 self._out.not_again(record)
                 return record
-        redundant = self._scheduler is Scheduler.REDUNDANT
-        if not redundant and not self._out.unsent:
+        if self._scheduler is Scheduler.LOWEST_LATENCY:
+            return self._out.next_record() if number == self.preferred() else None
+        if number not in self._usable():
             return None
-        best = self.preferred()
-        if number not in carriers(self._scheduler, self._usable(), best):
-            return None
-        if not redundant:
+        if self._scheduler is Scheduler.AGGREGATE:
             return self._out.next_record()
         copy = self._out.missing_after(path.position) or self._out.next_record()
         if copy is not None:
@@ -313,11 +323,11 @@ class Session:
             path.ping_due = False
             path.outstanding.append(Sent(self._now, ping=ping, version=self._version))
         pong, path.pong = path.pong, None
-        self._told, self._told_limit = self._received(), self._incoming.limit
+        self._told = self._received()
         return path.sealer.seal(
             Control(
                 self._told,
-                self._told_limit,
+                self._incoming.limit,
                 self._out.final,
                 ranges=self._incoming.ranges(RANGES_LIMIT),
                 ping=ping,
@@ -379,6 +389,7 @@ class Session:
         if path is None:
             return []
         self._backup.discard(number)
+        self._paths_changed = True
         for sent in path.outstanding:
             if sent.record is not None:
                 sent.record.paths.discard(number)
@@ -421,8 +432,8 @@ class Session:
     def _due(self, path: Path, when: float) -> None:
         """Answer on the path that was heard, for its latency; where it is deaf, on another too."""
         path.due(when)
-        best = self.preferred()
-        if path.stalled and best is not None:
+        best = self.preferred() if path.stalled else None
+        if best is not None:
             self._paths[best].due(when)
 
     def _control(self, number: int, path: Path, control: Control) -> list[Event]:
@@ -448,6 +459,7 @@ class Session:
         """What is confirmed leaves its path; a path that took something out leaves the session."""
         horizon = float("inf") if len(control.ranges) < RANGES_LIMIT else control.ranges[-1][1]
         events: list[Event] = []
+        self._paths_changed = True
         for number, path in list(self._paths.items()):
             was_stalled = path.stalled
             left_out, version = path.settle(self._now, horizon, timed=path is heard)
@@ -467,6 +479,7 @@ class Session:
             events += self._drop(number, None, removed=True)
         if control.backup is not None:
             self._peer_backup = control.backup
+            self._paths_changed = True
         if control.scheduler in list(Scheduler) and self._role == "server":
             self._scheduler = Scheduler(control.scheduler)
         if control.rehome and self._role == "client" and not self._rehome_told:

@@ -20,7 +20,7 @@ from smkex.core.scheduler import Scheduler
 from smkex.core.session import Session
 from smkex.transport.subflow import Subflow
 
-CLOSE_TIMEOUT = 5.0  # seconds a closing session waits for the other end to agree
+CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for the other end to agree
 HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
 LOW_WATER = 256 << 10
 LINGER = 5.0  # seconds the last bytes of a session may take to leave a subflow
@@ -201,9 +201,21 @@ class SessionTransport(asyncio.Transport):
         self._closing = True
         self._session.end()
         self._reading_paused = False
-        self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+        self._await_close()
         self._deliver()
         self._pump()
+
+    def _await_close(self) -> None:
+        """Give up a close that gets nowhere; what was written may take its time to arrive."""
+        before = self._session.acknowledged
+
+        def overdue() -> None:
+            if self._session.acknowledged == before:
+                self.abort()
+            else:
+                self._await_close()
+
+        self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, overdue)
 
     def abort(self) -> None:
         self._session.abort()

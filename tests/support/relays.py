@@ -5,10 +5,12 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 CHUNK = 65536
+TICKET = 4096  # bytes
 
 
 class Relay:
-    """Set `flip_after` (bytes towards the client) to change one byte there, `blackhole` to carry nothing more.
+    """Set `flip_after` (bytes towards the client) to change one byte there, `blackhole` to carry nothing more,
+    `tickets` to carry no more than so many bytes for each.
 
     `instead` is what does the relaying where the test has an attacker of its own.
     """
@@ -19,6 +21,7 @@ class Relay:
         self.carried = 0
         self.passing = asyncio.Event()
         self.passing.set()
+        self.tickets: asyncio.Semaphore | None = None
         self.connections: list[asyncio.StreamWriter] = []
         self.accepted = 0
         self.instead: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
@@ -61,8 +64,10 @@ class Relay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, towards_client: bool
     ) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(CHUNK):
+            while data := await reader.read(CHUNK if self.tickets is None else TICKET):
                 await self.passing.wait()
+                if self.tickets is not None:
+                    await self.tickets.acquire()
                 if towards_client:
                     data = self._changed(data)
                 writer.write(data)

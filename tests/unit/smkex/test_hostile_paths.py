@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from loopback import SIZE, LoopbackEdge, digest_of, start, until
+from loopback import SIZE, LoopbackEdge, digest_of, read, start, until
 
 from smkex.core.scheduler import Scheduler
 
@@ -54,3 +54,38 @@ async def test_a_reset_in_the_middle_ends_a_path_and_no_stream(
     assert edge.session.scheduler is scheduler
     await connection.close()
     assert connection.session.error is None
+
+
+async def test_closing_waits_for_what_was_written_however_slow_the_paths(
+    edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smkex.transport.session.CLOSE_TIMEOUT", 0.4)
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    size = 1_000_000
+    for relay in edge.relays:
+        relay.tickets = asyncio.Semaphore(1)
+    connection.writer.write(b"%08d" % size)
+    reading = asyncio.create_task(read(connection, size))
+
+    def a_little_more() -> bool:
+        for relay in edge.relays:
+            assert relay.tickets is not None
+            relay.tickets.release()
+        return reading.done()
+
+    await until(lambda: a_little_more() or sum(relay.carried for relay in edge.relays) > 10_000)
+    edge.session.close()
+    began = asyncio.get_running_loop().time()
+    await until(a_little_more)
+    assert await reading == digest_of(size)
+    assert asyncio.get_running_loop().time() - began > 0.4
+
+
+async def test_a_close_that_nobody_answers_ends(edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smkex.transport.session.CLOSE_TIMEOUT", 0.2)
+    connection = await edge.connect()
+    for relay in edge.relays:
+        relay.blackhole()
+    await connection.close()
+    assert connection.session.is_closing()
