@@ -26,25 +26,46 @@ def make_token(path: Path) -> str:
     return token
 
 
-def make_certificate(folder: Path, *addresses: str) -> None:
-    """Write ca.pem, control.pem and control.key for a server at `addresses`."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    key = ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sennit lab authority")])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sennit lab control")])
-    authority = _sign(issuer, issuer, authority_key.public_key(), authority_key, ())
-    certificate = _sign(subject, issuer, key.public_key(), authority_key, addresses)
+SERVICE = "service"
+
+
+def make_certificates(folder: Path, **servers: tuple[str, ...]) -> None:
+    """Write ca.pem, an authority made for this alone, and NAME.pem and NAME.key for servers and their hosts.
+
+    Hosts are names and addresses: `make_certificates(folder, control=("10.255.0.100",), service=("cdn.lab",))`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    issuer = _name("sennit lab authority")
+    authority = _sign(issuer, issuer, authority_key.public_key(), authority_key, ())
     (folder / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    (folder / "control.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    write_secret(
-        folder / "control.key",
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
+    for name, hosts in servers.items():
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _sign(_name(f"sennit lab {name}"), issuer, key.public_key(), authority_key, hosts)
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        write_secret(
+            folder / f"{name}.key",
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        )
+
+
+def copy_service_certificate(source: Path, edge: Path) -> None:
+    """Give an edge the service's certificate and key: all edges are one service."""
+    (edge / f"{SERVICE}.pem").write_bytes((source / f"{SERVICE}.pem").read_bytes())
+    write_secret(edge / f"{SERVICE}.key", (source / f"{SERVICE}.key").read_bytes())
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _host(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
 
 
 def _sign(
@@ -52,7 +73,7 @@ def _sign(
     issuer: x509.Name,
     public: ec.EllipticCurvePublicKey,
     signer: ec.EllipticCurvePrivateKey,
-    addresses: tuple[str, ...],
+    hosts: tuple[str, ...],
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     builder = (
@@ -63,13 +84,13 @@ def _sign(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=not addresses, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=not hosts, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
     )
-    if addresses:
-        names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+    if hosts:
+        names = [_host(host) for host in hosts]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(signer, hashes.SHA256())

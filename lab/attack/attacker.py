@@ -15,12 +15,15 @@ from lab.attack.impersonation import Impersonator, forged_identity
 from lab.attack.interception import PORT
 from lab.attack.strategies import STRATEGIES, Strategy, race_nonce
 from lab.attack.talk import Talk
+from lab.attack.tls_path import Cutter, Identity, as_subflow, between
 from smkex.core.errors import SmkexError
 from smkex.core.frame import FrameReader, FrameType
+from smkex.core.tls import FIRST_BYTE
 
 IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection
 CHUNK = 1 << 16
+ALERTS = (20, 21, 23)  # first bytes of TLS records that are not the handshake's
 
 
 def say(text: str) -> None:
@@ -51,11 +54,12 @@ async def dial(client: tuple[str, int], target: tuple[str, int]) -> socket.socke
 
 
 class Relay:
-    """One intercepted connection."""
+    """One intercepted connection. What begins with TLS passes as it is, or, with `cut`, in smaller records."""
 
-    def __init__(self, strategy: Strategy, phone: socket.socket, edge: socket.socket) -> None:
+    def __init__(self, strategy: Strategy, phone: socket.socket, edge: socket.socket, *, cut: bool) -> None:
         self._strategy = strategy
         self._phone, self._edge = phone, edge
+        self._cut = cut
 
     async def run(self) -> None:
         await asyncio.gather(
@@ -65,11 +69,14 @@ class Relay:
     async def _carry(self, source: socket.socket, sink: socket.socket, way: str) -> None:
         loop = asyncio.get_running_loop()
         change = self._strategy.to_edge if way == "to edge" else self._strategy.to_client
+        cutter: Cutter | None = None
         reader: FrameReader | None = FrameReader(handshake_only=False)
         try:
             while data := await loop.sock_recv(source, CHUNK):
+                if data[0] in (FIRST_BYTE, *ALERTS) and reader is not None and not reader.pending:
+                    reader, cutter = None, Cutter() if self._cut else None
                 if reader is None:
-                    await loop.sock_sendall(sink, data)
+                    await loop.sock_sendall(sink, cutter.change(data) if cutter else data)
                     continue
                 reader.feed(data)
                 for kind, frame in reader.frames():
@@ -117,7 +124,8 @@ async def _serve(options: argparse.Namespace) -> None:
     impersonator: Impersonator | None = None
     if options.strategy == "impersonate":
         identity = forged_identity(options.edge_id, options.certificate)
-        impersonator = Impersonator(options.path, options.talk, identity)
+        tls = _identity(options) if options.tls_certificate else None
+        impersonator = Impersonator(options.path, options.talk, identity, tls)
         await impersonator.start()
     elif options.talk is not None:
         talk = Talk()
@@ -130,18 +138,18 @@ async def _serve(options: argparse.Namespace) -> None:
         phone, client = await loop.sock_accept(listener)
         phone.setblocking(False)
         target = phone.getsockname()
-        work = (
-            impersonator.take(phone)
-            if impersonator
-            else _relay(options.strategy, talk, phone, client, target)
-        )
+        work = impersonator.take(phone) if impersonator else _relay(options, talk, phone, client, target)
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
 
 async def _relay(
-    name: str, talk: Talk | None, phone: socket.socket, client: tuple[str, int], target: tuple[str, int]
+    options: argparse.Namespace,
+    talk: Talk | None,
+    phone: socket.socket,
+    client: tuple[str, int],
+    target: tuple[str, int],
 ) -> None:
     try:
         edge = await dial(client, target)
@@ -149,22 +157,45 @@ async def _relay(
         say(f"to {target}: {error}")
         phone.close()
         return
+    if options.strategy == "tls-mitm":
+        await _between(options, phone, edge)
+        return
+    name = "pass" if options.strategy == "cut-records" else options.strategy
     strategy = Racer(talk) if name == "race" else STRATEGIES[name](talk)
     if isinstance(strategy, Racer):
         strategy.client, strategy.target = client, target
     try:
-        await Relay(strategy, phone, edge).run()
+        await Relay(strategy, phone, edge, cut=options.strategy == "cut-records").run()
     finally:
         phone.close()
         edge.close()
 
 
+def _identity(options: argparse.Namespace) -> Identity:
+    return Identity(options.tls_certificate, options.tls_key, options.genuine_authority, options.host)
+
+
+async def _between(options: argparse.Namespace, phone: socket.socket, edge: socket.socket) -> None:
+    subflows = await as_subflow(phone), await as_subflow(edge)
+    try:
+        await between(*subflows, _identity(options))
+    except SmkexError as error:
+        say(f"in the middle of TLS: {error}")
+    finally:
+        for subflow in subflows:
+            subflow.transport.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="lab.attack.attacker")
-    parser.add_argument("strategy", choices=[*STRATEGIES, "race", "impersonate"])
+    parser.add_argument("strategy", choices=[*STRATEGIES, "race", "impersonate", "tls-mitm", "cut-records"])
     parser.add_argument("--path", type=int, required=True)
     parser.add_argument("--talk", type=Path)
     parser.add_argument("--edge-id", type=int, default=1)
+    parser.add_argument("--tls-certificate", type=Path, help="that some authority gave the attacker")
+    parser.add_argument("--tls-key", type=Path)
+    parser.add_argument("--genuine-authority", type=Path)
+    parser.add_argument("--host", default="")
     parser.add_argument("--certificate", type=Path, help="show this one, without having its key")
     asyncio.run(_serve(parser.parse_args()))
 

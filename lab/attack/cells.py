@@ -18,6 +18,8 @@ class Row(StrEnum):
     OPPORTUNISTIC = "opportunistic"
     FIRST_CONTACT = "tofu, first contact"
     KEY_KNOWN = "tofu, key known"
+    AUTHENTIC = "mtls, authentic certificate"  # no authority that the client trusts serves the attacker
+    FORGED = "mtls, forged certificate"  # one does
 
 
 class Powers(StrEnum):
@@ -127,8 +129,50 @@ _REPLAY = Attack(
 )
 
 
+_FORGED_CERTIFICATE = Attack(
+    "TLS with a certificate of its own", Powers.ONE, "tls-mitm", None, Outcome.DETECTED
+)
+_CUT_RECORDS = Attack("TLS records cut into pieces", Powers.ONE, "cut-records", None, Outcome.SAFE)
+_TLS_A_P = Attack(
+    "the same, and a look at path 1", Powers.A_P, "tls-mitm", "pass", Outcome.DETECTED, talk=True
+)
+_TLS_P_A = Attack(
+    "another binding, and a look at path 0",
+    Powers.P_A,
+    "pass",
+    "bindings",
+    Outcome.DETECTED,
+    ("BindingMismatch",),
+    talk=True,
+)
+_TLS_APART = Attack(
+    "the same, and a hash agreed beforehand", Powers.APART, "tls-mitm", "agreed-hash", Outcome.DETECTED
+)
+
+
 def attacks(row: Row) -> tuple[Attack, ...]:
     """Every attack on a row, with what must come of it there."""
+    return _of_mtls(row) if row in (Row.AUTHENTIC, Row.FORGED) else _of_frames(row)
+
+
+def _of_mtls(row: Row) -> tuple[Attack, ...]:
+    """Path 1 is attacked as in the other modes; on path 0 there is TLS.
+
+    Where TLS believes the attacker, the edge knows the session by the attacker's hello: the client's nonce finds none.
+    """
+    stopped = "TlsFailed" if row is Row.AUTHENTIC else "DeadlineMissed"
+    found_out = [replace(one, errors=(stopped,)) for one in (_FORGED_CERTIFICATE, _TLS_A_P, _TLS_APART)]
+    path_1 = [one for one in _ALWAYS if one.powers is Powers.ONE and one.first is None]
+    together = [
+        replace(one, expected=Outcome.DETECTED, errors=("TlsFailed",)) if row is Row.AUTHENTIC else one
+        for one in _ALWAYS
+        if one.powers is Powers.TOGETHER
+    ]
+    passive = [one for one in _ALWAYS if one.powers is Powers.PASSIVE]
+    return (*passive, found_out[0], _CUT_RECORDS, *path_1, found_out[1], _TLS_P_A, found_out[2], *together)
+
+
+def _of_frames(row: Row) -> tuple[Attack, ...]:
     if row is Row.OPPORTUNISTIC:
         return _ALWAYS
     # the certificate names its edge: another id is found out before a nonce is sent

@@ -13,11 +13,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from lab.attack.tls_path import Identity, accept_tls
 from smkex.core.certificate import EdgeCertificate
 from smkex.core.config import LongTermKey, ServerConfig
 from smkex.core.keyfile import read_certificate
 from smkex.core.messages import Endpoint, Mode, Observation
 from smkex.core.server_handshake import ServerHandshake
+from smkex.core.server_info import ServerInfo
+from smkex.core.tls import FIRST_BYTE
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -65,8 +68,8 @@ class _Carried(Subflow):
 class Impersonator:
     """One of the two; `take` runs one connection of the phone's."""
 
-    def __init__(self, path: int, meeting: Path, config: ServerConfig) -> None:
-        self._path, self._meeting, self._config = path, meeting, config
+    def __init__(self, path: int, meeting: Path, config: ServerConfig, tls: Identity | None) -> None:
+        self._path, self._meeting, self._config, self._tls = path, meeting, config, tls
         self._second: asyncio.Future[tuple[Subflow, Observation]] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -93,10 +96,8 @@ class Impersonator:
     async def _be_the_edge(self, phone: socket.socket) -> None:
         address, port = phone.getpeername()
         _, first = await asyncio.get_running_loop().create_connection(Subflow, sock=phone)
-        _, frame = await first.next_frame()
         seen = Observation(1, Endpoint(ip_address(address), port))
-        handshake = ServerHandshake(self._config, frame, seen, os.urandom(32))
-        first.send(handshake.server_share)
+        handshake = await self._first_path(first, seen)
         second, seen = await self._second
         _, frame = await second.next_frame()
         second.send(handshake.receive_nonce(1, frame, seen, os.urandom(32)))
@@ -107,6 +108,18 @@ class Impersonator:
         session.start(_ForgedFile())
         for number, subflow in enumerate((first, second)):
             session.add_subflow(number, subflow)
+
+    async def _first_path(self, first: Subflow, seen: Observation) -> ServerHandshake:
+        if self._tls is not None and await first.first_byte() == FIRST_BYTE:
+            tls = await accept_tls(first, self._tls)
+            info = ServerInfo(self._config.edge_id, self._config.locator, seen)
+            handshake = ServerHandshake.after_tls(self._config, tls.finish(info))
+            first.send(tls.to_send())
+            return handshake
+        _, frame = await first.next_frame()
+        handshake = ServerHandshake(self._config, frame, seen, os.urandom(32))
+        first.send(handshake.server_share)
+        return handshake
 
     async def _carry(self, phone: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ from lab.errors import LabFailed
 from lab.fleet import CERTIFICATE, fleet_fingerprint
 from lab.namespace.running import NamespaceLab
 from lab.sample import SAMPLE
-from lab.secrets import make_certificate
+from lab.secrets import SERVICE, make_certificates
 from lab.topology import SERVICE_NAME, VIP
 from lab.wait import wait_for
 from smkex.client.known_hosts import Entry, KnownHosts
@@ -47,6 +47,7 @@ class Arena:
     def __init__(self, lab: NamespaceLab) -> None:
         self.lab = lab
         self.carriers = tuple(other.node for _, other, _ in lab.topology.ends("phone"))
+        self._authority = lab.place.node("control")
         self.sample = (lab.place.node("origin") / SAMPLE).read_bytes()
 
     def attack(self, row: Row, attack: Attack) -> Result:
@@ -57,6 +58,8 @@ class Arena:
                 stack.enter_context(self._recording(carrier, Path(folder)))
                 for carrier in (self.carriers if attack.powers is Powers.PASSIVE else ())
             ]
+            # an authority of the attackers' own, for a certificate in the service's name
+            make_certificates(Path(folder) / "rogue", service=(SERVICE_NAME, VIP, FORGED_VIP))
             for path, strategy in enumerate((attack.first, attack.second)):
                 if path in attack.names_forged:
                     stack.enter_context(self._forged_name(path, Path(folder)))
@@ -76,6 +79,12 @@ class Arena:
     def _client_options(self, row: Row, folder: Path) -> tuple[str, ...]:
         if row is Row.OPPORTUNISTIC:
             return ("--mode", "opportunistic")
+        if row in (Row.AUTHENTIC, Row.FORGED):
+            trusted = (self._authority / "ca.pem").read_text()
+            if row is Row.FORGED:
+                trusted += (folder / "rogue" / "ca.pem").read_text()
+            (folder / "trusted.pem").write_text(trusted)
+            return ("--mode", "mtls", "--ca", str(folder / "trusted.pem"))
         known = KnownHosts(folder / "known_hosts")
         if row is Row.KEY_KNOWN:
             key = fleet_fingerprint(self.lab.place.node("control"))
@@ -114,6 +123,9 @@ class Arena:
     def _attacker(self, path: int, strategy: str, attack: Attack, folder: Path) -> Iterator[None]:
         talk = ("--talk", str(folder / "talk")) if attack.talk else ()
         command = (sys.executable, "-m", "lab.attack.attacker", strategy, "--path", str(path), *talk)
+        rogue = folder / "rogue" / SERVICE
+        command += ("--tls-certificate", f"{rogue}.pem", "--tls-key", f"{rogue}.key", "--host", SERVICE_NAME)
+        command += ("--genuine-authority", str(self._authority / "ca.pem"))
         if attack.genuine_certificate:
             edge = self.lab.topology.nearest_edge(self.carriers[0])
             command += ("--certificate", str(self.lab.place.node(edge.name) / CERTIFICATE))
@@ -184,15 +196,15 @@ class Arena:
         """Download by HTTPS over path 0, with a forged certificate there or (P on all) none."""
         with tempfile.TemporaryDirectory(prefix="sennit-attack") as name, contextlib.ExitStack() as stack:
             folder = Path(name)
-            make_certificate(folder, VIP)
+            make_certificates(folder, service=(VIP,))
             forged = folder / "forged"
             forged.write_bytes(FORGED)
             serve = (
                 sys.executable,
                 "-m",
                 "lab.attack.tls_server",
-                str(folder / "control.pem"),
-                str(folder / "control.key"),
+                str(folder / f"{SERVICE}.pem"),
+                str(folder / f"{SERVICE}.key"),
             )
             carrier = self.carriers[0]
             if powers is Powers.PASSIVE:

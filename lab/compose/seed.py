@@ -11,8 +11,8 @@ from lab.enrol import TOKEN, enrol
 from lab.errors import LabFailed
 from lab.fleet import KEY, certify, make_fleet_key
 from lab.sample import SAMPLE, make_sample
-from lab.secrets import make_certificate, make_token, write_secret
-from lab.topology import CONTROL_PORT, Topology
+from lab.secrets import SERVICE, copy_service_certificate, make_certificates, make_token, write_secret
+from lab.topology import CONTROL_PORT, SERVICE_NAME, VIP, Topology
 
 ACCESS = "access"
 
@@ -24,7 +24,8 @@ def make_secrets(topology: Topology, control: Path, origin: Path) -> None:
     """
     make_fleet_key(control)
     if not (control / "admin.token").exists():
-        make_certificate(control, topology.backbone_address("control"), "127.0.0.1")
+        addresses = (topology.backbone_address("control"), "127.0.0.1")
+        make_certificates(control, control=addresses, service=(SERVICE_NAME, VIP))
         token = make_token(control / "admin.token")
         access = control / ACCESS
         access.mkdir(exist_ok=True)
@@ -53,7 +54,10 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
         assert edge.edge_id is not None
         if not (edges / edge.name / KEY).exists():
             certify(fleet, edges / edge.name, edge.edge_id)
+            copy_service_certificate(control, edges / edge.name)
             # with compose.mptcp.yml the edge is root of the same group, and without capabilities root may not read all
-            (edges / edge.name / KEY).chmod(0o640)
+            for key in (KEY, f"{SERVICE}.key"):
+                (edges / edge.name / key).chmod(0o640)
         shutil.copy(control / "ca.pem", edges / edge.name / "ca.pem")
         (edges / edge.name / TOKEN).chmod(0o600)
+    shutil.copy(control / "ca.pem", edges / "phone" / "ca.pem")

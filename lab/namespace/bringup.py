@@ -18,8 +18,8 @@ from lab.namespace.network import build, existing, remove
 from lab.namespace.place import Place
 from lab.namespace.processes import end_processes
 from lab.sample import SAMPLE, make_sample
-from lab.secrets import make_certificate, make_token
-from lab.topology import VIP, Node, Topology
+from lab.secrets import copy_service_certificate, make_certificates, make_token
+from lab.topology import SERVICE_NAME, VIP, Node, Topology
 from lab.wait import wait_for
 
 
@@ -56,7 +56,7 @@ def _up(place: Place, topology: Topology) -> None:
     build(place, topology)
     say("control plane and origin")
     control = place.node("control")
-    make_certificate(control, topology.backbone_address("control"))
+    make_certificates(control, control=(topology.backbone_address("control"),), service=(SERVICE_NAME, VIP))
     make_token(control / "admin.token")
     make_sample(place.node("origin") / SAMPLE)
     start(place, "control", "control", *daemons.control(place, topology))
@@ -75,6 +75,7 @@ def _up(place: Place, topology: Topology) -> None:
     for edge in topology.edges():
         assert edge.edge_id is not None
         certify(fleet, place.node(edge.name), edge.edge_id)
+        copy_service_certificate(control, place.node(edge.name))
     say("agents, forwarders and edges")
     for edge in topology.edges():
         start(place, edge.name, "agent", *daemons.agent(place, topology, edge))

@@ -83,6 +83,7 @@ def edge(place: Place, topology: Topology, node: Node) -> list[str]:
     return [
         *(sennit(), "edge", "--state", str(folder), "--upstream", upstream),
         *("--cache", str(folder / "cache")),
+        *("--tls-certificate", str(folder / "service.pem"), "--tls-key", str(folder / "service.key")),
         *("--tofu-key", str(folder / KEY), "--tofu-certificate", str(folder / CERTIFICATE)),
     ]
 

@@ -24,6 +24,8 @@ TABLE = {
     "opportunistic": ALWAYS | {"A-A": {"not detected"}},
     "tofu, first contact": ALWAYS | {"A-A": {"not detected"}},
     "tofu, key known": ALWAYS | {"A-A": {"detected"}},
+    "mtls, authentic certificate": ALWAYS | {"A-A": {"detected"}},
+    "mtls, forged certificate": ALWAYS | {"A-A": {"not detected"}},
     "tls 1.3": {"P on all": {"safe"}, "A on one": {"not detected"}},
 }
 

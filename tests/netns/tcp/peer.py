@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+from edge.identity import Identity
 from edge.listener import Listener
 from edge.node import Node, Vip
 from edge.serve import HttpServer
@@ -33,7 +34,7 @@ class EchoServer:
 async def serve(keys: str) -> None:
     settings = EdgeSettings(fast_open_keys=Path(keys), _cli_parse_args=[])  # type: ignore[call-arg]
     node = Node(1, "edge1", Vip(VIP, 443, 10000))
-    listener = Listener(node, settings, cast(HttpServer, EchoServer()), None)
+    listener = Listener(node, Identity(1, None), settings, cast(HttpServer, EchoServer()), None)
     await listener.start()
     await asyncio.sleep(0)  # lets the keys be read once
     print("ready", flush=True)
