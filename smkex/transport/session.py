@@ -148,7 +148,7 @@ class SessionTransport(asyncio.Transport):
         """Give the session its protocol and begin to deliver."""
         self._protocol = protocol
         protocol.connection_made(self)
-        self._loop.call_soon(self._deliver)
+        self._loop.call_soon(self._resume)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing or self._lost:
@@ -186,7 +186,7 @@ class SessionTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         self._reading_paused = False
         # never from within the call: a StreamReader that resumes is not yet waiting for what would be delivered
-        self._loop.call_soon(self._deliver)
+        self._loop.call_soon(self._resume)
 
     def is_reading(self) -> bool:
         return not self._reading_paused
@@ -265,6 +265,10 @@ class SessionTransport(asyncio.Transport):
             self._peer_ended = False
             if not self._closing and not self._protocol.eof_received():
                 self.close()
+
+    def _resume(self) -> None:
+        self._deliver()
+        self._pump()  # the other end may be waiting to hear that there is room again
 
     def _on_timer(self) -> None:
         self._timer = None

@@ -1,11 +1,14 @@
-"""An edge that echoes, or a client that connects some times, as a program in its own namespace."""
+"""An edge that sends what is asked for, or a client, as a program in its own namespace."""
 
 import asyncio
+import hashlib
 import json
 import logging
 import sys
 from pathlib import Path
 from typing import Any, cast
+
+from loopback import Source, digest_of
 
 from edge.identity import Identity
 from edge.listener import Listener
@@ -18,23 +21,15 @@ from smkex.core.errors import SmkexError
 VIP = "203.0.113.1"
 
 
-class Echo(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._transport.write(data)
-
-
-class EchoServer:
+class Sources:
     def protocol(self) -> asyncio.Protocol:
-        return Echo()
+        return Source()
 
 
 async def serve(keys: str) -> None:
     settings = EdgeSettings(fast_open_keys=Path(keys), _cli_parse_args=[])  # type: ignore[call-arg]
     node = Node(1, "edge1", Vip(VIP, 443, 10000))
-    listener = Listener(node, Identity(1, None), settings, cast(HttpServer, EchoServer()), None)
+    listener = Listener(node, Identity(1, None), settings, cast(HttpServer, Sources()), None)
     await listener.start()
     await asyncio.sleep(0)  # lets the keys be read once
     print("ready", flush=True)
@@ -49,13 +44,41 @@ async def ask(times: int, port_base: int) -> None:
         except SmkexError as error:
             outcomes.append(type(error).__name__)
             continue
-        connection.writer.write(b"hello")
-        outcomes.append((await connection.reader.readexactly(5)).decode())
+        connection.writer.write(b"%08d" % 1000)
+        outcomes.append(len(await connection.reader.readexactly(1000)))
         await connection.close()
     print(json.dumps(outcomes))
 
 
+async def download(size: int) -> None:
+    """Print "started" on the way and wait for a line, then print how it went.
+
+    `gap` is the longest pause between two reads in seconds.
+    """
+    connection = await connect(VIP, paths=["cell0", "wifi0"])
+    loop = asyncio.get_running_loop()
+    digest, left, gap, last, started = hashlib.sha256(), size, 0.0, loop.time(), False
+    connection.writer.write(b"%08d" % size)
+    while left:
+        data = await connection.reader.read(1 << 20)
+        gap, last = max(gap, loop.time() - last), loop.time()
+        digest.update(data)
+        left -= len(data)
+        if not started and left < size * 9 // 10:
+            started = True
+            print("started", flush=True)
+            await asyncio.to_thread(sys.stdin.readline)
+            last = loop.time()
+    states = [path.state for path in connection.report().paths]
+    print(json.dumps({"right": digest.hexdigest() == digest_of(size), "gap": gap, "states": states}))
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    role, *given = sys.argv[1:]
-    asyncio.run(serve(given[0]) if role == "edge" else ask(int(given[0]), int(given[1])))
+    match sys.argv[1:]:
+        case ["edge", keys]:
+            asyncio.run(serve(keys))
+        case ["ask", times, base]:
+            asyncio.run(ask(int(times), int(base)))
+        case ["download", size]:
+            asyncio.run(download(int(size)))

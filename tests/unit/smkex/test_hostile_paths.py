@@ -56,6 +56,19 @@ async def test_a_reset_in_the_middle_ends_a_path_and_no_stream(
     assert connection.session.error is None
 
 
+async def test_a_reader_that_comes_back_is_told_of_at_once(
+    edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window is used up and all is quiet: the reader's return is the only thing that can go on."""
+    monkeypatch.setattr("smkex.core.path.PING_EVERY", 1000.0)
+    connection = await edge.connect()
+    connection.writer.write(b"%08d" % SIZE)
+    await until(lambda: edge.sessions and edge.session.get_write_buffer_size() > 0)
+    sending = edge.session._session._out
+    await until(lambda: sending.acknowledged == sending.next_dsn == sending._limit)
+    assert await read(connection, SIZE) == digest_of(SIZE)
+
+
 async def test_closing_waits_for_what_was_written_however_slow_the_paths(
     edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
