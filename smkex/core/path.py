@@ -16,6 +16,9 @@ STALL_CEILING = 1.0
 ACKNOWLEDGE_DELAY = (0.001, 0.02)  # seconds, least and most, until received bytes are acknowledged
 PING_EVERY = 5.0  # seconds without a sign from the other end
 STALLED_LIMIT = 10.0  # seconds a stalled path is kept while another works
+SILENCE_LIMIT = (
+    120.0  # seconds a session is kept when all its paths stall: a tunnel, not a client that is gone
+)
 
 
 @dataclass(slots=True)

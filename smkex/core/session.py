@@ -29,7 +29,7 @@ from smkex.core.events import (
     StreamEnded,
 )
 from smkex.core.frame import FrameReader, FrameType
-from smkex.core.path import STALL_CEILING, Path, Sent
+from smkex.core.path import SILENCE_LIMIT, STALL_CEILING, Path, Sent
 from smkex.core.reassembly import Reassembly
 from smkex.core.record import EpochKeys, SealedRecord, unseal
 from smkex.core.schedule import KeySchedule
@@ -255,6 +255,7 @@ class Session:
         times = [path.deadline for path in self._paths.values()]
         times += [path.state_due for path in self._paths.values()]
         times += [path.ping_at for path in self._paths.values()]
+        times.append(self._silence_ends())
         oldest = self._too_slow()
         if oldest is not None:
             times.append(oldest.sent_at + STALL_CEILING)
@@ -376,8 +377,18 @@ class Session:
                 if sent.record is not None and not sent.record.paths & live:
                     self._out.send_again(sent.record)
 
+    def _silence_ends(self) -> float | None:
+        """When a session is over whose paths are all silent."""
+        stalls = [path.stalled_at for path in self._paths.values() if path.stalled_at is not None]
+        return max(stalls) + SILENCE_LIMIT if stalls and len(stalls) == len(self._paths) else None
+
     def _give_up(self, now: float) -> list[Event]:
         events: list[Event] = []
+        silent = self._silence_ends()
+        if silent is not None and now >= silent:
+            for number in list(self._paths):
+                events += self._drop(number, None)
+            return events
         for number, path in list(self._paths.items()):
             works = any(not other.stalled for other in self._paths.values())
             if path.stalled and works and path.deadline is not None and now >= path.deadline:

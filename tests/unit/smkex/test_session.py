@@ -167,6 +167,26 @@ def test_many_tiny_records_fill_no_memory() -> None:
         stream.add(2 * UNACKNOWLEDGED_LIMIT + 2, b"x")
 
 
+def test_a_flood_of_pings_is_answered_once() -> None:
+    """Answers are not queued: what a peer asks while it does not read costs nothing."""
+    net = Net(0.01, 0.02)
+    sealer = ControlSealer(net.keys, "server", 0)
+    for number in range(1000):
+        net.client.receive(0, sealer.seal(Control(0, 1 << 20, ping=number + 1)), 0.0)
+    assert net.client.data_to_send(0, 0.0)
+    assert not net.client.data_to_send(0, 0.0)
+
+
+def test_a_peer_that_acknowledges_nothing_costs_a_window_and_no_more() -> None:
+    net = Net(0.01, 0.02)
+    for wire in net.wires.values():
+        wire.hand = lambda sender, number, frame: [frame] if sender == "client" else []
+    net.client.write(bytes(20 << 20))
+    net.run(30)
+    carried = {frame for _, name, _, frame in net.carried if name == "client" and frame[0] == 16}
+    assert sum(len(frame) - 28 for frame in carried) == 8 << 20
+
+
 def test_an_acknowledgement_of_what_was_never_sent_ends_the_session() -> None:
     for control in (Control(1, 1 << 20), Control(0, 1 << 20, ranges=((5, 6),)), Control(0, 1 << 20, pong=1)):
         net = Net(0.01, 0.02)

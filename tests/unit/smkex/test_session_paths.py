@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wires import Hand, Net
+from wires import Hand, Net, Wire
 
 from smkex.core import errors
 from smkex.core.events import PathDropped, SessionClosed, SessionFailed, StreamEnded
-from smkex.core.path import PING_EVERY, STALLED_LIMIT
+from smkex.core.path import PING_EVERY, SILENCE_LIMIT, STALLED_LIMIT
 from smkex.core.scheduler import Scheduler
 
 DATA = bytes(range(256)) * 4000
@@ -127,7 +127,20 @@ def test_a_path_silent_for_long_is_dropped_while_another_works() -> None:
     assert dropped.error is None or isinstance(dropped.error, errors.DeadlineMissed)
 
 
-def test_the_only_path_is_kept_however_long_it_is_silent() -> None:
+def test_a_session_whose_paths_are_all_silent_ends_as_truncated() -> None:
+    net = Net(0.01, 0.03)
+    for wire in net.wires.values():
+        wire.blackhole = True
+    net.client.write(DATA)
+    net.run(SILENCE_LIMIT)
+    assert not net.client.over
+    net.run(SILENCE_LIMIT + 30)
+    (failed,) = net.kinds("client", SessionFailed)
+    assert isinstance(failed, SessionFailed)
+    assert isinstance(failed.error, errors.Truncated)
+
+
+def test_the_only_path_is_kept_while_it_is_silent_for_less_than_two_minutes() -> None:
     net = Net(0.01)
     net.wires[0].blackhole = True
     net.client.write(DATA)
@@ -271,6 +284,15 @@ class Mischief:
         return [frame, *late]
 
 
+steps = st.lists(
+    st.tuples(
+        st.floats(0.001, 2.0),
+        st.sampled_from(["join", "join hostile", "remove", "blackhole", "come back", "cut", "backup"]),
+        st.integers(0, 7),
+        st.sampled_from(["client", "server"]),
+    ),
+    max_size=10,
+)
 deeds = st.lists(
     st.tuples(
         st.integers(0, 12),
@@ -311,5 +333,47 @@ def test_while_one_path_is_honest_both_streams_arrive_whole_and_in_order(
     assert net.received("client") == sent[1]
     assert honest in net.client.paths or net.client.over
     for name in ("client", "server"):
+        assert net.kinds(name, SessionClosed)
+        assert not net.kinds(name, SessionFailed)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, plan=deeds, scheduler=st.sampled_from(Scheduler), rate=st.sampled_from([1e5, 1e6, 50e6]))
+def test_paths_may_come_and_go_in_any_order_while_one_stays(
+    steps: list[tuple[float, str, int, str]],
+    plan: list[tuple[int, str, int]],
+    scheduler: Scheduler,
+    rate: float,
+) -> None:
+    net = Net(0.05, 0.02, scheduler=scheduler)
+    for wire in net.wires.values():
+        wire.rate = rate
+    for name, end in net.ends.items():
+        end.write(DATA[: 400_000 + len(name)])
+    for after, deed, which, end_name in steps:
+        net.run(net.now + after)
+        path = sorted(net.wires)[which % len(net.wires)]
+        if deed.startswith("join"):
+            number = max(net.wires) + 1
+            if all(end.may_add(number) for end in net.ends.values()):
+                hand = Mischief(plan) if deed == "join hostile" else Wire(0).hand
+                net.join(number, Wire(0.01, hand=hand), join=bytes([number]) * 32)
+        elif path == 0:
+            continue
+        elif deed == "remove" and len(net.ends[end_name].paths) > 1 and path in net.ends[end_name].paths:
+            net._note(end_name, net.ends[end_name].remove_path(path))
+        elif deed == "blackhole":
+            net.wires[path].blackhole = True
+        elif deed == "come back":
+            net.come_back(path)
+        elif deed == "cut":
+            net.wires[path].hand = lambda sender, number, frame: None
+        elif deed == "backup":
+            net.ends[end_name].set_backup(path, True)
+    for end in net.ends.values():
+        end.end()
+    net.run(net.now + 200)
+    for name, end_name in (("client", "server"), ("server", "client")):
+        assert net.received(end_name) == DATA[: 400_000 + len(name)]
         assert net.kinds(name, SessionClosed)
         assert not net.kinds(name, SessionFailed)
