@@ -206,6 +206,29 @@ async def test_whoever_overheard_a_session_joins_nothing(edge: LoopbackEdge) -> 
     assert edge.session.paths == [0, 1]
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_recorded_join_played_again_is_refused(edge: LoopbackEdge, arrived: bool) -> None:
+    """Whether the recorded one reached the edge, and used its number up, or was held back on the way."""
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    established = connection.session.established
+    initiator = JoinInitiator(established.keys, established.session_id, 2, b"c" * 32)
+    loop = asyncio.get_running_loop()
+    _, recorded = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+    recorded.send(initiator.join)
+    response, _, _ = initiator.answer((await recorded.next_frame())[1])
+    if arrived:
+        recorded.send(response)
+        await until(lambda: 2 in edge.session.paths)
+    _, replayed = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+    replayed.send(initiator.join + response)
+    kinds = [(await replayed.next_frame())[0] for _ in range(1 if arrived else 2)]
+    assert kinds[-1] is FrameType.ABORT
+    assert (2 in edge.session.paths) is arrived
+    recorded.transport.close()
+    await exchange_some(connection)
+
+
 async def test_a_share_with_the_id_of_a_running_session_is_refused(edge: LoopbackEdge) -> None:
     connection = await edge.connect()
     await exchange_some(connection)
