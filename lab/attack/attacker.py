@@ -23,6 +23,7 @@ from smkex.core.tls import FIRST_BYTE
 IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection
 CHUNK = 1 << 16
+ACTED = "a record CHANGED"  # said by who attacks the running session
 ALERTS = (20, 21, 23)  # first bytes of TLS records that are not the handshake's
 
 
@@ -81,6 +82,11 @@ class Relay:
                 reader.feed(data)
                 for kind, frame in reader.frames():
                     if kind >= FrameType.DATA:
+                        if way == "to phone":
+                            passed = await self._strategy.data_to_client(frame)
+                            if passed != frame:
+                                say(ACTED)
+                            frame = passed
                         await loop.sock_sendall(sink, frame)
                         continue
                     changed = await change(kind, frame)

@@ -49,6 +49,7 @@ class Attack:
     talk: bool = False
     names_forged: tuple[int, ...] = ()
     genuine_certificate: bool = False  # the false edge shows it; it has not the key
+    on_records: bool = False  # of the running session, which then uses both paths
 
 
 _ALWAYS = (
@@ -68,6 +69,10 @@ _ALWAYS = (
         "another session id on path 1", Powers.ONE, None, "session-ids", Outcome.DETECTED, ("DeadlineMissed",)
     ),
     Attack("three nonces before the client's", Powers.ONE, None, "race", Outcome.SAFE),
+    Attack("a byte flipped in the file", Powers.ONE, "flip-byte", None, Outcome.SAFE, on_records=True),
+    Attack("a record's length flipped", Powers.ONE, "flip-length", None, Outcome.SAFE, on_records=True),
+    Attack("the file swallowed half way", Powers.ONE, "swallow", None, Outcome.SAFE, on_records=True),
+    Attack("every record twice", Powers.ONE, "replay", None, Outcome.SAFE, on_records=True),
     Attack(
         "a forged name on path 0",
         Powers.ONE,
@@ -162,7 +167,7 @@ def _of_mtls(row: Row) -> tuple[Attack, ...]:
     """
     stopped = "TlsFailed" if row is Row.AUTHENTIC else "DeadlineMissed"
     found_out = [replace(one, errors=(stopped,)) for one in (_FORGED_CERTIFICATE, _TLS_A_P, _TLS_APART)]
-    path_1 = [one for one in _ALWAYS if one.powers is Powers.ONE and one.first is None]
+    path_1 = [one for one in _ALWAYS if one.powers is Powers.ONE and one.first is None]  # and names
     together = [
         replace(one, expected=Outcome.DETECTED, errors=("TlsFailed",)) if row is Row.AUTHENTIC else one
         for one in _ALWAYS

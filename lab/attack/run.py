@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.attack.attacker import ACTED
 from lab.attack.cells import Attack, Outcome, Powers, Row, attacks
 from lab.attack.impersonation import FORGED
 from lab.attack.interception import PORT, RESOLVER_PORT, intercepted, names_forged
@@ -65,8 +66,11 @@ class Arena:
                     stack.enter_context(self._forged_name(path, Path(folder)))
                 if strategy is not None and attack.powers is not Powers.PASSIVE:
                     stack.enter_context(self._attacker(path, strategy, attack, Path(folder)))
-            done = self._download(self._client_options(row, Path(folder)))
+            options = self._client_options(row, Path(folder))
+            done = self._download((*options, "--scheduler", "aggregate") if attack.on_records else options)
             outcome, error = self._judge(done)
+            if attack.on_records and ACTED not in (Path(folder) / "attacker0.log").read_text():
+                raise LabFailed(f"{attack.name}: the attacker found nothing to change, this shows nothing")
             stack.close()
             if recordings and outcome is Outcome.SAFE:
                 self._search(recordings)

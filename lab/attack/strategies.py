@@ -30,6 +30,7 @@ from smkex.core.messages import (
 )
 from smkex.core.schedule import KeySchedule, binding, transcript_hash
 
+RECORD = 1024  # bytes: what is smaller may be a control message
 # what pairs that never talk agreed on beforehand
 AGREED = bytes(range(32))
 
@@ -46,9 +47,63 @@ class Strategy:
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
         return frame
 
+    async def data_to_client(self, frame: bytes) -> bytes:
+        """What is sent on in the place of a record or control message of the session."""
+        return frame
+
 
 def _flipped(frame: bytes, at: int) -> bytes:
     return frame[:at] + bytes((frame[at] ^ 1,)) + frame[at + 1 :]
+
+
+# --- either path, once the session runs
+
+
+class _AfterSome(Strategy):
+    """Lets some of the file pass, and then does what it is there for."""
+
+    SOME = 1 << 20
+
+    def __init__(self, talk: Talk | None) -> None:
+        super().__init__(talk)
+        self._passed = 0
+
+    async def data_to_client(self, frame: bytes) -> bytes:
+        before, self._passed = self._passed, self._passed + len(frame)
+        if self._passed <= self.SOME or len(frame) < RECORD:
+            return frame
+        return await self.act(frame, first=before <= self.SOME)
+
+    async def act(self, frame: bytes, *, first: bool) -> bytes:
+        raise NotImplementedError
+
+
+class FlipByte(_AfterSome):
+    """One byte changed in the middle of the transfer (MPTCPsec Figure 9)."""
+
+    async def act(self, frame: bytes, *, first: bool) -> bytes:
+        return _flipped(frame, len(frame) // 2) if first else frame
+
+
+class FlipLength(_AfterSome):
+    """A record's length made greater: its reader waits for what never comes."""
+
+    async def act(self, frame: bytes, *, first: bool) -> bytes:
+        return frame[:2] + bytes((frame[2] ^ 0x40,)) + frame[3:] if first else frame
+
+
+class Swallow(_AfterSome):
+    """Everything swallowed from some point on, the connection kept open: a black hole."""
+
+    async def act(self, frame: bytes, *, first: bool) -> bytes:
+        return b""
+
+
+class Replay(_AfterSome):
+    """Each record twice."""
+
+    async def act(self, frame: bytes, *, first: bool) -> bytes:
+        return frame + frame
 
 
 # --- path 0
@@ -295,6 +350,10 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "pass": Strategy,
     "shares": Shares,
     "offers": Offers,
+    "flip-byte": FlipByte,
+    "flip-length": FlipLength,
+    "swallow": Swallow,
+    "replay": Replay,
     "modes": Modes,
     "session-ids": SessionIds,
     "edge-ids": EdgeIds,
