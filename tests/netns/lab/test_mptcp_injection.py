@@ -1,0 +1,32 @@
+"""Over mptcp an attacker on one path can put data into the connection: it is never delivered, and ends the session."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.namespace.place import Place
+from sennit.errors import ExitStatus
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+
+INJECTOR = Path(__file__).parents[2] / "support" / "dss_injector.py"
+
+
+def test_overlapping_data_on_subflow_0_aborts_the_session(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+    """The kernel takes the forged segment for the next data, the genuine one for an overlap; the record shows it."""
+    command = [*place.enter("ispa"), sys.executable, str(INJECTOR), "phone", "203.0.113.1"]
+    injector = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert injector.stdout is not None
+        assert injector.stdout.readline() == "ready\n"
+        # slow enough for silence between segments, in which the attacker's is the next
+        done = get("--transport", "mptcp", "--limit-rate", "2000000", "-o", str(output))
+    finally:
+        injector.terminate()
+        said, _ = injector.communicate(timeout=10)
+    assert "injected" in said, "nothing was injected: this shows nothing"
+    assert done.returncode in (ExitStatus.REFUSED, ExitStatus.UNREACHABLE), done.stderr
+    assert not output.exists()
+    assert "Traceback" not in done.stderr
