@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,15 @@ def test_what_was_stored_is_served_from_the_store(place: Place, get, output: Pat
     assert get("-o", str(output)).returncode == 0
     stored = list((place.node("edge1") / "cache").glob("*.body"))
     assert {path.stat().st_size for path in stored} == {output.stat().st_size}
+
+
+def test_the_example_of_the_clients_page_runs(place: Place, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "client.md").read_text()
+    example = tmp_path / "example.py"
+    example.write_text(page[page.index("```python\n") + 10 : page.index("```\n\n`connection.reader`")])
+    done = subprocess.run(
+        [*place.enter("phone"), sys.executable, str(example)], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert "HTTP/1.1 404" in done.stdout or "HTTP/1.1 200" in done.stdout
+    assert "path 1    wifi0" in done.stdout
