@@ -17,6 +17,8 @@ def ip_commands(topology: Topology, node: str) -> list[str]:
 def sysctls(topology: Topology, node: str) -> dict[str, str]:
     """Settings of a node's kernel. Asymmetric ways are the point of the lab: no strict reverse path filter."""
     settings = {"net.ipv4.conf.all.rp_filter": "2" if topology.resolvers(node) else "0"}
+    if topology.resolvers(node) or topology.node(node).edge_id is not None:
+        settings["net.ipv4.tcp_fastopen"] = "3"  # clients and edges
     if topology.node(node).forwards:
         settings["net.ipv4.ip_forward"] = "1"
     return settings

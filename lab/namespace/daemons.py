@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab.enrol import TOKEN
 from lab.errors import LabFailed
-from lab.fleet import CERTIFICATE, KEY
+from lab.fleet import CERTIFICATE, FAST_OPEN_KEYS, KEY
 from lab.namespace.place import Place
 from lab.namespace.processes import remember
 from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
@@ -83,6 +83,7 @@ def edge(place: Place, topology: Topology, node: Node) -> list[str]:
     return [
         *(sennit(), "edge", "--state", str(folder), "--upstream", upstream),
         *("--cache", str(folder / "cache")),
+        *("--fast-open-keys", str(folder / FAST_OPEN_KEYS)),
         *("--tls-certificate", str(folder / "service.pem"), "--tls-key", str(folder / "service.key")),
         *("--tofu-key", str(folder / KEY), "--tofu-certificate", str(folder / CERTIFICATE)),
     ]

@@ -138,3 +138,21 @@ def test_the_example_of_the_clients_page_runs(place: Place, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "HTTP/1.1 404" in done.stdout or "HTTP/1.1 200" in done.stdout
     assert "path 1    wifi0" in done.stdout
+
+
+def test_the_second_path_opens_with_its_nonce_in_the_syn(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+    """Once a cookie is known: the owner's kernel counts connections whose SYN brought data, and no failure."""
+
+    def counters(node: str) -> dict[str, int]:
+        shown = subprocess.run(
+            [*place.enter(node), "cat", "/proc/net/netstat"], capture_output=True, text=True, check=True
+        )
+        names, values = (line.split()[1:] for line in shown.stdout.splitlines()[:2])
+        return dict(zip(names, map(int, values), strict=True))
+
+    assert get("-o", str(output)).returncode == 0
+    before = counters("edge1")
+    assert get("-o", str(output)).returncode == 0
+    after = counters("edge1")
+    assert after["TCPFastOpenPassive"] == before["TCPFastOpenPassive"] + 1
+    assert after["TCPFastOpenPassiveFail"] == before["TCPFastOpenPassiveFail"]
