@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from edge.cache.store import Store
+from edge.draining import follow
 from edge.health import HealthEndpoint
 from edge.identity import Identity, load_identity
 from edge.listener import Listener
@@ -45,10 +46,12 @@ async def _serve(settings: EdgeSettings) -> None:
         await server.start()
         await listener.start()
         await health.start()
+        draining = asyncio.create_task(follow(settings.state, listener.ask_to_rehome))
         log.info("ready: edge %d (%s)", node.edge_id, node.name)
         _notify("READY=1")
         await stopped.wait()
         _notify("STOPPING=1")
+        draining.cancel()
         await health.stop()
         await listener.stop()
         await server.stop()

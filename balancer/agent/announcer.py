@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 from balancer.agent.announcement import Situation, decide
@@ -33,6 +34,7 @@ class Announcer:
         self._changed = changed
         self._announcing: bool | None = None  # None: not known, ask BIRD
         self._said = ""
+        self._draining_since: float | None = None
         self.health = EdgeHealth(Health.DOWN, ("not asked yet",))
 
     async def run(self, seconds: float) -> None:
@@ -58,10 +60,12 @@ class Announcer:
     async def _act(self, bird: Bird) -> None:
         credential = self._state.credential()
         applied = self._state.applied_generation() is not None
+        admin_state = AdminState(self._state.admin_state())
         situation = Situation(
             health=self.health.status,
             forwarder_ready=applied or not self._needs_forwarder,
-            admin_state=AdminState(self._state.admin_state()),
+            admin_state=admin_state,
+            drained_for=self._drained_for(admin_state),
         )
         if credential is None or credential.edge_id is None:
             return
@@ -73,6 +77,15 @@ class Announcer:
             return
         wanted, why = decide(self._announcing, situation)
         await self._switch(bird, wanted, why)
+
+    def _drained_for(self, admin_state: AdminState) -> float:
+        now = time.monotonic()
+        if admin_state is not AdminState.DRAINING:
+            self._draining_since = None
+            return 0.0
+        if self._draining_since is None:
+            self._draining_since = now
+        return now - self._draining_since
 
     async def _switch(self, bird: Bird, wanted: bool, why: str) -> None:
         # said every time, not only on changes: BIRD may have been restarted, with the route disabled

@@ -193,10 +193,13 @@ class ClientHandshake:
     def _judge_certificate(self, message: ServerShare) -> EdgeCertificate:
         certificate = EdgeCertificate.parse(message.certified_share)
         certificate.verify(message.edge_id, self._config.now)
-        shown, known = fingerprint(certificate.fleet_key), self._config.fleet_keys
-        if known and shown not in known:
-            raise FleetKeyChanged(f"remembered {', '.join(sorted(known))}, shown {shown}")
         return certificate
+
+    def _judge_fleet_key(self, shown: str | None) -> None:
+        """Only now, after binding and MAC: what one path alone made up is no key for a user to think about."""
+        known = self._config.fleet_keys
+        if shown is not None and known and shown not in known:
+            raise FleetKeyChanged(f"remembered {', '.join(sorted(known))}, shown {shown}")
 
     def _take_nonce(self, message: ServerNonce) -> None:
         first = self._require_first()
@@ -207,6 +210,7 @@ class ClientHandshake:
         keys = KeySchedule(first.aead, first.secrets, th)
         if not hmac.compare_digest(keys.server_mac(), message.mac):
             raise MacMismatch
+        self._judge_fleet_key(first.fleet_key)
         self._established = Established(
             keys,
             first.mode,

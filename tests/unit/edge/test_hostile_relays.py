@@ -19,7 +19,7 @@ from smkex.core.messages import encode_abort
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
-TIMEOUT = 0.4  # seconds for a handshake at both ends: lengths made greater wait for it
+TIMEOUT = 1.0  # seconds for a handshake at both ends: lengths made greater wait for it
 AT_ONCE = 24
 
 

@@ -190,7 +190,10 @@ def test_an_offered_psk_is_not_used(certificate: tuple[Path, Path]) -> None:
                 for record in records(connection.bio_read(1 << 16)):
                     server.receive(record)
             if server.done and not told:
-                server.finish(INFO)
+                hellos = server.finish(INFO).hellos
+                answer = hellos[4 + int.from_bytes(hellos[1:4], "big") :]
+                assert answer[0] == 2
+                assert b"\x00\x29\x00\x02" not in answer, "the ServerHello takes the PSK"
             sent = server.to_send()
             if sent:
                 connection.bio_write(sent)

@@ -58,7 +58,26 @@ def test_another_fleet_key_is_refused_with_both_fingerprints() -> None:
         attacked.run()
     assert KNOWN in str(refused.value)
     assert ANOTHER in str(refused.value)
-    assert "client_nonce" not in attacked.wire
+    assert "finished_0" not in attacked.wire
+
+
+def test_a_key_that_one_path_alone_made_up_is_no_key_to_accept() -> None:
+    """The user is not asked about it: that path is under attack, and so it is said."""
+    made_up = long_term(OTHER)
+
+    def show(name: str, frame: bytes) -> bytes:
+        if name != "server_share":
+            return frame
+        share = ServerShare.parse(frame)
+        certificate = made_up.certificate.encode()
+        return ServerShare.build(
+            Mode.TOFU, share.aead, share.edge_id, share.locator, share.observed, share.share, certificate
+        ).frame
+
+    attacked = exchange(known=frozenset({KNOWN}))
+    attacked.tamper = show
+    with pytest.raises(errors.BindingMismatch):
+        attacked.run()
 
 
 @pytest.mark.parametrize(
