@@ -62,7 +62,7 @@ def _flipped(frame: bytes, at: int) -> bytes:
 class _AfterSome(Strategy):
     """Lets some of the file pass, and then does what it is there for."""
 
-    SOME = 1 << 20
+    SOME = 64 << 10
 
     def __init__(self, talk: Talk | None) -> None:
         super().__init__(talk)
