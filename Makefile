@@ -31,7 +31,8 @@ check: install
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
-	@$(PYTEST) -q tests/unit tests/contract
+	@$(VENV)/bin/coverage run -m pytest -q tests/unit tests/contract
+	@$(VENV)/bin/coverage report  # of smkex.core, all of it: fail_under in pyproject.toml
 
 test: check
 	@$(PYTEST) -q tests/datapath tests/netns

@@ -166,8 +166,8 @@ class ClientHandshake:
             certificate = self._judge_certificate(message)
         elif message.certified_share:
             raise MalformedMessage("a certified share in a mode that has none")
-        if self._private is None or self._client_share is None:
-            raise UnexpectedMessage("the handshake is over")
+        assert self._private is not None  # in the state that takes a ServerShare
+        assert self._client_share is not None
         secrets = [exchange(self._private, message.share)]
         if certificate is not None:
             secrets.append(exchange(self._private, certificate.share))

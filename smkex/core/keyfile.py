@@ -1,7 +1,6 @@
 """Keys and certificates as text, for files: PEM (RFC 7468), so that other tools can read and make the keys."""
 
 import base64
-import binascii
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -81,5 +80,5 @@ def read_certificate(text: str) -> EdgeCertificate:
         raise KeyFileDamaged("not an edge certificate in PEM")
     try:
         return EdgeCertificate.parse(base64.b64decode("".join(inside.split()), validate=True))
-    except (binascii.Error, MalformedMessage) as error:
+    except (ValueError, MalformedMessage) as error:
         raise KeyFileDamaged(f"not an edge certificate: {error}") from None

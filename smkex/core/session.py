@@ -346,9 +346,8 @@ class Session:
         self._repeat_state()
 
     def _repeat_state(self) -> None:
-        best = self.preferred()
-        if best is not None and self._version > self._confirmed:
-            self._paths[best].due(AT_ONCE)
+        if self._version > self._confirmed:
+            self._due_on_best(AT_ONCE)
 
     # --- which paths
 
@@ -443,7 +442,11 @@ class Session:
     def _due(self, path: Path, when: float) -> None:
         """Answer on the path that was heard, for its latency; where it is deaf, on another too."""
         path.due(when)
-        best = self.preferred() if path.stalled else None
+        if path.stalled:
+            self._due_on_best(when)
+
+    def _due_on_best(self, when: float) -> None:
+        best = self.preferred()
         if best is not None:
             self._paths[best].due(when)
 
@@ -502,9 +505,7 @@ class Session:
         if self._peer_ended or self._peer_final is None or self._incoming.next != self._peer_final:
             return []
         self._peer_ended = True
-        best = self.preferred()
-        if best is not None:
-            self._paths[best].due(AT_ONCE)
+        self._due_on_best(AT_ONCE)
         return [StreamEnded()]
 
     def _closing(self) -> list[Event]:

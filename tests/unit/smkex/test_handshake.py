@@ -1,5 +1,7 @@
 """Both ends of the key exchange against each other, and against whoever changes a byte on one path."""
 
+from ipaddress import ip_address
+
 import pytest
 from exchanges import CELLULAR, WIFI, Exchange, entropy
 
@@ -7,7 +9,7 @@ from smkex.core import errors
 from smkex.core.client_handshake import ClientHandshake, State
 from smkex.core.config import ClientConfig, ServerConfig
 from smkex.core.frame import FrameType
-from smkex.core.messages import Endpoint, Observation
+from smkex.core.messages import Aead, Endpoint, LocatorKind, Observation, ServerShare, encode_abort
 from smkex.core.server_handshake import ServerHandshake
 
 MESSAGES = ("client_share", "server_share", "client_nonce", "server_nonce")
@@ -162,3 +164,115 @@ def test_secrets_do_not_show_in_representations() -> None:
     shown = repr(exchange.client.established) + repr(entropy()) + repr(exchange.client.established.keys)
     assert exchange.client.established.keys.expand("client data 0 key", 16).hex() not in shown
     assert "\\x02\\x02" not in shown
+
+
+# --- what has no place
+
+
+def test_an_edge_chooses_only_what_was_offered() -> None:
+    """And the client holds it to that."""
+    with pytest.raises(errors.NoCommonAead):
+        Exchange(
+            config=ClientConfig(aeads=(Aead.AES_128_GCM,)),
+            server_config=ServerConfig(edge_id=7, aeads=(Aead.CHACHA20_POLY1305,)),
+        ).run()
+
+    def choose(name: str, frame: bytes) -> bytes:
+        return frame if name != "server_share" else frame[:6] + bytes([Aead.CHACHA20_POLY1305]) + frame[7:]
+
+    with pytest.raises(errors.NoCommonAead, match="not offered"):
+        Exchange(choose, config=ClientConfig(aeads=(Aead.AES_128_GCM,))).run()
+
+
+def test_a_certified_share_in_a_mode_without_one_is_malformed() -> None:
+    def add(name: str, frame: bytes) -> bytes:
+        if name != "server_share":
+            return frame
+        said = ServerShare.parse(frame)
+        return ServerShare.build(
+            said.mode, said.aead, said.edge_id, said.locator, said.observed, said.share, b"certified"
+        ).frame
+
+    with pytest.raises(errors.MalformedMessage, match="certified"):
+        Exchange(add).run()
+
+
+def test_a_locator_of_the_other_kind_is_refused() -> None:
+    with pytest.raises(errors.UnexpectedMessage, match="ADDRESS locator"):
+        Exchange(server_config=ServerConfig(edge_id=7, locator=LocatorKind.ADDRESS)).run()
+
+
+def test_the_edge_refuses_a_low_order_share_of_the_clients_as_the_client_does_the_edges() -> None:
+    def substitute(name: str, frame: bytes) -> bytes:
+        if name != "server_share":
+            return frame
+        said = ServerShare.parse(frame)
+        return ServerShare.build(
+            said.mode, said.aead, said.edge_id, said.locator, said.observed, bytes(32)
+        ).frame
+
+    with pytest.raises(errors.BadShare):
+        Exchange(substitute).run()
+
+
+def test_an_abort_ends_the_handshake_with_the_reason_of_the_other_end() -> None:
+    client = ClientHandshake(ClientConfig(), entropy())
+    with pytest.raises(errors.PeerAborted, match="overloaded"):
+        client.receive(0, FrameType.ABORT, encode_abort(errors.Code.OVERLOADED))
+    assert client.state is State.FAILED
+
+
+def test_a_message_before_its_time_or_after_the_end_is_unexpected() -> None:
+    done = Exchange()
+    done.run()
+    with pytest.raises(errors.UnexpectedMessage, match="state DONE"):
+        done.client.receive(1, FrameType.SERVER_NONCE, done.wire["server_nonce"])
+    assert done.client.established, "what is done stays done"
+    early = ClientHandshake(ClientConfig(), entropy())
+    with pytest.raises(errors.UnexpectedMessage, match="AWAIT_SERVER_SHARE"):
+        early.receive(1, FrameType.SERVER_NONCE, done.wire["server_nonce"])
+    with pytest.raises(errors.UnexpectedMessage, match="FAILED"):
+        early.receive(0, FrameType.SERVER_SHARE, done.wire["server_share"])
+
+
+def test_nothing_is_known_before_it_is_told() -> None:
+    client = ClientHandshake(ClientConfig(), entropy())
+    with pytest.raises(errors.UnexpectedMessage, match="path 0"):
+        _ = client.edge_id
+    with pytest.raises(errors.UnexpectedMessage, match="not done"):
+        _ = client.established
+    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    with pytest.raises(errors.UnexpectedMessage, match="no Finished"):
+        _ = edge.established
+
+
+def test_strict_paths_refuse_two_addresses_of_one_prefix() -> None:
+    near = Observation(9, Endpoint(ip_address("198.51.100.99"), 50000))
+    with pytest.raises(errors.SharedPath, match="/24"):
+        Exchange(config=ClientConfig(strict_paths=True), wifi=near).run()
+    apart = Exchange(config=ClientConfig(strict_paths=True))
+    apart.run()
+    assert apart.client.established.weakened == ()
+
+
+def test_a_second_finished_on_one_path_is_unexpected() -> None:
+    done = Exchange()
+    done.run()
+    for subflow in (0, 1):
+        with pytest.raises(errors.UnexpectedMessage, match="second Finished"):
+            done.server.receive_finished(subflow, done.wire[f"finished_{subflow}"])
+
+
+def test_a_candidate_whose_subflow_has_gone_makes_room_but_the_winner_stays() -> None:
+    client = ClientHandshake(ClientConfig(), entropy())
+    config = ServerConfig(edge_id=1, maximum_candidates=1)
+    edge = ServerHandshake(config, client.client_share, CELLULAR, bytes(31) + b"\1")
+    client.receive(0, FrameType.SERVER_SHARE, edge.server_share)
+    edge.receive_nonce(1, client.client_nonce, WIFI, bytes(32))
+    edge.forget(1)
+    client.receive(1, FrameType.SERVER_NONCE, edge.receive_nonce(2, client.client_nonce, WIFI, bytes(32)))
+    edge.receive_finished(2, client.finished(1))
+    edge.forget(2)
+    assert edge.winner == 2
+    edge.receive_finished(0, client.finished(0))
+    assert edge.confirmed == {0, 1}

@@ -16,8 +16,9 @@ from cryptography.x509.oid import NameOID
 from loopback import LoopbackEdge, digest_of
 from OpenSSL import SSL
 
-from smkex.core import errors
-from smkex.core.config import ServerConfig
+from smkex.core import errors, tls
+from smkex.core.client_handshake import ClientHandshake
+from smkex.core.config import ClientConfig, ServerConfig
 from smkex.core.frame import FrameReader
 from smkex.core.messages import Aead, Endpoint, LocatorKind, Mode, Observation
 from smkex.core.server_info import ServerInfo
@@ -320,3 +321,64 @@ async def test_half_open_handshakes_are_bounded(certificate: tuple[Path, Path]) 
                 await asyncio.sleep(0.005)
         connection = await running.connect(mode=Mode.MTLS, authorities=certificate[0])
         await connection.close()
+
+
+# --- what is no TLS, or not the TLS that is asked for
+
+
+def test_contexts_of_files_that_do_not_fit_say_which(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    other = identity(tmp_path, "other", "127.0.0.1")
+    with pytest.raises(errors.TlsFailed, match=r"other\.key"):
+        server_context(certificate[0], other[1])
+    with pytest.raises(errors.TlsFailed, match=r"missing\.pem"):
+        client_context(tmp_path / "missing.pem")
+
+
+def test_without_a_file_the_authorities_of_the_system_are_asked(certificate: tuple[Path, Path]) -> None:
+    client, server = TlsClient(client_context(None), "127.0.0.1"), TlsServer(server_context(*certificate))
+    with pytest.raises(errors.TlsFailed, match="certificate verify failed"):
+        converse(client, server)
+
+
+def test_a_handshake_message_in_clear_that_is_no_hello_is_refused(certificate: tuple[Path, Path]) -> None:
+    _, server = ends(certificate)
+    with pytest.raises(errors.TlsFailed, match="type 11 came in clear"):
+        server.receive(b"\x16\x03\x03\x00\x04\x0b\x00\x00\x00")
+
+
+def test_a_hello_that_claims_megabytes_is_refused_before_they_are_kept() -> None:
+    hellos = tls._Hellos()
+    hellos.take("server", b"\x16\x03\x03\x00\x04\x02\xff\xff\xff")
+    hellos.take("server", b"\x16\x03\x03\x40\x00" + bytes(16384))
+    with pytest.raises(errors.TlsFailed, match="without end"):
+        hellos.take("server", b"\x16\x03\x03\x40\x00" + bytes(16384))
+
+
+def test_a_cipher_suite_that_records_do_not_have_is_refused(certificate: tuple[Path, Path]) -> None:
+    lenient, context = client_context(certificate[0]), server_context(*certificate)
+    for each in (lenient, context):
+        each.set_tls13_ciphersuites(b"TLS_AES_256_GCM_SHA384")
+    client, server = TlsClient(lenient, "127.0.0.1"), TlsServer(context)
+    with pytest.raises(errors.NoCommonAead, match="AES_256"):
+        converse(client, server)
+
+
+def test_server_info_that_was_changed_on_the_way_ends_tls(certificate: tuple[Path, Path]) -> None:
+    client, server = ends(certificate)
+
+    def change(record: bytes) -> list[bytes]:
+        return [record if not server.done or record[0] != 23 else record[:-1] + bytes([record[-1] ^ 1])]
+
+    with pytest.raises(errors.TlsFailed):
+        converse(client, server, change)
+    assert client.outcome is None
+
+
+def test_in_mode_mtls_there_is_no_client_share(certificate: tuple[Path, Path]) -> None:
+    client, server = ends(certificate)
+    converse(client, server)
+    assert client.outcome is not None
+    handshake = ClientHandshake.after_tls(ClientConfig(), client.outcome, bytes(32))
+    assert handshake.edge_id == 7
+    with pytest.raises(errors.UnexpectedMessage, match="no ClientShare"):
+        _ = handshake.client_share

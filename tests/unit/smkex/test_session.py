@@ -15,10 +15,10 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
-from smkex.core.frame import FrameReader
+from smkex.core.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode
 from smkex.core.messages import encode_abort
 from smkex.core.reassembly import Reassembly
-from smkex.core.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
+from smkex.core.record import DSN_LIMIT, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
 from smkex.core.scheduler import Scheduler, fastest
 from smkex.core.session import LAST_PATH, MAXIMUM_PATHS, Session
 
@@ -394,3 +394,113 @@ def test_a_third_path_that_joins_later_takes_over_when_it_is_faster() -> None:
     net.run()
     assert net.received("server") == DATA
     assert list(carriers_of(net, "client")) == [2]
+
+
+# --- an authenticated peer that breaks the rules, and a caller that does
+
+
+def failures_after(net: Net, *frames: bytes) -> list[type[errors.SmkexError]]:
+    events = [event for frame in frames for event in net.client.receive(0, frame, 0.0)]
+    return [type(event.error) for event in events if isinstance(event, SessionFailed)]
+
+
+def test_the_end_of_a_stream_does_not_move_and_nothing_lies_behind_it() -> None:
+    for said in (
+        (Control(final=5), Control(final=6)),
+        (b"12345", Control(final=4)),
+        (Control(final=4), b"12345"),
+    ):
+        net = Net(0.01, 0.02)
+        sealer, keys = ControlSealer(net.keys, "server", 0), EpochKeys(net.keys, "server")
+        frames = [seal(keys, 0, s).frame if isinstance(s, bytes) else sealer.seal(s) for s in said]
+        assert failures_after(net, *frames) == [errors.MisusedStream]
+
+
+def test_records_that_overlap_in_any_way_are_refused() -> None:
+    stream = Reassembly(window=100)
+    stream.add(20, bytes(10))
+    with pytest.raises(errors.Overlap):
+        stream.add(0, bytes(25))
+    stream = Reassembly(window=100)
+    assert stream.add(0, bytes(10)) == [bytes(10)]
+    assert stream.add(0, bytes(10)) == []
+    with pytest.raises(errors.Overlap):
+        stream.add(5, bytes(10))
+
+
+def test_ranges_name_the_lowest_gaps_and_join_neighbours() -> None:
+    stream = Reassembly(window=100)
+    for dsn in (10, 15, 30, 50):
+        stream.add(dsn, bytes(5))
+    assert stream.ranges(2) == ((10, 20), (30, 35))
+    assert stream.ranges(9) == ((10, 20), (30, 35), (50, 55))
+    assert [stream.has(dsn) for dsn in (0, 10, 12, 50)] == [False, True, False, True]
+
+
+def test_a_record_is_of_one_to_65536_bytes_below_the_last_dsn() -> None:
+    keys = EpochKeys(fresh_keys(), "client")
+    for dsn, length in ((0, 0), (0, RECORD_DATA_LIMIT + 1), (DSN_LIMIT - 1, 2)):
+        with pytest.raises(ValueError, match="a record of"):
+            seal(keys, dsn, bytes(length))
+    last = seal(keys, DSN_LIMIT - 1, b"x")
+    assert unseal(keys, last.frame) == (DSN_LIMIT - 1, b"x")
+    beyond = last.frame[:4] + (DSN_LIMIT + 1).to_bytes(8, "big") + last.frame[12:]
+    with pytest.raises(errors.BadRecord):
+        unseal(keys, beyond)
+    with pytest.raises(errors.MalformedMessage, match="without data"):
+        unseal(keys, last.frame[:-1])
+
+
+def test_a_control_message_without_a_tag_closes_its_path() -> None:
+    net = Net(0.01, 0.02)
+    events = net.client.receive(0, encode(FrameType.CONTROL, bytes(15)), 0.0)
+    assert [type(event.error) for event in events if isinstance(event, PathDropped)] == [
+        errors.MalformedMessage
+    ]
+
+
+def test_what_was_ended_takes_no_more_and_ends_once() -> None:
+    net = Net(0.01, 0.02)
+    net.client.write(b"")
+    net.client.write(b"all")
+    net.client.end()
+    net.client.end()
+    with pytest.raises(ValueError, match="ended"):
+        net.client.write(b"more")
+    net.server.end()
+    net.run()
+    assert net.received("server") == b"all"
+
+
+def test_a_session_that_is_over_does_nothing_more() -> None:
+    net = Net(0.01, 0.02)
+    net.client.abort()
+    net.client.abort(errors.Overloaded())
+    net.client.write(b"too late")
+    assert net.client.unsent == 0
+    assert net.client.data_to_send(7, 0.0) == b""
+    assert net.client.data_to_send(0, 0.0)[0] == FrameType.CONTROL
+    assert net.client.data_to_send(0, 0.0) == b""
+    assert net.client.path_lost(0) == []
+    assert net.client.on_timer(1.0) == []
+    assert not net.client.may_add(2)
+
+
+def test_what_a_session_tells_of_its_paths() -> None:
+    net = Net(0.01, 0.02)
+    net.client.path_lost(0)
+    assert net.client.paths == [1]
+    assert sorted(net.client.used_paths) == [0, 1]
+    assert net.client.rtt(0) is None
+    assert net.client.transferred(0) == (0, 0)
+    assert net.client.rtt(1) == pytest.approx(0.04)
+    assert "redacted" in repr(net.keys) + repr(net.keys.data_key("client", 0))
+    assert repr(net.keys.data_key("client", 0)) == "AeadKey(redacted)"
+
+
+def test_a_wish_said_before_there_is_a_path_is_told_on_the_first() -> None:
+    session = Session(fresh_keys(), "client", scheduler=Scheduler.REDUNDANT)
+    session.set_backup(1, True)
+    session.set_backup(1, False)
+    session.add_path(0, FrameReader(), 0.01, 0.0)
+    assert session.data_to_send(0, 0.0)[0] == FrameType.CONTROL

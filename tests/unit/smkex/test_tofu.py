@@ -136,6 +136,18 @@ def test_an_edge_without_a_certified_key_has_no_common_mode_with_a_client_that_k
         attacked.run()
 
 
+def test_an_edge_set_to_tofu_without_a_certified_key_refuses_rather_than_falling_back() -> None:
+    bare = ServerConfig(7, (Mode.TOFU, Mode.OPPORTUNISTIC))
+    with pytest.raises(errors.NoCommonMode, match="without a certified key"):
+        Exchange(config=ClientConfig(modes=(Mode.TOFU, Mode.OPPORTUNISTIC)), server_config=bare).run()
+
+
+def test_a_certificate_holds_from_its_first_second_until_its_last() -> None:
+    certificate = long_term().certificate
+    times = {NOW - 101: False, NOW - 100: True, NOW + 99: True, NOW + 100: False}
+    assert {now: certificate.valid_at(now) for now in times} == times
+
+
 @given(reply=st.binary(max_size=200))
 def test_arbitrary_replies_on_path_0_change_nothing_on_path_1(reply: bytes) -> None:
     """Whatever comes on path 0, what goes out on path 1 is a matter of the client's entropy alone."""
