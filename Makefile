@@ -2,14 +2,14 @@
 VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
-.PHONY: lab test check bench install lock clean
+.PHONY: help lab test check bench bench-compare install lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
 	@echo "make test   everything (root)"
 	@echo "make check  style, types, import rules and unit tests (no root, about a minute)"
-	@echo "make bench  benchmarks"
+	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
 	@echo "make lock   renew both locks from pyproject.toml"
 
 install: $(VENV)/.installed
@@ -39,7 +39,14 @@ test: check
 	@$(PYTEST) -q tests/compose
 
 bench: install
-	@$(VENV)/bin/python -m benchmarks
+	@$(VENV)/bin/python -m benchmarks --save
+	@$(VENV)/bin/python -m benchmarks.report
+
+# what is in the work tree beside what was committed
+bench-compare: install
+	@old=$$(mktemp -d) && git archive HEAD benchmarks/results | tar -x -C $$old && \
+	  $(VENV)/bin/python -m benchmarks.comparison $$old/benchmarks/results benchmarks/results; \
+	  status=$$?; rm -rf $$old; exit $$status
 
 LOCK := uv pip compile pyproject.toml tools/build-backend.txt --generate-hashes --no-emit-index-url \
   --no-emit-find-links --no-annotate --no-header --python-version 3.11

@@ -1,0 +1,86 @@
+"""`python -m benchmarks.report`: docs/performance.md and its plots out of what benchmarks/results holds."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.plots import plot
+from benchmarks.result import Curve, Ratio, Value, from_dict
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- generated: make bench -->", "<!-- end of what is generated -->"
+
+
+def main() -> int:
+    """Write the page anew between its two marks; what people wrote around them stays."""
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables()}\n{END}{after}")
+    for curve in curves():
+        plot(curve, ROOT / "docs" / "performance" / f"{slug(curve.name)}.png")
+    return 0
+
+
+def saved() -> Iterator[dict[str, Any]]:
+    for path in sorted(RESULTS.glob("*.json")):
+        yield json.loads(path.read_text())
+
+
+def curves() -> Iterator[Curve]:
+    for content in saved():
+        for each in map(from_dict, content["results"]):
+            if isinstance(each, Curve):
+                yield each
+
+
+def slug(name: str) -> str:
+    """The file name of a curve's plot."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+
+
+def tables() -> str:
+    """Everything as Markdown, a section a benchmark."""
+    return "\n".join(_section(content) for content in saved())
+
+
+def _section(content: dict[str, Any]) -> str:
+    machine, results = content["machine"], [from_dict(each) for each in content["results"]]
+    lines = [
+        f"### {content['benchmark'].replace('_', ' ')}",
+        "",
+        f"{content['at'][:10]}, {machine['processor']}, {machine['cores']} cores, kernel {machine['kernel']}, "
+        f"Python {machine['python']}, {machine['stolen_seconds']} s taken by the host.",
+        "",
+    ]
+    if rows := [_row(each) for each in results if not isinstance(each, Curve)]:
+        lines += [
+            "| what | ours | peer | ratio (quartiles) | to reach | |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    for each in results:
+        if isinstance(each, Curve):
+            lines += [f"![{each.name}](performance/{slug(each.name)}.png)", "", f"{each.text()}.", ""]
+    return "\n".join(lines)
+
+
+def _row(each: Ratio | Value) -> str:
+    met = {None: "", True: "met", False: "**missed**"}[each.met]
+    sign = "at least" if each.better == "higher" else "at most"
+    target = "" if each.target is None else f"{sign} {each.target:g}"
+    if isinstance(each, Value):
+        return f"| {each.name} | {each.value:.4g} {each.unit} | | | {target} | {met} |"
+    return (
+        f"| {each.name} | {each.ours:.3g} {each.unit} | {each.peer_name}: {each.peer:.3g} {each.unit} "
+        f"| {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f}) | {target} | {met} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
