@@ -3,7 +3,8 @@
 import subprocess
 from typing import Protocol
 
-from lab.topology import Node, Topology
+from lab.emulation.impairment import Impairment
+from lab.topology import Link, Node, Topology
 
 
 class Lab(Protocol):
@@ -15,6 +16,18 @@ class Lab(Protocol):
 
     def command(self, node: str, *command: str) -> list[str]:
         """Return the command line that runs `command` on a node, with the node's environment."""
+
+    def network_command(self, node: str, *command: str) -> list[str]:
+        """The same, with the right to change the node's network."""
+
+    def bird(self, node: str, *words: str) -> str:
+        """Ask a node's BIRD by birdc; returns its answer. Raises `LabFailed`."""
+
+    def set_link(self, link: Link, impairment: Impairment) -> str:
+        """Give a link delay and rate in each direction; returns how well. Raises `LabFailed`."""
+
+    def clear_link(self, link: Link) -> None:
+        """Take delay and rate away again; harmless where there is none."""
 
     def operate(self, *command: str) -> str:
         """Run `sennit COMMAND` as the operator; returns its output. Raises `LabFailed`."""

@@ -10,6 +10,8 @@ phone --cell0-- ispa --- edge1 --+
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 
+from lab.errors import LabFailed
+
 VIP = "203.0.113.1"
 SERVICE_NAME = "cdn.lab"
 CONTROL_PORT = 8443
@@ -75,6 +77,13 @@ class Topology:
 
     def node(self, name: str) -> Node:
         return next(node for node in self.nodes if node.name == name)
+
+    def link(self, name: str) -> Link:
+        """Raises `LabFailed` with the names there are."""
+        for link in self.links:
+            if link.name == name:
+                return link
+        raise LabFailed(f"no link {name!r}: there are {', '.join(link.name for link in self.links)}")
 
     def edges(self) -> list[Node]:
         return [node for node in self.nodes if node.edge_id is not None]

@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 
+from lab.compose.slow_link import clear_link, set_link
+from lab.emulation.impairment import Impairment
 from lab.errors import LabFailed
-from lab.topology import VIP, Node, Topology
+from lab.topology import VIP, Link, Node, Topology
 from lab.wait import wait_for
 
 # an edge's containers beside its server, which is named as the edge
@@ -33,6 +35,23 @@ class ComposeLab:
 
     def command(self, node: str, *command: str) -> list[str]:
         return ["docker", "compose", "exec", "-T", node, *command]
+
+    def network_command(self, node: str, *command: str) -> list[str]:
+        return ["docker", "compose", "exec", "-T", f"{node}-net", *command]
+
+    def bird(self, node: str, *words: str) -> str:
+        service = node if self.topology.node(node).edge_id is None else f"{node}-bird"
+        return _docker("exec", "-T", service, "birdc", "-s", "/var/lib/sennit/bird.ctl", *words)
+
+    def set_link(self, link: Link, impairment: Impairment) -> str:
+        return set_link(self._execute, link, impairment)
+
+    def clear_link(self, link: Link) -> None:
+        clear_link(self._execute, link)
+
+    def _execute(self, node: str, *command: str) -> tuple[int, str]:
+        done = subprocess.run(self.network_command(node, *command), capture_output=True, text=True)
+        return done.returncode, done.stderr
 
     def operate(self, *command: str) -> str:
         return _docker("exec", "-T", "control", "sennit", *command)

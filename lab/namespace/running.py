@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 
+from lab.emulation.impairment import Impairment
+from lab.emulation.namespace import SlowLink
 from lab.errors import LabFailed
 from lab.namespace import bringup, daemons
 from lab.namespace.place import Place
 from lab.resolver import environment
-from lab.topology import Node, Topology
+from lab.topology import Link, Node, Topology
 
 
 class NamespaceLab:
@@ -31,6 +33,18 @@ class NamespaceLab:
         program = daemons.sennit() if command[0] == "sennit" else command[0]
         path = f"PATH={os.path.dirname(daemons.sennit())}:{os.environ.get('PATH', os.defpath)}"
         return [*self.place.enter(node), "env", path, *settings, program, *command[1:]]
+
+    def network_command(self, node: str, *command: str) -> list[str]:
+        return self.command(node, *command)
+
+    def bird(self, node: str, *words: str) -> str:
+        return daemons.run(self.place, node, "birdc", "-s", str(self.place.node(node) / "bird.ctl"), *words)
+
+    def set_link(self, link: Link, impairment: Impairment) -> str:
+        return str(SlowLink(self.place, self.topology, link).set(impairment))
+
+    def clear_link(self, link: Link) -> None:
+        SlowLink(self.place, self.topology, link).clear()
 
     def operate(self, *command: str) -> str:
         access = bringup.command_access(self.place, self.topology)

@@ -6,8 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sennit.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from lab.running import Lab
 
 
 def run(arguments: list[str]) -> int:
@@ -30,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, do, text in (
         ("up", _up, "bring the namespace lab up; does nothing when it is"),
         ("run", _run, "run a scenario, which ends in a verdict with numbers"),
+        ("link", _link, "give a link of the lab delay and rate, or list them all"),
         ("attack", _attack, "put attackers on the paths and print the table of what comes of each"),
         ("status", _status, "show nodes, processes, and where the VIP is routed"),
         ("exec", _exec, "run a command on a node"),
@@ -46,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("scenario", choices=(*SCENARIOS, "all"))
             action.add_argument("--compose", action="store_true", help="in the compose lab")
             action.add_argument("--json", action="store_true", help="verdicts as JSON")
+        if name == "link":
+            _link_options(action)
     container = actions.add_parser("container", help="what the containers of docker-compose.yml run")
     container.set_defaults(do=_container, needs_root=False, hint="compare docker-compose.yml")
     container.add_argument("part", choices=("host", "bird", "resolver", "secrets", "enrol"))
@@ -62,21 +69,56 @@ def _up(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> int:
-    from lab.running import Lab
-    from lab.scenarios import SCENARIOS, run_scenario
+def _lab(options: argparse.Namespace) -> "Lab":
     from lab.topology import LAB
 
-    lab: Lab
     if options.compose:
         from lab.compose.running import ComposeLab
 
-        lab = ComposeLab(LAB)
-    else:
-        from lab.namespace.place import Place
-        from lab.namespace.running import NamespaceLab
+        return ComposeLab(LAB)
+    from lab.namespace.place import Place
+    from lab.namespace.running import NamespaceLab
 
-        lab = NamespaceLab(Place.from_environment(), LAB)
+    return NamespaceLab(Place.from_environment(), LAB)
+
+
+def _link_options(action: argparse.ArgumentParser) -> None:
+    action.add_argument("link", nargs="?", help="such as phone-ispa")
+    action.add_argument("--delay", default="0ms", help="one way, so that 2.5ms makes a round trip of 5 ms")
+    action.add_argument("--rate", help="in each direction, such as 50Mbit")
+    action.add_argument("--queue", type=int, default=0, help="bytes that may wait (0.1 s of the rate)")
+    action.add_argument("--clear", action="store_true", help="make it a plain cable again")
+    action.add_argument(
+        "--compose", action="store_true", help="in the compose lab, where the kernel has netem"
+    )
+
+
+def _link(options: argparse.Namespace) -> int:
+    from lab.emulation.impairment import Impairment, bits, seconds
+    from lab.topology import LAB
+
+    if options.link is None:
+        for link in LAB.links:
+            print(link.name)
+        return ExitStatus.OK
+    link = LAB.link(options.link)
+    lab = _lab(options)
+    if options.clear:
+        lab.clear_link(link)
+        return ExitStatus.OK
+    try:
+        rate = bits(options.rate) if options.rate else None
+        impairment = Impairment(seconds(options.delay), rate, options.queue)
+    except ValueError as error:
+        raise CommandError(str(error), status=ExitStatus.USAGE) from None
+    print(f"{link.name}: {impairment}: {lab.set_link(link, impairment)}")
+    return ExitStatus.OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    from lab.scenarios import SCENARIOS, run_scenario
+
+    lab = _lab(options)
     verdicts = []
     for name in SCENARIOS if options.scenario == "all" else (options.scenario,):
         print(f"lab: {name} ...", file=sys.stderr, flush=True)

@@ -1,0 +1,138 @@
+"""Links of the namespace lab made slow, while it runs: no interface is replaced, no connection breaks.
+
+With netem a queueing discipline at each end. Without it, what an interface sends is redirected to a TAP device, which
+the emulator reads; what it writes to the other end's TAP device enters as if it had come by that end's own interface.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from lab.emulation import netem
+from lab.emulation.calibration import Calibration, calibrate
+from lab.emulation.impairment import Impairment
+from lab.emulation.rtt import measure
+from lab.errors import LabFailed
+from lab.namespace.daemons import run, start
+from lab.namespace.place import Place
+from lab.topology import End, Link, Topology
+from lab.wait import wait_for
+
+EVERYTHING = "protocol all pref 1 u32 match u32 0 0 action mirred"
+
+
+class SlowLink:
+    """One link of a lab that stands. Methods raise `LabFailed`."""
+
+    def __init__(self, place: Place, topology: Topology, link: Link) -> None:
+        self._place = place
+        self._topology = topology
+        self._link = link
+        folder = place.folder / "links"
+        folder.mkdir(exist_ok=True)
+        self._settings = folder / f"{link.name}.relay"
+        self._pid = folder / f"{link.name}.pid"
+
+    def set(self, impairment: Impairment) -> Calibration:
+        """Make the link be like this in each direction."""
+        if not impairment.delay and impairment.rate is None:
+            raise LabFailed("neither a delay nor a rate: `--clear` takes both away")
+        apply = self._apply_netem if self.kernel_has_netem() else self._apply_relay
+        left, right = self._ends
+        return calibrate(
+            apply,
+            lambda: measure(self._place.namespace_file(left.node), left.interface, str(right.address.ip)),
+            impairment,
+        )
+
+    def clear(self) -> None:
+        """Make the link a plain cable again; harmless when it is one."""
+        for end in self._ends:
+            command = [*self._place.enter(end.node), "tc", *netem.clear_words(end.interface)]
+            subprocess.run(command, capture_output=True)
+            if self._pid.exists():
+                run(self._place, end.node, "tc", *f"filter del dev {end.interface} egress pref 1".split())
+        if self._pid.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(self._pid.read_text()), signal.SIGTERM)
+            self._pid.unlink()
+            wait_for("the emulator's end", lambda: not any(map(self._has_tap, self._ends)), 10)
+
+    @property
+    def _ends(self) -> tuple[End, End]:
+        return self._link.left, self._link.right
+
+    def _has_tap(self, end: End) -> bool:
+        command = [*self._place.enter(end.node), "ip", "link", "show", _tap(end)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def kernel_has_netem(self) -> bool:
+        """Ask by trying, on an interface where it makes no difference."""
+        enter = self._place.enter(self._link.left.node)
+        probe = subprocess.run([*enter, "tc", *netem.words("lo", Impairment())], capture_output=True)
+        if probe.returncode == 0:
+            subprocess.run([*enter, "tc", *netem.clear_words("lo")], check=True)
+        return probe.returncode == 0
+
+    def _apply_netem(self, impairment: Impairment) -> None:
+        for end in self._ends:
+            run(self._place, end.node, "tc", *netem.words(end.interface, impairment))
+
+    # --- without netem
+
+    def _apply_relay(self, impairment: Impairment) -> None:
+        text = json.dumps([impairment.as_dict()] * 2)
+        fresh = self._settings.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.rename(self._settings)
+        if self._pid.exists():
+            os.kill(int(self._pid.read_text()), signal.SIGHUP)
+        else:
+            self._start_relay()
+
+    def _start_relay(self) -> None:
+        ends = self._ends
+        for end in ends:
+            if self._topology.node(end.node).edge_id is not None:
+                raise LabFailed(
+                    f"{self._link.name}: this kernel has no netem, and the lab's own emulator cannot sit on an edge's"
+                    " link, where the forwarder does: slow down another link"
+                )
+        words = [
+            word for end in ends for word in ("--end", str(self._place.namespace_file(end.node)), _tap(end))
+        ]
+        log = self._place.log(ends[0].node, f"link-{self._link.name}")
+        log.unlink(missing_ok=True)
+        process = start(
+            self._place,
+            ends[0].node,
+            f"link-{self._link.name}",
+            *(sys.executable, "-m", "lab.emulation.relay", *words, "--settings", str(self._settings)),
+        )
+        wait_for("the emulator's start", lambda: "ready" in log.read_text(), 10, log)
+        self._pid.write_text(str(process.pid))
+        for end in ends:
+            self._redirect(end)
+
+    def _redirect(self, end: End) -> None:
+        tap = _tap(end)
+
+        def do(words: str) -> None:
+            run(self._place, end.node, *words.split())
+
+        mac = json.loads(run(self._place, end.node, "ip", "-j", "link", "show", end.interface))[0]["address"]
+        # the same address, so that what enters is taken for the host's; none of the device's own packets
+        do(f"ip link set {tap} address {mac} addrgenmode none arp off txqueuelen 4000")
+        do(f"ip link set {tap} up")
+        do(f"tc qdisc add dev {tap} clsact")
+        do(f"tc filter add dev {tap} ingress {EVERYTHING} ingress redirect dev {end.interface}")
+        clsact = [*self._place.enter(end.node), *f"tc qdisc add dev {end.interface} clsact".split()]
+        subprocess.run(clsact, capture_output=True)  # there already, if it was slow before
+        do(f"tc filter add dev {end.interface} egress {EVERYTHING} egress redirect dev {tap}")
+
+
+def _tap(end: End) -> str:
+    return f"slow-{end.interface}"

@@ -1,0 +1,49 @@
+"""`sennit lab link`: the lab's links made slow by command, under downloads that go on."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from lab.namespace.daemons import sennit
+from lab.namespace.place import Place
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+
+
+def link(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
+    return subprocess.run(
+        [sennit(), "lab", "link", *arguments], capture_output=True, text=True, env=environment, timeout=60
+    )
+
+
+def test_a_download_takes_the_time_of_its_slow_second_path(place: Place, get, output) -> None:  # type: ignore[no-untyped-def]
+    done = link(place, "phone-ispb", "--delay", "50ms", "--rate", "50Mbit")
+    try:
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"^phone-ispb: 50 ms one way, 50 Mbit/s, .*: round trip \d+\.\d\d ms", done.stdout)
+        got = get("--json", "-o", str(output))
+        assert got.returncode == 0, got.stderr
+        report = json.loads(got.stderr.splitlines()[-1])["report"]
+        assert 0.1 <= report["setup"] <= 0.5
+        assert report["paths"][0]["rtt"] < 0.05 < 0.1 <= report["paths"][1]["rtt"]
+    finally:
+        assert link(place, "phone-ispb", "--clear").returncode == 0
+
+
+def test_what_cannot_be_is_refused_with_the_reason(place: Place) -> None:
+    for arguments, reason in (
+        (("phone-moon", "--delay", "1s"), "phone-ispa, phone-ispb"),
+        (("phone-ispa", "--delay", "5"), "such as 2.5ms"),
+        (("phone-ispa",), "--clear"),
+    ):
+        done = link(place, *arguments)
+        assert done.returncode != 0
+        assert reason in done.stderr
+
+
+def test_links_are_listed(place: Place) -> None:
+    assert "transit-edge3" in link(place).stdout.splitlines()
