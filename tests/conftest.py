@@ -57,6 +57,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "mptcp": _has_mptcp,
     "docker": _has_docker,
     "dockerd": lambda: shutil.which("dockerd", path="/usr/sbin:/usr/bin") is not None,
+    "chromium": lambda: shutil.which("chromium") is not None,
     "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sennit.errors import CommandError, ExitStatus
+from sennit.session_options import add_session_options, connect_options
 
 PROGRESS_EVERY = 0.2  # seconds
 RETRY_PAUSE = 0.1  # seconds
@@ -32,31 +33,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE, which appears only when complete"
     )
-    parser.add_argument("--path", action="append", metavar="INTERFACE", help="a path's interface; give two")
-    parser.add_argument(
-        "--resolver",
-        action="append",
-        metavar="INTERFACE=ADDRESS",
-        help="whom to ask for HOST on a path (or SENNIT_RESOLVERS, with commas; else /etc/resolv.conf)",
-    )
-    parser.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
-    parser.add_argument(
-        "--mode",
-        choices=("opportunistic", "tofu", "mtls"),
-        help="tofu where a fleet key is remembered of HOST, otherwise opportunistic",
-    )
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="authorities of mode mtls (the system's)")
-    parser.add_argument(
-        "--known-hosts", type=Path, metavar="FILE", help="remembered fleet keys, instead of the user's own"
-    )
-    parser.add_argument(
-        "--scheduler",
-        choices=("lowest-latency", "aggregate", "redundant"),
-        default="lowest-latency",
-        help="how records are spread over the paths of transport tcp (lowest-latency)",
-    )
-    parser.add_argument("--id-port-base", type=int, default=10000, help="first port of the locators (10000)")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     parser.add_argument(
         "--retry-for",
         type=float,
@@ -66,14 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--limit-rate", type=float, metavar="BYTES", help="bytes a second at most")
     parser.add_argument(
-        "--strict-paths", action="store_true", help="refuse one ingress edge or prefix for both"
-    )
-    parser.add_argument("--allow-shared-path", action="store_true", help="accept that both paths are one")
-    parser.add_argument(
         "--json", action="store_true", help="print the result and path report as JSON on stderr"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress and no report")
     parser.add_argument("--verbose", action="store_true", help="show the handshake message by message")
+    add_session_options(parser)
     return parser
 
 
@@ -107,25 +80,12 @@ class Unreached(CommandError):
 async def _get(options: argparse.Namespace) -> int:
     import httpx
 
+    from smkex.client import explain
     from smkex.client.http import SmkexTransport
-    from smkex.client.known_hosts import KnownHosts, KnownHostsDamaged
+    from smkex.client.known_hosts import KnownHostsDamaged
     from smkex.core.errors import DeadlineMissed, OnePathOnly, Overloaded, PeerAborted, SmkexError
-    from smkex.core.messages import Mode
-    from smkex.core.scheduler import Scheduler
 
-    transport = SmkexTransport(
-        paths=options.path,
-        transport=options.transport,
-        id_port_base=options.id_port_base,
-        resolvers=_resolvers(options),
-        strict_paths=options.strict_paths,
-        allow_shared_path=options.allow_shared_path,
-        scheduler=Scheduler[options.scheduler.upper().replace("-", "_")],
-        mode=Mode[options.mode.upper()] if options.mode else None,
-        known_hosts=KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual(),
-        authorities=options.ca,
-        timeout=options.timeout,
-    )
+    transport = SmkexTransport(**connect_options(options))
     try:
         async with httpx.AsyncClient(transport=transport, timeout=30) as client:
             return await _download(client, transport, options)
@@ -135,7 +95,7 @@ async def _get(options: argparse.Namespace) -> int:
         away = isinstance(error, DeadlineMissed | OnePathOnly | Overloaded | PeerAborted)
         kind = Unreached if away else CommandError
         text = f"{type(error).__name__}: {error}"
-        raise kind(text, hint=_hint(error), status=ExitStatus.REFUSED) from None
+        raise kind(text, hint=explain.hint(error), status=ExitStatus.REFUSED) from None
     except httpx.TransportError as error:
         cause = error.__cause__.__cause__ if error.__cause__ else None
         status = ExitStatus.REFUSED if isinstance(cause, SmkexError) else ExitStatus.UNREACHABLE
@@ -146,18 +106,6 @@ async def _get(options: argparse.Namespace) -> int:
             hint="is the address right, and is there a route by the first path?",
             status=ExitStatus.UNREACHABLE,
         ) from None
-
-
-def _resolvers(options: argparse.Namespace) -> dict[str, str]:
-    given = options.resolver or os.environ.get("SENNIT_RESOLVERS", "").split(",")
-    pairs = [one.partition("=") for one in given if one]
-    if bad := [name for name, equals, address in pairs if not (name and equals and address)]:
-        raise CommandError(
-            f"--resolver {bad[0]}: not INTERFACE=ADDRESS",
-            hint="for example --resolver cell0=10.1.0.1 --resolver wifi0=10.2.0.1",
-            status=ExitStatus.USAGE,
-        )
-    return {name: address for name, _, address in pairs}
 
 
 async def _download(client: Any, transport: Any, options: argparse.Namespace) -> int:
@@ -219,27 +167,3 @@ async def _copy(response: Any, file: BinaryIO, options: argparse.Namespace) -> i
         print("\r\x1b[K", end="", file=sys.stderr)
     file.flush()
     return size
-
-
-def _hint(error: Exception) -> str:
-    from smkex.core import errors
-
-    hints: dict[type[Exception], str] = {
-        errors.OnePathOnly: "give two interfaces: --path cell0 --path wifi0 (`ip route` shows which have a way)",
-        errors.SharedPath: "one attacker could sit on both; use two different networks, or --allow-shared-path",
-        errors.AddressDisagrees: "one resolver may be forged: compare, or give the address itself",
-        errors.FleetKeyChanged: "an attack, unless the operator says that the fleet has a new key: compare the"
-        " fingerprint, then `sennit known-hosts accept HOST SHA256:...`",
-        errors.CertificateRefused: "the edge's certificate has run out, or somebody made one up",
-        errors.TlsFailed: "path 0's TLS did not end well: the certificate's authority (--ca), or somebody in the way",
-        errors.HostIsKnown: "leave --mode away, or `sennit known-hosts remove HOST`",
-        errors.NoCommonMode: "the edge does not offer this mode",
-        errors.BindingMismatch: "somebody changes messages on one of the paths; try other networks",
-        errors.MacMismatch: "somebody changes messages on one of the paths; try other networks",
-        errors.FellBackToTcp: "a middlebox removes MPTCP, or the edge has none; --transport tcp works without",
-        errors.DeadlineMissed: "a path loses packets or the edge is overloaded; --timeout gives more time",
-    }
-    for kind, hint in hints.items():
-        if isinstance(error, kind):
-            return hint
-    return str(getattr(error, "hint", ""))

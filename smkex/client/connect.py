@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +134,16 @@ class Connection:
         if dropped.removed:
             return "removed"
         return f"dropped: {dropped.error}" if dropped.error else "closed"
+
+    def when_closed(self, call: Callable[[], None]) -> None:
+        """Have `call` called once, when the session is over, however it ends."""
+        before = self.session.on_closed
+
+        def both() -> None:
+            before()
+            call()
+
+        self.session.on_closed = both
 
     async def close(self) -> None:
         """End the stream and wait until the other end has agreed."""

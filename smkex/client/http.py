@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import httpcore
@@ -60,11 +60,14 @@ class SessionStream(httpcore.AsyncNetworkStream):
         return self._connection.session.get_extra_info(info)
 
 
+Opener = Callable[[str, int], Awaitable[Connection]]
+
+
 class SessionBackend(httpcore.AsyncNetworkBackend):
     """Opens a session where httpcore would open a TCP connection. `connections` are those it opened."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._options = options
+    def __init__(self, opener: Opener) -> None:
+        self._open = opener
         self.connections: list[Connection] = []
 
     async def connect_tcp(
@@ -75,7 +78,7 @@ class SessionBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        connection = await connect(host, port=port, **self._options)
+        connection = await self._open(host, port)
         self.connections = [c for c in self.connections if not c.session.is_closing()] + [connection]
         return SessionStream(connection)
 
@@ -105,7 +108,8 @@ class SmkexTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, **options: Any) -> None:
-        self._backend = SessionBackend({"cache": EdgeCache(time.monotonic), **options})
+        given = {"cache": EdgeCache(time.monotonic), **options}
+        self._backend = SessionBackend(lambda host, port: connect(host, port=port, **given))
         self._pool = httpcore.AsyncConnectionPool(network_backend=self._backend)
 
     @property

@@ -41,6 +41,23 @@ class ConnectionReport:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def line(self) -> str:
+        """One line for a log: who owns the session, and by which way each path goes."""
+        ways = ", ".join(f"{path.interface} by edge {path.ingress_id}" for path in self.paths)
+        weakened = f", weakened: {', '.join(self.weakened)}" if self.weakened else ""
+        return (
+            f"edge {self.owner_id}, {self.transport}, {self.mode}, paths {ways}{weakened},"
+            f" {self.setup * 1000:.1f} ms"
+        )
+
+    def traffic(self) -> str:
+        """One line for a log: what each path carried, and how it ended."""
+        return ", ".join(
+            f"{path.interface} {_size(path.bytes_received)} in {_size(path.bytes_sent)} out"
+            + (f" ({path.state})" if path.state.startswith(("dropped", "stalled")) else "")
+            for path in self.paths
+        )
+
     def text(self) -> str:
         """A few lines for people."""
         lines = [

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from relays import Relay
@@ -59,8 +60,11 @@ def digest_of(count: int) -> str:
 class LoopbackEdge:
     """One edge; `relays` stand before its service port and its locator."""
 
-    def __init__(self, config: ServerConfig | None = None) -> None:
+    def __init__(
+        self, config: ServerConfig | None = None, protocol: Callable[[], asyncio.Protocol] = Source
+    ) -> None:
         self.config = config or ServerConfig(edge_id=1)
+        self._protocol = protocol
         self.sessions: list[SessionTransport] = []
         self.handshakes = Handshakes(
             lambda: self.config, self._serve, limit=16, timeout=5, require_both=False
@@ -89,15 +93,13 @@ class LoopbackEdge:
         for server in self._servers:
             server.close()
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of `connect`, without the host and port."""
+        return {"paths": ["lo"], "id_port_base": self.port, "allow_shared_path": True}
+
     async def connect(self, **options: Any) -> Connection:
-        return await connect(
-            "127.0.0.1",
-            paths=["lo"],
-            port=self.port,
-            id_port_base=self.port,
-            allow_shared_path=True,
-            **options,
-        )
+        return await connect("127.0.0.1", port=self.port, **self.options, **options)
 
     @property
     def session(self) -> SessionTransport:
@@ -105,7 +107,7 @@ class LoopbackEdge:
 
     def _serve(self, session: SessionTransport) -> None:
         self.sessions.append(session)
-        session.start(Source())
+        session.start(self._protocol())
 
     def _accepted(self, subflow: Subflow) -> None:
         task = asyncio.create_task(self.handshakes.run(subflow))

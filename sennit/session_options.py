@@ -1,0 +1,74 @@
+"""Flags about sessions that `get` and `proxy` share, and what `smkex.connect` is given for them."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from sennit.errors import CommandError, ExitStatus
+
+
+def add_session_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sessions")
+    group.add_argument("--path", action="append", metavar="INTERFACE", help="a path's interface; give two")
+    group.add_argument(
+        "--resolver",
+        action="append",
+        metavar="INTERFACE=ADDRESS",
+        help="whom to ask for a name on a path (or SENNIT_RESOLVERS, with commas; else /etc/resolv.conf)",
+    )
+    group.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
+    group.add_argument(
+        "--mode",
+        choices=("opportunistic", "tofu", "mtls"),
+        help="tofu where a fleet key is remembered of the host, otherwise opportunistic",
+    )
+    group.add_argument("--ca", type=Path, metavar="FILE", help="authorities of mode mtls (the system's)")
+    group.add_argument(
+        "--known-hosts", type=Path, metavar="FILE", help="remembered fleet keys, instead of the user's own"
+    )
+    group.add_argument(
+        "--scheduler",
+        choices=("lowest-latency", "aggregate", "redundant"),
+        default="lowest-latency",
+        help="how records are spread over the paths of transport tcp (lowest-latency)",
+    )
+    group.add_argument("--id-port-base", type=int, default=10000, help="first port of the locators (10000)")
+    group.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
+    group.add_argument(
+        "--strict-paths", action="store_true", help="refuse one ingress edge or prefix for both"
+    )
+    group.add_argument("--allow-shared-path", action="store_true", help="accept that both paths are one")
+
+
+def connect_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `smkex.connect`. Raises `CommandError`."""
+    from smkex.client.known_hosts import KnownHosts
+    from smkex.core.messages import Mode
+    from smkex.core.scheduler import Scheduler
+
+    return {
+        "paths": options.path,
+        "transport": options.transport,
+        "id_port_base": options.id_port_base,
+        "resolvers": _resolvers(options),
+        "strict_paths": options.strict_paths,
+        "allow_shared_path": options.allow_shared_path,
+        "scheduler": Scheduler[options.scheduler.upper().replace("-", "_")],
+        "mode": Mode[options.mode.upper()] if options.mode else None,
+        "known_hosts": KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual(),
+        "authorities": options.ca,
+        "timeout": options.timeout,
+    }
+
+
+def _resolvers(options: argparse.Namespace) -> dict[str, str]:
+    given = options.resolver or os.environ.get("SENNIT_RESOLVERS", "").split(",")
+    pairs = [one.partition("=") for one in given if one]
+    if bad := [name for name, equals, address in pairs if not (name and equals and address)]:
+        raise CommandError(
+            f"--resolver {bad[0]}: not INTERFACE=ADDRESS",
+            hint="for example --resolver cell0=10.1.0.1 --resolver wifi0=10.2.0.1",
+            status=ExitStatus.USAGE,
+        )
+    return {name: address for name, _, address in pairs}

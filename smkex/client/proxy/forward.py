@@ -1,0 +1,238 @@
+"""Requests in absolute form (RFC 9112 section 3.2.2) by pooled sessions, and CONNECT as a tunnel."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import h11
+import httpcore
+
+from smkex.client.explain import Explanation, explain
+from smkex.client.proxy.credentials import Credentials
+from smkex.client.proxy.events import Failed, Observer
+from smkex.client.proxy.program import Headers, Program
+from smkex.client.proxy.rules import Refused, Rules, Way
+from smkex.client.proxy.tunnel import tunnel
+from smkex.client.proxy.upstream import Streams, Upstream
+from smkex.core.errors import SmkexError
+
+NAME = "sennit"  # in Via and Proxy-Status
+TIMEOUTS = {"connect": 30.0, "read": 60.0, "write": 60.0, "pool": 30.0}  # seconds
+_IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS")
+# RFC 9110 section 7.6.1; Expect was met here, and credentials of the proxy are no origin's business
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer upgrade".split()
+)
+_Broken = (httpcore.NetworkError, httpcore.ProtocolError)
+UPSTREAM_ERRORS = (SmkexError, OSError, TimeoutError, httpcore.TimeoutException, *_Broken)
+
+
+class Forwarder:
+    """Serves one program's HTTP connection."""
+
+    def __init__(
+        self, upstream: Upstream, rules: Rules, tell: Observer, credentials: Credentials | None
+    ) -> None:
+        self._upstream, self._rules, self._tell = upstream, rules, tell
+        self._credentials = credentials
+
+    async def run(self, first: bytes, near: Streams) -> None:
+        """Until the program is done. Raises what breaks a response or tunnel that has begun."""
+        program = Program(near.reader, near.writer, first)
+        try:
+            while (request := await program.request()) is not None:
+                if request.method == b"CONNECT":
+                    return await self._connect(program, request, near)
+                if not await self._forward(program, request):
+                    return
+        except h11.RemoteProtocolError as error:
+            if not program.answering:
+                await program.say(error.error_status_hint, f"error: {error}\n", [(b"connection", b"close")])
+
+    # --- absolute form
+
+    async def _forward(self, program: Program, request: h11.Request) -> bool:
+        """Whether another request may follow."""
+        if not self._allowed(request):
+            return await self._authenticate(program)
+        url = _absolute(request.target)
+        host = url.host.decode("ascii")
+        try:
+            way = self._rules.way(host)
+            asked = self._request(way, url, request, program)
+            response = await self._send(way, asked)
+        except Refused as error:
+            return await self._refuse(program, host, error)
+        except UPSTREAM_ERRORS as error:
+            return await self._fail(program, host, error)
+        try:
+            async with aclosing(_parts(response)) as parts:
+                await program.start(response.status, _for_program(response), _reason(response))
+                async for part in parts:
+                    await program.write(part)
+        except UPSTREAM_ERRORS as error:
+            self._tell_failure(host, error)
+            raise
+        return await program.end()
+
+    def _request(
+        self, way: Way, url: httpcore.URL, request: h11.Request, program: Program
+    ) -> httpcore.Request:
+        port = self._rules.port(way, url.port or 80)
+        headers = [*_end_to_end(list(request.headers)), (b"via", b"1.1 " + NAME.encode())]
+        # what the target says wins over Host (RFC 9112 section 3.2.2)
+        headers = [(b"host", _host_header(url))] + [pair for pair in headers if pair[0].lower() != b"host"]
+        has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in request.headers)
+        return httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=b"http", host=url.host, port=port, target=url.target),
+            headers=headers,
+            content=program.body() if has_body else None,
+            extensions={"timeout": TIMEOUTS},
+        )
+
+    async def _send(self, way: Way, request: httpcore.Request) -> httpcore.Response:
+        pool = self._upstream.pool(way)
+        again = request.method in _IDEMPOTENT and not isinstance(request.stream, AsyncIterator)
+        try:
+            return await pool.handle_async_request(request)
+        except _Broken:
+            # an idle session may end as the request goes out: once more, where that is harmless
+            if not again:
+                raise
+            return await pool.handle_async_request(request)
+
+    # --- CONNECT
+
+    async def _connect(self, program: Program, request: h11.Request, near: Streams) -> None:
+        if not self._allowed(request):
+            await self._authenticate(program)
+            return
+        host, port = _authority(request.target)
+        try:
+            way, port = self._rules.tunnel(host, port)
+            far = await self._upstream.open_tunnel(way, host, port)
+        except Refused as error:
+            await self._refuse(program, host, error)
+        except UPSTREAM_ERRORS as error:
+            await self._fail(program, host, error)
+        else:
+            await carry(near, far, host, way, self._tell, await program.become_tunnel())
+
+    # --- answers of our own
+
+    def _allowed(self, request: h11.Request) -> bool:
+        given = next((value for name, value in request.headers if name == b"proxy-authorization"), None)
+        return self._credentials is None or self._credentials.match_basic(given)
+
+    async def _authenticate(self, program: Program) -> bool:
+        challenge = [(b"proxy-authenticate", b'Basic realm="sennit proxy"')]
+        return await program.say(407, "error: a name and password are needed\n", challenge)
+
+    async def _refuse(self, program: Program, host: str, error: Refused) -> bool:
+        self._tell(Failed(host, "Refused", str(error), error.hint))
+        return await program.say(
+            403, _text(str(error), error.hint), _status("http_request_denied", "Refused")
+        )
+
+    async def _fail(self, program: Program, host: str, error: BaseException) -> bool:
+        found = self._tell_failure(host, error)
+        return await program.say(502, _text(str(found), found.hint), _status(_kind(error), found.name))
+
+    def _tell_failure(self, host: str, error: BaseException) -> Explanation:
+        found = explain(error)
+        self._tell(Failed(host, found.name, found.text, found.hint))
+        return found
+
+
+async def carry(near: Streams, far: Streams, host: str, way: Way, tell: Observer, early: bytes = b"") -> None:
+    """Run a tunnel to its end, and tell what broke it. `early` is what the program had sent already."""
+    try:
+        if early:
+            near.reader.feed_data(early)
+        await tunnel(near, far, plain=way is Way.SESSION)
+    except ConnectionError:
+        return  # either side went away: so did the other
+    except Exception as error:
+        found = explain(error)
+        tell(Failed(host, found.name, found.text, found.hint))
+
+
+def _absolute(target: bytes) -> httpcore.URL:
+    """Raises `h11.RemoteProtocolError` for what is not http://HOST/..."""
+    if target[:7].lower() != b"http://":
+        raise h11.RemoteProtocolError(
+            "this is a proxy: the target must be http://HOST/PATH", error_status_hint=400
+        )
+    try:
+        url = httpcore.URL(target)
+        url.host.decode("ascii")
+    except (ValueError, TypeError):
+        raise h11.RemoteProtocolError("the target is no URL", error_status_hint=400) from None
+    if not url.host:
+        raise h11.RemoteProtocolError("the target names no host", error_status_hint=400)
+    return url
+
+
+def _host_header(url: httpcore.URL) -> bytes:
+    host = b"[%b]" % url.host if b":" in url.host else url.host
+    return host if url.port in (None, 80) else b"%b:%d" % (host, url.port)
+
+
+def _authority(target: bytes) -> tuple[str, int]:
+    """HOST:PORT or [V6]:PORT. Raises `h11.RemoteProtocolError`."""
+    host, _, port = target.decode("ascii", "replace").rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not (host and port.isdigit() and 0 < int(port) < 65536):
+        raise h11.RemoteProtocolError("CONNECT wants HOST:PORT", error_status_hint=400)
+    return host, int(port)
+
+
+def _end_to_end(headers: Headers) -> Headers:
+    named = {
+        word.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for word in value.split(b",")
+    }
+    return [pair for pair in headers if pair[0].lower() not in _HOP_BY_HOP | named | {b"expect"}]
+
+
+def _for_program(response: httpcore.Response) -> Headers:
+    # the coding of the transfer is of each hop: h11 chunks again where it must
+    kept = [pair for pair in _end_to_end(response.headers) if pair[0].lower() != b"transfer-encoding"]
+    return [*kept, (b"via", b"1.1 " + NAME.encode())]
+
+
+async def _parts(response: httpcore.Response) -> AsyncGenerator[bytes, None]:
+    try:
+        async for part in response.aiter_stream():
+            yield part
+    finally:
+        await response.aclose()
+
+
+def _reason(response: httpcore.Response) -> bytes:
+    reason: bytes = response.extensions.get("reason_phrase", b"")
+    return reason
+
+
+def _text(error: str, hint: str) -> str:
+    return f"error: {error}\n" + (f"hint:  {hint}\n" if hint else "")
+
+
+def _status(kind: str, name: str) -> Headers:
+    """RFC 9209, for programs that want to know why."""
+    return [(b"proxy-status", f'{NAME}; error={kind}; details="{name}"'.encode())]
+
+
+def _kind(error: BaseException) -> str:
+    match error:
+        case asyncio.TimeoutError() | httpcore.TimeoutException():
+            return "connection_timeout"
+        case httpcore.ReadError() | httpcore.WriteError() | httpcore.RemoteProtocolError():
+            return "connection_terminated"
+        case SmkexError():
+            return "destination_unavailable"
+        case _:
+            return "connection_refused"

@@ -1,0 +1,105 @@
+"""The proxy's listener: HTTP and SOCKS 5 on one port, told apart by the first byte."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from smkex.client.explain import explain
+from smkex.client.proxy import socks5
+from smkex.client.proxy.credentials import Credentials
+from smkex.client.proxy.events import Failed, Observer
+from smkex.client.proxy.forward import UPSTREAM_ERRORS, Forwarder, carry
+from smkex.client.proxy.program import ProgramGone
+from smkex.client.proxy.rules import Refused, Rules
+from smkex.client.proxy.tunnel import reset
+from smkex.client.proxy.upstream import Streams, Upstream
+
+FIRST_BYTE = 60.0  # seconds a program may take to say anything: browsers open connections ahead of need
+NEGOTIATION = 10.0  # seconds for SOCKS, which is one packet each way
+BUFFER = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """`connect` are options of `smkex.connect`; `connections` and `sessions` are bounds."""
+
+    host: str = "127.0.0.1"
+    port: int = 1080
+    rules: Rules = field(default_factory=Rules)
+    credentials: Credentials | None = None
+    connections: int = 256
+    sessions: int = 64
+    connect: dict[str, Any] = field(default_factory=dict)
+
+
+class Proxy:
+    """Serves between `start` and `stop`; tells `tell` of sessions and failures."""
+
+    def __init__(self, settings: ProxySettings, tell: Observer) -> None:
+        self._settings, self._tell = settings, tell
+        self._upstream = Upstream(settings.connect, tell, settings.sessions)
+        self._forwarder = Forwarder(self._upstream, settings.rules, tell, settings.credentials)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server
+
+    async def start(self) -> None:
+        """Raises OSError where the address cannot be listened on."""
+        self._server = await asyncio.start_server(
+            self._accepted, self._settings.host, self._settings.port, limit=BUFFER
+        )
+
+    @property
+    def port(self) -> int:
+        found: int = self._server.sockets[0].getsockname()[1]
+        return found
+
+    async def stop(self) -> None:
+        """Stop to listen, break off what runs, end the sessions."""
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._upstream.close()
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        near = Streams(reader, writer, lambda: reset(writer))
+        if len(self._tasks) >= self._settings.connections:
+            self._tell(Failed("", "TooManyConnections", "a program was turned away", ""))
+            near.abort()
+            return
+        task = asyncio.create_task(self._serve(near))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, near: Streams) -> None:
+        try:
+            async with asyncio.timeout(FIRST_BYTE):
+                first = await near.reader.read(1)
+            if first == bytes([socks5.VERSION]):
+                await self._socks(near)
+            elif first:
+                await self._forwarder.run(first, near)
+            near.writer.close()
+        except (ProgramGone, socks5.SocksFailed, asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            with contextlib.suppress(OSError):
+                near.writer.close()
+        except UPSTREAM_ERRORS:
+            near.abort()  # told already; what was begun must not look whole
+        except BaseException:
+            near.abort()
+            raise
+
+    async def _socks(self, near: Streams) -> None:
+        async with asyncio.timeout(NEGOTIATION):
+            host, port = await socks5.negotiate(near.reader, near.writer, self._settings.credentials)
+        try:
+            way, port = self._settings.rules.tunnel(host, port)
+            far = await self._upstream.open_tunnel(way, host, port)
+        except (Refused, *UPSTREAM_ERRORS) as error:
+            found = explain(error)
+            self._tell(Failed(host, found.name, found.text, found.hint))
+            await socks5.answer(near.writer, socks5.reply_for(error))
+            return
+        await socks5.answer(near.writer, socks5.Reply.SUCCEEDED)
+        await carry(near, far, host, way, self._tell)
