@@ -13,6 +13,8 @@ from lab.namespace.place import Place
 from lab.resolver import environment
 from lab.topology import Link, Node, Topology
 
+DAEMONS = ("edge", "agent", "forwarder", "control", "origin")
+
 
 class NamespaceLab:
     """Implements `lab.running.Lab`."""
@@ -51,9 +53,8 @@ class NamespaceLab:
         return daemons.run(self.place, "control", daemons.sennit(), *command, *access)
 
     def kill_server(self, edge: Node) -> None:
-        for pid in self._pids(edge):
-            if self._runs(pid, "edge"):
-                os.kill(pid, signal.SIGKILL)
+        for pid in self.pids(edge, "edge"):
+            os.kill(pid, signal.SIGKILL)
 
     def start_server(self, edge: Node) -> None:
         bringup.start_server(self.place, self.topology, edge)
@@ -73,6 +74,20 @@ class NamespaceLab:
 
     def wait_until_announced(self, edge: Node) -> None:
         bringup.wait_until_announced(self.place, self.topology, edge)
+
+    def pids(self, node: Node, daemon: str) -> list[int]:
+        """The processes of a node that run `sennit DAEMON`."""
+        return [pid for pid in self._pids(node) if self._runs(pid, daemon)]
+
+    def daemons(self) -> list[tuple[int, str]]:
+        """(process id, name) of every daemon of ours."""
+        return [
+            (pid, f"sennit {name}")
+            for node in self.topology.nodes
+            for pid in self._pids(node)
+            for name in DAEMONS
+            if self._runs(pid, name)
+        ]
 
     def _pids(self, node: Node) -> list[int]:
         space = self.place.namespace(node.name)

@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         ("run", _run, "run a scenario, which ends in a verdict with numbers"),
         ("link", _link, "give a link of the lab delay and rate, or list them all"),
         ("attack", _attack, "put attackers on the paths and print the table of what comes of each"),
+        ("soak", _soak, "mixed load with failures in turn: nothing lost, nothing grows"),
         ("status", _status, "show nodes, processes, and where the VIP is routed"),
         ("exec", _exec, "run a command on a node"),
         ("down", _down, "remove every trace, also after a crash"),
@@ -51,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("scenario", choices=(*SCENARIOS, "all"))
             action.add_argument("--compose", action="store_true", help="in the compose lab")
             action.add_argument("--json", action="store_true", help="verdicts as JSON")
+        if name == "soak":
+            action.add_argument("--minutes", type=float, default=30.0)
+            action.add_argument("--failures", type=int, help="only the first so many kinds")
+            action.add_argument("--json", action="store_true", help="the verdict as JSON")
         if name == "link":
             _link_options(action)
     container = actions.add_parser("container", help="what the containers of docker-compose.yml run")
@@ -144,6 +149,18 @@ def _attack(options: argparse.Namespace) -> int:
     results = run_attacks(NamespaceLab(Place.from_environment(), LAB))
     print(json.dumps([asdict(result) for result in results], indent=2) if options.json else text(results))
     return ExitStatus.OK if all(result.ok for result in results) else ExitStatus.FAILURE
+
+
+def _soak(options: argparse.Namespace) -> int:
+    from lab.namespace.place import Place
+    from lab.namespace.running import NamespaceLab
+    from lab.soak.run import soak
+    from lab.topology import LAB
+
+    lab = NamespaceLab(Place.from_environment(), LAB)
+    verdict = soak(lab, options.minutes * 60, options.failures)
+    print(json.dumps(verdict.as_dict(), indent=2) if options.json else verdict.text())
+    return ExitStatus.OK if verdict.ok else ExitStatus.FAILURE
 
 
 def _hint() -> None:

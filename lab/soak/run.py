@@ -1,0 +1,128 @@
+"""One soak, from the load's start to its verdict."""
+
+import collections
+import hashlib
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from lab.namespace.bringup import say
+from lab.namespace.running import NamespaceLab
+from lab.sample import SAMPLE
+from lab.scenarios.download import sample_digest
+from lab.scenarios.verdict import Verdict
+from lab.soak.failures import Failure, failures
+from lab.soak.growth import ENOUGH, Series, Watch
+
+WORKERS = 4
+BROKEN_FOR = 8.0  # seconds that a failure lasts: longer than what BGP and the agents need to get round it
+QUIET_FOR = 6.0  # seconds between two failures
+LOOK = 1.0  # seconds between samples
+GROWTH_BYTES = 8 << 20
+GROWTH_SHARE = 0.10  # of what it held before
+GROWTH_DESCRIPTORS = 4
+
+
+def soak(lab: NamespaceLab, seconds: float, only: int | None = None) -> Verdict:
+    """Load the lab for `seconds` while failures, the first `only` of them, come in turn. Raises `LabFailed`."""
+    verdict = Verdict("soak", lab.name)
+    log = lab.place.folder / "log" / "soak.jsonl"
+    watch = Watch()
+    with log.open("w") as output, log.with_suffix(".err").open("w") as errors:
+        client = subprocess.Popen(_client(lab), stdout=output, stderr=errors)
+        try:
+            injected = _break_in_turn(lab, seconds, failures(lab)[:only], watch, client)
+        finally:
+            client.terminate()
+            client.wait(120)
+    verdict.equal("the load's client ended well", client.returncode, 0)
+    verdict.note("failures injected", injected)
+    _judge_requests(verdict, [json.loads(line) for line in log.read_text().splitlines()])
+    _judge_growth(verdict, list(watch.series.values()))
+    return verdict
+
+
+def _client(lab: NamespaceLab) -> list[str]:
+    resolvers = [f"--resolver={path}={address}" for path, address in lab.topology.resolvers("phone").items()]
+    kinds: list[str] = []
+    for name, path, digest, weight in _kinds(lab):
+        kinds += ["--kind", name, path, digest, weight]
+    command = (sys.executable, "-m", "lab.soak.client", "--workers", str(WORKERS), *resolvers, *kinds)
+    return lab.command("phone", *command)
+
+
+def _kinds(lab: NamespaceLab) -> list[tuple[str, str, str, str]]:
+    """(name, path, SHA-256, weight): small and large files."""
+    small = lab.place.node("origin") / "small.bin"
+    if not small.exists():
+        small.write_bytes(os.urandom(1024))
+    digest = hashlib.sha256(small.read_bytes()).hexdigest()
+    return [
+        ("small", f"/{small.name}", digest, "6"),
+        ("large", f"/{SAMPLE}", sample_digest(lab), "2"),
+    ]
+
+
+def _break_in_turn(
+    lab: NamespaceLab,
+    seconds: float,
+    every: list[Failure],
+    watch: Watch,
+    client: subprocess.Popen[bytes],
+) -> int:
+    end, injected = time.monotonic() + seconds, 0
+    for failure in itertools.cycle(every):
+        _look(lab, watch, QUIET_FOR, client)
+        if time.monotonic() > end or client.poll() is not None:
+            return injected
+        say(f"soak: {failure.name} ({max(0, end - time.monotonic()):.0f} s left)")
+        try:
+            failure.breaks()
+            _look(lab, watch, BROKEN_FOR, client)
+        finally:
+            failure.mends()
+        injected += 1
+    return injected
+
+
+def _look(lab: NamespaceLab, watch: Watch, seconds: float, client: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and client.poll() is None:
+        watch.sample(lab.daemons())
+        time.sleep(LOOK)
+
+
+def _judge_requests(verdict: Verdict, requests: list[dict[str, Any]]) -> None:
+    verdict.note("requests", len(requests))
+    verdict.equal("requests lost", sum(not request["ok"] for request in requests), 0)
+    wrong = sum("WRONG BYTES" in request["errors"] for request in requests)
+    verdict.equal("answers with a wrong byte", wrong, 0)
+    verdict.note("requests that were tried again", sum(bool(request["errors"]) for request in requests))
+    if requests:
+        taken = [request["seconds"] for request in requests]
+        verdict.note("median time of a request", statistics.median(taken) * 1000, "ms")
+        verdict.note("longest time of a request", max(taken), "s")
+    kinds = collections.Counter(
+        error.partition(":")[0] for request in requests for error in request["errors"]
+    )
+    for name, count in kinds.most_common(6):
+        verdict.note(f"  tried again after {name}", count)
+
+
+def _judge_growth(verdict: Verdict, every: list[Series]) -> None:
+    """The worst of each daemon; a process that lived too short to tell is not judged, and counted."""
+    judged = [(one, growth) for one in every if (growth := one.growth()) is not None]
+    verdict.note(f"processes seen for less than {ENOUGH} samples", len(every) - len(judged))
+    for name in sorted({one.name for one, _ in judged}):
+        mine = [(one, memory, files) for one, (memory, files) in judged if one.name == name]
+        one, memory, _ = max(mine, key=lambda each: each[1])
+        limit = max(GROWTH_BYTES, GROWTH_SHARE * statistics.median(one.resident)) / 2**20
+        verdict.within(f"{name}: memory grew by", memory / 2**20, limit, "MiB")
+        verdict.within(
+            f"{name}: descriptors grew by", max(files for _, _, files in mine), GROWTH_DESCRIPTORS, ""
+        )
