@@ -11,6 +11,7 @@ import httpx
 
 from smkex.client.connect import Connection, connect
 from smkex.client.edge_cache import EdgeCache
+from smkex.client.report import ConnectionReport
 from smkex.core.errors import SmkexError
 
 SCHEME = "smkex"
@@ -116,6 +117,10 @@ class SmkexTransport(httpx.AsyncBaseTransport):
     def connections(self) -> list[Connection]:
         """The open connections, for their reports."""
         return self._backend.connections
+
+    def reports(self) -> list[ConnectionReport]:
+        """The path reports of the open connections."""
+        return [connection.report() for connection in self.connections if not connection.session.is_closing()]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.scheme != SCHEME:
