@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from balancer.api.health import DrainPhase, EdgeHealthView, PeerReport, Text, WithdrawalGrant
 from balancer.model.table import MAXIMUM_EDGE_ID, EdgeState, edge_from_json, vip_from_json
 
 Name = Annotated[
@@ -133,6 +134,10 @@ class LeaseView(BaseModel):
     reasons: list[str]
     applied_generation: int | None
     expires_in: float = Field(description="Seconds.")
+    announcing: bool = Field(description="Whether it lets BIRD announce the VIP.")
+    granted: bool = Field(default=False, description="Whether it may be withdrawn for a soft failure.")
+    sessions: int | None = Field(default=None, description="Sessions that it serves.")
+    drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
 
 
 class EdgeView(BaseModel):
@@ -146,6 +151,7 @@ class EdgeView(BaseModel):
     vip: str
     admin_state: AdminState
     state: EdgeState
+    health: EdgeHealthView
     enrolled_at: datetime
     lease: LeaseView | None = None
 
@@ -175,8 +181,20 @@ class LeaseRequest(Body):
     """One heartbeat."""
 
     health: Health
-    reasons: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=16)
+    reasons: list[Text] = Field(default=[], max_length=16)
     applied_generation: int | None = Field(default=None, ge=0, description="What its forwarder has applied.")
+    announcing: bool = Field(default=False, description="Whether it lets BIRD announce the VIP.")
+    withdraw: bool = Field(
+        default=False, description="It has a soft failure, and asks for a grant to withdraw (or to stay so)."
+    )
+    peers: list[PeerReport] = Field(default=[], max_length=16, description="Which other edges it reaches.")
+    sessions: int | None = Field(default=None, ge=0, description="Sessions that it serves.")
+    drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it announces and nothing is wrong with it."""
+        return self.announcing and not self.withdraw and self.health is Health.OK
 
 
 class LeaseGrant(BaseModel):
@@ -185,6 +203,13 @@ class LeaseGrant(BaseModel):
     lease_seconds: float
     admin_state: AdminState
     generation: int = Field(description="Of the newest forwarding table.")
+    may_announce: bool = Field(
+        default=True,
+        description="Whether nearly all live forwarders send it its subflows. An edge that announces goes on.",
+    )
+    grant: WithdrawalGrant | None = Field(
+        default=None, description="Where it asked to withdraw: that it may. None is no."
+    )
 
 
 class TraceEdge(BaseModel):

@@ -16,6 +16,9 @@ from balancer.control.edges import endpoints as edges
 from balancer.control.edges import repository as edge_queries
 from balancer.control.edges import service as edge_rules
 from balancer.control.edges.leases import Leases
+from balancer.control.grants.book import GrantBook
+from balancer.control.health.acknowledgement import Acknowledgements
+from balancer.control.health.board import HealthBoard
 from balancer.control.identity import sha256_hex
 from balancer.control.plane import ControlPlane, Plane, Rules
 from balancer.control.store import Store, migrate
@@ -40,7 +43,17 @@ async def running(state: Path, admin_token: str, rules: Rules, clock: Clock) -> 
         async with store.read() as session:
             leases.grant_grace(await edge_queries.alive_ids(session))
             watch = TableWatch(await tables.load(session))
-        plane = ControlPlane(rules, clock, store, leases, watch, sha256_hex(admin_token))
+        plane = ControlPlane(
+            rules=rules,
+            clock=clock,
+            store=store,
+            leases=leases,
+            health=HealthBoard(clock, leases),
+            acknowledgements=Acknowledgements(clock, rules.lease_seconds, watch.current),
+            grants=GrantBook(clock, leases, rules.lease_seconds, rules.minimum_healthy),
+            watch=watch,
+            admin_sha256=sha256_hex(admin_token),
+        )
         store.publish = tables.publisher(plane)
         yield plane
     finally:

@@ -8,6 +8,9 @@ from fastapi import Depends, Request
 
 from balancer.control.clock import Clock
 from balancer.control.edges.leases import Leases
+from balancer.control.grants.book import GrantBook
+from balancer.control.health.acknowledgement import Acknowledgements
+from balancer.control.health.board import HealthBoard
 from balancer.control.store import Store
 from balancer.control.table.watch import TableWatch
 
@@ -19,6 +22,8 @@ class Rules:
     lease_seconds: float = 10.0
     # no session outlives a day; until then packets for the old owner must not reach another edge
     quarantine: timedelta = timedelta(days=1)
+    # of the active edges, how many announce whatever soft failures there are
+    minimum_healthy: float = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,9 @@ class ControlPlane:
     clock: Clock
     store: Store
     leases: Leases
+    health: HealthBoard
+    acknowledgements: Acknowledgements
+    grants: GrantBook
     watch: TableWatch
     admin_sha256: str
 

@@ -37,7 +37,9 @@ class _Server(uvicorn.Server):
 
 def serve(settings: ControlSettings) -> int:
     """Serve until SIGTERM; returns the exit status."""
-    rules = Rules(settings.lease_seconds, timedelta(seconds=settings.quarantine_seconds))
+    rules = Rules(
+        settings.lease_seconds, timedelta(seconds=settings.quarantine_seconds), settings.minimum_healthy
+    )
     app = create_app(settings.state, settings.admin_token(), rules)
     config = uvicorn.Config(
         app,

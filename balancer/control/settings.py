@@ -24,6 +24,9 @@ class ControlSettings(DaemonSettings):
     lease_seconds: float = Field(
         default=10.0, ge=0.5, le=600, description="silence after which an edge is down"
     )
+    minimum_healthy: float = Field(
+        default=2 / 3, ge=0, le=1, description="share of the active edges that soft failures never withdraw"
+    )
     quarantine_seconds: float = Field(
         default=86_400, ge=0, description="how long a freed id is not given again"
     )

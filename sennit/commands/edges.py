@@ -39,6 +39,8 @@ def run(arguments: list[str]) -> int:
     else:
         heads = ("ID", "NAME", "SITE", "TUNNEL", "WANTED", "STATE", "HEALTH", "APPLIED", "WHY")
         print(remote.table(heads, [_row(edge) for edge in found]))
+        if options.action != "list":
+            print("\n".join(_details(found[0])))
     return ExitStatus.OK
 
 
@@ -62,8 +64,21 @@ def _row(edge: "EdgeView") -> tuple[str, ...]:
     tunnel = " ".join(str(address) for address in (edge.tunnel_v4, edge.tunnel_v6) if address)
     lease = edge.lease
     applied = "-" if lease is None or lease.applied_generation is None else str(lease.applied_generation)
-    health = lease.health.value if lease else "unknown"
-    why = "; ".join(lease.reasons) if lease else "no lease"
+    why = "; ".join(each.reason for each in edge.health.reasons)
+    health = edge.health.state.value
     return (
         str(edge.id), edge.name, edge.site, tunnel, edge.admin_state.value, edge.state.value, health, applied, why
     )  # fmt: skip
+
+
+def _details(edge: "EdgeView") -> list[str]:
+    """What one edge's row has no room for: since when, why, and what is left of a drain."""
+    lines = [f"\n{edge.health.state.value} since {edge.health.since:%Y-%m-%d %H:%M:%S} UTC"]
+    lines += [f"  {each.since:%H:%M:%S}  {each.reason}" for each in edge.health.reasons]
+    if lease := edge.lease:
+        announced = "announced" if lease.announcing else "not announced"
+        granted = ", withdrawn for a soft failure by a grant" if lease.granted else ""
+        sessions = "" if lease.sessions is None else f", {lease.sessions} sessions"
+        drain = f", drain: {lease.drain.value}" if lease.drain else ""
+        lines.append(f"{announced}{granted}{sessions}{drain}")
+    return lines

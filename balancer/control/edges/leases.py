@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from balancer.api.schemas import Health, LeaseRequest, LeaseView
+from balancer.api.schemas import LeaseRequest, LeaseView
 from balancer.control.clock import Clock
 
 
@@ -13,10 +13,6 @@ class Lease:
 
     ends_at: float
     heartbeat: LeaseRequest | None
-
-    @property
-    def alive(self) -> bool:
-        return self.heartbeat is None or self.heartbeat.health is not Health.DOWN
 
 
 class Leases:
@@ -42,10 +38,15 @@ class Leases:
         """Drop the lease of an edge that was removed."""
         self._leases.pop(edge_id, None)
 
-    def is_alive(self, edge_id: int) -> bool:
-        """Whether the edge holds a lease and does not call itself down."""
+    def get(self, edge_id: int) -> Lease | None:
+        """The lease of an edge that holds one."""
         lease = self._leases.get(edge_id)
-        return lease is not None and lease.alive and lease.ends_at > self._clock.monotonic()
+        return lease if lease is not None and lease.ends_at > self._clock.monotonic() else None
+
+    def heartbeat(self, edge_id: int) -> LeaseRequest | None:
+        """The newest heartbeat of an edge that holds a lease."""
+        lease = self.get(edge_id)
+        return lease.heartbeat if lease else None
 
     def drop_expired(self) -> list[int]:
         """Forget the leases that have ended, and say whose they were."""
@@ -55,7 +56,7 @@ class Leases:
             del self._leases[edge_id]
         return expired
 
-    def view(self, edge_id: int) -> LeaseView | None:
+    def view(self, edge_id: int, *, granted: bool = False) -> LeaseView | None:
         """Show a lease."""
         lease = self._leases.get(edge_id)
         if lease is None or lease.heartbeat is None:
@@ -65,4 +66,8 @@ class Leases:
             reasons=lease.heartbeat.reasons,
             applied_generation=lease.heartbeat.applied_generation,
             expires_in=round(max(0.0, lease.ends_at - self._clock.monotonic()), 3),
+            announcing=lease.heartbeat.announcing,
+            granted=granted,
+            sessions=lease.heartbeat.sessions,
+            drain=lease.heartbeat.drain,
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from balancer.api.schemas import AdminState
 from balancer.control.records import EdgeRecord, FreedIdRecord, TransitionRecord
 
 
@@ -37,6 +38,12 @@ async def every(session: AsyncSession) -> Sequence[EdgeRecord]:
 
 async def alive_ids(session: AsyncSession) -> Sequence[int]:
     return (await session.scalars(select(EdgeRecord.id).where(EdgeRecord.alive))).all()
+
+
+async def active_ids(session: AsyncSession) -> frozenset[int]:
+    """Edges that the operator wants to announce."""
+    query = select(EdgeRecord.id).where(EdgeRecord.admin_state == AdminState.ACTIVE.value)
+    return frozenset((await session.scalars(query)).all())
 
 
 async def vip_in_use(session: AsyncSession, vip_name: str) -> bool:

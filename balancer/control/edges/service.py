@@ -1,9 +1,11 @@
 """The rules for edges: enrolment and ids, what the operator wants, leases and their transitions."""
 
 import hmac
+from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from balancer.api.health import WithdrawalGrant
 from balancer.api.schemas import (
     AdminState,
     EdgeView,
@@ -42,7 +44,8 @@ def view(plane: ControlPlane, edge: EdgeRecord) -> EdgeView:
             "admin_state": edge.admin_state,
             "state": table_state(edge.admin_state, edge.alive),
             "enrolled_at": edge.enrolled_at,
-            "lease": plane.leases.view(edge.id),
+            "health": plane.health.view(edge.id),
+            "lease": plane.leases.view(edge.id, granted=edge.id in plane.grants.holders()),
         }
     )
 
@@ -171,40 +174,66 @@ async def remove(plane: ControlPlane, edge_id: int, by: str) -> None:
         edge, now = await _existing(session, edge_id), plane.clock.now()
         await repository.free_id(session, edge, now)
         repository.add_transition(session, now, edge_id, "removed", edge.name, by)
-    plane.leases.forget(edge_id)
+    forget(plane, edge_id)
 
 
 async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> LeaseGrant:
     """Renew a lease; writes only when the edge comes up or goes down by it."""
     async with plane.store.read() as session:
         edge = await _existing(session, edge_id)
-    lease = plane.leases.renew(edge_id, body)
-    if edge.alive != lease.alive:
+        active = await repository.active_ids(session) if body.withdraw else ()
+    plane.leases.renew(edge_id, body)
+    plane.health.heard(edge_id, body)
+    plane.acknowledgements.note(edge_id, body.applied_generation)
+    if edge.alive != plane.health.is_alive(edge_id):
         await _settle(plane, [edge_id], "; ".join(body.reasons) or f"health {body.health}")
     return LeaseGrant(
         lease_seconds=plane.rules.lease_seconds,
         admin_state=AdminState(edge.admin_state),
         generation=plane.watch.current.generation,
+        may_announce=body.announcing or plane.acknowledgements.is_held(edge_id, plane.watch.current),
+        grant=_withdrawal(plane, edge_id, body, active),
     )
 
 
+def _withdrawal(
+    plane: ControlPlane, edge_id: int, body: LeaseRequest, active: Collection[int]
+) -> WithdrawalGrant | None:
+    if not body.withdraw:
+        plane.grants.give_back(edge_id)
+        return None
+    given = plane.grants.ask(edge_id, active)
+    return WithdrawalGrant(seconds=plane.grants.seconds) if given else None
+
+
 async def sweep(plane: ControlPlane) -> None:
-    """Take down the edges whose leases have ended."""
-    if expired := plane.leases.drop_expired():
-        await _settle(plane, expired, "lease lost")
+    """Take down the edges whose leases have ended and that no peer reaches."""
+    for edge_id in plane.leases.drop_expired():
+        plane.health.fell_silent(edge_id)
+        plane.acknowledgements.forget(edge_id)
+    if gone := plane.health.given_up():
+        await _settle(plane, gone, "lease lost")
 
 
 async def _settle(plane: ControlPlane, edge_ids: list[int], why: str) -> None:
-    """Make what is stored agree with the leases as they are once we may write."""
+    """Make what is stored agree with what is so once we may write."""
     async with plane.store.change() as session:
         for edge_id in edge_ids:
-            edge, alive = await repository.by_id(session, edge_id), plane.leases.is_alive(edge_id)
+            edge, alive = await repository.by_id(session, edge_id), plane.health.is_alive(edge_id)
             if edge is None:
-                plane.leases.forget(edge_id)
+                forget(plane, edge_id)
             elif edge.alive != alive:
                 edge.alive = alive
                 what = "up" if alive else "down"
                 repository.add_transition(session, plane.clock.now(), edge_id, what, why, "lease")
+
+
+def forget(plane: ControlPlane, edge_id: int) -> None:
+    """Drop all that memory holds of an edge that is no more."""
+    plane.leases.forget(edge_id)
+    plane.health.forget(edge_id)
+    plane.acknowledgements.forget(edge_id)
+    plane.grants.give_back(edge_id)
 
 
 async def _existing(session: AsyncSession, edge_id: int) -> EdgeRecord:

@@ -67,9 +67,17 @@ class Api:
         }
         return await self.ask("POST", "/v1/edges", body | changes, token=token or await self.token())
 
-    async def heartbeat(self, edge_id: int, number: int | None = None, health: str = "ok") -> httpx.Response:
+    async def heartbeat(
+        self, edge_id: int, number: int | None = None, health: str = "ok", **more: Any
+    ) -> httpx.Response:
         path = f"/v1/edges/{edge_id}/lease"
-        return await self.ask("PUT", path, {"health": health}, token=f"credential-{number or edge_id}")
+        return await self.ask(
+            "PUT", path, {"health": health, **more}, token=f"credential-{number or edge_id}"
+        )
+
+    async def edge(self, edge_id: int) -> dict[str, Any]:
+        shown: dict[str, Any] = (await self.ask("GET", f"/v1/edges/{edge_id}")).json()
+        return shown
 
     async def table(self) -> dict[str, Any]:
         answer: dict[str, Any] = (await self.ask("GET", "/v1/table")).json()

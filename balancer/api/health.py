@@ -1,0 +1,67 @@
+"""How an edge is, as the API says it: apart from what the operator wants of it, with reasons and since when."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from balancer.model.table import MAXIMUM_EDGE_ID
+
+Text = Annotated[str, Field(max_length=200)]
+
+
+class FleetHealth(StrEnum):
+    """How an edge is, all things known. Only `down` counts in the forwarding table."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+class DrainPhase(StrEnum):
+    """How far a drain has come, in this order."""
+
+    REHOMING = "re-homing"  # sessions leave the service port for the locator
+    SHUTDOWN = "graceful-shutdown"  # announced as the last choice (RFC 8326)
+    WITHDRAWN = "withdrawn"  # subflows that others forward are served on
+    OVER = "over"  # the deadline has passed: what was left was closed
+
+
+class PeerReport(BaseModel):
+    """Whether the sender reached another edge. None where it could not try that way."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    edge_id: int = Field(ge=1, le=MAXIMUM_EDGE_ID)
+    forwarding: bool | None = Field(
+        default=None, description="By a key exchange through hook and tunnel, at its locator."
+    )
+    backbone: bool | None = Field(default=None, description="Its agent, over the backbone.")
+    outside: bool | None = Field(default=None, description="Its agent, over the outside.")
+
+    @property
+    def reached(self) -> bool:
+        """Whether subflows get there: what was really forwarded says more than what an agent answers."""
+        return bool(self.backbone if self.forwarding is None else self.forwarding)
+
+
+class HealthReason(BaseModel):
+    """One thing that is wrong, and since when this control plane knows."""
+
+    reason: str = Field(examples=["probe-forwarding edge 3: no answer in 2 s"])
+    since: datetime
+
+
+class EdgeHealthView(BaseModel):
+    """How an edge is, since when, and why."""
+
+    state: FleetHealth
+    since: datetime
+    reasons: list[HealthReason] = []
+
+
+class WithdrawalGrant(BaseModel):
+    """Leave to withdraw for a soft failure. Renewed by each heartbeat that asks for it; ends by itself."""
+
+    seconds: float = Field(description="From the moment the heartbeat was sent.")

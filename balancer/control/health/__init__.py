@@ -1,0 +1,1 @@
+"""How edges are: what they say, what their peers see, and what follows. Read `judgement.py` first."""

@@ -1,0 +1,71 @@
+"""Which forwarders have applied what: an edge is announced only when nearly all know where it is.
+
+A forwarder that has not applied a generation for several leases does not follow the table at all: it is no live
+forwarder (its own edge says so as a reason), and nobody waits for it any longer.
+"""
+
+import math
+from collections import Counter
+
+from balancer.control.clock import Clock
+from balancer.model.table import EdgeState, ForwardingTable, TableEdge
+
+SHARE = 0.99
+STUCK_AFTER = 3.0  # leases
+
+
+class Acknowledgements:
+    """Counts applied generations, and knows since which generation the table sends subflows to each edge."""
+
+    def __init__(self, clock: Clock, lease_seconds: float, table: ForwardingTable) -> None:
+        """What the table says at the start is taken as new: forwarders that have it say so within a lease."""
+        self._clock = clock
+        self._patience = STUCK_AFTER * lease_seconds
+        self._applied: dict[int, int] = {}
+        self._counts: Counter[int] = Counter()
+        self._table = ForwardingTable(generation=0)
+        self._held: dict[int, tuple[int, float]] = {}
+        self._look(table)
+
+    def note(self, edge_id: int, generation: int | None) -> None:
+        """Take in what an edge's forwarder has applied; None is an edge without one."""
+        self.forget(edge_id)
+        if generation is not None:
+            self._applied[edge_id] = generation
+            self._counts[generation] += 1
+
+    def forget(self, edge_id: int) -> None:
+        """Drop a forwarder that is heard of no more."""
+        if (generation := self._applied.pop(edge_id, None)) is not None:
+            self._counts[generation] -= 1
+            if not self._counts[generation]:
+                del self._counts[generation]
+
+    def is_held(self, edge_id: int, table: ForwardingTable) -> bool:
+        """Whether 99 of 100 live forwarders send this edge its subflows, by the newest table."""
+        self._look(table)
+        if edge_id not in self._held:
+            return False
+        generation, since = self._held[edge_id]
+        have = sum(count for applied, count in self._counts.items() if applied >= generation)
+        wanted = math.ceil(SHARE * self._counts.total())
+        return have >= wanted or self._clock.monotonic() - since > self._patience
+
+    def _look(self, table: ForwardingTable) -> None:
+        if table.generation == self._table.generation:
+            return
+        before = {edge.id: edge for edge in self._table.edges if _takes_subflows(edge)}
+        now = self._clock.monotonic()
+        held: dict[int, tuple[int, float]] = {}
+        for edge in filter(_takes_subflows, table.edges):
+            same = edge.id in before and _place(before[edge.id]) == _place(edge)
+            held[edge.id] = self._held[edge.id] if same else (table.generation, now)
+        self._table, self._held = table, held
+
+
+def _takes_subflows(edge: TableEdge) -> bool:
+    return edge.state is not EdgeState.DOWN
+
+
+def _place(edge: TableEdge) -> tuple[str | None, str | None]:
+    return edge.tunnel_v4, edge.tunnel_v6
