@@ -7,9 +7,7 @@ import signal
 import socket
 from typing import Any
 
-import httpx
-
-from edge.cache.store import Store
+from edge.builtin import cache
 from edge.draining import follow
 from edge.health import HealthEndpoint
 from edge.identity import Identity, load_identity
@@ -17,7 +15,6 @@ from edge.listener import Listener
 from edge.node import Node, wait_for_node
 from edge.path_manager import PathManagerClient, start_path_manager
 from edge.privilege import NET_ADMIN, give_up
-from edge.proxy import CachingProxy
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
 from smkex.transport.mptcp_errors import MptcpError
@@ -37,9 +34,8 @@ async def _serve(settings: EdgeSettings) -> None:
         loop.add_signal_handler(number, stopped.set)
     node = await wait_for_node(settings.state, settings.node_timeout)
     identity = load_identity(settings, node)
-    async with httpx.AsyncClient(base_url=settings.upstream, timeout=httpx.Timeout(30, connect=5)) as client:
-        store = Store(settings.cache, settings.cache_bytes, settings.object_bytes)
-        server = HttpServer(CachingProxy(client, store, f"{node.name}.sennit"))
+    async with cache(settings, f"{node.name}.sennit") as proxy:
+        server = HttpServer(proxy)
         manager = _path_manager(node)
         listener = Listener(node, identity, settings, server, manager)
         health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, identity, listener))

@@ -1,131 +1,279 @@
-"""The built-in application: a caching reverse proxy in front of the origin (ASGI)."""
+"""The built-in application: a caching reverse proxy in front of the origin (ASGI).
 
+Decides for each request between the store, a fetch shared with others, and passing it on; the rules themselves are in
+`edge.cache`.
+"""
+
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, BinaryIO
+from urllib.parse import urljoin, urlsplit
 
-import httpx
-
-from edge.cache.freshness import lifetime, may_store
-from edge.cache.store import Store, Stored
+from edge.answers import Send, say, select, send_arriving, send_stored
+from edge.cache.cache_status import CacheStatus
+from edge.cache.conditions import FOR_THE_ORIGIN
+from edge.cache.control import Pairs, joined
+from edge.cache.entry import Entry
+from edge.cache.fetch import Fetch, Fetches, Head
+from edge.cache.reuse import Reuse, decide, may_serve_on_error, wishes
+from edge.cache.spool import SpoolFailed
+from edge.cache.store import Store
+from edge.pass_on import BodyTooLarge, body_of, pass_on
+from edge.request import Request, key_of
+from edge.upstream import Answer, OriginFailed, Upstream
 
 log = logging.getLogger("edge.proxy")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = dict[str, str]
 
-BLOCK = 256 << 10
-METHODS = ("GET", "HEAD")
 TARGET_LIMIT = 8192
-_HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()  # noqa: SIM905
-)
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+REFUSED = frozenset({"CONNECT", "TRACE"})
+RANGE_AHEAD = (
+    1 << 20
+)  # bytes that a range may lie ahead of what has arrived, to wait for it rather than ask again
 
 
 class CachingProxy:
-    """Answer from the store while fresh, ask the origin otherwise, and store what may be stored."""
+    """Answer from the store where the rules allow it, else from the origin."""
 
-    def __init__(self, client: httpx.AsyncClient, store: Store, name: str) -> None:
-        self._client = client
+    def __init__(
+        self,
+        upstream: Upstream,
+        store: Store,
+        name: str,
+        *,
+        request_limit: int = 64 << 20,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._upstream = upstream
         self._store = store
         self._name = name
+        self._request_limit = request_limit
+        self._clock = clock
+        self.fetches = Fetches(store, upstream, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if scope["method"] not in METHODS:
-            return await _say(send, 405, "only GET and HEAD")
-        target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-        if len(target) > TARGET_LIMIT:
-            return await _say(send, 414, "the target is too long")
-        asked = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        key = f"{asked.get('host', '')} {target.decode('latin-1')}"
-        stored = self._store.get(key) if "range" not in asked and scope["method"] == "GET" else None
-        if stored is not None and time.time() - stored.stored_at < lifetime(stored.headers):
-            return await self._from_store(stored, "hit", send)
-        await self._from_origin(scope["method"], target, asked, key, stored, send)
-
-    async def _from_store(self, stored: Stored, status: str, send: Send) -> None:
+        request = Request.of(scope)
+        if len(request.target) > TARGET_LIMIT:
+            return await say(send, 414, "the target is too long")
+        if request.method in REFUSED:
+            return await say(send, 501, f"{request.method} is not for this server")
+        if self._upstream.is_loop(request.headers):
+            return await say(send, 508, "this request has been here before")
         try:
-            body = self._store.open(stored)
-        except FileNotFoundError:
-            self._store.remove(stored.key)
-            return await _say(send, 503, "the stored response is gone, try again")
-        age = max(0, int(time.time() - stored.stored_at))
-        headers = stored.headers | {"age": str(age), "cache-status": f"{self._name}; {status}"}
-        headers["content-length"] = str(stored.size)
-        with body:
-            await _start(send, 200, headers)
-            await _send_file(body, send)
+            await self._answer(request, receive, send)
+        except OriginFailed as error:
+            await say(send, error.status, str(error), self._status(CacheStatus(detail="origin-failed")))
+        except BodyTooLarge:
+            await say(send, 413, f"a request's body may have {self._request_limit} bytes")
+        except SpoolFailed as error:
+            log.info(
+                "%s: cut short: %s", request.key, error
+            )  # returning early, the server cuts the connection
 
-    async def _from_origin(
-        self, method: str, target: bytes, asked: Headers, key: str, stored: Stored | None, send: Send
-    ) -> None:
-        headers = {name: value for name, value in asked.items() if name not in _HOP_BY_HOP}
-        conditional = any(name.startswith("if-") for name in asked)
-        revalidates = stored is not None and "etag" in stored.headers and not conditional
-        if revalidates and stored is not None:
-            headers["if-none-match"] = stored.headers["etag"]
-        headers["accept-encoding"] = "identity"
-        headers["via"] = f"1.1 {self._name}"
-        try:
-            url = self._client.base_url.copy_with(raw_path=target)
-            async with self._client.stream(method, url, headers=headers) as answer:
-                kept = {
-                    name.lower(): value
-                    for name, value in answer.headers.items()
-                    if name.lower() not in _HOP_BY_HOP
-                }
-                if revalidates and stored is not None and answer.status_code == 304:
-                    self._store.refresh(
-                        stored, {k: v for k, v in kept.items() if k != "content-length"}, time.time()
-                    )
-                    return await self._from_store(stored, "hit; detail=revalidated", send)
-                await self._relay(answer, kept, method, asked, key, send)
-        except httpx.TimeoutException:
-            await _say(send, 504, "the origin does not answer")
-        except httpx.ConnectError as error:
-            log.warning("origin: %s", error)
-            await _say(send, 502, "the origin cannot be reached")
+    async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
+        if request.method not in ("GET", "HEAD"):
+            return await self._pass(request, "method", send, receive)
+        if any(name in request.fields for name in FOR_THE_ORIGIN) or _has_body(request):
+            return await self._pass(request, "bypass", send, receive)
+        entry = self._store.find(request.key, request.fields)
+        if entry is not None:
+            reason = await self._from_store(entry, request, send)
+            if reason is None:
+                return
+            if reason == "miss":
+                entry = None  # its body was evicted a moment ago
+        else:
+            reason = "vary-miss" if self._store.known_variants(request.key) else "uri-miss"
+        if "only-if-cached" in wishes(request.fields):
+            return await say(
+                send, 504, "not in the cache", self._status(CacheStatus(detail="only-if-cached"))
+            )
+        if request.method == "HEAD" or (entry is None and self._is_far_range(request)):
+            return await self._pass(request, "partial" if entry else reason, send, receive)
+        await self._from_origin(request, entry, reason, send)
 
-    async def _relay(
-        self, answer: httpx.Response, kept: Headers, method: str, asked: Headers, key: str, send: Send
-    ) -> None:
-        storing = may_store(method, asked, answer.status_code, kept)
-        status = "fwd=uri-miss; stored" if storing else "fwd=bypass"
-        await _start(send, answer.status_code, kept | {"cache-status": f"{self._name}; {status}"})
-        incoming = self._store.incoming() if storing else None
+    # --- from the store
+
+    async def _from_store(self, entry: Entry, request: Request, send: Send) -> str | None:
+        """Answer if the rules allow it; else say why not."""
+        decision = decide(entry, request.fields, self._clock())
+        if decision.reuse is Reuse.REVALIDATE:
+            # another worker may have renewed it since it came into this one's memory
+            entry = next((one for one in self._store.load(request.key) if one.id == entry.id), entry)
+            decision = decide(entry, request.fields, self._clock())
+        if decision.reuse is Reuse.REVALIDATE:
+            return decision.reason
+        if decision.reuse is Reuse.SERVE_AND_REVALIDATE and not self.fetches.running(request.key):
+            self._fetch(request, entry, leader=False)
+        status = CacheStatus(hit=True, ttl=int(entry.fresh_until - self._clock()))
+        return None if await self._send_entry(entry, request, status, send) else "miss"
+
+    async def _send_entry(self, entry: Entry, request: Request, status: CacheStatus, send: Send) -> bool:
+        """Send a stored response; False, with nothing sent, when its body has just been evicted."""
+        file: BinaryIO | None = None
+        if entry.body is None:
+            try:
+                file = self._store.open(entry)
+            except OSError:
+                await self._store.remove(entry.key)
+                return False
         try:
-            async for part in answer.aiter_raw():
-                if incoming is not None and not incoming.write(part):
-                    incoming = None
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            if incoming is not None and kept.get("content-length", str(incoming.size)) == str(incoming.size):
-                self._store.commit(key, incoming, kept, time.time())
+            self._store.use(entry)
+            age = ("age", str(int(entry.age(self._clock()))))
+            selected = select(entry, request.method, request.fields)
+            await send_stored(entry, file, selected, [age, *self._status(status)], send)
         finally:
-            # an upstream that dies in the middle leaves nothing stored, and, as uvicorn then cuts the
-            # connection, nothing that looks complete
-            if incoming is not None and incoming.finish():
-                incoming.abandon()
-                incoming.path.unlink(missing_ok=True)
-        await send({"type": "http.response.body", "body": b""})
+            if file is not None:
+                file.close()
+        return True
+
+    # --- from the origin, for all who ask for the same
+
+    async def _from_origin(self, request: Request, stored: Entry | None, reason: str, send: Send) -> None:
+        collapsed = False
+        # what belongs to somebody is asked for alone, for nobody else to be given
+        alone = "authorization" in request.fields
+        seen: set[Fetch] = set()
+        while True:
+            others = [] if alone else [one for one in self.fetches.running(request.key) if one not in seen]
+            if not others:
+                fetch = self._fetch(request, stored, leader=True)
+                break
+            fetch = others[0]
+            seen.add(fetch)
+            await asyncio.wait([fetch.head])
+            if fetch.suits(request.fields):
+                collapsed = True
+                break
+        head = await asyncio.shield(fetch.head)
+        status = CacheStatus(forward=reason, collapsed=collapsed)
+        try:
+            await self._send_fetched(fetch, head, stored, request, status, send)
+        finally:
+            if not collapsed and fetch.leader is not None:
+                fetch.leader.close()
+
+    async def _send_fetched(
+        self,
+        fetch: Fetch,
+        head: Head,
+        stored: Entry | None,
+        request: Request,
+        status: CacheStatus,
+        send: Send,
+    ) -> None:
+        if head.entry is not None:
+            status.forward_status = 304 if head.confirmed else head.entry.status
+        if head.is_error and stored is not None and may_serve_on_error(stored, request.fields, self._clock()):
+            status.detail = "stale-if-error"
+            if await self._send_entry(stored, request, status, send):
+                return
+        if head.failure is not None:
+            raise head.failure
+        assert head.entry is not None
+        if head.confirmed:
+            status.ttl = int(head.entry.fresh_until - self._clock())
+            if await self._send_entry(head.entry, request, status, send):
+                return
+            return await self._pass(request, "miss", send, None)
+        await self._send_arriving(fetch, head.entry, head.storing, request, status, send)
+
+    async def _send_arriving(
+        self, fetch: Fetch, entry: Entry, storing: bool, request: Request, status: CacheStatus, send: Send
+    ) -> None:
+        assert fetch.spool is not None
+        selected = select(entry, request.method, request.fields)
+        if selected.multipart is not None:
+            selected = select(entry, request.method, _without_range(request.fields))
+        if storing:
+            status.stored = True
+            status.ttl = int(entry.fresh_until - self._clock())
+        reader = fetch.spool.reader(selected.parts[0].first if selected.parts else 0)
+        try:
+            if fetch.leader is not None and not status.collapsed:
+                fetch.leader.close()  # this one stands in its place now
+            age = [("age", str(int(entry.age(self._clock()))))] if "age" in entry.fields else []
+            await send_arriving(reader, selected, [*age, *self._via(), *self._status(status, entry)], send)
+        finally:
+            reader.close()
+
+    def _fetch(self, request: Request, stored: Entry | None, *, leader: bool) -> Fetch:
+        return self.fetches.start(
+            request.key, request.target, request.headers, request.fields, stored, leader=leader
+        )
+
+    def _is_far_range(self, request: Request) -> bool:
+        """A range of what is not stored goes on as it is, unless it is about to arrive anyway."""
+        value = request.fields.get("range")
+        if value is None:
+            return False
+        for fetch in self.fetches.running(request.key):
+            first = value.removeprefix("bytes=").split("-")[0]
+            arrived = fetch.spool.size if fetch.spool is not None else 0
+            if first.isdigit() and len(first) < 16:
+                return int(first) > arrived + RANGE_AHEAD
+        return True
+
+    # --- passed on
+
+    async def _pass(self, request: Request, reason: str, send: Send, receive: Receive | None) -> None:
+        body = body_of(request, receive, self._request_limit) if receive is not None else None
+
+        def on_head(answer: Answer) -> Pairs:
+            status = CacheStatus(forward=reason, forward_status=answer.status)
+            return [*self._via(), *self._status(status, answer)]
+
+        answer = await pass_on(self._upstream, request, body, on_head, send)
+        if request.method not in SAFE and 200 <= answer.status < 400:
+            await self._invalidate(request, answer)
+        elif request.method == "HEAD" and answer.status == 200:
+            await self._compare_with_head(request, answer)
+
+    async def _invalidate(self, request: Request, answer: Answer) -> None:
+        """After an unsafe method has succeeded (RFC 9111 section 4.4): its URL, and those of the same host it names."""
+        keys = {request.key}
+        host = request.fields.get("host", "")
+        base = f"http://{host}{request.target.decode('latin-1')}"
+        for name, value in answer.headers:
+            if name in ("location", "content-location"):
+                named = urlsplit(urljoin(base, value))
+                if named.netloc.lower() == host.lower():
+                    target = (named.path or "/") + (f"?{named.query}" if named.query else "")
+                    keys.add(key_of(host, target.encode("latin-1", "replace")))
+        for key in keys:
+            self.fetches.doom(key)
+            await self._store.remove(key)
+
+    async def _compare_with_head(self, request: Request, answer: Answer) -> None:
+        """A HEAD may show that what is stored is no longer right (RFC 9111 section 4.3.5)."""
+        stored = self._store.find(request.key, request.fields)
+        if stored is None:
+            return
+        fields = joined(answer.headers)
+        names = ("etag", "last-modified", "content-length")
+        if any(name in fields and fields[name] != stored.fields.get(name, fields[name]) for name in names):
+            self.fetches.doom(request.key)
+            await self._store.remove(request.key)
+
+    def _via(self) -> Pairs:
+        return [("via", f"1.1 {self._name}")]
+
+    def _status(self, status: CacheStatus, answer: Entry | Answer | None = None) -> Pairs:
+        """This cache's member, after those of caches nearer to the origin (RFC 9211 section 2)."""
+        before = [("cache-status", v) for n, v in answer.headers if n == "cache-status"] if answer else []
+        return [*before, ("cache-status", status.value(self._name))]
 
 
-async def _send_file(body: BinaryIO, send: Send) -> None:
-    while block := body.read(BLOCK):
-        await send({"type": "http.response.body", "body": block, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+def _has_body(request: Request) -> bool:
+    return request.fields.get("content-length", "0") != "0" or "transfer-encoding" in request.fields
 
 
-async def _start(send: Send, status: int, headers: Headers) -> None:
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-
-
-async def _say(send: Send, status: int, text: str) -> None:
-    body = f"{text}\n".encode()
-    await _start(send, status, {"content-type": "text/plain", "content-length": str(len(body))})
-    await send({"type": "http.response.body", "body": body})
+def _without_range(fields: Any) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if name != "range"}

@@ -16,6 +16,15 @@ class EdgeSettings(BaseSettings):
     cache: Path = Field(default=Path("/var/cache/sennit"), description="folder of stored responses")
     cache_bytes: int = Field(default=10 << 30, ge=0, description="bytes of stored responses at most")
     object_bytes: int = Field(default=1 << 30, ge=0, description="bytes of one stored response at most")
+    # beside what the kernel keeps of the files: headers of all that is asked for, and bodies up to 64 KB
+    memory_bytes: int = Field(
+        default=128 << 20, ge=0, description="bytes of stored responses in memory at most"
+    )
+    # a flood of requests for what does not exist reaches the origin once in this time
+    negative_seconds: int = Field(
+        default=5, ge=0, description="seconds that a 404, 405, 410, 414 or 501 without a lifetime is fresh"
+    )
+    request_bytes: int = Field(default=64 << 20, ge=0, description="bytes of one request's body at most")
     # a handshake holds 16 KB at most: 64 MB in the worst case
     max_pending_handshakes: int = Field(default=4096, ge=1, description="handshakes in progress at most")
     # four round trips of a bad satellite path, and one lost SYN

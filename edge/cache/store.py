@@ -1,147 +1,234 @@
-"""Responses on disk, whole or not at all, bounded in number of bytes; the least recently used go first.
+"""Stored responses on disk and in memory, bounded; shared by the workers of a node.
 
-A response is two files named by the hash of its key: the body, and a JSON of key, headers and times that is
-renamed into place last. Whatever a crash leaves unnamed is removed at the next start.
+Reads go through a connection of the event loop's thread and take microseconds. Writes go one after the other through a
+thread of their own, so that a slow disk delays no request. Every failure of the disk is a miss, or a response that is
+not kept; never an error to a client.
 """
 
-import hashlib
+import asyncio
 import json
-import os
+import logging
+import sqlite3
+import time
 import uuid
-from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
+from edge.cache.control import Fields
+from edge.cache.entry import Entry
+from edge.cache.files import BodyFile, sweep
+from edge.cache.memory import Memory
+from edge.cache.schema import open_index
+from edge.cache.variants import selects
+from edge.cache.write import Writer
 
-@dataclass(slots=True)
-class Stored:
-    """One stored response. `stored_at` is the time of its last validation, in seconds since the epoch."""
+log = logging.getLogger("edge.cache")
+T = TypeVar("T")
 
-    key: str
-    body: str
-    size: int
-    headers: dict[str, str]
-    stored_at: float
-
-
-class Incoming:
-    """A body on its way to the store: `write`, then `Store.commit` or `abandon`."""
-
-    def __init__(self, path: Path, limit: int) -> None:
-        self.path = path
-        self.size = 0
-        self._limit = limit
-        self._file: BinaryIO | None = path.open("xb")
-
-    def write(self, data: bytes) -> bool:
-        """Append; False, and abandoned, when it grows beyond the limit of one response."""
-        if self._file is None:
-            return False
-        self.size += len(data)
-        if self.size > self._limit:
-            self.abandon()
-            return False
-        self._file.write(data)
-        return True
-
-    def finish(self) -> bool:
-        if self._file is None:
-            return False
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._file = None
-        return True
-
-    def abandon(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self.path.unlink(missing_ok=True)
+SMALL = 64 << 10  # bytes of a body that lies in its row, and in memory
+HEAR_EVERY = 0.25  # seconds between looks at what other workers have changed
+FLUSH_EVERY = 5.0  # seconds between writes of what was used
+_BY_KEY = (
+    "SELECT id, key, variant, status, headers, requested_at, received_at, size, body, file"
+    " FROM entry WHERE key = ?"
+)
 
 
 class Store:
-    """All stored responses of one edge, in `folder`, at most `limit` bytes, each at most `object_limit`."""
+    """The stored responses of one node, in `folder`: at most `limit` bytes, each at most `object_limit`."""
 
-    def __init__(self, folder: Path, limit: int, object_limit: int) -> None:
-        self._folder = folder
-        self._limit = limit
-        self._object_limit = object_limit
-        self._entries: OrderedDict[str, Stored] = OrderedDict()
+    def __init__(
+        self,
+        folder: Path,
+        limit: int,
+        object_limit: int,
+        memory_limit: int = 128 << 20,
+        negative_seconds: int = 0,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._load()
+        self.folder = folder
+        self.object_limit = min(object_limit, limit)
+        self.negative_seconds = negative_seconds
+        self._name = uuid.uuid4().hex
+        path = folder / "index.sqlite"
+        self._writer = Writer(open_index(path), folder, limit, self._name)
+        self._reader = open_index(path)
+        self._thread = ThreadPoolExecutor(1, "cache-writer")
+        self._memory = Memory(memory_limit)
+        self._used: set[int] = set()
+        self._heard = self._last_gone()
+        self._version = self._data_version()
+        known = {row[0] for row in self._reader.execute("SELECT file FROM entry WHERE file IS NOT NULL")}
+        left = sweep(folder, known)
+        if left:
+            log.info("removed %d bodies that a crash had left", left)
+
+    # --- reading
+
+    def find(self, key: str, asked: Fields) -> Entry | None:
+        """The stored response that the request selects, the newest of them; from memory where it is there."""
+        entry = _select(self._memory.get(key), asked)
+        return entry if entry is not None else _select(self.load(key), asked)
+
+    def load(self, key: str) -> Sequence[Entry]:
+        """All stored responses to `key` as the index has them now."""
+        try:
+            rows = self._reader.execute(_BY_KEY, (key,)).fetchall()
+        except sqlite3.Error as error:
+            log.warning("the cache's index cannot be read: %s", error)
+            return ()
+        entries = [_entry(row, self.negative_seconds) for row in rows]
+        self._memory.put(key, entries)
+        return entries
+
+    def known_variants(self, key: str) -> bool:
+        """Whether any response to `key` is stored, selected or not."""
+        return bool(self._memory.get(key) or self.load(key))
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """The file of a body that is not in its row. Raises FileNotFoundError when it has just been evicted."""
+        assert entry.file is not None
+        return (self.folder / entry.file).open("rb", buffering=0)
+
+    def use(self, entry: Entry) -> None:
+        """Note that it was asked for; written down together with others."""
+        self._used.add(entry.id)
 
     @property
     def size(self) -> int:
-        return sum(entry.size for entry in self._entries.values())
+        """Bytes charged to all stored responses."""
+        return self._state("total")
 
-    def get(self, key: str) -> Stored | None:
-        entry = self._entries.get(key)
-        if entry is not None:
-            self._entries.move_to_end(key)
-        return entry
+    @property
+    def last_purge(self) -> int:
+        return self._state("last_purge")
 
-    def open(self, entry: Stored) -> BinaryIO:
-        return (self._folder / entry.body).open("rb")
+    # --- writing; each returns once it is done
 
-    def incoming(self) -> Incoming:
-        return Incoming(self._folder / f"{uuid.uuid4().hex}.body", min(self._object_limit, self._limit))
+    def body_file(self) -> BodyFile:
+        """A file for a large body. Raises OSError."""
+        return BodyFile(self.folder)
 
-    def commit(self, key: str, incoming: Incoming, headers: dict[str, str], now: float) -> None:
-        """Make a finished body the response to `key`."""
-        if not incoming.finish():
+    async def keep(self, entry: Entry, file: BodyFile | None, tags: Iterable[str]) -> bool:
+        """Store a whole response, with its body in the entry or in `file`; False when the disk would not."""
+        names = sorted(set(tags))
+
+        def write() -> None:
+            if file is not None:
+                file.sync()
+            self._writer.keep(entry, names)
+
+        try:
+            await self._write(write)
+        except (sqlite3.Error, OSError) as error:
+            log.warning("a response of %d bytes could not be stored: %s", entry.size, error)
+            return False
+        self._memory.forget(entry.key)
+        return True
+
+    async def refresh(self, entry: Entry) -> None:
+        """Write down the headers and times of an entry that the origin has confirmed (304)."""
+        await self._attempt(lambda: self._writer.refresh(entry))
+        self._memory.forget(entry.key)
+
+    async def remove(self, key: str) -> int:
+        """Remove all responses to `key`; return how many."""
+        self._memory.forget(key)
+        removed = await self._attempt(lambda: self._writer.remove_key(key))
+        self._memory.forget(key)
+        return removed or 0
+
+    async def purge(self, number: int, keys: Sequence[str], tags: Sequence[str]) -> int | None:
+        """Remove what a purge names and remember its number, in one; None when it was applied before.
+
+        Raises `sqlite3.Error`: a purge must not be lost.
+        """
+        names = await self._write(lambda: self._writer.purge(number, keys, tags))
+        for key in names or ():
+            self._memory.forget(key)
+        return None if names is None else len(names)
+
+    async def _attempt(self, write: Callable[[], T]) -> T | None:
+        try:
+            return await self._write(write)
+        except sqlite3.Error as error:
+            log.warning("the cache's index cannot be written: %s", error)
+            return None
+
+    async def _write(self, write: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, write)
+
+    # --- keeping up
+
+    async def keep_up(self) -> None:
+        """Hear of other workers' changes, and write down what was used; until cancelled."""
+        flushed = time.monotonic()
+        while True:
+            await asyncio.sleep(HEAR_EVERY)
+            self.hear()
+            if time.monotonic() - flushed > FLUSH_EVERY:
+                flushed = time.monotonic()
+                used, self._used = self._used, set()
+                if used:
+                    await self._attempt(lambda used=used: self._writer.used(used))  # type: ignore[misc]
+
+    def hear(self) -> None:
+        """Forget in memory what other workers have changed."""
+        try:
+            version = self._data_version()
+            if version == self._version:
+                return
+            self._version = version
+            rows = self._reader.execute(
+                "SELECT seq, key, by FROM gone WHERE seq > ? ORDER BY seq", (self._heard,)
+            ).fetchall()
+        except sqlite3.Error as error:
+            log.warning("the cache's index cannot be read: %s", error)
+            self._memory.clear()
             return
-        entry = Stored(key, incoming.path.name, incoming.size, headers, now)
-        self._name(entry)
-        old = self._entries.pop(key, None)
-        if old is not None:
-            (self._folder / old.body).unlink(missing_ok=True)
-        self._entries[key] = entry
-        self._evict()
+        if rows and rows[0][0] > self._heard + 1:
+            self._memory.clear()  # the log of changes begins after what was heard last
+        for seq, key, by in rows:
+            self._heard = seq
+            if by != self._name:
+                self._memory.forget(key)
 
-    def refresh(self, entry: Stored, headers: dict[str, str], now: float) -> None:
-        """The origin has confirmed the response (304)."""
-        entry.headers.update(headers)
-        entry.stored_at = now
-        self._name(entry)
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._writer.close()
+        self._reader.close()
 
-    def remove(self, key: str) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._meta(key).unlink(missing_ok=True)
-            (self._folder / entry.body).unlink(missing_ok=True)
+    def _state(self, name: str) -> int:
+        return int(self._reader.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()[0])
 
-    def _meta(self, key: str) -> Path:
-        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    def _last_gone(self) -> int:
+        return int(self._reader.execute("SELECT coalesce(max(seq), 0) FROM gone").fetchone()[0])
 
-    def _name(self, entry: Stored) -> None:
-        path = self._meta(entry.key)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(entry)))
-        os.replace(temporary, path)
+    def _data_version(self) -> int:
+        return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
 
-    def _evict(self) -> None:
-        size = self.size
-        while size > self._limit and self._entries:
-            key, entry = next(iter(self._entries.items()))
-            size -= entry.size
-            self.remove(key)
 
-    def _load(self) -> None:
-        bodies: set[str] = set()
-        for path in sorted(self._folder.glob("*.json"), key=lambda p: p.stat().st_mtime):
-            try:
-                entry = Stored(**json.loads(path.read_text()))
-                whole = (self._folder / entry.body).stat().st_size == entry.size
-            except (OSError, ValueError, TypeError):
-                whole = False
-            if whole:
-                self._entries[entry.key] = entry
-                bodies.add(entry.body)
-            else:
-                path.unlink(missing_ok=True)
-        for path in [*self._folder.glob("*.body"), *self._folder.glob("*.new")]:
-            if path.name not in bodies:
-                path.unlink(missing_ok=True)
-        self._evict()
+def _select(entries: Sequence[Entry], asked: Fields) -> Entry | None:
+    if len(entries) == 1:
+        return entries[0] if selects(entries[0].variant, asked) else None
+    chosen = [entry for entry in entries if selects(entry.variant, asked)]
+    return max(chosen, key=lambda entry: entry.received_at - entry.age(entry.received_at), default=None)
+
+
+def _entry(row: tuple, negative_seconds: int) -> Entry:  # type: ignore[type-arg]
+    number, key, variant, status, headers, requested_at, received_at, size, body, file = row
+    return Entry(
+        key=key,
+        variant=tuple((name, value) for name, value in json.loads(variant)),
+        status=status,
+        headers=[(name, value) for name, value in json.loads(headers)],
+        requested_at=requested_at,
+        received_at=received_at,
+        size=size,
+        negative_seconds=negative_seconds,
+        body=body,
+        file=file,
+        id=number,
+    )

@@ -1,0 +1,71 @@
+"""One stored response, and what can be told of it without the request."""
+
+from dataclasses import dataclass, field
+
+from edge.cache.control import Pairs, date, directives, joined
+from edge.cache.freshness import initial_age, lifetime
+from edge.cache.variants import Variant
+
+OVERHEAD = 512  # bytes that a row and its indexes take beside headers and body, about
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A response as the origin sent it, without what is hop by hop.
+
+    `body` holds it when it is small, else the file named `file` does. Times are seconds since the epoch: when the
+    request was made and when its answer, or the last 304, came.
+    """
+
+    key: str
+    variant: Variant
+    status: int
+    headers: Pairs
+    requested_at: float
+    received_at: float
+    size: int
+    negative_seconds: int = 0
+    body: bytes | None = None
+    file: str | None = None
+    id: int = 0
+    fields: dict[str, str] = field(init=False)
+    control: dict[str, str] = field(init=False)
+    lifetime: float = field(init=False)
+    fresh_until: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fields = joined(self.headers)
+        self.control = directives(self.fields.get("cache-control", ""))
+        self.lifetime = lifetime(self.status, self.fields, self.received_at, self.negative_seconds)
+        age = initial_age(self.fields, self.requested_at, self.received_at)
+        self.fresh_until = self.received_at - age + self.lifetime
+
+    @property
+    def etag(self) -> str | None:
+        return self.fields.get("etag")
+
+    @property
+    def modified(self) -> float | None:
+        return date(self.fields.get("last-modified"))
+
+    @property
+    def has_validator(self) -> bool:
+        return self.etag is not None or self.modified is not None
+
+    def age(self, now: float) -> float:
+        """Seconds since the origin made or confirmed it."""
+        return max(0.0, now - (self.fresh_until - self.lifetime))
+
+    def cost(self) -> int:
+        """Bytes that it is charged with."""
+        return self.size + OVERHEAD + sum(len(name) + len(value) for name, value in self.headers)
+
+
+def merged(stored: Pairs, fresh: Pairs) -> Pairs:
+    """Headers after a 304: what it says replaces what was stored (RFC 9111 section 3.2), save what frames the body."""
+    kept = {"content-length", "content-encoding", "content-range", "content-type"}
+    renewed = {name for name, _ in fresh} - kept
+    # an Age that the 304 does not repeat was of the old response
+    return [pair for pair in stored if pair[0] not in renewed and pair[0] != "age"] + [
+        pair for pair in fresh if pair[0] in renewed
+    ]

@@ -1,0 +1,258 @@
+"""Requests to the origin that may fill the store, each made once for everybody who waits for the same.
+
+A fetch goes on when its client leaves, as long as it is being stored. Whoever comes while it runs follows it: as soon
+as the head is there if the response may be stored and suits the request, else with a request of their own.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+from edge.cache.conditions import EVALUATED, validators
+from edge.cache.control import Fields, Pairs, joined
+from edge.cache.entry import Entry, merged
+from edge.cache.files import BodyFile
+from edge.cache.spool import Spool, SpoolFailed, SpoolReader
+from edge.cache.store import SMALL, Store
+from edge.cache.storing import is_worth_storing, why_not
+from edge.cache.tags import tags_of
+from edge.cache.variants import selects, variant_of
+from edge.upstream import Answer, OriginFailed, Upstream
+
+log = logging.getLogger("edge.cache")
+
+ERRORS = frozenset({500, 502, 503, 504})  # for which stale responses may stand in (RFC 5861 section 4)
+NOT_SHARED_FOR = 10.0  # seconds that nobody waits for others at a URL whose response could not be stored
+NOT_SHARED_LIMIT = 10_000
+
+
+@dataclass(slots=True)
+class Head:
+    """What a fetch brought: an answer, a confirmation of what is stored, or a failure."""
+
+    entry: Entry | None = None
+    confirmed: bool = False
+    failure: OriginFailed | None = None
+    storing: bool = False
+
+    @property
+    def is_error(self) -> bool:
+        return self.failure is not None or (self.entry is not None and self.entry.status in ERRORS)
+
+
+@dataclass(slots=True, eq=False)
+class Fetch:
+    """One request to the origin. `doomed` ones are not stored: something has invalidated what they bring."""
+
+    key: str
+    target: bytes
+    headers: Pairs
+    asked: Fields
+    stored: Entry | None
+    head: asyncio.Future[Head]
+    spool: Spool | None = None
+    leader: SpoolReader | None = None
+    has_leader: bool = True
+    doomed: bool = False
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def suits(self, asked: Fields) -> bool:
+        """Whether another request may be answered with this fetch's answer. Its head must be there."""
+        head = self.head.result()
+        if head.failure is not None or head.confirmed:
+            return True
+        return (
+            head.storing and head.entry is not None and selects(head.entry.variant, asked) and not self.doomed
+        )
+
+
+class Fetches:
+    """All fetches in progress of one worker."""
+
+    def __init__(self, store: Store, upstream: Upstream, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._running: dict[str, list[Fetch]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._not_shared: OrderedDict[str, float] = OrderedDict()
+
+    def running(self, key: str) -> list[Fetch]:
+        """Those that a new request for `key` may wait for."""
+        if self._not_shared and self._not_shared.get(key, 0.0) > self._clock():
+            return []
+        return self._running.get(key, [])
+
+    def start(
+        self, key: str, target: bytes, headers: Pairs, asked: Fields, stored: Entry | None, *, leader: bool
+    ) -> Fetch:
+        """Begin; with `leader` the caller takes `Fetch.leader` once the head is there, and closes it."""
+        head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        fetch = Fetch(key, target, headers, asked, stored, head, has_leader=leader)
+        self._running.setdefault(key, []).append(fetch)
+        task = asyncio.create_task(self._run(fetch))
+        fetch.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return fetch
+
+    def doom(self, key: str) -> None:
+        """What is on its way for `key` may be older than what has just changed: it is not to be stored."""
+        for fetch in self._running.pop(key, []):
+            fetch.doomed = True
+
+    def doom_all(self) -> None:
+        for key in list(self._running):
+            self.doom(key)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, fetch: Fetch) -> None:
+        try:
+            await self._ask(fetch)
+        except OriginFailed as error:
+            self._fail(fetch, error)
+        except SpoolFailed as error:
+            log.debug("%s: %s", fetch.key, error)
+            self._fail(fetch, OriginFailed(502, "the response was given up"))
+        except BaseException:
+            self._fail(fetch, OriginFailed(502, "the edge ended the request"))
+            raise
+        finally:
+            self._leave(fetch)
+            if fetch.spool is not None:
+                fetch.spool.release()
+
+    def _fail(self, fetch: Fetch, error: OriginFailed) -> None:
+        if not fetch.head.done():
+            fetch.head.set_result(Head(failure=error))
+        elif fetch.spool is not None:
+            fetch.spool.fail()
+            if isinstance(fetch.spool.file, BodyFile):
+                fetch.spool.file.discard()
+
+    def _leave(self, fetch: Fetch) -> None:
+        others = [one for one in self._running.get(fetch.key, []) if one is not fetch]
+        if others:
+            self._running[fetch.key] = others
+        else:
+            self._running.pop(fetch.key, None)
+
+    async def _ask(self, fetch: Fetch) -> None:
+        kept = [pair for pair in fetch.headers if pair[0] not in EVALUATED]
+        stored = fetch.stored
+        conditions = list(validators(stored).items()) if stored is not None else []
+        requested_at = self._clock()
+        async with self._upstream.request("GET", fetch.target, kept + conditions) as answer:
+            received_at = self._clock()
+            if stored is None or not conditions or answer.status != 304:
+                await self._receive(fetch, answer, requested_at, received_at)
+                return
+            fresh = joined(answer.headers)
+            if "etag" not in fresh or stored.etag is None or _same(fresh["etag"], stored.etag):
+                await self._confirm(fetch, stored, answer.headers, requested_at, received_at)
+                return
+        # a 304 for something else than we have (RFC 9111 section 4.3.4): ask for the whole
+        fetch.stored = None
+        await self._ask(fetch)
+
+    async def _confirm(
+        self, fetch: Fetch, stored: Entry, fresh: Pairs, requested_at: float, received_at: float
+    ) -> None:
+        if "date" not in joined(fresh):
+            fresh = [*fresh, ("date", formatdate(received_at, usegmt=True))]
+        entry = Entry(
+            key=stored.key,
+            variant=stored.variant,
+            status=stored.status,
+            headers=merged(stored.headers, fresh),
+            requested_at=requested_at,
+            received_at=received_at,
+            size=stored.size,
+            negative_seconds=stored.negative_seconds,
+            body=stored.body,
+            file=stored.file,
+            id=stored.id,
+        )
+        if not fetch.doomed:
+            await self._store.refresh(entry)
+        fetch.head.set_result(Head(entry, confirmed=True))
+
+    async def _receive(self, fetch: Fetch, answer: Answer, requested_at: float, received_at: float) -> None:
+        entry = self._entry(fetch, answer, requested_at, received_at)
+        storing = not fetch.doomed and self._may_keep(fetch, entry)
+        limit = self._store.object_limit if storing else 0
+        spool = fetch.spool = Spool(self._store.body_file, small=SMALL, limit=limit)
+        if fetch.has_leader:
+            fetch.leader = spool.reader()
+        if not storing:
+            self._leave(fetch)
+            self._mark_not_shared(fetch.key)
+            if fetch.stored is not None and entry.status not in ERRORS:
+                await self._store.remove(fetch.key)  # the origin says something newer, which must not be kept
+        fetch.head.set_result(Head(entry, storing=storing))
+        async for part in answer.parts:
+            await spool.write(part)
+        if entry.size not in (-1, spool.size):
+            raise OriginFailed(502, "the origin broke off")
+        spool.end()
+        if storing:
+            await self._keep(fetch, entry, spool)
+
+    async def _keep(self, fetch: Fetch, entry: Entry, spool: Spool) -> None:
+        file = spool.file if isinstance(spool.file, BodyFile) else None
+        kept = False
+        if spool.keeping and not fetch.doomed:
+            entry.size = spool.size
+            entry.body = spool.content()
+            entry.file = file.name if file is not None else None
+            kept = await self._store.keep(entry, file, tags_of(entry.fields))
+            if kept and fetch.doomed:
+                await self._store.remove(fetch.key)  # it was invalidated while it was written
+        if not kept and file is not None:
+            file.discard()
+
+    def _entry(self, fetch: Fetch, answer: Answer, requested_at: float, received_at: float) -> Entry:
+        headers = answer.headers
+        fields = joined(headers)
+        if "date" not in fields:
+            headers = [*headers, ("date", formatdate(received_at, usegmt=True))]
+        length = fields.get("content-length", "")
+        return Entry(
+            key=fetch.key,
+            variant=variant_of(fields.get("vary", ""), fetch.asked),
+            status=answer.status,
+            headers=headers,
+            requested_at=requested_at,
+            received_at=received_at,
+            size=int(length) if length.isascii() and length.isdigit() else -1,
+            negative_seconds=self._store.negative_seconds,
+        )
+
+    def _may_keep(self, fetch: Fetch, entry: Entry) -> bool:
+        if why_not("GET", fetch.asked, entry.status, entry.fields) is not None:
+            return False
+        if fetch.stored is not None and entry.status in ERRORS:
+            return False  # what is stored may still stand in for it
+        return entry.size <= self._store.object_limit and is_worth_storing(entry.fields, entry.lifetime)
+
+    def _mark_not_shared(self, key: str) -> None:
+        self._not_shared[key] = self._clock() + NOT_SHARED_FOR
+        self._not_shared.move_to_end(key)
+        if len(self._not_shared) > NOT_SHARED_LIMIT:
+            self._not_shared.popitem(last=False)
+
+
+def _same(one: str, other: str) -> bool:
+    return one.removeprefix("W/") == other.removeprefix("W/")

@@ -1,0 +1,124 @@
+"""A caching proxy with a scripted origin and a clock that the test moves."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from edge.cache.store import Store
+from edge.proxy import CachingProxy
+from edge.upstream import Upstream
+
+NOW = 1_800_000_000.0  # seconds since the epoch at which tests begin
+
+
+def http_date(offset: float = 0.0) -> str:
+    return formatdate(NOW + offset, usegmt=True)
+
+
+class Body(httpx.AsyncByteStream):
+    """Gives `parts`; waits for `gate` before the last, and breaks off there when told to."""
+
+    def __init__(self, parts: list[bytes], gate: asyncio.Event | None, cut: bool) -> None:
+        self._parts, self._gate, self._cut = parts, gate, cut
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for number, part in enumerate(self._parts):
+            if number == len(self._parts) - 1:
+                if self._gate is not None:
+                    await self._gate.wait()
+                if self._cut:
+                    raise httpx.ReadError("cut")
+            yield part
+
+
+@dataclass
+class Origin(httpx.AsyncBaseTransport):
+    """Answers each request with what the test has set, and remembers it. `etag` makes it answer conditions."""
+
+    status: int = 200
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b"body"
+    parts: list[bytes] | None = None
+    gate: asyncio.Event | None = None
+    cut: bool = False
+    error: Exception | None = None
+    answer: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+    clock: "Clock | None" = None
+    asked: list[httpx.Request] = field(default_factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        self.asked.append(request)
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        special = self.answer(request)
+        if special is not None:
+            return special
+        headers = list(self.headers)
+        if self.clock is not None and not any(name == "date" for name, _ in headers):
+            headers.append(("date", formatdate(self.clock.now, usegmt=True)))
+        etag = dict(headers).get("etag")
+        if etag is not None and request.headers.get("if-none-match") == etag and self.status == 200:
+            return httpx.Response(304, headers=headers)
+        parts = self.parts if self.parts is not None else [self.body]
+        if self.parts is None and not any(name == "content-length" for name, _ in headers):
+            headers.append(("content-length", str(len(self.body))))
+        if request.method == "HEAD":
+            return httpx.Response(self.status, headers=headers)
+        return httpx.Response(self.status, headers=headers, stream=Body(parts, self.gate, self.cut))
+
+
+class Clock:
+    """Time stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Cdn:
+    """One edge's cache before one origin, and a client of it."""
+
+    origin: Origin
+    clock: Clock
+    store: Store
+    proxy: CachingProxy
+    client: httpx.AsyncClient
+
+    async def get(self, path: str = "/a", **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.get(path, headers=named)
+
+    async def settled(self) -> None:
+        """Wait until no fetch is running: what is to be stored is."""
+        async with asyncio.timeout(5):
+            while self.proxy.fetches.busy:
+                await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def cdn(folder: Path, **options: Any) -> AsyncIterator[Cdn]:
+    clock = Clock()
+    origin = Origin(clock=clock)
+    sizes = {"limit": 50_000_000, "object_limit": 20_000_000} | options
+    store = Store(folder, **sizes)
+    proxy = CachingProxy(Upstream("http://origin", "edge1", origin), store, "edge1", clock=clock)
+    transport = httpx.ASGITransport(proxy)
+    try:
+        # a client that says nothing of its own: each header in a test is the test's
+        async with httpx.AsyncClient(transport=transport, base_url="http://cdn") as client:
+            client.headers.clear()
+            yield Cdn(origin, clock, store, proxy, client)
+    finally:
+        await proxy.fetches.stop()
+        store.close()

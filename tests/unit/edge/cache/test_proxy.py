@@ -1,0 +1,281 @@
+"""The caching proxy with many clients, large objects, and origins and disks that fail."""
+
+import asyncio
+import email
+import gzip
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from cdn import Cdn, cdn
+
+from edge.cache.store import Store
+from edge.proxy import CachingProxy
+from edge.upstream import Upstream
+
+LARGE = [bytes([n]) * 100_000 for n in range(40)]
+WHOLE = b"".join(LARGE)
+
+
+@pytest.fixture
+async def it(tmp_path: Path) -> AsyncIterator[Cdn]:
+    async with cdn(tmp_path / "cache") as made:
+        made.origin.headers = [("cache-control", "max-age=60"), ("etag", '"1"')]
+        yield made
+
+
+async def test_a_thousand_requests_for_one_missing_object_reach_the_origin_once(it: Cdn) -> None:
+    it.origin.gate = asyncio.Event()
+    asking = [asyncio.create_task(it.get()) for _ in range(1000)]
+    while not it.origin.asked:
+        await asyncio.sleep(0.001)
+    it.origin.gate.set()
+    answers = await asyncio.gather(*asking)
+    assert {answer.content for answer in answers} == {b"body"}
+    assert len(it.origin.asked) == 1
+    said = [answer.headers["cache-status"] for answer in answers]
+    assert said.count("edge1; fwd=uri-miss; fwd-status=200; ttl=60; stored") == 1
+    assert said.count("edge1; fwd=uri-miss; fwd-status=200; ttl=60; stored; collapsed") == 999
+
+
+async def test_a_thousand_revalidations_are_one(it: Cdn) -> None:
+    await it.get()
+    await it.settled()
+    it.clock.now += 61
+    answers = await asyncio.gather(*(it.get() for _ in range(1000)))
+    assert {answer.content for answer in answers} == {b"body"}
+    assert len(it.origin.asked) == 2
+
+
+async def test_those_who_need_another_variant_wait_for_one_more_request(it: Cdn) -> None:
+    it.origin.headers.append(("vary", "accept-language"))
+    languages = ["de", "fr"] * 100
+    await asyncio.gather(*(it.get(accept_language=language) for language in languages))
+    assert sorted(request.headers["accept-language"] for request in it.origin.asked) == ["de", "fr"]
+
+
+async def test_what_may_not_be_shared_is_asked_for_by_each(it: Cdn) -> None:
+    it.origin.headers = [("cache-control", "private")]
+    await asyncio.gather(*(it.get() for _ in range(20)))
+    assert len(it.origin.asked) == 20
+    it.origin.headers = [("cache-control", "public, max-age=60")]
+    await asyncio.gather(*(it.get("/b", authorization=str(n)) for n in range(20)))
+    assert len(it.origin.asked) == 40
+
+
+async def test_a_large_object_reaches_everybody_while_it_is_being_stored(it: Cdn) -> None:
+    it.origin.parts, it.origin.gate = LARGE, asyncio.Event()
+    it.origin.headers.append(("content-length", str(len(WHOLE))))
+    received: list[int] = [0, 0]
+
+    async def read(number: int) -> bytes:
+        messages: list[bytes] = []
+
+        async def send(message: dict[str, object]) -> None:
+            body = message.get("body", b"")
+            assert isinstance(body, bytes)
+            messages.append(body)
+            received[number] += len(body)
+
+        scope = {"type": "http", "method": "GET", "raw_path": b"/a", "query_string": b"", "headers": []}
+        await it.proxy(scope, _nothing, send)  # type: ignore[arg-type]
+        return b"".join(messages)
+
+    reading = [asyncio.create_task(read(n)) for n in range(2)]
+    async with asyncio.timeout(5):
+        while min(received) < 3_000_000:
+            await asyncio.sleep(0.001)
+    assert not any(task.done() for task in reading)
+    it.origin.gate.set()
+    assert await asyncio.gather(*reading) == [WHOLE, WHOLE]
+    await it.settled()
+    assert len(it.origin.asked) == 1
+    again = await it.get(host="")
+    assert again.content == WHOLE
+
+
+async def test_a_range_of_what_is_arriving_waits_for_it_when_it_is_near(it: Cdn) -> None:
+    it.origin.parts = LARGE
+    it.origin.headers.append(("content-length", str(len(WHOLE))))
+    whole, part = await asyncio.gather(it.get(), it.get(range="bytes=99999-100000"))
+    assert (part.status_code, part.content) == (206, WHOLE[99_999:100_001])
+    assert whole.content == WHOLE
+
+
+async def test_several_ranges_come_as_one_document(it: Cdn) -> None:
+    it.origin.body = bytes(range(256)) * 400
+    it.origin.headers.append(("content-type", "video/x"))
+    await it.get()
+    await it.settled()
+    answer = await it.get(range="bytes=0-1, -3, 70000-70009")
+    assert answer.status_code == 206
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    head = f"content-type: {answer.headers['content-type']}\r\n\r\n".encode()
+    parts = email.message_from_bytes(head + answer.content).get_payload()
+    size = len(it.origin.body)
+    expected = [(0, 1), (size - 3, size - 1), (70_000, 70_009)]
+    for part, (first, last) in zip(parts, expected, strict=True):  # type: ignore[arg-type]
+        assert part["content-range"] == f"bytes {first}-{last}/{size}"  # type: ignore[index]
+        assert part["content-type"] == "video/x"  # type: ignore[index]
+        assert part.get_payload(decode=True) == it.origin.body[first : last + 1]  # type: ignore[union-attr]
+
+
+async def test_overlapping_ranges_are_not_multiplied(it: Cdn) -> None:
+    await it.get()
+    await it.settled()
+    answer = await it.get(range="bytes=0-,0-,0-,0-")
+    assert (answer.status_code, answer.content) == (200, b"body")
+    answer = await it.get(range="bytes=" + ",".join(f"{n}-{n}" for n in range(100)))
+    assert answer.status_code == 200
+
+
+async def test_a_response_cut_short_is_neither_stored_nor_passed_off_as_whole(it: Cdn) -> None:
+    it.origin.parts, it.origin.cut = [b"bo", b"dy"], True
+    it.origin.headers.append(("content-length", "4"))
+    with pytest.raises(
+        AssertionError
+    ):  # the client's transport misses the end: a server cuts the connection here
+        await it.get()
+    await it.settled()
+    it.origin.cut = False
+    assert (await it.get()).content == b"body"
+    assert len(it.origin.asked) == 2
+
+
+async def test_an_origin_that_is_away_is_said_so(it: Cdn, tmp_path: Path) -> None:
+    it.origin.error = httpx.ConnectError("away")
+    assert (await it.get()).status_code == 502
+    it.origin.error = httpx.ReadTimeout("silent")
+    assert (await it.get()).status_code == 504
+    assert (await it.client.post("/a", content=b"x")).status_code == 504
+    store = Store(tmp_path / "other", 1000, 1000)
+    proxy = CachingProxy(Upstream("http://127.0.0.1:1", "edge1"), store, "edge1")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy), base_url="http://cdn") as client:
+        assert (await client.get("/a")).status_code == 502
+        assert (await client.get("/" + "a" * 9000)).status_code == 414
+        assert (await client.request("TRACE", "/")).status_code == 501
+
+
+async def test_a_kept_connection_that_the_origin_has_closed_costs_the_client_nothing(it: Cdn) -> None:
+    failures = [httpx.RemoteProtocolError("gone")]
+
+    def once(request: httpx.Request) -> None:
+        if failures:
+            raise failures.pop()
+
+    it.origin.answer = once  # type: ignore[assignment]
+    assert (await it.get()).status_code == 200
+    failures.append(httpx.RemoteProtocolError("gone"))
+    assert (await it.client.post("/a", content=b"x")).status_code == 502  # it may have been done: never twice
+
+
+async def test_what_is_hop_by_hop_or_the_edges_own_goes_no_further(it: Cdn) -> None:
+    it.origin.headers += [
+        ("connection", "close, x-secret"), ("x-secret", "1"), ("keep-alive", "1"), ("cache-tag", "a"),
+        ("cache-status", "origin-cache; hit"),
+    ]  # fmt: skip
+    answer = await it.get(connection="x-mine", x_mine="1", te="trailers", x_other="2", accept_encoding="gzip")
+    asked = it.origin.asked[0].headers
+    assert "x-mine" not in asked
+    assert "te" not in asked
+    assert (asked["x-other"], asked["accept-encoding"], asked["via"]) == ("2", "gzip", "1.1 edge1")
+    assert "user-agent" not in asked
+    assert not {"x-secret", "keep-alive", "cache-tag"} & set(answer.headers)
+    assert answer.headers["cache-status"].startswith("origin-cache; hit, edge1; fwd=uri-miss")
+    await it.settled()
+    assert (await it.get()).headers["cache-status"] == "edge1; hit; ttl=60"
+
+
+async def test_a_coded_body_stays_as_it_is(it: Cdn) -> None:
+    it.origin.body = gzip.compress(b"text")
+    it.origin.headers += [("content-encoding", "gzip"), ("vary", "accept-encoding")]
+    for _ in range(2):
+        answer = await it.get(accept_encoding="gzip")
+        assert (answer.headers["content-encoding"], answer.content) == ("gzip", b"text")
+        await it.settled()
+
+
+async def test_requests_with_bodies_are_streamed_and_bounded(tmp_path: Path) -> None:
+    async with cdn(tmp_path) as it:
+        it.proxy._request_limit = 1000
+
+        async def parts(count: int) -> AsyncIterator[bytes]:
+            for _ in range(count):
+                yield b"x" * 100
+
+        assert (await it.client.post("/a", content=parts(10))).status_code == 200
+        assert it.origin.asked[0].content == b"x" * 1000
+        assert (await it.client.post("/a", content=parts(11))).status_code == 413
+        assert (await it.client.post("/a", content=b"x" * 1001)).status_code == 413
+        assert len(it.origin.asked) == 1
+
+
+async def test_a_request_that_comes_back_is_refused(it: Cdn) -> None:
+    assert (await it.get(cdn_loop="other, edge1")).status_code == 508
+    assert (await it.get(cdn_loop="other")).status_code == 200
+    assert it.origin.asked[0].headers["cdn-loop"] == "other, edge1"
+
+
+async def test_a_purge_in_the_middle_of_a_fetch_keeps_it_out_of_the_store(it: Cdn) -> None:
+    it.origin.parts, it.origin.gate = [b"bo", b"dy"], asyncio.Event()
+    asking = asyncio.create_task(it.get())
+    while not it.origin.asked:
+        await asyncio.sleep(0.001)
+    it.proxy.fetches.doom("cdn /a")
+    it.origin.gate.set()
+    assert (await asking).content == b"body"
+    await it.settled()
+    await it.get()
+    assert len(it.origin.asked) == 2
+
+
+async def test_a_full_disk_costs_storing_never_an_answer(
+    it: Cdn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from edge.cache.files import BodyFile
+
+    write = BodyFile.write
+
+    def full(self: BodyFile, data: bytes) -> None:
+        if self.size + len(data) > 1_000_000:
+            raise OSError(28, "No space left on device")
+        write(self, data)
+
+    monkeypatch.setattr(BodyFile, "write", full)
+    it.origin.parts = LARGE
+    answers = await asyncio.gather(*(it.get() for _ in range(5)))
+    assert [answer.content for answer in answers] == [WHOLE] * 5
+    await it.settled()
+    assert list((tmp_path / "cache").glob("*.body")) == []
+    monkeypatch.undo()
+    await it.get()
+    await it.settled()
+    assert (await it.get()).headers["cache-status"] == "edge1; hit; ttl=60"
+
+
+async def test_an_object_larger_than_allowed_is_delivered_and_not_stored(tmp_path: Path) -> None:
+    async with cdn(tmp_path, object_limit=1_000_000) as it:
+        it.origin.headers = [("cache-control", "max-age=60")]
+        for told in (True, False):
+            it.origin.parts = LARGE
+            it.origin.headers = it.origin.headers[:1] + [("content-length", str(len(WHOLE)))] * told
+            for _ in range(2):
+                assert (await it.get(f"/{told}")).content == WHOLE
+                await it.settled()
+        assert it.store.size == 0
+        assert len(it.origin.asked) == 4
+
+
+async def test_a_body_that_was_evicted_a_moment_ago_is_asked_for_again(it: Cdn, tmp_path: Path) -> None:
+    it.origin.parts = LARGE
+    await it.get()
+    await it.settled()
+    for path in (tmp_path / "cache").glob("*.body"):
+        path.unlink()
+    assert (await it.get()).content == WHOLE
+    assert len(it.origin.asked) == 2
+
+
+async def _nothing() -> dict[str, object]:
+    return {"type": "http.disconnect"}

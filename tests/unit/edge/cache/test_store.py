@@ -1,0 +1,219 @@
+"""The store: bounded, shared between workers, and whole after crashes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from edge.cache.entry import Entry
+from edge.cache.store import SMALL, Store
+from edge.cache.write import VARIANTS_LIMIT
+
+
+def entry(key: str, size: int, *, variant: str = "", **headers: str) -> Entry:
+    named = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    body = bytes(size) if size <= SMALL else None
+    return Entry(key, (("a", variant),) if variant else (), 200, named, 1.0, 1.0, size, body=body)
+
+
+async def put(store: Store, key: str, size: int, *, tags: tuple[str, ...] = (), variant: str = "") -> bool:
+    made = entry(key, size, variant=variant, cache_control="max-age=60")
+    if size <= SMALL:
+        return await store.keep(made, None, tags)
+    file = store.body_file()
+    file.write(bytes(size))
+    made.file = file.name
+    kept = await store.keep(made, file, tags)
+    file.close()
+    return kept
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = Store(tmp_path, 1_000_000, 1_000_000)
+    yield made
+    made.close()
+
+
+async def test_it_is_bounded_and_the_least_recently_used_goes_first(store: Store, tmp_path: Path) -> None:
+    for key in "abcd":
+        await put(store, key, 200_000)
+    found = store.find("a", {})
+    assert found is not None
+    store._writer.used([found.id])
+    for key in "ef":
+        await put(store, key, 200_000)
+    assert [key for key in "abcdef" if store.find(key, {})] == ["a", "d", "e", "f"]
+    assert store.size <= 1_000_000
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.body")) == 800_000
+
+
+async def test_its_size_is_a_running_number_that_stays_right(store: Store) -> None:
+    for n in range(300):
+        await put(store, f"k{n % 70}", 10 + n * 300 % 90_000)
+    await store.remove("k3")
+    rows = store._reader.execute("SELECT coalesce(sum(cost), 0) FROM entry").fetchone()
+    assert store.size == rows[0] <= 1_000_000
+
+
+async def test_many_empty_responses_are_bounded_too(store: Store) -> None:
+    for n in range(3000):
+        await put(store, f"k{n}", 0)
+    count = store._reader.execute("SELECT count(*) FROM entry").fetchone()[0]
+    assert count < 2000
+
+
+async def test_the_variants_of_one_url_are_bounded(store: Store) -> None:
+    for n in range(VARIANTS_LIMIT * 2):
+        await put(store, "k", 10, variant=str(n))
+    assert len(store.load("k")) == VARIANTS_LIMIT
+    assert store.find("k", {"a": str(VARIANTS_LIMIT * 2 - 1)}) is not None
+    assert store.find("k", {"a": "0"}) is None
+
+
+async def test_memory_is_bounded(tmp_path: Path) -> None:
+    store = Store(tmp_path, 50_000_000, 1_000_000, memory_limit=200_000)
+    for n in range(100):
+        await put(store, f"k{n}", 20_000)
+        assert store.find(f"k{n}", {}) is not None
+    assert 0 < store._memory.bytes <= 200_000
+    assert store.find("k0", {}) is not None
+    store.close()
+
+
+async def test_a_restart_finds_what_was_stored_and_removes_what_a_crash_left(tmp_path: Path) -> None:
+    store = Store(tmp_path, 1_000_000, 1_000_000)
+    await put(store, "small", 100)
+    await put(store, "large", 200_000)
+    store.close()
+    (tmp_path / "deadbeef.body").write_bytes(b"half")
+    again = Store(tmp_path, 1_000_000, 1_000_000)
+    small, large = again.find("small", {}), again.find("large", {})
+    assert small is not None
+    assert small.body == bytes(100)
+    assert large is not None
+    with again.open(large) as file:
+        assert file.read() == bytes(200_000)
+    assert len(list(tmp_path.glob("*.body"))) == 1
+    again.close()
+
+
+async def test_a_body_that_another_worker_is_writing_is_left_alone(store: Store, tmp_path: Path) -> None:
+    file = store.body_file()
+    file.write(b"on its way")
+    Store(tmp_path, 1_000_000, 1_000_000).close()
+    assert file.path.exists()
+    file.close()
+    Store(tmp_path, 1_000_000, 1_000_000).close()
+    assert not file.path.exists()
+
+
+async def test_an_index_that_cannot_be_read_is_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").write_bytes(b"this is no database" * 1000)
+    store = Store(tmp_path, 1_000_000, 1_000_000)
+    assert await put(store, "a", 100)
+    store.close()
+
+
+async def test_what_one_worker_changes_the_others_hear_of(store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path, 1_000_000, 1_000_000)
+    await put(store, "a", 100)
+    assert other.find("a", {}) is not None
+    await store.remove("a")
+    assert other.find("a", {}) is not None  # its memory has not heard yet
+    other.hear()
+    assert other.find("a", {}) is None
+    other.close()
+
+
+async def test_a_purge_takes_effect_once_by_url_and_by_tag(store: Store, tmp_path: Path) -> None:
+    await put(store, "a", 100, tags=("news", "front"))
+    await put(store, "b", 100, tags=("news",))
+    await put(store, "c", 100)
+    assert await store.purge(3, [], ["news"]) == 2
+    assert [key for key in "abc" if store.find(key, {})] == ["c"]
+    assert await store.purge(4, ["c"], []) == 1
+    await put(store, "c", 100)
+    assert await store.purge(4, ["c"], []) is None
+    store.close()
+    again = Store(tmp_path, 1_000_000, 1_000_000)
+    assert again.last_purge == 4
+    assert await again.purge(3, ["c"], []) is None
+    assert again.find("c", {}) is not None
+    again.close()
+
+
+async def test_a_database_that_is_full_stores_no_more_and_goes_on(store: Store) -> None:
+    await put(store, "a", 60_000)
+    pages = store._writer._index.execute("PRAGMA page_count").fetchone()[0]
+    store._writer._index.execute(f"PRAGMA max_page_count={pages}")
+    assert not await put(store, "b", 60_000)
+    assert store.find("a", {}) is not None
+    assert await store.remove("a") == 1
+    assert await put(store, "b", 50_000)
+
+
+WRITES = """
+import asyncio, hashlib, os, sys
+from pathlib import Path
+from edge.cache.entry import Entry
+from edge.cache.store import Store
+
+async def main():
+    store = Store(Path(sys.argv[1]), 20_000_000, 5_000_000)
+    n = 0
+    while True:
+        n += 1
+        data = os.urandom(1000 if n % 2 else 400_000)
+        headers = [("digest", hashlib.sha256(data).hexdigest())]
+        made = Entry(f"k{n % 50}", (), 200, headers, 1.0, 1.0, len(data))
+        file = None
+        if n % 2:
+            made.body = data
+        else:
+            file = store.body_file()
+            file.write(data[:200_000])
+            file.write(data[200_000:])
+            made.file = file.name
+        assert await store.keep(made, file, ["t"])
+        if file: file.close()
+        if n == 20: print("running", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_minus_nine_while_storing_leaves_no_corrupt_object(tmp_path: Path) -> None:
+    import hashlib
+
+    for round_ in range(3):
+        process = subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-c", WRITES, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[4],
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"running\n"
+        await asyncio.sleep(0.02 * round_)  # at another moment each time
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        store = Store(tmp_path, 20_000_000, 5_000_000)
+        found = [one for n in range(50) for one in store.load(f"k{n}")]
+        assert len(found) >= 20
+        for one in found:
+            if one.body is None:
+                with store.open(one) as file:
+                    data = file.read()
+            else:
+                data = one.body
+            assert len(data) == one.size
+            assert hashlib.sha256(data).hexdigest() == one.fields["digest"]
+        rows = store._reader.execute("SELECT sum(cost), count(file) FROM entry").fetchone()
+        assert (store.size, len(list(tmp_path.glob("*.body")))) == tuple(rows)
+        store.close()
