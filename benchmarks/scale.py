@@ -1,0 +1,66 @@
+"""What grows with the fleet: the table's size and reading, and the share of sessions whose second path is forwarded."""
+
+import gzip
+import json
+import time
+
+from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
+from benchmarks.catchments import forwarded_share, world
+from benchmarks.result import Curve, Measured
+
+FLEETS = (10, 100, 1_000, 10_000, 50_000)
+
+
+def measure() -> list[Measured]:
+    tables = {edges: _table(edges) for edges in FLEETS}
+    texts = {edges: json.dumps(table.to_json()).encode() for edges, table in tables.items()}
+    cities = world()
+    return [
+        Curve(
+            "forwarding table, bytes",
+            "edges",
+            "bytes",
+            {
+                "JSON": [(edges, len(text)) for edges, text in texts.items()],
+                "gzip": [(edges, len(gzip.compress(text, 6))) for edges, text in texts.items()],
+            },
+        ),
+        Curve(
+            "forwarding table, read and checked",
+            "edges",
+            "ms",
+            {"ForwardingTable.from_json": [(edges, _reading(text)) for edges, text in texts.items()]},
+        ),
+        Curve(
+            "sessions whose second path is forwarded (simulated)",
+            "edges",
+            "share",
+            {"two access networks": [(edges, forwarded_share(cities, edges)) for edges in FLEETS]},
+        ),
+    ]
+
+
+def _table(edges: int) -> ForwardingTable:
+    return ForwardingTable(
+        generation=edges,
+        vips=(Vip("main", "203.0.113.1", "2001:db8::1"),),
+        edges=tuple(
+            TableEdge(
+                number,
+                f"edge{number}",
+                f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
+                None,
+                EdgeState.UP,
+            )
+            for number in range(1, edges + 1)
+        ),
+    )
+
+
+def _reading(text: bytes) -> float:
+    best = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        ForwardingTable.from_json(json.loads(text))
+        best = min(best, time.perf_counter() - started)
+    return best * 1000
