@@ -1,9 +1,9 @@
 """How often a client's two paths enter at two edges: a simulation of anycast over two access networks.
 
 A plane of cities with populations by Zipf's law. Edges stand in the largest cities first, several in one where there
-are more edges than cities. An access network serves every city, but hands traffic over at few places (its gateways: mobile
-networks have a handful a country, fixed ones many); anycast takes a packet from the gateway to an edge in the city
-nearest to it. In a city with several edges, the two networks meet the same one by chance.
+are more edges than cities. An access network serves every city, but hands traffic over at few places (its gateways:
+mobile networks have a handful a country, fixed ones many); anycast takes a packet from the gateway to an edge in the
+city nearest to it. In a city with several edges, the two networks meet the same one by chance.
 """
 
 import math
