@@ -1,5 +1,6 @@
 """What a command may end with: its exit status and the error a person can act on."""
 
+import sys
 from enum import IntEnum
 
 
@@ -12,6 +13,7 @@ class ExitStatus(IntEnum):
     REFUSED = 3  # the protocol refused to go on: an attack, or a path that is not what it should be
     UNREACHABLE = 4
     HTTP = 5  # the server answered with a status of 400 or more
+    BROKEN_OFF = 6  # the transfer began, and did not come to its end
     INTERRUPTED = 130
 
 
@@ -22,3 +24,9 @@ class CommandError(Exception):
         super().__init__(message)
         self.hint = hint
         self.status = status
+
+    def tell(self) -> None:
+        """Print it to standard error."""
+        print(f"error: {self}", file=sys.stderr)
+        if self.hint:
+            print(f"hint:  {self.hint}", file=sys.stderr)

@@ -33,9 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         module = importlib.import_module(f"sennit.commands.{name.replace('-', '_')}")
         return int(module.run(rest))
     except CommandError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint:  {error.hint}", file=sys.stderr)
+        error.tell()
         return error.status
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED

@@ -3,9 +3,12 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sennit.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from smkex.client.edge_cache import EdgeCache
 
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +29,11 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ca", type=Path, metavar="FILE", help="authorities of mode mtls (the system's)")
     group.add_argument(
         "--known-hosts", type=Path, metavar="FILE", help="remembered fleet keys, instead of the user's own"
+    )
+    group.add_argument(
+        "--edge-cache",
+        metavar="FILE",
+        help="remembered edge ids, instead of the user's own; `none` for none (or SENNIT_EDGE_CACHE)",
     )
     group.add_argument(
         "--scheduler",
@@ -57,9 +65,18 @@ def connect_options(options: argparse.Namespace) -> dict[str, Any]:
         "scheduler": Scheduler[options.scheduler.upper().replace("-", "_")],
         "mode": Mode[options.mode.upper()] if options.mode else None,
         "known_hosts": KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual(),
+        "cache": _edge_cache(options.edge_cache),
         "authorities": options.ca,
         "timeout": options.timeout,
     }
+
+
+def _edge_cache(given: str | None) -> "EdgeCache":
+    from smkex.client.edge_cache import EdgeCache, EdgeCacheFile
+
+    if given is None:
+        return EdgeCacheFile.usual() or EdgeCache()
+    return EdgeCache() if given == "none" else EdgeCacheFile(Path(given))
 
 
 def _resolvers(options: argparse.Namespace) -> dict[str, str]:

@@ -50,6 +50,9 @@ def _has_docker() -> bool:
     )
 
 
+# what a test's downloads remember must not decide where another test's go
+os.environ["SENNIT_EDGE_CACHE"] = "none"
+
 CAPABILITIES: dict[str, Callable[[], bool]] = {
     "root": _has_root,
     "netns": _has_netns,

@@ -32,6 +32,8 @@ class NamespaceLab:
     def command(self, node: str, *command: str) -> list[str]:
         settings = [f"{name}={value}" for name, value in environment(self.topology, node).items()]
         settings.append(f"SENNIT_KNOWN_HOSTS={self.place.node(node) / 'known_hosts'}")
+        # scenarios show where routes lead: no command is to know better from an earlier one
+        settings.append("SENNIT_EDGE_CACHE=none")
         program = daemons.sennit() if command[0] == "sennit" else command[0]
         path = f"PATH={os.path.dirname(daemons.sennit())}:{os.environ.get('PATH', os.defpath)}"
         return [*self.place.enter(node), "env", path, *settings, program, *command[1:]]

@@ -1,53 +1,105 @@
-"""Download a URL smkex://HOST/PATH over two paths.
+"""Download URLs smkex://HOST/PATH over two paths.
 
-The file goes to standard output or to -o FILE; progress and the path report go to standard error.
+Data goes to standard output or to files; progress and the path report go to standard error.
 """
 
 import argparse
 import asyncio
 import json
 import logging
-import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from sennit.errors import CommandError, ExitStatus
+from sennit.outputs import Job, jobs
+from sennit.progress import ProgressBar
 from sennit.session_options import add_session_options, connect_options
 
-PROGRESS_EVERY = 0.2  # seconds
+if TYPE_CHECKING:
+    from smkex.client.download import Fetched
+    from smkex.client.http import SmkexTransport
+
 RETRY_PAUSE = 0.1  # seconds
+READ_TIMEOUT = 30.0  # seconds without a byte of what was asked for
+UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
 def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.verbose:
         _show_handshake()
-    return asyncio.run(_until_reached(options))
+    return asyncio.run(_get(options))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit get", description=__doc__)
-    parser.add_argument("url", help="smkex://HOST[:PORT]/PATH; HOST is the service address or a name")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="write to FILE, which appears only when complete"
+        "urls",
+        nargs="+",
+        metavar="URL",
+        help="smkex://HOST[:PORT]/PATH; HOST is the service address or a name",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write to FILE, which appears only when complete"
+    )
+    parser.add_argument(
+        "-O", "--remote-name", action="store_true", help="write to a file named as the URL's last part"
+    )
+    parser.add_argument("--output-dir", type=Path, metavar="FOLDER", help="put files there (implies -O)")
+    parser.add_argument(
+        "-C",
+        "--continue",
+        dest="resume",
+        action="store_true",
+        help="continue what was broken off, if unchanged",
+    )
+    parser.add_argument(
+        "-H",
+        "--header",
+        action="append",
+        type=_header,
+        default=[],
+        metavar="NAME: VALUE",
+        help="send it; give several",
     )
     parser.add_argument(
         "--retry-for",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="try again so long while the edge cannot be reached; never after a refusal or once data has come",
+        help="try again so long while the edge cannot be reached, and continue files that broke off;"
+        " never after a refusal",
     )
-    parser.add_argument("--limit-rate", type=float, metavar="BYTES", help="bytes a second at most")
     parser.add_argument(
-        "--json", action="store_true", help="print the result and path report as JSON on stderr"
+        "--limit-rate", type=_rate, metavar="BYTES", help="bytes a second at most (500k, 2M, 1G)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print each result and path report as JSON on stderr"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress and no report")
     parser.add_argument("--verbose", action="store_true", help="show the handshake message by message")
     add_session_options(parser)
     return parser
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (colon and name.strip() and text.isascii() and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME: VALUE")
+    return name.strip(), value.strip()
+
+
+def _rate(text: str) -> float:
+    number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1.0)
+    try:
+        rate = float(number) * unit
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, as 500k or 2M")
+    return rate
 
 
 def _show_handshake() -> None:
@@ -61,109 +113,102 @@ def _show_handshake() -> None:
         logger.propagate = False
 
 
-async def _until_reached(options: argparse.Namespace) -> int:
-    deadline = time.monotonic() + options.retry_for
+async def _get(options: argparse.Namespace) -> int:
+    import httpx
+
+    from smkex.client.http import SmkexTransport
+
+    wanted = jobs(options)
+    status: int = ExitStatus.OK
+    transport = SmkexTransport(**connect_options(options))
+    async with httpx.AsyncClient(transport=transport, timeout=READ_TIMEOUT) as client:
+        for job in wanted:
+            try:
+                await _until_done(job, client, transport, options)
+            except CommandError as error:
+                error.tell()
+                status = status or error.status
+    return status
+
+
+async def _until_done(
+    job: Job, client: Any, transport: "SmkexTransport", options: argparse.Namespace
+) -> None:
+    from sennit.transfer_errors import BrokenOff, Unreached, told
+
+    deadline, resume = time.monotonic() + options.retry_for, options.resume
     while True:
         try:
-            return await _get(options)
-        except Unreached as error:
-            if time.monotonic() + RETRY_PAUSE > deadline:
+            with told(job.url):
+                return await _fetch(job, client, transport, options, resume=resume)
+        except (BrokenOff, Unreached) as error:
+            late = time.monotonic() + RETRY_PAUSE > deadline
+            if late or (isinstance(error, BrokenOff) and not job.resumable):
                 raise
+            resume = resume or isinstance(error, BrokenOff)
             logging.getLogger("sennit").info("again: %s", error)
             await asyncio.sleep(RETRY_PAUSE)
 
 
-class Unreached(CommandError):
-    """The edge could not be reached; nothing of the file has come, and nothing speaks of an attack."""
+async def _fetch(
+    job: Job, client: Any, transport: "SmkexTransport", options: argparse.Namespace, *, resume: bool
+) -> None:
+    from smkex.client.download import Download
+    from smkex.client.partial import writing
 
-
-async def _get(options: argparse.Namespace) -> int:
-    import httpx
-
-    from smkex.client import explain
-    from smkex.client.http import SmkexTransport
-    from smkex.client.known_hosts import KnownHostsDamaged
-    from smkex.core.errors import DeadlineMissed, OnePathOnly, Overloaded, PeerAborted, SmkexError
-
-    transport = SmkexTransport(**connect_options(options))
-    try:
-        async with httpx.AsyncClient(transport=transport, timeout=30) as client:
-            return await _download(client, transport, options)
-    except KnownHostsDamaged as error:
-        raise CommandError(str(error), hint="mend the line, or remove it") from None
-    except SmkexError as error:
-        away = isinstance(error, DeadlineMissed | OnePathOnly | Overloaded | PeerAborted)
-        kind = Unreached if away else CommandError
-        text = f"{type(error).__name__}: {error}"
-        raise kind(text, hint=explain.hint(error), status=ExitStatus.REFUSED) from None
-    except httpx.TransportError as error:
-        cause = error.__cause__.__cause__ if error.__cause__ else None
-        status = ExitStatus.REFUSED if isinstance(cause, SmkexError) else ExitStatus.UNREACHABLE
-        raise CommandError(f"{options.url}: {error}", status=status) from None
-    except OSError as error:
-        raise Unreached(
-            f"{options.url}: {error.strerror or error}",
-            hint="is the address right, and is there a route by the first path?",
-            status=ExitStatus.UNREACHABLE,
-        ) from None
-
-
-async def _download(client: Any, transport: Any, options: argparse.Namespace) -> int:
+    bar = ProgressBar(job.output.name if job.output else "", sys.stderr)
+    shows = sys.stderr.isatty() and not options.quiet and not options.json
+    download = Download(client, job.url, dict(options.header), rate=options.limit_rate)
+    if shows:
+        download.progress = bar.update
     started = time.monotonic()
-    async with client.stream("GET", options.url) as response:
-        if response.status_code >= 400:
-            raise CommandError(
-                f"{options.url}: {response.status_code} {response.reason_phrase}", status=ExitStatus.HTTP
-            )
-        size = await _save(response, options)
-        report = transport.connections[-1].report()
-    seconds = time.monotonic() - started
-    if options.json:
-        print(json.dumps({"bytes": size, "seconds": seconds, "report": report.as_dict()}), file=sys.stderr)
-    elif not options.quiet:
-        rate = size * 8 / seconds / 1e6
-        print(f"received  {size:,} bytes in {seconds:.2f} s, {rate:,.0f} Mbit/s", file=sys.stderr)
-        print(report.text(), file=sys.stderr)
-    return ExitStatus.OK
-
-
-async def _save(response: Any, options: argparse.Namespace) -> int:
-    if options.output is None:
-        return await _copy(response, sys.stdout.buffer, options)
-    target = Path(options.output)
-    if target.exists() and not target.is_file():
-        # a device or pipe is written to, never replaced
-        with open(target, "wb") as file:
-            return await _copy(response, file, options)
-    part = target.with_name(f"{target.name}.part")
     try:
-        with part.open("wb") as file:
-            size = await _copy(response, file, options)
-        os.replace(part, target)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise CommandError(f"cannot write {error.filename}: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
-    return size
+        if job.output is None:
+            fetched = await download.to_stream(sys.stdout.buffer)
+        elif job.resumable:
+            fetched = await download.to_file(job.output, resume=resume)
+        else:
+            with writing(job.output):
+                file = job.output.open("wb")
+            with file:
+                fetched = await download.to_stream(file)
+    except BaseException:
+        bar.clear()
+        _tell_what_is_kept(job)
+        raise
+    bar.clear()
+    _tell(job, fetched, time.monotonic() - started, transport, options)
 
 
-async def _copy(response: Any, file: BinaryIO, options: argparse.Namespace) -> int:
-    total = int(response.headers.get("content-length", 0))
-    show = sys.stderr.isatty() and not options.quiet and not options.json
-    size, shown, started = 0, 0.0, time.monotonic()
-    async for part in response.aiter_raw(1 << 18):
-        file.write(part)
-        size += len(part)
-        if options.limit_rate:
-            # what is not read fills the session's window, and the edge waits
-            await asyncio.sleep(max(0.0, started + size / options.limit_rate - time.monotonic()))
-        if show and time.monotonic() - shown > PROGRESS_EVERY:
-            shown = time.monotonic()
-            of = f" of {total / 1e6:.1f} MB, {100 * size // total} %" if total else ""
-            print(f"\r{size / 1e6:.1f} MB{of}   ", end="", file=sys.stderr, flush=True)
-    if show:
-        print("\r\x1b[K", end="", file=sys.stderr)
-    file.flush()
-    return size
+def _tell_what_is_kept(job: Job) -> None:
+    from smkex.client.partial import PartialFile
+
+    if job.output is not None and job.resumable and (kept := PartialFile(job.output, job.url).kept()):
+        print(f"kept      {kept.offset:,} bytes: `sennit get -C` goes on from there", file=sys.stderr)
+
+
+def _tell(
+    job: Job, fetched: "Fetched", seconds: float, transport: "SmkexTransport", options: argparse.Namespace
+) -> None:
+    report = transport.connections[-1].report() if transport.connections else None
+    if options.json:
+        result = {
+            "url": job.url,
+            "output": str(job.output) if job.output else None,
+            "status": fetched.status,
+            "start": fetched.start,
+            "bytes": fetched.received,
+            "seconds": seconds,
+            "report": report.as_dict() if report else None,
+        }
+        print(json.dumps(result), file=sys.stderr)
+    elif not options.quiet:
+        rate = fetched.received * 8 / seconds / 1e6
+        to = f" to {job.output}" if job.output else ""
+        after = f", after {fetched.start:,} that were there" if fetched.start else ""
+        print(
+            f"received  {fetched.received:,} bytes{to} in {seconds:.2f} s, {rate:,.0f} Mbit/s{after}",
+            file=sys.stderr,
+        )
+        if report:
+            print(report.text(), file=sys.stderr)

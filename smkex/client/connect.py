@@ -288,16 +288,16 @@ async def _establish_tcp(
         )
 
     session = None
-    edge_id = cache.get(target) if cache is not None else None
+    edge_id = cache.get(target, interfaces) if cache is not None else None
     if edge_id is not None:
         with contextlib.suppress(OSError, *REFUSALS):
             session = await exchange_keys_at(ways(), config, timeout / 2, edge_id)
     if session is None:
         if cache is not None:
-            cache.drop(target)
+            cache.drop(target, interfaces)
         session = await exchange_keys(ways(), config, timeout - (time.monotonic() - started))
     if cache is not None:
-        cache.put(target, session.established.edge_id)
+        cache.put(target, interfaces, session.established.edge_id)
     return session
 
 

@@ -1,32 +1,99 @@
 """Which edge owned the last session behind a service address, so that the next opens both paths at its locator.
 
-The id is a hint about where to dial, never a fact: the exchange that follows proves everything afresh.
+The id is a hint about where to dial, never a fact: the exchange that follows proves everything afresh. What is false,
+old or made up costs one fresh start at the service port.
 """
 
+import json
+import os
+import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from smkex.transport.tcp import Target
 
 LIFETIME = 3600.0  # seconds
 LIMIT = 1024  # addresses
+FILE_LIMIT = 256 << 10  # bytes of a file that is read at all
+
+_UNREADABLE = (OSError, ValueError, TypeError, AttributeError, RecursionError)
+
+Interfaces = tuple[str, str]  # by other networks another edge is nearest
 
 
 class EdgeCache:
-    """Edge ids by target, in memory. `clock` gives seconds that only grow."""
+    """Edge ids by target and paths, in memory. `clock` gives seconds that only grow."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._ids: dict[Target, tuple[int, float]] = {}
+        self._ids: dict[str, tuple[int, float]] = {}
 
-    def get(self, target: Target) -> int | None:
-        edge_id, expiry = self._ids.get(target, (None, 0.0))
-        return edge_id if self._clock() < expiry else None
+    def get(self, target: Target, interfaces: Interfaces) -> int | None:
+        edge_id, expiry = self._ids.get(_key(target, interfaces), (0, 0.0))
+        # an expiry beyond the lifetime is none of ours: a clock that was set back, or a forged file
+        fresh = 0 < expiry - self._clock() <= LIFETIME
+        return edge_id if fresh and 0 < edge_id <= 65535 - target.id_port_base else None
 
-    def put(self, target: Target, edge_id: int) -> None:
-        self._ids.pop(target, None)
-        if len(self._ids) == LIMIT:
+    def put(self, target: Target, interfaces: Interfaces, edge_id: int) -> None:
+        key = _key(target, interfaces)
+        self._ids.pop(key, None)
+        while len(self._ids) >= LIMIT:
             del self._ids[next(iter(self._ids))]
-        self._ids[target] = (edge_id, self._clock() + LIFETIME)
+        self._ids[key] = (edge_id, self._clock() + LIFETIME)
 
-    def drop(self, target: Target) -> None:
-        self._ids.pop(target, None)
+    def drop(self, target: Target, interfaces: Interfaces) -> None:
+        self._ids.pop(_key(target, interfaces), None)
+
+
+class EdgeCacheFile(EdgeCache):
+    """The same in a file (mode 0600), for commands that live briefly. A file that cannot be read or written is none."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
+        self.path = path
+
+    @classmethod
+    def usual(cls) -> "EdgeCacheFile | None":
+        """SENNIT_EDGE_CACHE (`none` for none), or edges.json in the user's cache folder."""
+        given = os.environ.get("SENNIT_EDGE_CACHE")
+        if given == "none":
+            return None
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cls(Path(given or home / "sennit" / "edges.json"))
+
+    def get(self, target: Target, interfaces: Interfaces) -> int | None:
+        self._read()
+        return super().get(target, interfaces)
+
+    def put(self, target: Target, interfaces: Interfaces, edge_id: int) -> None:
+        self._read()
+        super().put(target, interfaces, edge_id)
+        self._write()
+
+    def drop(self, target: Target, interfaces: Interfaces) -> None:
+        self._read()
+        if _key(target, interfaces) in self._ids:
+            super().drop(target, interfaces)
+            self._write()
+
+    def _read(self) -> None:
+        self._ids = {}
+        with suppress(*_UNREADABLE), self.path.open("rb") as file:
+            for key, (edge_id, expiry) in json.loads(file.read(FILE_LIMIT)).items():
+                if type(edge_id) is int and isinstance(expiry, int | float):
+                    self._ids[key] = (edge_id, expiry)
+
+    def _write(self) -> None:
+        # two writers at once: one of them is forgotten, which costs it a fresh start
+        with suppress(OSError):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(self._ids, file)
+            os.replace(temporary, self.path)
+
+
+def _key(target: Target, interfaces: Interfaces) -> str:
+    return f"{target.vip} {target.service_port} {target.id_port_base} {' '.join(interfaces)}"

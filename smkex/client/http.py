@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
@@ -109,7 +108,7 @@ class SmkexTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, **options: Any) -> None:
-        given = {"cache": EdgeCache(time.monotonic), **options}
+        given = {"cache": EdgeCache(), **options}
         self._backend = SessionBackend(lambda host, port: connect(host, port=port, **given))
         self._pool = httpcore.AsyncConnectionPool(network_backend=self._backend)
 

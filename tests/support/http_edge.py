@@ -40,8 +40,9 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def http_edge() -> AsyncIterator[LoopbackEdge]:
-    server = HttpServer(application)
+async def http_edge(app: Any = application) -> AsyncIterator[LoopbackEdge]:
+    """An edge with any ASGI application, by default the one above."""
+    server = HttpServer(app)
     await server.start()
     async with LoopbackEdge(protocol=server.protocol) as edge:
         yield edge

@@ -1,7 +1,6 @@
 """The far side of the proxy: sessions to the CDN, a pool of them for requests, and plain TCP where rules allow it."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +41,7 @@ class Upstream:
     """Opens what the proxy's clients ask for. `options` are those of `connect`."""
 
     def __init__(self, options: dict[str, Any], tell: Observer, sessions: int) -> None:
-        self._options = {"cache": EdgeCache(time.monotonic), **options}
+        self._options = {"cache": EdgeCache(), **options}
         self._tell = tell
         self._room = asyncio.Semaphore(sessions)
         backend = SessionBackend(self.open_session)

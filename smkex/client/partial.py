@@ -1,0 +1,113 @@
+"""A download's partial file, and beside it what is needed to continue: where it came from and its ETag."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+_NOTE_LIMIT = 64 << 10  # bytes
+
+
+class CannotWrite(Exception):
+    """The fault is with the file, not with the network."""
+
+
+class InUse(CannotWrite):
+    """Another process writes to the same partial file."""
+
+
+@contextmanager
+def writing(where: object) -> Iterator[None]:
+    """Turn OSError into `CannotWrite`, but for the pipe that nobody reads any more."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(f"cannot write {where}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an earlier download left: `offset` bytes of the representation that has `etag`."""
+
+    offset: int
+    etag: str
+    total: int | None
+
+
+class PartialFile:
+    """TARGET.part until it is whole, then TARGET. The note TARGET.part.json exists while it can be continued."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target = target
+        self.path = target.with_name(f"{target.name}.part")
+        self._note = target.with_name(f"{target.name}.part.json")
+        self._url = url
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The partial file, for this process alone. Raises `CannotWrite`, `InUse`."""
+        with writing(self.path):
+            file = self.path.open("ab")
+        with file:
+            self._lock(file)
+            try:
+                yield file
+            finally:
+                self._discard_if_useless()
+
+    def kept(self) -> Kept | None:
+        """What can be continued; a note that is missing, damaged or of another URL is none."""
+        try:
+            with self._note.open("rb") as file:
+                note = json.loads(file.read(_NOTE_LIMIT))
+            size = self.path.stat().st_size
+            etag, total, url = note["etag"], note["total"], note["url"]
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+        sane = isinstance(etag, str) and is_strong(etag) and (total is None or isinstance(total, int))
+        if not sane or url != self._url or size == 0 or (total is not None and size > total):
+            return None
+        return Kept(size, etag, total)
+
+    def begin(self, file: BinaryIO, etag: str, total: int | None) -> None:
+        """Empty the file for a representation; only one with a strong ETag can be continued."""
+        with writing(self.path):
+            file.truncate(0)
+            self._note.unlink(missing_ok=True)
+            if is_strong(etag):
+                self._note.write_text(json.dumps({"url": self._url, "etag": etag, "total": total}))
+
+    def complete(self) -> None:
+        """Give the file its name; what was there is replaced."""
+        with writing(self.target):
+            os.replace(self.path, self.target)
+        self._note.unlink(missing_ok=True)
+
+    def _lock(self, file: BinaryIO) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = self._is(file)
+        except BlockingIOError:
+            ours = False
+        if not ours:
+            raise InUse(f"another download writes to {self.path}")
+
+    def _is(self, file: BinaryIO) -> bool:
+        """Whether it still has its name: another process may have completed it between open and lock."""
+        return self.path.exists() and os.path.samestat(os.fstat(file.fileno()), self.path.stat())
+
+    def _discard_if_useless(self) -> None:
+        if self.path.exists() and (not self._note.exists() or self.path.stat().st_size == 0):
+            self.path.unlink()
+            self._note.unlink(missing_ok=True)
+
+
+def is_strong(etag: str) -> bool:
+    """Whether equal ETags mean equal bytes (RFC 9110 section 8.8.3), and it can stand in a header."""
+    return len(etag) >= 2 and etag[0] == etag[-1] == '"' and etag.isascii() and etag.isprintable()
