@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +13,8 @@ from sennit.errors import CommandError, ExitStatus
 Result = TypeVar("Result")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add --control, --ca, --token-file (or SENNIT_CONTROL_URL, _CA, _TOKEN_FILE) and --json."""
+def add_options(parser: argparse.ArgumentParser, *, changes: bool = False) -> None:
+    """Add --control, --ca, --token-file (or SENNIT_CONTROL_URL, _CA, _TOKEN_FILE), --json, for changes --reason."""
     environment = os.environ.get
     parser.add_argument(
         "--control",
@@ -32,8 +32,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--token-file",
         metavar="FILE",
         default=environment("SENNIT_CONTROL_TOKEN_FILE"),
-        help="the admin's token (or SENNIT_CONTROL_TOKEN_FILE)",
+        help="your token (or SENNIT_CONTROL_TOKEN_FILE)",
     )
+    if changes:
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the audit log")
     parser.add_argument("--json", action="store_true", help="the API's JSON instead of a table")
 
 
@@ -45,7 +47,8 @@ def call(options: argparse.Namespace, request: Callable[[ControlClient], Awaitab
             raise CommandError(f"--{flag} is missing", hint="`--help` names it", status=ExitStatus.USAGE)
     try:
         token = Path(options.token_file).read_text().strip()
-        client = ControlClient(options.control, token, ca=Path(options.ca) if options.ca else None)
+        ca, reason = Path(options.ca) if options.ca else None, getattr(options, "reason", "")
+        client = ControlClient(options.control, token, ca=ca, reason=reason)
     except (OSError, ValueError) as error:
         raise CommandError(str(error), status=ExitStatus.USAGE) from None
 
@@ -62,11 +65,13 @@ def call(options: argparse.Namespace, request: Callable[[ControlClient], Awaitab
             status=ExitStatus.UNREACHABLE,
         ) from None
     except ApiError as error:
-        hint = "--token-file must hold the admin's token" if error.status in (401, 403) else ""
+        hint = {401: "--token-file must hold your token", 403: "`sennit token whoami` says your role"}.get(
+            error.status, ""
+        )
         raise CommandError(str(error), hint=hint, status=ExitStatus.HTTP) from None
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Lay out rows under their heads in columns."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     lines = [
@@ -74,3 +79,14 @@ def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
         for row in (heads, *rows)
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def write_token(path: Path, token: str) -> None:
+    """Write a token into a file that only its owner may read. Raises `CommandError`."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(f"{token}\n")
+    except OSError as error:
+        raise CommandError(str(error)) from None

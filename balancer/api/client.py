@@ -1,18 +1,28 @@
 """Speak to the control plane: one method a request, errors as `ApiError` or `Unreachable`."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from balancer.api.access import (
+    AuditEntry,
+    AuditPage,
+    IdentityView,
+    NewToken,
+    TokenPage,
+    TokenRequest,
+    TokenView,
+)
 from balancer.api.schemas import (
     AdminState,
     EdgePage,
+    EdgePatch,
     EdgeView,
     Enrolment,
     EnrolmentTokenRequest,
@@ -22,9 +32,13 @@ from balancer.api.schemas import (
     NewEnrolmentToken,
     Problem,
     VipBody,
-    VipList,
+    VipPage,
 )
+from balancer.api.sites import SiteBody, SitePage, SiteView
 from balancer.model.table import ForwardingTable
+
+Page = TypeVar("Page", bound=BaseModel)
+Item = TypeVar("Item")
 
 
 class Unreachable(Exception):
@@ -41,7 +55,7 @@ class ApiError(Exception):
 
 
 class ControlClient:
-    """Client of one control plane. `transport` is for tests and other ways to reach it."""
+    """Client of one control plane. `reason` goes into its audit log; `transport` is another way to reach it."""
 
     def __init__(
         self,
@@ -50,10 +64,12 @@ class ControlClient:
         *,
         ca: Path | None = None,
         timeout: float = 10.0,
+        reason: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         _refuse_clear_text(url)
         self.token = token
+        self._reason = reason
         self._http = httpx.AsyncClient(
             base_url=url,
             timeout=timeout,
@@ -77,8 +93,9 @@ class ControlClient:
     async def add_vip(self, body: VipBody) -> VipBody:
         return VipBody.model_validate(await self._json("POST", "/v1/vips", body))
 
-    async def vips(self) -> VipList:
-        return VipList.model_validate(await self._json("GET", "/v1/vips"))
+    async def vips(self) -> list[VipBody]:
+        """List every VIP."""
+        return await self._every("/v1/vips", VipPage, lambda page: (page.items, page.next))
 
     async def remove_vip(self, name: str) -> None:
         await self._send("DELETE", f"/v1/vips/{name}")
@@ -90,23 +107,47 @@ class ControlClient:
         return Enrolment.model_validate(await self._json("POST", "/v1/edges", body))
 
     async def edges(self) -> list[EdgeView]:
-        """List every edge, page after page."""
-        found: list[EdgeView] = []
-        after: int | None = 0
-        while after is not None:
-            page = EdgePage.model_validate(await self._json("GET", f"/v1/edges?after={after}"))
-            found, after = found + page.items, page.next
-        return found
+        """List every edge."""
+        return await self._every("/v1/edges", EdgePage, lambda page: (page.items, page.next))
 
     async def edge(self, edge_id: int) -> EdgeView:
         return EdgeView.model_validate(await self._json("GET", f"/v1/edges/{edge_id}"))
 
     async def set_admin_state(self, edge_id: int, state: AdminState) -> EdgeView:
-        body = {"admin_state": state.value}
+        return await self.patch_edge(edge_id, EdgePatch(admin_state=state))
+
+    async def patch_edge(self, edge_id: int, body: EdgePatch) -> EdgeView:
         return EdgeView.model_validate(await self._json("PATCH", f"/v1/edges/{edge_id}", body))
 
     async def remove_edge(self, edge_id: int) -> None:
         await self._send("DELETE", f"/v1/edges/{edge_id}")
+
+    async def sites(self) -> list[SiteView]:
+        """List every site."""
+        return await self._every("/v1/sites", SitePage, lambda page: (page.items, page.next))
+
+    async def add_site(self, body: SiteBody) -> SiteView:
+        return SiteView.model_validate(await self._json("POST", "/v1/sites", body))
+
+    async def remove_site(self, name: str) -> None:
+        await self._send("DELETE", f"/v1/sites/{name}")
+
+    async def tokens(self) -> list[TokenView]:
+        """List every named token."""
+        return await self._every("/v1/tokens", TokenPage, lambda page: (page.items, page.next))
+
+    async def create_token(self, body: TokenRequest) -> NewToken:
+        return NewToken.model_validate(await self._json("POST", "/v1/tokens", body))
+
+    async def revoke_token(self, token_id: int) -> None:
+        await self._send("DELETE", f"/v1/tokens/{token_id}")
+
+    async def who_am_i(self) -> IdentityView:
+        return IdentityView.model_validate(await self._json("GET", "/v1/whoami"))
+
+    async def audit(self, count: int) -> list[AuditEntry]:
+        """Get the newest entries of the audit log, newest first."""
+        return await self._every("/v1/audit", AuditPage, lambda page: (page.items, page.next), most=count)
 
     async def renew_lease(self, edge_id: int, body: LeaseRequest) -> LeaseGrant:
         return LeaseGrant.model_validate(await self._json("PUT", f"/v1/edges/{edge_id}/lease", body))
@@ -121,6 +162,24 @@ class ControlClient:
             return ForwardingTable.from_json(response.json())
         except ValueError as error:
             raise Unreachable(f"the table makes no sense: {error}") from None
+
+    async def _every(
+        self,
+        path: str,
+        kind: type[Page],
+        parts: Callable[[Page], tuple[list[Item], int | str | None]],
+        most: int | None = None,
+    ) -> list[Item]:
+        """Collect items page after page."""
+        found: list[Item] = []
+        after: int | str | None = None
+        while True:
+            limit = 1000 if most is None else min(1000, most - len(found))
+            query = f"?limit={limit}" + ("" if after is None else f"&after={after}")
+            items, after = parts(kind.model_validate(await self._json("GET", path + query)))
+            found += items
+            if after is None or (most is not None and len(found) >= most):
+                return found
 
     async def _json(self, method: str, path: str, body: BaseModel | Mapping[str, Any] | None = None) -> Any:
         try:
@@ -144,7 +203,8 @@ class ControlClient:
                 method,
                 path,
                 json=content,
-                headers={"Authorization": f"Bearer {self.token}", **(headers or {})},
+                headers=self._headers()
+                | {name.encode(): value.encode() for name, value in (headers or {}).items()},
                 timeout=timeout,
             )
         except httpx.HTTPError as error:
@@ -152,6 +212,10 @@ class ControlClient:
         if response.status_code >= 400:
             raise ApiError(response.status_code, _problem(response), str(response.url))
         return response
+
+    def _headers(self) -> dict[bytes, bytes]:
+        token = {b"Authorization": f"Bearer {self.token}".encode()}
+        return token | ({b"Sennit-Reason": self._reason.encode()} if self._reason else {})
 
 
 def _problem(response: httpx.Response) -> Problem | None:

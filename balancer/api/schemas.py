@@ -22,6 +22,12 @@ TunnelV4 = Annotated[
 TunnelV6 = Annotated[IPv6Address | None, Field(examples=["fd00:255::1"])]
 
 
+Reason = Annotated[
+    str,
+    Field(max_length=200, description="Why, for the audit log.", examples=["the host gets a new kernel"]),
+]
+
+
 def _text(address: IPv4Address | IPv6Address | None) -> str | None:
     return str(address) if address else None
 
@@ -66,10 +72,11 @@ class VipBody(Body):
         return self
 
 
-class VipList(BaseModel):
-    """Every VIP."""
+class VipPage(BaseModel):
+    """VIPs by name; `next` is the `after` of the following page."""
 
     items: list[VipBody]
+    next: str | None = None
 
 
 class EnrolmentTokenRequest(Body):
@@ -98,10 +105,11 @@ class NewEnrolmentToken(EnrolmentToken):
     token: str
 
 
-class EnrolmentTokenList(BaseModel):
-    """Tokens, newest last."""
+class EnrolmentTokenPage(BaseModel):
+    """Tokens by id; `next` is the `after` of the following page."""
 
     items: list[EnrolmentToken]
+    next: int | None = None
 
 
 class EnrolRequest(Body):
@@ -150,10 +158,10 @@ class EdgeView(BaseModel):
     tunnel_v6: IPv6Address | None
     vip: str
     admin_state: AdminState
-    state: EdgeState
+    state: EdgeState = Field(description="In the forwarding table.")
     health: EdgeHealthView
     enrolled_at: datetime
-    lease: LeaseView | None = None
+    lease: LeaseView | None = Field(default=None, description="None: not heard of lately.")
 
 
 class EdgePage(BaseModel):
@@ -172,9 +180,17 @@ class Enrolment(BaseModel):
 
 
 class EdgePatch(Body):
-    """Change what is wanted of an edge."""
+    """Change what is wanted of an edge; what is not given stays."""
 
-    admin_state: AdminState
+    admin_state: AdminState | None = Field(default=None, examples=["draining"])
+    site: Name | None = Field(default=None, examples=["b"])
+    reason: Reason = ""
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "EdgePatch":
+        if self.admin_state is None and self.site is None:
+            raise ValueError("admin_state: give admin_state or site")
+        return self
 
 
 class LeaseRequest(Body):

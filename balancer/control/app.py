@@ -10,17 +10,21 @@ from fastapi import FastAPI
 
 from balancer.api.schemas import HealthView, Problem
 from balancer.control import problems
+from balancer.control.audit import endpoints as audit
 from balancer.control.body_limit import BodyLimit
 from balancer.control.clock import Clock, SystemClock
 from balancer.control.edges import endpoints as edges
 from balancer.control.edges import repository as edge_queries
 from balancer.control.edges import service as edge_rules
 from balancer.control.edges.leases import Leases
+from balancer.control.enrolment_tokens import endpoints as enrolment_tokens
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
 from balancer.control.identity import sha256_hex
+from balancer.control.login import endpoints as login
 from balancer.control.plane import ControlPlane, Plane, Rules
+from balancer.control.sites import endpoints as sites
 from balancer.control.store import Store, migrate
 from balancer.control.table import endpoints as table
 from balancer.control.table import service as tables
@@ -103,8 +107,8 @@ def create_app(
     )
     problems.install(app)
     app.add_middleware(BodyLimit)
-    for router in (edges.router, vips.router, tokens.router, table.router, trace.router):
-        app.include_router(router)
+    for part in (edges, sites, vips, enrolment_tokens, tokens, login, audit, table, trace):
+        app.include_router(part.router)
     app.add_api_route("/v1/health", _health, tags=["health"])
     return app
 

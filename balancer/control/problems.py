@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -13,6 +15,19 @@ from balancer.api.schemas import FieldError, Problem
 log = logging.getLogger(__name__)
 
 _SLUGS = {404: "no-such-resource", 405: "method-not-allowed", 413: "body-too-large"}
+_MEANINGS = {
+    401: "No token, or nobody's.",
+    403: "The token's role does not allow it.",
+    404: "There is no such thing.",
+    408: "The body came too slowly.",
+    409: "It contradicts what exists.",
+    410: "The edge was removed.",
+    412: "It has changed since the ETag of If-Match.",
+    413: "The body is too large.",
+    422: "A field is wrong: `errors` names it.",
+    429: "Too many of them.",
+    503: "The database does not answer, or not in time.",
+}
 
 
 class Refusal(Exception):
@@ -39,6 +54,21 @@ def problem(status: int, slug: str, detail: str, errors: Sequence[FieldError] = 
     return JSONResponse(
         body.model_dump(), status_code=status, media_type="application/problem+json", headers=headers
     )
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe an operation's refusals in the OpenAPI document; 422 and 503 are every operation's."""
+    return {status: _described(status) for status in sorted({*statuses, 422, 503})}
+
+
+def also(status: int, model: type[BaseModel], description: str) -> dict[int | str, dict[str, Any]]:
+    """Describe another good answer of an operation."""
+    return {status: {"model": model, "description": description}}
+
+
+def _described(status: int) -> dict[str, Any]:
+    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {"description": _MEANINGS[status], "content": {"application/problem+json": reference}}
 
 
 async def _handle(request: Request, error: Exception) -> Response:

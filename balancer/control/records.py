@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, MetaData, String, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 CONVENTION = {
@@ -34,7 +34,21 @@ class Record(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012
 
 
-class VipRecord(Record):
+class Revised:
+    """A record that knows the change that last touched it: its ETag, and how other instances find what is new."""
+
+    revision: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class CounterRecord(Record):
+    """The number of the last change. Raising it comes first in every change, so that one follows another."""
+
+    __tablename__ = "counter"
+    name: Mapped[str] = mapped_column(String(16), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+class VipRecord(Revised, Record):
     """A VIP."""
 
     __tablename__ = "vip"
@@ -46,13 +60,21 @@ class VipRecord(Record):
     id_port_base: Mapped[int]
 
 
-class EdgeRecord(Record):
+class SiteRecord(Revised, Record):
+    """Edges behind one router."""
+
+    __tablename__ = "site"
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    description: Mapped[str] = mapped_column(String(200))
+
+
+class EdgeRecord(Revised, Record):
     """An enrolled edge."""
 
     __tablename__ = "edge"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(String(63), unique=True)
-    site: Mapped[str] = mapped_column(String(63))
+    site: Mapped[str] = mapped_column(ForeignKey("site.name"), index=True)
     tunnel_v4: Mapped[str | None] = mapped_column(String(15), unique=True)
     tunnel_v6: Mapped[str | None] = mapped_column(String(45), unique=True)
     vip_name: Mapped[str] = mapped_column(ForeignKey("vip.name"))
@@ -69,6 +91,48 @@ class FreedIdRecord(Record):
     edge_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     freed_at: Mapped[datetime]
     credential_sha256: Mapped[str] = mapped_column(String(64), index=True)
+
+
+class TokenRecord(Revised, Record):
+    """A named token with a role, of which only the hash is kept."""
+
+    __tablename__ = "token"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), index=True)
+    role: Mapped[str] = mapped_column(String(16))
+    edge_id: Mapped[int | None]
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(63))
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+    def usable(self, now: datetime) -> bool:
+        """Whether it was not revoked and has not expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+class LoginRecord(Record):
+    """A login of the page: which token its cookie stands for."""
+
+    __tablename__ = "login"
+    cookie_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token_sha256: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+
+
+class AuditRecord(Record):
+    """Who changed what, and why."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(String(80))
+    role: Mapped[str] = mapped_column(String(16))
+    what: Mapped[str] = mapped_column(String(32))
+    target: Mapped[str] = mapped_column(String(120))
+    detail: Mapped[str] = mapped_column(String(200))
+    why: Mapped[str] = mapped_column(String(200))
 
 
 class EnrolmentTokenRecord(Record):

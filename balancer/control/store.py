@@ -10,8 +10,11 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
+
+from balancer.control.records import CounterRecord, Revised
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 DATABASE = "control.sqlite"
@@ -35,7 +38,9 @@ class Store:
     def __init__(self, state: Path) -> None:
         self._lock_file = _own(state)
         self._engine = _engine(state / DATABASE)
-        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(
+            self._engine, expire_on_commit=False, sync_session_class=RevisingSession
+        )
         self._writer = asyncio.Lock()
         self.publish: Callable[[AsyncSession], Awaitable[Callable[[], None] | None]] | None = None
 
@@ -49,6 +54,7 @@ class Store:
     async def change(self) -> AsyncIterator[AsyncSession]:
         """Change the state: committed when the block ends well, with the table it leads to."""
         async with self._writer, self._sessions() as session:
+            session.info["revision"] = await _next_revision(session)
             yield session
             await session.flush()
             announce = await self.publish(session) if self.publish else None
@@ -60,6 +66,24 @@ class Store:
         """Close the connections and let go of the state folder."""
         await self._engine.dispose()
         os.close(self._lock_file)
+
+
+class RevisingSession(Session):
+    """Stamps what it stores with the number of the change."""
+
+
+@event.listens_for(RevisingSession, "before_flush")
+def _stamp(session: Session, *_: object) -> None:
+    for record in {*session.new, *session.dirty}:
+        if isinstance(record, Revised) and session.is_modified(record):
+            record.revision = session.info["revision"]
+
+
+async def _next_revision(session: AsyncSession) -> int:
+    """Number this change. Whoever else changes something waits here until this one is committed."""
+    query = update(CounterRecord).where(CounterRecord.name == "revision")
+    raised = query.values(value=CounterRecord.value + 1).returning(CounterRecord.value)
+    return (await session.scalars(raised)).one()
 
 
 def _own(state: Path) -> int:

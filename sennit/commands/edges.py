@@ -28,7 +28,11 @@ def run(arguments: list[str]) -> int:
     }.items():
         one = actions.add_parser(action, help=words)
         one.add_argument("edge", help="name or id")
-        remote.add_options(one)
+        remote.add_options(one, changes=action != "show")
+    move = actions.add_parser("move", help="to another site")
+    move.add_argument("edge", help="name or id")
+    move.add_argument("site")
+    remote.add_options(move, changes=True)
     options = parser.parse_args(arguments)
     found = remote.call(options, lambda client: _do(client, options))
     if options.action == "remove":
@@ -45,7 +49,7 @@ def run(arguments: list[str]) -> int:
 
 
 async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":
-    from balancer.api.schemas import AdminState
+    from balancer.api.schemas import AdminState, EdgePatch
 
     every = await client.edges()
     if options.action == "list":
@@ -55,6 +59,8 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Edg
         raise CommandError(f"there is no edge {options.edge}", hint="`sennit edges list` lists them")
     if options.action == "remove":
         await client.remove_edge(edge.id)
+    elif options.action == "move":
+        edge = await client.patch_edge(edge.id, EdgePatch(site=options.site))
     elif options.action in _WANTED:
         edge = await client.set_admin_state(edge.id, AdminState(_WANTED[options.action]))
     return [edge]

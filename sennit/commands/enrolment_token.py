@@ -1,7 +1,6 @@
 """Make one-time tokens with which edges enrol."""
 
 import argparse
-import os
 from pathlib import Path
 
 from sennit.errors import CommandError, ExitStatus
@@ -34,17 +33,7 @@ def run(arguments: list[str]) -> int:
         raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
     token = remote.call(options, lambda client: client.create_enrolment_token(body))
     if options.output:
-        _write(options.output, token.token)
+        remote.write_token(options.output, token.token)
     else:
         print(token.model_dump_json(indent=2) if options.json else token.token)
     return ExitStatus.OK
-
-
-def _write(path: Path, token: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            os.fchmod(descriptor, 0o600)
-            file.write(f"{token}\n")
-    except OSError as error:
-        raise CommandError(str(error)) from None

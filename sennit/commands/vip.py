@@ -27,8 +27,9 @@ def run(arguments: list[str]) -> int:
     add.add_argument(
         "--id-port-base", type=int, default=10_000, metavar="PORT", help="edge N has this port + N"
     )
-    for each in (listing, add, remove):
-        remote.add_options(each)
+    remote.add_options(listing)
+    for each in (add, remove):
+        remote.add_options(each, changes=True)
     options = parser.parse_args(arguments)
     vips = remote.call(options, lambda client: _do(client, options))
     if options.json:
@@ -55,7 +56,7 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Vip
     from balancer.api.schemas import VipBody
 
     if options.action == "list":
-        return (await client.vips()).items
+        return await client.vips()
     if options.action == "remove":
         await client.remove_vip(options.name)
         return []

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from balancer.api.schemas import (
     EdgePage,
@@ -14,13 +14,17 @@ from balancer.api.schemas import (
     LeaseRequest,
 )
 from balancer.control.edges import service
-from balancer.control.identity import Admin, Owner, bearer_sha256
+from balancer.control.identity import Admin, LeaseHolder, Operator, Owner, Reader, bearer_sha256
+from balancer.control.paging import After, EdgeIdPath, Limit
 from balancer.control.plane import Plane
+from balancer.control.preconditions import IfMatch, set_etag
+from balancer.control.problems import also, refusals
 
 router = APIRouter(prefix="/v1/edges", tags=["edges"])
+AGAIN = also(200, Enrolment, "It had enrolled already.")
 
 
-@router.post("", status_code=201, responses={200: {"description": "It had enrolled already."}})
+@router.post("", status_code=201, responses=AGAIN | refusals(401, 403, 409, 410))
 async def enrol(
     plane: Plane, shown: Annotated[str, Depends(bearer_sha256)], body: EnrolRequest, response: Response
 ) -> Enrolment:
@@ -31,37 +35,43 @@ async def enrol(
     return enrolment
 
 
-@router.get("")
-async def list_edges(
-    plane: Plane,
-    _: Admin,
-    after: Annotated[int, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
-) -> EdgePage:
+@router.get("", responses=refusals(401, 403))
+async def list_edges(plane: Plane, _: Reader, after: After = 0, limit: Limit = 1000) -> EdgePage:
     """List edges by id, a page at a time."""
     items, following = await service.page(plane, after, limit)
     return EdgePage(items=items, next=following)
 
 
-@router.get("/{edge_id}")
-async def show_edge(plane: Plane, _: Owner, edge_id: int) -> EdgeView:
-    """Show one edge."""
-    return await service.get(plane, edge_id)
+@router.get("/{edge_id}", responses=refusals(401, 403, 404, 410))
+async def show_edge(plane: Plane, _: Owner, edge_id: EdgeIdPath, response: Response) -> EdgeView:
+    """Show one edge. Its ETag stands for what is wanted of it and where it is, not for its lease."""
+    view, revision = await service.get(plane, edge_id)
+    set_etag(response, revision)
+    return view
 
 
-@router.patch("/{edge_id}")
-async def patch_edge(plane: Plane, admin: Admin, edge_id: int, body: EdgePatch) -> EdgeView:
-    """Change what is wanted of an edge."""
-    return await service.set_admin_state(plane, edge_id, body.admin_state, admin.name)
+@router.patch("/{edge_id}", responses=refusals(401, 403, 404, 412))
+async def patch_edge(
+    plane: Plane,
+    by: Operator,
+    edge_id: EdgeIdPath,
+    body: EdgePatch,
+    response: Response,
+    if_match: IfMatch = None,
+) -> EdgeView:
+    """Change what is wanted of an edge: drain it, take it back, disable it, move it to another site."""
+    view, revision = await service.patch(plane, edge_id, body, by.because(body.reason), if_match)
+    set_etag(response, revision)
+    return view
 
 
-@router.delete("/{edge_id}", status_code=204)
-async def remove_edge(plane: Plane, admin: Admin, edge_id: int) -> None:
+@router.delete("/{edge_id}", status_code=204, responses=refusals(401, 403, 404, 412))
+async def remove_edge(plane: Plane, by: Admin, edge_id: EdgeIdPath, if_match: IfMatch = None) -> None:
     """Remove an edge; its id is not given again for the quarantine."""
-    await service.remove(plane, edge_id, admin.name)
+    await service.remove(plane, edge_id, by, if_match)
 
 
-@router.put("/{edge_id}/lease")
-async def renew_lease(plane: Plane, owner: Owner, edge_id: int, body: LeaseRequest) -> LeaseGrant:
-    """Send a heartbeat."""
+@router.put("/{edge_id}/lease", responses=refusals(401, 403, 404, 410))
+async def renew_lease(plane: Plane, _: LeaseHolder, edge_id: EdgeIdPath, body: LeaseRequest) -> LeaseGrant:
+    """Send a heartbeat, which renews the lease; the answer says what is wanted of the edge."""
     return await service.heartbeat(plane, edge_id, body)

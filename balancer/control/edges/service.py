@@ -5,30 +5,31 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from balancer.api.access import Role
 from balancer.api.health import WithdrawalGrant
 from balancer.api.schemas import (
     AdminState,
+    EdgePatch,
     EdgeView,
     Enrolment,
     EnrolRequest,
     LeaseGrant,
     LeaseRequest,
 )
+from balancer.control.audit import service as audit
 from balancer.control.edges import repository
+from balancer.control.edges.state import table_state
+from balancer.control.enrolment_tokens import service as tokens
+from balancer.control.identity import Identity
 from balancer.control.plane import ControlPlane
+from balancer.control.preconditions import check
 from balancer.control.problems import Refusal
 from balancer.control.records import EdgeRecord, VipRecord
-from balancer.control.tokens import service as tokens
+from balancer.control.sites import service as sites
+from balancer.control.tokens import repository as named_tokens
 from balancer.control.vips import repository as vips
 from balancer.control.vips.service import view as vip_view
-from balancer.model.table import MAXIMUM_EDGE_ID, EdgeState
-
-
-def table_state(admin_state: str, alive: bool) -> EdgeState:
-    """Derive an edge's state in the forwarding table from what is wanted and what is so."""
-    if not alive or admin_state == AdminState.DISABLED:
-        return EdgeState.DOWN
-    return EdgeState.DRAINING if admin_state == AdminState.DRAINING else EdgeState.UP
+from balancer.model.table import MAXIMUM_EDGE_ID
 
 
 def view(plane: ControlPlane, edge: EdgeRecord) -> EdgeView:
@@ -53,12 +54,13 @@ def view(plane: ControlPlane, edge: EdgeRecord) -> EdgeView:
 async def enrol(plane: ControlPlane, shown_sha256: str, body: EnrolRequest) -> tuple[Enrolment, bool]:
     """Give an edge its id; the second value is False where it had enrolled already."""
     async with plane.store.change() as session:
-        edge = await repository.by_credential(session, body.credential_sha256)
+        edge = await _of_credential(plane, session, body.credential_sha256)
         if created := edge is None:
             edge = await _enrol_new(plane, session, shown_sha256, body)
         else:
             await _enrol_again(session, edge, shown_sha256, body)
         await _place(session, edge, body)
+        await session.flush()
         vip = await vips.by_name(session, edge.vip_name)
         assert vip is not None  # a foreign key
     return Enrolment(
@@ -79,9 +81,12 @@ async def _enrol_new(
     if await repository.by_name(session, body.name):
         raise Refusal(409, "edge-name-taken", f"an edge named {body.name} exists", field="name")
     now, vip = plane.clock.now(), await _choose_vip(session, body.vip)
+    by = Identity(Role.EDGE, f"enrolment token {token.id}", why=token.note)
+    await sites.ensure(session, now, body.site, by)
     edge = EdgeRecord(
         id=await _give_id(plane, session, vip, token.edge_id),
         name=body.name,
+        site=body.site,
         vip_name=vip.name,
         credential_sha256=body.credential_sha256,
         admin_state=AdminState.ACTIVE.value,
@@ -89,14 +94,26 @@ async def _enrol_new(
         enrolled_at=now,
     )
     token.used_at, token.used_by_sha256 = now, body.credential_sha256
-    repository.add_transition(session, now, edge.id, "enrolled", body.name, f"enrolment token {token.id}")
+    repository.add_transition(session, now, edge.id, "enrolled", body.name, by.name)
+    audit.record(session, now, by, "edge.enrol", body.name, f"id {edge.id}")
+    return edge
+
+
+async def _of_credential(
+    plane: ControlPlane, session: AsyncSession, credential_sha256: str
+) -> EdgeRecord | None:
+    """Find the edge by the credential that it enrolled with, or by a token that replaced it."""
+    edge = await repository.by_credential(session, credential_sha256)
+    token = None if edge else await named_tokens.by_hash(session, credential_sha256)
+    if token and token.role == Role.EDGE and token.edge_id and token.usable(plane.clock.now()):
+        return await repository.by_id(session, token.edge_id)
     return edge
 
 
 async def _enrol_again(
     session: AsyncSession, edge: EdgeRecord, shown_sha256: str, body: EnrolRequest
 ) -> None:
-    own = hmac.compare_digest(shown_sha256, edge.credential_sha256)
+    own = hmac.compare_digest(shown_sha256, body.credential_sha256)
     if not own and not await tokens.enrolled(session, shown_sha256, edge.credential_sha256):
         raise Refusal(401, "token-refused", "neither its credential nor its token", field="authorization")
     if edge.name != body.name:
@@ -106,7 +123,10 @@ async def _enrol_again(
 
 
 async def _place(session: AsyncSession, edge: EdgeRecord, body: EnrolRequest) -> None:
-    """Set where the edge is: it may come back with other addresses, but not with another edge's."""
+    """Set where the edge is: it may come back with other addresses, but not with another edge's.
+
+    Its site is the one it enrolled with, until an operator says another.
+    """
     for field in ("tunnel_v4", "tunnel_v6"):
         value = getattr(body, field)
         address = str(value) if value else None
@@ -114,8 +134,8 @@ async def _place(session: AsyncSession, edge: EdgeRecord, body: EnrolRequest) ->
             other = await repository.by_tunnel(session, field, address) if address else None
         if other and other.id != edge.id:
             raise Refusal(409, "tunnel-address-taken", f"the edge {other.name} has this address", field=field)
-        setattr(edge, field, address)
-    edge.site = body.site
+        if getattr(edge, field) != address:
+            setattr(edge, field, address)
     session.add(edge)
 
 
@@ -152,35 +172,48 @@ async def page(plane: ControlPlane, after: int, limit: int) -> tuple[list[EdgeVi
     return [view(plane, edge) for edge in found[:limit]], found[limit - 1].id if len(found) > limit else None
 
 
-async def get(plane: ControlPlane, edge_id: int) -> EdgeView:
-    """Show one edge."""
+async def get(plane: ControlPlane, edge_id: int) -> tuple[EdgeView, int]:
+    """Show one edge, and its revision."""
     async with plane.store.read() as session:
-        return view(plane, await _existing(session, edge_id))
+        edge = await existing(session, edge_id)
+    return view(plane, edge), edge.revision
 
 
-async def set_admin_state(plane: ControlPlane, edge_id: int, wanted: AdminState, by: str) -> EdgeView:
-    """Change what is wanted of an edge."""
+async def patch(
+    plane: ControlPlane, edge_id: int, body: EdgePatch, by: Identity, if_match: str | None
+) -> tuple[EdgeView, int]:
+    """Change what is wanted of an edge; returns it with its revision."""
     async with plane.store.change() as session:
-        edge = await _existing(session, edge_id)
-        if edge.admin_state != wanted:
-            edge.admin_state = wanted.value
-            repository.add_transition(session, plane.clock.now(), edge_id, "admin-state", wanted.value, by)
-    return view(plane, edge)
+        edge, now = await existing(session, edge_id), plane.clock.now()
+        check(if_match, edge)
+        if body.site is not None and body.site != edge.site:
+            await sites.ensure(session, now, body.site, by)
+            audit.record(session, now, by, "edge.site", edge.name, f"{edge.site} -> {body.site}")
+            edge.site = body.site
+        if body.admin_state is not None and body.admin_state != edge.admin_state:
+            wanted = body.admin_state.value
+            repository.add_transition(session, now, edge_id, "admin-state", wanted, by.name)
+            audit.record(session, now, by, "edge.admin-state", edge.name, f"{edge.admin_state} -> {wanted}")
+            edge.admin_state = wanted
+        await session.flush()
+    return view(plane, edge), edge.revision
 
 
-async def remove(plane: ControlPlane, edge_id: int, by: str) -> None:
+async def remove(plane: ControlPlane, edge_id: int, by: Identity, if_match: str | None) -> None:
     """Remove an edge; its id goes into quarantine."""
     async with plane.store.change() as session:
-        edge, now = await _existing(session, edge_id), plane.clock.now()
+        edge, now = await existing(session, edge_id), plane.clock.now()
+        check(if_match, edge)
         await repository.free_id(session, edge, now)
-        repository.add_transition(session, now, edge_id, "removed", edge.name, by)
+        repository.add_transition(session, now, edge_id, "removed", edge.name, by.name)
+        audit.record(session, now, by, "edge.remove", edge.name, f"id {edge_id}")
     forget(plane, edge_id)
 
 
 async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> LeaseGrant:
     """Renew a lease; writes only when the edge comes up or goes down by it."""
     async with plane.store.read() as session:
-        edge = await _existing(session, edge_id)
+        edge = await existing(session, edge_id)
         active = await repository.active_ids(session) if body.withdraw else ()
     plane.leases.renew(edge_id, body)
     plane.health.heard(edge_id, body)
@@ -236,7 +269,7 @@ def forget(plane: ControlPlane, edge_id: int) -> None:
     plane.grants.give_back(edge_id)
 
 
-async def _existing(session: AsyncSession, edge_id: int) -> EdgeRecord:
+async def existing(session: AsyncSession, edge_id: int) -> EdgeRecord:
     edge = await repository.by_id(session, edge_id)
     if edge is None:
         raise Refusal(404, "no-such-edge", f"there is no edge {edge_id}", field="edge_id")

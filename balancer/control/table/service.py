@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.control.edges import repository as edges
-from balancer.control.edges.service import table_state
+from balancer.control.edges.state import table_state
 from balancer.control.plane import ControlPlane
 from balancer.control.records import TableRecord
 from balancer.control.table import repository

@@ -1,1 +1,1 @@
-"""One-time enrolment tokens."""
+"""Named tokens with roles, for operators and programs."""

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from balancer.api.schemas import TraceEdge, TraceView
-from balancer.control.identity import Admin
+from balancer.control.identity import Reader
 from balancer.control.plane import Plane
-from balancer.control.problems import Refusal
+from balancer.control.problems import Refusal, refusals
 from balancer.model.decision import Forwarder
 from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.trace import Endpoint, Untraceable, forwarder_at, next_hop, trace
@@ -16,10 +16,10 @@ from balancer.model.verdict import EXPLAINED
 router = APIRouter(prefix="/v1/trace", tags=["trace"])
 
 
-@router.get("")
+@router.get("", responses=refusals(401, 403, 404, 409))
 async def trace_packet(
     plane: Plane,
-    _: Admin,
+    _: Reader,
     ingress: Annotated[str, Query(description="Name or id of the edge where it enters.", examples=["edge2"])],
     source: Annotated[str, Query(description="ADDRESS:PORT", examples=["10.2.0.2:40000"])],
     destination: Annotated[str, Query(description="ADDRESS:PORT", examples=["203.0.113.1:10001"])],

@@ -1,31 +1,51 @@
 """`/v1/vips`."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
 
-from balancer.api.schemas import VipBody, VipList
+from fastapi import APIRouter, Path, Response
+
+from balancer.api.schemas import VipBody, VipPage
 from balancer.control.identity import Admin, Anyone
+from balancer.control.paging import AfterName, Limit
 from balancer.control.plane import Plane
+from balancer.control.preconditions import IfMatch, set_etag
+from balancer.control.problems import also, refusals
 from balancer.control.vips import repository, service
 
 router = APIRouter(prefix="/v1/vips", tags=["vips"])
+VipName = Annotated[str, Path(max_length=63, examples=["main"])]
+SAME = also(200, VipBody, "The very same exists already.")
 
 
-@router.get("")
-async def list_vips(plane: Plane, _: Anyone) -> VipList:
-    """List every VIP."""
+@router.get("", responses=refusals(401))
+async def list_vips(plane: Plane, _: Anyone, after: AfterName = "", limit: Limit = 1000) -> VipPage:
+    """List VIPs by name, a page at a time."""
     async with plane.store.read() as session:
-        return VipList(items=[service.view(record) for record in await repository.every(session)])
+        found = await repository.page(session, after, limit + 1)
+    following = found[limit - 1].name if len(found) > limit else None
+    return VipPage(items=[service.view(each) for each in found[:limit]], next=following)
 
 
-@router.post("", status_code=201, responses={200: {"description": "The very same exists already."}})
-async def add_vip(plane: Plane, _: Admin, body: VipBody, response: Response) -> VipBody:
-    """Add a VIP; the same again changes nothing."""
-    if not await service.add(plane, body):
+@router.get("/{name}", responses=refusals(401, 404))
+async def show_vip(plane: Plane, _: Anyone, name: VipName, response: Response) -> VipBody:
+    """Show one VIP."""
+    async with plane.store.read() as session:
+        record = await service.existing(session, name)
+    set_etag(response, record.revision)
+    return service.view(record)
+
+
+@router.post("", status_code=201, responses=SAME | refusals(401, 403, 409))
+async def add_vip(plane: Plane, by: Admin, body: VipBody, response: Response) -> VipBody:
+    """Add a VIP; the same again changes nothing, and nothing changes it while it exists."""
+    revision, created = await service.add(plane, body, by)
+    set_etag(response, revision)
+    if not created:
         response.status_code = 200
     return body
 
 
-@router.delete("/{name}", status_code=204)
-async def remove_vip(plane: Plane, _: Admin, name: str) -> None:
+@router.delete("/{name}", status_code=204, responses=refusals(401, 403, 404, 409, 412))
+async def remove_vip(plane: Plane, by: Admin, name: VipName, if_match: IfMatch = None) -> None:
     """Remove a VIP that no edge serves."""
-    await service.remove(plane, name)
+    await service.remove(plane, name, by, if_match)

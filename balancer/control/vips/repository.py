@@ -19,3 +19,8 @@ async def by_address(session: AsyncSession, v4: str | None, v6: str | None) -> V
 
 async def every(session: AsyncSession) -> Sequence[VipRecord]:
     return (await session.scalars(select(VipRecord).order_by(VipRecord.name))).all()
+
+
+async def page(session: AsyncSession, after: str, limit: int) -> Sequence[VipRecord]:
+    query = select(VipRecord).where(VipRecord.name > after).order_by(VipRecord.name).limit(limit)
+    return (await session.scalars(query)).all()

@@ -1,8 +1,13 @@
 """The rules for VIPs: a name and an address belong to one VIP, which never changes while it exists."""
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from balancer.api.schemas import VipBody
+from balancer.control.audit import service as audit
 from balancer.control.edges import repository as edges
+from balancer.control.identity import Identity
 from balancer.control.plane import ControlPlane
+from balancer.control.preconditions import check
 from balancer.control.problems import Refusal
 from balancer.control.records import VipRecord
 from balancer.control.vips import repository
@@ -19,29 +24,40 @@ def view(record: VipRecord) -> VipBody:
     )
 
 
-async def add(plane: ControlPlane, body: VipBody) -> bool:
-    """Add a VIP; False where the very same exists already."""
+async def add(plane: ControlPlane, body: VipBody, by: Identity) -> tuple[int, bool]:
+    """Add a VIP; returns its revision, and False where the very same exists already."""
     wanted = body.model_dump(mode="json")
     async with plane.store.change() as session:
-        existing = await repository.by_name(session, body.name)
-        if existing and view(existing) == body:
-            return False
-        if existing:
+        record = await repository.by_name(session, body.name)
+        if record and view(record) == body:
+            return record.revision, False
+        if record:
             raise Refusal(409, "vip-name-taken", f"{body.name} exists with other values", field="name")
         other = await repository.by_address(session, wanted["v4"], wanted["v6"])
         if other:
             field = "v4" if other.v4 and other.v4 == wanted["v4"] else "v6"
             raise Refusal(409, "vip-address-taken", f"the VIP {other.name} has this address", field=field)
-        session.add(VipRecord(**wanted))
-    return True
+        record = VipRecord(**wanted)
+        session.add(record)
+        audit.record(session, plane.clock.now(), by, "vip.add", body.name, str(body.v4 or body.v6))
+        await session.flush()
+    return record.revision, True
 
 
-async def remove(plane: ControlPlane, name: str) -> None:
+async def remove(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
     """Remove a VIP that no edge serves."""
     async with plane.store.change() as session:
-        record = await repository.by_name(session, name)
-        if record is None:
-            raise Refusal(404, "no-such-vip", f"there is no VIP {name}", field="name")
+        record = await existing(session, name)
+        check(if_match, record)
         if await edges.vip_in_use(session, name):
             raise Refusal(409, "vip-in-use", "edges serve it: remove them first", field="name")
         await session.delete(record)
+        audit.record(session, plane.clock.now(), by, "vip.remove", name)
+
+
+async def existing(session: AsyncSession, name: str) -> VipRecord:
+    """Find a VIP, or refuse."""
+    record = await repository.by_name(session, name)
+    if record is None:
+        raise Refusal(404, "no-such-vip", f"there is no VIP {name}", field="name")
+    return record

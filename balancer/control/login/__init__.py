@@ -1,0 +1,1 @@
+"""The page's login: a token is exchanged for a cookie."""

@@ -1,0 +1,1 @@
+"""Sites: edges behind one router."""

@@ -1,0 +1,27 @@
+"""Queries about sites."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.control.records import EdgeRecord, SiteRecord
+
+
+async def by_name(session: AsyncSession, name: str) -> SiteRecord | None:
+    return await session.get(SiteRecord, name)
+
+
+async def page(session: AsyncSession, after: str, limit: int) -> Sequence[SiteRecord]:
+    query = select(SiteRecord).where(SiteRecord.name > after).order_by(SiteRecord.name).limit(limit)
+    return (await session.scalars(query)).all()
+
+
+async def edge_states(session: AsyncSession, sites: Sequence[str]) -> Sequence[tuple[str, str, bool]]:
+    """Site, admin state and whether it is alive, for each edge of the sites."""
+    query = select(EdgeRecord.site, EdgeRecord.admin_state, EdgeRecord.alive)
+    return (await session.execute(query.where(EdgeRecord.site.in_(sites)))).tuples().all()
+
+
+async def in_use(session: AsyncSession, name: str) -> bool:
+    return await session.scalar(select(EdgeRecord.id).where(EdgeRecord.site == name).limit(1)) is not None

@@ -1,0 +1,92 @@
+"""The rules for sites: an edge that enrols makes its site; one with edges cannot be removed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.api.sites import SiteBody, SiteView
+from balancer.control.audit import service as audit
+from balancer.control.edges.state import table_state
+from balancer.control.identity import Identity
+from balancer.control.plane import ControlPlane
+from balancer.control.preconditions import check
+from balancer.control.problems import Refusal
+from balancer.control.records import SiteRecord
+from balancer.control.sites import repository
+from balancer.model.table import EdgeState
+
+
+async def views(session: AsyncSession, found: Sequence[SiteRecord]) -> list[SiteView]:
+    """Show sites with the states of their edges."""
+    rows = await repository.edge_states(session, [site.name for site in found])
+    states = Counter((site, table_state(wanted, alive)) for site, wanted, alive in rows)
+    return [_view(site, {state: states[site.name, state] for state in EdgeState}) for site in found]
+
+
+def _view(site: SiteRecord, states: dict[EdgeState, int]) -> SiteView:
+    return SiteView(
+        name=site.name,
+        description=site.description,
+        edges=sum(states.values()),
+        up=states[EdgeState.UP],
+        draining=states[EdgeState.DRAINING],
+        down=states[EdgeState.DOWN],
+    )
+
+
+async def ensure(session: AsyncSession, now: datetime, name: str, by: Identity) -> None:
+    """Make the site that an edge names, where there is none."""
+    if await repository.by_name(session, name) is None:
+        session.add(SiteRecord(name=name, description=""))
+        audit.record(session, now, by, "site.add", name)
+        await session.flush()
+
+
+async def add(plane: ControlPlane, body: SiteBody, by: Identity) -> tuple[SiteView, int, bool]:
+    """Add a site; the last value is False where the very same exists already. The second is its revision."""
+    async with plane.store.change() as session:
+        record = await repository.by_name(session, body.name)
+        if record and record.description != body.description:
+            raise Refusal(
+                409, "site-name-taken", f"{body.name} exists with another description", field="name"
+            )
+        if created := record is None:
+            record = SiteRecord(name=body.name, description=body.description)
+            session.add(record)
+            audit.record(session, plane.clock.now(), by, "site.add", body.name)
+            await session.flush()
+        return (await views(session, [record]))[0], record.revision, created
+
+
+async def describe(
+    plane: ControlPlane, name: str, description: str, by: Identity, if_match: str | None
+) -> tuple[SiteView, int]:
+    """Change a site's description; returns it with its revision."""
+    async with plane.store.change() as session:
+        record = await existing(session, name)
+        check(if_match, record)
+        if record.description != description:
+            record.description = description
+            audit.record(session, plane.clock.now(), by, "site.describe", name, description)
+            await session.flush()
+        return (await views(session, [record]))[0], record.revision
+
+
+async def remove(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
+    """Remove a site without edges."""
+    async with plane.store.change() as session:
+        record = await existing(session, name)
+        check(if_match, record)
+        if await repository.in_use(session, name):
+            raise Refusal(409, "site-in-use", "it has edges: remove or move them first", field="name")
+        await session.delete(record)
+        audit.record(session, plane.clock.now(), by, "site.remove", name)
+
+
+async def existing(session: AsyncSession, name: str) -> SiteRecord:
+    record = await repository.by_name(session, name)
+    if record is None:
+        raise Refusal(404, "no-such-site", f"there is no site {name}", field="name")
+    return record
