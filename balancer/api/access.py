@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from balancer.api.numbers import Whole
 from balancer.api.schemas import Body, EdgeId, Name
 
 TokenName = Annotated[Name, Field(description="Who or what holds it.", examples=["grafana"])]
@@ -26,8 +27,8 @@ class TokenRequest(Body):
     name: TokenName
     role: Role = Field(examples=["read"])
     edge_id: EdgeId | None = Field(default=None, description="Whose: with the role edge, and only with it.")
-    expires_seconds: int | None = Field(
-        default=None, ge=60, le=3660 * 86_400, description="None: until it is revoked.", examples=[7_776_000]
+    expires_seconds: Annotated[int, Field(ge=60, le=3660 * 86_400), Whole] | None = Field(
+        default=None, description="None: until it is revoked.", examples=[7_776_000]
     )
 
     @model_validator(mode="after")

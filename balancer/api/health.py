@@ -4,8 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from balancer.api.numbers import Whole
 from balancer.model.table import MAXIMUM_EDGE_ID
 
 Text = Annotated[str, Field(max_length=200)]
@@ -33,12 +34,12 @@ class PeerReport(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    edge_id: int = Field(ge=1, le=MAXIMUM_EDGE_ID)
-    forwarding: bool | None = Field(
+    edge_id: Annotated[int, Field(ge=1, le=MAXIMUM_EDGE_ID), Whole]
+    forwarding: StrictBool | None = Field(
         default=None, description="By a key exchange through hook and tunnel, at its locator."
     )
-    backbone: bool | None = Field(default=None, description="Its agent, over the backbone.")
-    outside: bool | None = Field(default=None, description="Its agent, over the outside.")
+    backbone: StrictBool | None = Field(default=None, description="Its agent, over the backbone.")
+    outside: StrictBool | None = Field(default=None, description="Its agent, over the outside.")
 
     @property
     def reached(self) -> bool:

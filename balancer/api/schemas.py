@@ -3,25 +3,38 @@
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from balancer.api.health import DrainPhase, EdgeHealthView, PeerReport, Text, WithdrawalGrant
+from balancer.api.numbers import Count, Whole
 from balancer.model.table import MAXIMUM_EDGE_ID, EdgeState, edge_from_json, vip_from_json
 
 Name = Annotated[
     str,
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="A DNS label.", examples=["edge1"]),
 ]
-EdgeId = Annotated[int, Field(ge=1, le=MAXIMUM_EDGE_ID, description="Unique in the CDN.", examples=[1])]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-TunnelV4 = Annotated[
-    IPv4Address | None, Field(description="Where other edges send its packets.", examples=["10.255.0.1"])
+EdgeId = Annotated[
+    int, Field(ge=1, le=MAXIMUM_EDGE_ID, description="Unique in the CDN.", examples=[1]), Whole
 ]
-TunnelV6 = Annotated[IPv6Address | None, Field(examples=["fd00:255::1"])]
+Port = Annotated[int, Field(ge=1, le=65_535), Whole]
+Generation = Count
 
 
+def _text_only(value: object) -> object:
+    """Let no number pass for an address."""
+    if isinstance(value, int):
+        raise ValueError("not an address")
+    return value
+
+
+AddressV4 = Annotated[IPv4Address, BeforeValidator(_text_only)]
+AddressV6 = Annotated[IPv6Address, BeforeValidator(_text_only)]
+TunnelV4 = Annotated[
+    AddressV4 | None, Field(description="Where other edges send its packets.", examples=["10.255.0.1"])
+]
+TunnelV6 = Annotated[AddressV6 | None, Field(examples=["fd00:255::1"])]
 Reason = Annotated[
     str,
     Field(max_length=200, description="Why, for the audit log.", examples=["the host gets a new kernel"]),
@@ -48,18 +61,26 @@ class Health(StrEnum):
     DOWN = "down"
 
 
+def _example(schema: dict[str, Any]) -> None:
+    """Make the body's example for the OpenAPI document from its fields' examples."""
+    fields = schema.get("properties", {})
+    schema["examples"] = [
+        {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
+    ]
+
+
 class Body(BaseModel):
     """A body that a client sends: unknown fields are refused, because a typing error must not go unseen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_example)
 
 
 class VipBody(Body):
     """An anycast service address."""
 
     name: Name = Field(examples=["main"])
-    v4: IPv4Address | None = Field(default=None, examples=["203.0.113.1"])
-    v6: IPv6Address | None = Field(default=None, examples=["2001:db8::1"])
+    v4: AddressV4 | None = Field(default=None, examples=["203.0.113.1"])
+    v6: AddressV6 | None = Field(default=None, examples=["2001:db8::1"])
     service_port: Port = Field(default=443, description="Where first subflows go.")
     locator: Literal["port"] = Field(
         default="port", description="How a secondary subflow carries the edge id."
@@ -83,8 +104,10 @@ class EnrolmentTokenRequest(Body):
     """Ask for a one-time token with which one edge may enrol."""
 
     note: str = Field(default="", max_length=200, description="For people.", examples=["edge1 in site a"])
-    expires_seconds: int = Field(default=3600, ge=10, le=30 * 86_400)
-    edge_name: Name | None = Field(default=None, description="When given, good for this name only.")
+    expires_seconds: Annotated[int, Field(ge=10, le=30 * 86_400), Whole] = 3600
+    edge_name: Name | None = Field(
+        default=None, description="When given, good for this name only.", examples=["edge1"]
+    )
     edge_id: EdgeId | None = Field(default=None, description="When given, the edge gets this id.")
 
 
@@ -124,7 +147,11 @@ class EnrolRequest(Body):
     tunnel_v4: TunnelV4 = None
     tunnel_v6: TunnelV6 = None
     vip: Name | None = Field(default=None, description="Needed only where there are several VIPs.")
-    credential_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the credential it will show.")
+    credential_sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of the credential it will show.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
 
     @model_validator(mode="after")
     def _reachable(self) -> "EnrolRequest":
@@ -186,25 +213,21 @@ class EdgePatch(Body):
     site: Name | None = Field(default=None, examples=["b"])
     reason: Reason = ""
 
-    @model_validator(mode="after")
-    def _changes_something(self) -> "EdgePatch":
-        if self.admin_state is None and self.site is None:
-            raise ValueError("admin_state: give admin_state or site")
-        return self
-
 
 class LeaseRequest(Body):
     """One heartbeat."""
 
-    health: Health
+    health: Health = Field(examples=["ok"])
     reasons: list[Text] = Field(default=[], max_length=16)
-    applied_generation: int | None = Field(default=None, ge=0, description="What its forwarder has applied.")
-    announcing: bool = Field(default=False, description="Whether it lets BIRD announce the VIP.")
-    withdraw: bool = Field(
+    applied_generation: Generation | None = Field(
+        default=None, description="What its forwarder has applied.", examples=[7]
+    )
+    announcing: StrictBool = Field(default=False, description="Whether it lets BIRD announce the VIP.")
+    withdraw: StrictBool = Field(
         default=False, description="It has a soft failure, and asks for a grant to withdraw (or to stay so)."
     )
     peers: list[PeerReport] = Field(default=[], max_length=16, description="Which other edges it reaches.")
-    sessions: int | None = Field(default=None, ge=0, description="Sessions that it serves.")
+    sessions: Count | None = Field(default=None, description="Sessions that it serves.")
     drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
 
     @property

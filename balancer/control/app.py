@@ -6,10 +6,10 @@ import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
-from balancer.api.schemas import HealthView, Problem
-from balancer.control import problems
+from balancer.api.schemas import HealthView
+from balancer.control import openapi, problems
 from balancer.control.audit import endpoints as audit
 from balancer.control.body_limit import BodyLimit
 from balancer.control.clock import Clock, SystemClock
@@ -24,6 +24,7 @@ from balancer.control.health.board import HealthBoard
 from balancer.control.identity import sha256_hex
 from balancer.control.login import endpoints as login
 from balancer.control.plane import ControlPlane, Plane, Rules
+from balancer.control.query import refuse_unknown
 from balancer.control.sites import endpoints as sites
 from balancer.control.store import Store, migrate
 from balancer.control.table import endpoints as table
@@ -103,13 +104,16 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        responses={"4XX": {"model": Problem, "description": "RFC 9457"}},
+        dependencies=[Depends(refuse_unknown)],
     )
     problems.install(app)
+    openapi.install(app)
     app.add_middleware(BodyLimit)
     for part in (edges, sites, vips, enrolment_tokens, tokens, login, audit, table, trace):
         app.include_router(part.router)
-    app.add_api_route("/v1/health", _health, tags=["health"])
+    app.add_api_route(
+        "/v1/health", _health, tags=["health"], name="show_health", responses=problems.refusals()
+    )
     return app
 
 

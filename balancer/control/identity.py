@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.api.access import Role
 from balancer.control.edges import repository as edges
 from balancer.control.login import repository as logins
+from balancer.control.paging import EdgeIdPath
 from balancer.control.plane import ControlPlane, Plane
 from balancer.control.problems import Refusal
 from balancer.control.tokens import repository as tokens
@@ -120,14 +121,14 @@ def _require(role: Role) -> Callable[[Identity], Awaitable[Identity]]:
     return check
 
 
-async def require_own(edge_id: int, identity: Anyone) -> Identity:
+async def require_own(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
     """Let only the edge of the path's id on, or who may read everything."""
     if identity.edge_id != edge_id and not identity.may(Role.READ):
         raise Refusal(403, "not-permitted", "an edge's token is good for its own id only")
     return identity
 
 
-async def require_own_lease(edge_id: int, identity: Anyone) -> Identity:
+async def require_own_lease(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
     """Let only the edge of the path's id on, or the admin."""
     if identity.edge_id != edge_id and not identity.may(Role.ADMIN):
         raise Refusal(403, "not-permitted", "an edge's token is good for its own id only")

@@ -4,12 +4,11 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
+from balancer.api.numbers import LARGEST_NUMBER
 from balancer.model.table import MAXIMUM_EDGE_ID
 
-LARGEST_ROW_ID = 2**63 - 1  # what both databases can hold
-
-After = Annotated[int, Query(ge=0, le=LARGEST_ROW_ID, description="The `next` of the page before.")]
+After = Annotated[int, Query(ge=0, le=LARGEST_NUMBER, description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items in a page.")]
-RowId = Annotated[int, Path(ge=1, le=LARGEST_ROW_ID, examples=[1])]
+RowId = Annotated[int, Path(ge=1, le=LARGEST_NUMBER, examples=[1])]
 AfterName = Annotated[str, Query(max_length=63, description="The `next` of the page before.")]
 EdgeIdPath = Annotated[int, Path(ge=1, le=MAXIMUM_EDGE_ID, examples=[1])]

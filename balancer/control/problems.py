@@ -1,7 +1,7 @@
 """Every refusal leaves as RFC 9457 problem+json through the one handler set here."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from balancer.api.schemas import FieldError, Problem
 
@@ -28,6 +29,7 @@ _MEANINGS = {
     429: "Too many of them.",
     503: "The database does not answer, or not in time.",
 }
+PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 class Refusal(Exception):
@@ -41,7 +43,13 @@ class Refusal(Exception):
         self.field = field
 
 
-def problem(status: int, slug: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:
+def problem(
+    status: int,
+    slug: str,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """Make the response."""
     body = Problem(
         type=f"urn:sennit:problem:{slug}",
@@ -50,9 +58,12 @@ def problem(status: int, slug: str, detail: str, errors: Sequence[FieldError] = 
         detail=detail,
         errors=list(errors),
     )
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    challenge = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return JSONResponse(
-        body.model_dump(), status_code=status, media_type="application/problem+json", headers=headers
+        body.model_dump(),
+        status_code=status,
+        media_type="application/problem+json",
+        headers=challenge | dict(headers or {}),
     )
 
 
@@ -67,8 +78,7 @@ def also(status: int, model: type[BaseModel], description: str) -> dict[int | st
 
 
 def _described(status: int) -> dict[str, Any]:
-    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {"description": _MEANINGS[status], "content": {"application/problem+json": reference}}
+    return {"description": _MEANINGS[status], "content": PROBLEM_CONTENT}
 
 
 async def _handle(request: Request, error: Exception) -> Response:
@@ -82,9 +92,19 @@ async def _handle(request: Request, error: Exception) -> Response:
             return problem(422, "invalid-request", detail, errors)
         case HTTPException():
             slug = _SLUGS.get(error.status_code, "bad-request")
-            return problem(error.status_code, slug, str(error.detail))
+            headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+            return problem(error.status_code, slug, str(error.detail), headers=headers)
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
     return problem(500, "internal-error", "see the control plane's log")
+
+
+def _allowed(request: Request) -> str:
+    """Every method of the path: the router itself names those of one route only."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
 
 
 def _field_error(location: Sequence[int | str], message: str) -> FieldError:

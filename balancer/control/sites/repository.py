@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.control.records import EdgeRecord, SiteRecord
@@ -17,10 +17,10 @@ async def page(session: AsyncSession, after: str, limit: int) -> Sequence[SiteRe
     return (await session.scalars(query)).all()
 
 
-async def edge_states(session: AsyncSession, sites: Sequence[str]) -> Sequence[tuple[str, str, bool]]:
+async def edge_states(session: AsyncSession, sites: Sequence[str]) -> Sequence[Row[str, str, bool]]:
     """Site, admin state and whether it is alive, for each edge of the sites."""
     query = select(EdgeRecord.site, EdgeRecord.admin_state, EdgeRecord.alive)
-    return (await session.execute(query.where(EdgeRecord.site.in_(sites)))).tuples().all()
+    return (await session.execute(query.where(EdgeRecord.site.in_(sites)))).all()
 
 
 async def in_use(session: AsyncSession, name: str) -> bool:

@@ -2,18 +2,22 @@
 
 import json
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
 from balancer.control.identity import Anyone
 from balancer.control.plane import Plane
+from balancer.control.problems import refusals
 
 router = APIRouter(prefix="/v1/table", tags=["table"])
 LONGEST_WAIT = 60.0
 
 
-@router.get("", responses={304: {"description": "Still the generation of If-None-Match."}})
+STILL: dict[int | str, dict[str, Any]] = {304: {"description": "Still the generation of If-None-Match."}}
+
+
+@router.get("", responses=STILL | refusals(401, 410))
 async def get_table(
     plane: Plane,
     _: Anyone,

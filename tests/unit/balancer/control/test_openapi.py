@@ -1,0 +1,60 @@
+"""The OpenAPI document: every operation explains itself, and schemathesis finds nothing against it."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from balancer.api.schemas import Body
+from balancer.control.app import create_app
+
+TOKEN = "the-admin-token-of-this-test"
+FOLDER = tempfile.TemporaryDirectory()
+APP = create_app(Path(FOLDER.name), TOKEN)
+DOCUMENT = APP.openapi()
+OPERATIONS = [
+    pytest.param(operation, id=f"{method} {path}")
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_explains_itself(operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert operation["description"].endswith(".")
+    assert operation["tags"]
+    problems = {status for status in operation["responses"] if status[0] in "45"}
+    for status in problems:
+        assert list(operation["responses"][status]["content"]) == ["application/problem+json"], status
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_body_has_an_example_that_is_accepted(operation: dict[str, Any]) -> None:
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        name = content["schema"]["$ref"].rpartition("/")[2]
+        model = {each.__name__: each for each in Body.__subclasses__()}[name]
+        (example,) = DOCUMENT["components"]["schemas"][name]["examples"]
+        model.model_validate_json(json.dumps(example))
+
+
+# what a JSON schema cannot say: addresses that are no hosts', values that contradict one another
+CONTRADICTIONS = {
+    *("v4", "v6", "tunnel_v4", "tunnel_v6", "service_port", "id_port_base", "edge_id", "vip"),
+    *("ingress", "source", "destination"),
+}
+schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
+
+
+@schema.parametrize()
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_schemathesis_finds_nothing(case: Any) -> None:
+    response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
+    case.validate_response(response, excluded_checks=[positive_data_acceptance])
+    if case.meta.generation.mode.is_positive and response.status_code == 422:
+        assert {each["field"] for each in response.json()["errors"]} <= CONTRADICTIONS, response.text
