@@ -20,7 +20,7 @@ async def test_a_byte_changed_on_the_way_costs_its_path_only(edge: LoopbackEdge)
     edge.relays[path].flip_after = 0
     assert await reading == digest_of(SIZE)
     assert [event.path for event in connection.session.dropped] == [path]
-    assert connection.session.paths == [1 - path]
+    assert path not in connection.session.paths  # a fresh one may have been opened already
     await connection.close()
     assert connection.session.error is None
 

@@ -50,7 +50,7 @@ class Control:
         return ControlClient(self.url, ADMIN)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Poll until the condition, which may be a coroutine function, holds."""
     async with asyncio.timeout(seconds):
         while True:
