@@ -118,6 +118,10 @@ class Topology:
     def backbone_address(self, node: str) -> str:
         return str(next(end.address.ip for end in self.backbone if end.node == node))
 
+    def outside_address(self, edge: str) -> str:
+        """An edge's own address towards its carrier."""
+        return next(str(own.address.ip) for own, _, bgp in self.ends(edge) if bgp)
+
     def resolvers(self, node: str) -> dict[str, str]:
         """Where a client asks for names: interface → address, that of its ISP."""
         return {

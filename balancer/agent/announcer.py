@@ -1,102 +1,135 @@
-"""Look at the edge's health again and again, and let BIRD announce the VIP or not accordingly."""
+"""Look at this node again and again, decide, and let BIRD announce the VIP accordingly."""
 
 import asyncio
 import logging
 import time
-from pathlib import Path
 
-from balancer.agent.announcement import Situation, decide
+from balancer.agent.announcement import Announcement, Situation, decide
 from balancer.agent.bird import Bird, BirdError
-from balancer.agent.edge_health import EdgeHealth, ask
+from balancer.agent.deadman import Alive
+from balancer.agent.drain import DrainTimes
+from balancer.agent.findings import Lasting
+from balancer.agent.intent import Intent
 from balancer.agent.lease import Changed
+from balancer.agent.node_watch import NodeWatch
+from balancer.agent.peer_watch import PeerWatch
 from balancer.agent.state import NodeState
-from balancer.api.schemas import AdminState, Health
+from balancer.api.health import DrainPhase
+from balancer.api.schemas import AdminState
 
 log = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Owns the announcement: nobody else enables or disables it."""
+    """Owns the announcement: nobody else enables or disables it while this agent lives."""
 
     def __init__(
         self,
         state: NodeState,
-        edge_socket: Path,
+        node: NodeWatch,
+        peers: PeerWatch,
+        intent: Intent,
         bird: Bird | None,
         *,
+        times: DrainTimes,
         needs_forwarder: bool,
         changed: Changed,
     ) -> None:
-        self._state = state
-        self._edge_socket = edge_socket
-        self._bird = bird
+        self._state, self._node, self._peers, self._intent, self._bird = state, node, peers, intent, bird
+        self._times = times
         self._needs_forwarder = needs_forwarder
         self._changed = changed
-        self._announcing: bool | None = None  # None: not known, ask BIRD
+        self._lasting = Lasting()
+        self._shown: Announcement | None = None  # None: not known, ask BIRD
         self._said = ""
-        self._draining_since: float | None = None
-        self.health = EdgeHealth(Health.DOWN, ("not asked yet",))
+        self._alive = Alive(state.folder)
+        self.drain: DrainPhase | None = None
+
+    @property
+    def announcing(self) -> bool:
+        """Whether the VIP is announced, and will be: one that has leave to withdraw is as good as away."""
+        return self._shown not in (None, Announcement.NONE) and not self._intent.leave.granted(
+            time.monotonic()
+        )
 
     async def run(self, seconds: float) -> None:
         """Look and act every `seconds` until cancelled."""
         while True:
             await self.look()
+            self._alive.beat()
             if self._bird:
                 await self._act(self._bird)
             await asyncio.sleep(seconds)
 
     async def look(self) -> None:
-        """Ask the edge how it is."""
-        before, self.health = self.health, await ask(self._edge_socket)
-        if before != self.health:
-            log.info("edge", extra={"health": self.health.status.value, "reasons": self.health.reasons})
+        """Look at the node; what changes is worth a heartbeat."""
+        before = self._node.findings, self.drain, self._node.reports()
+        findings = await self._node.look()
+        wish = self._state.wish()
+        draining = wish.admin_state is AdminState.DRAINING
+        self.drain = self._times.phase(max(0.0, time.time() - wish.since)) if draining else None
+        self._state.keep_drain(self.drain)
+        was = before[0]
+        if (was.hard, was.soft) != (findings.hard, findings.soft):
+            log.info("health", extra={"health": findings.health.value, "reasons": findings.reasons})
+        if (was.health, was.reasons, *before[1:]) != (
+            findings.health,
+            findings.reasons,
+            self.drain,
+            self._node.reports(),
+        ):
             self._changed.note()
 
     async def withdraw(self) -> None:
         """Stop announcing, as the last thing that is done."""
         if self._bird:
-            await self._switch(self._bird, False, "the agent ends")
+            await self._show(self._bird, Announcement.NONE, "the agent ends")
 
     async def _act(self, bird: Bird) -> None:
         credential = self._state.credential()
-        applied = self._state.applied_generation() is not None
-        admin_state = AdminState(self._state.admin_state())
-        situation = Situation(
-            health=self.health.status,
-            forwarder_ready=applied or not self._needs_forwarder,
-            admin_state=admin_state,
-            drained_for=self._drained_for(admin_state),
-        )
         if credential is None or credential.edge_id is None:
             return
         try:
-            if self._announcing is None:
-                self._announcing = await bird.is_announcing()
+            if self._shown is None:
+                up = await bird.is_announcing()
+                self._shown = Announcement.NORMAL if up else Announcement.NONE
         except BirdError as error:
             self._say("BIRD does not answer", str(error))
             return
-        wanted, why = decide(self._announcing, situation)
-        await self._switch(bird, wanted, why)
+        was, situation = self.announcing, self._situation(credential.edge_id)
+        await self._show(bird, *decide(self._shown is not Announcement.NONE, situation))
+        if self.announcing != was or not situation.held:
+            self._changed.note()  # who waits for the others' forwarders asks at each look
 
-    def _drained_for(self, admin_state: AdminState) -> float:
-        now = time.monotonic()
-        if admin_state is not AdminState.DRAINING:
-            self._draining_since = None
-            return 0.0
-        if self._draining_since is None:
-            self._draining_since = now
-        return now - self._draining_since
+    def _situation(self, edge_id: int) -> Situation:
+        findings, now = self._node.findings, time.monotonic()
+        soft = self._lasting.look(findings.soft, now)
+        before = self._intent.leave.asking
+        self._intent.leave.look(soft is not None, now)
+        if self._intent.leave.asking and not before:
+            self._changed.note()
+        return Situation(
+            admin_state=self._state.wish().admin_state,
+            drain=self.drain,
+            hard=findings.hard[0] if findings.hard else None,
+            soft=soft,
+            granted=self._intent.leave.granted(now),
+            must_announce=self._intent.leave.must_announce(now),
+            stand_in=self._peers.stand_in() if self._intent.silent(now) else None,
+            forwarder_ready=self._state.applied_generation() is not None or not self._needs_forwarder,
+            held=self._shown is not Announcement.NONE or self._intent.held(now, self._state, edge_id),
+        )
 
-    async def _switch(self, bird: Bird, wanted: bool, why: str) -> None:
+    async def _show(self, bird: Bird, announcement: Announcement, why: str) -> None:
         # said every time, not only on changes: BIRD may have been restarted, with the route disabled
         try:
-            await (bird.announce() if wanted else bird.withdraw())
+            await bird.show(announcement)
         except BirdError as error:
-            self._announcing = None
+            self._shown = None
             self._say("BIRD does not answer", str(error))
             return
-        self._announcing = wanted
-        self._say("announced" if wanted else "withdrawn", why)
+        self._shown = announcement
+        self._say(announcement.value, why)
 
     def _say(self, what: str, why: str) -> None:
         if self._said != what + why:

@@ -1,11 +1,17 @@
-"""Speak BIRD's control protocol over its unix socket, as birdc does, to switch one static protocol.
+"""Speak BIRD's control protocol over its unix socket, as birdc does, to switch static protocols.
 
 A reply is lines `NNNN-text` (more follow) or `NNNN text` (the last); lines that start with a space continue the
 one before. Codes 0xxx end a success, 1xxx and 2xxx are data, 8xxx and 9xxx errors (BIRD 2, doc/reply_codes).
 """
 
 import asyncio
+import logging
 from pathlib import Path
+
+from balancer.agent.announcement import Announcement
+from balancer.model.files import replace_text
+
+log = logging.getLogger(__name__)
 
 _TIMEOUT = 3.0
 _LIMIT = 64 * 1024
@@ -15,39 +21,74 @@ class BirdError(Exception):
     """BIRD is not there, or refuses."""
 
 
-class Bird:
-    """One BIRD, one connection a command: BIRD may be restarted at any time."""
+class BirdRefuses(BirdError):
+    """BIRD answered with an error."""
 
-    def __init__(self, socket: Path, protocol: str) -> None:
+
+class Bird:
+    """One BIRD, one connection a visit: BIRD may be restarted at any time.
+
+    Two static protocols hold the VIP's route: `protocol`, and `protocol`_shutdown, which is preferred and carries
+    GRACEFUL_SHUTDOWN. A `configure` by whomever puts a protocol into the state that the configuration names, so what is
+    wanted is also said in a file that the configuration includes: else each reload would withdraw the route.
+    """
+
+    def __init__(self, socket: Path, protocol: str, state_file: Path | None = None) -> None:
         self._socket = socket
         self._protocol = protocol
+        self._last_choice = f"{protocol}_shutdown"
+        self._state_file = state_file
 
-    async def announce(self) -> None:
-        """Enable the protocol that holds the VIP's route; nothing where it is enabled."""
-        await self.command(f"enable {self._protocol}")
-
-    async def withdraw(self) -> None:
-        """Disable the protocol that holds the VIP's route; nothing where it is disabled."""
-        await self.command(f"disable {self._protocol}")
+    async def show(self, announcement: Announcement) -> None:
+        """Make BIRD announce so; harmless to say again. Raises `BirdError`."""
+        self._keep(announcement is not Announcement.NONE)
+        if announcement is Announcement.NONE:
+            await self.commands(f"disable {self._protocol}")
+            await self._switch_last_choice("disable")
+        elif announcement is Announcement.LAST_CHOICE:
+            await self._switch_last_choice("enable")
+        else:
+            await self.commands(f"enable {self._protocol}")
+            await self._switch_last_choice("disable")
 
     async def is_announcing(self) -> bool:
         """Whether the protocol is up; its line reads `name type table state since`."""
-        rows = [line.split() for line in await self.command(f"show protocols {self._protocol}")]
+        rows = [line.split() for line in await self.commands(f"show protocols {self._protocol}")]
         return any(row[0] == self._protocol and row[3] == "up" for row in rows if len(row) > 3)
 
-    async def command(self, line: str) -> list[str]:
-        """Run one command and return its reply's lines without codes."""
+    async def _switch_last_choice(self, verb: str) -> None:
+        try:
+            await self.commands(f"{verb} {self._last_choice}")
+        except BirdRefuses as error:
+            # a configuration without it: then routes are withdrawn without that grace
+            log.debug("no graceful shutdown", extra={"why": str(error)})
+
+    def _keep(self, announced: bool) -> None:
+        if self._state_file is None:
+            return
+        text = f"disabled {'no' if announced else 'yes'};\n"
+        try:
+            if not self._state_file.exists() or self._state_file.read_text() != text:
+                replace_text(self._state_file, text)
+        except OSError as error:
+            raise BirdError(f"{self._state_file}: {error.strerror}") from error
+
+    async def commands(self, *lines: str) -> list[str]:
+        """Run commands in one visit and return the last reply's lines without codes."""
+        reply: list[str] = []
         try:
             async with asyncio.timeout(_TIMEOUT):
                 reader, writer = await asyncio.open_unix_connection(self._socket, limit=_LIMIT)
                 try:
                     await _reply(reader)  # the greeting
-                    writer.write(f"{line}\n".encode())
-                    return await _reply(reader)
+                    for line in lines:
+                        writer.write(f"{line}\n".encode())
+                        reply = await _reply(reader)
                 finally:
                     writer.close()
         except (OSError, TimeoutError, ValueError, EOFError) as error:
             raise BirdError(f"{self._socket}: {error or type(error).__name__}") from error
+        return reply
 
 
 async def _reply(reader: asyncio.StreamReader) -> list[str]:
@@ -65,6 +106,6 @@ async def _reply(reader: asyncio.StreamReader) -> list[str]:
             raise ValueError(f"not a reply of BIRD: {line!r}")
         lines.append(text)
         if code[0] in "89":
-            raise BirdError(f"BIRD: {code} {text}")
+            raise BirdRefuses(f"BIRD: {code} {text}")
         if separator != "-":
             return lines

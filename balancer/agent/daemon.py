@@ -4,17 +4,25 @@ import asyncio
 import contextlib
 import logging
 import signal
+from typing import Any
 
+from balancer.agent import deadman
 from balancer.agent.announcer import Announcer
 from balancer.agent.backoff import Backoff
-from balancer.agent.bird import Bird
+from balancer.agent.drain import DrainTimes
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
 from balancer.agent.follow import follow_table
+from balancer.agent.intent import Intent
 from balancer.agent.lease import Changed, Removed, keep_lease
+from balancer.agent.node_watch import NodeWatch
+from balancer.agent.peer_answer import PeerAnswer
+from balancer.agent.peer_watch import PeerWatch
+from balancer.agent.peers import Neighbourhood
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import Credential, NodeState
+from balancer.agent.withdraw import bird_of
 from balancer.api.client import ApiError, ControlClient, Unreachable
-from balancer.api.schemas import LeaseRequest
+from balancer.api.schemas import LeaseGrant, LeaseRequest
 from balancer.daemon import say_ready
 
 log = logging.getLogger(__name__)
@@ -27,10 +35,23 @@ class Agent:
         self._settings = settings
         self._state = NodeState(settings.state)
         self._changed = Changed()
-        self._announcer = Announcer(
+        self._intent = Intent()
+        self._neighbourhood = Neighbourhood(settings.state)
+        self._peers = PeerWatch(settings.peer_port)
+        self._node = NodeWatch(
             self._state,
             settings.edge_socket or settings.state / "edge.sock",
-            Bird(settings.bird_socket, settings.bird_protocol) if settings.bird_socket else None,
+            self._peers,
+            forwarder=settings.forwarder,
+            vip_check=settings.vip_check,
+        )
+        self._announcer = Announcer(
+            self._state,
+            self._node,
+            self._peers,
+            self._intent,
+            bird_of(settings),
+            times=DrainTimes(settings.rehoming_seconds, settings.shutdown_seconds, settings.drain_seconds),
             needs_forwarder=settings.forwarder,
             changed=self._changed,
         )
@@ -38,6 +59,7 @@ class Agent:
     async def run(self) -> None:
         """Run until cancelled; raises NotEnrolled or Removed. Ends with the announcement withdrawn."""
         credential = own_credential(self._settings, self._state)
+        watcher = await self._start_deadman()
         try:
             async with (
                 ControlClient(self._settings.control, ca=self._settings.ca, timeout=5.0) as client,
@@ -45,13 +67,57 @@ class Agent:
             ):
                 await self._announcer.look()
                 group.create_task(self._announcer.run(self._settings.probe_seconds))
-                group.create_task(self._intent(client, credential))
+                group.create_task(self._control(client, credential))
+                if self._settings.peer_port:
+                    group.create_task(self._watch_peers())
+                    group.create_task(
+                        PeerAnswer(self._addresses(), self._settings.peer_port, self._facts).run()
+                    )
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
         finally:
             await asyncio.shield(self._announcer.withdraw())
+            if watcher is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    watcher.terminate()
+                await watcher.wait()
 
-    async def _intent(self, client: ControlClient, credential: Credential) -> None:
+    async def _start_deadman(self) -> asyncio.subprocess.Process | None:
+        chosen = self._settings
+        if chosen.bird_socket is None:
+            return None
+        return await deadman.start(
+            chosen.state,
+            chosen.bird_socket,
+            chosen.bird_protocol,
+            chosen.bird_state_file,
+            chosen.deadman_seconds,
+        )
+
+    async def _watch_peers(self) -> None:
+        while True:
+            credential = self._state.credential()
+            if credential is not None and credential.edge_id is not None:
+                await self._peers.look(self._neighbourhood.peers(credential.edge_id))
+            await asyncio.sleep(self._settings.probe_seconds)
+
+    def _addresses(self) -> tuple[str, ...]:
+        chosen = self._settings
+        every = (chosen.tunnel_v4, chosen.tunnel_v6, chosen.outside_v4, chosen.outside_v6)
+        return tuple(str(address) for address in every if address is not None)
+
+    def _facts(self) -> dict[str, Any]:
+        """What other agents are told."""
+        credential = self._state.credential()
+        outside = self._settings.outside_v4 or self._settings.outside_v6
+        return {
+            "edge_id": credential.edge_id if credential else None,
+            "announcing": self._announcer.announcing,
+            "cut_off": self._peers.cut_off,
+            "outside": str(outside) if outside else None,
+        }
+
+    async def _control(self, client: ControlClient, credential: Credential) -> None:
         if credential.edge_id is not None:
             say_ready()  # what is on disk serves while the control plane is away
         enrolled = await self._enrol(client, credential)
@@ -60,7 +126,7 @@ class Agent:
             say_ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                keep_lease(client, enrolled.edge_id, self._state, self._heartbeat, self._changed)
+                keep_lease(client, enrolled.edge_id, self._heartbeat, self._answered, self._changed)
             )
             group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
 
@@ -84,12 +150,21 @@ class Agent:
             await asyncio.sleep(backoff.delay())
 
     def _heartbeat(self) -> LeaseRequest:
-        health = self._announcer.health
+        findings = self._node.findings
         return LeaseRequest(
-            health=health.status,
-            reasons=list(health.reasons),
+            health=findings.health,
+            reasons=findings.reasons,
             applied_generation=self._state.applied_generation(),
+            announcing=self._announcer.announcing,
+            withdraw=self._intent.leave.asking,
+            peers=self._node.reports(),
+            sessions=findings.sessions,
+            drain=self._announcer.drain,
         )
+
+    def _answered(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
+        self._intent.answered(sent_at, sent, grant)
+        self._state.keep_wish(grant.admin_state)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

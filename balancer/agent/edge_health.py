@@ -7,27 +7,51 @@ import httpx
 
 from balancer.api.schemas import Health
 
-_TIMEOUT = 2.0
+_TIMEOUT = 1.5
+HANGS_AFTER = 3.0  # seconds without any answer: longer than a busy event loop ever is away
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeHealth:
-    """What the edge said, or why it said nothing."""
+class EdgeAnswer:
+    """What the edge said, or why it said nothing. `silent`: it listens, and did not answer in time."""
 
     status: Health
     reasons: tuple[str, ...] = ()
+    sessions: int | None = None
+    silent: bool = False
 
 
-async def ask(socket: Path) -> EdgeHealth:
+async def ask(socket: Path) -> EdgeAnswer:
     """Ask once. Nobody listening is `down`; an answer that makes no sense, or none in time, is `degraded`."""
     try:
         async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket))) as client:
             body = (await client.get("http://edge/health", timeout=_TIMEOUT)).json()
         status, reasons = Health(body["status"]), tuple(str(each)[:200] for each in body["reasons"][:16])
+        sessions = body.get("sessions")
     except httpx.ConnectError:
-        return EdgeHealth(Health.DOWN, ("the edge does not listen",))
+        return EdgeAnswer(Health.DOWN, ("edge: nobody listens",))
     except httpx.HTTPError as error:
-        return EdgeHealth(Health.DEGRADED, (f"the edge gives no answer: {type(error).__name__}",))
+        return EdgeAnswer(Health.DEGRADED, (f"edge: no answer ({type(error).__name__})",), silent=True)
     except (ValueError, KeyError, TypeError):
-        return EdgeHealth(Health.DEGRADED, ("the edge's answer makes no sense",))
-    return EdgeHealth(status, reasons)
+        return EdgeAnswer(Health.DEGRADED, ("edge: its answer makes no sense",))
+    return EdgeAnswer(status, reasons, sessions if isinstance(sessions, int) and sessions >= 0 else None)
+
+
+class EdgeWatch:
+    """Ask again and again: an edge that hangs is as good as dead, one that is late once is not."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._silent_since: float | None = None
+
+    async def look(self, now: float) -> EdgeAnswer:
+        """Ask once; `now` is when this begins."""
+        answer = await ask(self._socket)
+        if not answer.silent:
+            self._silent_since = None
+            return answer
+        if self._silent_since is None:
+            self._silent_since = now
+        if now - self._silent_since < HANGS_AFTER:
+            return answer
+        return EdgeAnswer(Health.DOWN, (f"edge: no answer for {HANGS_AFTER:g} s",), silent=True)

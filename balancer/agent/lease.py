@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 
 from balancer.agent.backoff import Backoff
-from balancer.agent.state import NodeState
 from balancer.api.client import ApiError, ControlClient, Unreachable
-from balancer.api.schemas import LeaseRequest
+from balancer.api.schemas import LeaseGrant, LeaseRequest
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +39,16 @@ class Changed:
 async def keep_lease(
     client: ControlClient,
     edge_id: int,
-    state: NodeState,
     heartbeat: Callable[[], LeaseRequest],
+    answered: Callable[[float, LeaseRequest, LeaseGrant], None],
     changed: Changed,
 ) -> None:
-    """Send heartbeats until cancelled; raises `Removed`."""
+    """Send heartbeats until cancelled; `answered` gets when each was sent, it and its answer. Raises `Removed`."""
     backoff = Backoff(longest=1.0)
     while True:
+        sent_at, sent = time.monotonic(), heartbeat()
         try:
-            grant = await client.renew_lease(edge_id, heartbeat())
+            grant = await client.renew_lease(edge_id, sent)
         except (Unreachable, ApiError) as error:
             if isinstance(error, ApiError) and error.slug == "edge-removed":
                 raise Removed from None
@@ -57,5 +58,5 @@ async def keep_lease(
         backoff = Backoff(
             longest=grant.lease_seconds / 3
         )  # in time for the grace after a restart, which is one lease
-        state.keep_admin_state(grant.admin_state.value)
+        answered(sent_at, sent, grant)
         await changed.wait(grant.lease_seconds / 3 * random.uniform(0.8, 1.0))  # noqa: S311

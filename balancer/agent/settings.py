@@ -31,8 +31,39 @@ class AgentSettings(DaemonSettings):
     bird_socket: Path | None = Field(
         default=None, description="BIRD's control socket; without it, no announcement"
     )
-    bird_protocol: str = Field(default="vip", pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")
+    bird_protocol: str = Field(
+        default="vip",
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        description="static protocol with the VIP's route; PROTOCOL_shutdown is the one with GRACEFUL_SHUTDOWN",
+    )
+    bird_state_file: Path | None = Field(
+        default=None, description="file that BIRD's configuration includes, so that a reload never withdraws"
+    )
+    deadman_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="after which the VIP is withdrawn when this agent is killed or hangs",
+    )
+    withdraw: bool = Field(default=False, description="only withdraw the VIP and exit: for ExecStopPost")
     forwarder: bool = Field(default=True, description="announce only when the forwarder has applied a table")
+    vip_check: bool = Field(default=True, description="withdraw when the VIP is on no interface")
+    outside_v4: IPv4Address | None = Field(
+        default=None, description="address by which other agents ask this one from outside"
+    )
+    outside_v6: IPv6Address | None = Field(default=None, description="the same for IPv6")
+    peer_port: int = Field(
+        default=8444, ge=0, le=65_535, description="where agents ask one another; 0 is not at all"
+    )
+    rehoming_seconds: float = Field(
+        default=3.0, ge=0, description="of a drain, for sessions to leave the service port"
+    )
+    shutdown_seconds: float = Field(
+        default=2.0, ge=0, description="of a drain, announced with GRACEFUL_SHUTDOWN before it is withdrawn"
+    )
+    drain_seconds: float = Field(
+        default=3600.0, gt=0, description="of a drain, after which sessions that are left are closed"
+    )
     probe_seconds: float = Field(
         default=1.0, gt=0, le=60, description="time between looks at the edge's health"
     )

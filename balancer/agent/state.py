@@ -1,13 +1,16 @@
 """The node's state folder, as far as the agent writes and reads it. Every file is replaced whole or not at all."""
 
 import json
-import os
-import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from balancer.api.health import DrainPhase
+from balancer.api.schemas import AdminState
+from balancer.model.files import replace_json
 from balancer.model.table import ForwardingTable
+from balancer.model.table_file import TableFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,21 @@ class Credential:
         return f"Credential(edge_id={self.edge_id})"
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator wants of this edge, and since when (wall time: it outlives a restart of the host)."""
+
+    admin_state: AdminState = AdminState.ACTIVE
+    since: float = 0.0
+
+
 class NodeState:
     """The folder's files as values."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._table_file = TableFile(folder / "table.json")
 
     def credential(self) -> Credential | None:
         """Read the credential; ValueError where the file is damaged, for a new one would be another edge."""
@@ -40,6 +52,11 @@ class NodeState:
     def keep_credential(self, credential: Credential) -> None:
         self._write("credential.json", {"edge_id": credential.edge_id, "token": credential.token}, 0o600)
 
+    def vip_addresses(self) -> tuple[str | None, ...]:
+        """The addresses of the VIP that this node serves; none before it has enrolled."""
+        vip = (self._read_or_none("node.json") or {}).get("vip")
+        return (vip.get("v4"), vip.get("v6")) if isinstance(vip, dict) else ()
+
     def keep_node(self, node: dict[str, Any]) -> None:
         if self._read_or_none("node.json") != node:
             self._write("node.json", node)
@@ -52,6 +69,11 @@ class NodeState:
         except ValueError:
             return None
 
+    def table_generation(self) -> int | None:
+        """The generation of the last table."""
+        table = self._table_file.read()
+        return table.generation if table else None
+
     def keep_table(self, table: ForwardingTable) -> None:
         self._write("table.json", table.to_json())
 
@@ -60,14 +82,25 @@ class NodeState:
         generation = (self._read_or_none("applied.json") or {}).get("generation")
         return generation if isinstance(generation, int) and generation >= 0 else None
 
-    def admin_state(self) -> str:
+    def wish(self) -> Wish:
         """Read what the operator last wanted of this edge: it holds while the control plane is away."""
-        value = (self._read_or_none("agent.json") or {}).get("admin_state")
-        return value if isinstance(value, str) else "active"
+        value = self._read_or_none("agent.json") or {}
+        try:
+            return Wish(AdminState(value.get("admin_state", "active")), float(value.get("since", 0.0)))
+        except (TypeError, ValueError):
+            return Wish()
 
-    def keep_admin_state(self, value: str) -> None:
-        if self.admin_state() != value:
-            self._write("agent.json", {"admin_state": value})
+    def keep_wish(self, wanted: AdminState) -> None:
+        """Keep what is wanted, and since when: a drain goes on where it was when the agent starts again."""
+        if self.wish().admin_state is not wanted:
+            self._write("agent.json", {"admin_state": wanted.value, "since": time.time(), "drain": None})
+
+    def keep_drain(self, phase: DrainPhase | None) -> None:
+        """Tell the edge how far its drain has come."""
+        value = self._read_or_none("agent.json")
+        shown = phase.value if phase else None
+        if value is not None and value.get("drain") != shown:
+            self._write("agent.json", value | {"drain": shown})
 
     def _read_or_none(self, name: str) -> dict[str, Any] | None:
         try:
@@ -87,19 +120,4 @@ class NodeState:
         return value
 
     def _write(self, name: str, value: dict[str, Any], mode: int = 0o640) -> None:
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                os.fchmod(file.fileno(), mode)
-                json.dump(value, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, self.folder / name)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_json(self.folder / name, value, mode, durable=True)

@@ -65,8 +65,7 @@ def _up(place: Place, topology: Topology) -> None:
         if node.resolves:
             start(place, node.name, "resolver", *resolver.command(topology, node.name))
     for router in topology.routers():
-        (place.node(router.name) / "bird.conf").write_text(bird.configuration(topology, router))
-        start(place, router.name, "bird", *daemons.bird(place, router))
+        _start_bird(place, topology, router)
     log = place.log("control", "control")
     wait_for("the control plane's start", lambda: log.exists() and "ready" in log.read_text(), 30, log)
     access = command_access(place, topology)
@@ -91,10 +90,17 @@ def start_edge(place: Place, topology: Topology, edge: Node) -> None:
     """Start all daemons of an edge whose host was lost, and wait until its carrier routes the VIP to it."""
     for words in ip_commands(topology, edge.name):
         run(place, edge.name, "ip", *words.split())
-    start(place, edge.name, "bird", *daemons.bird(place, edge))
+    _start_bird(place, topology, edge)
     start(place, edge.name, "agent", *daemons.agent(place, topology, edge))
     _start_datapath_and_server(place, topology, edge)
     wait_until_announced(place, topology, edge)
+
+
+def _start_bird(place: Place, topology: Topology, router: Node) -> None:
+    folder = place.node(router.name)
+    bird.reset(folder)
+    (folder / "bird.conf").write_text(bird.configuration(topology, router, folder))
+    start(place, router.name, "bird", *daemons.bird(place, router))
 
 
 def start_server(place: Place, topology: Topology, edge: Node) -> None:

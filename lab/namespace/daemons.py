@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lab.bird import STATE_FILE
 from lab.enrol import TOKEN
 from lab.errors import LabFailed
 from lab.fleet import CERTIFICATE, FAST_OPEN_KEYS, KEY
@@ -67,7 +68,8 @@ def agent(place: Place, topology: Topology, node: Node) -> list[str]:
         *("--control", control_url(topology), "--ca", str(place.node("control") / "ca.pem")),
         *("--tunnel-v4", topology.backbone_address(node.name)),
         *("--enrolment-token-file", str(folder / TOKEN)),
-        *("--bird-socket", str(folder / "bird.ctl")),
+        *("--bird-socket", str(folder / "bird.ctl"), "--bird-state-file", str(folder / STATE_FILE)),
+        *("--outside-v4", topology.outside_address(node.name)),
     ]
 
 

@@ -4,17 +4,22 @@ from sennit.errors import CommandError, ExitStatus
 
 
 def run(arguments: list[str]) -> int:
+    from balancer.agent.bird import BirdError
     from balancer.agent.daemon import run as run_agent
     from balancer.agent.enrolment import NotEnrolled
     from balancer.agent.lease import Removed
     from balancer.agent.settings import AgentSettings
+    from balancer.agent.withdraw import withdraw
     from balancer.daemon import log_to_stderr
     from balancer.settings import SettingsError
 
     try:
         settings = AgentSettings.from_arguments(arguments)
         log_to_stderr(settings.log_level)
-        run_agent(settings)
+        if settings.withdraw:
+            withdraw(settings)
+        else:
+            run_agent(settings)
     except (SettingsError, ValueError) as error:
         raise CommandError(str(error), hint="`sennit agent --help`", status=ExitStatus.USAGE) from None
     except NotEnrolled as error:
@@ -23,6 +28,8 @@ def run(arguments: list[str]) -> int:
     except Removed:
         hint = "to enrol again, remove credential.json from the state folder and give a new enrolment token"
         raise CommandError("this edge was removed by the control plane", hint=hint) from None
+    except BirdError as error:
+        raise CommandError(f"the VIP cannot be withdrawn: {error}") from None
     except OSError as error:
         raise CommandError(str(error)) from None
     return ExitStatus.OK

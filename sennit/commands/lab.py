@@ -247,7 +247,8 @@ def _container(options: argparse.Namespace) -> int:
         _become("sleep", "infinity")
     if options.part == "bird":
         configuration = Path("/run/bird/bird.conf")
-        configuration.write_text(bird.configuration(LAB, LAB.node(options.node)))
+        bird.reset(control)
+        configuration.write_text(bird.configuration(LAB, LAB.node(options.node), control))
         _become("bird", "-f", "-c", str(configuration), "-s", str(control / "bird.ctl"))
     if options.part == "resolver":
         _become(*resolver.command(LAB, options.node))

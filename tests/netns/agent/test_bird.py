@@ -1,5 +1,6 @@
 """The VIP's route in a real BIRD: there while the edge lives, whatever becomes of the control plane."""
 
+import json
 import os
 import signal
 import socket
@@ -21,7 +22,16 @@ SENNIT = Path(sys.executable).with_name("sennit")
 CONFIGURATION = """
 router id 10.255.0.1;
 protocol device { }
-protocol static vip { disabled; ipv4; route 203.0.113.1/32 unreachable; }
+protocol static vip {
+  include "STATE";
+  ipv4;
+  route 203.0.113.1/32 unreachable;
+}
+protocol static vip_shutdown {
+  disabled;
+  ipv4 { preference 210; };
+  route 203.0.113.1/32 unreachable { bgp_community.add((65535, 0)); };
+}
 """
 
 
@@ -47,17 +57,25 @@ class Node:
             self.processes[name] = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
 
     def start_bird(self) -> None:
-        (self.folder / "bird.conf").write_text(CONFIGURATION)
+        state = self.folder / "announce.conf"
+        if not state.exists():
+            state.write_text("disabled yes;\n")
+        (self.folder / "bird.conf").write_text(CONFIGURATION.replace("STATE", str(state)))
         bird = ["/usr/sbin/bird", "-f", "-c", self.folder / "bird.conf", "-s", self.folder / "bird.ctl"]
         self.start("bird", "ip", "netns", "exec", self.namespace, *bird, "-P", self.folder / "bird.pid")
         until(lambda: (self.folder / "bird.ctl").exists())
 
-    def start_agent(self) -> None:
-        self.start(
-            "agent", SENNIT, "agent", "--state", self.folder / "node", "--control", f"http://127.0.0.1:{self.port}",
+    def agent(self, *more: str) -> list[object]:
+        return [
+            SENNIT, "agent", "--state", self.folder / "node", "--control", f"http://127.0.0.1:{self.port}",
             "--name", "edge1", "--tunnel-v4", "10.255.0.1", "--enrolment-token-file", self.folder / "token",
-            "--bird-socket", self.folder / "bird.ctl", "--probe-seconds", "0.1",
-        )  # fmt: skip
+            "--bird-socket", self.folder / "bird.ctl", "--bird-state-file", self.folder / "announce.conf",
+            "--probe-seconds", "0.1", "--no-vip-check", "--peer-port", "0", "--deadman-seconds", "1.5",
+            "--rehoming-seconds", "0.3", "--shutdown-seconds", "1.5", *more,
+        ]  # fmt: skip
+
+    def start_agent(self) -> None:
+        self.start("agent", *self.agent())
 
     def start_control(self) -> None:
         control = [
@@ -84,9 +102,21 @@ class Node:
     def run(self, *words: str) -> None:
         subprocess.run(self.remote(*words), check=True, capture_output=True)
 
+    def birdc(self, *words: str) -> str:
+        command = ["/usr/sbin/birdc", "-s", str(self.folder / "bird.ctl"), *words]
+        return subprocess.run(command, capture_output=True, text=True).stdout
+
     def announces(self) -> bool:
-        command = ["/usr/sbin/birdc", "-s", str(self.folder / "bird.ctl"), "show", "route"]
-        return "203.0.113.1/32" in subprocess.run(command, capture_output=True, text=True).stdout
+        return "203.0.113.1/32" in self.birdc("show", "route")
+
+    def apply_table(self) -> None:
+        """As the forwarder does: say that the newest table is applied."""
+        text = json.loads((self.folder / "node" / "table.json").read_text())
+        (self.folder / "node" / "applied.json").write_text(json.dumps({"generation": text["generation"]}))
+
+    def applied_and_announced(self) -> bool:
+        self.apply_table()
+        return self.announces()
 
     def end(self, name: str, number: int = signal.SIGTERM) -> int:
         process = self.processes.pop(name)
@@ -94,23 +124,33 @@ class Node:
         return process.wait(15)
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path)
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    folder = tmp_path_factory.mktemp("node")
+    made = Node(folder)
     subprocess.run(["ip", "netns", "add", made.namespace], check=True)
     try:
-        (tmp_path / "admin").write_text("the-admin-token-of-this-test")
+        (folder / "admin").write_text("the-admin-token-of-this-test")
         made.start_bird()
         made.start_control()
         made.run("vip", "add", "main", "--v4", "203.0.113.1")
-        made.run("enrolment-token", "create", "-o", str(tmp_path / "token"))
+        made.run("enrolment-token", "create", "-o", str(folder / "token"))
         made.start_agent()
-        until(lambda: (tmp_path / "node" / "table.json").exists())
+        until(lambda: (folder / "node" / "table.json").exists())
         yield made
     finally:
         for name in list(made.processes):
             made.end(name, signal.SIGKILL if name == "agent" else signal.SIGTERM)
         subprocess.run(["ip", "netns", "del", made.namespace], check=True)
+
+
+@pytest.fixture
+def node(started: Node) -> Node:
+    """Everything runs, whatever the last test ended."""
+    for name, start in (("bird", started.start_bird), ("agent", started.start_agent)):
+        if name not in started.processes:
+            start()
+    return started
 
 
 class Healthy(BaseHTTPRequestHandler):
@@ -130,6 +170,7 @@ class Healthy(BaseHTTPRequestHandler):
 def edge(node: Node) -> Iterator[Callable[[], None]]:
     """An edge that is well; the value ends it."""
     path = node.folder / "node" / "edge.sock"
+    path.unlink(missing_ok=True)
     server = ThreadingUnixStreamServer(str(path), Healthy)
     threading.Thread(target=server.serve_forever, args=(0.05,)).start()
 
@@ -143,8 +184,7 @@ def edge(node: Node) -> Iterator[Callable[[], None]]:
 
 def test_the_vip_is_announced_while_the_edge_lives(node: Node, edge: Callable[[], None]) -> None:
     assert not node.announces(), "no forwarder has applied a table yet"
-    (node.folder / "node" / "applied.json").write_text('{"generation": 1}')
-    until(node.announces)
+    until(node.applied_and_announced)
 
     assert node.end("control") == 0
     node.end("bird")
@@ -153,16 +193,80 @@ def test_the_vip_is_announced_while_the_edge_lives(node: Node, edge: Callable[[]
     node.start_control()
 
     node.run("edges", "drain", "edge1")
+    until(lambda: "(65535,0)" in node.birdc("show", "route", "primary", "all"))
     until(lambda: not node.announces())
     node.run("edges", "undrain", "edge1")
-    until(node.announces)
+    until(node.applied_and_announced)
+    assert "65535" not in node.birdc("show", "route", "all")
 
     edge()
     until(lambda: not node.announces())
 
 
 def test_the_agent_withdraws_when_told_to_end(node: Node, edge: Callable[[], None]) -> None:
-    (node.folder / "node" / "applied.json").write_text('{"generation": 1}')
-    until(node.announces)
+    until(node.applied_and_announced)
     assert node.end("agent") == 0
     assert not node.announces()
+
+
+def since(node: Node) -> float:
+    """When the protocol of the VIP came up, in seconds of the day; BIRD's clock is a few milliseconds vague."""
+    row = next(
+        line.split() for line in node.birdc("show", "protocols").splitlines() if line.startswith("vip ")
+    )
+    assert row[3] == "up"
+    hours, minutes, seconds = row[4].split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def test_a_reload_never_withdraws(node: Node, edge: Callable[[], None]) -> None:
+    until(node.applied_and_announced)
+    until(lambda: "disabled no" in (node.folder / "announce.conf").read_text())
+    before = since(node)
+    for _ in range(5):
+        assert "Reconfigured" in node.birdc("configure")
+        assert node.announces()
+    assert since(node) == pytest.approx(before, abs=0.02, rel=0), "the route was never taken back in between"
+
+
+def test_a_killed_agent_leaves_no_route_and_a_new_one_takes_over(
+    node: Node, edge: Callable[[], None]
+) -> None:
+    until(node.applied_and_announced)
+    before = since(node)
+    node.end("agent", signal.SIGKILL)
+    node.start_agent()  # in time: as systemd starts it again
+    deadline = time.monotonic() + 2.5
+    while time.monotonic() < deadline:
+        assert since(node) == pytest.approx(before, abs=0.02, rel=0), (
+            "routes need not follow an agent that is back at once"
+        )
+        time.sleep(0.05)
+    killed = time.monotonic()
+    node.end("agent", signal.SIGKILL)
+    until(lambda: not node.announces())
+    assert 0.5 < time.monotonic() - killed < 6
+    assert "disabled yes" in (node.folder / "announce.conf").read_text()
+    node.start_agent()
+    until(node.applied_and_announced)
+
+
+def test_an_agent_that_hangs_is_withdrawn_for(node: Node, edge: Callable[[], None]) -> None:
+    until(node.applied_and_announced)
+    node.processes["agent"].send_signal(signal.SIGSTOP)
+    until(lambda: not node.announces())
+    node.processes["agent"].send_signal(signal.SIGCONT)
+    until(node.applied_and_announced)
+
+
+def test_the_units_stop_action_withdraws(node: Node, edge: Callable[[], None]) -> None:
+    until(node.applied_and_announced)
+    node.processes["agent"].send_signal(signal.SIGSTOP)
+    done = subprocess.run([str(word) for word in node.agent("--withdraw")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not node.announces()
+    node.end("bird")
+    done = subprocess.run([str(word) for word in node.agent("--withdraw")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be withdrawn" in done.stderr
+    node.processes["agent"].send_signal(signal.SIGCONT)

@@ -75,6 +75,7 @@ def test_an_edge_enrols_as_what_the_topology_says() -> None:
         assert f"--name {edge.name} --site {edge.site} " in agent
         assert f"--tunnel-v4 {LAB.backbone_address(edge.name)} " in agent
         assert f"--control https://{LAB.backbone_address('control')}:{CONTROL_PORT} " in agent
+        assert agent.endswith(f"--outside-v4 {LAB.outside_address(edge.name)}")
         assert SERVICES[edge.name]["command"][-1] == f"http://{LAB.backbone_address('origin')}:{ORIGIN_PORT}"
 
 

@@ -19,6 +19,7 @@ from balancer.api.schemas import AdminState
 def settings(control: Any, folder: Path, *more: str) -> AgentSettings:
     flags = ["--state", str(folder / "node"), "--control", control.url, "--name", "edge1", "--site", "a"]
     token = ["--enrolment-token-file", str(folder / "token"), "--probe-seconds", "0.1"]
+    token += ["--no-vip-check", "--peer-port", "0"]
     return AgentSettings.from_arguments([*flags, "--tunnel-v4", "10.255.0.1", *token, *more])
 
 

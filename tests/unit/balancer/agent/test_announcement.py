@@ -1,31 +1,77 @@
-"""Whether to announce: the whole decision, case by case."""
+"""Whether and how to announce: the whole decision, case by case."""
 
 import itertools
 
 import pytest
 
-from balancer.agent.announcement import REHOMING, Situation, decide
-from balancer.api.schemas import AdminState, Health
+from balancer.agent.announcement import Announcement, Situation, decide
+from balancer.agent.drain import DrainTimes
+from balancer.agent.findings import LASTS_AFTER, OVER_AFTER, Lasting
+from balancer.api.health import DrainPhase
+from balancer.api.schemas import AdminState
 
-CASES = list(itertools.product([True, False], Health, [True, False], AdminState))
+BOOLEANS = (True, False)
+SOFT = "origin: no answer"
 
 
-@pytest.mark.parametrize(("announcing", "health", "ready", "wanted"), CASES)
-def test_the_vip_is_announced_only_by_a_live_edge_that_is_wanted(
-    announcing: bool, health: Health, ready: bool, wanted: AdminState
+@pytest.mark.parametrize(
+    ("announcing", "admin", "granted"), list(itertools.product(BOOLEANS, AdminState, BOOLEANS))
+)
+def test_a_hard_failure_withdraws_whatever_else_is_so(
+    announcing: bool, admin: AdminState, granted: bool
 ) -> None:
-    announce, _ = decide(announcing, Situation(health, ready, wanted, drained_for=REHOMING))
-    if wanted is not AdminState.ACTIVE or health is Health.DOWN:
-        assert not announce
-    elif announcing:
-        assert announce, "soft reasons do not withdraw"
-    else:
-        assert announce == (ready and health is Health.OK)
+    situation = Situation(
+        admin, DrainPhase.REHOMING, hard="edge: nobody listens", granted=granted, must_announce=True
+    )
+    assert decide(announcing, situation) == (Announcement.NONE, "edge: nobody listens")
 
 
-@pytest.mark.parametrize("health", Health)
-def test_a_draining_edge_is_announced_until_its_sessions_have_left_the_service_port(health: Health) -> None:
-    early = Situation(health, True, AdminState.DRAINING, drained_for=REHOMING / 2)
-    assert decide(True, early)[0] == (health is not Health.DOWN)
-    assert not decide(False, early)[0]
-    assert not decide(True, Situation(health, True, AdminState.DISABLED, drained_for=REHOMING / 2))[0]
+def test_a_soft_failure_alone_changes_nothing() -> None:
+    assert decide(True, Situation(soft=SOFT)) == (Announcement.NORMAL, f"in spite of {SOFT}")
+    assert decide(False, Situation(soft=SOFT))[0] is Announcement.NONE
+
+
+def test_a_grant_withdraws_and_its_end_announces_again() -> None:
+    assert decide(True, Situation(soft=SOFT, granted=True)) == (Announcement.NONE, f"by a grant: {SOFT}")
+    assert decide(False, Situation(soft=SOFT, must_announce=True))[0] is Announcement.NORMAL
+
+
+@pytest.mark.parametrize(("ready", "held"), list(itertools.product(BOOLEANS, BOOLEANS)))
+def test_an_edge_begins_when_its_forwarder_and_nearly_all_others_are_ready(ready: bool, held: bool) -> None:
+    situation = Situation(forwarder_ready=ready, held=held)
+    assert (decide(False, situation)[0] is Announcement.NORMAL) == (ready and held)
+    assert decide(True, situation)[0] is Announcement.NORMAL, "one that announces goes on"
+
+
+def test_an_edge_that_is_cut_off_leaves_where_another_stands_in() -> None:
+    assert decide(True, Situation(stand_in=3))[0] is Announcement.NONE
+    assert decide(True, Situation(stand_in=None))[0] is Announcement.NORMAL
+
+
+def test_a_drain_goes_through_its_phases_and_never_begins_to_announce() -> None:
+    times = DrainTimes(rehoming=3, shutdown=2, deadline=60)
+    shown = []
+    for second in (0, 2.9, 3, 4.9, 5, 59, 60, 1000):
+        situation = Situation(AdminState.DRAINING, times.phase(second))
+        shown.append(decide(True, situation)[0])
+        assert decide(False, situation)[0] is Announcement.NONE
+    normal, last, none = Announcement.NORMAL, Announcement.LAST_CHOICE, Announcement.NONE
+    assert shown == [normal, normal, last, last, none, none, none, none]
+    assert times.phase(59) is DrainPhase.WITHDRAWN
+    assert times.phase(60) is DrainPhase.OVER
+
+
+def test_a_disabled_edge_is_not_announced() -> None:
+    assert decide(True, Situation(AdminState.DISABLED))[0] is Announcement.NONE
+
+
+def test_a_soft_failure_counts_when_it_lasts_and_is_over_when_it_stays_away() -> None:
+    lasting = Lasting()
+    assert lasting.look((SOFT,), 0) is None
+    assert lasting.look((), 1) is None
+    assert lasting.look((SOFT,), 2) is None, "it began anew"
+    assert lasting.look((SOFT,), 2 + LASTS_AFTER) == SOFT
+    assert lasting.look((), 10) == SOFT
+    assert lasting.look((SOFT,), 10 + OVER_AFTER) == SOFT, "it came back"
+    assert lasting.look((), 20) == SOFT
+    assert lasting.look((), 20 + OVER_AFTER) is None

@@ -8,6 +8,8 @@ import pytest
 from balancer.agent.backoff import Backoff
 from balancer.agent.state import Credential, NodeState
 from balancer.api.client import ControlClient
+from balancer.api.health import DrainPhase
+from balancer.api.schemas import AdminState
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -40,3 +42,20 @@ def test_delays_double_up_to_a_bound_and_start_over_after_an_answer() -> None:
 def test_a_token_is_never_sent_in_clear_over_a_network(url: str) -> None:
     with pytest.raises(ValueError, match="https"):
         ControlClient(url, "token")
+
+
+def test_a_drain_is_remembered_with_the_time_it_began(tmp_path: Path) -> None:
+    state = NodeState(tmp_path)
+    assert state.wish().admin_state is AdminState.ACTIVE
+    state.keep_wish(AdminState.DRAINING)
+    began = state.wish()
+    state.keep_drain(DrainPhase.WITHDRAWN)
+    state.keep_wish(AdminState.DRAINING)
+    assert NodeState(tmp_path).wish() == began
+    assert json.loads((tmp_path / "agent.json").read_text())["drain"] == "withdrawn"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"admin_state": "gone"}', '{"since": "x"}'])
+def test_a_damaged_wish_is_active(tmp_path: Path, content: str) -> None:
+    (tmp_path / "agent.json").write_text(content)
+    assert NodeState(tmp_path).wish().admin_state is AdminState.ACTIVE

@@ -1,0 +1,54 @@
+"""What is wrong with this node: hard failures, with which it serves nobody, and soft ones.
+
+A soft one counts for the announcement only when it lasts, and is over only when it stays away: routes must not follow a
+probe that is lost now and then.
+"""
+
+from dataclasses import dataclass
+
+from balancer.api.schemas import Health
+
+LASTS_AFTER = 2.0  # seconds
+OVER_AFTER = 5.0
+MAXIMUM_REASONS = 16  # of a heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Texts that begin with the name of what was looked at, and what the edge said of itself."""
+
+    hard: tuple[str, ...] = ()
+    soft: tuple[str, ...] = ()
+    sessions: int | None = None
+
+    @property
+    def health(self) -> Health:
+        if self.hard:
+            return Health.DOWN
+        return Health.DEGRADED if self.soft else Health.OK
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason[:200] for reason in (*self.hard, *self.soft)][:MAXIMUM_REASONS]
+
+
+class Lasting:
+    """Whether a soft failure lasts. Time is passed in."""
+
+    def __init__(self) -> None:
+        self._differs_since: float | None = None
+        self.reason: str | None = None
+
+    def look(self, soft: tuple[str, ...], now: float) -> str | None:
+        """The reason to act on, or None."""
+        if bool(soft) == (self.reason is not None):
+            self._differs_since = None
+            if soft:
+                self.reason = soft[0]
+            return self.reason
+        if self._differs_since is None:
+            self._differs_since = now
+        if now - self._differs_since >= (LASTS_AFTER if soft else OVER_AFTER):
+            self._differs_since = None
+            self.reason = soft[0] if soft else None
+        return self.reason

@@ -1,0 +1,34 @@
+"""Replace a file whole or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def replace_json(path: Path, value: Any, mode: int = 0o640, *, durable: bool = False) -> None:
+    """Write `value` as JSON. As `replace_text`."""
+    replace_text(path, json.dumps(value), mode, durable=durable)
+
+
+def replace_text(path: Path, text: str, mode: int = 0o640, *, durable: bool = False) -> None:
+    """Write where no reader ever sees half of it; `durable`: it survives a crash of the host."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

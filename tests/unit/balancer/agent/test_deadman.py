@@ -1,0 +1,83 @@
+"""The watcher withdraws for an agent that gives no sign of life, and leaves one alone that does."""
+
+import asyncio
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from balancer.agent import deadman
+from balancer.agent.announcement import Announcement
+from balancer.agent.bird import Bird, BirdError
+from balancer.agent.deadman import Alive, watch
+
+
+class Switch(Bird):
+    """BIRD's switch, in memory."""
+
+    def __init__(self) -> None:
+        self.shown: list[Announcement] = []
+        self.away = False
+
+    async def show(self, announcement: Announcement) -> None:
+        if self.away:
+            raise BirdError("away")
+        self.shown.append(announcement)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadman, "LOOK_EVERY", 0.01)
+
+
+async def until(condition: object) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.005)
+
+
+async def test_a_dead_agent_is_withdrawn_for_and_the_watcher_ends(tmp_path: Path) -> None:
+    alive, bird = Alive(tmp_path), Switch()
+    alive.beat()
+    started = time.monotonic()
+    await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.2), 5)
+    assert bird.shown == [Announcement.NONE]
+    assert time.monotonic() - started >= 0.15
+
+
+async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None:
+    alive, bird = Alive(tmp_path), Switch()
+    alive.beat()
+    task = asyncio.create_task(watch(alive, bird, agent=-1, seconds=5))
+    await asyncio.sleep(0.03)
+    assert not task.done(), "the last sign may be the dead one's"
+    alive.beat()
+    await asyncio.wait_for(task, 5)
+    assert not bird.shown
+
+
+async def test_an_agent_that_hangs_is_withdrawn_for_each_time(tmp_path: Path) -> None:
+    alive, bird = Alive(tmp_path), Switch()
+    bird.away = True
+    task = asyncio.create_task(watch(alive, bird, agent=os.getppid(), seconds=0.1))
+    await asyncio.sleep(0.05)
+    bird.away = False  # what could not be said is said later
+    await until(lambda: len(bird.shown) == 1)
+    alive.beat()
+    await asyncio.sleep(0.05)
+    await until(lambda: len(bird.shown) == 2)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def test_a_sign_from_before_the_hosts_start_is_none(tmp_path: Path) -> None:
+    alive = Alive(tmp_path)
+    assert alive.last() == float("-inf")
+    alive.beat()
+    assert abs(time.monotonic() - alive.last()) < 5
+    later = time.monotonic() + 1000
+    os.utime(tmp_path / "agent.alive", (later, later))
+    assert alive.last() == float("-inf")
