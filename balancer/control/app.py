@@ -23,6 +23,7 @@ from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
 from balancer.control.identity import sha256_hex
 from balancer.control.login import endpoints as login
+from balancer.control.page import endpoints as page
 from balancer.control.plane import ControlPlane, Plane, Rules
 from balancer.control.query import refuse_unknown
 from balancer.control.sites import endpoints as sites
@@ -109,7 +110,7 @@ def create_app(
     problems.install(app)
     openapi.install(app)
     app.add_middleware(BodyLimit)
-    for part in (edges, sites, vips, enrolment_tokens, tokens, login, audit, table, trace):
+    for part in (edges, sites, vips, enrolment_tokens, tokens, login, audit, table, trace, page):
         app.include_router(part.router)
     app.add_api_route(
         "/v1/health", _health, tags=["health"], name="show_health", responses=problems.refusals()

@@ -1,0 +1,36 @@
+"""`/`: the fleet page and its files, with headers that let nothing from elsewhere in."""
+
+from importlib import resources
+
+from fastapi import APIRouter, Response
+
+router = APIRouter(include_in_schema=False)
+
+HEADERS = {
+    # everything the page loads, and everyone it talks to, is this server; nobody may frame it
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+        "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def _file(name: str) -> Response:
+    content = resources.files("balancer.control.page").joinpath("static", name).read_bytes()
+    return Response(content, media_type=TYPES[name.rpartition(".")[2]], headers=HEADERS)
+
+
+def _add(path: str, name: str) -> None:
+    def serve() -> Response:
+        return _file(name)
+
+    router.add_api_route(path, serve, methods=["GET", "HEAD"])
+
+
+_add("/", "fleet.html")
+for _each in ("fleet.css", "fleet.js", "api.js", "edges.js", "drawing.js", "icon.svg"):
+    _add(f"/page/{_each}", _each)

@@ -1,0 +1,33 @@
+// The REST API as the page uses it: the session cookie says who asks, errors are RFC 9457.
+
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail || problem.title || `status ${status}`);
+    this.status = status;
+  }
+}
+
+const PATIENCE = 10_000; // milliseconds for an answer: a page that hangs tells nobody anything
+
+export async function ask(method, path, body, headers = {}) {
+  const options = { method, headers: { ...headers }, credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE) };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers["Content-Type"] = "application/json";
+  }
+  const answer = await fetch(path, options);
+  if (!answer.ok) {
+    throw new Refused(answer.status, await answer.json().catch(() => ({})));
+  }
+  return answer.status === 204 ? null : answer.json();
+}
+
+export async function every(path) {
+  const items = [];
+  for (let after = 0; after !== null;) {
+    const page = await ask("GET", `${path}?limit=1000&after=${after}`);
+    items.push(...page.items);
+    after = page.next;
+  }
+  return items;
+}

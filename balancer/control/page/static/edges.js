@@ -1,0 +1,92 @@
+// The table of edges: one row each, changed in place so that a button does not move under the pointer.
+
+export const SHOWN = 200;
+
+export function bits(perSecond) {
+  const units = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"];
+  let unit = 0;
+  while (perSecond >= 1000 && unit < units.length - 1) {
+    perSecond /= 1000;
+    unit += 1;
+  }
+  return `${perSecond < 10 && unit > 0 ? perSecond.toFixed(1) : Math.round(perSecond)} ${units[unit]}`;
+}
+
+export function clock(time) {
+  return new Date(time).toLocaleTimeString([], { hourCycle: "h23" });
+}
+
+export function colour(edge) {
+  if (edge.state === "down") return "bad";
+  return edge.state === "draining" || edge.health.state === "degraded" ? "warn" : "good";
+}
+
+export function forwards(edge) {
+  return (edge.traffic?.forwards ?? []).reduce((sum, to) => sum + to.bits_per_second, 0);
+}
+
+function cell(row, name, text, kind = "") {
+  const found = row.querySelector(`[data-cell="${name}"]`);
+  if (found.textContent !== text) found.textContent = text;
+  found.className = kind;
+}
+
+function newRow(edge, actions) {
+  const row = document.createElement("tr");
+  row.dataset.edge = edge.name;
+  for (const name of ["id", "name", "site", "health", "wanted", "sessions", "forwards", "table", "act"]) {
+    const made = row.insertCell();
+    if (["sessions", "forwards", "table"].includes(name)) made.className = "number";
+    if (name === "health") {
+      const chip = Object.assign(document.createElement("span"), { className: "chip" });
+      const reasons = Object.assign(document.createElement("ul"), { className: "reasons" });
+      chip.dataset.cell = "health";
+      reasons.dataset.cell = "reasons";
+      made.append(chip, reasons);
+    } else if (name === "act") {
+      const button = Object.assign(document.createElement("button"), { type: "button" });
+      button.addEventListener("click", () => actions.change(row.dataset.edge, button.dataset.to, button));
+      made.append(button);
+    } else {
+      const text = document.createElement("span");
+      text.dataset.cell = name;
+      made.append(text);
+    }
+  }
+  return row;
+}
+
+function fill(row, edge, generation, mayOperate) {
+  cell(row, "id", String(edge.id));
+  cell(row, "name", edge.name);
+  cell(row, "site", edge.site);
+  cell(row, "health", edge.health.state, `chip ${colour(edge)}`);
+  cell(row, "wanted", edge.admin_state, edge.admin_state === "active" ? "" : "chip warn");
+  cell(row, "sessions", edge.traffic ? edge.traffic.sessions.toLocaleString() : "–");
+  cell(row, "forwards", edge.traffic ? bits(forwards(edge)) : "–");
+  const applied = edge.lease?.applied_generation ?? null;
+  const behind = applied === null ? "–" : applied < generation ? `${applied}, ${generation - applied} behind` : String(applied);
+  cell(row, "table", behind, applied !== null && applied < generation ? "warn" : "");
+  const reasons = row.querySelector(".reasons");
+  reasons.replaceChildren(...edge.health.reasons.map(({ reason, since }) => Object.assign(document.createElement("li"), {
+    textContent: `${reason}, since ${clock(since)}`,
+  })));
+  const button = row.querySelector("button");
+  const to = edge.admin_state === "active" ? "draining" : "active";
+  button.dataset.to = to;
+  button.textContent = to === "active" ? "Undrain" : "Drain";
+  button.hidden = !mayOperate;
+}
+
+export function showEdges(body, edges, wanted, generation, actions, mayOperate) {
+  const matching = edges.filter((edge) => [edge.name, edge.site, String(edge.id), edge.state, edge.health.state, edge.admin_state]
+    .some((text) => text.includes(wanted)));
+  const rows = new Map([...body.rows].map((row) => [row.dataset.edge, row]));
+  const shown = matching.slice(0, SHOWN).map((edge) => {
+    const row = rows.get(edge.name) ?? newRow(edge, actions);
+    fill(row, edge, generation, mayOperate);
+    return row;
+  });
+  if (shown.length !== body.rows.length || shown.some((row, at) => body.rows[at] !== row)) body.replaceChildren(...shown);
+  return matching.length;
+}
