@@ -3,10 +3,13 @@
 import ctypes
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}
+_MAP_CREATE, _UPDATE_BATCH = 0, 26
+ARRAY, HASH = 2, 1  # kinds of maps
+MMAPABLE, INNER_MAP = 1 << 10, 1 << 12
 _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PIN, _GET, _TEST_RUN = 1, 2, 3, 4, 6, 7, 10
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -44,6 +47,17 @@ class Map:
         k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
         _bpf(_MAP_UPDATE, struct.pack("=IIQQQ", self.descriptor, 0, _address(k), _address(v), 0))
 
+    def put_all(self, elements: Sequence[tuple[bytes, bytes]]) -> None:
+        """Put many elements with one call."""
+        if not elements:
+            return
+        joined_keys = b"".join(key for key, _ in elements)
+        joined_values = b"".join(value for _, value in elements)
+        keys = ctypes.create_string_buffer(joined_keys, len(joined_keys))
+        values = ctypes.create_string_buffer(joined_values, len(joined_values))
+        attributes = (0, 0, _address(keys), _address(values), len(elements), self.descriptor, 0, 0)
+        _bpf(_UPDATE_BATCH, struct.pack("=QQQQIIQQ", *attributes))
+
     def get(self, key: bytes) -> bytes | None:
         k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(self._value_size)
         try:
@@ -71,6 +85,13 @@ class Map:
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+
+def create_map(kind: int, key_size: int, value_size: int, elements: int, flags: int) -> Map:
+    """A new map, which lives while its descriptor is open or a map of maps holds it."""
+    attributes = struct.pack("=IIIII", kind, key_size, value_size, elements, flags)
+    descriptor, _ = _bpf(_MAP_CREATE, attributes)
+    return Map(descriptor, key_size, value_size)
 
 
 def pin(descriptor: int, path: Path) -> None:

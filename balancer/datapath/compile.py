@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from balancer.datapath.headers import kernel_headers
+from balancer.datapath.pins import SIZES
 
 SOURCE = Path(__file__).with_name("c")
+RAW = "_raw"  # the twin for interfaces whose packets begin with IP
 PROGRAMS = ("outside_ingress", "tunnel_ingress", "owner_egress")
-MAPS = ("config_map", "edges", "tunnels", "counters", "reset_budget")
 
 
 class CompileFailed(Exception):
@@ -26,8 +27,11 @@ class Loaded:
     owner: Any = field(repr=False)
 
 
-def compile_and_load() -> Loaded:
-    """Compile (about half a second) and load. Raises `CompileFailed`, `headers.HeadersMissing`."""
+def compile_and_load(raw: bool = False) -> Loaded:
+    """Compile (about a second) and load, the `raw` twins too where asked for.
+
+    Raises `CompileFailed`, `headers.HeadersMissing`.
+    """
     try:
         from bcc import BPF
     except ImportError:
@@ -38,12 +42,13 @@ def compile_and_load() -> Loaded:
         tree = kernel_headers(Path(folder))
         if tree is not None:
             os.environ["BCC_KERNEL_SOURCE"] = str(tree)
-        flags = [f"-I{SOURCE}", "-Wno-everything"]
+        flags = [f"-I{SOURCE}", "-Wno-everything", *(["-DRAW"] if raw else [])]
+        names = (*PROGRAMS, *(name + RAW for name in PROGRAMS if raw))
         try:
             owner = BPF(src_file=bytes(SOURCE / "forwarder.c"), cflags=flags)
-            programs = {name: owner.load_func(name.encode(), BPF.SCHED_CLS).fd for name in PROGRAMS}
+            programs = {name: owner.load_func(name.encode(), BPF.SCHED_CLS).fd for name in names}
         except Exception as error:  # bcc raises bare Exceptions
             raise CompileFailed(str(error) or "bcc could not compile the programs") from error
         finally:
             os.environ.pop("BCC_KERNEL_SOURCE", None)
-    return Loaded(programs, {name: owner[name.encode()].map_fd for name in MAPS}, owner)
+    return Loaded(programs, {name: owner[name.encode()].map_fd for name in SIZES}, owner)

@@ -1,7 +1,7 @@
 """`sennit forwarder run`: follow table.json in the node's state folder into the maps, and say what is applied.
 
-Holds map descriptors only. When it dies the programs go on with the last table; when it starts it makes the maps
-equal to the file, element by element.
+Holds map descriptors only. When it dies the programs go on with the last table; when it starts it puts the table of
+the file in force.
 """
 
 import json
@@ -10,23 +10,25 @@ import os
 import threading
 from pathlib import Path
 
-from balancer.datapath.bpf import Map
-from balancer.datapath.layout import ID, pack_edge
+from balancer.datapath.generation import Generations, content
+from balancer.datapath.live import Live
 from balancer.datapath.pins import NotLoaded, open_map, pinned_at
+from balancer.datapath.placement import NotPlaced, Placement
 from balancer.model.table import ForwardingTable
 
 log = logging.getLogger("forwarder")
 
-POLL = 0.1  # seconds between looks at the file
+POLL = 0.1  # seconds between looks at the file; at most so many generations are skipped
 
 
 class Follower:
-    """Keeps the maps equal to the newest table."""
+    """Keeps the generation in force that the newest table asks for."""
 
     def __init__(self, state: Path, bpffs: Path) -> None:
         self._state, self._bpffs = state, bpffs
-        self._edges, self._tunnels = open_map(bpffs, "edges"), open_map(bpffs, "tunnels")
         self._pinned = pinned_at(bpffs, "edges")
+        self._placement = Placement.read(state)
+        self._generations = open_generations(bpffs)
         self._seen: tuple[int, int] | None = None
         self.generation = -1
 
@@ -57,11 +59,17 @@ class Follower:
         if table.generation < self.generation:
             log.warning("generation %d is older than %d: left alone", table.generation, self.generation)
             return False
-        apply(table, self._edges, self._tunnels)
-        self.generation = table.generation
-        self._report()
+        self._apply(table)
         log.info("generation %d applied: %d edges", table.generation, len(table.edges))
         return True
+
+    def _apply(self, table: ForwardingTable) -> None:
+        here = self._placement
+        self._generations.put(content(table, here.own, (here.vip,), here.encapsulation))
+        self.generation = table.generation
+        temporary = self._state / "applied.json.new"
+        temporary.write_text(json.dumps({"generation": self.generation}))
+        os.replace(temporary, self._state / "applied.json")
 
     def _reopen(self) -> None:
         """A new `load` pins new maps: follow into those."""
@@ -69,19 +77,23 @@ class Follower:
         if pinned in (None, self._pinned):
             return
         try:
-            edges, tunnels = open_map(self._bpffs, "edges"), open_map(self._bpffs, "tunnels")
-        except NotLoaded:  # in the middle of a load
+            generations, placement = open_generations(self._bpffs), Placement.read(self._state)
+        except (NotLoaded, NotPlaced):  # in the middle of a load
             return
-        for old in (self._edges, self._tunnels):
-            old.close()
-        self._edges, self._tunnels = edges, tunnels
+        self._generations.close()
+        self._generations, self._placement = generations, placement
         self._pinned, self._seen = pinned, None
         log.info("new programs were loaded: following into their maps")
 
-    def _report(self) -> None:
-        temporary = self._state / "applied.json.new"
-        temporary.write_text(json.dumps({"generation": self.generation}))
-        os.replace(temporary, self._state / "applied.json")
+
+def open_generations(bpffs: Path) -> Generations:
+    """Raises `pins.NotLoaded`."""
+    live_map = open_map(bpffs, "live_map")
+    try:
+        live = Live(live_map)
+    finally:
+        live_map.close()
+    return Generations(open_map(bpffs, "edges"), open_map(bpffs, "tunnels"), open_map(bpffs, "vips"), live)
 
 
 def read_table(state: Path) -> ForwardingTable | None:
@@ -90,17 +102,3 @@ def read_table(state: Path) -> ForwardingTable | None:
         return ForwardingTable.from_json(json.loads((state / "table.json").read_text()))
     except FileNotFoundError:
         return None
-
-
-def apply(table: ForwardingTable, edges: Map, tunnels: Map) -> None:
-    """Make the maps equal to the table. New ids first and old ids last, so that none is missing in between."""
-    wanted = {ID.pack(edge.id): edge for edge in table.edges if edge.tunnel_v4}
-    senders = {bytes(pack_edge(edge.tunnel_v4 or "", edge.state)[:4]): key for key, edge in wanted.items()}
-    for address, key in senders.items():
-        tunnels.put(address, key)
-    for key, edge in wanted.items():
-        edges.put(key, pack_edge(edge.tunnel_v4 or "", edge.state))
-    for key in [key for key in edges.keys() if key not in wanted]:  # noqa: SIM118 - a map, not a dict
-        edges.delete(key)
-    for address in [address for address in tunnels.keys() if address not in senders]:  # noqa: SIM118
-        tunnels.delete(address)

@@ -10,15 +10,20 @@ class HostRefuses(Exception):
     """A setting cannot be made; the text says which, and what to do."""
 
 
-def prepare(interfaces: tuple[str, ...]) -> None:
+def prepare(outside: tuple[str, ...], backbone: str, *, v6: bool) -> None:
     """Make replies carry the mark, allow BPF's route lookups, and accept what comes by another way than it goes.
+
+    IPv6 routes are looked up as if for packets from the backbone: that interface alone need count as a router's.
 
     Raises `HostRefuses`.
     """
-    for name in ("ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv4/ip_forward"):
+    wanted = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv4/ip_forward"]
+    if v6:
+        wanted += ["ipv6/fwmark_reflect", f"ipv6/conf/{backbone}/forwarding"]
+    for name in wanted:
         if error := _set(name, "1"):
             raise _refusal(name, "1", error)
-    for interface in interfaces:
+    for interface in (*outside, backbone):
         _relax(interface)
 
 

@@ -4,13 +4,16 @@ import subprocess
 from pathlib import Path
 
 from balancer.datapath.bpf import Map, pin, possible_cpus
-from balancer.datapath.layout import CONFIG, COUNTER, EDGE, ID, LAYOUT_VERSION
+from balancer.datapath.layout import CONFIG, COUNTER, ID, LAYOUT_VERSION, LIVE
 
 _BPFFS_MAGIC = "bpf_fs"
 SIZES = {
     "config_map": (ID.size, CONFIG.size),
-    "edges": (ID.size, EDGE.size),
+    "live_map": (ID.size, LIVE.size),
+    "edges": (ID.size, ID.size),
     "tunnels": (ID.size, ID.size),
+    "vips": (ID.size, ID.size),
+    "outsides": (ID.size, ID.size),
     "counters": (ID.size, COUNTER.size),
     "reset_budget": (ID.size, 8),
 }

@@ -1,32 +1,30 @@
 """The forwarder's decisions in Python: packet in, reason and packet out. The C programs agree byte for byte.
 
-What it does not model: the budget of resets, and the neighbour lookup behind a redirect.
+What it does not model: the budget of resets, routes, and the neighbour lookup behind a redirect.
 """
 
-from dataclasses import dataclass
-from ipaddress import IPv4Address
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from balancer.model.rewrite import (
+from balancer.model.packet import (
     ACK,
-    CONGESTION,
-    ETHERNET,
-    IPIP,
     IPV4,
+    IPV6,
     RST,
     SYN,
     TCP,
     TCP_PROTOCOL,
-    clamp_mss,
-    decapsulate,
-    encapsulate,
-    reset,
-    u16,
+    Packet,
+    mapped,
+    read_frame,
+    read_ip,
 )
-from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
+from balancer.model.place import Place, Places
+from balancer.model.rewrite import clamp_mss, reset
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.verdict import Reason
 
-ICMP, ICMP_HEADER = 1, 8
-ICMP_ERRORS = (3, 11, 12)  # unreachable, time exceeded, parameter problem
 MARK_TAG, MARK_MASK, INGRESS_MASK = 0x5E000000, 0xFF000000, 0xFFFF
 
 
@@ -39,149 +37,164 @@ class Outcome:
     ingress: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Forwarder:
-    """One edge's point of view."""
+    """One edge's point of view. `vips` are the node's own, beside the table's."""
 
     own_id: int
-    own_tunnel: str
-    vip: Vip
+    own: Ends
     table: ForwardingTable
+    vips: tuple[Vip, ...] = ()
     backbone_mtu: int = 1500
+    encapsulation: Encapsulation | None = None
+    places: Places = field(init=False)
 
-    def outside(self, packet: bytes) -> Outcome:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", Places.of((*self.vips, *self.table.vips)))
+
+    def outside(self, frame: bytes) -> Outcome:
         """A packet from the world."""
-        ip = _ip(packet, ETHERNET) if packet[12:14] == b"\x08\x00" else None
-        if ip is None or ip[16:20] != self._vip():
-            return Outcome(Reason.NOT_FOR_VIP, packet)
-        if _is_fragment(ip):
-            return Outcome(Reason.DROP_FRAGMENT, None)
-        if ip[9] != TCP_PROTOCOL:
-            return self._follow_icmp(packet, ip)
-        at = ETHERNET + (ip[0] & 15) * 4
-        if not _has_tcp(packet, ip, ETHERNET):
-            return Outcome(Reason.DROP_TRUNCATED, None)
-        edge_id = u16(packet, at + 2) - self.vip.id_port_base
-        if edge_id < 0:
-            return Outcome(Reason.SERVICE_PORT, packet)
-        if edge_id == 0:
-            return Outcome(Reason.DROP_ID_ZERO, None)
-        if edge_id == self.own_id:
-            return Outcome(Reason.OWN_LOCATOR, packet)
-        opens = packet[at + 13] & (SYN | ACK | RST) == SYN
-        owner = self._edge(edge_id)
-        if owner is None:
-            return _refuse(packet, at, Reason.RESET_UNKNOWN_ID) if opens else _drop(Reason.DROP_UNKNOWN_ID)
-        if owner.state is EdgeState.DOWN and opens:
-            return _refuse(packet, at, Reason.RESET_OWNER_DOWN)
-        return self._send(clamp_mss(packet, at, self._mss_limit()), owner, Reason.FORWARDED)
-
-    def tunnel(self, packet: bytes) -> Outcome:
-        """A packet from the backbone."""
-        outer = _ip(packet, ETHERNET) if packet[12:14] == b"\x08\x00" else None
-        if outer is None or outer[16:20] != IPv4Address(self.own_tunnel).packed or outer[9] != IPIP:
-            return Outcome(Reason.NOT_FOR_VIP, packet)
-        source = str(IPv4Address(outer[12:16]))
-        sender = next((edge for edge in self.table.edges if edge.tunnel_v4 == source), None)
-        if sender is None or sender.id == self.own_id:
-            return _drop(Reason.DROP_UNKNOWN_TUNNEL)
-        if _is_fragment(outer):
+        packet = read_frame(frame)
+        place = self.places.find(packet.destination) if packet else None
+        if packet is None or place is None:
+            return Outcome(Reason.NOT_FOR_VIP, frame)
+        if packet.fragment:
             return _drop(Reason.DROP_FRAGMENT)
-        inner = _ip(packet, ETHERNET + IPV4)
-        if outer[0] != 0x45 or inner is None or _is_fragment(inner) or inner[9] not in (TCP_PROTOCOL, ICMP):
-            return _drop(Reason.DROP_BAD_INNER)
-        if inner[9] == TCP_PROTOCOL and not _has_tcp(packet, inner, ETHERNET + IPV4):
-            return _drop(Reason.DROP_BAD_INNER)
-        if outer[1] & CONGESTION == CONGESTION and inner[1] & CONGESTION == 0:
-            return _drop(Reason.DROP_CONGESTION)
-        if inner[16:20] == self._vip():
-            return self._deliver(packet, inner, sender.id)
-        if inner[9] == TCP_PROTOCOL and inner[12:16] == self._vip():
-            at = ETHERNET + IPV4 + (inner[0] & 15) * 4
-            if u16(packet, at) != self.vip.id_port_base + sender.id:
-                return _drop(Reason.DROP_WRONG_SENDER)
-            return Outcome(Reason.REPLY_RETURNED, decapsulate(packet))
-        return _drop(Reason.DROP_BAD_INNER)
+        if packet.protocol != TCP_PROTOCOL:
+            return self._follow_icmp(packet, place)
+        if not packet.has_tcp():
+            return _drop(Reason.DROP_TRUNCATED)
+        port = packet.ports[1]
+        if place.prefix and port != place.vip.service_port:
+            return _drop(Reason.DROP_OTHER_PORT)
+        if not place.prefix and (place.vip.locator is Locator.ADDRESS or port < place.vip.id_port_base):
+            return Outcome(Reason.SERVICE_PORT, frame)
+        edge_id = place.owner(port)
+        if edge_id == 0:
+            return _drop(Reason.DROP_ID_ZERO)
+        if edge_id == self.own_id:
+            return Outcome(Reason.OWN_LOCATOR, frame)
+        return self._forward(packet, edge_id)
 
-    def reply(self, packet: bytes, mark: int) -> Outcome:
+    def tunnel(self, frame: bytes) -> Outcome:
+        """A packet from the backbone."""
+        outer = read_frame(frame)
+        if outer is None or outer.destination != self._own_end(outer.version):
+            return Outcome(Reason.NOT_FOR_VIP, frame)
+        try:
+            contained = inner_at(outer)
+            if contained is None:
+                return Outcome(Reason.NOT_FOR_VIP, frame)
+        except ValueError:
+            contained = None
+        sender = self._senders.get(outer.source)
+        if sender is None or sender == self.own_id:
+            return _drop(Reason.DROP_UNKNOWN_TUNNEL)
+        if outer.fragment:
+            return _drop(Reason.DROP_FRAGMENT)
+        if contained is None or outer.has_options:
+            return _drop(Reason.DROP_BAD_INNER)
+        inner = read_ip(frame, contained[1], contained[0])
+        if inner is None or inner.fragment or not _is_sound(inner):
+            return _drop(Reason.DROP_BAD_INNER)
+        if must_be_lost(outer, inner):
+            return _drop(Reason.DROP_CONGESTION)
+        if place := self.places.find(inner.destination):
+            return self._deliver(outer, inner, place, sender)
+        place = self.places.find(inner.source)
+        if inner.protocol != TCP_PROTOCOL or place is None:
+            return _drop(Reason.DROP_BAD_INNER)
+        if place.owner(inner.ports[0]) != sender:
+            return _drop(Reason.DROP_WRONG_SENDER)
+        return Outcome(Reason.REPLY_RETURNED, decapsulate(outer, inner))
+
+    def reply(self, frame: bytes, mark: int) -> Outcome:
         """A packet that this host sends, with its mark."""
-        ours = mark & MARK_MASK == MARK_TAG and packet[12:14] == b"\x08\x00"
-        ip = _ip(packet, ETHERNET) if ours else None
-        if ip is None or ip[12:16] != self._vip() or ip[9] != TCP_PROTOCOL or _is_fragment(ip):
-            return Outcome(Reason.NOT_FOR_VIP, packet)
-        at = ETHERNET + (ip[0] & 15) * 4
-        mine = self.vip.id_port_base + self.own_id
-        if not _has_tcp(packet, ip, ETHERNET) or u16(packet, at) != mine:
-            return Outcome(Reason.NOT_FOR_VIP, packet)
+        packet = read_frame(frame) if mark & MARK_MASK == MARK_TAG else None
+        place = self.places.find(packet.source) if packet else None
+        if packet is None or place is None or packet.protocol != TCP_PROTOCOL or packet.fragment:
+            return Outcome(Reason.NOT_FOR_VIP, frame)
+        if not packet.has_tcp() or place.owner(packet.ports[0]) != self.own_id:
+            return Outcome(Reason.NOT_FOR_VIP, frame)
         ingress = self._edge(mark & INGRESS_MASK)
         if ingress is None:
             return _drop(Reason.DROP_UNKNOWN_INGRESS)
-        return self._send(clamp_mss(packet, at, self._mss_limit()), ingress, Reason.REPLY_FORWARDED)
+        return self._send(packet, ingress, Reason.REPLY_FORWARDED)
 
-    def _deliver(self, packet: bytes, inner: bytes, sender: int) -> Outcome:
-        mine = self.vip.id_port_base + self.own_id
-        if inner[9] == ICMP:
-            if self._quoted_port(packet, inner, ETHERNET + IPV4) != mine:
+    def _forward(self, packet: Packet, edge_id: int) -> Outcome:
+        opens = packet.flags & (SYN | ACK | RST) == SYN
+        owner = self._edge(edge_id)
+        if owner is None:
+            return _refuse(packet, Reason.RESET_UNKNOWN_ID) if opens else _drop(Reason.DROP_UNKNOWN_ID)
+        if owner.state is EdgeState.DOWN and opens:
+            return _refuse(packet, Reason.RESET_OWNER_DOWN)
+        return self._send(packet, owner, Reason.FORWARDED)
+
+    def _deliver(self, outer: Packet, inner: Packet, place: Place, sender: int) -> Outcome:
+        if inner.protocol != TCP_PROTOCOL:
+            if place.owner(inner.quoted_port()) != self.own_id:
                 return _drop(Reason.DROP_BAD_INNER)
-            return Outcome(Reason.ICMP_DELIVERED, decapsulate(packet), sender)
-        if u16(packet, ETHERNET + IPV4 + (inner[0] & 15) * 4 + 2) != mine:
+            return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), sender)
+        if place.owner(inner.ports[1]) != self.own_id:
             return _drop(Reason.DROP_WRONG_OWNER)
-        return Outcome(Reason.DELIVERED, decapsulate(packet), sender)
+        return Outcome(Reason.DELIVERED, decapsulate(outer, inner), sender)
 
-    def _follow_icmp(self, packet: bytes, ip: bytes) -> Outcome:
-        edge_id = self._quoted_port(packet, ip, ETHERNET) - self.vip.id_port_base
-        if edge_id <= 0 or edge_id == self.own_id:
-            return Outcome(Reason.NOT_FOR_VIP, packet)
+    def _follow_icmp(self, packet: Packet, place: Place) -> Outcome:
+        edge_id = place.owner(packet.quoted_port())
+        if edge_id in (0, self.own_id):
+            return Outcome(Reason.NOT_FOR_VIP, packet.data)
         owner = self._edge(edge_id)
         return self._send(packet, owner, Reason.ICMP_FORWARDED) if owner else _drop(Reason.DROP_UNKNOWN_ID)
 
-    def _quoted_port(self, packet: bytes, ip: bytes, at: int) -> int:
-        """The TCP source port of the VIP's packet that an ICMP error quotes (RFC 792); 0 for anything else."""
-        at += (ip[0] & 15) * 4
-        if ip[9] != ICMP or len(packet) <= at or packet[at] not in ICMP_ERRORS:
-            return 0
-        quoted = _ip(packet, at + ICMP_HEADER)
-        if quoted is None or quoted[12:16] != self._vip() or quoted[9] != TCP_PROTOCOL:
-            return 0
-        port = at + ICMP_HEADER + (quoted[0] & 15) * 4
-        return u16(packet, port) if u16(quoted, 6) & 0x1FFF == 0 and len(packet) >= port + 2 else 0
-
-    def _send(self, packet: bytes, to: TableEdge, reason: Reason) -> Outcome:
-        if len(packet) - ETHERNET + IPV4 > self.backbone_mtu:
+    def _send(self, packet: Packet, to: TableEdge, reason: Reason) -> Outcome:
+        tunnel = tunnel_to(self.own, to, self.encapsulation)
+        assert tunnel is not None, "an edge without a tunnel is not found"
+        if len(packet.data) - packet.l3 + tunnel.outer > self.backbone_mtu:
             return _drop(Reason.DROP_TOO_BIG)
-        return Outcome(reason, encapsulate(packet, self.own_tunnel, to.tunnel_v4 or ""))
+        if packet.protocol == TCP_PROTOCOL and packet.flags & SYN:
+            header = IPV4 if packet.version == 4 else IPV6
+            clamped = clamp_mss(packet, self.backbone_mtu - self.overhead - header - TCP)
+            packet = _with(packet, clamped)
+        return Outcome(reason, encapsulate(packet, tunnel))
+
+    @cached_property
+    def overhead(self) -> int:
+        """Bytes of the largest outer header in the table: what fits there fits everywhere."""
+        tunnels = (tunnel_to(self.own, edge, self.encapsulation) for edge in self.table.edges)
+        return max((tunnel.outer for tunnel in tunnels if tunnel), default=IPV4)
+
+    @cached_property
+    def _senders(self) -> dict[bytes, int]:
+        return {
+            mapped(text): edge.id
+            for edge in self.table.edges
+            for text in (edge.tunnel_v4, edge.tunnel_v6)
+            if text
+        }
+
+    def _own_end(self, version: int) -> bytes | None:
+        text = self.own.v4 if version == 4 else self.own.v6
+        return mapped(text) if text else None
 
     def _edge(self, edge_id: int) -> TableEdge | None:
         edge = self.table.edge(edge_id)
-        return edge if edge and edge.tunnel_v4 else None
+        return edge if edge and tunnel_to(self.own, edge) else None
 
-    def _mss_limit(self) -> int:
-        return self.backbone_mtu - 2 * IPV4 - TCP
 
-    def _vip(self) -> bytes:
-        return IPv4Address(self.vip.v4 or "").packed
+def _is_sound(inner: Packet) -> bool:
+    return inner.has_tcp() if inner.protocol == TCP_PROTOCOL else inner.carries_icmp()
 
 
 def _drop(reason: Reason) -> Outcome:
     return Outcome(reason, None)
 
 
-def _refuse(packet: bytes, at: int, reason: Reason) -> Outcome:
+def _refuse(packet: Packet, reason: Reason) -> Outcome:
     """A SYN with IP options is not answered: a reset is of another shape."""
-    return Outcome(reason, reset(packet, at)) if at == ETHERNET + IPV4 else _drop(Reason.DROP_FAILED)
+    return _drop(Reason.DROP_FAILED) if packet.has_options else Outcome(reason, reset(packet))
 
 
-def _ip(packet: bytes, at: int) -> bytes | None:
-    header = packet[at : at + IPV4]
-    return header if len(header) == IPV4 and header[0] >> 4 == 4 and header[0] & 15 >= 5 else None
-
-
-def _has_tcp(packet: bytes, ip: bytes, ip_at: int) -> bool:
-    at = ip_at + (ip[0] & 15) * 4
-    if len(packet) < at + TCP or packet[at + 12] >> 4 < 5:
-        return False
-    return at - ip_at + (packet[at + 12] >> 4) * 4 <= u16(ip, 2) <= len(packet) - ip_at
-
-
-def _is_fragment(ip: bytes) -> bool:
-    return u16(ip, 6) & 0x3FFF != 0
+def _with(packet: Packet, data: bytes) -> Packet:
+    read = read_ip(data, packet.l3, packet.version)
+    assert read is not None, "only TCP options changed"
+    return read

@@ -5,7 +5,7 @@ because a wrong table sends people's traffic to the wrong place.
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,13 @@ class Locator(StrEnum):
     ADDRESS = "address"
 
 
+class Encapsulation(StrEnum):
+    """What tunnels to an edge look like: IP in IP, or GUE over UDP, which routers and NICs spread by its ports."""
+
+    IPIP = "ipip"
+    GUE = "gue"
+
+
 @dataclass(frozen=True, slots=True)
 class Vip:
     """An anycast service address (a v4/v6 pair counts as one) and how its locators are made."""
@@ -39,6 +46,9 @@ class Vip:
     locator: Locator = Locator.PORT
     id_port_base: int = 10000
 
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class TableEdge:
@@ -49,6 +59,7 @@ class TableEdge:
     tunnel_v4: str | None
     tunnel_v6: str | None
     state: EdgeState = EdgeState.UP
+    encapsulation: Encapsulation = Encapsulation.IPIP
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,9 @@ class ForwardingTable:
             ("edges.id", [edge.id for edge in table.edges]),
             ("edges.name", [edge.name for edge in table.edges]),
             ("edges.tunnel_v4", [edge.tunnel_v4 for edge in table.edges if edge.tunnel_v4]),
+            ("edges.tunnel_v6", [edge.tunnel_v6 for edge in table.edges if edge.tunnel_v6]),
             ("vips.v4", [vip.v4 for vip in table.vips if vip.v4]),
+            ("vips.v6", [vip.v6 for vip in table.vips if vip.v6]),
         ):
             if len(set(keys)) != len(keys):
                 raise ValueError(f"{what}: one value stands twice")
@@ -116,6 +129,7 @@ def edge_from_json(value: Any) -> TableEdge:
         _address(fields, "tunnel_v4", 4),
         _address(fields, "tunnel_v6", 6),
         EdgeState(_choice(fields, "state", [state.value for state in EdgeState])),
+        Encapsulation(_choice({"encapsulation": "ipip", **fields}, "encapsulation", list(Encapsulation))),
     )
 
 
@@ -146,7 +160,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _choice(fields: Mapping[str, Any], name: str, choices: list[str]) -> str:
+def _choice(fields: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
     value = fields.get(name)
     if value not in choices:
         raise ValueError(f"{name}: none of {', '.join(choices)}")

@@ -3,12 +3,14 @@
 import json
 import struct
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from balancer.model.checksum import checksum
 from balancer.model.decision import Forwarder, Outcome
-from balancer.model.rewrite import ACK, SYN, checksum
+from balancer.model.packet import ACK, SYN, TCP, TCP_PROTOCOL, mapped, read_frame
 from balancer.model.table import ForwardingTable, TableEdge, Vip, vip_from_json
+from balancer.model.tunnel import TYPES, Ends
 
 
 class Untraceable(Exception):
@@ -17,19 +19,22 @@ class Untraceable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An IPv4 address and a port."""
+    """An address and a port."""
 
-    address: IPv4Address
+    address: IPv4Address | IPv6Address
     port: int
 
     @classmethod
     def parse(cls, text: str) -> "Endpoint":
-        """Read ADDRESS:PORT. Raises `Untraceable`."""
+        """Read ADDRESS:PORT, or [ADDRESS]:PORT for IPv6. Raises `Untraceable`."""
         address, _, port = text.rpartition(":")
+        bracketed = address.startswith("[") and address.endswith("]")
         try:
-            endpoint = cls(IPv4Address(address), int(port))
-        except (AddressValueError, ValueError):
-            raise Untraceable(f"{text!r} is not ADDRESS:PORT, IPv4") from None
+            endpoint = cls(ip_address(address.strip("[]")), int(port))
+        except ValueError:
+            raise Untraceable(f"{text!r} is neither ADDRESS:PORT nor [IPV6-ADDRESS]:PORT") from None
+        if bracketed != (endpoint.address.version == 6):
+            raise Untraceable(f"{text!r}: brackets belong around an IPv6 address, and only there")
         if not 0 <= endpoint.port <= 65535:
             raise Untraceable(f"{text!r}: no such port")
         return endpoint
@@ -54,24 +59,36 @@ def forwarder_at(edge_id: int, vip: Vip, table: ForwardingTable) -> Forwarder:
     own = table.edge(edge_id)
     if own is None:
         raise Untraceable(f"the table has no edge {edge_id}")
-    if vip.v4 is None or own.tunnel_v4 is None:
-        raise Untraceable(f"no IPv4 address of VIP {vip.name}, or no tunnel of edge {edge_id}")
-    return Forwarder(edge_id, own.tunnel_v4, vip, table)
+    if own.tunnel_v4 is None and own.tunnel_v6 is None:
+        raise Untraceable(f"no tunnel ends at edge {edge_id}")
+    return Forwarder(edge_id, Ends(own.tunnel_v4, own.tunnel_v6), table, (vip,))
 
 
 def trace(forwarder: Forwarder, source: Endpoint, destination: Endpoint, *, opens: bool) -> Outcome:
-    """Decide on a SYN (`opens`), or on a packet of a running connection."""
-    addresses = source.address.packed + destination.address.packed
+    """Decide on a SYN (`opens`), or on a packet of a running connection. Raises `Untraceable`."""
+    version = destination.address.version
+    if source.address.version != version:
+        raise Untraceable("one endpoint is IPv4 and the other IPv6")
     flags = SYN if opens else ACK
     segment = struct.pack("!HHIIBBHHH", source.port, destination.port, 0, 0, 5 << 4, flags, 65535, 0, 0)
-    header = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0x4000, 64, 6, 0) + addresses
-    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
-    return forwarder.outside(bytes(12) + b"\x08\x00" + header + segment)
+    addresses = source.address.packed + destination.address.packed
+    if version == 4:
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + TCP, 0, 0x4000, 64, TCP_PROTOCOL, 0) + addresses
+        head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    else:
+        head = struct.pack("!IHBB", 6 << 28, TCP, TCP_PROTOCOL, 64) + addresses
+    return forwarder.outside(bytes(12) + TYPES[version] + head + segment)
 
 
 def next_hop(outcome: Outcome, forwarder: Forwarder) -> TableEdge | None:
     """The edge that a forwarded packet goes to."""
     if outcome.packet is None or not outcome.reason.name.endswith("FORWARDED"):
         return None
-    address = str(IPv4Address(outcome.packet[30:34]))
-    return next(edge for edge in forwarder.table.edges if edge.tunnel_v4 == address)
+    outer = read_frame(outcome.packet)
+    ends = {
+        mapped(text): edge
+        for edge in forwarder.table.edges
+        for text in (edge.tunnel_v4, edge.tunnel_v6)
+        if text
+    }
+    return ends.get(outer.destination) if outer else None

@@ -31,6 +31,8 @@ class Reason(IntEnum):
     ICMP_FORWARDED = 21
     ICMP_DELIVERED = 22
     DROP_CONGESTION = 23
+    DROP_OTHER_PORT = 24
+    DROP_NO_ROUTE = 25
 
 
 EXPLAINED: dict[Reason, str] = {
@@ -58,4 +60,6 @@ EXPLAINED: dict[Reason, str] = {
     Reason.ICMP_FORWARDED: "ICMP error about a forwarded subflow: through the tunnel to its owner",
     Reason.ICMP_DELIVERED: "ICMP error that came through a tunnel: delivered",
     Reason.DROP_CONGESTION: "congestion met in the tunnel, of a packet without ECN (RFC 6040)",
+    Reason.DROP_OTHER_PORT: "to an address locator, but not to the service port",
+    Reason.DROP_NO_ROUTE: "reply of another edge, and no outside interface leads to its client",
 }

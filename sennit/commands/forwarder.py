@@ -16,8 +16,9 @@ def run(arguments: list[str]) -> int:
     from balancer.datapath.compile import CompileFailed
     from balancer.datapath.headers import HeadersMissing
     from balancer.datapath.host import HostRefuses
-    from balancer.datapath.load import NodeUnknown
+    from balancer.datapath.links import NodeUnknown
     from balancer.datapath.pins import NotLoaded
+    from balancer.datapath.placement import NotPlaced
 
     try:
         return int(options.do(options))
@@ -32,6 +33,7 @@ def run(arguments: list[str]) -> int:
         HostRefuses,
         ForeignProgram,
         NotLoaded,
+        NotPlaced,
         OSError,
     ) as error:
         raise CommandError(str(error)) from None
@@ -55,8 +57,19 @@ def _parser() -> argparse.ArgumentParser:
             "--bpffs", type=Path, default=Path("/run/sennit/bpf"), help="where maps are pinned"
         )
         if name == "load":
-            action.add_argument("--outside", required=True, metavar="INTERFACE", help="towards clients")
+            action.add_argument(
+                "--outside",
+                required=True,
+                action="append",
+                metavar="INTERFACE",
+                help="towards clients; may be given several times",
+            )
             action.add_argument("--backbone", required=True, metavar="INTERFACE", help="towards other edges")
+            action.add_argument(
+                "--encapsulation",
+                choices=["ipip", "gue"],
+                help="of all tunnels from here; without it, as the table says of each edge",
+            )
             action.add_argument(
                 "--node-timeout", type=float, default=60, help="seconds to wait for the agent"
             )
@@ -67,11 +80,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(options: argparse.Namespace) -> int:
     from balancer.datapath.load import Interfaces, load
+    from balancer.model.table import Encapsulation
 
-    config = load(
-        options.state, options.bpffs, Interfaces(options.outside, options.backbone), options.node_timeout
+    here = load(
+        options.state,
+        options.bpffs,
+        Interfaces(tuple(options.outside), options.backbone),
+        options.node_timeout,
+        Encapsulation(options.encapsulation) if options.encapsulation else None,
     )
-    print(f"loaded: edge {config.own_id}, VIP {config.vip}, tunnel {config.own_tunnel}", file=sys.stderr)
+    vip, ends = (
+        [text for text in pair if text] for pair in ((here.vip.v4, here.vip.v6), (here.own.v4, here.own.v6))
+    )
+    print(f"loaded: edge {here.edge_id}, VIP {', '.join(vip)}, tunnel {', '.join(ends)}", file=sys.stderr)
     return 0
 
 

@@ -2,29 +2,40 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from packets import VIP, VIP6
 
 from balancer.datapath.bpf import Map, possible_cpus, run_once
-from balancer.datapath.follow import apply
-from balancer.datapath.layout import CONFIG, COUNTER, EDGE, ID, ForwarderConfig
+from balancer.datapath.generation import Generations, content
+from balancer.datapath.layout import CONFIG, COUNTER, ID, ForwarderConfig
+from balancer.datapath.live import Live
 from balancer.model.decision import Forwarder
-from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.tunnel import Ends
 from balancer.model.verdict import Reason
 
-VIP = Vip("main", "203.0.113.1", None)
+VIPS = (
+    Vip("main", VIP, VIP6),
+    Vip("second", "203.0.113.2", None, 8443, id_port_base=20000),
+    Vip("address", "198.18.7.0", "2001:db8:a::", locator=Locator.ADDRESS),
+)
 TABLE = ForwardingTable(
     1,
-    (VIP,),
+    VIPS,
     (
-        TableEdge(1, "edge1", "10.255.0.1", None),
-        TableEdge(2, "edge2", "10.255.0.2", None),
+        TableEdge(1, "edge1", "10.255.0.1", "2001:db8:b::1"),
+        TableEdge(2, "edge2", "10.255.0.2", "2001:db8:b::2"),
         TableEdge(3, "edge3", "10.255.0.3", None, EdgeState.DOWN),
+        TableEdge(4, "edge4", None, "2001:db8:b::4"),
+        TableEdge(5, "edge5", "10.255.0.5", None, encapsulation=Encapsulation.GUE),
+        TableEdge(6, "edge6", None, "2001:db8:b::6", encapsulation=Encapsulation.GUE),
     ),
 )
-REFERENCE = Forwarder(1, "10.255.0.1", VIP, TABLE)
+OWN = Ends("10.255.0.1", "2001:db8:b::1")
+REFERENCE = Forwarder(1, OWN, TABLE)
 MARK_AT = 8  # of mark in struct __sk_buff
 CONTEXT = 192
 
@@ -46,6 +57,16 @@ class Programs:
         self._loaded = loaded
         self._counters = Map(loaded.maps["counters"], ID.size, COUNTER.size * possible_cpus())
         self._budget = Map(loaded.maps["reset_budget"], ID.size, 8)
+        outer = {name: Map(loaded.maps[name], ID.size, ID.size) for name in ("edges", "tunnels", "vips")}
+        self._live = Live(Map(loaded.maps["live_map"], ID.size, 0))
+        self._generations = Generations(**outer, live=self._live)
+        config = ForwarderConfig(1, OWN, 1, 1, 1500)
+        Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
+        self.put(REFERENCE)
+
+    def put(self, reference: Forwarder) -> None:
+        """Make the programs the ones that `reference` models."""
+        self._generations.put(content(reference.table, OWN, reference.vips, reference.encapsulation))
 
     def run(self, program: str, packet: bytes, mark: int = 0) -> Ran:
         self._budget.put(ID.pack(0), bytes(8))
@@ -66,20 +87,21 @@ class Programs:
 
 
 @pytest.fixture(scope="session")
-def programs() -> Iterator[Programs]:
+def programs() -> Programs:
     from balancer.datapath.compile import compile_and_load
 
-    loaded = compile_and_load()
-    config = ForwarderConfig("203.0.113.1", "10.255.0.1", 1, 1, 1, 443, 10000, 1500)
-    Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
-    apply(
-        TABLE,
-        Map(loaded.maps["edges"], ID.size, EDGE.size),
-        Map(loaded.maps["tunnels"], ID.size, ID.size),
-    )
-    return Programs(loaded)
+    return Programs(compile_and_load())
 
 
 @pytest.fixture(scope="session")
 def reference() -> Forwarder:
     return REFERENCE
+
+
+@pytest.fixture(params=[None, *Encapsulation], ids=["as told", "ipip", "gue"])
+def encapsulation(request: pytest.FixtureRequest, programs: Programs) -> Iterator[Forwarder]:
+    """The reference with each encapsulation of its own; the programs as well."""
+    reference = replace(REFERENCE, encapsulation=request.param)
+    programs.put(reference)
+    yield reference
+    programs.put(REFERENCE)

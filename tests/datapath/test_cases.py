@@ -3,14 +3,40 @@
 import struct
 
 import pytest
-from packets import ACK, RST, SYN, ethernet, icmp_error, ip, tcp, tcp_checksum_holds, tunnelled
+from packets import (
+    ACK,
+    CLIENT6,
+    RST,
+    SYN,
+    VIP6,
+    ethernet,
+    gue_header,
+    icmp_error,
+    ip,
+    tcp,
+    tcp_checksum_holds,
+    tunnelled,
+)
 
-from balancer.model.rewrite import checksum, encapsulate
+from balancer.model.checksum import checksum
+from balancer.model.packet import read_frame
+from balancer.model.table import TableEdge
+from balancer.model.tunnel import Ends, encapsulate, tunnel_to
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
 OK, DROP, REDIRECT = 0, 2, 7
+EDGE2 = TableEdge(2, "edge2", "10.255.0.2", None)
+
+
+def sent_to_edge2(packet: bytes) -> bytes:
+    read, tunnel = read_frame(packet), tunnel_to(Ends("10.255.0.1", None), EDGE2)
+    assert read is not None
+    assert tunnel is not None
+    return encapsulate(read, tunnel)
+
+
 MSS_1460 = b"\x02\x04" + struct.pack("!H", 1460)
 
 
@@ -48,7 +74,7 @@ def test_from_outside(programs, packet: bytes, reason: Reason, action: int) -> N
 def test_a_forwarded_packet_is_the_packet_behind_an_outer_header(programs) -> None:  # type: ignore[no-untyped-def]
     packet = tcp(port=10002, data=b"x" * 100, tos=0xB9)
     ran = programs.run("outside_ingress", packet)
-    assert ran.packet == encapsulate(packet, "10.255.0.1", "10.255.0.2")
+    assert ran.packet == sent_to_edge2(packet)
     assert ran.packet[34:] == packet[14:]
     assert checksum(ran.packet[14:34]) == 0
     assert ran.packet[15] == 0xB9, "DSCP and ECN are carried outside"
@@ -75,7 +101,8 @@ def test_the_mss_is_clamped_wherever_it_stands(programs, before: bytes) -> None:
     ran = programs.run("outside_ingress", tcp(port=10002, flags=SYN, options=options))
     inner = ran.packet[:14] + ran.packet[34:]
     at = 14 + 20 + 20 + len(before)
-    assert inner[at : at + 4] == b"\x02\x04" + struct.pack("!H", 1440)
+    largest = 1500 - 52 - 40  # for GUE over IPv6, which the table has
+    assert inner[at : at + 4] == b"\x02\x04" + struct.pack("!H", largest)
     assert tcp_checksum_holds(inner)
 
 
@@ -126,7 +153,7 @@ def test_from_the_backbone(programs, packet: bytes, reason: Reason) -> None:  # 
 def test_a_marked_reply_goes_back_to_its_ingress(programs) -> None:  # type: ignore[no-untyped-def]
     ran = programs.run("owner_egress", OWN_REPLY, mark=0x5E000002)
     assert (ran.reason, ran.action, ran.mark) == (Reason.REPLY_FORWARDED, REDIRECT, 0)
-    assert ran.packet == encapsulate(OWN_REPLY, "10.255.0.1", "10.255.0.2")
+    assert ran.packet == sent_to_edge2(OWN_REPLY)
 
 
 def test_a_reply_whose_ingress_is_gone_is_dropped_and_never_takes_the_owners_way(programs) -> None:  # type: ignore[no-untyped-def]
@@ -149,7 +176,7 @@ def test_an_icmp_error_about_a_forwarded_subflow_goes_to_its_owner(programs) -> 
     error = icmp_error(REPLY)
     ran = programs.run("outside_ingress", error)
     assert (ran.reason, ran.action) == (Reason.ICMP_FORWARDED, REDIRECT)
-    assert ran.packet == encapsulate(error, "10.255.0.1", "10.255.0.2")
+    assert ran.packet == sent_to_edge2(error)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +205,94 @@ def test_congestion_in_the_tunnel_is_told_to_the_receiver(programs, ect: int) ->
     assert checksum(ran.packet[14:34]) == 0
 
 
+def test_ipv6_is_forwarded_as_ipv4_is(programs) -> None:  # type: ignore[no-untyped-def]
+    packet = tcp(source=CLIENT6, destination=VIP6, port=10002, data=b"six")
+    ran = programs.run("outside_ingress", packet)
+    assert (ran.reason, ran.action) == (Reason.FORWARDED, REDIRECT)
+    assert ran.packet[14] == 0x45, "IPv4 outside, where both edges have it"
+    assert ran.packet[23] == 41, "IPv6 in IPv4 (RFC 4213)"
+    assert ran.packet[12:14] == b"\x08\x00"
+    assert ran.packet[34:] == packet[14:]
+
+
+@pytest.mark.parametrize(
+    ("edge", "outer"), [(2, "ip, 20"), (4, "ip6, 40"), (5, "gue, 32"), (6, "gue6, 52")], ids=lambda x: str(x)
+)
+@pytest.mark.parametrize("version", [4, 6])
+def test_each_outer_header_has_its_place_and_length(programs, edge: int, outer: str, version: int) -> None:  # type: ignore[no-untyped-def]
+    kind, size = outer.split(", ")
+    source, destination = ("198.51.100.7", "203.0.113.1") if version == 4 else (CLIENT6, VIP6)
+    packet = tcp(source=source, destination=destination, port=10000 + edge, data=b"x" * 10)
+    ran = programs.run("outside_ingress", packet)
+    assert ran.packet[14 + int(size) :] == packet[14:]
+    if kind.startswith("gue"):
+        udp = ran.packet[14 + int(size) - 12 : 14 + int(size)]
+        assert int.from_bytes(udp[0:2], "big") >= 49152
+        assert int.from_bytes(udp[2:4], "big") == 6080
+        assert int.from_bytes(udp[4:6], "big") == 12 + len(packet) - 14
+        assert udp[6:8] == bytes(2), "no UDP checksum"
+        assert udp[8:] == gue_header(packet)
+
+
+def test_gue_gives_packets_of_one_flow_one_port_and_other_flows_others(programs) -> None:  # type: ignore[no-untyped-def]
+    def port(**fields: int) -> bytes:
+        packet = tcp(port=10005, **fields)  # type: ignore[arg-type]
+        return bytes(programs.run("outside_ingress", packet).packet[34:36])
+
+    assert port(sequence=1) == port(sequence=2)
+    assert len({port(source_port=40000 + n) for n in range(64)}) > 50
+
+
+@pytest.mark.parametrize(
+    ("destination", "port", "reason"),
+    [
+        ("198.18.7.0", 443, Reason.SERVICE_PORT),
+        ("198.18.7.0", 10002, Reason.SERVICE_PORT),
+        ("198.18.7.1", 443, Reason.OWN_LOCATOR),
+        ("198.18.7.2", 443, Reason.FORWARDED),
+        ("198.18.7.2", 22, Reason.DROP_OTHER_PORT),
+        ("198.18.7.9", 443, Reason.DROP_UNKNOWN_ID),
+        ("198.18.8.2", 443, Reason.NOT_FOR_VIP),
+        ("203.0.113.2", 20002, Reason.FORWARDED),
+        ("203.0.113.2", 10002, Reason.SERVICE_PORT),
+        ("203.0.113.3", 443, Reason.NOT_FOR_VIP),
+        ("2001:db8:a::", 443, Reason.SERVICE_PORT),
+        ("2001:db8:a::2", 443, Reason.FORWARDED),
+        ("2001:db8:a::ff02", 443, Reason.DROP_UNKNOWN_ID),
+        ("2001:db8:a::1:2", 443, Reason.NOT_FOR_VIP),
+    ],
+)
+def test_several_vips_and_address_locators(programs, destination: str, port: int, reason: Reason) -> None:  # type: ignore[no-untyped-def]
+    source = CLIENT6 if ":" in destination else "198.51.100.7"
+    ran = programs.run("outside_ingress", tcp(source=source, destination=destination, port=port))
+    assert ran.reason is reason
+
+
+@pytest.mark.parametrize("kind", ["ip", "gue"])
+@pytest.mark.parametrize("outer", [4, 6])
+@pytest.mark.parametrize("version", [4, 6])
+def test_every_tunnel_is_taken_off(programs, version: int, outer: int, kind: str) -> None:  # type: ignore[no-untyped-def]
+    pair = {} if version == 4 else {"source": CLIENT6, "destination": VIP6}
+    packet = tcp(port=10001, data=b"hello", **pair)  # type: ignore[arg-type]
+    ends = ("10.255.0.2", "10.255.0.1") if outer == 4 else ("2001:db8:b::2", "2001:db8:b::1")
+    ran = programs.run(
+        "tunnel_ingress", tunnelled(packet, *ends, gue=gue_header(packet) if kind == "gue" else None)
+    )
+    assert (ran.reason, ran.action, ran.mark) == (Reason.DELIVERED, OK, 0x5E000002)
+    assert ran.packet == packet
+
+
 @pytest.mark.parametrize("program", ["outside_ingress", "tunnel_ingress", "owner_egress"])
-def test_ipv6_passes(programs, program: str) -> None:  # type: ignore[no-untyped-def]
-    addresses = bytes.fromhex("20010db8" + "00" * 12) + bytes.fromhex("20010db8" + "00" * 11 + "01")
-    packet = tcp()[:12] + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, 20, 6, 64) + addresses + bytes(20)
+@pytest.mark.parametrize("tag", [b"\x81\x00\x00\x05", b"\x88\xa8\x00\x05\x81\x00\x00\x06"])
+def test_tagged_frames_pass_to_their_own_interface(programs, program: str, tag: bytes) -> None:  # type: ignore[no-untyped-def]
+    packet = tcp(port=10002)
+    packet = packet[:12] + tag + packet[12:]
     ran = programs.run(program, packet, mark=0x5E000002 if program == "owner_egress" else 0)
-    assert (ran.reason, ran.action, ran.packet) == (Reason.NOT_FOR_VIP, OK, packet)
+    assert (ran.reason, ran.action) == (Reason.NOT_FOR_VIP, OK)
+
+
+def test_a_fragment_of_ipv6_is_dropped_and_neighbour_discovery_passes(programs) -> None:  # type: ignore[no-untyped-def]
+    packet = tcp(source=CLIENT6, destination=VIP6, port=10002, fragment=0x2000)
+    assert programs.run("outside_ingress", packet).reason is Reason.DROP_FRAGMENT
+    solicitation = tcp(source="fe80::1", destination="ff02::1:ff00:1", port=10002)
+    assert programs.run("outside_ingress", solicitation).reason is Reason.NOT_FOR_VIP

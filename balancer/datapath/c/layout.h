@@ -1,25 +1,52 @@
-/* Values shared with Python (balancer/datapath/layout.py): change both. All addresses and ports in network order
- * unless named _host. */
+/* Values shared with Python (balancer/datapath/layout.py): change both. Ports and numbers are in host order;
+ * addresses are in network order and always 16 bytes long, IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
 #pragma once
 
+struct address {
+    __u32 word[4];
+};
+
+/* Written once, by `load`. */
 struct config {
-    __u32 vip;
-    __u32 own_tunnel;
+    struct address own_v4; /* where tunnels to this edge end; zero: it has none of this family */
+    struct address own_v6;
     __u32 own_id;
     __u32 backbone_index;
-    __u32 outside_index;
-    __u16 service_port_host;
-    __u16 id_base_host;
+    __u32 outside_index; /* 0: several, so the routes say by which one a reply leaves */
     __u32 backbone_mtu;
+};
+
+/* Written by the daemon, word by word, through a mapping: a reader sees each word whole. */
+struct live {
+    __u32 slot;     /* which of the two generations is in force */
+    __u32 prefixes; /* whether any VIP has address locators */
+    __u32 overhead; /* bytes of the largest outer header that the table asks for */
     __u32 ready;
 };
 
+/* What a VIP's address leads to; or, with `prefix`, the addresses that carry an id in their low bits. */
+struct vip_key {
+    struct address address;
+    __u32 prefix;
+};
+
+struct vip {
+    __u16 service_port;
+    __u16 id_base; /* 0: the id is in the address */
+};
+
 struct edge {
-    __u32 tunnel;
-    __u32 state; /* enum edge_state */
+    struct address tunnel;
+    __u32 sum;   /* of the 16-bit words of the outer IPv4 header that are always the same */
+    __u8 state;  /* enum edge_state; 0: no edge has this id */
+    __u8 kind;   /* OUTER_V6, GUE */
+    __u16 outer; /* bytes of its outer header */
 };
 
 enum edge_state { EDGE_UP = 1, EDGE_DRAINING = 2, EDGE_DOWN = 3 };
+
+#define OUTER_V6 1
+#define GUE 2
 
 struct counter {
     __u64 packets;
@@ -52,7 +79,9 @@ enum reason {
     ICMP_FORWARDED = 21,
     ICMP_DELIVERED = 22,
     DROP_CONGESTION = 23,
-    REASONS = 24,
+    DROP_OTHER_PORT = 24,
+    DROP_NO_ROUTE = 25,
+    REASONS = 26,
 };
 
 #define MARK_TAG 0x5E000000u

@@ -1,76 +1,140 @@
-/* Reading and checking headers. Pure: no maps. */
+/* Reading and checking headers: no maps, and of the kernel only skb_load_bytes. Headers are copied, not pointed at:
+ * pointers into the packet with an offset that is read from it need CAP_PERFMON, which the forwarder does without. */
 #pragma once
 
 #define ETHERNET 14
 #define IPV4 20
+#define IPV6 40
 #define TCP 20
-#define ICMP_HEADER 8
-#define ICMP_UNREACHABLE 3
-#define ICMP_TIME_OUT 11
-#define ICMP_BAD_PARAMETER 12
+#define ICMP 8
 #define TOO_SHORT (-1)
+#define FLAG_FIN 1
+#define FLAG_SYN 2
+#define FLAG_RST 4
+#define FLAG_ACK 16
 
-struct tcp_packet {
-    struct iphdr ip;
-    struct tcphdr tcp;
-    __u32 ip_at;
-    __u32 tcp_at;
+struct packet {
+    struct address from, to;
+    __u32 l3, l4; /* where IP and what it carries begin */
+    __u32 length; /* of the IP packet, as its header says */
+    __u8 version, protocol, tos;
+    __u8 fragment, later; /* later: not the first, which has the ports */
+    /* of TCP */
+    __u16 source, dest;
+    __u32 sequence;
+    __u8 flags, header;
 };
 
-static __always_inline int is_fragment(const struct iphdr *ip)
+static __always_inline void map_v4(struct address *address, __u32 v4)
 {
-    return (ip->frag_off & bpf_htons(0x3fff)) != 0;
+    address->word[0] = 0;
+    address->word[1] = 0;
+    address->word[2] = bpf_htonl(0xffff);
+    address->word[3] = v4;
 }
 
-/* A header of 20 bytes at `at` that says it is IPv4 with at least 20 bytes. */
-static __always_inline int read_ip(struct __sk_buff *skb, __u32 at, struct iphdr *ip)
+static __always_inline int same(const struct address *one, const struct address *other)
 {
-    if (bpf_skb_load_bytes(skb, at, ip, sizeof(*ip)) < 0)
+    return !((one->word[0] ^ other->word[0]) | (one->word[1] ^ other->word[1]) |
+             (one->word[2] ^ other->word[2]) | (one->word[3] ^ other->word[3]));
+}
+
+static __always_inline void copy_address(struct address *to, const __u32 *from)
+{
+    to->word[0] = from[0];
+    to->word[1] = from[1];
+    to->word[2] = from[2];
+    to->word[3] = from[3];
+}
+
+static __always_inline int read_v4(struct packet *packet, struct __sk_buff *skb, __u32 at)
+{
+    struct iphdr header, *ip = &header;
+
+    if (bpf_skb_load_bytes(skb, at, ip, sizeof(*ip)) < 0 || ip->version != 4 || ip->ihl < 5)
         return TOO_SHORT;
-    if (ip->version != 4 || ip->ihl < 5)
-        return TOO_SHORT;
+    map_v4(&packet->from, ip->saddr);
+    map_v4(&packet->to, ip->daddr);
+    packet->l3 = at;
+    packet->l4 = at + ip->ihl * 4;
+    packet->length = bpf_ntohs(ip->tot_len);
+    packet->version = 4;
+    packet->protocol = ip->protocol;
+    packet->tos = ip->tos;
+    packet->fragment = (ip->frag_off & bpf_htons(0x3fff)) != 0;
+    packet->later = (ip->frag_off & bpf_htons(0x1fff)) != 0;
     return 0;
 }
 
-static __always_inline int read_tcp(struct __sk_buff *skb, struct tcp_packet *packet)
+/* Extension headers are not walked: with any, the packet is neither TCP nor ICMP here. */
+static __always_inline int read_v6(struct packet *packet, struct __sk_buff *skb, __u32 at)
 {
-    packet->tcp_at = packet->ip_at + packet->ip.ihl * 4;
-    if (bpf_skb_load_bytes(skb, packet->tcp_at, &packet->tcp, sizeof(packet->tcp)) < 0)
+    struct ipv6hdr header, *ip = &header;
+
+    if (bpf_skb_load_bytes(skb, at, ip, sizeof(*ip)) < 0 || ip->version != 6)
         return TOO_SHORT;
-    __u32 headers = packet->ip.ihl * 4 + packet->tcp.doff * 4, total = bpf_ntohs(packet->ip.tot_len);
-    if (packet->tcp.doff < 5)
+    copy_address(&packet->from, ip->saddr.in6_u.u6_addr32);
+    copy_address(&packet->to, ip->daddr.in6_u.u6_addr32);
+    packet->l3 = at;
+    packet->l4 = at + IPV6;
+    packet->length = IPV6 + bpf_ntohs(ip->payload_len);
+    packet->version = 6;
+    packet->protocol = ip->nexthdr;
+    packet->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+    packet->fragment = ip->nexthdr == IPPROTO_FRAGMENT;
+    packet->later = 0;
+    return 0;
+}
+
+static __always_inline int read_ip(struct packet *packet, struct __sk_buff *skb, __u32 at, int version)
+{
+    return version == 4 ? read_v4(packet, skb, at) : read_v6(packet, skb, at);
+}
+
+static __always_inline int read_tcp(struct packet *packet, struct __sk_buff *skb)
+{
+    struct tcphdr header, *tcp = &header;
+
+    if (bpf_skb_load_bytes(skb, packet->l4, tcp, sizeof(*tcp)) < 0 || tcp->doff < 5)
         return TOO_SHORT;
+    packet->source = bpf_ntohs(tcp->source);
+    packet->dest = bpf_ntohs(tcp->dest);
+    packet->sequence = bpf_ntohl(tcp->seq);
+    packet->flags = ((const __u8 *)tcp)[13];
+    packet->header = tcp->doff * 4;
+    __u32 headers = packet->l4 - packet->l3 + packet->header;
     /* Segments to be (GSO) may be larger than the field can say. */
-    if (!skb->gso_size && (total < headers || packet->ip_at + total > skb->len))
+    if (!skb->gso_size && (packet->length < headers || packet->l3 + packet->length > skb->len))
         return TOO_SHORT;
     return 0;
 }
 
-/* The TCP source port of the packet that an ICMP error at `packet` quotes (RFC 792), if `vip` sent it; else 0. */
-static __always_inline __u32 quoted_port(struct __sk_buff *skb, const struct tcp_packet *packet, __u32 vip)
+static __always_inline int is_icmp_error(const struct packet *packet, __u8 type)
 {
-    struct iphdr quoted;
+    if (packet->version == 4) /* unreachable, time exceeded, parameter problem (RFC 792) */
+        return packet->protocol == IPPROTO_ICMP && (type == 3 || type == 11 || type == 12);
+    return packet->protocol == IPPROTO_ICMPV6 && type >= 1 && type <= 4; /* and too big (RFC 4443) */
+}
+
+static __always_inline int carries_icmp(const struct packet *packet)
+{
+    return packet->protocol == (packet->version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
+/* The TCP source port of the packet that the ICMP error in `packet` quotes, if its receiver sent it; else 0. */
+static __always_inline __u32 quoted_port(const struct packet *packet, struct __sk_buff *skb)
+{
+    struct packet quoted = {};
     __u8 type;
     __u16 port;
-    __u32 at = packet->ip_at + packet->ip.ihl * 4;
 
-    if (packet->ip.protocol != IPPROTO_ICMP || bpf_skb_load_bytes(skb, at, &type, sizeof(type)) < 0)
+    if (bpf_skb_load_bytes(skb, packet->l4, &type, sizeof(type)) < 0 || !is_icmp_error(packet, type))
         return 0;
-    if (type != ICMP_UNREACHABLE && type != ICMP_TIME_OUT && type != ICMP_BAD_PARAMETER)
+    if (read_ip(&quoted, skb, packet->l4 + ICMP, packet->version) < 0 || !same(&quoted.from, &packet->to))
         return 0;
-    if (read_ip(skb, at + ICMP_HEADER, &quoted) < 0 || quoted.saddr != vip || quoted.protocol != IPPROTO_TCP)
+    if (quoted.protocol != IPPROTO_TCP || quoted.later)
         return 0;
-    if (quoted.frag_off & bpf_htons(0x1fff))
-        return 0;
-    if (bpf_skb_load_bytes(skb, at + ICMP_HEADER + quoted.ihl * 4, &port, sizeof(port)) < 0)
+    if (bpf_skb_load_bytes(skb, quoted.l4, &port, sizeof(port)) < 0)
         return 0;
     return bpf_ntohs(port);
-}
-
-static __always_inline __u16 fold(__u64 sum)
-{
-    sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + ((sum >> 32) & 0xffff) + (sum >> 48);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return ~sum;
 }

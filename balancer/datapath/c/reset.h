@@ -1,78 +1,76 @@
-/* Turn a SYN into the RST that answers it (RFC 9293 section 3.10.7.1): addresses, ports and MACs change places. */
+/* The RST that answers a SYN (RFC 9293 section 3.10.7.1): addresses and ports change places. Pure. */
 #pragma once
 
-#define TCP_CHECK 16
-
-struct pseudo_header {
-    __u32 from;
-    __u32 to;
-    __u8 zero;
-    __u8 protocol;
-    __u16 length;
+struct pseudo_tail {
+    __be32 length;
+    __be32 protocol;
 };
 
-/* Sequence numbers that the RST acknowledges: the SYN, with Fast Open the data behind it, and a FIN. */
-static __always_inline __u32 syn_length(const struct tcp_packet *packet)
+struct reset_v4 {
+    struct iphdr ip;
+    struct tcphdr tcp;
+};
+
+struct reset_v6 {
+    struct ipv6hdr ip;
+    struct tcphdr tcp;
+};
+
+/* What the RST acknowledges: the SYN, with Fast Open the data behind it, and a FIN. */
+static __always_inline __u32 acknowledged(const struct packet *packet)
 {
-    __u32 data = bpf_ntohs(packet->ip.tot_len) - packet->ip.ihl * 4 - packet->tcp.doff * 4;
-    if (data > 65535)
+    __u32 data = packet->length - (packet->l4 - packet->l3) - packet->header;
+    if (data > 65535) /* many segments in one */
         data = 0;
-    return data + 1 + packet->tcp.fin;
+    return packet->sequence + data + 1 + (packet->flags & FLAG_FIN);
 }
 
-/* Whether the checksum is left to the device that sends the packet (CHECKSUM_PARTIAL: from virtual interfaces). No
- * field says so; but the kernel then refuses to cut the packet before the end of the checksum. */
-static __always_inline int cut_tells_partial(struct __sk_buff *skb)
+/* `partial`: the device that sends the packet fills in the checksum, and wants the pseudo header's sum there. */
+static __always_inline void fill_reset(struct tcphdr *tcp, const struct packet *packet, int partial)
 {
-    return bpf_skb_change_tail(skb, ETHERNET + IPV4 + TCP_CHECK + 1, 0) < 0;
-}
+    __u64 pseudo = bpf_htons(TCP) + bpf_htons(IPPROTO_TCP);
 
-static __always_inline int make_reset(struct __sk_buff *skb, const struct tcp_packet *packet)
-{
-    struct ethhdr ethernet, turned;
-    struct iphdr ip = {};
-    struct tcphdr tcp = {};
-    struct pseudo_header pseudo = {};
-
-    if (packet->ip.ihl != 5) /* a reset has no IP options, and the kernel's header marks would be wrong */
-        return -1;
-    if (bpf_skb_load_bytes(skb, 0, &ethernet, sizeof(ethernet)) < 0)
-        return -1;
-    __builtin_memcpy(turned.h_dest, ethernet.h_source, ETH_ALEN);
-    __builtin_memcpy(turned.h_source, ethernet.h_dest, ETH_ALEN);
-    turned.h_proto = ethernet.h_proto;
-
-    ip.version = 4;
-    ip.ihl = 5;
-    ip.tot_len = bpf_htons(IPV4 + TCP);
-    ip.frag_off = bpf_htons(0x4000);
-    ip.ttl = TUNNEL_TTL;
-    ip.protocol = IPPROTO_TCP;
-    ip.saddr = packet->ip.daddr;
-    ip.daddr = packet->ip.saddr;
-    ip.check = fold(bpf_csum_diff(0, 0, (__be32 *)&ip, sizeof(ip), 0));
-
-    tcp.source = packet->tcp.dest;
-    tcp.dest = packet->tcp.source;
-    tcp.ack_seq = bpf_htonl(bpf_ntohl(packet->tcp.seq) + syn_length(packet));
-    tcp.doff = 5;
-    tcp.rst = 1;
-    tcp.ack = 1;
-    pseudo.from = ip.saddr;
-    pseudo.to = ip.daddr;
-    pseudo.protocol = IPPROTO_TCP;
-    pseudo.length = bpf_htons(TCP);
-    __u64 sum = bpf_csum_diff(0, 0, (__be32 *)&pseudo, sizeof(pseudo), 0);
-    if (cut_tells_partial(skb))
-        tcp.check = ~fold(sum);
+    if (packet->version == 4)
+        pseudo += (__u64)packet->from.word[3] + packet->to.word[3];
     else
-        tcp.check = fold(bpf_csum_diff(0, 0, (__be32 *)&tcp, sizeof(tcp), sum));
+        pseudo = add_up(&packet->from, 16, add_up(&packet->to, 16, pseudo));
+    __builtin_memset(tcp, 0, sizeof(*tcp));
+    tcp->source = bpf_htons(packet->dest);
+    tcp->dest = bpf_htons(packet->source);
+    tcp->ack_seq = bpf_htonl(acknowledged(packet));
+    tcp->doff = 5;
+    tcp->rst = 1;
+    tcp->ack = 1;
+    tcp->check = partial ? (__u16)~fold(pseudo) : fold(add_up(tcp, TCP, pseudo));
+}
 
-    if (bpf_skb_change_tail(skb, ETHERNET + IPV4 + TCP, 0) < 0)
-        return -1;
-    if (bpf_skb_store_bytes(skb, 0, &turned, sizeof(turned), 0) < 0)
-        return -1;
-    if (bpf_skb_store_bytes(skb, ETHERNET, &ip, sizeof(ip), BPF_F_INVALIDATE_HASH) < 0)
-        return -1;
-    return bpf_skb_store_bytes(skb, ETHERNET + IPV4, &tcp, sizeof(tcp), 0);
+static __always_inline void fill_reset_v4(struct reset_v4 *reset, const struct packet *packet, int partial)
+{
+    struct iphdr *ip = &reset->ip;
+
+    __builtin_memset(ip, 0, sizeof(*ip));
+    ip->version = 4;
+    ip->ihl = 5;
+    ip->tot_len = bpf_htons(IPV4 + TCP);
+    ip->frag_off = bpf_htons(DONT_FRAGMENT);
+    ip->ttl = TUNNEL_TTL;
+    ip->protocol = IPPROTO_TCP;
+    ip->saddr = packet->to.word[3];
+    ip->daddr = packet->from.word[3];
+    ip->check = fold(add_up(ip, IPV4, 0));
+    fill_reset(&reset->tcp, packet, partial);
+}
+
+static __always_inline void fill_reset_v6(struct reset_v6 *reset, const struct packet *packet, int partial)
+{
+    struct ipv6hdr *ip = &reset->ip;
+
+    __builtin_memset(ip, 0, sizeof(*ip));
+    ip->version = 6;
+    ip->payload_len = bpf_htons(TCP);
+    ip->nexthdr = IPPROTO_TCP;
+    ip->hop_limit = TUNNEL_TTL;
+    copy_address((struct address *)&ip->saddr, packet->to.word);
+    copy_address((struct address *)&ip->daddr, packet->from.word);
+    fill_reset(&reset->tcp, packet, partial);
 }

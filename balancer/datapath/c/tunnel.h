@@ -1,62 +1,103 @@
-/* IPIP (RFC 2003) over the backbone: put an outer IPv4 header on, or take it off. GSO stays intact. */
+/* Outer headers: IP in IP (RFC 2003, RFC 2473, RFC 4213), or GUE over UDP (draft-ietf-intarea-gue-09, variant 0),
+ * whose source port tells flows apart to routers that spread load. Pure. */
 #pragma once
 
-#define IPPROTO_IPIP_ 4
-#define DECAP_L3_IPV4 (1ULL << 7) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV4, missing in 6.1's uapi */
 #define TUNNEL_TTL 64
 #define ECN_CE 3
+#define GUE_PORT 6080
+#define GUE_HEADER 12 /* UDP and GUE */
+#define DONT_FRAGMENT 0x4000
 
-/* bcc 0.26 declares this helper with an argument too few. */
-static long (*redirect_neighbour)(__u32 index, void *parameters, int size, __u64 flags) =
-    (void *)BPF_FUNC_redirect_neigh;
+struct gue {
+    __be16 source, dest, length, check; /* no UDP checksum: RFC 6935, RFC 6936 */
+    __u8 flags, protocol;
+    __be16 more;
+};
 
-/* RFC 6040 section 4.1, normal mode: the outer header carries the inner ECN field. */
-static __always_inline void fill_outer(struct iphdr *outer, const struct iphdr *inner, __u32 from, __u32 to)
+struct outer_v4 {
+    struct iphdr ip;
+    struct gue gue;
+};
+
+struct outer_v6 {
+    struct ipv6hdr ip;
+    struct gue gue;
+};
+
+static __always_inline __u8 number_of(const struct packet *inner)
 {
-    __builtin_memset(outer, 0, sizeof(*outer));
+    return inner->version == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+}
+
+/* RFC 6040 section 4.1, normal mode: the outer header carries the inner ECN field; DSCP goes with it. */
+static __always_inline void fill_v4(struct iphdr *outer, const struct packet *inner, const struct edge *edge,
+                                    __u32 from)
+{
     outer->version = 4;
     outer->ihl = 5;
     outer->tos = inner->tos;
-    outer->tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + IPV4);
-    outer->frag_off = bpf_htons(0x4000); /* DF */
+    outer->tot_len = bpf_htons(inner->length + edge->outer);
+    outer->id = 0;
+    outer->frag_off = bpf_htons(DONT_FRAGMENT);
     outer->ttl = TUNNEL_TTL;
-    outer->protocol = IPPROTO_IPIP_;
+    outer->protocol = edge->kind & GUE ? IPPROTO_UDP : number_of(inner);
     outer->saddr = from;
-    outer->daddr = to;
-    outer->check = fold(bpf_csum_diff(0, 0, (__be32 *)outer, sizeof(*outer), 0));
+    outer->daddr = edge->tunnel.word[3];
+    __u64 sum = (__u64)edge->sum + bpf_htons(inner->tos) + outer->tot_len + bpf_htons(outer->protocol);
+    outer->check = fold(sum);
 }
 
-static __always_inline int fits(struct __sk_buff *skb, const struct tcp_packet *packet, __u32 mtu)
+static __always_inline void fill_v6(struct ipv6hdr *outer, const struct packet *inner, const struct edge *edge,
+                                    const struct address *from)
 {
-    if (skb->gso_size) /* what each segment will be */
-        return skb->gso_size + IPV4 + packet->ip.ihl * 4 + packet->tcp.doff * 4 <= mtu;
-    return skb->len - ETHERNET + IPV4 <= mtu;
+    *(__u32 *)outer = bpf_htonl(6u << 28 | (__u32)inner->tos << 20);
+    outer->payload_len = bpf_htons(inner->length + edge->outer - IPV6);
+    outer->nexthdr = edge->kind & GUE ? IPPROTO_UDP : number_of(inner);
+    outer->hop_limit = TUNNEL_TTL;
+    copy_address((struct address *)&outer->saddr, from->word);
+    copy_address((struct address *)&outer->daddr, edge->tunnel.word);
 }
 
-static __always_inline int put_on(struct __sk_buff *skb, const struct iphdr *inner, __u32 from, __u32 to)
+static __always_inline void fill_gue(struct gue *gue, const struct packet *inner, __u32 hash)
 {
-    struct iphdr outer;
-    fill_outer(&outer, inner, from, to);
-    if (bpf_skb_adjust_room(skb, IPV4, BPF_ADJ_ROOM_MAC,
-                            BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) < 0)
-        return -1;
-    return bpf_skb_store_bytes(skb, ETHERNET, &outer, sizeof(outer), 0);
+    gue->source = bpf_htons(0xc000 | (hash & 0x3fff)); /* the ephemeral ports (RFC 6335) */
+    gue->dest = bpf_htons(GUE_PORT);
+    gue->length = bpf_htons(inner->length + GUE_HEADER);
+    gue->check = 0;
+    gue->flags = 0;
+    gue->protocol = number_of(inner);
+    gue->more = 0;
+}
+
+/* Where the inner packet begins and which version it has; 0 if this is no tunnel packet, TOO_SHORT if it is a bad one. */
+static __always_inline int inner_packet(const struct packet *outer, struct __sk_buff *skb, __u32 *at)
+{
+    __u8 protocol = outer->protocol;
+
+    *at = outer->l4;
+    if (protocol == IPPROTO_UDP && !outer->fragment) {
+        struct gue gue;
+        if (bpf_skb_load_bytes(skb, outer->l4, &gue, sizeof(gue)) < 0 || gue.dest != bpf_htons(GUE_PORT))
+            return 0;
+        if (gue.flags || gue.more) /* another variant, control messages, options */
+            return TOO_SHORT;
+        *at += GUE_HEADER;
+        protocol = gue.protocol;
+        if (protocol != IPPROTO_IPIP && protocol != IPPROTO_IPV6)
+            return TOO_SHORT;
+    }
+    if (protocol == IPPROTO_IPIP)
+        return 4;
+    return protocol == IPPROTO_IPV6 ? 6 : 0;
 }
 
 /* RFC 6040 section 4.2: congestion on the way that the inner packet cannot tell its receiver is told by a loss. */
-static __always_inline int must_be_lost(const struct iphdr *outer, const struct iphdr *inner)
+static __always_inline int must_be_lost(const struct packet *outer, const struct packet *inner)
 {
     return (outer->tos & ECN_CE) == ECN_CE && (inner->tos & ECN_CE) == 0;
 }
 
-static __always_inline int take_off(struct __sk_buff *skb, const struct iphdr *outer, const struct iphdr *inner)
+static __always_inline int must_be_told(const struct packet *outer, const struct packet *inner)
 {
-    if (bpf_skb_adjust_room(skb, -IPV4, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | DECAP_L3_IPV4) < 0)
-        return -1;
-    if ((outer->tos & ECN_CE) != ECN_CE || (inner->tos & ECN_CE) == ECN_CE)
-        return 0;
-    __u8 tos = inner->tos | ECN_CE;
-    if (bpf_l3_csum_replace(skb, ETHERNET + 10, bpf_htons(inner->tos), bpf_htons(tos), 2) < 0)
-        return -1;
-    return bpf_skb_store_bytes(skb, ETHERNET + 1, &tos, sizeof(tos), 0);
+    return (outer->tos & ECN_CE) == ECN_CE && (inner->tos & ECN_CE) != ECN_CE;
 }

@@ -10,15 +10,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from balancer.datapath.counters import read_counters
-from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
+from balancer.model.table import EdgeState, ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.verdict import Reason
 
 VIP = Vip("main", "203.0.113.1", None)
+DUAL = Vip("main", "203.0.113.1", "2001:db8:5e::1")
+BY_ADDRESS = Vip("address", "198.18.7.0", "2001:db8:a::", locator=Locator.ADDRESS)
 EDGES = (TableEdge(1, "edge1", "10.255.0.1", None), TableEdge(2, "edge2", "10.255.0.2", None))
 SENNIT = Path(sys.executable).with_name("sennit")
 CLONE_NEWNET = 0x40000000
@@ -40,9 +43,12 @@ def until(condition: Callable[[], bool], what: str, timeout: float = 10) -> None
 
 
 class Network:
-    """Namespaces, links, routes, and the forwarders of both edges."""
+    """Namespaces, links, routes, and the forwarders of both edges; IPv6 too if it is `dual`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, dual: bool = False) -> None:
+        self._dual = dual
+        self.vips = (DUAL, BY_ADDRESS) if dual else (VIP,)
+        self.edges = EDGES
         self._suffix = f"{os.getpid()}-{next(_numbers)}"
         self.folder = folder
         self._daemons: list[subprocess.Popen[bytes]] = []
@@ -63,7 +69,8 @@ class Network:
     def up(self) -> None:
         for node in ("phone", "edge1", "edge2", "backbone"):
             run("ip", "netns", "add", self.name(node))
-            self.in_(node, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+            if not self._dual:
+                self.in_(node, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
             self.in_(node, "ip", "link", "set", "lo", "up")
         self.in_("backbone", "ip", "link", "add", "br0", "up", "type", "bridge")
         for number, (edge, link) in enumerate((("edge1", "cell0"), ("edge2", "wifi0")), start=1):
@@ -78,12 +85,44 @@ class Network:
             self.in_(edge, "ip", "address", "add", f"{VIP.v4}/32", "dev", "lo")
             self.in_(edge, "ip", "route", "add", "default", "via", f"10.{number}.0.2", "dev", "up0")
             self.state(edge).mkdir()
-            self._write(edge, "node.json", {"edge_id": number, "name": edge, "vip": vip_json()})
+            node = {"edge_id": number, "name": edge, "vip": self.vips[0].to_json()}
+            self._write(edge, "node.json", node)
+            if self._dual:
+                self._up_v6(number, edge, link)
+        if self._dual:
+            self._second_uplink()
         self.publish()
         for edge in ("edge1", "edge2"):
-            self.forwarder(edge, "load", "--outside", "up0", "--backbone", "bb0")
-            self._daemons.append(subprocess.Popen([*self.enter(edge), *self._command(edge, "run")]))
+            second = ("--outside", "up1") if self._dual and edge == "edge2" else ()
+            self.forwarder(edge, "load", "--outside", "up0", *second, "--backbone", "bb0")
+            self._daemons.append(subprocess.Popen([*self.enter(edge), *self.command(edge, "run")]))
         self.applied()
+
+    def _up_v6(self, number: int, edge: str, link: str) -> None:
+        self._address6("phone", link, f"2001:db8:{number}::2/64")
+        self._address6(edge, "up0", f"2001:db8:{number}::1/64")
+        self._address6(edge, "bb0", f"2001:db8:b::{number}/64")
+        gateway = ("via", f"2001:db8:{number}::1", "dev", link, "metric", str(number * 100))
+        self.in_("phone", "ip", "-6", "route", "add", "default", *gateway)
+        self.in_(edge, "ip", "-6", "route", "add", "default", "via", f"2001:db8:{number}::2", "dev", "up0")
+        for address in (DUAL.v6, BY_ADDRESS.v6, f"{BY_ADDRESS.v6}{number}"):
+            self._address6(edge, "lo", f"{address}/128")
+        for host in (0, number):
+            self.in_(edge, "ip", "address", "add", f"198.18.7.{host}/32", "dev", "lo")
+
+    def _second_uplink(self) -> None:
+        """One more link of the phone to edge 2."""
+        self._link("phone", "lte0", "edge2", "up1")
+        self.in_("phone", "ip", "address", "add", "10.3.0.2/24", "dev", "lte0")
+        self.in_("edge2", "ip", "address", "add", "10.3.0.1/24", "dev", "up1")
+        self.in_("phone", "ip", "route", "add", "default", "via", "10.3.0.1", "dev", "lte0", "metric", "300")
+        self._address6("phone", "lte0", "2001:db8:3::2/64")
+        self._address6("edge2", "up1", "2001:db8:3::1/64")
+        gateway = ("via", "2001:db8:3::1", "dev", "lte0", "metric", "300")
+        self.in_("phone", "ip", "-6", "route", "add", "default", *gateway)
+
+    def _address6(self, node: str, interface: str, address: str) -> None:
+        self.in_(node, "ip", "address", "add", address, "dev", interface, "nodad")
 
     def _link(self, first: str, one: str, second: str, other: str) -> None:
         peer = ("type", "veth", "peer", "name", other, "netns", self.name(second))
@@ -91,7 +130,7 @@ class Network:
         self.in_(first, "ip", "link", "set", one, "up")
         self.in_(second, "ip", "link", "set", other, "up")
 
-    def _command(self, edge: str, action: str, *more: str) -> list[str]:
+    def command(self, edge: str, action: str, *more: str) -> list[str]:
         folder = self.state(edge)
         return [
             str(SENNIT),
@@ -105,17 +144,14 @@ class Network:
         ]
 
     def forwarder(self, edge: str, action: str, *more: str) -> str:
-        return self.in_(edge, *self._command(edge, action, *more))
+        return self.in_(edge, *self.command(edge, action, *more))
 
     def publish(self, **states: EdgeState) -> None:
         """Give both edges the next generation."""
         self.generation += 1
-        edges = tuple(
-            TableEdge(edge.id, edge.name, edge.tunnel_v4, None, states.get(edge.name, EdgeState.UP))
-            for edge in EDGES
-        )
+        edges = tuple(replace(edge, state=states.get(edge.name, edge.state)) for edge in self.edges)
         for edge in ("edge1", "edge2"):
-            self._write(edge, "table.json", ForwardingTable(self.generation, (VIP,), edges).to_json())
+            self._write(edge, "table.json", ForwardingTable(self.generation, self.vips, edges).to_json())
 
     def applied(self) -> None:
         def all_have() -> bool:
@@ -158,12 +194,12 @@ class Network:
         made.settimeout(10)
         return made
 
-    def dial(self, port: int, interface: str = "wifi0") -> socket.socket:
+    def dial(self, port: int, interface: str = "wifi0", address: str = "203.0.113.1") -> socket.socket:
         """Connect from the phone by one of its interfaces to a port of the VIP."""
-        client = self.open_socket("phone")
+        client = self.open_socket("phone", family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         try:
-            client.connect((VIP.v4, port))
+            client.connect((address, port))
         except OSError:
             client.close()
             raise
@@ -180,13 +216,20 @@ class Network:
                 run("ip", "netns", "del", self.name(node))
 
 
-def vip_json() -> object:
-    return ForwardingTable(0, (VIP,), ()).to_json()["vips"][0]
-
-
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
     made = Network(tmp_path)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="module")
+def dual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """With IPv6, a VIP with address locators, and a second uplink at edge 2; shared by the tests of a module."""
+    made = Network(tmp_path_factory.mktemp("dual"), dual=True)
     try:
         made.up()
         yield made

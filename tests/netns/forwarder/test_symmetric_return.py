@@ -3,11 +3,11 @@
 import contextlib
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bulk import carry
 
 from balancer.datapath.bpf import pin
 from balancer.model.rewrite import checksum
@@ -38,16 +38,6 @@ def connected(network: Any, owner: socket.socket) -> Iterator[tuple[socket.socke
         with served:
             served.settimeout(10)
             yield client, served
-
-
-def carry(source: socket.socket, sink: socket.socket, size: int = SIZE) -> None:
-    """Send `size` bytes from one end, and read them all at the other."""
-    sender = threading.Thread(target=source.sendall, args=(bytes(size),))
-    sender.start()
-    received = 0
-    while received < size:
-        received += len(sink.recv(1 << 18))
-    sender.join()
 
 
 def without_offloads(network: Any) -> None:
@@ -141,9 +131,17 @@ def test_programs_are_replaced_under_a_running_connection(network, owner) -> Non
         carry(client, served, 1 << 20)
 
 
-def test_an_interface_that_is_not_there_is_named(network) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(AssertionError, match="error: there is no interface nope"):
-        network.forwarder("edge1", "load", "--outside", "nope", "--backbone", "bb0")
+def test_an_interface_that_is_not_there_is_named_and_nothing_has_changed(network) -> None:  # type: ignore[no-untyped-def]
+    settings = ("net.ipv4.tcp_fwmark_accept", "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter")
+    for name in settings:
+        network.in_("phone", "sysctl", "-qw", f"{name}={int(name.endswith('rp_filter'))}")
+    before = network.in_("phone", "sysctl", *settings)
+    for wrong in (("nope", "wifi0"), ("cell0", "nope")):
+        words = ("--outside", "cell0", "--outside", wrong[0], "--backbone", wrong[1])
+        command = [*network.command("edge1", "load"), *words]
+        with pytest.raises(AssertionError, match="error: there is no interface nope"):
+            network.in_("phone", *command)
+    assert network.in_("phone", "sysctl", *settings) == before
 
 
 def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from balancer.datapath import host
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in the place of /proc/sys/net, where nothing is as it should be."""
-    for name in ("ipv4/conf/all", "ipv4/conf/up0"):
+    for name in ("ipv4/conf/all", "ipv4/conf/up0", "ipv4/conf/bb0"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "rp_filter").write_text("1\n")
     for name in ("tcp_fwmark_accept", "fwmark_reflect", "ip_forward"):
@@ -34,7 +34,7 @@ def fix(path: Path, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_everything_is_set(settings: Path) -> None:
-    host.prepare(("up0",))
+    host.prepare(("up0",), "bb0", v6=False)
     assert (settings / "ipv4/conf/up0/rp_filter").read_text() == "0"
     assert (settings / "ipv4/conf/all/rp_filter").read_text() == "0"
     assert (settings / "ipv4/fwmark_reflect").read_text() == "1"
@@ -43,7 +43,7 @@ def test_everything_is_set(settings: Path) -> None:
 def test_what_cannot_be_set_is_named_with_its_cure(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fix(settings / "ipv4/tcp_fwmark_accept", "0", monkeypatch)
     with pytest.raises(host.HostRefuses, match=r"sysctl -w net\.ipv4\.tcp_fwmark_accept=1"):
-        host.prepare(("up0",))
+        host.prepare(("up0",), "bb0", v6=False)
 
 
 @pytest.mark.parametrize(("value", "refused"), [("0", False), ("1", True), ("2", False)])
@@ -52,7 +52,7 @@ def test_a_reverse_path_filter_that_cannot_be_turned_off_may_be_loose(
 ) -> None:
     fix(settings / "ipv4/conf/up0/rp_filter", value, monkeypatch)
     if not refused:
-        host.prepare(("up0",))
+        host.prepare(("up0",), "bb0", v6=False)
         return
     with pytest.raises(host.HostRefuses, match=r"net\.ipv4\.conf\.up0\.rp_filter"):
-        host.prepare(("up0",))
+        host.prepare(("up0",), "bb0", v6=False)

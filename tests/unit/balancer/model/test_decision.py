@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from packets import ACK, CLIENT, RST, SYN, VIP, icmp_error, tcp, tcp_checksum_holds, tunnelled
 
 from balancer.model.decision import Forwarder
-from balancer.model.table import ForwardingTable, TableEdge, Vip
+from balancer.model.table import ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.trace import Endpoint, Untraceable, next_hop, trace
+from balancer.model.tunnel import Ends
 from balancer.model.verdict import Reason
 
 MAIN = Vip("main", VIP, None)
 TABLE = ForwardingTable(1, (MAIN,), tuple(TableEdge(n, f"edge{n}", f"10.255.0.{n}", None) for n in (1, 2, 3)))
-NODES = {n: Forwarder(n, f"10.255.0.{n}", MAIN, TABLE) for n in (1, 2, 3)}
+NODES = {n: Forwarder(n, Ends(f"10.255.0.{n}", None), TABLE) for n in (1, 2, 3)}
 IDS = st.sampled_from([1, 2, 3])
 
 
@@ -91,7 +92,20 @@ def test_trace(destination: str, opens: bool, reason: Reason, to: int | None) ->
     assert (outcome.reason, owner and owner.id) == (reason, to)
 
 
-@pytest.mark.parametrize("text", ["", "1.2.3.4", "1.2.3:4", "1.2.3.4:x", "1.2.3.4:70000", "[::1]:443"])
+def test_trace_follows_ipv6_by_whichever_tunnel_there_is() -> None:
+    vip = Vip("six", None, "2001:db8:a::", locator=Locator.ADDRESS)
+    edges = (TableEdge(1, "edge1", "10.255.0.1", None), TableEdge(2, "edge2", "10.255.0.2", "2001:db8::2"))
+    node = Forwarder(1, Ends("10.255.0.1", None), ForwardingTable(1, (vip,), edges))
+    ends = Endpoint.parse("[2001:db8:c::7]:40000"), Endpoint.parse("[2001:db8:a::2]:443")
+    outcome = trace(node, *ends, opens=True)
+    assert (outcome.reason, next_hop(outcome, node)) == (Reason.FORWARDED, edges[1])
+    with pytest.raises(Untraceable, match="IPv4"):
+        trace(node, Endpoint.parse("1.2.3.4:5"), ends[1], opens=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1.2.3.4", "1.2.3:4", "1.2.3.4:x", "1.2.3.4:70000", "::1:443", "[1.2.3.4]:443"]
+)
 def test_an_endpoint_that_is_none(text: str) -> None:
     with pytest.raises(Untraceable):
         Endpoint.parse(text)

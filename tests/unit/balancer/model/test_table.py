@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.model.table import EdgeState, ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
 
 V4 = st.integers(0x0A000001, 0x0AFFFFFE).map(lambda n: f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}")
 EDGES = st.builds(
@@ -17,6 +17,7 @@ EDGES = st.builds(
     tunnel_v4=st.one_of(st.none(), V4),
     tunnel_v6=st.one_of(st.none(), st.just("2001:db8::1")),
     state=st.sampled_from(EdgeState),
+    encapsulation=st.sampled_from(Encapsulation),
 )
 VIPS = st.builds(
     Vip,
@@ -32,7 +33,14 @@ TABLES = st.builds(
     generation=st.integers(0, 2**63 - 1),
     vips=st.lists(VIPS, max_size=2, unique_by=lambda vip: vip.v4).map(tuple),
     edges=st.lists(
-        EDGES, max_size=4, unique_by=(lambda e: e.id, lambda e: e.name, lambda e: e.tunnel_v4 or object())
+        EDGES,
+        max_size=4,
+        unique_by=(
+            lambda e: e.id,
+            lambda e: e.name,
+            lambda e: e.tunnel_v4 or object(),
+            lambda e: e.tunnel_v6 or object(),
+        ),
     ).map(tuple),
 )
 
@@ -72,6 +80,7 @@ def good() -> dict[str, Any]:
         ("edges", "tunnel_v4", "2001:db8::1"),
         ("edges", "tunnel_v6", "10.0.0.1"),
         ("edges", "state", "asleep"),
+        ("edges", "encapsulation", "mpls"),
         ("vips", "v4", None),
         ("vips", "locator", "cookie"),
         ("vips", "id_port_base", 65535),
@@ -95,6 +104,10 @@ def test_two_edges_share_nothing(field: str) -> None:
     table["edges"][1][field] = table["edges"][0][field]
     with pytest.raises(ValueError, match=f"edges.{field}"):
         ForwardingTable.from_json(table)
+
+
+def test_a_table_of_an_older_control_plane_has_ip_in_ip_tunnels() -> None:
+    assert ForwardingTable.from_json(good()).edges[0].encapsulation is Encapsulation.IPIP
 
 
 @given(

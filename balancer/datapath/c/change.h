@@ -1,0 +1,157 @@
+/* What is done to a packet in the kernel: put into a tunnel, taken out, answered, clamped. */
+#pragma once
+
+#define DECAP_L3_IPV4 (1ULL << 7) /* Linux 6.3: only needed where the inner version is another one */
+#define DECAP_L3_IPV6 (1ULL << 8)
+#define TCP_CHECK 16
+#define ETHERTYPE 12
+
+/* bcc 0.26 declares this helper with an argument too few. */
+static long (*redirect_neighbour)(__u32 index, void *parameters, int size, __u64 flags) =
+    (void *)BPF_FUNC_redirect_neigh;
+
+static __always_inline int name_version(struct __sk_buff *skb, __u32 l3, int version)
+{
+    __be16 type = version == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+
+    return l3 < ETHERNET ? 0 : bpf_skb_store_bytes(skb, ETHERTYPE, &type, sizeof(type), 0);
+}
+
+static __always_inline int put_on_v4(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
+                                     const struct config *config, __u32 hash)
+{
+    struct outer_v4 outer;
+    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
+    __u32 size = IPV4;
+
+    fill_v4(&outer.ip, inner, edge, config->own_v4.word[3]);
+    if (edge->kind & GUE) {
+        fill_gue(&outer.gue, inner, hash);
+        flags |= BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
+        size += GUE_HEADER;
+    }
+    if (bpf_skb_adjust_room(skb, size, BPF_ADJ_ROOM_MAC, flags) < 0)
+        return -1;
+    return bpf_skb_store_bytes(skb, inner->l3, &outer, size, 0);
+}
+
+static __always_inline int put_on_v6(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
+                                     const struct config *config, __u32 hash)
+{
+    struct outer_v6 outer;
+    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
+    __u32 size = IPV6;
+
+    fill_v6(&outer.ip, inner, edge, &config->own_v6);
+    if (edge->kind & GUE) {
+        fill_gue(&outer.gue, inner, hash);
+        flags |= BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
+        size += GUE_HEADER;
+    }
+    if (bpf_skb_adjust_room(skb, size, BPF_ADJ_ROOM_MAC, flags) < 0)
+        return -1;
+    return bpf_skb_store_bytes(skb, inner->l3, &outer, size, 0);
+}
+
+static __always_inline int put_on(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
+                                  const struct config *config)
+{
+    __u32 hash = edge->kind & GUE ? flow_hash(inner, 0) : 0;
+    int version = edge->kind & OUTER_V6 ? 6 : 4, done;
+
+    if (version == 4)
+        done = put_on_v4(skb, inner, edge, config, hash);
+    else
+        done = put_on_v6(skb, inner, edge, config, hash);
+    if (done < 0 || version == inner->version)
+        return done;
+    return name_version(skb, inner->l3, version);
+}
+
+/* The congestion met in the tunnel, told to the receiver (RFC 6040 section 4.2). */
+static __always_inline int tell_congestion(struct __sk_buff *skb, __u32 l3, const struct packet *inner)
+{
+    __u8 tos = inner->tos | ECN_CE;
+
+    if (inner->version == 4) {
+        if (bpf_l3_csum_replace(skb, l3 + 10, bpf_htons(inner->tos), bpf_htons(tos), 2) < 0)
+            return -1;
+        return bpf_skb_store_bytes(skb, l3 + 1, &tos, sizeof(tos), 0);
+    }
+    __u8 second;
+    if (bpf_skb_load_bytes(skb, l3 + 1, &second, sizeof(second)) < 0)
+        return -1;
+    second |= ECN_CE << 4;
+    return bpf_skb_store_bytes(skb, l3 + 1, &second, sizeof(second), 0);
+}
+
+static __always_inline int take_off(struct __sk_buff *skb, const struct packet *outer, const struct packet *inner)
+{
+    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+    __s32 size = inner->l3 - outer->l3;
+
+    if (inner->version != outer->version)
+        flags |= inner->version == 4 ? DECAP_L3_IPV4 : DECAP_L3_IPV6;
+    if (bpf_skb_adjust_room(skb, -size, BPF_ADJ_ROOM_MAC, flags) < 0)
+        return -1;
+    if (inner->version != outer->version && name_version(skb, outer->l3, inner->version) < 0)
+        return -1;
+    return must_be_told(outer, inner) ? tell_congestion(skb, outer->l3, inner) : 0;
+}
+
+static __always_inline int clamp_mss(struct __sk_buff *skb, const struct packet *packet, __u16 limit)
+{
+    __u16 told = 0;
+    __u32 at = find_mss(packet, skb, &told);
+
+    if (!at || told <= limit)
+        return 0;
+    __u16 was = bpf_htons(told), now = bpf_htons(limit), stored = now;
+    if (at & 1) { /* an odd offset puts the two bytes into two different words of the checksum */
+        was = told;
+        now = limit;
+    }
+    if (bpf_l4_csum_replace(skb, packet->l4 + TCP_CHECK, was, now, 2) < 0)
+        return -1;
+    return bpf_skb_store_bytes(skb, packet->l4 + at, &stored, sizeof(stored), 0);
+}
+
+/* Whether the checksum is left to the device that sends the packet (CHECKSUM_PARTIAL: from virtual interfaces). No
+ * field says so; but the kernel then refuses to cut the packet before the end of the checksum. */
+static __always_inline int cut_tells_partial(struct __sk_buff *skb, const struct packet *packet)
+{
+    return bpf_skb_change_tail(skb, packet->l4 + TCP_CHECK + 1, 0) < 0;
+}
+
+static __always_inline int turn_around(struct __sk_buff *skb, __u32 l3)
+{
+    struct ethhdr ethernet, turned;
+
+    if (l3 < ETHERNET)
+        return 0;
+    if (bpf_skb_load_bytes(skb, 0, &ethernet, sizeof(ethernet)) < 0)
+        return -1;
+    __builtin_memcpy(turned.h_dest, ethernet.h_source, ETH_ALEN);
+    __builtin_memcpy(turned.h_source, ethernet.h_dest, ETH_ALEN);
+    turned.h_proto = ethernet.h_proto;
+    return bpf_skb_store_bytes(skb, 0, &turned, sizeof(turned), 0);
+}
+
+static __always_inline int make_reset(struct __sk_buff *skb, const struct packet *packet)
+{
+    __u32 header = packet->version == 4 ? IPV4 : IPV6;
+
+    if (packet->l4 - packet->l3 != header) /* no IP options, or the kernel's header marks would be wrong */
+        return -1;
+    int partial = cut_tells_partial(skb, packet);
+    if (bpf_skb_change_tail(skb, packet->l3 + header + TCP, 0) < 0 || turn_around(skb, packet->l3) < 0)
+        return -1;
+    if (packet->version == 4) {
+        struct reset_v4 reset;
+        fill_reset_v4(&reset, packet, partial);
+        return bpf_skb_store_bytes(skb, packet->l3, &reset, sizeof(reset), BPF_F_INVALIDATE_HASH);
+    }
+    struct reset_v6 reset;
+    fill_reset_v6(&reset, packet, partial);
+    return bpf_skb_store_bytes(skb, packet->l3, &reset, sizeof(reset), BPF_F_INVALIDATE_HASH);
+}

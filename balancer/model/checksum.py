@@ -1,0 +1,25 @@
+"""The Internet checksum (RFC 1071), and its mending (RFC 1624)."""
+
+import struct
+
+
+def total(data: bytes) -> int:
+    """The sum of the 16-bit words of data padded to an even length, folded."""
+    data += b"\0" * (len(data) % 2)
+    added = int(sum(struct.unpack(f"!{len(data) // 2}H", data)))
+    while added >> 16:
+        added = (added & 0xFFFF) + (added >> 16)
+    return added
+
+
+def checksum(data: bytes) -> int:
+    return ~total(data) & 0xFFFF
+
+
+def mend(check: int, was: int, now: int, *, odd: bool = False) -> int:
+    """RFC 1624, equation 3; two bytes at an odd offset count swapped."""
+    if odd:
+        was, now = (((value & 0xFF) << 8) | value >> 8 for value in (was, now))
+    added = (~check & 0xFFFF) + (~was & 0xFFFF) + now
+    added = (added & 0xFFFF) + (added >> 16)
+    return ~((added & 0xFFFF) + (added >> 16)) & 0xFFFF

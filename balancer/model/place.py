@@ -1,0 +1,67 @@
+"""What an address and port mean: a VIP, or the locator of an edge."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from balancer.model.packet import V4_PREFIX, mapped
+from balancer.model.table import Locator, Vip
+
+LOW_BITS = {4: 8, 6: 16}  # of the address, that carry the id
+
+
+def carries_id(address: bytes) -> tuple[bytes, int]:
+    """Split an address into its prefix and the id in its low bits."""
+    bits = LOW_BITS[4 if address.startswith(V4_PREFIX) else 6]
+    number = int.from_bytes(address, "big")
+    low = number & ((1 << bits) - 1)
+    return (number - low).to_bytes(16, "big"), low
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A VIP's own address, or (`prefix`) one that differs from it in the low bits, with the id there."""
+
+    vip: Vip
+    prefix: bool = False
+    id: int = 0
+
+    def owner(self, port: int) -> int:
+        """Whose locator this is with that port; 0 if it is none."""
+        if self.prefix:
+            return self.id if port == self.vip.service_port else 0
+        if self.vip.locator is Locator.ADDRESS:
+            return 0
+        return max(0, port - self.vip.id_port_base)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The addresses of all VIPs."""
+
+    vips: tuple[Vip, ...]
+
+    @classmethod
+    def of(cls, vips: Iterable[Vip]) -> "Places":
+        """VIPs of the table and of the node may be the same."""
+        return cls(tuple({vip.name: vip for vip in vips}.values()))
+
+    @cached_property
+    def exact(self) -> dict[bytes, Vip]:
+        return {mapped(text): vip for vip in self.vips for text in (vip.v4, vip.v6) if text}
+
+    @cached_property
+    def prefixes(self) -> dict[bytes, Vip]:
+        return {
+            carries_id(address)[0]: vip
+            for address, vip in self.exact.items()
+            if vip.locator is Locator.ADDRESS
+        }
+
+    def find(self, address: bytes) -> Place | None:
+        if vip := self.exact.get(address):
+            return Place(vip)
+        prefix, edge_id = carries_id(address)
+        if vip := self.prefixes.get(prefix):
+            return Place(vip, True, edge_id)
+        return None

@@ -1,0 +1,87 @@
+"""IPv4 and IPv6 inside and outside, both encapsulations, both locators, several uplinks: in bulk, both directions."""
+
+import socket
+from dataclasses import replace
+
+import pytest
+from bulk import carry
+
+from balancer.model.table import Encapsulation
+from balancer.model.verdict import Reason
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc")
+
+SIZE = 2 << 20
+TAG = 0x5E000000
+VIPS = {
+    "port": {4: ("203.0.113.1", 10001), 6: ("2001:db8:5e::1", 10001)},
+    "address": {4: ("198.18.7.1", 443), 6: ("2001:db8:a::1", 443)},
+}
+
+
+def transfer(network, address: str, port: int, interface: str = "wifi0") -> None:  # type: ignore[no-untyped-def]
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with network.open_socket("edge1", family=family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen()
+        with network.dial(port, interface, address) as client, listener.accept()[0] as served:
+            served.settimeout(10)
+            assert served.getsockopt(socket.SOL_SOCKET, socket.SO_MARK) == TAG | 2
+            carry(served, client, SIZE)
+            carry(client, served, SIZE)
+
+
+def drops(network) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def]
+    return {
+        (edge, reason.name): count
+        for edge in ("edge1", "edge2")
+        for reason, count in network.count(edge).items()
+        if reason.name.startswith("DROP_") and count
+    }
+
+
+@pytest.mark.parametrize("encapsulation", Encapsulation)
+@pytest.mark.parametrize("outer", [4, 6])
+@pytest.mark.parametrize("inner", [4, 6])
+def test_bulk_through_every_tunnel(dual, inner: int, outer: int, encapsulation: Encapsulation) -> None:  # type: ignore[no-untyped-def]
+    dual.edges = tuple(
+        replace(
+            edge,
+            tunnel_v4=f"10.255.0.{edge.id}" if outer == 4 else None,
+            tunnel_v6=f"2001:db8:b::{edge.id}" if outer == 6 else None,
+            encapsulation=encapsulation,
+        )
+        for edge in dual.edges
+    )
+    dual.publish()
+    dual.applied()
+    before = drops(dual)
+    transfer(dual, *VIPS["port"][inner])
+    assert drops(dual) == before
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_address_locators_need_port_443_alone(dual, version: int) -> None:  # type: ignore[no-untyped-def]
+    transfer(dual, *VIPS["address"][version])
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(("interface", "uplink"), [("wifi0", "up0"), ("lte0", "up1")])
+def test_a_reply_leaves_by_the_uplink_that_leads_to_its_client(
+    dual, version: int, interface: str, uplink: str
+) -> None:  # type: ignore[no-untyped-def]
+    """The ingress edge has two, and asks its routes."""
+    before = {name: dual.packets("edge2", name)[1] for name in ("up0", "up1")}
+    transfer(dual, *VIPS["port"][version], interface)
+    sent = {name: dual.packets("edge2", name)[1] - count for name, count in before.items()}
+    assert sent[uplink] >= SIZE // 65536
+    other = next(name for name in sent if name != uplink)
+    assert sent[other] < 10, "neighbour discovery at most"
+    assert dual.count("edge2")[Reason.DROP_NO_ROUTE] == 0
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_reset_reaches_who_dialled_an_unknown_id(dual, version: int) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConnectionRefusedError):
+        dual.dial(10777, "wifi0", VIPS["port"][version][0])
