@@ -21,12 +21,14 @@ class StreamEnded:
 class PathDropped:
     """A path is out of the session; what it carried goes over the others. The driver closes its subflow.
 
-    `removed` when one of the ends wanted it so.
+    `removed` when one of the ends wanted it so. `last_word` may still go out on it, before it is closed: what this end
+    has received, so that the other sends nothing again without need.
     """
 
     path: int
     error: SmkexError | None
     removed: bool = False
+    last_word: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from smkex.core.control import ControlOpener, ControlSealer
-from smkex.core.frame import FrameReader
+from smkex.core.frame import RECORD_DATA_LIMIT, FrameReader
 from smkex.core.record import SealedRecord
 
 STALL_FLOOR = 0.04  # seconds: below it one would measure the timers of both ends, not the path
@@ -19,6 +19,22 @@ STALLED_LIMIT = 10.0  # seconds a stalled path is kept while another works
 SILENCE_LIMIT = (
     120.0  # seconds a session is kept when all its paths stall: a tunnel, not a client that is gone
 )
+
+
+NEAR = 0.001  # seconds of round trip, below which a further one costs nobody anything
+RECORD_FIRST = 14_000  # bytes of a record that, frame and all, fits in an initial window (RFC 6928)
+RECORD_TIME = 0.0001  # seconds of a path's rate that a record may take
+
+
+def record_limit(outstanding: int, rtt: float) -> int:
+    """How large a record may be, with `outstanding` bytes on their way on a path of `rtt` seconds.
+
+    It counts only when it is whole. Sent again on a path that has carried nothing yet, one that exceeds the initial
+    window takes a round trip more, or several; so only what is near, or very fast, gets large ones, which cost less.
+    """
+    if rtt < NEAR:
+        return RECORD_DATA_LIMIT
+    return min(max(RECORD_FIRST, int(outstanding / rtt * RECORD_TIME)), RECORD_DATA_LIMIT)
 
 
 @dataclass(slots=True)

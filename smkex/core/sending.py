@@ -45,9 +45,14 @@ class SendingStream:
         """The record that the other end's application waits for."""
         return self._kept[0] if self._kept else None
 
-    def next_record(self) -> SealedRecord | None:
-        """Seal the next record, as full as what is queued and the window allow."""
-        room = min(RECORD_DATA_LIMIT, self._limit - self.next_dsn)
+    @property
+    def outstanding(self) -> int:
+        """Bytes sealed that the other end is not known to have up to."""
+        return self.next_dsn - self.acknowledged
+
+    def next_record(self, most: int = RECORD_DATA_LIMIT) -> SealedRecord | None:
+        """Seal the next record, of at most `most` bytes, as full as what is queued and the window allow."""
+        room = min(most, self._limit - self.next_dsn)
         if not self._unsent or room <= 0 or len(self._kept) == UNACKNOWLEDGED_LIMIT:
             return None
         parts: list[memoryview] = []

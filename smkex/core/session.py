@@ -29,7 +29,7 @@ from smkex.core.events import (
     StreamEnded,
 )
 from smkex.core.frame import FrameReader, FrameType
-from smkex.core.path import SILENCE_LIMIT, STALL_CEILING, Path, Sent
+from smkex.core.path import SILENCE_LIMIT, STALL_CEILING, Path, Sent, record_limit
 from smkex.core.reassembly import Reassembly
 from smkex.core.record import EpochKeys, SealedRecord, unseal
 from smkex.core.schedule import KeySchedule
@@ -234,7 +234,8 @@ class Session:
                 if self._over or path not in self._paths:
                     break
         except (BadRecord, MalformedMessage) as error:
-            events += self._drop(path, error)
+            # the other end hears of it on this path first: what arrived before need not go out again elsewhere
+            events += self._drop(path, error, last_word=self._state(subflow))
         except SmkexError as error:
             self.abort(error)
             events.append(SessionFailed(error))
@@ -302,13 +303,14 @@ class Session:
             if number == self.preferred(without=record.paths):
                 self._out.not_again(record)
                 return record
+        most = record_limit(self._out.outstanding, path.rtt)
         if self._scheduler is Scheduler.LOWEST_LATENCY:
-            return self._out.next_record() if number == self.preferred() else None
+            return self._out.next_record(most) if number == self.preferred() else None
         if number not in self._usable():
             return None
         if self._scheduler is Scheduler.AGGREGATE:
-            return self._out.next_record()
-        copy = self._out.missing_after(path.position) or self._out.next_record()
+            return self._out.next_record(most)
+        copy = self._out.missing_after(path.position) or self._out.next_record(most)
         if copy is not None:
             path.position = copy.end
         return copy
@@ -394,7 +396,9 @@ class Session:
                 events += self._drop(number, DeadlineMissed("the path is silent"))
         return events
 
-    def _drop(self, number: int, error: SmkexError | None, *, removed: bool = False) -> list[Event]:
+    def _drop(
+        self, number: int, error: SmkexError | None, *, removed: bool = False, last_word: bytes = b""
+    ) -> list[Event]:
         path = self._paths.pop(number, None)
         if path is None:
             return []
@@ -409,7 +413,7 @@ class Session:
         best = self.preferred()
         if best is not None:
             self._paths[best].due(AT_ONCE)
-            return [PathDropped(number, error, removed)]
+            return [PathDropped(number, error, removed, last_word)]
         self._over = True
         return [PathDropped(number, error, removed), SessionFailed(error or Truncated())]
 

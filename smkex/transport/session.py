@@ -240,9 +240,11 @@ class SessionTransport(asyncio.Transport):
                     self._peer_ended = True
                 case PathDropped(path):
                     self.dropped.append(event)
-                    # what is queued goes out elsewhere; a path that is deaf would keep it for minutes
                     if path in self._subflows:
-                        self._subflows.pop(path).transport.abort()
+                        subflow = self._subflows.pop(path).transport
+                        subflow.write(event.last_word)
+                        # what is queued goes out elsewhere; a path that is deaf would keep it for minutes
+                        subflow.abort()
                     self.on_path_dropped(event)
                 case RehomeAsked():
                     self.on_rehome_asked()

@@ -9,10 +9,11 @@ from typing import Protocol
 from smkex.core.errors import SmkexError, Truncated
 from smkex.core.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
 from smkex.core.messages import encode_abort
+from smkex.core.path import NEAR
 
 SEND_BUFFER = 64 << 10  # bytes a subflow queues in user space before it asks for a pause: a record
 UNSENT_LIMIT = 128 << 10  # bytes in the kernel that were never sent: more would only make latency
-
+UNSENT_LIMIT_FAR = 16 << 10  # the same where round trips take time: a path may be slow to start
 
 TCP_NOTSENT_LOWAT = 25  # linux/tcp.h
 
@@ -121,6 +122,10 @@ class Subflow(asyncio.Protocol):
     def attach(self, owner: SubflowOwner, path: int) -> None:
         """Hand all that comes from now on to `owner`; what the reader holds is the owner's to take."""
         self._owner, self._path = owner, path
+        if not self.lost and self.rtt() >= NEAR:
+            # what waits here or in the kernel goes before anything more urgent: a record that is sent again
+            self.transport.set_write_buffer_limits(high=0)
+            self.socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_LIMIT_FAR)
         self.transport.resume_reading()
 
     # --- facts

@@ -163,6 +163,8 @@ class Net:
                 # its driver closes the subflow, which the other end sees a moment later
                 wire = self.wires[event.path]
                 if not wire.cut:
+                    if event.last_word:
+                        self._put(self.now + wire.delay, OTHER[name], event.path, event.last_word)
                     wire.cut = True
                     self._put(self.now + wire.delay, OTHER[name], event.path, None)
             self.times[name] += [self.now] * isinstance(event, DataReceived)

@@ -17,6 +17,7 @@ from smkex.core.events import (
 )
 from smkex.core.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode
 from smkex.core.messages import encode_abort
+from smkex.core.path import RECORD_FIRST
 from smkex.core.reassembly import Reassembly
 from smkex.core.record import DSN_LIMIT, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
 from smkex.core.scheduler import Scheduler, fastest
@@ -355,7 +356,7 @@ def test_the_edge_sends_as_the_client_asks(scheduler: Scheduler) -> None:
     elif scheduler is Scheduler.AGGREGATE:
         assert min(counts[0], counts[1]) > 0.3 * max(counts.values())
     else:
-        assert counts[0] == -(-len(DATA) * 4 // 65536)
+        assert counts[0] == -(-len(DATA) * 4 // RECORD_FIRST)
         assert counts[1] > 0.3 * counts[0]
 
 

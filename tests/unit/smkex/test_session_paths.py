@@ -1,5 +1,7 @@
 """Paths that lie, die, stall or swallow: they go one by one, and the stream arrives whole over what is left."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from wires import Hand, Net, Wire
 
 from smkex.core import errors
 from smkex.core.events import PathDropped, SessionClosed, SessionFailed, StreamEnded
-from smkex.core.path import PING_EVERY, SILENCE_LIMIT, STALLED_LIMIT
+from smkex.core.path import PING_EVERY, RECORD_FIRST, SILENCE_LIMIT, STALLED_LIMIT, record_limit
 from smkex.core.scheduler import Scheduler
 
 DATA = bytes(range(256)) * 4000
@@ -29,7 +31,45 @@ def test_nothing_is_sent_twice_over_paths_that_work() -> None:
     net.client.write(DATA)
     arrives_whole(net)
     frames = [frame for _, _, _, frame in net.carried if frame[0] == 16]
-    assert len(frames) == len(set(frames)) == -(-len(DATA) // 65536)
+    assert len(frames) == len(set(frames)) == -(-len(DATA) // RECORD_FIRST)
+
+
+def test_records_fit_an_initial_window_unless_the_path_is_near_or_very_fast() -> None:
+    assert record_limit(0, 0.0) == 65536
+    assert record_limit(8 << 20, 0.0009) == 65536
+    assert record_limit(0, 0.01) == RECORD_FIRST
+    assert record_limit(625_000, 0.1) == RECORD_FIRST  # 50 Mbit/s
+    assert record_limit(2_500_000, 0.01) == 25_000  # 2 Gbit/s
+    assert record_limit(8 << 20, 0.001) == 65536
+
+
+def test_what_arrived_before_a_changed_byte_is_not_sent_again() -> None:
+    """The end that notices says on that very path, last of all, what it has."""
+    net = Net(0.005, 0.02)
+    net.wires[0].hand = flip_at(12, number=20)
+    net.client.write(DATA)
+    arrives_whole(net)
+    times_sent: dict[bytes, int] = {}
+    for _, sender, _, frame in net.carried:
+        if sender == "client" and frame[0] == 16:
+            times_sent[frame] = times_sent.get(frame, 0) + 1
+    assert set(times_sent.values()) == {1, 2}
+    first_again = next(frame for frame, times in times_sent.items() if times == 2)
+    assert (
+        first_again
+        == [frame for _, sender, path, frame in net.carried if (sender, path) == ("client", 0)][20]
+    )
+
+
+def test_after_a_changed_byte_the_stream_goes_on_within_two_round_trips_of_the_slow_path() -> None:
+    net = Net(0.005, 0.02)
+    for wire in net.wires.values():
+        wire.rate = 6.25e6
+    net.wires[0].hand = flip_at(12, number=20)
+    net.client.write(DATA)
+    arrives_whole(net)
+    gaps = [after - before for before, after in pairwise(net.times["server"])]
+    assert max(gaps) < 2 * 0.04
 
 
 @pytest.mark.parametrize("at", [0, 1, 5, 14])
@@ -40,11 +80,13 @@ def test_a_path_that_dies_loses_nothing(at: int) -> None:
     arrives_whole(net)
 
 
-def flip_at(where: int) -> Hand:
+def flip_at(where: int, number: int = 0) -> Hand:
+    """Change one byte, in the first large record that is frame `number` of its wire or a later one."""
     hit: list[int] = []
+    first = number
 
     def flip(sender: str, number: int, frame: bytes) -> list[bytes]:
-        if not hit and frame[0] == 16 and len(frame) > 1000:
+        if not hit and number >= first and frame[0] == 16 and len(frame) > 1000:
             hit.append(number)
             changed = bytearray(frame)
             changed[where] ^= 1
