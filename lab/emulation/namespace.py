@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 from lab.emulation import netem
 from lab.emulation.calibration import Calibration, calibrate
 from lab.emulation.impairment import Impairment
+from lab.emulation.relay import Settings
 from lab.emulation.rtt import measure
 from lab.errors import LabFailed
 from lab.namespace.daemons import run, start
@@ -27,26 +29,39 @@ EVERYTHING = "protocol all pref 1 u32 match u32 0 0 action mirred"
 class SlowLink:
     """One link of a lab that stands. Methods raise `LabFailed`."""
 
-    def __init__(self, place: Place, topology: Topology, link: Link) -> None:
+    def __init__(self, place: Place, topology: Topology, link: Link, *, own_emulator: bool = False) -> None:
+        """With `own_emulator`, which alone can `tamper`, also where the kernel has netem."""
         self._place = place
         self._topology = topology
         self._link = link
+        self._own = own_emulator
         folder = place.folder / "links"
         folder.mkdir(exist_ok=True)
         self._settings = folder / f"{link.name}.relay"
         self._pid = folder / f"{link.name}.pid"
+        self._tampered = folder / f"{link.name}.tampered"
 
     def set(self, impairment: Impairment) -> Calibration:
         """Make the link be like this in each direction."""
         if not impairment.delay and impairment.rate is None:
             raise LabFailed("neither a delay nor a rate: `--clear` takes both away")
-        apply = self._apply_netem if self.kernel_has_netem() else self._apply_relay
+        apply = self._apply_relay if self._own or not self.kernel_has_netem() else self._apply_netem
         left, right = self._ends
         return calibrate(
             apply,
             lambda: measure(self._place.namespace_file(left.node), left.interface, str(right.address.ip)),
             impairment,
         )
+
+    def tamper(self, after: int) -> None:
+        """Once `after` more bytes of TCP payload have come from the right end, flip one, and mend the checksum."""
+        self._tampered.unlink(missing_ok=True)
+        self._tell(replace(Settings.read(self._settings), tamper_after=after, tampered=str(self._tampered)))
+
+    def tampered_at(self) -> float | None:
+        """When (monotonic) a byte was flipped; None while none was. Nothing is flipped from now on."""
+        self._tell(replace(Settings.read(self._settings), tamper_after=None))
+        return float(self._tampered.read_text()) if self._tampered.exists() else None
 
     def clear(self) -> None:
         """Make the link a plain cable again; harmless when it is one."""
@@ -84,10 +99,10 @@ class SlowLink:
     # --- without netem
 
     def _apply_relay(self, impairment: Impairment) -> None:
-        text = json.dumps([impairment.as_dict()] * 2)
-        fresh = self._settings.with_suffix(".new")
-        fresh.write_text(text)
-        fresh.rename(self._settings)
+        self._tell(Settings(impairment))
+
+    def _tell(self, settings: Settings) -> None:
+        settings.write(self._settings)
         if self._pid.exists():
             os.kill(int(self._pid.read_text()), signal.SIGHUP)
         else:

@@ -12,20 +12,38 @@ import select
 import signal
 import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.emulation.impairment import Impairment
 from lab.emulation.pipe import Pipe
+from lab.emulation.tamper import Tamperer
 from lab.emulation.tap import FRAME_MOST, HEADER, open_tap, set_offload
 
 BATCH = 64  # frames read from one end before the other has its turn
 PRIORITY = 10  # of SCHED_FIFO: above everything ordinary, below the kernel's own
 
 
-def read_settings(path: Path) -> tuple[Impairment, Impairment]:
-    """What both directions are to be like: from the left, from the right."""
-    left, right = json.loads(path.read_text())
-    return Impairment(**left), Impairment(**right)
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the link is like in both directions, and whether what comes from the right is to be attacked.
+
+    `tamper_after` bytes of TCP payload after it was said, a byte is flipped; the file `tampered` then says when.
+    """
+
+    impairment: Impairment
+    tamper_after: int | None = None
+    tampered: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> "Settings":
+        found = json.loads(path.read_text())
+        return cls(Impairment(**found.pop("impairment")), **found)
+
+    def write(self, path: Path) -> None:
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self)))
+        fresh.rename(path)
 
 
 class Relay:
@@ -33,17 +51,18 @@ class Relay:
 
     def __init__(self, ends: tuple[int, int], settings: Path) -> None:
         self._ends = ends
-        self._settings = settings
+        self._path = settings
         self._pipes = (Pipe(Impairment()), Pipe(Impairment()))
         self._stopped = False
         self.configure()
 
     def configure(self) -> None:
-        impairments = read_settings(self._settings)
-        for end, pipe, impairment in zip(self._ends, self._pipes, impairments, strict=True):
-            pipe.change(impairment)
+        self._settings = settings = Settings.read(self._path)
+        self._tamperer = None if settings.tamper_after is None else Tamperer(settings.tamper_after)
+        for end, pipe in zip(self._ends, self._pipes, strict=True):
+            pipe.change(settings.impairment)
             # a rate counts frames: those of a wire, not the 64 KB ones that a sender may hand down
-            set_offload(end, impairment.rate is None)
+            set_offload(end, settings.impairment.rate is None)
 
     def stop(self) -> None:
         self._stopped = True
@@ -62,14 +81,22 @@ class Relay:
             for pipe, sink in zip(self._pipes, reversed(self._ends), strict=True):
                 self._give(pipe, sink)
 
-    @staticmethod
-    def _take(source: int, pipe: Pipe) -> None:
+    def _take(self, source: int, pipe: Pipe) -> None:
         for _ in range(BATCH):
             try:
                 frame = os.read(source, FRAME_MOST)
             except BlockingIOError:
                 return
+            if self._tamperer is not None and source == self._ends[1]:
+                frame = self._tamper(self._tamperer, frame)
             pipe.push(time.monotonic(), frame, len(frame) - HEADER)
+
+    def _tamper(self, tamperer: Tamperer, frame: bytes) -> bytes:
+        frame = tamperer.pass_on(frame)
+        if tamperer.done:
+            self._tamperer = None
+            Path(self._settings.tampered).write_text(f"{time.monotonic()}\n")
+        return frame
 
     @staticmethod
     def _give(pipe: Pipe, sink: int) -> None:
