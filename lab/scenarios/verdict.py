@@ -35,6 +35,10 @@ class Verdict:
         """Add a value that must not be greater."""
         self.findings.append(Finding(what, value, unit, f"at most {limit:g}", value <= limit))
 
+    def at_least(self, what: str, value: float, limit: float, unit: str = "") -> None:
+        """Add a value that must not be less."""
+        self.findings.append(Finding(what, value, unit, f"at least {limit:g}", value >= limit))
+
     def note(self, what: str, value: float | int | str, unit: str = "") -> None:
         """Add a value that has no limit."""
         self.findings.append(Finding(what, value, unit, "", True))

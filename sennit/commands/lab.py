@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         ("up", _up, "bring the namespace lab up; does nothing when it is"),
         ("run", _run, "run a scenario, which ends in a verdict with numbers"),
         ("link", _link, "give a link of the lab delay and rate, or list them all"),
+        ("figures", _figures, "measure and draw the papers' figures"),
         ("attack", _attack, "put attackers on the paths and print the table of what comes of each"),
         ("soak", _soak, "mixed load with failures in turn: nothing lost, nothing grows"),
         ("status", _status, "show nodes, processes, and where the VIP is routed"),
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("--minutes", type=float, default=30.0)
             action.add_argument("--failures", type=int, help="only the first so many kinds")
             action.add_argument("--json", action="store_true", help="the verdict as JSON")
+        if name == "figures":
+            _figures_options(action)
         if name == "link":
             _link_options(action)
     container = actions.add_parser("container", help="what the containers of docker-compose.yml run")
@@ -118,6 +121,41 @@ def _link(options: argparse.Namespace) -> int:
         raise CommandError(str(error), status=ExitStatus.USAGE) from None
     print(f"{link.name}: {impairment}: {lab.set_link(link, impairment)}")
     return ExitStatus.OK
+
+
+def _figures_options(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--only", default="13,14,8,9", help="numbers in the papers (13,14,8,9)")
+    action.add_argument("-o", "--output", type=Path, default=Path("figures"), help="a folder (figures)")
+    action.add_argument("--quick", action="store_true", help="few samples, to see that it works")
+    action.add_argument(
+        "--size", type=int, action="append", help="bytes of a transfer of figure 9; may repeat"
+    )
+    action.add_argument("--redraw", action="store_true", help="draw and judge again what was measured")
+
+
+def _figures(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from lab.figures.effort import QUICK, Effort
+    from lab.figures.run import FIGURES, draw, measure
+    from lab.namespace.place import Place
+    from lab.namespace.running import NamespaceLab
+    from lab.topology import LAB
+
+    numbers = options.only.split(",")
+    if unknown := [number for number in numbers if number not in FIGURES]:
+        raise CommandError(
+            f"no figure {unknown[0]}", hint=f"there are {', '.join(FIGURES)}", status=ExitStatus.USAGE
+        )
+    effort = QUICK if options.quick else Effort()
+    if options.size:
+        effort = replace(effort, injection_sizes=tuple(options.size))
+    if not options.redraw:
+        measure(NamespaceLab(Place.from_environment(), LAB), numbers, effort, options.output)
+    verdicts = draw(numbers, options.output)
+    for verdict in verdicts:
+        print(verdict.text())
+    return ExitStatus.OK if all(verdict.ok for verdict in verdicts) else ExitStatus.FAILURE
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -19,8 +19,9 @@ async def test_a_byte_changed_on_the_way_costs_its_path_only(edge: LoopbackEdge)
     connection, reading, path = await start(edge)
     edge.relays[path].flip_after = 0
     assert await reading == digest_of(SIZE)
-    assert [event.path for event in connection.session.dropped] == [path]
-    assert path not in connection.session.paths  # a fresh one may have been opened already
+    dropped = {event.path for event in connection.session.dropped}
+    assert path in dropped  # and fresh ones in its place, which the relay attacks as well
+    assert 1 - path not in dropped
     await connection.close()
     assert connection.session.error is None
 

@@ -1,0 +1,47 @@
+"""`sennit lab figures`, with few samples: what does not depend on the machine's speed is judged here."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab.figures.table import read
+from lab.namespace.daemons import sennit
+from lab.namespace.place import Place
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+
+
+@pytest.mark.timeout(120)
+def test_figures_are_measured_drawn_and_judged(place: Place, tmp_path: Path) -> None:
+    """A flipped byte costs a session over tcp one of its paths, and TLS over MPTCP its connection."""
+    environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
+    done = subprocess.run(
+        [sennit(), "lab", "figures", "--quick", "--only", "13,8,9", "-o", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=110,
+    )
+    for name in ("smkex-figure-13", "mptcpsec-figure-8", "mptcpsec-figure-9"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG"), done.stderr
+        assert read(tmp_path / f"{name}.csv")
+    assert json.loads((tmp_path / "machine.json").read_text())["kernel"]
+    # the stall and rates depend on how busy the machine is, this does not
+    ends = {
+        row["contender"]: row["event"] for row in read(tmp_path / "mptcpsec-figure-9.csv") if row["event"]
+    }
+    assert ends.pop("SMKEX over tcp") == "complete and right"
+    assert set(ends) == {"SMKEX over mptcp", "TLS 1.3 over MPTCP"}
+    assert "complete and right" not in ends.values()
+    assert "SMKEX over tcp, 1 MB: stall" in done.stdout
+    shown = subprocess.run([*place.enter("phone"), "ip", "-br", "link"], capture_output=True, text=True)
+    assert "slow-" not in shown.stdout
+
+
+def test_an_unknown_figure_is_refused(place: Place) -> None:
+    done = subprocess.run([sennit(), "lab", "figures", "--only", "7"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "13, 14, 8, 9" in done.stderr
