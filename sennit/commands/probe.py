@@ -1,0 +1,94 @@
+"""Probe an edge from a namespace of its own: up, run, down."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+from sennit.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    if arguments[:1] == ["run"]:
+        return _run(arguments[1:])
+    from balancer.agent.probe_namespace import NamespaceRefused
+
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.do(options))
+    except NamespaceRefused as error:
+        raise CommandError(str(error), hint="namespaces and veth pairs need root") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sennit probe", description=__doc__)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, do, text in (
+        ("up", _up, "make the probe namespace and its veth pair (before `sennit forwarder load`)"),
+        ("run", _up, "probe until SIGTERM, inside the namespace; `sennit probe run --help`"),
+        ("down", _down, "remove the namespace and the pair"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        action.set_defaults(do=do)
+        action.add_argument("--namespace", default="sennit-probe", help="its name")
+        action.add_argument("--state", type=Path, default=Path("/var/lib/sennit"), help="the state folder")
+        action.add_argument("--node-timeout", type=float, default=60, help="seconds to wait for the agent")
+    return parser
+
+
+def _up(options: argparse.Namespace) -> int:
+    from balancer.agent.probe_namespace import NEAR, Pair, up
+
+    edge_id = _edge_id(options.state / "node.json", options.node_timeout)
+    up(options.namespace, edge_id)
+    print(f"{NEAR} leads to {options.namespace}, {Pair.of(edge_id).far.ip}", file=sys.stderr)
+    return ExitStatus.OK
+
+
+def _edge_id(path: Path, timeout: float) -> int:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return int(json.loads(path.read_text())["edge_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            if time.monotonic() > deadline:
+                hint = "is `sennit agent` running?"
+                raise CommandError(f"{path} did not appear within {timeout:g} s", hint=hint) from None
+            time.sleep(0.1)
+
+
+def _down(options: argparse.Namespace) -> int:
+    from balancer.agent.probe_namespace import down
+
+    print("removed" if down(options.namespace) else "there was none", file=sys.stderr)
+    return ExitStatus.OK
+
+
+def _run(arguments: list[str]) -> int:
+    from balancer.agent.probe_settings import ProbeSettings
+    from balancer.agent.prober import Prober
+    from balancer.daemon import log_to_stderr, say_ready
+    from balancer.settings import SettingsError
+
+    try:
+        settings = ProbeSettings.from_arguments(arguments)
+    except (SettingsError, ValueError) as error:
+        raise CommandError(str(error), hint="`sennit probe run --help`", status=ExitStatus.USAGE) from None
+    log_to_stderr(settings.log_level)
+
+    async def main() -> None:
+        task = asyncio.create_task(
+            Prober(settings.state, settings.interface, settings.timeout).run(settings.every)
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        say_ready()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    return ExitStatus.OK
