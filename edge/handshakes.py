@@ -15,6 +15,7 @@ from edge.sessions import PendingSession, PendingSessions
 from smkex.core.config import ServerConfig
 from smkex.core.errors import (
     DeadlineMissed,
+    Draining,
     Overloaded,
     PeerAborted,
     SmkexError,
@@ -104,6 +105,8 @@ class Handshakes:
         if self._in_tls >= self._tls_limit:
             raise Overloaded
         config = self._config()
+        if config.draining:
+            raise Draining
         assert config.tls is not None
         self._in_tls += 1
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from dataclasses import replace
 
 from edge import fast_open
 from edge.handshakes import Handshakes
@@ -12,6 +13,7 @@ from edge.node import Node
 from edge.path_manager import PathManagerClient
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
+from smkex.core.config import ServerConfig
 from smkex.core.locator import port_locator
 from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp
 from smkex.transport.session import SessionTransport
@@ -41,9 +43,11 @@ class Listener:
         self._accepting: list[asyncio.Task[None]] = []
         self._subflows: set[asyncio.Task[None]] = set()
         self._sessions: set[SessionTransport] = set()
+        self._identity = identity
+        self.draining = False
         self._locator_port = port_locator(node.edge_id, node.vip.id_port_base)
         self.handshakes = Handshakes(
-            identity.config,
+            self._config,
             self._serve,
             limit=settings.max_pending_handshakes,
             tls_limit=settings.max_pending_tls,
@@ -53,7 +57,7 @@ class Listener:
         self._mptcp: MptcpHandshakes | None = None
         if manager is not None:
             self._mptcp = MptcpHandshakes(
-                identity.config,
+                self._config,
                 node.vip.v4,
                 self._locator_port,
                 manager,
@@ -85,13 +89,20 @@ class Listener:
         await asyncio.gather(*self._accepting, *self._subflows, return_exceptions=True)
         for listening in self._sockets:
             listening.close()
-        for session in list(self._sessions):
-            session.close()
+        self.close_sessions()
 
     def ask_to_rehome(self) -> None:
         """Ask every client to leave the service port, so that routes to it may change."""
         for session in list(self._sessions):
             session.ask_to_rehome()
+
+    def close_sessions(self) -> None:
+        """End every session, as the edge's end does."""
+        for session in list(self._sessions):
+            session.close()
+
+    def _config(self) -> ServerConfig:
+        return replace(self._identity.config(), draining=self.draining)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

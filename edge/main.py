@@ -42,7 +42,7 @@ async def _serve(settings: EdgeSettings) -> None:
         await server.start()
         await listener.start()
         await health.start()
-        draining = asyncio.create_task(follow(settings.state, listener.ask_to_rehome))
+        draining = asyncio.create_task(follow(settings.state, listener))
         log.info("ready: edge %d (%s)", node.edge_id, node.name)
         _notify("READY=1")
         await stopped.wait()

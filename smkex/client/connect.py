@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smkex.client.drains import past_drains
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.known_hosts import Entry, KnownHosts
 from smkex.client.paths import KnownPath, PathKeeper
@@ -205,12 +206,15 @@ async def connect(
         now=int(time.time()),
     )
     started = time.monotonic()
-    if mode is Mode.MTLS:
-        if transport != "tcp":
-            raise NoCommonMode(f"mode mtls needs transport tcp, not {transport}")
-        session = await _establish_mtls(target, interfaces, config, scheduler, authorities, host, timeout)
-    else:
-        session = await _establish(transport, target, interfaces, config, scheduler, cache, timeout)
+    if mode is Mode.MTLS and transport != "tcp":
+        raise NoCommonMode(f"mode mtls needs transport tcp, not {transport}")
+
+    async def attempt(seconds: float) -> SessionTransport:
+        if mode is Mode.MTLS:
+            return await _establish_mtls(target, interfaces, config, scheduler, authorities, host, seconds)
+        return await _establish(transport, target, interfaces, config, scheduler, cache, seconds)
+
+    session = await past_drains(attempt, timeout)
     setup = time.monotonic() - started
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries

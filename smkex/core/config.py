@@ -53,6 +53,7 @@ class ServerConfig:
     long_term: LongTermKey | None = None  # mode tofu needs it
     tls: "SSL.Context | None" = None  # mode mtls needs it
     maximum_candidates: int = MAXIMUM_CANDIDATES
+    draining: bool = False  # refuse every new session
 
 
 @dataclass(frozen=True, slots=True)

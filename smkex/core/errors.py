@@ -39,6 +39,7 @@ class Code(IntEnum):
     FLEET_KEY_CHANGED = 25
     HOST_IS_KNOWN = 26
     TLS_FAILED = 27
+    DRAINING = 28
 
 
 class SmkexError(Exception):
@@ -174,6 +175,12 @@ class Overloaded(SmkexError):
     """The edge has no room for another handshake or session."""
 
     code = Code.OVERLOADED
+
+
+class Draining(SmkexError):
+    """The edge takes no new sessions: it is being drained."""
+
+    code = Code.DRAINING
 
 
 class BadRecord(SmkexError):

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from smkex.core.client_handshake import exchange
 from smkex.core.config import ServerConfig
 from smkex.core.errors import (
+    Draining,
     FinishedMismatch,
     NoCommonAead,
     NoCommonMode,
@@ -72,6 +73,8 @@ class ServerHandshake:
         self, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
     ) -> None:
         message = ClientShare.parse(client_share)
+        if config.draining:
+            raise Draining
         private = X25519PrivateKey.from_private_bytes(private_key)
         mode = _choose_mode(message.modes, config.modes)
         long_term = config.long_term if mode is Mode.TOFU else None

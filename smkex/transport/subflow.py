@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Protocol
 
-from smkex.core.errors import SmkexError, Truncated
+from smkex.core.errors import PeerAborted, SmkexError, Truncated
 from smkex.core.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
-from smkex.core.messages import encode_abort
+from smkex.core.messages import encode_abort, parse_abort
 from smkex.core.path import NEAR
 
 SEND_BUFFER = 64 << 10  # bytes a subflow queues in user space before it asks for a pause: a record
@@ -92,7 +92,10 @@ class Subflow(asyncio.Protocol):
             await self._more()
 
     async def next_tls_record(self) -> bytes:
-        """Wait for one whole TLS record (mode mtls). Raises as `next_frame`."""
+        """Wait for one whole TLS record (mode mtls). Raises as `next_frame`, or `PeerAborted` for an Abort instead."""
+        if await self.first_byte() == FrameType.ABORT:
+            _, frame = await self.next_frame()
+            raise PeerAborted(parse_abort(frame), authenticated=False)
         while (record := self.reader.tls_record()) is None:
             await self._more()
         return record

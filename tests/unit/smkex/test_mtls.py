@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import ipaddress
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -382,3 +383,11 @@ def test_in_mode_mtls_there_is_no_client_share(certificate: tuple[Path, Path]) -
     assert handshake.edge_id == 7
     with pytest.raises(errors.UnexpectedMessage, match="no ClientShare"):
         _ = handshake.client_share
+
+
+async def test_a_draining_edge_says_so_before_tls(certificate: tuple[Path, Path]) -> None:
+    async with edge(certificate) as running:
+        running.config = replace(running.config, draining=True)
+        with pytest.raises(errors.PeerAborted, match="draining"):
+            await running.connect(mode=Mode.MTLS, authorities=certificate[0], timeout=0.2)
+        assert running.handshakes.failures == {"Draining": 1}
