@@ -79,6 +79,8 @@ class Announcer:
             self._node.reports(),
         ):
             self._changed.note()
+        if self.drain and was.sessions != findings.sessions:
+            self._changed.note()  # somebody waits for the last one
 
     async def withdraw(self) -> None:
         """Stop announcing, as the last thing that is done."""

@@ -29,6 +29,8 @@ def run(arguments: list[str]) -> int:
         one = actions.add_parser(action, help=words)
         one.add_argument("edge", help="name or id")
         remote.add_options(one, changes=action != "show")
+        if action == "drain":
+            one.add_argument("--wait", action="store_true", help="until no session is left")
     move = actions.add_parser("move", help="to another site")
     move.add_argument("edge", help="name or id")
     move.add_argument("site")
@@ -63,6 +65,10 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Edg
         edge = await client.patch_edge(edge.id, EdgePatch(site=options.site))
     elif options.action in _WANTED:
         edge = await client.set_admin_state(edge.id, AdminState(_WANTED[options.action]))
+        if options.action == "drain" and options.wait:
+            from sennit.drain_progress import wait_for_drain
+
+            edge = await wait_for_drain(client, edge.id)
     return [edge]
 
 

@@ -1,0 +1,48 @@
+"""Watch a drain until nothing is left of it, saying how far it has come."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from sennit.errors import CommandError
+
+if TYPE_CHECKING:
+    from balancer.api.client import ControlClient
+    from balancer.api.schemas import EdgeView
+
+LOOK_EVERY = 0.5  # seconds
+
+
+async def wait_for_drain(client: "ControlClient", edge_id: int) -> "EdgeView":
+    """Return when the route is withdrawn and no session is left, or the deadline has passed.
+
+    Raises `CommandError` where somebody undrains the edge meanwhile.
+    """
+    said = ""
+    while True:
+        edge = await client.edge(edge_id)
+        if edge.admin_state.value != "draining":
+            raise CommandError(f"{edge.name} is {edge.admin_state.value}: somebody ended the drain")
+        progress = _progress(edge)
+        if progress != said:
+            print(f"{edge.name}: {progress}", file=sys.stderr, flush=True)
+        said = progress
+        if _is_over(edge):
+            return edge
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _progress(edge: "EdgeView") -> str:
+    lease = edge.lease
+    if lease is None:
+        return "is not heard of: " + "; ".join(each.reason for each in edge.health.reasons)
+    phase = lease.drain.value if lease.drain else "has not begun"
+    return f"{phase}, {'?' if lease.sessions is None else lease.sessions} sessions left"
+
+
+def _is_over(edge: "EdgeView") -> bool:
+    lease = edge.lease
+    if lease is None:
+        return edge.health.state.value == "down"
+    phase = lease.drain.value if lease.drain else ""
+    return phase == "over" or (phase == "withdrawn" and lease.sessions == 0)

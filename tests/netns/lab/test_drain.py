@@ -1,0 +1,69 @@
+"""A drain under load: two hundred downloads run, and all of them end well, their sessions with the drained edge."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.namespace import bringup, daemons
+from lab.namespace.place import Place
+from lab.topology import LAB
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "bird")
+
+COUNT = 200
+SIZE = 200_000
+RATE = "14mbit"  # on each of the phone's links: some 12 s for all of them
+SCRIPT = Path(__file__).parents[2] / "support" / "many_downloads.py"
+
+
+@pytest.fixture
+def slow_links(place: Place) -> Iterator[None]:
+    """What the carriers send to the phone is shaped by a token bucket, as on any link of a user."""
+    shape = ["root", "tbf", "rate", RATE, "burst", "64kb", "latency", "300ms"]
+    for carrier in ("ispa", "ispb"):
+        daemons.run(place, carrier, "tc", "qdisc", "add", "dev", "phone", *shape)
+    yield
+    for carrier in ("ispa", "ispb"):
+        daemons.run(place, carrier, "tc", "qdisc", "del", "dev", "phone", "root")
+
+
+def operate(place: Place, *words: str) -> str:
+    access = bringup.command_access(place, LAB)
+    return daemons.run(place, "control", daemons.sennit(), *words, *access)
+
+
+def test_a_drain_under_two_hundred_downloads_breaks_none(place: Place, slow_links: None) -> None:
+    content = os.urandom(SIZE)
+    (place.node("origin") / "small.bin").write_bytes(content)
+    command = [sys.executable, str(SCRIPT), str(COUNT), "203.0.113.1", "/small.bin", "cell0", "wifi0"]
+    edge = LAB.node("edge1")
+    process = subprocess.Popen(
+        [*place.enter("phone"), *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n", process.communicate(timeout=5)
+        started = time.monotonic()
+        operate(place, "edges", "drain", edge.name)
+        output, errors = process.communicate(timeout=60)
+        left = json.loads(operate(place, "edges", "show", edge.name, "--json"))["lease"]
+        outcome = json.loads(output)
+        assert outcome["errors"] == {}, errors
+        assert outcome["digests"] == {hashlib.sha256(content).hexdigest(): COUNT}
+        assert outcome["owners"] == {"1": COUNT}
+        assert outcome["states"]["removed"] >= COUNT // 2, "first paths left the service port"
+        assert time.monotonic() - started > 5, "the downloads were over before the route was withdrawn"
+        assert left["drain"] == "withdrawn"
+        assert not left["announcing"]
+    finally:
+        process.kill()
+        process.communicate()
+        operate(place, "edges", "undrain", edge.name)
+        bringup.wait_until_announced(place, LAB, edge)
