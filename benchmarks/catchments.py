@@ -28,8 +28,16 @@ def world(seed: int = 1) -> list[City]:
     return [City(chance.random(), chance.random(), 1 / rank) for rank in range(1, CITIES + 1)]
 
 
-def forwarded_share(cities: list[City], edges: int, clients: int = 20_000, seed: int = 2) -> float:
-    """The share of sessions, clients drawn by population, whose second path enters at another edge than the first."""
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Shares of all sessions: whose second path enters at another edge than the first, and in another city."""
+
+    anywhere: float
+    far: float
+
+
+def forwarded(cities: list[City], edges: int, clients: int = 20_000, seed: int = 2) -> Forwarded:
+    """Count sessions of clients that are drawn by population."""
     chance = random.Random(seed)  # noqa: S311
     homes = cities[: min(edges, len(cities))]
     each_city = max(1, edges // len(cities))
@@ -38,11 +46,9 @@ def forwarded_share(cities: list[City], edges: int, clients: int = 20_000, seed:
         city: (_nearest(_nearest(city, mobile), homes), _nearest(_nearest(city, fixed), homes))
         for city in cities
     }
-    forwarded = 0.0
-    for city in chance.choices(cities, [city.people for city in cities], k=clients):
-        one, other = entries[city]
-        forwarded += 1.0 if one != other else 1 - 1 / each_city
-    return forwarded / clients
+    homes_of_clients = chance.choices(cities, [city.people for city in cities], k=clients)
+    far = sum(entries[city][0] != entries[city][1] for city in homes_of_clients) / clients
+    return Forwarded(far + (1 - far) * (1 - 1 / each_city), far)
 
 
 def _nearest(city: City, among: list[City]) -> City:

@@ -5,7 +5,7 @@ import json
 import time
 
 from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
-from benchmarks.catchments import forwarded_share, world
+from benchmarks.catchments import forwarded, world
 from benchmarks.result import Curve, Measured
 
 FLEETS = (10, 100, 1_000, 10_000, 50_000)
@@ -15,6 +15,7 @@ def measure() -> list[Measured]:
     tables = {edges: _table(edges) for edges in FLEETS}
     texts = {edges: json.dumps(table.to_json()).encode() for edges, table in tables.items()}
     cities = world()
+    shares = {edges: forwarded(cities, edges) for edges in FLEETS}
     return [
         Curve(
             "forwarding table, bytes",
@@ -35,7 +36,10 @@ def measure() -> list[Measured]:
             "sessions whose second path is forwarded (simulated)",
             "edges",
             "share",
-            {"two access networks": [(edges, forwarded_share(cities, edges)) for edges in FLEETS]},
+            {
+                "to another edge": [(edges, share.anywhere) for edges, share in shares.items()],
+                "to another city": [(edges, share.far) for edges, share in shares.items()],
+            },
         ),
     ]
 
