@@ -31,9 +31,9 @@ from smkex.core.messages import Mode
 from smkex.core.scheduler import Scheduler
 from smkex.transport.exchange import exchange_keys, exchange_keys_at, exchange_keys_over_tls
 from smkex.transport.mptcp_errors import PeerClosed, UnexpectedSubflow, WrongPath
-from smkex.transport.mptcp_exchange import MptcpTransport
-from smkex.transport.paths import Address, default_interfaces
+from smkex.transport.paths import default_interfaces
 from smkex.transport.resolve import resolve
+from smkex.transport.routes import Address
 from smkex.transport.session import SessionTransport
 from smkex.transport.tcp import Target, TcpTransport
 
@@ -185,7 +185,7 @@ async def connect(
     over at the service port. Mode mtls (transport tcp) is TLS 1.3 on path 0, for `host`, by `authorities` (PEM) or
     those of the system.
     """
-    found = paths if paths is not None else await asyncio.to_thread(default_interfaces)
+    found = paths if paths is not None else default_interfaces()
     interfaces = _two(found, allow_shared_path)
     entries = known_hosts.entries(host) if known_hosts is not None else []
     if mode is None:
@@ -250,6 +250,8 @@ async def _establish(
         return await _establish_tcp(target, interfaces, config, scheduler, cache, timeout)
     if name != "mptcp":
         raise ValueError(f"there is no transport {name!r}: tcp and mptcp are")
+    from smkex.transport.mptcp_exchange import MptcpTransport  # its libraries are slow to load
+
     for last in (False, True):
         try:
             return await exchange_keys(MptcpTransport(target, interfaces, timeout=timeout), config, timeout)

@@ -14,8 +14,8 @@ from smkex.transport.mptcp_errors import NotPermitted, Unsupported
 
 NETLINK_SOCK_DIAG = 4
 NETLINK_GENERIC = 16
-NLM_F_REQUEST, NLM_F_ACK = 1, 4
-_NLMSG_ERROR = 2
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _SOL_NETLINK, _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK = 270, 1, 10, 11
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
@@ -81,6 +81,22 @@ class NetlinkSocket:
                     return content
                 _raise_if_error(content)
                 return b""
+
+    def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
+        """Ask for everything of a kind; yield the body of each answer. Raises as `request`."""
+        self._sequence += 1
+        flags = NLM_F_REQUEST | NLM_F_DUMP
+        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
+        while True:
+            for answer, sequence, content in messages(self._socket.recv(65536)):
+                if sequence != self._sequence:
+                    continue
+                if answer == _NLMSG_DONE:
+                    return
+                if answer == _NLMSG_ERROR:
+                    _raise_if_error(content)
+                    return
+                yield content
 
     def join_group(self, group: int) -> None:
         """Become a listener: from now on this socket is for `receive_waiting` only."""

@@ -2,17 +2,14 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 from dataclasses import dataclass
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from smkex.core.errors import OnePathOnly, SharedPath
+from smkex.transport import routes
+from smkex.transport.routes import Address
 
 TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class PathUnusable(OnePathOnly):
@@ -27,52 +24,37 @@ class Way:
     index: int
     source: str
     gateway: str | None
-    gateway_link_address: str | None
+    gateway_link_address: bytes | None
 
 
 def find_way(interface: str, destination: Address) -> Way:
     """Ask the kernel how `destination` is reached by `interface`; raises `PathUnusable`."""
-    with IPRoute() as kernel:
-        found = kernel.link_lookup(ifname=interface)
-        if not found:
-            raise PathUnusable(f"there is no interface {interface}")
-        try:
-            routes = kernel.route("get", dst=str(destination), oif=found[0])
-        except NetlinkError as error:
-            raise PathUnusable(f"{interface} has no route to {destination}: {error.args[-1]}") from None
-        route = dict(routes[0]["attrs"])
-        if route.get("RTA_OIF") != found[0]:
-            raise PathUnusable(f"the route to {destination} does not leave by {interface}")
-        source, gateway = route.get("RTA_PREFSRC"), route.get("RTA_GATEWAY")
-        if source is None:
-            raise PathUnusable(f"{interface} has no address to reach {destination} from")
-        link_address = None
-        if gateway is not None:
-            for neighbour in kernel.get_neighbours(ifindex=found[0], dst=gateway):
-                link_address = dict(neighbour["attrs"]).get("NDA_LLADDR")
-        return Way(interface, found[0], source, gateway, link_address)
+    try:
+        index = socket.if_nametoindex(interface)
+    except OSError:
+        raise PathUnusable(f"there is no interface {interface}") from None
+    try:
+        route = routes.route_to(destination, index)
+    except OSError as error:
+        raise PathUnusable(f"{interface} has no route to {destination}: {error.strerror}") from None
+    if route.interface != index:
+        raise PathUnusable(f"the route to {destination} does not leave by {interface}")
+    if route.source is None:
+        raise PathUnusable(f"{interface} has no address to reach {destination} from")
+    link_address = routes.link_address(route.gateway, index) if route.gateway is not None else None
+    gateway = str(route.gateway) if route.gateway is not None else None
+    return Way(interface, index, str(route.source), gateway, link_address)
 
 
-async def find_ways(interfaces: tuple[str, str], destination: Address) -> tuple[Way, Way]:
-    """`find_way` for both paths, beside the event loop: pyroute2's calls block."""
-    first, second = interfaces
-    return (
-        await asyncio.to_thread(find_way, first, destination),
-        await asyncio.to_thread(find_way, second, destination),
-    )
+def find_ways(interfaces: tuple[str, str], destination: Address) -> tuple[Way, Way]:
+    """`find_way` for both paths."""
+    return find_way(interfaces[0], destination), find_way(interfaces[1], destination)
 
 
 def default_interfaces(version: int = 4) -> list[str]:
     """Interfaces with a default route, the kernel's favourite first."""
-    family = socket.AF_INET if version == 4 else socket.AF_INET6
-    with IPRoute() as kernel:
-        routes = [dict(route["attrs"]) for route in kernel.get_default_routes(family=family, table=254)]
-        routes.sort(key=lambda route: route.get("RTA_PRIORITY", 0))
-        names: dict[str, None] = {}
-        for route in routes:
-            if "RTA_OIF" in route:
-                names[socket.if_indextoname(route["RTA_OIF"])] = None
-        return list(names)
+    names = [socket.if_indextoname(interface) for _, interface in routes.default_routes(version)]
+    return list(dict.fromkeys(names))
 
 
 def require_two_ways(first: Way, second: Way) -> None:

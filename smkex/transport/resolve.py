@@ -17,7 +17,7 @@ import dns.rcode
 import dns.rdatatype
 
 from smkex.core.errors import AddressDisagrees
-from smkex.transport.paths import Address
+from smkex.transport.routes import Address
 
 TIMEOUT = 3.0  # seconds for one answer
 RESOLV_CONF = Path("/etc/resolv.conf")

@@ -8,7 +8,8 @@ from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.frame import FrameType
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT, port_locator
 from smkex.core.scheduler import Scheduler
-from smkex.transport.paths import Address, dial, find_ways, require_two_ways
+from smkex.transport.paths import dial, find_ways, require_two_ways
+from smkex.transport.routes import Address
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -44,7 +45,7 @@ class TcpTransport:
         self._came: list[tuple[int, FrameType, bytes]] = []
 
     async def open_first(self) -> None:
-        first, second = await find_ways(self._interfaces, self._target.vip)
+        first, second = find_ways(self._interfaces, self._target.vip)
         if not self._allow_shared_path:
             require_two_ways(first, second)
         await self._open(0, self._interfaces[0], self._target.service_port)
@@ -59,7 +60,7 @@ class TcpTransport:
     async def open_both(self, edge_id: int) -> None:
         """Both paths to the locator of `edge_id` at once."""
         if not self._allow_shared_path:
-            require_two_ways(*await find_ways(self._interfaces, self._target.vip))
+            require_two_ways(*find_ways(self._interfaces, self._target.vip))
         self._locator = port_locator(edge_id, self._target.id_port_base)
         results = await asyncio.gather(
             *(self._open(path, interface, self._locator) for path, interface in enumerate(self._interfaces)),
