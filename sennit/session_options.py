@@ -42,6 +42,11 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         help="how records are spread over the paths of transport tcp (lowest-latency)",
     )
     group.add_argument("--id-port-base", type=int, default=10000, help="first port of the locators (10000)")
+    group.add_argument(
+        "--locator",
+        choices=("port", "address"),
+        help="where the CDN's addresses carry edge ids (IPv4: in the port, IPv6: in the address)",
+    )
     group.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     group.add_argument(
         "--strict-paths", action="store_true", help="refuse one ingress edge or prefix for both"
@@ -52,13 +57,14 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
 def connect_options(options: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of `smkex.connect`. Raises `CommandError`."""
     from smkex.client.known_hosts import KnownHosts
-    from smkex.core.messages import Mode
+    from smkex.core.messages import LocatorKind, Mode
     from smkex.core.scheduler import Scheduler
 
     return {
         "paths": options.path,
         "transport": options.transport,
         "id_port_base": options.id_port_base,
+        "locator": LocatorKind[options.locator.upper()] if options.locator else None,
         "resolvers": _resolvers(options),
         "strict_paths": options.strict_paths,
         "allow_shared_path": options.allow_shared_path,

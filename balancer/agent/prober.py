@@ -19,7 +19,8 @@ from smkex.core.config import ClientConfig
 from smkex.core.errors import PeerAborted, SmkexError
 from smkex.transport.exchange import exchange_keys, exchange_keys_at
 from smkex.transport.session import SessionTransport
-from smkex.transport.tcp import Target, TcpTransport
+from smkex.transport.target import Target
+from smkex.transport.tcp import TcpTransport
 
 log = logging.getLogger("probe")
 

@@ -24,7 +24,7 @@ from smkex.core.errors import SmkexError
 from smkex.core.locator import SERVICE_PORT
 from smkex.core.scheduler import Scheduler
 from smkex.transport.mptcp_connect import ClientConnection, connect_mptcp
-from smkex.transport.tcp import Target
+from smkex.transport.target import Target
 
 CHUNK = 256 << 10
 TIMEOUT = 60.0

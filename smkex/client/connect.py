@@ -1,46 +1,32 @@
 """connect(): from an address and two interfaces to an established session as asyncio streams."""
 
 import asyncio
-import contextlib
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smkex.client.drains import past_drains
 from smkex.client.edge_cache import EdgeCache
+from smkex.client.establish import Plan, establish_over_mptcp, establish_over_tcp
 from smkex.client.known_hosts import Entry, KnownHosts
 from smkex.client.paths import KnownPath, PathKeeper
 from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.config import ClientConfig
-from smkex.core.errors import (
-    AddressDisagrees,
-    DeadlineMissed,
-    HostIsKnown,
-    NoCommonMode,
-    OnePathOnly,
-    PeerAborted,
-    SmkexError,
-    Truncated,
-    UnexpectedMessage,
-)
+from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, SmkexError, UnexpectedMessage
 from smkex.core.events import PathDropped
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
-from smkex.core.messages import Mode
+from smkex.core.messages import LocatorKind, Mode
 from smkex.core.scheduler import Scheduler
-from smkex.transport.exchange import exchange_keys, exchange_keys_at, exchange_keys_over_tls
-from smkex.transport.mptcp_errors import PeerClosed, UnexpectedSubflow, WrongPath
-from smkex.transport.paths import default_interfaces
+from smkex.transport.paths import automatic_paths
 from smkex.transport.resolve import resolve
 from smkex.transport.routes import Address
 from smkex.transport.session import SessionTransport
-from smkex.transport.tcp import Target, TcpTransport
+from smkex.transport.target import Target
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, and one lost SYN
 READ_LIMIT = 1 << 20
-# what an edge that is gone, or has another id now, looks like; a failed proof is none of these and is final
-REFUSALS = (OnePathOnly, PeerAborted, Truncated, DeadlineMissed, UnexpectedMessage)
 
 
 @dataclass(slots=True)
@@ -170,35 +156,38 @@ async def connect(
     known_hosts: KnownHosts | None = None,
     authorities: Path | None = None,
     cache: EdgeCache | None = None,
+    locator: LocatorKind | None = None,
     timeout: float = HANDSHAKE_TIMEOUT,
 ) -> Connection:
     """Exchange keys with the edge behind `host` over two paths.
 
-    `host` is an address, or a name that is resolved once per path over that path. `paths` are two interface
-    names, by default those with a default route; `resolvers` are addresses by interface; `timeout` is in
+    `host` is an address, or a name that is resolved once per path over that path; of several addresses the first that
+    answers is taken, IPv6 with a head start (RFC 8305). `paths` are two interface names, by default the first two with
+    a default route; `resolvers` are addresses by interface; `timeout` is in
     seconds and bounds the whole. Raises a subclass of `SmkexError`, each cause its own, or OSError where the
     first path cannot be connected. Nothing weaker is ever taken silently: `allow_shared_path` is the caller's word
     and stands in the report. `scheduler` is for both directions (transport tcp; over mptcp the kernel chooses).
     `mode` is by default tofu for a host in `known_hosts`, and opportunistic for others; nothing else is offered. A
     fleet key met for the first time is remembered once the handshake is done. With a `cache` of an earlier
     connection both paths of transport tcp go to its edge's locator at once; where that edge refuses, all starts
-    over at the service port. Mode mtls (transport tcp) is TLS 1.3 on path 0, for `host`, by `authorities` (PEM) or
+    over at the service port. `locator` is how the CDN's addresses carry edge ids, by default in the port with IPv4 and
+    in the address with IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, for `host`, by `authorities` (PEM) or
     those of the system.
     """
-    found = paths if paths is not None else default_interfaces()
+    literal = _literal(host)
+    found = paths if paths is not None else automatic_paths((literal.version,) if literal else (4, 6))
     interfaces = _two(found, allow_shared_path)
     entries = known_hosts.entries(host) if known_hosts is not None else []
     if mode is None:
         mode = Mode.TOFU if entries else Mode.OPPORTUNISTIC
     elif entries and mode is not Mode.TOFU:
         raise HostIsKnown(f"a fleet key is remembered for {host}: mode {mode.name.lower()} would be weaker")
-    vip = await _service_address(host, interfaces, resolvers)
-    pinned = {address for entry in entries for address in entry.addresses}
-    if pinned and vip not in pinned:
-        raise AddressDisagrees(f"{host} is pinned to {', '.join(sorted(map(str, pinned)))}, not {vip}")
-    target = Target(vip, port, id_port_base)
+    addresses = (literal,) if literal else await resolve(host, interfaces, resolvers or {})
+    targets = [
+        Target(address, port, id_port_base, locator) for address in _as_pinned(host, addresses, entries)
+    ]
     config = ClientConfig(
-        server_name=host if vip != _literal(host) else "",
+        server_name="" if literal else host,
         strict_paths=strict_paths,
         allow_shared_path=allow_shared_path,
         modes=(mode,),
@@ -206,15 +195,15 @@ async def connect(
         now=int(time.time()),
     )
     started = time.monotonic()
-    if mode is Mode.MTLS and transport != "tcp":
-        raise NoCommonMode(f"mode mtls needs transport tcp, not {transport}")
+    plan = Plan(interfaces, config, scheduler, cache, timeout, host, authorities)
+    establish = _TRANSPORTS.get(transport)
+    if establish is None:
+        raise ValueError(f"there is no transport {transport!r}: tcp and mptcp are")
 
-    async def attempt(seconds: float) -> SessionTransport:
-        if mode is Mode.MTLS:
-            return await _establish_mtls(target, interfaces, config, scheduler, authorities, host, seconds)
-        return await _establish(transport, target, interfaces, config, scheduler, cache, seconds)
+    async def attempt(seconds: float) -> tuple[SessionTransport, Target]:
+        return await establish(targets, replace(plan, timeout=seconds))
 
-    session = await past_drains(attempt, timeout)
+    session, target = await past_drains(attempt, timeout)
     setup = time.monotonic() - started
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
@@ -237,74 +226,17 @@ async def connect(
     return Connection(reader, writer, session, target, known, transport, setup, keeper, first_contact)
 
 
-async def _establish(
-    name: str,
-    target: Target,
-    interfaces: tuple[str, str],
-    config: ClientConfig,
-    scheduler: Scheduler,
-    cache: EdgeCache | None,
-    timeout: float,
-) -> SessionTransport:
-    if name == "tcp":
-        return await _establish_tcp(target, interfaces, config, scheduler, cache, timeout)
-    if name != "mptcp":
-        raise ValueError(f"there is no transport {name!r}: tcp and mptcp are")
-    from smkex.transport.mptcp_exchange import MptcpTransport  # its libraries are slow to load
-
-    for last in (False, True):
-        try:
-            return await exchange_keys(MptcpTransport(target, interfaces, timeout=timeout), config, timeout)
-        except (WrongPath, UnexpectedSubflow, PeerClosed):
-            # the kernel sends again on the other path what one path lost, which either end may notice: once is
-            # bad luck
-            if last:
-                raise
-    raise AssertionError("unreachable")
+_TRANSPORTS = {"tcp": establish_over_tcp, "mptcp": establish_over_mptcp}
 
 
-async def _establish_mtls(
-    target: Target,
-    interfaces: tuple[str, str],
-    config: ClientConfig,
-    scheduler: Scheduler,
-    authorities: Path | None,
-    host: str,
-    timeout: float,
-) -> SessionTransport:
-    from smkex.core.tls import client_context  # OpenSSL is slow to load, and only this mode needs it
-
-    ways = TcpTransport(target, interfaces, allow_shared_path=config.allow_shared_path, scheduler=scheduler)
-    return await exchange_keys_over_tls(ways, config, timeout, client_context(authorities), host)
-
-
-async def _establish_tcp(
-    target: Target,
-    interfaces: tuple[str, str],
-    config: ClientConfig,
-    scheduler: Scheduler,
-    cache: EdgeCache | None,
-    timeout: float,
-) -> SessionTransport:
-    started = time.monotonic()
-
-    def ways() -> TcpTransport:
-        return TcpTransport(
-            target, interfaces, allow_shared_path=config.allow_shared_path, scheduler=scheduler
-        )
-
-    session = None
-    edge_id = cache.get(target, interfaces) if cache is not None else None
-    if edge_id is not None:
-        with contextlib.suppress(OSError, *REFUSALS):
-            session = await exchange_keys_at(ways(), config, timeout / 2, edge_id)
-    if session is None:
-        if cache is not None:
-            cache.drop(target, interfaces)
-        session = await exchange_keys(ways(), config, timeout - (time.monotonic() - started))
-    if cache is not None:
-        cache.put(target, interfaces, session.established.edge_id)
-    return session
+def _as_pinned(host: str, addresses: tuple[Address, ...], entries: list[Entry]) -> tuple[Address, ...]:
+    """Those to which the host is pinned, if it is."""
+    pinned = {address for entry in entries for address in entry.addresses}
+    found = tuple(address for address in addresses if address in pinned or not pinned)
+    if not found:
+        told = ", ".join(map(str, addresses))
+        raise AddressDisagrees(f"{host} is pinned to {', '.join(sorted(map(str, pinned)))}, not {told}")
+    return found
 
 
 def _two(paths: Sequence[str], allow_shared_path: bool) -> tuple[str, str]:
@@ -321,10 +253,3 @@ def _literal(host: str) -> Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
-
-
-async def _service_address(
-    host: str, interfaces: tuple[str, str], resolvers: Mapping[str, str] | None
-) -> Address:
-    literal = _literal(host)
-    return literal if literal is not None else await resolve(host, interfaces, resolvers or {})

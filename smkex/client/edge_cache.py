@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from smkex.transport.tcp import Target
+from smkex.core.errors import MalformedMessage
+from smkex.transport.target import Target
 
 LIFETIME = 3600.0  # seconds
 LIMIT = 1024  # addresses
@@ -34,7 +35,7 @@ class EdgeCache:
         edge_id, expiry = self._ids.get(_key(target, interfaces), (0, 0.0))
         # an expiry beyond the lifetime is none of ours: a clock that was set back, or a forged file
         fresh = 0 < expiry - self._clock() <= LIFETIME
-        return edge_id if fresh and 0 < edge_id <= 65535 - target.id_port_base else None
+        return edge_id if fresh and _fits(target, edge_id) else None
 
     def put(self, target: Target, interfaces: Interfaces, edge_id: int) -> None:
         key = _key(target, interfaces)
@@ -95,5 +96,13 @@ class EdgeCacheFile(EdgeCache):
             os.replace(temporary, self.path)
 
 
+def _fits(target: Target, edge_id: int) -> bool:
+    try:
+        target.locator(edge_id)
+    except MalformedMessage:
+        return False
+    return True
+
+
 def _key(target: Target, interfaces: Interfaces) -> str:
-    return f"{target.vip} {target.service_port} {target.id_port_base} {' '.join(interfaces)}"
+    return f"{target.vip} {target.service_port} {target.id_port_base} {target.locator_kind.name} {' '.join(interfaces)}"

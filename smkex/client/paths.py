@@ -17,7 +17,7 @@ from smkex.core.events import PathDropped
 from smkex.core.messages import Observation
 from smkex.transport.join import join
 from smkex.transport.session import SessionTransport
-from smkex.transport.tcp import Target
+from smkex.transport.target import Target
 
 log = logging.getLogger("smkex.client.paths")
 
@@ -82,7 +82,8 @@ class PathKeeper:
 
         Afterwards no change of the routes to the service address touches the session. Raises as `add`.
         """
-        service = self.session.get_extra_info("peername")[1] == self.target.service_port
+        host, port = self.session.get_extra_info("peername")[:2]
+        service = (host, port) == (str(self.target.vip), self.target.service_port)
         if 0 not in self.session.paths or not service:
             return
         await self.add(self.known[0].interface)

@@ -6,12 +6,11 @@ import os
 from smkex.core.errors import PeerAborted, UnexpectedMessage
 from smkex.core.frame import FrameType
 from smkex.core.join import JoinInitiator
-from smkex.core.locator import port_locator
 from smkex.core.messages import Observation, parse_abort
 from smkex.transport.paths import dial
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
-from smkex.transport.tcp import Target
+from smkex.transport.target import Target, endpoint
 
 
 async def join(
@@ -22,8 +21,7 @@ async def join(
     The caller bounds the time. Raises `SmkexError`, or OSError where the connection cannot be had.
     """
     established = session.established
-    port = port_locator(established.edge_id, target.id_port_base)
-    sock = await dial(interface, target.vip, port)
+    sock = await dial(interface, *target.locator(established.edge_id))
     _, subflow = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)
     initiator = JoinInitiator(established.keys, established.session_id, path, os.urandom(32))
     try:
@@ -35,9 +33,9 @@ async def join(
             raise UnexpectedMessage(f"{kind.name} came instead of JOIN_CHALLENGE")
         response, joined, observed = initiator.answer(frame)
         subflow.send(response)
-        host, local_port = sock.getsockname()[:2]
+        address = endpoint(*sock.getsockname()[:2])
     except BaseException:
         subflow.transport.abort()
         raise
     session.add_subflow(path, subflow, joined)
-    return f"{host}:{local_port}", observed
+    return address, observed

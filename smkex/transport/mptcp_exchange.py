@@ -19,7 +19,7 @@ from smkex.transport.mptcp_frames import receive_frame
 from smkex.transport.mptcp_info import connection_info
 from smkex.transport.session import PathStatistics, SessionTransport
 from smkex.transport.subflow import Subflow
-from smkex.transport.tcp import Target
+from smkex.transport.target import Target
 
 
 class MptcpTransport:

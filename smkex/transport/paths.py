@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.transport import routes
 from smkex.transport.routes import Address
 
+LOOPBACK = 1  # the index of lo, whose addresses belong to the whole host
 TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 
 
@@ -41,6 +44,11 @@ def find_way(interface: str, destination: Address) -> Way:
         raise PathUnusable(f"the route to {destination} does not leave by {interface}")
     if route.source is None:
         raise PathUnusable(f"{interface} has no address to reach {destination} from")
+    if routes.holders(route.source).isdisjoint({index, LOOPBACK}):
+        raise PathUnusable(
+            f"{interface} has no address of its own to reach {destination} from, and what answers {route.source}"
+            " comes by another interface"
+        )
     link_address = routes.link_address(route.gateway, index) if route.gateway is not None else None
     gateway = str(route.gateway) if route.gateway is not None else None
     return Way(interface, index, str(route.source), gateway, link_address)
@@ -49,6 +57,12 @@ def find_way(interface: str, destination: Address) -> Way:
 def find_ways(interfaces: tuple[str, str], destination: Address) -> tuple[Way, Way]:
     """`find_way` for both paths."""
     return find_way(interfaces[0], destination), find_way(interfaces[1], destination)
+
+
+def automatic_paths(versions: Iterable[int] = (4, 6)) -> list[str]:
+    """Two interfaces with a default route, the kernel's favourites; fewer where there are fewer."""
+    names = chain.from_iterable(default_interfaces(version) for version in versions)
+    return list(dict.fromkeys(names))[:2]
 
 
 def default_interfaces(version: int = 4) -> list[str]:

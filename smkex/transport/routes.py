@@ -15,14 +15,16 @@ from smkex.transport.netlink import NetlinkSocket, attribute, attributes
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NETLINK_ROUTE = 0
-_GET_ROUTE, _GET_NEIGHBOUR = 26, 30
+_GET_ADDRESS, _GET_ROUTE, _GET_NEIGHBOUR = 22, 26, 30
 _MAIN_TABLE = 254
 _UNICAST = 1
 _GONE = 1 | 16  # RTNH_F_DEAD, RTNH_F_LINKDOWN: the kernel keeps such routes, and they lead nowhere
-# attributes of routes, then of neighbours (linux/rtnetlink.h, linux/neighbour.h)
+# attributes of routes, addresses and neighbours (linux/rtnetlink.h, if_addr.h, neighbour.h)
 _DST, _OIF, _GATEWAY, _PRIORITY, _PREFSRC, _MULTIPATH, _TABLE = 1, 4, 5, 6, 7, 9, 15
+_ADDRESS, _LOCAL = 1, 2
 _NEIGHBOUR_DST, _NEIGHBOUR_LINK_ADDRESS = 1, 2
 _RTMSG = struct.Struct("=BBBBBBBBI")
+_IFADDRMSG = struct.Struct("=BBBBI")
 _NDMSG = struct.Struct("=BBHiHBB")
 _NEXTHOP = struct.Struct("=HBBi")
 
@@ -65,6 +67,18 @@ def link_address(neighbour: Address, interface: int) -> bytes | None:
     except OSError:
         return None
     return dict(attributes(answer[_NDMSG.size :])).get(_NEIGHBOUR_LINK_ADDRESS) or None
+
+
+def holders(address: Address) -> set[int]:
+    """The interfaces that have this address."""
+    found = set()
+    with _netlink() as kernel:
+        for body in kernel.dump(_GET_ADDRESS, _IFADDRMSG.pack(_family(address.version), 0, 0, 0, 0)):
+            facts = dict(attributes(body[_IFADDRMSG.size :]))
+            # on a point-to-point link the plain address is the other end's
+            if facts.get(_LOCAL, facts.get(_ADDRESS)) == address.packed:
+                found.add(_IFADDRMSG.unpack_from(body)[4])
+    return found
 
 
 def default_routes(version: int) -> list[tuple[int, int]]:

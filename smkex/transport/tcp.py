@@ -1,26 +1,16 @@
 """Transport `tcp`: one TCP connection a path, each bound to its interface. Needs no privilege."""
 
 import asyncio
-from dataclasses import dataclass
 
 from smkex.core.client_handshake import ClientHandshake
 from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.frame import FrameType
-from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT, port_locator
 from smkex.core.scheduler import Scheduler
 from smkex.transport.paths import dial, find_ways, require_two_ways
 from smkex.transport.routes import Address
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a client dials: the VIP, its service port and the first port of its locators."""
-
-    vip: Address
-    service_port: int = SERVICE_PORT
-    id_port_base: int = ID_PORT_BASE
+from smkex.transport.target import Target, endpoint
 
 
 class TcpTransport:
@@ -36,22 +26,25 @@ class TcpTransport:
         allow_shared_path: bool = False,
         scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
     ) -> None:
-        self._target = target
+        self.target = target
         self._interfaces = interfaces
         self._allow_shared_path = allow_shared_path
         self._scheduler = scheduler
         self._subflows: dict[int, Subflow] = {}
-        self._locator = 0
+        self._locator: tuple[Address, int] = (target.vip, 0)
         self._came: list[tuple[int, FrameType, bytes]] = []
 
     async def open_first(self) -> None:
-        first, second = find_ways(self._interfaces, self._target.vip)
+        """Connect path 0; nothing where it is connected."""
+        if 0 in self._subflows:
+            return
+        first, second = find_ways(self._interfaces, self.target.vip)
         if not self._allow_shared_path:
             require_two_ways(first, second)
-        await self._open(0, self._interfaces[0], self._target.service_port)
+        await self._open(0, self._interfaces[0], (self.target.vip, self.target.service_port))
 
     async def open_second(self, edge_id: int) -> None:
-        self._locator = port_locator(edge_id, self._target.id_port_base)
+        self._locator = self.target.locator(edge_id)
         try:
             await self._open(1, self._interfaces[1], self._locator)
         except OSError as error:
@@ -60,8 +53,8 @@ class TcpTransport:
     async def open_both(self, edge_id: int) -> None:
         """Both paths to the locator of `edge_id` at once."""
         if not self._allow_shared_path:
-            require_two_ways(*find_ways(self._interfaces, self._target.vip))
-        self._locator = port_locator(edge_id, self._target.id_port_base)
+            require_two_ways(*find_ways(self._interfaces, self.target.vip))
+        self._locator = self.target.locator(edge_id)
         results = await asyncio.gather(
             *(self._open(path, interface, self._locator) for path, interface in enumerate(self._interfaces)),
             return_exceptions=True,
@@ -110,7 +103,7 @@ class TcpTransport:
             raise self._no_second(broken) from None
 
     def _no_second(self, error: OSError) -> OnePathOnly:
-        where = f"{self._target.vip} port {self._locator} by {self._interfaces[1]}"
+        where = f"{endpoint(str(self._locator[0]), self._locator[1])} by {self._interfaces[1]}"
         return OnePathOnly(f"no second path: {where}: {error.strerror or error}")
 
     def abort(self, error: SmkexError) -> None:
@@ -125,7 +118,7 @@ class TcpTransport:
             {
                 "peername": sockets[0].getpeername(),
                 "sockname": sockets[0].getsockname(),
-                "addresses": tuple("{}:{}".format(*sock.getsockname()[:2]) for sock in sockets),
+                "addresses": tuple(endpoint(*sock.getsockname()[:2]) for sock in sockets),
             },
             self._scheduler,
         )
@@ -133,7 +126,7 @@ class TcpTransport:
             session.add_subflow(path, subflow)
         return session
 
-    async def _open(self, path: int, interface: str, port: int) -> None:
+    async def _open(self, path: int, interface: str, where: tuple[Address, int]) -> None:
         # path 1 begins with a ClientNonce, which may be replayed: each is answered, and proves nothing by itself
-        sock = await dial(interface, self._target.vip, port, fast_open=path == 1)
+        sock = await dial(interface, *where, fast_open=path == 1)
         _, self._subflows[path] = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)

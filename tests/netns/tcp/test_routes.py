@@ -57,6 +57,18 @@ def test_what_cannot_be_used_says_why(place: Any) -> None:
     assert v6.startswith("cell0 has no route to 2001:db8::1: ")
 
 
+def test_an_interface_that_borrows_anothers_address_is_no_way(place: Any) -> None:
+    """The packets would leave by wifi0, and their answers come by cell0."""
+    ip(place, "address flush dev wifi0")
+    ip(place, "route add default via 10.2.0.1 dev wifi0 metric 200 onlink")
+    cell, wifi = ask(place, "cell0 203.0.113.1", "wifi0 203.0.113.1")["ways"]
+    assert cell[1] == "10.1.0.2"
+    assert wifi == (
+        "wifi0 has no address of its own to reach 203.0.113.1 from, and what answers 10.1.0.2 comes by another"
+        " interface"
+    )
+
+
 def test_default_interfaces_come_in_the_kernels_order_and_of_both_versions(place: Any) -> None:
     assert ask(place)["defaults"] == {"4": ["cell0", "wifi0"], "6": []}
     ip(place, "route replace default via 10.2.0.1 dev wifi0 metric 50")

@@ -12,7 +12,7 @@ from loopback import LoopbackEdge, digest_of, read, until
 
 from smkex.client import connect
 from smkex.client.edge_cache import FILE_LIMIT, LIFETIME, LIMIT, EdgeCache, EdgeCacheFile
-from smkex.transport.tcp import Target
+from smkex.transport.target import Target
 
 VIP = ip_address("127.0.0.1")
 LO = ("lo", "lo")

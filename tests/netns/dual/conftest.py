@@ -1,0 +1,123 @@
+"""A phone whose two links have IPv4 and IPv6, resolvers at their far ends, and an edge behind both."""
+
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PEER = Path(__file__).with_name("peer.py")
+ROOT = Path(__file__).parents[3]
+RESPONDER = ROOT / "tests" / "support" / "dns_responder.py"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}"}
+V4, V6, LOCATOR = "203.0.113.1", "2001:db8:5e::", "2001:db8:5e::107"
+_numbers = itertools.count()
+
+
+class Place:
+    """`up` makes the two hosts; `edge` and `resolver` run on the server, `ask` on the phone."""
+
+    def __init__(self) -> None:
+        suffix = f"{os.getpid()}-{next(_numbers)}"
+        self.phone, self.server = f"ds-phone-{suffix}", f"ds-server-{suffix}"
+        self._processes: list[subprocess.Popen[str]] = []
+        self._edge: subprocess.Popen[str] | None = None
+
+    def up(self) -> None:
+        for name in (self.phone, self.server):
+            self.run("ip", "netns", "add", name)
+            self.run("ip", "-n", name, "link", "set", "lo", "up")
+        for net, link in ((1, "cell0"), (2, "wifi0")):
+            peer = f"type veth peer {link} netns {self.server}".split()
+            self.run("ip", "-n", self.phone, "link", "add", link, *peer)
+            for name, host in ((self.phone, 2), (self.server, 1)):
+                self.run("ip", "-n", name, "address", "add", f"10.{net}.0.{host}/24", "dev", link)
+                v6 = f"2001:db8:{net}::{host}/64"
+                self.run("ip", "-n", name, "address", "add", v6, "dev", link, "nodad")
+                self.run("ip", "-n", name, "link", "set", link, "up")
+            for gateway in (f"10.{net}.0.1", f"2001:db8:{net}::1"):
+                route = f"route add default via {gateway} dev {link} metric {net}00".split()
+                self.run("ip", "-n", self.phone, *(["-6"] if ":" in gateway else []), *route)
+        self.run("ip", "-n", self.server, "address", "add", f"{V4}/32", "dev", "lo")
+        for address in (V6, LOCATOR):
+            self.run("ip", "-n", self.server, "address", "add", f"{address}/128", "dev", "lo", "nodad")
+
+    def down(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+        for name in (self.phone, self.server):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.run("ip", "netns", "del", name)
+
+    def run(self, *command: str) -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def edge(self) -> None:
+        self._edge = self._start(str(PEER), "edge")
+
+    def resolver(self, net: int, *words: str) -> None:
+        """At the far end of link 1 or 2; `words` as dns_responder.py takes them."""
+        self._start(str(RESPONDER), f"10.{net}.0.1", *words)
+
+    def _start(self, *command: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.server, sys.executable, *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=ENVIRONMENT,
+        )
+        self._processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    def drop(self, node: str, link: str, what: str) -> None:
+        """Packets that come in by `link` are dropped where nftables' expression `what` fits."""
+        rule = "add table inet t; add chain inet t i { type filter hook input priority 0; }; "
+        rule += f"add rule inet t i iifname {link} {what} drop"
+        self.run("ip", "netns", "exec", node, "nft", rule)
+
+    def ask(self, host: str = "cdn.example", **options: Any) -> Any:
+        given = {
+            "host": host,
+            "paths": ["cell0", "wifi0"],
+            "resolvers": {"cell0": "10.1.0.1", "wifi0": "10.2.0.1"},
+            "timeout": 10,
+            **options,
+        }
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.phone, sys.executable, str(PEER), "ask", json.dumps(given)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def accepted(self) -> list[str]:
+        """Where the edge accepted subflows; ends it."""
+        assert self._edge is not None
+        self._edge.terminate()
+        said, _ = self._edge.communicate(timeout=10)
+        return [line.removeprefix("accepted ") for line in said.splitlines()]
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    made = Place()
+    try:
+        made.up()
+        made.edge()
+        yield made
+    finally:
+        made.down()

@@ -1,0 +1,80 @@
+"""An edge at a v4 and a v6 VIP with their locators, or a client, as a program in its own namespace."""
+
+import asyncio
+import hashlib
+import json
+import sys
+from typing import Any
+
+from loopback import Source, digest_of
+
+from edge.handshakes import Handshakes
+from smkex.client import connect
+from smkex.core.config import ServerConfig
+from smkex.core.errors import SmkexError
+from smkex.core.messages import LocatorKind
+from smkex.transport.subflow import Subflow
+
+EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
+LISTENERS = (
+    ("203.0.113.1", 443, LocatorKind.PORT),
+    ("203.0.113.1", 10000 + EDGE_ID, LocatorKind.PORT),
+    ("2001:db8:5e::", 443, LocatorKind.ADDRESS),
+    ("2001:db8:5e::107", 443, LocatorKind.ADDRESS),
+)
+
+
+async def serve() -> None:
+    """Prints where each subflow was accepted."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def handshakes(kind: LocatorKind) -> Handshakes:
+        config = ServerConfig(edge_id=EDGE_ID, locator=kind)
+        return Handshakes(
+            lambda: config, lambda session: session.start(Source()), limit=16, timeout=5, require_both=False
+        )
+
+    def listener(accepting: Handshakes) -> Any:
+        def accepted(subflow: Subflow) -> None:
+            host, port = subflow.socket.getsockname()[:2]
+            print(f"accepted {host} {port}", flush=True)
+            task = asyncio.create_task(accepting.run(subflow))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        return lambda: Subflow(accepted)
+
+    by_kind = {kind: handshakes(kind) for kind in LocatorKind}
+    for address, port, kind in LISTENERS:
+        await asyncio.get_running_loop().create_server(listener(by_kind[kind]), address, port)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+async def ask(options: dict[str, Any]) -> None:
+    """Connect, download, leave the service port, download again; print how it went."""
+    size = 3_000_000
+    host, rehome = options.pop("host"), options.pop("rehome", False)
+    try:
+        connection = await connect(host, **options)
+    except (SmkexError, OSError) as error:
+        print(json.dumps({"error": type(error).__name__, "text": str(error)}))
+        return
+    right = []
+    for _ in range(2):
+        connection.writer.write(b"%08d" % size)
+        digest = hashlib.sha256(await connection.reader.readexactly(size)).hexdigest()
+        right.append(digest == digest_of(size))
+        if rehome:
+            await connection.rehome()
+    report = connection.report().as_dict()
+    await connection.close()
+    print(json.dumps({"right": right, "report": report}))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["edge"]:
+            asyncio.run(serve())
+        case ["ask", options]:
+            asyncio.run(ask(json.loads(options)))

@@ -1,0 +1,110 @@
+"""Locators lie where the VIP and the id say, or nowhere; sessions use those in the address as those in the port."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from loopback import Source, digest_of, read
+
+from edge.handshakes import Handshakes
+from smkex.client import connect
+from smkex.client.edge_cache import EdgeCache
+from smkex.core.config import ServerConfig
+from smkex.core.errors import MalformedMessage, UnexpectedMessage
+from smkex.core.locator import address_locator
+from smkex.core.messages import LocatorKind
+from smkex.transport.subflow import Subflow
+from smkex.transport.target import Target
+
+VIP, EDGE_ID = "127.0.0.100", 7
+
+
+@given(st.ip_addresses(), st.integers(1, 65535))
+def test_an_address_locator_differs_from_the_vip_in_its_low_bits_alone(vip, edge_id: int) -> None:  # type: ignore[no-untyped-def]
+    bits = 8 if vip.version == 4 else 16
+    try:
+        located = address_locator(vip, edge_id)
+    except MalformedMessage:
+        assert edge_id >> bits or int(vip) % (1 << bits) == edge_id
+        return
+    assert located.version == vip.version
+    assert located != vip
+    assert int(located) >> bits == int(vip) >> bits
+    assert int(located) % (1 << bits) == edge_id
+
+
+@pytest.mark.parametrize(
+    ("vip", "kind", "edge_id", "locator"),
+    [
+        ("203.0.113.1", None, 7, ("203.0.113.1", 10007)),
+        ("203.0.113.0", LocatorKind.ADDRESS, 7, ("203.0.113.7", 443)),
+        ("2001:db8:5e::", None, 0x1234, ("2001:db8:5e::1234", 443)),
+        ("2001:db8:5e::", LocatorKind.PORT, 7, ("2001:db8:5e::", 10007)),
+    ],
+)
+def test_the_kind_is_the_versions_own_unless_it_is_said(
+    vip: str, kind: LocatorKind | None, edge_id: int, locator: tuple[str, int]
+) -> None:
+    address, port = Target(ip_address(vip), kind=kind).locator(edge_id)
+    assert (str(address), port) == locator
+
+
+class Edge:
+    """Listens at the VIP and at the address of its locator, on one port."""
+
+    def __init__(self, kind: LocatorKind) -> None:
+        config = ServerConfig(edge_id=EDGE_ID, locator=kind)
+        self.handshakes = Handshakes(
+            lambda: config, lambda session: session.start(Source()), limit=16, timeout=5, require_both=False
+        )
+        self.accepted: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        for address in (VIP, f"127.0.0.{EDGE_ID}"):
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Subflow(self._accept), address, self.port
+            )
+            self.port = server.sockets[0].getsockname()[1]
+            stack.callback(server.close)
+
+    def _accept(self, subflow: Subflow) -> None:
+        sock: socket.socket = subflow.socket
+        self.accepted.append(sock.getsockname()[0])
+        task = asyncio.create_task(self.handshakes.run(subflow))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def test_a_session_joins_re_homes_and_returns_by_locators_in_the_address() -> None:
+    async with AsyncExitStack() as stack:
+        edge = Edge(LocatorKind.ADDRESS)
+        await edge.start(stack)
+        cache = EdgeCache()
+        options = {"paths": ["lo"], "port": edge.port, "allow_shared_path": True, "cache": cache}
+        connection = await connect(VIP, locator=LocatorKind.ADDRESS, **options)  # type: ignore[arg-type]
+        assert edge.accepted == [VIP, "127.0.0.7"]
+        connection.writer.write(b"%08d" % 100_000)
+        assert await read(connection, 100_000) == digest_of(100_000)
+        await connection.rehome()
+        await connection.rehome()
+        assert edge.accepted == [VIP, "127.0.0.7", "127.0.0.7"]
+        await connection.close()
+        again = await connect(VIP, locator=LocatorKind.ADDRESS, **options)  # type: ignore[arg-type]
+        assert edge.accepted[3:] == ["127.0.0.7", "127.0.0.7"]
+        await again.close()
+
+
+async def test_an_edge_that_names_another_kind_is_not_followed() -> None:
+    async with AsyncExitStack() as stack:
+        edge = Edge(LocatorKind.PORT)
+        await edge.start(stack)
+        with pytest.raises(UnexpectedMessage, match="PORT locator"):
+            await connect(
+                VIP, paths=["lo"], port=edge.port, allow_shared_path=True, locator=LocatorKind.ADDRESS
+            )
