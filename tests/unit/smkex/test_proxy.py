@@ -362,4 +362,4 @@ async def test_a_program_that_leaves_ends_its_session(edge: LoopbackEdge, runnin
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
     await until(lambda: any(isinstance(event, SessionEnded) for event in running.events))
-    assert edge.session.is_closing()
+    await until(edge.session.is_closing)
