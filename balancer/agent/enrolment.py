@@ -4,6 +4,7 @@ The credential is made and kept before the first request: should the answer be l
 the same edge, and the one-time token is not wasted.
 """
 
+import base64
 import hashlib
 import logging
 import secrets
@@ -50,6 +51,10 @@ async def enrol(
             credential_sha256=hashlib.sha256(credential.token.encode()).hexdigest(),
         )
     )
+    try:
+        state.keep_table_key(base64.b64decode(enrolment.table_key))
+    except ValueError as error:
+        log.error("not trusted", extra={"why": str(error)})  # tables of another signer are refused one by one
     credential = replace(credential, edge_id=enrolment.edge.id)
     state.keep_node(
         {

@@ -1,13 +1,16 @@
-"""Follow the forwarding table: long polls, and `table.json` always the newest generation seen."""
+"""Follow the forwarding table: long polls, and `table.json` always the newest generation seen that was signed."""
 
 import asyncio
 import logging
 import time
+from typing import Any
 
 from balancer.agent.backoff import Backoff
 from balancer.agent.lease import Changed
 from balancer.agent.state import NodeState
 from balancer.api.client import ApiError, ControlClient, Unreachable
+from balancer.model.signature import Forged, verify
+from balancer.model.table import ForwardingTable
 
 log = logging.getLogger(__name__)
 
@@ -19,28 +22,43 @@ async def follow_table(
 ) -> None:
     """Follow until cancelled. What is new about this edge itself is worth a heartbeat, which tells what is wanted."""
     kept, backoff = state.table(), Backoff()
+    whole = False  # whether to ask for the whole, since a difference was wrong
     while True:
         started = time.monotonic()
         try:
-            table = await client.table(kept.generation if kept else None, wait)
-        except (Unreachable, ApiError) as error:
+            raw = await _signed(client, state, None if whole else state.table_json(), wait)
+            table = None if raw is None else ForwardingTable.from_json(raw)
+        except (Unreachable, ApiError, Forged, ValueError) as error:
             log.warning("no table", extra={"why": str(error)})
+            whole = True
             await asyncio.sleep(backoff.delay())
             continue
-        if table is not None and (kept is None or table.generation > kept.generation):
-            state.keep_table(table)
+        whole = False
+        if table is not None and raw is not None and (kept is None or table.generation > kept.generation):
+            state.keep_table(raw)
             if kept is not None and table.edge(edge_id) != kept.edge(edge_id):
                 changed.note()
             kept = table
             backoff.reset()
             log.info("table", extra={"generation": table.generation, "edges": len(table.edges)})
-        elif table is not None:
-            log.error(
-                "older table ignored",
-                extra={"generation": table.generation, "kept": kept and kept.generation},
-            )
+        elif table is not None and kept is not None and table.generation < kept.generation:
+            log.error("older table ignored", extra={"generation": table.generation, "kept": kept.generation})
             await asyncio.sleep(backoff.delay())
         elif time.monotonic() - started < wait / 2:
             await asyncio.sleep(backoff.delay())  # told too early that nothing is new: it is about to stop
         else:
             backoff.reset()
+
+
+async def _signed(
+    client: ControlClient, state: NodeState, kept: dict[str, Any] | None, wait: float
+) -> dict[str, Any] | None:
+    """Get a table that the control plane signed with the key that this node learned when it enrolled."""
+    answer = await client.table(kept, wait)
+    if answer is None:
+        return None
+    key = state.table_key()
+    if key is None:
+        raise Forged("table.key is missing, so no table can be checked: start the agent again")
+    verify(key, answer.table, answer.signature)
+    return answer.table

@@ -61,6 +61,25 @@ class NodeState:
         if self._read_or_none("node.json") != node:
             self._write("node.json", node)
 
+    def table_key(self) -> bytes | None:
+        """Read the public key that tables are signed with."""
+        value = (self._read_or_none("table.key") or {}).get("ed25519")
+        try:
+            return bytes.fromhex(value) if isinstance(value, str) else None
+        except ValueError:
+            return None
+
+    def keep_table_key(self, key: bytes) -> None:
+        """Keep the first one that is told; ValueError where it is another later, for that may be a forger's."""
+        known = self.table_key()
+        if known is not None and known != key:
+            raise ValueError(
+                "the control plane's table key is another than when this node enrolled: where that is right, "
+                "remove table.key from the state folder"
+            )
+        if known is None:
+            self._write("table.key", {"ed25519": key.hex()})
+
     def table(self) -> ForwardingTable | None:
         """Read the last table; None where there is none or it is damaged (a new one will be asked for)."""
         value = self._read_or_none("table.json")
@@ -74,8 +93,12 @@ class NodeState:
         table = self._table_file.read()
         return table.generation if table else None
 
-    def keep_table(self, table: ForwardingTable) -> None:
-        self._write("table.json", table.to_json())
+    def table_json(self) -> dict[str, Any] | None:
+        """Read the last table as it came, with what newer control planes add; None where it is no table."""
+        return self._read_or_none("table.json") if self.table() else None
+
+    def keep_table(self, table: dict[str, Any]) -> None:
+        self._write("table.json", table)
 
     def applied_generation(self) -> int | None:
         """Read what the forwarder has applied; None where it has not."""

@@ -1,7 +1,9 @@
 """Speak to the control plane: one method a request, errors as `ApiError` or `Unreachable`."""
 
+import base64
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +37,15 @@ from balancer.api.schemas import (
     VipPage,
 )
 from balancer.api.sites import SiteBody, SitePage, SiteView
-from balancer.model.table import ForwardingTable
+from balancer.api.tables import (
+    AcknowledgementView,
+    FreezeRequest,
+    FreezeView,
+    GenerationPage,
+    GenerationView,
+    RollbackRequest,
+)
+from balancer.model.delta import merge
 
 Page = TypeVar("Page", bound=BaseModel)
 Item = TypeVar("Item")
@@ -52,6 +62,14 @@ class ApiError(Exception):
         self.status = status
         self.slug = problem.type.removeprefix("urn:sennit:problem:") if problem else ""
         super().__init__((problem.detail or problem.title) if problem else f"status {status} from {url}")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTable:
+    """A forwarding table's JSON and what the control plane signed it with; nothing of it is checked yet."""
+
+    table: dict[str, Any]
+    signature: bytes
 
 
 class ControlClient:
@@ -149,18 +167,50 @@ class ControlClient:
         """Get the newest entries of the audit log, newest first."""
         return await self._every("/v1/audit", AuditPage, lambda page: (page.items, page.next), most=count)
 
+    async def freeze(self) -> FreezeView:
+        return FreezeView.model_validate(await self._json("PUT", "/v1/freeze", FreezeRequest()))
+
+    async def thaw(self) -> None:
+        await self._send("DELETE", "/v1/freeze")
+
+    async def frozen(self) -> FreezeView:
+        return FreezeView.model_validate(await self._json("GET", "/v1/freeze"))
+
+    async def roll_back(self, generation: int) -> FreezeView:
+        body = RollbackRequest(generation=generation)
+        return FreezeView.model_validate(await self._json("POST", "/v1/table/rollback", body))
+
+    async def generations(self, count: int) -> list[GenerationView]:
+        """Get the newest generations that are kept, newest first."""
+        return await self._every(
+            "/v1/table/generations", GenerationPage, lambda page: (page.items, page.next), most=count
+        )
+
+    async def acknowledgements(self) -> AcknowledgementView:
+        return AcknowledgementView.model_validate(await self._json("GET", "/v1/table/acknowledgements"))
+
     async def renew_lease(self, edge_id: int, body: LeaseRequest) -> LeaseGrant:
         return LeaseGrant.model_validate(await self._json("PUT", f"/v1/edges/{edge_id}/lease", body))
 
-    async def table(self, beyond: int | None = None, wait: float = 0) -> ForwardingTable | None:
-        """Get the forwarding table; None where it is still the generation `beyond` after `wait` seconds."""
-        headers = {} if beyond is None else {"If-None-Match": f'"{beyond}"'}
-        response = await self._send("GET", f"/v1/table?wait={wait:g}", headers=headers, extra_time=wait)
+    async def table(self, kept: Mapping[str, Any] | None = None, wait: float = 0) -> SignedTable | None:
+        """Get the forwarding table; None where it is still the one that is `kept`, after `wait` seconds.
+
+        The caller checks the signature. Of what is kept only what changed since is sent.
+        """
+        query, headers = f"?wait={wait:g}", {}
+        if kept is not None:
+            generation = kept["generation"]
+            query, headers = f"{query}&since={generation}", {"If-None-Match": f'"{generation}"'}
+        response = await self._send("GET", f"/v1/table{query}", headers=headers, extra_time=wait)
         if response.status_code == 304:
             return None
         try:
-            return ForwardingTable.from_json(response.json())
-        except ValueError as error:
+            value = response.json()
+            signature = base64.b64decode(value.pop("signature"), validate=True)
+            return SignedTable(
+                merge(kept, value) if kept is not None and "since" in value else value, signature
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Unreachable(f"the table makes no sense: {error}") from None
 
     async def _every(

@@ -204,6 +204,7 @@ class Enrolment(BaseModel):
     edge: EdgeView
     vip: VipBody
     lease_seconds: float
+    table_key: str = Field(description="That tables are signed with (Ed25519, base64): it never changes.")
 
 
 class EdgePatch(Body):

@@ -28,8 +28,12 @@ from balancer.control.plane import ControlPlane, Plane, Rules
 from balancer.control.query import refuse_unknown
 from balancer.control.sites import endpoints as sites
 from balancer.control.store import Store, migrate
+from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
-from balancer.control.table import service as tables
+from balancer.control.table import repository as generations
+from balancer.control.table.live import LiveTable
+from balancer.control.table.publication import Publication
+from balancer.control.table.signing_key import public_bytes, signing_key
 from balancer.control.table.watch import TableWatch
 from balancer.control.tokens import endpoints as tokens
 from balancer.control.trace import endpoints as trace
@@ -48,7 +52,10 @@ async def running(state: Path, admin_token: str, rules: Rules, clock: Clock) -> 
         leases = Leases(clock, rules.lease_seconds)
         async with store.read() as session:
             leases.grant_grace(await edge_queries.alive_ids(session))
-            watch = TableWatch(await tables.load(session))
+            key = signing_key(state, may_make=await generations.newest(session) == 0)
+            watch = TableWatch(LiveTable(key))
+            publication = Publication(clock, watch, shared=False)
+            await publication.load(session)
         plane = ControlPlane(
             rules=rules,
             clock=clock,
@@ -58,9 +65,11 @@ async def running(state: Path, admin_token: str, rules: Rules, clock: Clock) -> 
             acknowledgements=Acknowledgements(clock, rules.lease_seconds, watch.current),
             grants=GrantBook(clock, leases, rules.lease_seconds, rules.minimum_healthy),
             watch=watch,
+            publication=publication,
+            table_key=public_bytes(key),
             admin_sha256=sha256_hex(admin_token),
         )
-        store.publish = tables.publisher(plane)
+        store.publish = publication.publish
         yield plane
     finally:
         await store.close()
@@ -72,6 +81,7 @@ async def _sweep(plane: ControlPlane) -> None:
         await asyncio.sleep(plane.rules.lease_seconds / 20)
         try:
             await edge_rules.sweep(plane)
+            await acknowledgements.sweep(plane)
         except Exception:
             log.exception("could not record ended leases")
 
@@ -92,7 +102,7 @@ def create_app(
         async with running(state, admin_token, rules, clock or SystemClock()) as plane:
             app.state.plane = plane
             sweeper = asyncio.create_task(_sweep(plane)) if sweeping else None
-            log.info("open", extra={"state": str(state), "generation": plane.watch.current.generation})
+            log.info("open", extra={"state": str(state), "generation": plane.watch.generation})
             yield
             plane.watch.close()
             if sweeper:
@@ -122,4 +132,4 @@ async def _health(plane: Plane) -> HealthView:
     """Say whether the control plane works; needs no token."""
     async with plane.store.read() as session:
         await edge_queries.page(session, 0, 1)
-    return HealthView(status="ok", generation=plane.watch.current.generation)
+    return HealthView(status="ok", generation=plane.watch.generation)

@@ -12,6 +12,7 @@ from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
 from balancer.control.store import Store
+from balancer.control.table.publication import Publication
 from balancer.control.table.watch import TableWatch
 
 
@@ -38,6 +39,8 @@ class ControlPlane:
     acknowledgements: Acknowledgements
     grants: GrantBook
     watch: TableWatch
+    publication: Publication
+    table_key: bytes  # the public one
     admin_sha256: str
 
 

@@ -31,7 +31,7 @@ class Record(DeclarativeBase):
     """Base of all records."""
 
     metadata = MetaData(naming_convention=CONVENTION)
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[dict[str, Any]]: JSON}  # noqa: RUF012
 
 
 class Revised:
@@ -90,6 +90,8 @@ class FreedIdRecord(Record):
     __tablename__ = "freed_id"
     edge_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     freed_at: Mapped[datetime]
+    removed_generation: Mapped[int | None] = mapped_column(BigInteger)  # the first table without it
+    acknowledged_at: Mapped[datetime | None]  # when every live forwarder had that table
     credential_sha256: Mapped[str] = mapped_column(String(64), index=True)
 
 
@@ -150,13 +152,34 @@ class EnrolmentTokenRecord(Record):
     used_by_sha256: Mapped[str | None] = mapped_column(String(64))
 
 
-class TableRecord(Record):
-    """One generation of the forwarding table, whole."""
+class GenerationRecord(Record):
+    """One generation of the forwarding table: what it changed."""
 
-    __tablename__ = "forwarding_table"
-    generation: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    __tablename__ = "generation"
+    generation: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     published_at: Mapped[datetime]
+    changes: Mapped[list[dict[str, Any]]]
+
+
+class PublishedRecord(Record):
+    """One entry of the newest generation."""
+
+    __tablename__ = "published"
+    kind: Mapped[str] = mapped_column(String(4), primary_key=True)
+    key: Mapped[str] = mapped_column(String(63), primary_key=True)
     content: Mapped[dict[str, Any]]
+
+
+class PinRecord(Revised, Record):
+    """The table that is published whatever changes, dead edges aside; no row: none."""
+
+    __tablename__ = "pin"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    generation: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(String(80))
+    why: Mapped[str] = mapped_column(String(200))
+    content: Mapped[list[dict[str, Any]]]
 
 
 class TransitionRecord(Record):

@@ -74,9 +74,13 @@ class RevisingSession(Session):
 
 @event.listens_for(RevisingSession, "before_flush")
 def _stamp(session: Session, *_: object) -> None:
+    """Stamp them, and remember for whoever publishes what is stored (True) and what is deleted (False)."""
+    touched: dict[object, bool] = session.info.setdefault("touched", {})
     for record in {*session.new, *session.dirty}:
         if isinstance(record, Revised) and session.is_modified(record):
             record.revision = session.info["revision"]
+            touched[record] = True
+    touched.update(dict.fromkeys(session.deleted, False))
 
 
 async def _next_revision(session: AsyncSession) -> int:

@@ -47,6 +47,7 @@ class Vip:
     id_port_base: int = 10000
 
     def to_json(self) -> dict[str, Any]:
+        """Return a plain dict, ready for `json.dumps`."""
         return asdict(self)
 
 
@@ -61,6 +62,17 @@ class TableEdge:
     state: EdgeState = EdgeState.UP
     encapsulation: Encapsulation = Encapsulation.IPIP
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain dict, ready for `json.dumps`."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "tunnel_v4": self.tunnel_v4,
+            "tunnel_v6": self.tunnel_v6,
+            "state": self.state,
+            "encapsulation": self.encapsulation,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardingTable:
@@ -72,9 +84,10 @@ class ForwardingTable:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for `json.dumps`."""
-        return asdict(self) | {
-            "vips": [asdict(vip) for vip in self.vips],
-            "edges": [asdict(edge) for edge in self.edges],
+        return {
+            "generation": self.generation,
+            "vips": [vip.to_json() for vip in self.vips],
+            "edges": [edge.to_json() for edge in self.edges],
         }
 
     @classmethod

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import AdminState
@@ -54,9 +54,11 @@ async def vip_in_use(session: AsyncSession, vip_name: str) -> bool:
 
 
 async def ids_not_free(session: AsyncSession, freed_after: datetime) -> set[int]:
-    """Ids that an edge has, or had until after the given time."""
+    """Ids that an edge has, or that some live forwarder still had for one after the given time."""
     held = (await session.scalars(select(EdgeRecord.id))).all()
-    query = select(FreedIdRecord.edge_id).where(FreedIdRecord.freed_at > freed_after)
+    query = select(FreedIdRecord.edge_id).where(
+        or_(FreedIdRecord.acknowledged_at.is_(None), FreedIdRecord.acknowledged_at > freed_after)
+    )
     return {*held, *(await session.scalars(query)).all()}
 
 

@@ -1,5 +1,6 @@
 """The rules for edges: enrolment and ids, what the operator wants, leases and their transitions."""
 
+import base64
 import hmac
 from collections.abc import Collection
 
@@ -26,6 +27,7 @@ from balancer.control.preconditions import check
 from balancer.control.problems import Refusal
 from balancer.control.records import EdgeRecord, VipRecord
 from balancer.control.sites import service as sites
+from balancer.control.table import acknowledgements
 from balancer.control.tokens import repository as named_tokens
 from balancer.control.vips import repository as vips
 from balancer.control.vips.service import view as vip_view
@@ -64,7 +66,10 @@ async def enrol(plane: ControlPlane, shown_sha256: str, body: EnrolRequest) -> t
         vip = await vips.by_name(session, edge.vip_name)
         assert vip is not None  # a foreign key
     return Enrolment(
-        edge=view(plane, edge), vip=vip_view(vip), lease_seconds=plane.rules.lease_seconds
+        edge=view(plane, edge),
+        vip=vip_view(vip),
+        lease_seconds=plane.rules.lease_seconds,
+        table_key=base64.b64encode(plane.table_key).decode(),
     ), created
 
 
@@ -153,7 +158,10 @@ async def _choose_vip(session: AsyncSession, name: str | None) -> VipRecord:
 
 
 async def _give_id(plane: ControlPlane, session: AsyncSession, vip: VipRecord, wanted: int | None) -> int:
+    await acknowledgements.note_removals(plane, session)
+    await session.flush()
     taken = await repository.ids_not_free(session, plane.clock.now() - plane.rules.quarantine)
+    taken |= {int(key) for kind, key in plane.watch.live.entries if kind == "edge"}  # a pin may hold it
     highest = min(MAXIMUM_EDGE_ID, 65_535 - vip.id_port_base)
     if wanted is not None and (wanted in taken or wanted > highest):
         raise Refusal(409, "edge-id-taken", f"the id {wanted} is not to be had", field="edge_id")
@@ -223,7 +231,7 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
     return LeaseGrant(
         lease_seconds=plane.rules.lease_seconds,
         admin_state=AdminState(edge.admin_state),
-        generation=plane.watch.current.generation,
+        generation=plane.watch.generation,
         may_announce=body.announcing or plane.acknowledgements.is_held(edge_id, plane.watch.current),
         grant=_withdrawal(plane, edge_id, body, active),
     )

@@ -6,6 +6,7 @@ forwarder (its own edge says so as a reason), and nobody waits for it any longer
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 from balancer.control.clock import Clock
 from balancer.model.table import EdgeState, ForwardingTable, TableEdge
@@ -26,6 +27,11 @@ class Acknowledgements:
         self._table = ForwardingTable(generation=0)
         self._held: dict[int, tuple[int, float]] = {}
         self._look(table)
+
+    @property
+    def applied(self) -> Mapping[int, int]:
+        """What each live forwarder has applied, by edge id."""
+        return self._applied
 
     def note(self, edge_id: int, generation: int | None) -> None:
         """Take in what an edge's forwarder has applied; None is an edge without one."""

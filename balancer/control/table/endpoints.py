@@ -1,36 +1,146 @@
-"""`/v1/table`: the generation is the ETag, and `wait` makes it a long poll."""
+"""`/v1/table`: the generation is the ETag, `wait` makes it a long poll, `since` gets the difference; events beside."""
 
-import json
+import base64
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
 
-from balancer.control.identity import Anyone
-from balancer.control.plane import Plane
-from balancer.control.problems import refusals
+from balancer.api.numbers import LARGEST_NUMBER
+from balancer.api.tables import (
+    AcknowledgementView,
+    FreezeRequest,
+    FreezeView,
+    GenerationPage,
+    GenerationView,
+    RollbackRequest,
+    TableKey,
+    TableView,
+)
+from balancer.control.identity import Anyone, Operator, Reader
+from balancer.control.paging import After, Limit
+from balancer.control.plane import ControlPlane, Plane
+from balancer.control.problems import also, refusals
+from balancer.control.records import GenerationRecord
+from balancer.control.table import acknowledgements, freeze, repository
+from balancer.control.table.changes import Change
 
-router = APIRouter(prefix="/v1/table", tags=["table"])
+router = APIRouter(prefix="/v1", tags=["table"])
 LONGEST_WAIT = 60.0
-
-
+HEARTBEAT = 15.0  # seconds of silence in the event stream, under the idle time-outs of middleboxes
+SHOWN = 20
 STILL: dict[int | str, dict[str, Any]] = {304: {"description": "Still the generation of If-None-Match."}}
+EVENT = {name: {"type": "string"} for name in ("id", "event", "data")}
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events `table`; id: the generation, data: as GET /v1/table answers.",
+        "content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}},
+    }
+}
+Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a newer one.")]
+Since = Annotated[
+    int | None, Query(ge=0, le=LARGEST_NUMBER, description="Answer with what changed since this generation.")
+]
 
 
-@router.get("", responses=STILL | refusals(401, 410))
+@router.get("/table", responses=also(200, TableView, "The table.") | STILL | refusals(401, 410))
 async def get_table(
     plane: Plane,
     _: Anyone,
-    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a newer one.")] = 0,
+    wait: Wait = 0,
+    since: Since = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Get the forwarding table."""
+    """Get the forwarding table, signed. With `since` only what changed, as long as that is known still."""
     known = _generation(if_none_match)
-    table = plane.watch.current if known is None else await plane.watch.wait_beyond(known, wait)
-    headers = {"ETag": f'"{table.generation}"', "Cache-Control": "no-store"}
-    if table.generation == known:
+    if known is not None:
+        await plane.watch.wait_beyond(known, wait)
+    headers = {"ETag": f'"{plane.watch.generation}"', "Cache-Control": "no-store"}
+    if plane.watch.generation == known:
         return Response(status_code=304, headers=headers)
-    return Response(json.dumps(table.to_json()), media_type="application/json", headers=headers)
+    return Response(plane.watch.live.body(since), media_type="application/json", headers=headers)
+
+
+@router.get("/table/events", response_class=StreamingResponse, responses=EVENTS | refusals(401, 410))
+async def follow_table(
+    plane: Plane, _: Anyone, last_event_id: Annotated[str | None, Header(max_length=20)] = None
+) -> StreamingResponse:
+    """Follow the table as server-sent events: the whole first, or what changed since Last-Event-ID, then changes."""
+    since = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
+    return StreamingResponse(
+        _events(plane, since), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+async def _events(plane: ControlPlane, since: int | None) -> AsyncIterator[bytes]:
+    """A reader that is slow gets fewer and greater changes, never a queue of them."""
+    while not plane.watch.closed:
+        generation = plane.watch.generation
+        if generation != since:
+            body = plane.watch.live.body(since)
+            since = generation
+            yield b"id: %d\nevent: table\ndata: %s\n\n" % (generation, body)
+        else:
+            await plane.watch.wait_beyond(generation, HEARTBEAT)
+            if plane.watch.generation == generation:
+                yield b": still here\n\n"
+
+
+@router.get("/table/key", responses=refusals(401, 410))
+async def get_table_key(plane: Plane, _: Anyone) -> TableKey:
+    """Get the public key that tables are signed with. Agents learn it once, by enrolling, and keep to it."""
+    return TableKey(algorithm="ed25519", key=base64.b64encode(plane.table_key).decode())
+
+
+@router.get("/table/generations", responses=refusals(401, 403))
+async def list_generations(plane: Plane, _: Reader, after: After = 0, limit: Limit = 100) -> GenerationPage:
+    """List the generations that are kept, newest first, with what each changed: what one can roll back to."""
+    async with plane.store.read() as session:
+        found = await repository.page(session, after, limit + 1)
+    following = found[limit - 1].generation if len(found) > limit else None
+    return GenerationPage(items=[_shown(each) for each in found[:limit]], next=following)
+
+
+def _shown(record: GenerationRecord) -> GenerationView:
+    return GenerationView(
+        generation=record.generation,
+        published_at=record.published_at,
+        changes=[Change.from_json(each).told() for each in record.changes[:SHOWN]],
+        changed=len(record.changes),
+    )
+
+
+@router.get("/table/acknowledgements", responses=refusals(401, 403))
+async def get_acknowledgements(plane: Plane, _: Reader, generation: Since = None) -> AcknowledgementView:
+    """Count the live forwarders that have applied the newest generation, or another, and name those behind."""
+    wanted = plane.watch.generation if generation is None else generation
+    return acknowledgements.view(plane.acknowledgements.applied, wanted)
+
+
+@router.post("/table/rollback", responses=refusals(401, 403, 404, 409))
+async def roll_back(plane: Plane, by: Operator, body: RollbackRequest) -> FreezeView:
+    """Publish an earlier generation as the next one and hold it, dead edges aside, until DELETE /v1/freeze."""
+    return await freeze.rollback(plane, body.generation, by.because(body.reason))
+
+
+@router.get("/freeze", responses=refusals(401, 403))
+async def show_freeze(plane: Plane, _: Reader) -> FreezeView:
+    """Show whether the table is held."""
+    return freeze.view(plane.publication.pin)
+
+
+@router.put("/freeze", responses=refusals(401, 403))
+async def freeze_table(plane: Plane, by: Operator, body: FreezeRequest) -> FreezeView:
+    """Hold the table: nothing is published but that edges die, and come back; the same again changes nothing."""
+    return await freeze.freeze(plane, by.because(body.reason))
+
+
+@router.delete("/freeze", status_code=204, responses=refusals(401, 403))
+async def thaw_table(plane: Plane, by: Operator) -> None:
+    """Publish what is so again; nothing where nothing is held."""
+    await freeze.thaw(plane, by)
 
 
 def _generation(if_none_match: str | None) -> int | None:

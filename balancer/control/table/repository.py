@@ -1,14 +1,86 @@
-"""Queries about the generations of the forwarding table."""
+"""Queries about the published table, its generations and the pin."""
 
-from sqlalchemy import delete, select
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import TableRecord
+from balancer.control.records import FreedIdRecord, GenerationRecord, PinRecord, PublishedRecord
+from balancer.control.table.changes import Change, Entry, Key, entry_from_json
+
+MANY = 500  # values in one query
+THE_PIN = 1
 
 
-async def newest(session: AsyncSession) -> TableRecord | None:
-    return await session.scalar(select(TableRecord).order_by(TableRecord.generation.desc()).limit(1))
+async def newest(session: AsyncSession) -> int:
+    query = select(GenerationRecord.generation).order_by(GenerationRecord.generation.desc()).limit(1)
+    return await session.scalar(query) or 0
+
+
+async def beyond(session: AsyncSession, generation: int) -> Sequence[GenerationRecord]:
+    query = select(GenerationRecord).where(GenerationRecord.generation > generation)
+    return (await session.scalars(query.order_by(GenerationRecord.generation))).all()
+
+
+async def page(session: AsyncSession, before: int, limit: int) -> Sequence[GenerationRecord]:
+    """Newest first."""
+    query = select(GenerationRecord).order_by(GenerationRecord.generation.desc()).limit(limit)
+    if before:
+        query = query.where(GenerationRecord.generation < before)
+    return (await session.scalars(query)).all()
 
 
 async def drop_until(session: AsyncSession, generation: int) -> None:
-    await session.execute(delete(TableRecord).where(TableRecord.generation <= generation))
+    await session.execute(delete(GenerationRecord).where(GenerationRecord.generation <= generation))
+
+
+async def entries(session: AsyncSession) -> dict[Key, Entry]:
+    rows = await session.execute(select(PublishedRecord.kind, PublishedRecord.key, PublishedRecord.content))
+    found = {(kind, key): entry_from_json(kind, content) for kind, key, content in rows}
+    return {key: entry for key, entry in found.items() if entry is not None}
+
+
+async def store(session: AsyncSession, changes: Sequence[Change]) -> None:
+    """Bring the stored entries to what the changes lead to."""
+    for kind in ("vip", "edge"):
+        for keys in _portions([change.key for change in changes if change.kind == kind]):
+            where = PublishedRecord.kind == kind, PublishedRecord.key.in_(keys)
+            await session.execute(delete(PublishedRecord).where(*where))
+    rows = [
+        {"kind": change.kind, "key": change.key, "content": change.after.to_json()}
+        for change in changes
+        if change.after is not None
+    ]
+    if rows:
+        await session.execute(insert(PublishedRecord), rows)
+
+
+async def note_removals(session: AsyncSession, generation: int, changes: Sequence[Change]) -> None:
+    """Freed ids: they rest from the table on that lacks them, and not while one has them (again)."""
+    edges = [change for change in changes if change.kind == "edge"]
+    for removed in (True, False):
+        ids = [
+            int(each.key)
+            for each in edges
+            if (each.after is None) == removed and None in (each.after, each.before)
+        ]
+        for some in _portions(ids):
+            query = update(FreedIdRecord).where(FreedIdRecord.edge_id.in_(some))
+            number = generation if removed else None
+            await session.execute(query.values(removed_generation=number, acknowledged_at=None))
+
+
+async def pin(session: AsyncSession) -> PinRecord | None:
+    return await session.get(PinRecord, THE_PIN)
+
+
+async def pin_revision(session: AsyncSession) -> int | None:
+    return await session.scalar(select(PinRecord.revision))
+
+
+async def drop_pin(session: AsyncSession) -> None:
+    await session.execute(delete(PinRecord))
+
+
+def _portions(values: list[object] | list[str] | list[int]) -> Iterable[list[object]]:
+    return (list(values[start : start + MANY]) for start in range(0, len(values), MANY))

@@ -1,38 +1,48 @@
-"""The newest forwarding table in memory, and those who wait for a newer one."""
+"""The newest forwarding table, and those who wait for a newer one."""
 
 import asyncio
 
+from balancer.control.table.changes import Change
+from balancer.control.table.live import LiveTable
 from balancer.model.table import ForwardingTable
 
 
 class TableWatch:
     """One value that only ever gets newer."""
 
-    def __init__(self, current: ForwardingTable) -> None:
-        self.current = current
+    def __init__(self, live: LiveTable) -> None:
+        self.live = live
         self._newer = asyncio.Event()
-        self._closed = False
+        self.closed = False
 
-    def put(self, table: ForwardingTable) -> None:
-        """Publish a table and wake everybody who waits."""
-        self.current = table
-        self._wake()
+    @property
+    def generation(self) -> int:
+        return self.live.generation
+
+    @property
+    def current(self) -> ForwardingTable:
+        """The whole table."""
+        return self.live.table()
+
+    def advance(self, generation: int, changes: list[Change]) -> None:
+        """Publish the next generation and wake everybody who waits."""
+        self.live.advance(generation, changes)
+        self.wake()
 
     def close(self) -> None:
         """Let everybody who waits go, now and from now on."""
-        self._closed = True
-        self._wake()
+        self.closed = True
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         self._newer.set()
         self._newer = asyncio.Event()
 
-    async def wait_beyond(self, generation: int, seconds: float) -> ForwardingTable:
+    async def wait_beyond(self, generation: int, seconds: float) -> None:
         """Wait until the table is another than the given generation, no longer than `seconds`."""
-        if self.current.generation == generation and seconds > 0 and not self._closed:
+        if self.generation == generation and seconds > 0 and not self.closed:
             try:
                 async with asyncio.timeout(seconds):
                     await self._newer.wait()
             except TimeoutError:
                 pass
-        return self.current

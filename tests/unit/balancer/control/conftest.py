@@ -13,6 +13,7 @@ import pytest
 from balancer.control.app import create_app
 from balancer.control.edges import service
 from balancer.control.plane import ControlPlane, Rules
+from balancer.control.table import acknowledgements
 
 ADMIN = "the-admin-token-of-this-test"
 VIP = {
@@ -89,6 +90,7 @@ class Api:
     async def pass_time(self, seconds: float) -> None:
         self.clock.seconds += seconds
         await service.sweep(self.plane)
+        await acknowledgements.sweep(self.plane)
 
 
 @contextlib.asynccontextmanager

@@ -48,7 +48,8 @@ CONTRADICTIONS = {
     *("v4", "v6", "tunnel_v4", "tunnel_v6", "service_port", "id_port_base", "edge_id", "vip"),
     *("ingress", "source", "destination"),
 }
-schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
+# a stream of events has no end to wait for; test_table_events.py reads one
+schema = schemathesis.openapi.from_asgi("/openapi.json", APP).exclude(path="/v1/table/events")
 
 
 @schema.parametrize()

@@ -1,0 +1,103 @@
+"""Bodies about the forwarding table: its generations, who has them, holding it still."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from balancer.api.numbers import Count
+from balancer.api.schemas import Body, EdgeId, Reason
+
+
+class VipEntry(BaseModel):
+    """A VIP in the table."""
+
+    name: str
+    v4: str | None
+    v6: str | None
+    service_port: int
+    locator: str
+    id_port_base: int
+
+
+class EdgeEntry(BaseModel):
+    """An edge in the table."""
+
+    id: EdgeId
+    name: str
+    tunnel_v4: str | None
+    tunnel_v6: str | None
+    state: str = Field(examples=["up"])
+
+
+class TableView(BaseModel):
+    """The forwarding table, whole; or with `since`, what changed since that generation (VIPs are whole always)."""
+
+    generation: int = Field(examples=[7])
+    since: int | None = Field(default=None, description="Missing: this is the whole table.")
+    vips: list[VipEntry]
+    edges: list[EdgeEntry]
+    removed: list[int] = Field(default=[], description="Ids that the table has no more.")
+    signature: str = Field(description="Ed25519, base64, over the whole table.")
+
+
+class TableKey(BaseModel):
+    """The key that tables are signed with."""
+
+    algorithm: str = Field(examples=["ed25519"])
+    key: str = Field(description="32 bytes, base64.")
+
+
+class GenerationView(BaseModel):
+    """One generation, and what it changed."""
+
+    generation: int
+    published_at: datetime
+    changes: list[str] = Field(description="At most 20.", examples=[["edge1 up -> draining"]])
+    changed: int = Field(description="How many entries.")
+
+
+class GenerationPage(BaseModel):
+    """Generations, newest first; `next` is the `after` of the following page."""
+
+    items: list[GenerationView]
+    next: int | None = None
+
+
+class BehindView(BaseModel):
+    """A forwarder that lacks a generation."""
+
+    edge_id: int
+    applied_generation: int
+
+
+class AcknowledgementView(BaseModel):
+    """How many live forwarders have applied a generation."""
+
+    generation: int
+    forwarders: int = Field(description="Live ones, which have said what they applied.")
+    applied: int
+    share: float = Field(description="1 where there is no forwarder.")
+    behind: list[BehindView] = Field(description="At most 100 of those that lack it.")
+
+
+class FreezeRequest(Body):
+    """Hold the table as it is."""
+
+    reason: Reason = ""
+
+
+class RollbackRequest(Body):
+    """Publish an earlier generation again, and hold it."""
+
+    generation: Count = Field(examples=[7])
+    reason: Reason = ""
+
+
+class FreezeView(BaseModel):
+    """Whether the table is held, and since when, by whom, why."""
+
+    frozen: bool
+    generation: int | None = Field(default=None, description="The generation that is held.")
+    at: datetime | None = None
+    who: str | None = None
+    why: str | None = None

@@ -1,0 +1,69 @@
+"""The change from one generation of the table to the next, as it is stored: it can be walked in both directions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from balancer.model.table import TableEdge, Vip, edge_from_json, vip_from_json
+
+Entry = Vip | TableEdge
+Key = tuple[str, str]  # the kind, `vip` or `edge`, and the name or id
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry before and after; None is: not there."""
+
+    kind: str
+    key: str
+    before: Entry | None
+    after: Entry | None
+
+    @property
+    def of(self) -> Key:
+        return self.kind, self.key
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "key": self.key,
+            "before": self.before.to_json() if self.before else None,
+            "after": self.after.to_json() if self.after else None,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Change":
+        read = entry_from_json
+        kind = value["kind"]
+        return cls(kind, value["key"], read(kind, value["before"]), read(kind, value["after"]))
+
+    def told(self) -> str:
+        """Say it to a person: `edge1 up -> draining`."""
+        name = (self.after or self.before).name  # type: ignore[union-attr]
+        if isinstance(self.before, TableEdge) and isinstance(self.after, TableEdge):
+            if self.before.state != self.after.state:
+                return f"{name} {self.before.state} -> {self.after.state}"
+            return f"{name} moved"
+        return f"{name} {'added' if self.before is None else 'removed' if self.after is None else 'changed'}"
+
+
+def entry_from_json(kind: str, value: Any) -> Entry | None:
+    """Read a stored entry."""
+    if value is None:
+        return None
+    return vip_from_json(value) if kind == "vip" else edge_from_json(value)
+
+
+def key_of(entry: Entry) -> Key:
+    """Where an entry belongs."""
+    return ("vip", entry.name) if isinstance(entry, Vip) else ("edge", str(entry.id))
+
+
+def between(before: Mapping[Key, Entry], after: Mapping[Key, Entry]) -> list[Change]:
+    """Every difference of two tables."""
+    return differences(before, {key: after.get(key) for key in before.keys() | after.keys()}.items())
+
+
+def differences(before: Mapping[Key, Entry], after: Iterable[tuple[Key, Entry | None]]) -> list[Change]:
+    """The differences among the given entries."""
+    return [Change(*key, before.get(key), entry) for key, entry in after if before.get(key) != entry]

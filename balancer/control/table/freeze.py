@@ -1,0 +1,98 @@
+"""Hold the table still, or hold an earlier one: one pin for both, until it is taken out."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.api.tables import FreezeView
+from balancer.control.audit import service as audit
+from balancer.control.edges import repository as edges
+from balancer.control.identity import Identity
+from balancer.control.plane import ControlPlane
+from balancer.control.problems import Refusal
+from balancer.control.records import EdgeRecord, PinRecord
+from balancer.control.table import repository
+from balancer.control.table.changes import Change, Entry, Key
+from balancer.control.table.publication import Pin, entry_of
+from balancer.model.table import EdgeState, TableEdge
+
+
+def view(pin: Pin | None) -> FreezeView:
+    """Show the pin."""
+    if pin is None:
+        return FreezeView(frozen=False)
+    return FreezeView(frozen=True, generation=pin.generation, at=pin.at, who=pin.who, why=pin.why)
+
+
+async def freeze(plane: ControlPlane, by: Identity) -> FreezeView:
+    """Hold the table as it is; nothing where it is held."""
+    async with plane.store.change() as session:
+        if plane.publication.pin is None:
+            entries = dict(plane.watch.live.entries)
+            await _pin(plane, session, by, plane.watch.generation, entries)
+            audit.record(
+                session, plane.clock.now(), by, "table.freeze", f"generation {plane.watch.generation}"
+            )
+    return view(plane.publication.pin)
+
+
+async def thaw(plane: ControlPlane, by: Identity) -> None:
+    """Publish what is so again; nothing where nothing is held."""
+    async with plane.store.change() as session:
+        if pin := plane.publication.pin:
+            await repository.drop_pin(session)
+            session.info["pin"] = None
+            audit.record(session, plane.clock.now(), by, "table.thaw", f"generation {pin.generation}")
+
+
+async def rollback(plane: ControlPlane, generation: int, by: Identity) -> FreezeView:
+    """Publish an earlier generation as the next one, and hold it."""
+    async with plane.store.change() as session:
+        entries = await _as_of(plane, session, generation)
+        alive = {str(edge.id): edge for edge in await edges.every(session)}
+        for key, entry in entries.items():
+            if isinstance(entry, TableEdge):
+                entries[key] = _with_life(entry, alive.get(key[1]))
+        await _pin(plane, session, by, generation, entries)
+        audit.record(session, plane.clock.now(), by, "table.rollback", f"generation {generation}")
+    return view(plane.publication.pin)
+
+
+def _with_life(entry: TableEdge, now: EdgeRecord | None) -> Entry:
+    """An edge that happened to be down then is not taken down for it now."""
+    if now is not None and now.name != entry.name:
+        detail = f"its id {entry.id} was {entry.name}'s and is {now.name}'s by now"
+        raise Refusal(409, "generation-not-applicable", detail, field="generation")
+    if entry.state is EdgeState.DOWN and now is not None and now.alive:
+        current = entry_of(now)
+        assert isinstance(current, TableEdge)
+        return TableEdge(entry.id, entry.name, entry.tunnel_v4, entry.tunnel_v6, current.state)
+    return entry
+
+
+async def _as_of(plane: ControlPlane, session: AsyncSession, generation: int) -> dict[Key, Entry]:
+    """Walk back from the newest table, change by change."""
+    records = await repository.beyond(session, generation)
+    newest = plane.watch.generation
+    if generation > newest or len(records) != newest - generation or (generation == 0 and newest):
+        raise Refusal(404, "no-such-generation", f"generation {generation} is not kept", field="generation")
+    entries = dict(plane.watch.live.entries)
+    for record in reversed(records):
+        for change in map(Change.from_json, record.changes):
+            if change.before is None:
+                entries.pop(change.of, None)
+            else:
+                entries[change.of] = change.before
+    return entries
+
+
+async def _pin(
+    plane: ControlPlane, session: AsyncSession, by: Identity, generation: int, entries: dict[Key, Entry]
+) -> None:
+    now, content = plane.clock.now(), [entry.to_json() for entry in entries.values()]
+    await repository.drop_pin(session)
+    session.add(
+        PinRecord(
+            id=repository.THE_PIN, generation=generation, at=now, who=by.name, why=by.why, content=content
+        )
+    )
+    await session.flush()
+    session.info["pin"] = Pin(generation, now, by.name, by.why, entries, session.info["revision"])

@@ -1,0 +1,117 @@
+"""The published table in memory: it changes entry by entry, and is written out only when somebody asks for it.
+
+With many edges a whole table is large; what is asked for again and again is kept: an entry's line, a generation's
+signature, the whole, and the delta since each generation that a watcher has.
+"""
+
+import base64
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from balancer.control.table.changes import Change, Entry, Key
+from balancer.model.signature import line, signed_bytes
+from balancer.model.table import ForwardingTable, TableEdge, Vip
+
+KEPT_GENERATIONS = 256
+
+
+class LiveTable:
+    """The newest generation, and which entries the generations before it changed."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.generation = 0
+        self.entries: dict[Key, Entry] = {}
+        self._lines: dict[Key, bytes] = {}
+        self._changed: OrderedDict[int, frozenset[Key]] = OrderedDict()
+        self._forget()
+
+    def load(self, generation: int, entries: Mapping[Key, Entry]) -> None:
+        """Start from what is stored."""
+        self.generation, self.entries = generation, dict(entries)
+        self._lines = {key: line(entry.to_json()) for key, entry in entries.items()}
+        self._changed.clear()
+        self._forget()
+
+    def remember(self, generation: int, changes: Iterable[Change]) -> None:
+        """Note what an earlier generation changed."""
+        self._changed[generation] = frozenset(change.of for change in changes)
+        while len(self._changed) > KEPT_GENERATIONS:
+            self._changed.popitem(last=False)
+
+    def advance(self, generation: int, changes: list[Change]) -> None:
+        """Become the next generation."""
+        for change in changes:
+            if change.after is None:
+                self.entries.pop(change.of, None)
+                self._lines.pop(change.of, None)
+            else:
+                self.entries[change.of] = change.after
+                self._lines[change.of] = line(change.after.to_json())
+        self.generation = generation
+        self.remember(generation, changes)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._table: ForwardingTable | None = None
+        self._signature: bytes | None = None
+        self._bodies: dict[int | None, bytes] = {}
+
+    def table(self) -> ForwardingTable:
+        """The whole as a value."""
+        if self._table is None:
+            vips = [entry for entry in self.entries.values() if isinstance(entry, Vip)]
+            edges = [entry for entry in self.entries.values() if isinstance(entry, TableEdge)]
+            self._table = ForwardingTable(
+                self.generation,
+                tuple(sorted(vips, key=lambda vip: vip.name)),
+                tuple(sorted(edges, key=lambda edge: edge.id)),
+            )
+        return self._table
+
+    def body(self, since: int | None = None) -> bytes:
+        """The JSON of the whole, or of what changed since a generation where that is known still."""
+        changed = None if since is None else self._changed_since(since)
+        wanted = None if changed is None else since
+        if wanted not in self._bodies:
+            self._bodies[wanted] = self._whole() if changed is None else self._delta(wanted or 0, changed)
+        return self._bodies[wanted]
+
+    def _changed_since(self, since: int) -> set[Key] | None:
+        if since >= self.generation or since + 1 not in self._changed:
+            return None
+        newer = (keys for generation, keys in self._changed.items() if generation > since)
+        return set().union(*newer)
+
+    def _whole(self) -> bytes:
+        return b'{"generation":%d,"vips":[%s],"edges":[%s],"signature":"%s"}' % (
+            self.generation,
+            b",".join(self._of("vip")),
+            b",".join(self._of("edge")),
+            self._signed(),
+        )
+
+    def _delta(self, since: int, changed: set[Key]) -> bytes:
+        ids = sorted((key for key in changed if key[0] == "edge"), key=lambda key: int(key[1]))
+        removed = b",".join(key[1].encode() for key in ids if key not in self._lines)
+        return b'{"generation":%d,"since":%d,"vips":[%s],"edges":[%s],"removed":[%s],"signature":"%s"}' % (
+            self.generation,
+            since,
+            b",".join(self._of("vip")),
+            b",".join(self._lines[key] for key in ids if key in self._lines),
+            removed,
+            self._signed(),
+        )
+
+    def _of(self, kind: str) -> list[bytes]:
+        keys = (key for key in self._lines if key[0] == kind)
+        in_order = sorted(keys, key=(lambda key: key[1]) if kind == "vip" else (lambda key: int(key[1])))
+        return [self._lines[key] for key in in_order]
+
+    def _signed(self) -> bytes:
+        if self._signature is None:
+            whole = signed_bytes(self.generation, self._of("vip"), self._of("edge"))
+            self._signature = base64.b64encode(self._key.sign(whole))
+        return self._signature

@@ -1,0 +1,142 @@
+"""What is published follows from what is stored, entry by entry, and from the pin where there is one.
+
+A pin holds the table still (freeze), or holds an earlier one (rollback). Dead edges alone are let through: an edge
+that is not alive is `down`, and comes back to what the pin says of it. One that the pin does not know waits.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.control.clock import Clock
+from balancer.control.edges import repository as edges
+from balancer.control.edges.state import table_state
+from balancer.control.records import EdgeRecord, GenerationRecord, PinRecord, VipRecord
+from balancer.control.table import repository
+from balancer.control.table.changes import Change, Entry, Key, between, differences, key_of
+from balancer.control.table.live import KEPT_GENERATIONS
+from balancer.control.table.watch import TableWatch
+from balancer.control.vips import repository as vips
+from balancer.model.table import EdgeState, Locator, TableEdge, Vip, edge_from_json, vip_from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A table that is held, since when, by whom, and why."""
+
+    generation: int
+    at: datetime
+    who: str
+    why: str
+    entries: Mapping[Key, Entry]
+    revision: int = 0
+
+    @classmethod
+    def of(cls, record: PinRecord) -> "Pin":
+        entries = [
+            vip_from_json(each) if "locator" in each else edge_from_json(each) for each in record.content
+        ]
+        by_key = {key_of(entry): entry for entry in entries}
+        return cls(record.generation, record.at, record.who, record.why, by_key, record.revision)
+
+
+def entry_of(record: EdgeRecord | VipRecord) -> Entry:
+    """What a stored record says, where nothing is pinned."""
+    if isinstance(record, VipRecord):
+        locator = Locator(record.locator)
+        return Vip(record.name, record.v4, record.v6, record.service_port, locator, record.id_port_base)
+    state = table_state(record.admin_state, record.alive)
+    return TableEdge(record.id, record.name, record.tunnel_v4, record.tunnel_v6, state)
+
+
+def _key(record: EdgeRecord | VipRecord) -> Key:
+    return ("vip", record.name) if isinstance(record, VipRecord) else ("edge", str(record.id))
+
+
+def held(pin: Pin, key: Key, *, alive: bool) -> Entry | None:
+    """What is published of an entry under a pin."""
+    entry = pin.entries.get(key)
+    return replace(entry, state=EdgeState.DOWN) if isinstance(entry, TableEdge) and not alive else entry
+
+
+class Publication:
+    """Stores the next generation inside a change, and lets it be seen once that is committed."""
+
+    def __init__(self, clock: Clock, watch: TableWatch, *, shared: bool) -> None:
+        self._clock = clock
+        self._watch = watch
+        self._shared = shared
+        self.pin: Pin | None = None
+
+    async def load(self, session: AsyncSession) -> None:
+        """Read what is stored."""
+        generation = await repository.newest(session)
+        self._watch.live.load(generation, await repository.entries(session))
+        for record in await repository.beyond(session, generation - KEPT_GENERATIONS):
+            self._watch.live.remember(record.generation, [Change.from_json(each) for each in record.changes])
+        pin = await repository.pin(session)
+        self.pin = Pin.of(pin) if pin else None
+
+    async def catch_up(self, session: AsyncSession) -> None:
+        """Take in what other instances have published."""
+        missed = await repository.beyond(session, self._watch.generation)
+        if missed and missed[0].generation != self._watch.generation + 1:
+            await self.load(session)
+            self._watch.wake()
+            return
+        for record in missed:
+            self._watch.advance(record.generation, [Change.from_json(each) for each in record.changes])
+        if await repository.pin_revision(session) != (self.pin.revision if self.pin else None):
+            pin = await repository.pin(session)
+            self.pin = Pin.of(pin) if pin else None
+
+    async def publish(self, session: AsyncSession) -> Callable[[], None] | None:
+        """Store the generation that a change leads to; None where it leads to none."""
+        if self._shared:
+            await self.catch_up(session)
+        pin = session.info.get("pin", self.pin)
+        if "pin" in session.info:
+            changes = between(self._watch.live.entries, await self.wanted(session, pin))
+        else:
+            changes = differences(self._watch.live.entries, self._touched(session, pin).items())
+        if changes:
+            generation = self._watch.generation + 1
+            await self._store(session, generation, changes)
+        if not changes and pin is self.pin:
+            return None
+
+        def announce() -> None:
+            self.pin = pin
+            if changes:
+                self._watch.advance(generation, changes)
+
+        return announce
+
+    async def wanted(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry]:
+        """The whole table, from everything that is stored."""
+        records: list[EdgeRecord | VipRecord] = [*await vips.every(session), *await edges.every(session)]
+        if pin is None:
+            return {_key(record): entry_of(record) for record in records}
+        alive = {_key(record): getattr(record, "alive", True) for record in records}
+        entries = {key: held(pin, key, alive=alive.get(key, False)) for key in pin.entries}
+        return {key: entry for key, entry in entries.items() if entry is not None}
+
+    def _touched(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry | None]:
+        found: dict[Key, Entry | None] = {}
+        for record, stored in session.info.get("touched", {}).items():
+            if not isinstance(record, EdgeRecord | VipRecord):
+                continue
+            if pin is None:
+                found[_key(record)] = entry_of(record) if stored else None
+            else:
+                found[_key(record)] = held(pin, _key(record), alive=stored and getattr(record, "alive", True))
+        return found
+
+    async def _store(self, session: AsyncSession, generation: int, changes: list[Change]) -> None:
+        stored = [change.to_json() for change in changes]
+        session.add(GenerationRecord(generation=generation, published_at=self._clock.now(), changes=stored))
+        await repository.store(session, changes)
+        await repository.note_removals(session, generation, changes)
+        await repository.drop_until(session, generation - KEPT_GENERATIONS)

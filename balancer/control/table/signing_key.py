@@ -1,0 +1,48 @@
+"""The key that signs tables: made at the first start, in the state folder, readable by its owner only."""
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+FILE = "table-signing.key"
+
+
+class NoSigningKey(Exception):
+    """The key cannot be had; a new one would be refused by every agent."""
+
+
+def signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
+    """Read the key, or make it where that is allowed; raises `NoSigningKey`."""
+    path = state / FILE
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except FileNotFoundError:
+        if not may_make:
+            hint = f"{path} is missing, but tables were signed already: restore it from a backup or another instance"
+            raise NoSigningKey(hint) from None
+        return _make(path)
+    except ValueError as error:
+        raise NoSigningKey(f"{path}: {error}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise NoSigningKey(f"{path}: not an Ed25519 key")
+    return key
+
+
+def _make(path: Path) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def public_bytes(key: Ed25519PrivateKey) -> bytes:
+    """The public key; 32 bytes."""
+    return key.public_key().public_bytes_raw()

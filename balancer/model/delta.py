@@ -1,0 +1,18 @@
+"""What changed between two generations of the forwarding table, as JSON. All VIPs come along, for there are few."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def merge(older: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the newer table whole; ValueError where that cannot be. The result is neither checked nor believed yet."""
+    try:
+        if older["generation"] != delta["since"]:
+            raise ValueError(f"since: {delta['since']}, but generation {older['generation']} is here")
+        removed = set(delta["removed"])
+        edges = {edge["id"]: edge for edge in older["edges"] if edge["id"] not in removed}
+        edges |= {edge["id"]: edge for edge in delta["edges"]}
+        in_order = [edges[edge_id] for edge_id in sorted(edges)]
+        return {"generation": delta["generation"], "vips": delta["vips"], "edges": in_order}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a difference of two tables: {error}") from None
