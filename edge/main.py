@@ -35,7 +35,7 @@ async def _serve(settings: EdgeSettings) -> None:
     node = await wait_for_node(settings.state, settings.node_timeout)
     identity = load_identity(settings, node)
     async with cache(settings, f"{node.name}.sennit") as proxy:
-        server = HttpServer(proxy)
+        server = HttpServer(proxy, date=False)
         manager = _path_manager(node)
         listener = Listener(node, identity, settings, server, manager)
         health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, identity, listener))

@@ -1,28 +1,36 @@
-"""HTTP/1.1 inside sessions: uvicorn's protocol over any connected asyncio transport."""
+"""Any number of sessions served by one ASGI application."""
 
 import asyncio
 import contextlib
+from email.utils import formatdate
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-KEEP_ALIVE = 60  # seconds an idle session is kept
-TICK = 1.0  # seconds between renewals of the Date header
+from edge.http1 import Http1, Limits
+
+KEEP_ALIVE = 60  # seconds a session is kept after its last response
+TICK = 1.0  # seconds between looks at deadlines, and renewals of the Date header
 
 
 class HttpServer:
-    """An ASGI application for any number of sessions."""
+    """An ASGI application for any number of sessions.
 
-    def __init__(self, app: Any) -> None:
+    With `date` every response is given a Date; an application that caches writes its own.
+    """
+
+    def __init__(self, app: Any, *, date: bool = True, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._date = date
         self._config = uvicorn.Config(
             app,
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
-            date_header=True,
+            date_header=False,
+            ws="none",
             timeout_keep_alive=KEEP_ALIVE,
             limit_concurrency=None,
         )
@@ -31,8 +39,8 @@ class HttpServer:
         self._clock: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        self._tick()
         self._clock = asyncio.create_task(self._keep_time())
-        await asyncio.sleep(0)
 
     async def stop(self, timeout: float = 5.0) -> None:
         """Let running requests end, within `timeout` seconds."""
@@ -47,14 +55,19 @@ class HttpServer:
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one new session."""
-        made: asyncio.Protocol = HttpToolsProtocol(
-            config=self._config, server_state=self._state, app_state={}
+        made: asyncio.Protocol = Http1(
+            limits=self._limits, config=self._config, server_state=self._state, app_state={}
         )
         return made
 
     async def _keep_time(self) -> None:
-        from email.utils import formatdate
-
         while True:
-            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
             await asyncio.sleep(TICK)
+            self._tick()
+
+    def _tick(self) -> None:
+        if self._date:
+            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        now = asyncio.get_running_loop().time()
+        for protocol in [one for one in self._state.connections if one.deadline < now]:
+            protocol.overdue()
