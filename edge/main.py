@@ -7,10 +7,11 @@ import signal
 import socket
 from typing import Any
 
-from edge.builtin import cache
+from edge.application import serving
 from edge.draining import follow
 from edge.health import HealthEndpoint
-from edge.identity import Identity, load_identity
+from edge.https import HttpsListener, context, listen
+from edge.identity import Identity, IdentityUnusable, load_identity
 from edge.listener import Listener
 from edge.node import Node, wait_for_node
 from edge.path_manager import PathManagerClient, start_path_manager
@@ -34,12 +35,11 @@ async def _serve(settings: EdgeSettings) -> None:
         loop.add_signal_handler(number, stopped.set)
     node = await wait_for_node(settings.state, settings.node_timeout)
     identity = load_identity(settings, node)
-    async with cache(settings, f"{node.name}.sennit") as proxy:
-        server = HttpServer(proxy, date=False)
+    async with serving(settings, f"{node.name}.sennit") as server:
         manager = _path_manager(node)
         listener = Listener(node, identity, settings, server, manager)
         health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, identity, listener))
-        await server.start()
+        https = _https(server, settings, node)
         await listener.start()
         await health.start()
         draining = asyncio.create_task(follow(settings.state, listener))
@@ -50,9 +50,22 @@ async def _serve(settings: EdgeSettings) -> None:
         draining.cancel()
         await health.stop()
         await listener.stop()
-        await server.stop()
+        if https is not None:
+            await https.stop()
         if manager is not None:
             manager.close()
+
+
+def _https(server: HttpServer, settings: EdgeSettings, node: Node) -> HttpsListener | None:
+    if settings.https_port is None:
+        return None
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise IdentityUnusable("--https-port needs --tls-certificate and --tls-key")
+    tls = context(settings.tls_certificate, settings.tls_key)
+    made = HttpsListener(server, tls, limit=settings.max_sessions, pending=settings.max_pending_tls)
+    made.start(listen(node.vip.v4, settings.https_port))
+    log.info("HTTPS on %s port %d", node.vip.v4, settings.https_port)
+    return made
 
 
 def _path_manager(node: Node) -> PathManagerClient | None:

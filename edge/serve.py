@@ -25,7 +25,7 @@ class HttpServer:
         self._date = date
         self._config = uvicorn.Config(
             app,
-            lifespan="off",
+            lifespan="auto",
             access_log=False,
             log_config=None,
             server_header=False,
@@ -35,12 +35,20 @@ class HttpServer:
             limit_concurrency=None,
         )
         self._config.load()
+        self._lifespan = self._config.lifespan_class(self._config)
         self._state = ServerState()
         self._clock: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    @property
+    def connections(self) -> int:
+        return len(self._state.connections)
+
+    async def start(self) -> bool:
+        """Start the application (ASGI's lifespan); False when it refuses."""
+        await self._lifespan.startup()
         self._tick()
         self._clock = asyncio.create_task(self._keep_time())
+        return not self._lifespan.should_exit
 
     async def stop(self, timeout: float = 5.0) -> None:
         """Let running requests end, within `timeout` seconds."""
@@ -52,11 +60,12 @@ class HttpServer:
                     await asyncio.wait(self._state.tasks)
         if self._clock is not None:
             self._clock.cancel()
+        await self._lifespan.shutdown()
 
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one new session."""
         made: asyncio.Protocol = Http1(
-            limits=self._limits, config=self._config, server_state=self._state, app_state={}
+            limits=self._limits, config=self._config, server_state=self._state, app_state=self._lifespan.state
         )
         return made
 

@@ -13,6 +13,14 @@ class EdgeSettings(BaseSettings):
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="the node's state folder")
     upstream: str = Field(default="http://127.0.0.1:8080", pattern="^https?://", description="the origin")
+    app: str | None = Field(
+        default=None,
+        pattern=r"^[\w.]+:[\w.]+$",
+        description="MODULE:APP, any ASGI application, instead of the cache",
+    )
+    https_port: int | None = Field(
+        default=None, ge=1, le=65535, description="port of ordinary HTTPS on the VIP, with --tls-certificate"
+    )
     cache: Path = Field(default=Path("/var/cache/sennit"), description="folder of stored responses")
     cache_bytes: int = Field(default=10 << 30, ge=0, description="bytes of stored responses at most")
     object_bytes: int = Field(default=1 << 30, ge=0, description="bytes of one stored response at most")

@@ -2,6 +2,7 @@
 
 
 def run(arguments: list[str]) -> int:
+    from edge.application import ApplicationUnusable
     from edge.identity import IdentityUnusable
     from edge.main import run as serve
     from edge.node import NodeUnknown
@@ -17,6 +18,8 @@ def run(arguments: list[str]) -> int:
         raise CommandError(str(error), hint="the agent writes node.json when it has enrolled") from None
     except IdentityUnusable as error:
         raise CommandError(str(error), hint="`sennit fleet-key certify` makes a certificate") from None
+    except ApplicationUnusable as error:
+        raise CommandError(str(error), hint="--app names MODULE:APP, as `uvicorn MODULE:APP` would") from None
     except OSError as error:
         raise CommandError(
             f"cannot listen: {error}", hint="is the service address on lo (`ip address show dev lo`)?"

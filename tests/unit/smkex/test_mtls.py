@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime
 import hashlib
 import ipaddress
 from collections.abc import AsyncIterator, Callable
@@ -10,10 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from certificates import identity
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from loopback import LoopbackEdge, digest_of
 from OpenSSL import SSL
 
@@ -27,37 +24,6 @@ from smkex.core.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, 
 
 SEEN = Observation(7, Endpoint(ipaddress.ip_address("198.51.100.10"), 40000))
 INFO = ServerInfo(7, LocatorKind.PORT, SEEN)
-
-
-def identity(folder: Path, name: str, host: str) -> tuple[Path, Path]:
-    """A self-signed certificate for a host, which is its own authority, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    try:
-        alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        alternative = x509.DNSName(host)
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return paths
 
 
 @pytest.fixture

@@ -1,0 +1,86 @@
+"""A real `sennit edge` on loopback, and an origin for it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loopback import two_neighbouring_ports
+
+
+@dataclass
+class EdgeProcess:
+    """`port` is the service port, the one after it the locator of edge 1."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    log: Path
+    state: Path
+
+    async def health(self) -> dict[str, object]:
+        reader, writer = await asyncio.open_unix_connection(self.state / "edge.sock")
+        writer.write(b"GET /health HTTP/1.1\r\nhost: edge\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        found: dict[str, object] = json.loads(answer.split(b"\r\n\r\n", 1)[1])
+        return found
+
+    async def stop(self) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), 20)
+
+
+@asynccontextmanager
+async def edge_process(folder: Path, *options: str, cwd: Path | None = None) -> AsyncIterator[EdgeProcess]:
+    """Start it, wait until it is ready, and stop it at the end."""
+    port = two_neighbouring_ports()
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    vip = {"v4": "127.0.0.1", "service_port": port, "id_port_base": port, "locator": "port"}
+    (state / "node.json").write_text(json.dumps({"edge_id": 1, "name": "edge1", "vip": vip}))
+    log = folder / "edge.log"
+    arguments = ["edge", "--state", str(state), "--cache", str(folder / "cache"), *options]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).with_name("sennit")),
+            *arguments,
+            stderr=output,
+            stdout=output,
+            cwd=cwd,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    edge = EdgeProcess(process, port, log, state)
+    try:
+        async with asyncio.timeout(30):
+            while "ready: edge" not in log.read_text():
+                if process.returncode is not None:
+                    raise RuntimeError(log.read_text())
+                await asyncio.sleep(0.02)
+        yield edge
+    finally:
+        await edge.stop()
+
+
+@asynccontextmanager
+async def origin(body: bytes = b"from the origin") -> AsyncIterator[tuple[str, list[bytes]]]:
+    """An HTTP server; gives its URL and what it was asked."""
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        head = b"HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        writer.write(head % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    finally:
+        server.close()

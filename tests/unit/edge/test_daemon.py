@@ -1,0 +1,103 @@
+"""The edge's daemon as a process: what it serves, over sessions and over HTTPS."""
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+from certificates import identity
+from edge_process import EdgeProcess, edge_process, origin
+
+from smkex.client import connect
+
+APPLICATION = """
+from contextlib import asynccontextmanager
+
+started = []
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        started.append(True)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("application stopped", flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    text = b"hello" if started else b"not started"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(text))]})
+    await send({"type": "http.response.body", "body": text})
+
+async def refusing(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+"""
+
+
+async def get(edge: EdgeProcess, path: str = "/a") -> bytes:
+    """One GET in a session of its own."""
+    connection = await connect(
+        "127.0.0.1", paths=["lo"], port=edge.port, id_port_base=edge.port, allow_shared_path=True
+    )
+    connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+    answer = await asyncio.wait_for(connection.reader.read(), 10)
+    await connection.close()
+    return answer
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+async def test_sessions_and_https_are_served_from_one_cache(tmp_path: Path) -> None:
+    certificate, key = identity(tmp_path, "edge", "localhost")
+    port = free_port()
+    async with origin() as (upstream, asked):
+        options = ["--upstream", upstream, "--https-port", str(port)]
+        options += ["--tls-certificate", str(certificate), "--tls-key", str(key)]
+        async with edge_process(tmp_path, *options) as edge:
+            assert (await get(edge)).endswith(b"from the origin")
+            trusted = ssl.create_default_context(cafile=str(certificate))
+            async with httpx.AsyncClient(verify=trusted) as client:
+                answer = await client.get(f"https://localhost:{port}/a", headers={"host": "localhost"})
+            assert answer.text == "from the origin"
+            assert "; hit" in answer.headers["cache-status"]
+            assert len(asked) == 1
+            old = ssl.create_default_context(cafile=str(certificate))
+            old.minimum_version = ssl.TLSVersion.TLSv1
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+            with pytest.raises(OSError):
+                await asyncio.open_connection("localhost", port, ssl=old)
+            assert await edge.stop() == 0
+    # a restart serves what was stored, though the origin is away
+    async with edge_process(tmp_path, "--upstream", upstream) as edge:
+        assert (await get(edge)).endswith(b"from the origin")
+
+
+async def test_any_asgi_application_is_served(tmp_path: Path) -> None:
+    (tmp_path / "site.py").write_text("")
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    async with edge_process(tmp_path, "--app", "shop:app", cwd=tmp_path) as edge:
+        answer = await get(edge)
+        assert answer.endswith(b"\r\n\r\nhello")
+        assert b"\r\ndate: " in answer
+        assert await edge.stop() == 0
+    assert "application stopped" in edge.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("shop:refusing", "refused to start"), ("shop:none", "none"), ("nothing:app", "nothing")],
+)
+async def test_an_application_that_cannot_be_served_is_said_so(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    with pytest.raises(RuntimeError) as failed:
+        async with edge_process(tmp_path, "--app", name, cwd=tmp_path):
+            pass
+    assert "error: " in str(failed.value)
+    assert said in str(failed.value)
