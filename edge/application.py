@@ -20,7 +20,10 @@ class ApplicationUnusable(Exception):
 async def serving(settings: EdgeSettings, name: str) -> AsyncIterator[HttpServer]:
     """The running HTTP server. Raises `ApplicationUnusable`; OSError for a cache's folder."""
     if settings.app is None:
-        async with cache(settings, name) as proxy, _running(HttpServer(proxy, date=False)) as server:
+        async with (
+            cache(settings, name) as proxy,
+            _running(HttpServer(proxy, date=False, hot=proxy.hot.answer)) as server,
+        ):
             yield server
     else:
         async with _running(HttpServer(_load(settings.app))) as server:

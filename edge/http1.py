@@ -6,6 +6,7 @@ a bound on heads, a deadline for every wait on the client, exactly one Host, and
 append to the headers of a request that is being served.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 NEVER = float("inf")
+Hot = Callable[[bytes], bytes | None]
 _REASONS = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -45,8 +47,9 @@ class Refused(Exception):
 class Http1(HttpToolsProtocol):  # type: ignore[misc]
     """One session's protocol. Its server calls `overdue` once `deadline` has passed."""
 
-    def __init__(self, *, limits: Limits, **options: Any) -> None:
+    def __init__(self, *, limits: Limits, hot: Hot | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self._hot = hot
         self.limits = limits
         self.deadline = NEVER
         self._in_head = False
@@ -65,6 +68,13 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None or self.transport.is_closing():
             return
+        if self._hot is not None and not self._in_head and self._is_idle():
+            response = self._hot(data)
+            if response is not None:
+                self._unset_keepalive_if_required()
+                self.deadline = self.loop.time() + self.limits.idle
+                self.transport.write(response)
+                return
         self._unset_keepalive_if_required()
         if self._in_head:
             # a line without end is handed out by no callback: the bytes of further reads count as they come
@@ -77,6 +87,11 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
             pass  # nothing to upgrade to: it is answered as it stands, and the session closed after it
         except httptools.HttpParserError:
             self.refuse(self._refusal or Refused(400, "not a valid request"))
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is begun or waits: bytes that arrive now begin a request."""
+        cycle = self.cycle
+        return not self._in_body and not self.flow.write_paused and (cycle is None or cycle.response_complete)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.deadline = NEVER

@@ -20,6 +20,7 @@ from edge.cache.fetch import Fetch, Fetches, Head
 from edge.cache.reuse import Reuse, decide, may_serve_on_error, wishes
 from edge.cache.spool import SpoolFailed
 from edge.cache.store import Store
+from edge.hot import HotPath
 from edge.pass_on import BodyTooLarge, body_of, pass_on
 from edge.request import Request, key_of
 from edge.upstream import Answer, OriginFailed, Upstream
@@ -55,6 +56,7 @@ class CachingProxy:
         self._request_limit = request_limit
         self._clock = clock
         self.fetches = Fetches(store, upstream, clock)
+        self.hot = HotPath(store, name, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from edge.http1 import Http1, Limits
+from edge.http1 import Hot, Http1, Limits
 
 KEEP_ALIVE = 60  # seconds a session is kept after its last response
 TICK = 1.0  # seconds between looks at deadlines, and renewals of the Date header
@@ -17,10 +17,14 @@ TICK = 1.0  # seconds between looks at deadlines, and renewals of the Date heade
 class HttpServer:
     """An ASGI application for any number of sessions.
 
-    With `date` every response is given a Date; an application that caches writes its own.
+    With `date` every response is given a Date; an application that caches writes its own. `hot` is asked first with
+    what arrives while nothing else is going on, and gives the whole response or None.
     """
 
-    def __init__(self, app: Any, *, date: bool = True, limits: Limits | None = None) -> None:
+    def __init__(
+        self, app: Any, *, date: bool = True, limits: Limits | None = None, hot: Hot | None = None
+    ) -> None:
+        self._hot = hot
         self._limits = limits or Limits()
         self._date = date
         self._config = uvicorn.Config(
@@ -65,7 +69,11 @@ class HttpServer:
     def protocol(self) -> asyncio.Protocol:
         """A protocol for one new session."""
         made: asyncio.Protocol = Http1(
-            limits=self._limits, config=self._config, server_state=self._state, app_state=self._lifespan.state
+            limits=self._limits,
+            hot=self._hot,
+            config=self._config,
+            server_state=self._state,
+            app_state=self._lifespan.state,
         )
         return made
 

@@ -28,6 +28,7 @@ class Entry:
     body: bytes | None = None
     file: str | None = None
     id: int = 0
+    hot: tuple[int, int, bytes] | None = field(default=None, repr=False)  # see `edge.hot`
     fields: dict[str, str] = field(init=False)
     control: dict[str, str] = field(init=False)
     lifetime: float = field(init=False)

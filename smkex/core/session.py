@@ -296,6 +296,10 @@ class Session:
         if record is None:
             return b""
         path.note_record(number, record, self._now)
+        if path.state_due is not None:
+            path.due(
+                AT_ONCE
+            )  # what is to be stated soon goes along: a packet less for each question and answer
         return record.frame
 
     def _next_record(self, number: int, path: Path) -> SealedRecord | None:

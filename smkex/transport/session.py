@@ -23,6 +23,7 @@ from smkex.transport.subflow import Subflow
 CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for the other end to agree
 HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
 LOW_WATER = 256 << 10
+TOGETHER = 16 << 10  # bytes of a frame that another may follow in one write
 LINGER = 5.0  # seconds the last bytes of a session may take to leave a subflow
 
 
@@ -67,7 +68,9 @@ class SessionTransport(asyncio.Transport):
         self._writing_paused = False
         self._closing = False
         self._lost = False
+        self._handling = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._close_timer: asyncio.TimerHandle | None = None
 
     # --- subflows
@@ -154,7 +157,8 @@ class SessionTransport(asyncio.Transport):
         if self._closing or self._lost:
             return
         self._session.write(data)
-        self._pump()
+        if not self._handling:
+            self._pump()
         if self._session.unsent > HIGH_WATER and not self._writing_paused and self._protocol:
             self._writing_paused = True
             self._protocol.pause_writing()
@@ -252,7 +256,11 @@ class SessionTransport(asyncio.Transport):
                     self.error = error
                 case SessionClosed():
                     pass
-        self._deliver()
+        self._handling = True  # what the application writes in answer goes out with all else, just below
+        try:
+            self._deliver()
+        finally:
+            self._handling = False
         self._pump()
         if self._session.over and not self._lost:
             self._finish(self.error)
@@ -282,22 +290,30 @@ class SessionTransport(asyncio.Transport):
         if at is None or self._lost:
             return
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer_at <= at:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._on_timer)
+        self._timer, self._timer_at = self._loop.call_at(at, self._on_timer), at
 
     def _pump(self) -> None:
         now = self._loop.time()
         for path, subflow in list(self._subflows.items()):
-            while subflow.writable and not subflow.lost and (frame := self._session.data_to_send(path, now)):
-                subflow.transport.write(frame)
+            while subflow.writable and not subflow.lost and (frames := self._frames(path, now)):
+                subflow.transport.write(frames)
             if path in self._session.paths:
                 self._transferred[path] = self._session.transferred(path)
         if self._writing_paused and self._session.unsent <= LOW_WATER and self._protocol:
             self._writing_paused = False
             self._protocol.resume_writing()
         self._arm()
+
+    def _frames(self, path: int, now: float) -> bytes:
+        """The next frames to send on `path`, small ones together: a system call costs more than to join them."""
+        first = self._session.data_to_send(path, now)
+        if not first or len(first) > TOGETHER:
+            return first
+        second = self._session.data_to_send(path, now)
+        return first + second if second else first
 
     def _finish(self, error: SmkexError | None) -> None:
         if self._lost:

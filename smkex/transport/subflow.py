@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import closing
-from typing import Protocol
+from typing import Protocol, cast
 
 from smkex.core.errors import PeerAborted, SmkexError, Truncated
 from smkex.core.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
@@ -47,9 +47,8 @@ class Subflow(asyncio.Protocol):
     # --- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=SEND_BUFFER)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
+        self.transport.set_write_buffer_limits(high=SEND_BUFFER)
         self.socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
         if self._accepted is not None:
             self._accepted(self)

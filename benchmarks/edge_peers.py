@@ -1,0 +1,195 @@
+"""The edge and the servers beside it, as processes on loopback: nginx and uvicorn, both over TLS 1.3."""
+
+import contextlib
+import datetime
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+SENNIT = Path(sys.executable).with_name("sennit")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off; keepalive_requests 100000000; keepalive_timeout 600; sendfile on; tcp_nopush on;
+  open_file_cache max=1000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port} ssl backlog=4096;
+    ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
+    ssl_protocols TLSv1.3; ssl_ecdh_curve X25519; ssl_session_tickets off; ssl_session_cache off;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+    root {folder}/www;
+  }}
+}}
+"""
+UVICORN = """
+import uvicorn, sys
+from pathlib import Path
+BODY = bytes(1024)
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1024")]})
+    await send({"type": "http.response.body", "body": BODY})
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), ssl_certfile=sys.argv[2], ssl_keyfile=sys.argv[3],
+            access_log=False, log_level="warning", lifespan="off", loop="asyncio", http="httptools")
+"""
+
+
+@dataclass
+class Peer:
+    """A server under test; its CPU seconds are those of the process and its children."""
+
+    name: str
+    port: int
+    processes: list[int]
+
+    def cpu(self) -> float:
+        return sum(_cpu(pid) for pid in self.processes)
+
+    def resident(self) -> int:
+        return sum(_resident(pid) for pid in self.processes)
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    fine = Path(f"/proc/{pid}/schedstat").read_text().split()[0]  # nanoseconds of the main thread
+    coarse = (int(fields[11]) + int(fields[12])) / TICKS
+    return max(int(fine) / 1e9, coarse - 1 / TICKS)
+
+
+def _resident(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed ECDSA P-256 certificate for localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = folder / "cert.pem", folder / "key.pem"
+    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private = serialization.PrivateFormat.PKCS8
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
+    return pem, secret
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` neighbouring ports that are free."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            try:
+                for port in range(first + 1, first + count):
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            except (OSError, OverflowError):
+                continue
+            return int(first)
+
+
+def _wait(port: int) -> None:
+    for _ in range(500):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"nothing listens on port {port}")
+
+
+@contextmanager
+def _running(name: str, port: int, command: list[str], log: Path, **options: object) -> Iterator[Peer]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, **options)  # type: ignore[call-overload]
+    try:
+        _wait(port)
+        children = subprocess.run(
+            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+        ).stdout.split()
+        yield Peer(name, port, [process.pid, *map(int, children)])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[Peer]:
+    """Debian's nginx with one worker, static files from its cache of open files."""
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    www = folder / "www"
+    www.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    (www / "small").write_bytes(bytes(1024))
+    port = free_ports(1)
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+    command = [program, "-e", str(folder / "nginx.log"), "-c", str(folder / "nginx.conf")]
+    with _running("nginx", port, command, folder / "nginx.out") as peer:
+        yield peer
+
+
+@contextmanager
+def uvicorn(folder: Path) -> Iterator[Peer]:
+    """A bare ASGI application under uvicorn."""
+    port = free_ports(1)
+    command = [sys.executable, "-c", UVICORN, str(port), str(folder / "cert.pem"), str(folder / "key.pem")]
+    with _running("uvicorn", port, command, folder / "uvicorn.out") as peer:
+        yield peer
+
+
+@contextmanager
+def edge(folder: Path, *options: str) -> Iterator[Peer]:
+    """`sennit edge` with its cache in front of `origin`, which gives /small and /large."""
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    port, upstream = free_ports(2), free_ports(1)
+    vip = {"v4": "127.0.0.1", "service_port": port, "id_port_base": port, "locator": "port"}
+    (state / "node.json").write_text(json.dumps({"edge_id": 1, "name": "edge1", "vip": vip}))
+    served = [str(SENNIT), "origin", "--directory", str(folder / "www"), "--listen", f"127.0.0.1:{upstream}"]
+    command = [str(SENNIT), "edge", "--state", str(state), "--cache", str(folder / "cache")]
+    command += ["--upstream", f"http://127.0.0.1:{upstream}", "--object-bytes", str(4 << 30), *options]
+    with (
+        _running("origin", upstream, [*served, "--max-age", "86400"], folder / "origin.out"),
+        _running("edge", port, command, folder / "edge.out") as peer,
+    ):
+        _wait_for(folder / "edge.out", "ready: edge")
+        yield peer
+
+
+def _wait_for(log: Path, text: str) -> None:
+    for _ in range(1000):
+        if text in log.read_text():
+            return
+        time.sleep(0.02)
+    raise RuntimeError(log.read_text())

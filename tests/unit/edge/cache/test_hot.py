@@ -1,0 +1,142 @@
+"""The straight way answers as the general way does, and only what needs no decision."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cdn import Cdn, cdn
+
+from edge.http1 import Http1
+from edge.serve import HttpServer
+
+SIMPLE = b"GET /a HTTP/1.1\r\nHost: cdn\r\n%s\r\n"
+
+
+@pytest.fixture
+async def it(tmp_path: Path) -> AsyncIterator[Cdn]:
+    async with cdn(tmp_path / "cache") as made:
+        made.origin.headers = [
+            ("cache-control", "max-age=60"),
+            ("etag", '"1"'),
+            ("content-type", "text/plain"),
+            ("cache-tag", "secret"),
+            ("age", "7"),
+            ("vary", "accept-encoding"),
+        ]
+        await made.get(accept_encoding="gzip")
+        await made.settled()
+        made.clock.now += 3
+        await made.get(accept_encoding="gzip")  # into memory
+        yield made
+
+
+def parsed(response: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    head, _, body = response.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines)]
+    return int(status.split()[1]), sorted(headers), body
+
+
+@pytest.mark.parametrize("more", [b"", b"User-Agent: x\r\nAccept: */*\r\n", b"Connection: Keep-Alive\r\n"])
+async def test_it_says_what_the_general_way_says(it: Cdn, more: bytes) -> None:
+    response = it.proxy.hot.answer(SIMPLE % (b"Accept-Encoding: gzip\r\n" + more))
+    assert response is not None
+    general = await it.get(accept_encoding="gzip")
+    expected = sorted((name, value) for name, value in general.headers.multi_items())
+    assert parsed(response) == (200, expected, b"body")
+    assert dict(expected)["age"] == "10"
+    it.clock.now += 1
+    later = it.proxy.hot.answer(SIMPLE % b"Accept-Encoding: gzip\r\n")
+    assert later is not None
+    assert dict(parsed(later)[1])["age"] == "11"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SIMPLE % b"",  # another variant
+        SIMPLE % b"Accept-Encoding: gzip\r\nRange: bytes=0-1\r\n",
+        SIMPLE % b'Accept-Encoding: gzip\r\nIf-None-Match: "1"\r\n',
+        SIMPLE % b"Accept-Encoding: gzip\r\nCache-Control: no-cache\r\n",
+        SIMPLE % b"Accept-Encoding: gzip\r\nConnection: close\r\n",
+        SIMPLE % b"Accept-Encoding: gzip\r\nHost: other\r\n",
+        SIMPLE % b"Accept-Encoding: gzip\r\nContent-Length: 3\r\n",
+        SIMPLE % b"Accept-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+        SIMPLE % b"Accept-Encoding: gzip\r\nUpgrade: h2c\r\n",
+        SIMPLE % (b"Accept-Encoding: gzip\r\n" + b"x: y\r\n" * 2000),
+        (SIMPLE % b"Accept-Encoding: gzip\r\n") * 2,
+        (SIMPLE % b"Accept-Encoding: gzip\r\n")[:-1],
+        b"HEAD /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
+        b"GET /a HTTP/1.0\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n",
+        b"GET /b HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding : gzip\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\nx: y\r\n\r\n",
+    ],
+)
+async def test_whatever_needs_a_decision_is_left_to_the_general_way(it: Cdn, data: bytes) -> None:
+    assert it.proxy.hot.answer(data) is None
+    # and what came before does not change what comes after
+    assert it.proxy.hot.answer(SIMPLE % b"Accept-Encoding: gzip\r\n") is not None
+
+
+async def test_what_is_stale_or_removed_is_not_given(it: Cdn) -> None:
+    simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
+    it.clock.now += 60
+    assert it.proxy.hot.answer(simple) is None
+    it.clock.now -= 60
+    assert it.proxy.hot.answer(simple) is not None
+    await it.store.remove("cdn /a")
+    assert it.proxy.hot.answer(simple) is None
+
+
+class Recorder(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+async def test_hot_and_other_requests_take_turns_on_one_session(it: Cdn) -> None:
+    server = HttpServer(it.proxy, date=False, hot=it.proxy.hot.answer)
+    await server.start()
+    protocol, transport = server.protocol(), Recorder()
+    assert isinstance(protocol, Http1)
+    protocol.connection_made(transport)
+    simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
+    ranged = SIMPLE % b"Accept-Encoding: gzip\r\nRange: bytes=1-2\r\n"
+
+    async def answers(data: bytes, count: int) -> list[bytes]:
+        transport.written = b""
+        protocol.data_received(data)
+        async with asyncio.timeout(5):
+            while transport.written.count(b"HTTP/1.1 ") < count or not protocol.cycle.response_complete:
+                await asyncio.sleep(0.001)
+        return [part[:3] for part in transport.written.split(b"HTTP/1.1 ")[1:]]
+
+    before = it.proxy.hot.hits
+    assert await answers(ranged, 1) == [b"206"]
+    assert await answers(simple, 1) == [b"200"]
+    assert it.proxy.hot.hits == before + 1
+    # behind a request that is still being answered nothing overtakes
+    protocol.data_received(ranged)
+    assert await answers(simple, 2) == [b"206", b"200"]
+    assert await answers(simple[:20], 0) == []
+    assert await answers(simple[20:], 1) == [b"200"]
+    assert it.proxy.hot.hits == before + 1
+    await server.stop()
