@@ -63,14 +63,20 @@ class Stranger:
         nonce, rest = message[4:36], message[36:-64]
         bound, mac = message[-64:-32], message[-32:]
         label = b"sennit smkex 1 binding"
-        covered = lp(label, self._nonce, nonce, self.client_share, self._server_share, rest)
+        covered = lp(label, self._nonce, nonce, *self._path_0(), rest)
         if hashlib.sha256(covered).digest() != bound:
             return False
-        messages = lp(self.client_share, self._server_share, self.client_nonce, message[:-32])
+        messages = lp(*self._path_0(), self.client_nonce, message[:-32])
         self.th = hashlib.sha256(messages).digest()
-        secrets = [self._private.exchange(X25519PublicKey.from_public_bytes(peer)) for peer in self._peers]
-        self._prk = hmac.digest(b"sennit smkex 1", lp(*secrets), "sha256")
+        self._prk = hmac.digest(b"sennit smkex 1", lp(*self._secrets()), "sha256")
         return hmac.digest(self.key("server mac", 32), self.th, "sha256") == mac
+
+    def _path_0(self) -> tuple[bytes, bytes]:
+        """What each end said there."""
+        return self.client_share, self._server_share
+
+    def _secrets(self) -> list[bytes]:
+        return [self._private.exchange(X25519PublicKey.from_public_bytes(peer)) for peer in self._peers]
 
     def key(self, purpose: str, length: int) -> bytes:
         return expand(self._prk, purpose.encode() + self.th, length)
@@ -79,14 +85,17 @@ class Stranger:
         mac = hmac.digest(self.key("client finished", 32), bytes([path]) + self.th, "sha256")
         return frame(5, bytes([path]) + mac)
 
-    def seal(self, dsn: int, data: bytes) -> bytes:
+    def ready(self) -> bytes:
+        return frame(7, hmac.digest(self.key("server ready", 32), self.th, "sha256"))
+
+    def seal(self, dsn: int, data: bytes, who: str = "client") -> bytes:
         head = b"\x10" + (8 + len(data) + 16).to_bytes(3, "big") + struct.pack("!Q", dsn)
-        cipher, nonce = self._cipher("client", dsn)
+        cipher, nonce = self._cipher(f"{who} data {dsn >> 34}", dsn)
         return head + cipher.encrypt(nonce, data, head)
 
-    def open(self, record: bytes) -> bytes:
+    def open(self, record: bytes, who: str = "server") -> bytes:
         (dsn,) = struct.unpack("!Q", record[4:12])
-        cipher, nonce = self._cipher("server", dsn)
+        cipher, nonce = self._cipher(f"{who} data {dsn >> 34}", dsn)
         return cipher.decrypt(nonce, record[12:], record[:12])
 
     def join(self, session_id: bytes, path: int, nonce: bytes) -> bytes:
@@ -100,16 +109,14 @@ class Stranger:
             return None
         return frame(10, hmac.digest(self.key("client join", 32), self.join_hash, "sha256"))
 
-    def control(self, path: str, counter: int, items: bytes) -> bytes:
+    def control(self, path: str, counter: int, items: bytes, who: str = "client") -> bytes:
         """`path` as in the purpose of the key: the number and, for one that joined, a blank and its hash in hex."""
         head = b"\x11" + (len(items) + 16).to_bytes(3, "big")
-        key = self.key(f"client control {path} key", 16)
-        iv = int.from_bytes(self.key(f"client control {path} iv", 12), "big") ^ counter
-        return head + AESGCM(key).encrypt(iv.to_bytes(12, "big"), items, head)
+        cipher, nonce = self._cipher(f"{who} control {path}", counter)
+        return head + cipher.encrypt(nonce, items, head)
 
-    def _cipher(self, who: str, dsn: int) -> tuple[AESGCM | ChaCha20Poly1305, bytes]:
-        purpose = f"{who} data {dsn >> 34}"
-        iv = int.from_bytes(self.key(f"{purpose} iv", 12), "big") ^ dsn
+    def _cipher(self, purpose: str, number: int) -> tuple[AESGCM | ChaCha20Poly1305, bytes]:
+        iv = int.from_bytes(self.key(f"{purpose} iv", 12), "big") ^ number
         if self._aead == 1:
             return AESGCM(self.key(f"{purpose} key", 16)), iv.to_bytes(12, "big")
         return ChaCha20Poly1305(self.key(f"{purpose} key", 32)), iv.to_bytes(12, "big")

@@ -1,13 +1,16 @@
 """Make the test vectors from fixed inputs: `python tests/vectors/generate.py` writes the JSON files beside it.
 
-Each holds every input, message and key of one exchange, in hexadecimal, and the first records.
+Each holds every input, message and key of one exchange, in hexadecimal, then records, control messages and a join of
+its session. In mode mtls what TLS said is an input: a recording, kept as it is unless `--record-tls` asks for another.
 """
 
 import json
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import tls_exchange
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -16,16 +19,35 @@ from smkex.core.client_handshake import ClientHandshake
 from smkex.core.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
 from smkex.core.control import Control, ControlSealer
 from smkex.core.frame import FrameType
-from smkex.core.messages import Aead, Endpoint, Mode, Observation, ServerNonce
-from smkex.core.record import EpochKeys, seal
+from smkex.core.join import Join, JoinAcceptor, JoinInitiator
+from smkex.core.messages import Aead, Endpoint, Mode, Observation, ServerNonce, encode_ready
+from smkex.core.record import EPOCH_SHIFT, EpochKeys, seal
+from smkex.core.schedule import KeySchedule
 from smkex.core.server_handshake import ServerHandshake
 
 FOLDER = Path(__file__).parent
 KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
-
-
 FLEET_KEY, LONG_TERM_KEY = bytes(range(160, 192)), bytes(range(192, 224))
 NOT_BEFORE, NOW, NOT_AFTER = 1_700_000_000, 1_700_500_000, 1_702_592_000
+ENTROPY = ClientEntropy(bytes(range(16)), bytes(range(32, 64)), bytes(range(64, 96)))
+SERVER_PRIVATE_KEY, SERVER_NONCE = bytes(range(96, 128)), bytes(range(128, 160))
+JOIN_NONCES = bytes(range(1, 33)), bytes(range(33, 65))
+CELLULAR, WIFI = tls_exchange.CELLULAR, Observation(9, Endpoint(ip_address("192.0.2.20"), 50000))
+CABLE = Observation(5, Endpoint(ip_address("2001:db8::30"), 60000))
+CONTROLS = (  # one of each item, then many at once
+    Control(5, 1000),
+    Control(final=9),
+    Control(abort=22),
+    Control(100, 1000, ranges=((110, 120), (65536, 131072))),
+    Control(ping=1),
+    Control(0, 8 << 20, pong=7),
+    Control(removed=frozenset({0, 3})),
+    Control(backup=frozenset({1})),
+    Control(backup=frozenset()),
+    Control(scheduler=2),
+    Control(rehome=True),
+    Control(5, 1 << 20, 20, None, ((7, 9),), 2, 3, frozenset({0}), frozenset({2}), 3, True),
+)
 
 
 def long_term() -> LongTermKey:
@@ -38,62 +60,134 @@ def long_term() -> LongTermKey:
 def make(mode: Mode, aead: Aead) -> dict[str, Any]:
     """Run one exchange with inputs that are all different."""
     certified = long_term() if mode is Mode.TOFU else None
-    entropy = ClientEntropy(bytes(range(16)), bytes(range(32, 64)), bytes(range(64, 96)))
-    private_key, nonce = bytes(range(96, 128)), bytes(range(128, 160))
-    cellular = Observation(7, Endpoint(ip_address("198.51.100.10"), 40000))
-    wifi = Observation(9, Endpoint(ip_address("192.0.2.20"), 50000))
-    client = ClientHandshake(
-        ClientConfig(server_name="cdn.example", modes=(mode,), aeads=(aead,), now=NOW), entropy
-    )
+    config = ClientConfig(server_name="cdn.example", modes=(mode,), aeads=(aead,), now=NOW)
+    client = ClientHandshake(config, ENTROPY)
     server = ServerHandshake(
         ServerConfig(edge_id=7, modes=(mode,), long_term=certified),
         client.client_share,
-        cellular,
-        private_key,
+        CELLULAR,
+        SERVER_PRIVATE_KEY,
     )
     client.receive(0, FrameType.SERVER_SHARE, server.server_share)
-    answer = server.receive_nonce(1, client.client_nonce, wifi, nonce)
+    inputs = {
+        "session_id": ENTROPY.session_id.hex(),
+        "client_private_key": ENTROPY.private_key.hex(),
+        "server_private_key": SERVER_PRIVATE_KEY.hex(),
+        **(_tofu_inputs() if certified else {}),
+    }
+    first = {"client_share": client.client_share.hex(), "server_share": server.server_share.hex()}
+    return _rest(mode, aead, client, server, inputs, first)
+
+
+def make_mtls(aead: Aead, recorded: dict[str, Any]) -> dict[str, Any]:
+    """Go on from recorded TLS on path 0."""
+    outcome = tls_exchange.read(recorded, aead)
+    client = ClientHandshake.after_tls(ClientConfig(), outcome, ENTROPY.nonce)
+    server = ServerHandshake.after_tls(ServerConfig(edge_id=7), outcome)
+    first = {"hellos": outcome.hellos.hex(), "server_info": outcome.info.hex()}
+    inputs = {"session_id": outcome.session_id.hex(), "tls": recorded}
+    return _rest(Mode.MTLS, aead, client, server, inputs, first)
+
+
+def _rest(
+    mode: Mode,
+    aead: Aead,
+    client: ClientHandshake,
+    server: ServerHandshake,
+    inputs: dict[str, Any],
+    first: dict[str, str],
+) -> dict[str, Any]:
+    """Path 1, and all that follows."""
+    answer = server.receive_nonce(1, client.client_nonce, WIFI, SERVER_NONCE)
     client.receive(1, FrameType.SERVER_NONCE, answer)
     for path in (0, 1):
         server.receive_finished(path, client.finished(path))
     keys = client.established.keys
-    lengths = {"server mac": 32, "client finished": 32, "server ready": 32}
-    for who in ("client", "server"):
-        for what in ("data 0", "data 1", "control 0", "control 1"):
-            lengths |= {f"{who} {what} key": KEY_LENGTH[aead], f"{who} {what} iv": 12}
     return {
         "mode": mode.name,
         "aead": aead.name,
         "inputs": {
-            "session_id": entropy.session_id.hex(),
-            "client_private_key": entropy.private_key.hex(),
-            "client_nonce": entropy.nonce.hex(),
-            "server_private_key": private_key.hex(),
-            "server_nonce": nonce.hex(),
+            **inputs,
+            "client_nonce": ENTROPY.nonce.hex(),
+            "server_nonce": SERVER_NONCE.hex(),
             "server_name": "cdn.example",
             "edge_id": 7,
-            **(_tofu_inputs() if certified else {}),
             "observed": [[7, "198.51.100.10", 40000], [9, "192.0.2.20", 50000]],
         },
         "messages": {
-            "client_share": client.client_share.hex(),
-            "server_share": server.server_share.hex(),
+            **first,
             "client_nonce": client.client_nonce.hex(),
             "server_nonce": answer.hex(),
             "finished_0": client.finished(0).hex(),
             "finished_1": client.finished(1).hex(),
+            "ready (transport mptcp only)": encode_ready(keys.ready()).hex(),
         },
         "binding": ServerNonce.parse(answer).binding.hex(),
         "th": keys.th.hex(),
-        "keys": {purpose: keys.expand(purpose, length).hex() for purpose, length in lengths.items()},
-        "records": {
-            "client 0 'hello'": seal(EpochKeys(keys, "client"), 0, b"hello").frame.hex(),
-            "server 0 'world'": seal(EpochKeys(keys, "server"), 0, b"world").frame.hex(),
-            "server 1<<34 'epoch 1'": seal(EpochKeys(keys, "server"), 1 << 34, b"epoch 1").frame.hex(),
-            "client control on path 1: acknowledge 5, limit 1000": ControlSealer(keys, "client", 1)
-            .seal(Control(5, 1000))
-            .hex(),
-        },
+        "keys": _keys(keys),
+        "records": [_record(keys, *each) for each in _spoken()],
+        "controls": [each for sender in ("client", "server") for each in _controls(keys, sender, 1)],
+        "join": _join(keys, bytes.fromhex(inputs["session_id"])),
+    }
+
+
+def _keys(keys: KeySchedule) -> dict[str, str]:
+    lengths = {
+        "server mac": 32,
+        "client finished": 32,
+        "server ready": 32,
+        "server join": 32,
+        "client join": 32,
+    }
+    for who in ("client", "server"):
+        for what in ("data 0", "data 1", "control 0", "control 1"):
+            lengths |= {f"{who} {what} key": KEY_LENGTH[keys.aead], f"{who} {what} iv": 12}
+    return {purpose: keys.expand(purpose, length).hex() for purpose, length in lengths.items()}
+
+
+def _spoken() -> list[tuple[str, int, bytes]]:
+    """Of each end: the first record, the last of epoch 0 (it reaches over), and the first of epoch 1."""
+    edge = 1 << EPOCH_SHIFT
+    said = ((0, b"hello"), (5, bytes(range(256))), (edge - 3, b"epoch 0"), (edge + 4, b"epoch 1"))
+    return [(who, dsn, who.encode() + b" " + data) for who in ("client", "server") for dsn, data in said]
+
+
+def _record(keys: KeySchedule, sender: str, dsn: int, data: bytes) -> dict[str, Any]:
+    frame = seal(EpochKeys(keys, sender), dsn, data).frame
+    return {"sender": sender, "dsn": dsn, "data": data.hex(), "frame": frame.hex()}
+
+
+def _controls(keys: KeySchedule, sender: str, path: int, joined: bytes = b"") -> list[dict[str, Any]]:
+    sealer = ControlSealer(keys, sender, path, joined)
+    return [
+        {
+            "sender": sender,
+            "path": path,
+            "counter": counter,
+            "items": control.encode().hex(),
+            "frame": sealer.seal(control).hex(),
+        }
+        for counter, control in enumerate(CONTROLS)
+    ]
+
+
+def _join(keys: KeySchedule, session_id: bytes) -> dict[str, Any]:
+    initiator = JoinInitiator(keys, session_id, 2, JOIN_NONCES[0])
+    acceptor = JoinAcceptor(keys, Join.parse(initiator.join), CABLE, JOIN_NONCES[1])
+    response, joined, _ = initiator.answer(acceptor.challenge)
+    acceptor.verify(response)
+    return {
+        "path": 2,
+        "client_nonce": JOIN_NONCES[0].hex(),
+        "server_nonce": JOIN_NONCES[1].hex(),
+        "observed": [5, "2001:db8::30", 60000],
+        "join": initiator.join.hex(),
+        "join_challenge": acceptor.challenge.hex(),
+        "join_response": response.hex(),
+        "jh": joined.hex(),
+        "controls": [
+            each for sender in ("client", "server") for each in _controls(keys, sender, 2, joined)[:2]
+        ],
     }
 
 
@@ -108,17 +202,26 @@ def _tofu_inputs() -> dict[str, Any]:
     }
 
 
-def files() -> dict[Path, str]:
-    return {
-        FOLDER / f"{mode.name}-{aead.name}.json".lower().replace("_", "-"): json.dumps(
-            make(mode, aead), indent=1
+def files(*, record_tls: bool = False) -> dict[Path, str]:
+    made: dict[Path, dict[str, Any]] = {}
+    for mode in (Mode.OPPORTUNISTIC, Mode.TOFU):
+        for aead in Aead:
+            made[_path(mode.name, aead.name)] = make(mode, aead)
+    for aead, retry in ((Aead.AES_128_GCM, False), (Aead.CHACHA20_POLY1305, False), (Aead.AES_128_GCM, True)):
+        path = _path(Mode.MTLS.name, aead.name, *(["hello-retry"] if retry else []))
+        recorded = (
+            tls_exchange.record(aead, retry=retry)
+            if record_tls
+            else json.loads(path.read_text())["inputs"]["tls"]
         )
-        + "\n"
-        for mode in (Mode.OPPORTUNISTIC, Mode.TOFU)  # TLS is OpenSSL's to be random in
-        for aead in Aead
-    }
+        made[path] = make_mtls(aead, recorded)
+    return {path: json.dumps(vector, indent=1) + "\n" for path, vector in made.items()}
+
+
+def _path(*parts: str) -> Path:
+    return FOLDER / ("-".join(parts).lower().replace("_", "-") + ".json")
 
 
 if __name__ == "__main__":
-    for path, text in files().items():
+    for path, text in files(record_tls="--record-tls" in sys.argv).items():
         path.write_text(text)

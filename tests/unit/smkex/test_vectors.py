@@ -1,12 +1,14 @@
 """The vectors: both roles give these bytes, and so does a client written from the description alone."""
 
-import importlib.util
+import importlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stranger import Stranger
+from stranger_tls import TlsStranger
 
 from smkex.core.config import ServerConfig
 from smkex.core.errors import Code
@@ -22,43 +24,90 @@ AEADS = {"AES_128_GCM": 1, "CHACHA20_POLY1305": 2}
 MODES = {"OPPORTUNISTIC": 1, "TOFU": 2}
 
 
-def test_the_files_are_what_the_code_gives() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "tests" / "vectors" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-    made = generate.files()
+def test_the_files_are_what_the_code_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of mode mtls: all that follows from the recorded TLS."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "vectors"))
+    made = importlib.import_module("generate").files()
     assert sorted(made) == VECTORS
     for path, text in made.items():
         assert path.read_text() == text
 
 
+def stranger_of(vector: dict[str, Any]) -> Stranger:
+    """A client with the vector's inputs, which has taken what path 0 brought."""
+    inputs = vector["inputs"]
+    aead, nonce = AEADS[vector["aead"]], bytes.fromhex(inputs["client_nonce"])
+    messages = vector["messages"]
+    if vector["mode"] == "MTLS":
+        records = [(sender, bytes.fromhex(record)) for sender, record in inputs["tls"]["records"]]
+        over_tls = TlsStranger(records, inputs["tls"]["key_log"], nonce, aead)
+        assert over_tls.exporter.hex() == inputs["tls"]["exporter"]
+        assert over_tls.hellos.hex() == messages["hellos"]
+        assert over_tls.server_info.hex() == messages["server_info"]
+        assert over_tls.session_id.hex() == inputs["session_id"]
+        assert over_tls.edge_id == inputs["edge_id"]
+        return over_tls
+    session_id, private_key = (bytes.fromhex(inputs[name]) for name in ("session_id", "client_private_key"))
+    name = inputs["server_name"].encode()
+    stranger = Stranger(session_id, private_key, nonce, name, aead, MODES[vector["mode"]])
+    assert stranger.client_share.hex() == messages["client_share"]
+    assert stranger.take_server_share(bytes.fromhex(messages["server_share"])) == inputs["edge_id"]
+    if "fleet_fingerprint" in inputs:
+        assert stranger.fleet == inputs["fleet_fingerprint"]
+    return stranger
+
+
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
 def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
     vector = json.loads(path.read_text())
-    inputs = {name: value for name, value in vector["inputs"].items() if isinstance(value, str)}
-    stranger = Stranger(
-        bytes.fromhex(inputs["session_id"]),
-        bytes.fromhex(inputs["client_private_key"]),
-        bytes.fromhex(inputs["client_nonce"]),
-        inputs["server_name"].encode(),
-        AEADS[vector["aead"]],
-        MODES[vector["mode"]],
-    )
-    messages = {name: bytes.fromhex(value) for name, value in vector["messages"].items()}
-    assert stranger.client_share == messages["client_share"]
+    stranger = stranger_of(vector)
+    messages = {name.split()[0]: bytes.fromhex(value) for name, value in vector["messages"].items()}
     assert stranger.client_nonce == messages["client_nonce"]
-    assert stranger.take_server_share(messages["server_share"]) == vector["inputs"]["edge_id"]
     assert stranger.take_server_nonce(messages["server_nonce"])
+    assert messages["server_nonce"][-64:-32].hex() == vector["binding"]
     assert stranger.th.hex() == vector["th"]
-    if "fleet_fingerprint" in inputs:
-        assert stranger.fleet == inputs["fleet_fingerprint"]
     for purpose, value in vector["keys"].items():
         assert stranger.key(purpose, len(value) // 2).hex() == value, purpose
     assert [stranger.finished(n) for n in (0, 1)] == [messages["finished_0"], messages["finished_1"]]
-    assert stranger.seal(0, b"hello").hex() == vector["records"]["client 0 'hello'"]
-    assert stranger.open(bytes.fromhex(vector["records"]["server 1<<34 'epoch 1'"])) == b"epoch 1"
+    assert stranger.ready() == messages["ready"]
+    for record in vector["records"]:
+        sealed = stranger.seal(record["dsn"], bytes.fromhex(record["data"]), record["sender"])
+        assert sealed.hex() == record["frame"]
+        assert stranger.open(sealed, record["sender"]).hex() == record["data"]
+    assert {record["dsn"] >> 34 for record in vector["records"]} == {0, 1}
+    speaks(stranger, vector["controls"], "1")
+    joins(stranger, vector)
+
+
+def speaks(stranger: Stranger, controls: list[dict[str, Any]], path: str) -> None:
+    assert {control["sender"] for control in controls} == {"client", "server"}
+    for control in controls:
+        items = bytes.fromhex(control["items"])
+        assert stranger.control(path, control["counter"], items, control["sender"]).hex() == control["frame"]
+
+
+def joins(stranger: Stranger, vector: dict[str, Any]) -> None:
+    join = vector["join"]
+    session_id, nonce = bytes.fromhex(vector["inputs"]["session_id"]), bytes.fromhex(join["client_nonce"])
+    assert stranger.join(session_id, join["path"], nonce).hex() == join["join"]
+    response = stranger.answer(bytes.fromhex(join["join_challenge"]))
+    assert response is not None
+    assert response.hex() == join["join_response"]
+    assert stranger.join_hash.hex() == join["jh"]
+    speaks(stranger, join["controls"], f"2 {join['jh']}")
+
+
+@pytest.mark.parametrize("name", ["mtls-aes-128-gcm", "mtls-aes-128-gcm-hello-retry"])
+def test_one_changed_byte_of_recorded_tls_changes_the_binding(name: str) -> None:
+    """So the vectors could fail: of every message that the binding covers."""
+    vector = json.loads((ROOT / "tests" / "vectors" / f"{name}.json").read_text())
+    answer = bytes.fromhex(vector["messages"]["server_nonce"])
+    hellos = bytes.fromhex(vector["messages"]["hellos"])
+    for at in range(0, len(hellos), 97):
+        stranger = stranger_of(vector)
+        assert isinstance(stranger, TlsStranger)
+        stranger.hellos = hellos[:at] + bytes([hellos[at] ^ 1]) + hellos[at + 1 :]
+        assert not stranger.take_server_nonce(answer)
 
 
 def test_a_stranger_talks_to_the_edge() -> None:
