@@ -2,13 +2,14 @@
 VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
-.PHONY: help lab test check bench bench-compare install lock clean
+.PHONY: help lab test check fuzz bench bench-compare install lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
 	@echo "make test   everything (root)"
 	@echo "make check  style, types, import rules and unit tests (no root, about a minute)"
+	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
 	@echo "make lock   renew both locks from pyproject.toml"
 
@@ -35,8 +36,14 @@ check: install
 	@$(VENV)/bin/coverage report  # of smkex.core, all of it: fail_under in pyproject.toml
 
 test: check
-	@$(PYTEST) -q tests/datapath tests/netns
+	@$(PYTEST) -q tests/fuzz tests/model tests/datapath tests/netns
 	@$(PYTEST) -q tests/compose
+
+SECONDS ?= 60
+TARGETS ?=
+
+fuzz: install
+	@$(VENV)/bin/python tests/fuzz --seconds $(SECONDS) $(TARGETS)
 
 bench: install
 	@$(VENV)/bin/python -m benchmarks --save

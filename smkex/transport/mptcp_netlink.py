@@ -113,9 +113,7 @@ class MptcpNetlink:
         """Return the announcements that have come in since the last call. Also empties the socket."""
         found: list[Announcement] = []
         while self._events is not None and (datagram := self._events.receive_waiting()):
-            for _, _, body in messages(datagram):
-                if body[0] == _EVENT_ANNOUNCED:
-                    found.append(_announcement(body[4:]))
+            found += announcements_in(datagram)
         return found
 
     def discard_events(self) -> None:
@@ -189,6 +187,18 @@ def _endpoint(
     if interface:
         fields.append(attribute(7, struct.pack("=i", interface)))
     return nested(kind, *fields)
+
+
+def announcements_in(datagram: bytes) -> list[Announcement]:
+    """Read the announcements among the events of one datagram; what has not their form is passed over."""
+    found: list[Announcement] = []
+    for _, _, body in messages(datagram):
+        if body[:1] == bytes([_EVENT_ANNOUNCED]):
+            try:
+                found.append(_announcement(body[4:]))
+            except (KeyError, ValueError, struct.error):
+                continue
+    return found
 
 
 def _announcement(raw: bytes) -> Announcement:

@@ -1,0 +1,53 @@
+"""Write seeds from the vectors and from what the kernel sends: `python tests/fuzz/seeds.py`.
+
+They go where new inputs go, to `.fuzz/TARGET`; `--minimise` then takes over what the corpus lacks.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+VECTORS = sorted((HERE.parent / "vectors").glob("*.json"))
+
+
+def frames() -> Iterator[bytes]:
+    """Each message, with the byte that says how it is cut: in one piece, handshake messages only."""
+    for vector in map(json.loads, (path.read_text() for path in VECTORS)):
+        messages = [
+            value for name, value in vector["messages"].items() if name not in ("hellos", "server_info")
+        ]
+        yield from (b"\xff" + bytes.fromhex(message) for message in messages)
+        yield from (b"\xff" + bytes.fromhex(vector["join"][name]) for name in ("join", "join_challenge"))
+        yield b"\xfe" + bytes.fromhex(vector["controls"][0]["frame"] + vector["records"][0]["frame"])
+
+
+def items() -> Iterator[bytes]:
+    for vector in map(json.loads, (path.read_text() for path in VECTORS)):
+        yield from (bytes.fromhex(control["items"]) for control in vector["controls"])
+        yield bytes.fromhex(vector["messages"].get("server_info", ""))
+        if vector["mode"] == "TOFU":
+            share = bytes.fromhex(vector["messages"]["server_share"])
+            yield share[-2 - 147 : -2]  # the certificate, before empty options
+
+
+def netlink() -> Iterator[bytes]:
+    """The kernel's event of an ADD_ADDR, for both families."""
+    for kind, address in ((7, bytes([203, 0, 113, 1])), (8, bytes(15) + b"\1")):
+        fields = struct.pack("=HHI", 8, 1, 77) + struct.pack("=HH", 4 + len(address), kind) + address
+        body = struct.pack("=BBH", 6, 1, 0) + fields + struct.pack("=HHHH", 6, 10, 0x1127, 0)
+        yield struct.pack("=IHHII", 16 + len(body), 30, 0, 0, 0) + body
+
+
+def write() -> None:
+    for target in (frames, items, netlink):
+        folder = HERE.parents[1] / ".fuzz" / target.__name__
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed in target():
+            (folder / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,39 @@
+"""Items of control messages, certificates, ServerInfo: read or refused, and read again as written."""
+
+from harness import covered, fuzz
+
+with covered():
+    from smkex.core.certificate import EdgeCertificate
+    from smkex.core.control import Control
+    from smkex.core.errors import SmkexError
+    from smkex.core.server_info import ServerInfo
+
+
+def control(data: bytes) -> None:
+    message = Control.parse(data)
+    assert len(message.ranges) <= 31
+    if message.acknowledged is not None:  # what ranges are relative to
+        assert Control.parse(message.encode()) == message
+
+
+def certificate(data: bytes) -> None:
+    read = EdgeCertificate.parse(data)
+    assert read.encode() == data
+    read.verify(read.edge_id, read.not_before)
+
+
+def server_info(data: bytes) -> None:
+    info = ServerInfo.parse(data)
+    assert ServerInfo.parse(info.encode()) == info
+
+
+def one(data: bytes) -> None:
+    for reads in (control, certificate, server_info):
+        try:
+            reads(data)
+        except SmkexError:
+            continue
+
+
+if __name__ == "__main__":
+    fuzz(one)

@@ -1,0 +1,20 @@
+"""What the kernel's path manager says of connections whose addresses strangers choose."""
+
+from harness import covered, fuzz
+
+with covered():
+    from smkex.transport.mptcp_netlink import announcements_in
+    from smkex.transport.netlink import attributes, messages
+
+
+def one(data: bytes) -> None:
+    for kind, value in attributes(data):
+        assert 0 <= kind < 1 << 14
+        assert len(value) <= len(data)
+    assert sum(len(body) for _, _, body in messages(data)) <= len(data)
+    for announced in announcements_in(data):
+        assert announced.port < 1 << 16
+
+
+if __name__ == "__main__":
+    fuzz(one)

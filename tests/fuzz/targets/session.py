@@ -1,0 +1,186 @@
+"""One end of an established session and everything that may happen to it, authentic or not, on any path.
+
+The peer holds the keys: it may be a correct one behind hostile paths, or hostile itself. What must hold: nothing is
+raised, what is delivered is what was sealed for that place, and what waits is bounded.
+"""
+
+from harness import covered, fuzz
+
+with covered():
+    from smkex.core.control import Control, ControlSealer
+    from smkex.core.events import DataReceived, Event, SessionClosed, SessionFailed
+    from smkex.core.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, header
+    from smkex.core.messages import Aead
+    from smkex.core.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
+    from smkex.core.schedule import KeySchedule
+    from smkex.core.scheduler import Scheduler
+    from smkex.core.session import MAXIMUM_PATHS, Session
+
+from atheris import FuzzedDataProvider
+
+KEYS = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
+WINDOW = 1 << 16
+STREAM = bytes(range(251)) * (2 * WINDOW // 251 + 1)
+STARTS = (0, (1 << 34) - 1000)
+ENDLESS = 4 * UNACKNOWLEDGED_LIMIT  # frames that one end gives at once: more and it would never stop
+
+
+class Play:
+    """The session, its clock, and the hands of its peer."""
+
+    def __init__(self, source: FuzzedDataProvider) -> None:
+        self.source = source
+        self.start = source.PickValueInList(list(STARTS))
+        role, self.peer = ("client", "server") if source.ConsumeBool() else ("server", "client")
+        scheduler = Scheduler(source.ConsumeIntInRange(1, 3))
+        self.session = Session(KEYS, role, WINDOW, scheduler=scheduler, start=self.start)
+        self.now, self.received, self.ends = 0.0, self.start, 0
+        self.sealers: dict[int, ControlSealer] = {}
+        self.sent: list[bytes] = [b"\x11\0\0\0"]
+        self.ended = False
+        for path in (0, 1):
+            self.join(path)
+
+    def join(self, path: int) -> None:
+        if self.session.may_add(path):
+            self.sealers[path] = ControlSealer(KEYS, self.peer, path)
+            self.note(self.session.add_path(path, FrameReader(), 0.01, self.now))
+
+    def note(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, DataReceived):
+                at = self.received - self.start
+                assert event.data == STREAM[at : at + len(event.data)], (
+                    "delivered what was not sealed for here"
+                )
+                self.received += len(event.data)
+            self.ends += isinstance(event, SessionClosed | SessionFailed)
+        assert self.ends <= 1
+        assert self.ends == 0 or self.session.over
+
+    def take(self, path: int, data: bytes) -> None:
+        self.sent = [*self.sent[-7:], data]
+        was_over = self.session.over
+        events = self.session.receive(path, data, self.now)
+        assert not (was_over and events)
+        self.note(events)
+
+    def number(self, limit: int) -> int:
+        return self.source.ConsumeIntInRange(0, limit)
+
+    def position(self) -> int:
+        """A DSN of interest."""
+        near = self.start + self.number(2 * WINDOW)
+        return near if self.number(9) else self.number((1 << 62) + 1)
+
+    def record(self) -> bytes:
+        at, length = self.number(2 * WINDOW), 1 + self.number(2000) ** 2 % RECORD_DATA_LIMIT
+        data = STREAM[at : at + length] or b"\0"
+        return seal(EpochKeys(KEYS, self.peer), self.start + at, data).frame
+
+    def control(self) -> Control:
+        some, at = self.number, self.position()
+        acknowledged = at if some(3) else None
+        base = acknowledged or 0
+        return Control(
+            acknowledged,
+            self.position(),
+            self.position() if not some(3) else None,
+            some(30) if not some(15) else None,
+            tuple((base + n, base + n + 1 + some(90)) for n in range(0, some(31) * 100, 100)),
+            some(99) if some(1) else None,
+            some(5) if some(1) else None,
+            frozenset(self.source.ConsumeBytes(some(3))),
+            frozenset(self.source.ConsumeBytes(some(3))) if some(1) else None,
+            some(4) if some(1) else None,
+            not some(3),
+        )
+
+    def sealed_items(self, path: int, items: bytes) -> bytes:
+        """A control message of anything at all, under the right key."""
+        sealer = self.sealers[path]
+        head = header(FrameType.CONTROL, len(items) + 16)
+        sealer._counter += 1
+        return head + sealer._key.seal(sealer._counter - 1, items, head)
+
+    def step(self) -> None:
+        session, source, path = self.session, self.source, self.number(2)
+        match self.number(15):
+            case 0:
+                self.take(path, source.ConsumeBytes(self.number(80)))
+            case 1 | 2:
+                self.take(path, self.record())
+            case 3 | 4 if path in self.sealers:
+                self.take(path, self.sealers[path].seal(self.control()))
+            case 5 if path in self.sealers:
+                self.take(path, self.sealed_items(path, source.ConsumeBytes(self.number(120))))
+            case 6:
+                frame = bytearray(source.PickValueInList(self.sent) or b"\0")
+                frame[self.number(len(frame) - 1)] ^= self.number(255)
+                self.take(path, bytes(frame))
+            case 7:
+                self.take(path, source.PickValueInList(self.sent)[: self.number(50)])
+            case 8 if not self.ended:
+                session.write(bytes(self.number(1 << 17)))
+            case 9 | 10:
+                frames = 0
+                while frame := session.data_to_send(path, self.now):
+                    self.sent = [*self.sent[-7:], frame]
+                    frames += 1
+                    assert frames < ENDLESS
+            case 11:
+                timer = session.timer()
+                assert timer is None or timer > self.now
+                self.now = timer if timer is not None and self.number(1) else self.now + self.number(200) / 10
+                self.note(session.on_timer(self.now))
+            case 12:
+                session.consume(min(self.number(WINDOW), self.received - session._incoming.consumed))
+            case 13:
+                self.join(self.number(MAXIMUM_PATHS + 1))
+            case 14:
+                self.note(session.path_lost(path))
+            case 15:
+                self.wish(path)
+            case _:
+                return
+
+    def wish(self, path: int) -> None:
+        """What the application may ask for."""
+        match self.number(5):
+            case 0 if path in self.session.paths and len(self.session.paths) > 1:
+                self.note(self.session.remove_path(path))
+            case 1:
+                self.session.set_backup(path, self.source.ConsumeBool())
+            case 2:
+                self.session.ask_to_rehome()
+            case 3:
+                self.session.end()
+                self.ended = True
+            case 4 if not self.number(3):
+                self.session.abort()
+                self.ends += 1
+            case _:
+                return
+
+    def judge(self) -> None:
+        incoming, out = self.session._incoming, self.session._out
+        assert sum(map(len, incoming._waiting.values())) <= WINDOW
+        assert len(incoming._waiting) <= UNACKNOWLEDGED_LIMIT
+        assert len(out._kept) <= UNACKNOWLEDGED_LIMIT
+        assert len(self.session.paths) <= MAXIMUM_PATHS
+        for path in self.session._paths.values():
+            assert path.reader.pending < RECORD_DATA_LIMIT + 64
+            assert len(path.outgoing) <= 2
+
+
+def one(data: bytes) -> None:
+    source = FuzzedDataProvider(data)
+    play = Play(source)
+    while source.remaining_bytes() and not play.session.over:
+        play.step()
+        play.judge()
+    play.take(0, b"\x10\0\0\0")
+
+
+if __name__ == "__main__":
+    fuzz(one)
