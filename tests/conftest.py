@@ -61,6 +61,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "docker": _has_docker,
     "dockerd": lambda: shutil.which("dockerd", path="/usr/sbin:/usr/bin") is not None,
     "chromium": lambda: shutil.which("chromium") is not None,
+    "spin": lambda: shutil.which("spin") is not None and shutil.which("gcc") is not None,
     "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
 }
 
