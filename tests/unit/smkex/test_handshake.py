@@ -276,3 +276,8 @@ def test_a_candidate_whose_subflow_has_gone_makes_room_but_the_winner_stays() ->
     assert edge.winner == 2
     edge.receive_finished(0, client.finished(0))
     assert edge.confirmed == {0, 1}
+
+
+def test_an_edge_that_drains_begins_no_session() -> None:
+    with pytest.raises(errors.Draining):
+        Exchange(server_config=ServerConfig(edge_id=7, draining=True)).run()
