@@ -48,7 +48,7 @@ async function look() {
   clearTimeout(state.timer);
   try {
     const [health, edges, freeze, events] = await Promise.all([
-      ask("GET", "/v1/health"), every("/v1/edges"), Promise.resolve({}),
+      ask("GET", "/v1/health"), every("/v1/edges"), ask("GET", "/v1/freeze"),
       state.mayOperate ? ask("GET", "/v1/audit?limit=50") : { items: [] },
     ]);
     Object.assign(state, { generation: health.generation, edges });
