@@ -11,9 +11,10 @@ from edge.application import serving
 from edge.draining import follow
 from edge.health import HealthEndpoint
 from edge.https import HttpsListener, context, listen
-from edge.identity import Identity, IdentityUnusable, load_identity
+from edge.identity import IdentityUnusable, load_identity
 from edge.listener import Listener
 from edge.node import Node, wait_for_node
+from edge.origin_watch import OriginWatch
 from edge.path_manager import PathManagerClient, start_path_manager
 from edge.privilege import NET_ADMIN, give_up
 from edge.serve import HttpServer
@@ -38,16 +39,25 @@ async def _serve(settings: EdgeSettings) -> None:
     async with serving(settings, f"{node.name}.sennit") as server:
         manager = _path_manager(node)
         listener = Listener(node, identity, settings, server, manager)
-        health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, identity, listener))
+        origin = OriginWatch(settings.upstream) if settings.app is None else None
+
+        def reasons() -> list[str]:
+            return [*identity.reasons, *(origin.reasons if origin else ())]
+
+        health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, reasons(), listener))
         https = _https(server, settings, node)
         await listener.start()
         await health.start()
-        draining = asyncio.create_task(follow(settings.state, listener))
+        watching = [asyncio.create_task(follow(settings.state, listener))]
+        if origin is not None:
+            watching.append(asyncio.create_task(origin.run()))
         log.info("ready: edge %d (%s)", node.edge_id, node.name)
         _notify("READY=1")
         await stopped.wait()
         _notify("STOPPING=1")
-        draining.cancel()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         await health.stop()
         await listener.stop()
         if https is not None:
@@ -80,10 +90,10 @@ def _path_manager(node: Node) -> PathManagerClient | None:
     return PathManagerClient(channels[0])
 
 
-def _facts(node: Node, identity: Identity, listener: Listener) -> dict[str, Any]:
+def _facts(node: Node, reasons: list[str], listener: Listener) -> dict[str, Any]:
     return {
-        "status": "degraded" if identity.reasons else "ok",
-        "reasons": identity.reasons,
+        "status": "degraded" if reasons else "ok",
+        "reasons": reasons,
         "edge_id": node.edge_id,
         "sessions": listener.sessions,
         "handshakes": len(listener.handshakes),

@@ -21,11 +21,10 @@ class EdgeAnswer:
     silent: bool = False
 
 
-async def ask(socket: Path) -> EdgeAnswer:
+async def ask(client: httpx.AsyncClient) -> EdgeAnswer:
     """Ask once. Nobody listening is `down`; an answer that makes no sense, or none in time, is `degraded`."""
     try:
-        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket))) as client:
-            body = (await client.get("http://edge/health", timeout=_TIMEOUT)).json()
+        body = (await client.get("http://edge/health", timeout=_TIMEOUT)).json()
         status, reasons = Health(body["status"]), tuple(str(each)[:200] for each in body["reasons"][:16])
         sessions = body.get("sessions")
     except httpx.ConnectError:
@@ -41,12 +40,13 @@ class EdgeWatch:
     """Ask again and again: an edge that hangs is as good as dead, one that is late once is not."""
 
     def __init__(self, socket: Path) -> None:
-        self._socket = socket
+        # one for good: each new client reads all certificates of the system, though none is needed here
+        self._client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)))
         self._silent_since: float | None = None
 
     async def look(self, now: float) -> EdgeAnswer:
         """Ask once; `now` is when this begins."""
-        answer = await ask(self._socket)
+        answer = await ask(self._client)
         if not answer.silent:
             self._silent_since = None
             return answer

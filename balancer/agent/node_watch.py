@@ -51,7 +51,7 @@ class NodeWatch:
                 hard.append(self._detached)
             if self._behind(now):
                 soft.append(f"forwarder: has not applied the newest table for {BEHIND_AFTER:g} s")
-        self.probes = probe_results.read(self._state.folder, now)
+        self.probes = probe_results.read(self._state.folder, time.monotonic())
         # of the probes through other edges' tunnels one that fails may be that edge's fault: its health says so
         forwarding = [probe for probe in self.probes if probe.edge_id is not None]
         blamed = [probe for probe in self.probes if probe.edge_id is None]

@@ -37,6 +37,8 @@ class PeerWatch:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        # one for good: each new client reads all certificates of the system, though none is needed here
+        self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False)
         self.seen: dict[int, Seen] = {}
 
     @property
@@ -54,14 +56,13 @@ class PeerWatch:
     async def look(self, peers: tuple[TableEdge, ...]) -> None:
         """Ask every peer once, all at the same time."""
         self.seen = {peer.id: self.seen.get(peer.id, Seen()) for peer in peers}
-        async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
-            await asyncio.gather(*(self._look(client, peer) for peer in peers))
+        await asyncio.gather(*(self._look(peer) for peer in peers))
 
-    async def _look(self, client: httpx.AsyncClient, peer: TableEdge) -> None:
+    async def _look(self, peer: TableEdge) -> None:
         before = self.seen[peer.id]
         tunnel = peer.tunnel_v4 or peer.tunnel_v6
         inside, outside = await asyncio.gather(
-            self._ask(client, tunnel, peer.id), self._ask(client, before.outside_address, peer.id)
+            self._ask(tunnel, peer.id), self._ask(before.outside_address, peer.id)
         )
         failures = (
             0 if inside is not None else before.failures[0] + 1,
@@ -77,15 +78,13 @@ class PeerWatch:
             failures=failures,
         )
 
-    async def _ask(
-        self, client: httpx.AsyncClient, address: str | None, edge_id: int
-    ) -> dict[str, Any] | None:
+    async def _ask(self, address: str | None, edge_id: int) -> dict[str, Any] | None:
         if address is None:
             return None
         host = f"[{address}]" if ":" in address else address
         try:
             async with asyncio.timeout(TIMEOUT):
-                response = await client.get(f"http://{host}:{self._port}/peer")
+                response = await self._client.get(f"http://{host}:{self._port}/peer")
                 body = response.json() if len(response.content) <= BODY_LIMIT else None
             if isinstance(body, dict) and body["edge_id"] == edge_id:
                 return {key: body[key] for key in ("announcing", "cut_off", "outside")}

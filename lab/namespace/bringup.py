@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab import bird, resolver
@@ -108,6 +109,18 @@ def start_server(place: Place, topology: Topology, edge: Node) -> None:
     start(place, edge.name, "edge", *daemons.edge(place, topology, edge))
 
 
+def start_daemon(place: Place, topology: Topology, node: Node, daemon: str, *options: str) -> None:
+    """Start one daemon of a node again; `options` are added."""
+    commands: dict[str, Callable[[], list[str]]] = {
+        "agent": lambda: daemons.agent(place, topology, node),
+        "bird": lambda: daemons.bird(place, node),
+        "control": lambda: daemons.control(place, topology),
+        "edge": lambda: daemons.edge(place, topology, node),
+        "origin": lambda: daemons.origin(place, topology),
+    }
+    start(place, node.name, daemon, *commands[daemon](), *options)
+
+
 def wait_until_announced(place: Place, topology: Topology, edge: Node) -> None:
     for carrier in topology.carriers():
         if topology.nearest_edge(carrier.name) is edge:
@@ -118,8 +131,10 @@ def _start_datapath_and_server(place: Place, topology: Topology, edge: Node) -> 
     enrolled = place.node(edge.name) / "node.json"
     wait_for(f"enrolment of {edge.name}", enrolled.exists, 30, place.log(edge.name, "agent"))
     start_server(place, topology, edge)
+    run(place, edge.name, *daemons.probe(place, edge, "up"))
     run(place, edge.name, *daemons.forwarder(place, edge, "load"))
     start(place, edge.name, "forwarder", *daemons.forwarder(place, edge, "run"))
+    start(place, daemons.prober(edge), "probe", *daemons.probe(place, edge, "run"))
 
 
 def _wait_for_nearest(place: Place, topology: Topology, carrier: Node) -> None:

@@ -12,6 +12,8 @@ from lab.namespace.place import Place
 from lab.namespace.processes import remember
 from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
 
+DEADMAN = 5  # seconds from an agent's death to the end of its announcement
+
 
 def sennit() -> str:
     """The command of this installation."""
@@ -69,6 +71,7 @@ def agent(place: Place, topology: Topology, node: Node) -> list[str]:
         *("--tunnel-v4", topology.backbone_address(node.name)),
         *("--enrolment-token-file", str(folder / TOKEN)),
         *("--bird-socket", str(folder / "bird.ctl"), "--bird-state-file", str(folder / STATE_FILE)),
+        *("--deadman-seconds", str(DEADMAN)),
         *("--outside-v4", topology.outside_address(node.name)),
     ]
 
@@ -76,7 +79,19 @@ def agent(place: Place, topology: Topology, node: Node) -> list[str]:
 def forwarder(place: Place, node: Node, action: str) -> list[str]:
     folder = place.node(node.name)
     command = [sennit(), "forwarder", action, "--state", str(folder), "--bpffs", str(folder / "bpf")]
-    return [*command, "--outside", "up0", "--backbone", "bb0"] if action == "load" else command
+    if action == "load":
+        command += ["--outside", "up0", "--outside", "probe0", "--backbone", "bb0"]
+    return command
+
+
+def prober(node: Node) -> str:
+    """The namespace that an edge is probed from, as the lab names nodes."""
+    return f"{node.name}-probe"
+
+
+def probe(place: Place, node: Node, action: str) -> list[str]:
+    command = [sennit(), "probe", action, "--state", str(place.node(node.name))]
+    return command if action == "run" else [*command, "--namespace", place.namespace(prober(node))]
 
 
 def edge(place: Place, topology: Topology, node: Node) -> list[str]:

@@ -13,7 +13,7 @@ from lab.namespace.place import Place
 from lab.resolver import environment
 from lab.topology import Link, Node, Topology
 
-DAEMONS = ("edge", "agent", "forwarder", "control", "origin")
+DAEMONS = ("edge", "agent", "forwarder", "probe", "control", "origin")
 
 
 class NamespaceLab:
@@ -92,9 +92,23 @@ class NamespaceLab:
         ]
 
     def _pids(self, node: Node) -> list[int]:
-        space = self.place.namespace(node.name)
-        done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True, check=True)
-        return [int(pid) for pid in done.stdout.split()]
+        """All processes of a host; an edge's prober is in a namespace of its own."""
+        found: list[int] = []
+        for name in (node.name, daemons.prober(node)):
+            if self.place.namespace_file(name).exists():
+                found += _pids_in(self.place.namespace(name))
+        return found
+
+    def send(self, node: Node, daemon: str, number: signal.Signals) -> None:
+        """A signal to a host's `sennit DAEMON`, to its bird, or to all of its processes."""
+        for pid in self._pids(node):
+            if daemon in ("all", _program(pid)) or self._runs(pid, daemon):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def start(self, node: Node, daemon: str, *options: str) -> None:
+        """Start a daemon that was killed, as systemd would."""
+        bringup.start_daemon(self.place, self.topology, node, daemon, *options)
 
     @staticmethod
     def _runs(pid: int, subcommand: str) -> bool:
@@ -104,3 +118,15 @@ class NamespaceLab:
                 word.endswith("/sennit") and words[at + 1] == subcommand for at, word in enumerate(words[:-1])
             )
         return False
+
+
+def _pids_in(space: str) -> list[int]:
+    done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True, check=True)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def _program(pid: int) -> str:
+    """The name of what a process runs: bird, where it is no daemon of ours."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as file:
+        return file.read().strip()
+    return ""

@@ -6,7 +6,8 @@ from lab.errors import LabFailed
 from lab.running import Lab
 from lab.scenarios.verdict import Verdict
 
-SCENARIOS = ("first-download", "edge-failure", "drain")
+SCENARIOS = ("first-download", "edge-failure", "drain", "failures")
+NAMESPACES_ONLY = ("failures",)
 
 
 def run_scenario(lab: Lab, name: str) -> Verdict:

@@ -159,11 +159,12 @@ def _figures(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from lab.scenarios import SCENARIOS, run_scenario
+    from lab.scenarios import NAMESPACES_ONLY, SCENARIOS, run_scenario
 
     lab = _lab(options)
     verdicts = []
-    for name in SCENARIOS if options.scenario == "all" else (options.scenario,):
+    every = [name for name in SCENARIOS if not options.compose or name not in NAMESPACES_ONLY]
+    for name in every if options.scenario == "all" else (options.scenario,):
         print(f"lab: {name} ...", file=sys.stderr, flush=True)
         verdicts.append(run_scenario(lab, name))
         if not options.json:

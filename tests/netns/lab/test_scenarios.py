@@ -12,10 +12,10 @@ from lab.namespace.place import Place
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
 
-def lab(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+def lab(place: Place, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
     return subprocess.run(
-        [sennit(), "lab", *arguments], capture_output=True, text=True, env=environment, timeout=90
+        [sennit(), "lab", *arguments], capture_output=True, text=True, env=environment, timeout=timeout
     )
 
 
@@ -36,6 +36,15 @@ def test_edges_fail_and_drain_and_downloads_go_on(place: Place) -> None:
         assert verdict["ok"], json.dumps(verdict, indent=1)
         assert done.returncode == 0
         assert len(verdict["findings"]) >= 8
+
+
+@pytest.mark.timeout(300)
+def test_whatever_breaks_new_downloads_succeed_in_time(place: Place) -> None:
+    """Server, BIRD, agent, host, backbone, origin and control plane, one after the other."""
+    done = lab(place, "run", "failures", "--json", timeout=280)
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["ok"], json.dumps(verdict, indent=1)
+    assert len(verdict["findings"]) == 16
 
 
 def test_a_scenario_that_goes_wrong_is_told_and_exits_non_zero(place: Place) -> None:

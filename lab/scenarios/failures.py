@@ -1,0 +1,204 @@
+"""What breaks at the edge of the first path, one after the other, and how long it is until new downloads succeed.
+
+Where the edge is lost, new downloads go to another one; where it is not, none fails at all.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import LabFailed
+from lab.namespace import daemons
+from lab.namespace.running import NamespaceLab
+from lab.running import Lab
+from lab.scenarios.download import download, nearest_to_first_path
+from lab.scenarios.verdict import Verdict
+from lab.topology import Node
+from lab.wait import wait_for
+
+PATIENCE = 60.0  # seconds to wait for anything before the scenario fails
+LEASE = 3.0  # seconds, instead of the usual 10: so many things end with it
+AWAY = 9.0  # seconds without a control plane: three leases
+FREEZE, THAW = signal.SIGSTOP, signal.SIGCONT
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A failure by which the edge is lost. `limit`: seconds to a finished download from another."""
+
+    what: str
+    limit: float
+    does: Callable[[], None]
+    undoes: Callable[[], None]
+
+
+def _losses(lab: NamespaceLab, edge: Node) -> tuple[Loss, ...]:
+    """Every way in which the edge is lost."""
+
+    def send(daemon: str, number: signal.Signals) -> Callable[[], None]:
+        return lambda: lab.send(edge, daemon, number)
+
+    def link(state: str) -> Callable[[], None]:
+        return lambda: _ip(lab, edge, "link", "set", "bb0", state)
+
+    origin = lab.topology.backbone_address("origin")
+    return (
+        Loss("server killed", 6, send("edge", signal.SIGKILL), lambda: lab.start(edge, "edge")),
+        # 3 s without an answer, and up to two looks of 1.5 s that are not answered
+        Loss("server hangs", 15, send("edge", FREEZE), send("edge", THAW)),
+        Loss("BIRD killed", 6, send("bird", signal.SIGKILL), lambda: lab.start(edge, "bird")),
+        # BFD gives up after 1.5 s, BGP alone after 9 s
+        Loss("host frozen", 8, send("all", FREEZE), send("all", THAW)),
+        # two looks at the peers, 5 s of silence of the control plane, then the peers stand in
+        Loss("backbone cut", 20, link("down"), link("up")),
+        # noticed after two looks 2 s apart, lasting for 2 s, then a grant
+        Loss(
+            "way to the origin cut",
+            20,
+            lambda: _ip(lab, edge, "route", "add", "unreachable", f"{origin}/32"),
+            lambda: _ip(lab, edge, "route", "del", "unreachable", f"{origin}/32"),
+        ),
+    )  # fmt: skip
+
+
+def run(lab: Lab, verdict: Verdict) -> None:
+    """Raises `LabFailed` when no download succeeds at all, or the lab is of containers."""
+    if not isinstance(lab, NamespaceLab):
+        raise LabFailed("this scenario freezes and kills single daemons: namespaces only")
+    edge = nearest_to_first_path(lab)
+    control = lab.topology.node("control")
+    restart_control(lab, control, "--lease-seconds", str(LEASE))
+    try:
+        for loss in _losses(lab, edge):
+            _lose(lab, verdict, edge, loss)
+        _agent_killed(lab, verdict, edge)
+        _origin_down(lab, verdict)
+        _control_away(lab, verdict, control)
+    finally:
+        restart_control(lab, control)
+
+
+def _lose(lab: NamespaceLab, verdict: Verdict, edge: Node, loss: Loss) -> None:
+    started = time.monotonic()
+    loss.does()
+    try:
+        while _owner(lab) in (None, edge.edge_id):  # it may serve until it is withdrawn
+            if time.monotonic() - started > PATIENCE:
+                raise LabFailed(f"{loss.what}: no download from another edge within {PATIENCE:g} s")
+        seconds = time.monotonic() - started
+        verdict.within(f"{loss.what}: downloads from another edge after", seconds, loss.limit, "s")
+    finally:
+        loss.undoes()
+    lab.wait_until_announced(edge)
+
+
+def _owner(lab: NamespaceLab) -> int | None:
+    """The edge that a new download is served by; None where it fails."""
+    try:
+        return download(lab, "--timeout", "2").owner
+    except LabFailed:
+        return None
+
+
+def _agent_killed(lab: NamespaceLab, verdict: Verdict, edge: Node) -> None:
+    """Nothing fails; the peers keep the edge in the table, the watcher takes the route back."""
+    started = time.monotonic()
+    lab.send(edge, "agent", signal.SIGKILL)
+    try:
+        verdict.equal("agent killed: the next download's owner", download(lab).owner, edge.edge_id or 0)
+        owner = edge.edge_id
+        while owner == edge.edge_id and time.monotonic() - started < PATIENCE:
+            owner = download(lab).owner
+        verdict.within(
+            "  withdrawn by its watcher after", time.monotonic() - started, daemons.DEADMAN + 8.0, "s"
+        )
+        shown = _edges(lab)[edge.name]
+        verdict.equal("  its lease is lost, and the table keeps it", shown["state"], "up")
+        verdict.equal("  health", shown["health"]["state"], "degraded")
+    finally:
+        lab.start(edge, "agent")
+    lab.wait_until_announced(edge)
+
+
+def _origin_down(lab: NamespaceLab, verdict: Verdict) -> None:
+    """Every edge fails softly at once: what is cached is served on, and nobody withdraws."""
+    origin = lab.topology.node("origin")
+    lab.send(origin, "origin", signal.SIGKILL)
+    try:
+        wait_for(
+            "every edge to notice", lambda: all(_says(edge, "origin") for edge in _edges(lab).values()), 30
+        )
+        verdict.equal("origin down: edges that announce", _announcing(lab), len(lab.topology.edges()))
+        started = time.monotonic()
+        download(lab)
+        verdict.within("  a download of what is cached takes", time.monotonic() - started, 5, "s")
+    finally:
+        lab.start(origin, "origin")
+    wait_for("every edge to be well", lambda: all(_is_up(edge) for edge in _edges(lab).values()), 30)
+
+
+def _control_away(lab: NamespaceLab, verdict: Verdict, control: Node) -> None:
+    """Traffic and forwarding go on for leases on end; after its start nothing expires."""
+    before = _generations(lab)
+    lab.send(control, "control", signal.SIGKILL)
+    ended, failed, done = time.monotonic() + AWAY, 0, 0
+    while time.monotonic() < ended:
+        try:
+            download(lab)
+            done += 1
+        except LabFailed:
+            failed += 1
+    verdict.note("control plane away: downloads meanwhile", done)
+    verdict.equal("  that failed", failed, 0)
+    verdict.equal("  tables at the edges", _generations(lab), before)
+    restart_control(lab, control, "--lease-seconds", str(LEASE), wait=False)
+    down, ended = 0, time.monotonic() + 2.5 * LEASE
+    while time.monotonic() < ended:
+        down += sum(edge["state"] != "up" for edge in _edges(lab).values())
+    verdict.equal("  edges called down after its start", down, 0)
+
+
+def restart_control(lab: NamespaceLab, control: Node, *options: str, wait: bool = True) -> None:
+    """End the control plane, if it runs, and start it with other settings."""
+    lab.send(control, "control", signal.SIGTERM)
+    wait_for("the control plane's end", lambda: not lab.pids(control, "control"), 15)
+    lab.start(control, "control", *options)
+    wait_for("the control plane's start", lambda: _answers(lab), 20)
+    if wait:
+        edges = len(lab.topology.edges())
+        wait_for("every edge's lease", lambda: sum(map(_is_up, _edges(lab).values())) == edges, 20)
+
+
+def _edges(lab: NamespaceLab) -> dict[str, Any]:
+    return {edge["name"]: edge for edge in json.loads(lab.operate("edges", "list", "--json"))}
+
+
+def _answers(lab: NamespaceLab) -> bool:
+    try:
+        return bool(_edges(lab))
+    except LabFailed:
+        return False
+
+
+def _is_up(edge: dict[str, Any]) -> bool:
+    return edge["lease"] is not None and edge["health"]["state"] == "up"
+
+
+def _says(edge: dict[str, Any], word: str) -> bool:
+    return any(reason["reason"].startswith(word) for reason in edge["health"]["reasons"])
+
+
+def _announcing(lab: NamespaceLab) -> int:
+    return sum(bool(edge["lease"] and edge["lease"]["announcing"]) for edge in _edges(lab).values())
+
+
+def _generations(lab: NamespaceLab) -> str:
+    tables = [lab.place.node(edge.name) / "applied.json" for edge in lab.topology.edges()]
+    return ", ".join(str(json.loads(path.read_text())["generation"]) for path in tables)
+
+
+def _ip(lab: NamespaceLab, node: Node, *words: str) -> None:
+    daemons.run(lab.place, node.name, "ip", *words)
