@@ -12,6 +12,8 @@ from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 from smkex.transport.target import Target, endpoint
 
+__all__ = ["Target", "TcpTransport"]
+
 
 class TcpTransport:
     """The client's two TCP connections (an `exchange.ClientTransport`)."""
