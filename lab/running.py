@@ -4,6 +4,7 @@ import subprocess
 from typing import Protocol
 
 from lab.emulation.impairment import Impairment
+from lab.errors import LabFailed
 from lab.topology import Link, Node, Topology
 
 
@@ -22,6 +23,9 @@ class Lab(Protocol):
 
     def bird(self, node: str, *words: str) -> str:
         """Ask a node's BIRD by birdc; returns its answer. Raises `LabFailed`."""
+
+    def prefer(self, carrier: str, neighbour: str | None) -> None:
+        """Have a carrier take the VIP from `neighbour`, by BGP preference; None: as configured. Raises `LabFailed`."""
 
     def set_link(self, link: Link, impairment: Impairment) -> str:
         """Give a link delay and rate in each direction; returns how well. Raises `LabFailed`."""
@@ -44,6 +48,18 @@ class Lab(Protocol):
     def restore(self, edge: Node) -> None:
         """Bring the host back, and wait until it is announced."""
 
+    def start_server_quietly(self, edge: Node) -> None:
+        """Start it again, and wait until it answers: it may be drained. Raises `LabFailed`."""
+
+    def memory(self, edge: Node) -> int:
+        """Resident bytes of the edge's server, all its processes."""
+
+    def stop_control(self) -> None:
+        """Take the control plane away."""
+
+    def start_control(self) -> None:
+        """Bring it back, and wait until it answers. Raises `LabFailed`."""
+
     def wait_until_announced(self, edge: Node) -> None:
         """Wait until the edge's carrier routes the VIP to it. Raises `LabFailed`."""
 
@@ -51,3 +67,10 @@ class Lab(Protocol):
 def run(lab: Lab, node: str, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a command on a node to its end, whatever its status."""
     return subprocess.run(lab.command(node, *command), capture_output=True, text=True, timeout=timeout)
+
+
+def network(lab: Lab, node: str, *command: str) -> None:
+    """Change a node's network by a command. Raises `LabFailed`."""
+    done = subprocess.run(lab.network_command(node, *command), capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise LabFailed(f"on {node}: {' '.join(command)}: {done.stderr.strip()}")

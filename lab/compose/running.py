@@ -8,6 +8,7 @@ import subprocess
 from lab.compose.slow_link import clear_link, set_link
 from lab.emulation.impairment import Impairment
 from lab.errors import LabFailed
+from lab.preference import preferring
 from lab.topology import VIP, Link, Node, Topology
 from lab.wait import wait_for
 
@@ -43,6 +44,13 @@ class ComposeLab:
         service = node if self.topology.node(node).edge_id is None else f"{node}-bird"
         return _docker("exec", "-T", service, "birdc", "-s", "/var/lib/sennit/bird.ctl", *words)
 
+    def prefer(self, carrier: str, neighbour: str | None) -> None:
+        usual, changed = "/run/bird/bird.conf", "/run/bird/changed.conf"
+        if neighbour is not None:
+            text = preferring(_docker("exec", "-T", carrier, "cat", usual), neighbour)
+            _docker("exec", "-T", carrier, "sh", "-c", f"cat > {changed}", text=text)
+        self.bird(carrier, "configure", f'"{usual if neighbour is None else changed}"')
+
     def set_link(self, link: Link, impairment: Impairment) -> str:
         return set_link(self._execute, link, impairment)
 
@@ -73,6 +81,22 @@ class ComposeLab:
         _docker("up", "-d", "--wait", "--no-recreate", edge.name, *(f"{edge.name}-{one}" for one in BESIDE))
         self.wait_until_announced(edge)
 
+    def start_server_quietly(self, edge: Node) -> None:
+        _docker("up", "-d", "--wait", "--no-recreate", edge.name)
+
+    def memory(self, edge: Node) -> int:
+        script = "cat /proc/[0-9]*/statm"
+        pages = [
+            line.split()[1] for line in _docker("exec", "-T", edge.name, "sh", "-c", script).splitlines()
+        ]
+        return sum(int(count) for count in pages) * 4096
+
+    def stop_control(self) -> None:
+        _docker("kill", "control")
+
+    def start_control(self) -> None:
+        _docker("up", "-d", "--wait", "--no-recreate", "control")
+
     def wait_until_announced(self, edge: Node) -> None:
         carrier, address = next(
             (other.node, str(own.address.ip)) for own, other, bgp in self.topology.ends(edge.name) if bgp
@@ -91,10 +115,14 @@ class ComposeLab:
         return {json.loads(line)["Service"] for line in listed.splitlines() if line.startswith("{")}
 
 
-def _docker(*words: str, check: bool = True) -> str:
-    """`docker compose WORDS`; its output. Raises `LabFailed`."""
+def _docker(*words: str, check: bool = True, text: str | None = None) -> str:
+    """`docker compose WORDS` with `text` as its input; its output. Raises `LabFailed`."""
     done = subprocess.run(
-        ["docker", "compose", "--progress", "quiet", *words], capture_output=True, text=True, env=os.environ
+        ["docker", "compose", "--progress", "quiet", *words],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        input=text,
     )
     if check and done.returncode:
         raise LabFailed(f"docker compose {' '.join(words)}: {done.stderr.strip()}")

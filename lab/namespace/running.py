@@ -4,14 +4,17 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 
 from lab.emulation.impairment import Impairment
 from lab.emulation.namespace import SlowLink
 from lab.errors import LabFailed
 from lab.namespace import bringup, daemons
 from lab.namespace.place import Place
+from lab.preference import preferring
 from lab.resolver import environment
 from lab.topology import Link, Node, Topology
+from lab.wait import wait_for
 
 DAEMONS = ("edge", "agent", "forwarder", "probe", "control", "origin")
 
@@ -34,7 +37,7 @@ class NamespaceLab:
         settings.append(f"SENNIT_KNOWN_HOSTS={self.place.node(node) / 'known_hosts'}")
         # scenarios show where routes lead: no command is to know better from an earlier one
         settings.append("SENNIT_EDGE_CACHE=none")
-        program = daemons.sennit() if command[0] == "sennit" else command[0]
+        program = {"sennit": daemons.sennit(), "python": sys.executable}.get(command[0], command[0])
         path = f"PATH={os.path.dirname(daemons.sennit())}:{os.environ.get('PATH', os.defpath)}"
         return [*self.place.enter(node), "env", path, *settings, program, *command[1:]]
 
@@ -43,6 +46,13 @@ class NamespaceLab:
 
     def bird(self, node: str, *words: str) -> str:
         return daemons.run(self.place, node, "birdc", "-s", str(self.place.node(node) / "bird.ctl"), *words)
+
+    def prefer(self, carrier: str, neighbour: str | None) -> None:
+        usual = self.place.node(carrier) / "bird.conf"
+        changed = usual.with_name("bird.changed.conf")
+        if neighbour is not None:
+            changed.write_text(preferring(usual.read_text(), neighbour))
+        self.bird(carrier, "configure", f'"{usual if neighbour is None else changed}"')
 
     def set_link(self, link: Link, impairment: Impairment) -> str:
         return str(SlowLink(self.place, self.topology, link).set(impairment))
@@ -73,6 +83,33 @@ class NamespaceLab:
         for end in self.topology.interfaces(edge.name):
             daemons.run(self.place, edge.name, "ip", "link", "set", end.interface, "up")
         bringup.start_edge(self.place, self.topology, edge)
+
+    def start_server_quietly(self, edge: Node) -> None:
+        bringup.start_server(self.place, self.topology, edge)
+        socket = self.place.node(edge.name) / "edge.sock"
+        ask = ["curl", "-fsS", "--unix-socket", str(socket), "http://edge/health"]
+        wait_for(
+            f"an answer of {edge.name}'s server",
+            lambda: subprocess.run(ask, capture_output=True).returncode == 0,
+            30,
+        )
+
+    def memory(self, edge: Node) -> int:
+        return sum(_resident(pid) for pid in self.pids(edge, "edge"))
+
+    def stop_control(self) -> None:
+        for pid in self.pids(self.topology.node("control"), "control"):
+            os.kill(pid, signal.SIGKILL)
+
+    def start_control(self) -> None:
+        daemons.start(self.place, "control", "control", *daemons.control(self.place, self.topology))
+        wait_for("an answer of the control plane", self._control_answers, 30)
+
+    def _control_answers(self) -> bool:
+        try:
+            return bool(self.operate("edges", "list"))
+        except LabFailed:
+            return False
 
     def wait_until_announced(self, edge: Node) -> None:
         bringup.wait_until_announced(self.place, self.topology, edge)
@@ -130,3 +167,10 @@ def _program(pid: int) -> str:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as file:
         return file.read().strip()
     return ""
+
+
+def _resident(pid: int) -> int:
+    """Of a process, in bytes; 0 when it is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0

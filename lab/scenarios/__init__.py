@@ -6,8 +6,26 @@ from lab.errors import LabFailed
 from lab.running import Lab
 from lab.scenarios.verdict import Verdict
 
-SCENARIOS = ("first-download", "edge-failure", "drain", "failures")
-NAMESPACES_ONLY = ("failures",)
+SCENARIOS = (
+    "first-download",
+    "edge-failure",
+    "drain",
+    "failures",
+    "route-flap",
+    "interface-loss",
+    "blackhole",
+    "control-plane-away",
+    "rolling-restart",
+    "owner-overload",
+    "attack",
+)
+
+NAMESPACES_ONLY = ("failures", "attack")  # what compose's hosts are not made for
+
+
+def scenarios_of(lab: Lab) -> list[str]:
+    """All that a lab can run."""
+    return [name for name in SCENARIOS if lab.name == "namespaces" or name not in NAMESPACES_ONLY]
 
 
 def run_scenario(lab: Lab, name: str) -> Verdict:

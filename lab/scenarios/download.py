@@ -3,6 +3,8 @@
 import hashlib
 import json
 import subprocess
+import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +13,11 @@ from lab.errors import LabFailed
 from lab.running import Lab, run
 from lab.sample import SAMPLE
 from lab.topology import SERVICE_NAME, Node
+from lab.wait import wait_for
 
 URL = f"smkex://{SERVICE_NAME}/{SAMPLE}"
 # hashes on the phone: a container's file would have to be fetched first
+SET_UP = "path 1 -> Finished"  # the last thing that `sennit get --verbose` says of a key exchange
 _SCRIPT = 'set -o pipefail; sennit get --json "$@" | sha256sum'
 
 
@@ -39,10 +43,11 @@ class RunningDownload:
     """A download in progress on the phone."""
 
     def __init__(self, lab: Lab, *options: str) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            lab.command("phone", *_command(*options)),
+            lab.command("phone", *_command("--verbose", *options)),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
 
@@ -50,15 +55,28 @@ class RunningDownload:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    def wait_until_set_up(self) -> None:
+        """Wait until its keys are exchanged. Raises `LabFailed`."""
+        wait_for("a key exchange", lambda: SET_UP in self._said() or not self.running, 20)
+
     def result(self, timeout: float) -> Download:
         """Wait for its end. Raises `LabFailed` with what the client said."""
         try:
-            output, errors = self._process.communicate(timeout=timeout)
+            output, _ = self._process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+            self.stop()
             raise LabFailed(f"a download did not end within {timeout:g} s") from None
-        return _download(self._process.returncode, output, errors)
+        with self._errors:
+            return _download(self._process.returncode, output, self._said())
+
+    def stop(self) -> None:
+        """End it, whatever it is at."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _said(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read()
 
 
 def download(lab: Lab, *options: str) -> Download:
@@ -85,10 +103,19 @@ def sample_digest(lab: Lab) -> str:
     return hashlib.sha256(done.stdout).hexdigest()
 
 
+def first_carrier(lab: Lab) -> str:
+    """Where the phone's first path begins."""
+    return lab.topology.ends("phone")[0][1].node
+
+
 def nearest_to_first_path(lab: Lab) -> Node:
     """The edge that the phone's first path leads to while all is well."""
-    first = lab.topology.ends("phone")[0][1].node
-    return lab.topology.nearest_edge(first)
+    return lab.topology.nearest_edge(first_carrier(lab))
+
+
+def id_of(edge: Node) -> int:
+    assert edge.edge_id is not None
+    return edge.edge_id
 
 
 def _command(*options: str) -> list[str]:
@@ -101,3 +128,30 @@ def _download(status: int, output: str, errors: str) -> Download:
         raise LabFailed(f"the download failed with status {status}: {' '.join(lines[-2:])}")
     result = json.loads(lines[-1])
     return Download(output.split()[0], result["bytes"], result["seconds"], result["report"])
+
+
+class SteadyDownloads:
+    """Downloads one after the other, for as long as the context lasts: what a user sees meanwhile."""
+
+    def __init__(self, lab: Lab, *options: str) -> None:
+        self._lab = lab
+        self._options = options
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.done: list[Download] = []
+        self.failed: list[str] = []
+
+    def __enter__(self) -> "SteadyDownloads":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.done.append(download(self._lab, *self._options))
+            except LabFailed as error:
+                self.failed.append(str(error))

@@ -59,6 +59,16 @@ class Verdict:
         return "\n".join([*lines, f"{self.scenario} ({self.lab}): {word}"])
 
 
+def summary(verdicts: list[Verdict], seconds: list[float]) -> str:
+    """A table of several: what came of each, and how long it took."""
+    width = max(len(verdict.scenario) for verdict in verdicts)
+    return "\n".join(
+        f"  {verdict.scenario:<{width}}  {'passed' if verdict.ok else 'FAILED'}"
+        f"  {sum(finding.ok for finding in verdict.findings):>3} of {len(verdict.findings):<3} {took:>6.1f} s"
+        for verdict, took in zip(verdicts, seconds, strict=True)
+    )
+
+
 def _value(finding: Finding) -> str:
     value = finding.value
     shown = f"{value:,.2f}" if isinstance(value, float) else str(value)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,18 +160,22 @@ def _figures(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from lab.scenarios import NAMESPACES_ONLY, SCENARIOS, run_scenario
+    from lab.scenarios import run_scenario, scenarios_of
+    from lab.scenarios.verdict import summary
 
     lab = _lab(options)
-    verdicts = []
-    every = [name for name in SCENARIOS if not options.compose or name not in NAMESPACES_ONLY]
-    for name in every if options.scenario == "all" else (options.scenario,):
+    verdicts, took = [], []
+    for name in scenarios_of(lab) if options.scenario == "all" else (options.scenario,):
         print(f"lab: {name} ...", file=sys.stderr, flush=True)
+        started = time.monotonic()
         verdicts.append(run_scenario(lab, name))
+        took.append(time.monotonic() - started)
         if not options.json:
             print(verdicts[-1].text(), flush=True)
             if not options.compose and options.scenario == "first-download":
                 _hint()
+    if options.scenario == "all" and not options.json:
+        print(summary(verdicts, took))
     if options.json:
         print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
     return ExitStatus.OK if all(verdict.ok for verdict in verdicts) else ExitStatus.FAILURE

@@ -1,6 +1,6 @@
 """A verdict judges every finding, and nothing at all is no success."""
 
-from lab.scenarios.verdict import Verdict
+from lab.scenarios.verdict import Verdict, summary
 
 
 def test_all_as_wanted_is_passed() -> None:
@@ -26,3 +26,13 @@ def test_one_that_is_not_fails_the_whole_and_is_marked() -> None:
 
 def test_no_finding_is_no_success() -> None:
     assert not Verdict("s", "l").ok
+
+
+def test_the_summary_has_a_line_for_each_scenario() -> None:
+    good, bad = Verdict("good", "test"), Verdict("less-good", "test")
+    good.equal("this", 1, 1)
+    bad.at_least("that", 0.5, 1.0)
+    assert summary([good, bad], [1.0, 12.34]).splitlines() == [
+        "  good       passed    1 of 1      1.0 s",
+        "  less-good  FAILED    0 of 1     12.3 s",
+    ]

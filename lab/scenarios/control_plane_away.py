@@ -1,0 +1,44 @@
+"""The control plane dies for longer than its leases, and comes back: downloads notice neither.
+
+No answer means go on as before, to edges and forwarders; after its start nothing expires before everybody could say so.
+"""
+
+import time
+
+from lab.running import Lab
+from lab.scenarios.download import SteadyDownloads, download, id_of, nearest_to_first_path, sample_digest
+from lab.scenarios.verdict import Verdict
+
+AWAY = 12.0  # seconds: a lease, and some
+AFTER = 4.0  # seconds of looking when it is back
+
+
+def run(lab: Lab, verdict: Verdict) -> None:
+    """Raises `LabFailed` when the control plane does not come back."""
+    wanted = sample_digest(lab)
+    edge = nearest_to_first_path(lab)
+    verdict.equal("owner edge before", download(lab).owner, id_of(edge))
+    with SteadyDownloads(lab) as steady:
+        lab.stop_control()
+        try:
+            _look_on(steady, AWAY)
+        finally:
+            started = time.monotonic()
+            lab.start_control()
+        verdict.note("control plane away for", AWAY, "s")
+        verdict.note("back and answering after", time.monotonic() - started, "s")
+        _look_on(steady, AFTER)
+    verdict.at_least("downloads meanwhile", len(steady.done), 3)
+    verdict.equal("  that failed", len(steady.failed), 0)
+    verdict.equal("  with another content", sum(one.sha256 != wanted for one in steady.done), 0)
+    verdict.equal("  by another owner", sum(one.owner != id_of(edge) for one in steady.done), 0)
+    verdict.equal("  with anything weakened", sum(bool(one.report["weakened"]) for one in steady.done), 0)
+
+
+def _look_on(steady: SteadyDownloads, seconds: float) -> None:
+    """Let downloads go on for so long."""
+    until, before = time.monotonic() + seconds, len(steady.done)
+    while time.monotonic() < until or len(steady.done) == before:
+        if steady.failed or time.monotonic() > until + 30:
+            return
+        time.sleep(0.05)

@@ -1,0 +1,61 @@
+"""On the phone: begin key exchanges and never end them. `python -m lab.scenarios.flood VIP PORT COUNT`, till SIGTERM.
+
+Says how many stand, and how many the edge has refused, in a line of JSON a second.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import sys
+
+from smkex.core.client_handshake import ClientHandshake
+from smkex.core.config import ClientConfig, ClientEntropy
+from smkex.core.frame import FrameType
+
+AT_ONCE = 64
+
+
+async def _begin(host: str, port: int, counts: dict[str, int], turn: asyncio.Semaphore) -> None:
+    while True:
+        async with turn:
+            try:
+                reader, writer = await asyncio.open_connection(host, port)
+                entropy = ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
+                writer.write(ClientHandshake(ClientConfig(), entropy).client_share)
+                answer = await reader.read(4096)
+            except OSError:
+                counts["unanswered"] += 1
+                await asyncio.sleep(0.1)
+                continue
+        if answer[:1] == bytes((FrameType.SERVER_SHARE,)):
+            counts["begun"] += 1
+            await _hold(reader)
+        else:
+            counts["refused"] += 1
+        writer.close()
+
+
+async def _hold(reader: asyncio.StreamReader) -> None:
+    """Until the edge has had enough of it."""
+    with contextlib.suppress(OSError):
+        await reader.read()
+
+
+async def _flood(host: str, port: int, count: int) -> None:
+    counts = dict.fromkeys(("begun", "refused", "unanswered"), 0)
+    turn = asyncio.Semaphore(AT_ONCE)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(_begin(host, port, counts, turn))
+        while True:
+            await asyncio.sleep(1)
+            print(json.dumps(counts), flush=True)
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[3])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(number + 100, hard), hard))
+    asyncio.run(_flood(sys.argv[1], int(sys.argv[2]), number))

@@ -1,0 +1,27 @@
+"""A carrier's configuration with another preference: what BIRD makes of it, the scenario route-flap shows."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.bird import configuration
+from lab.errors import LabFailed
+from lab.preference import preferring
+from lab.topology import LAB
+
+
+def test_only_the_preferred_neighbours_import_changes() -> None:
+    usual = configuration(LAB, LAB.node("ispa"), Path("/state"))
+    changed = preferring(usual, "transit")
+    differing = [
+        (old, new) for old, new in zip(usual.splitlines(), changed.splitlines(), strict=True) if old != new
+    ]
+    assert len(differing) == 1
+    assert "import filter { bgp_local_pref = 200; accept; };" in differing[0][1]
+    at = changed.index("bgp_local_pref = 200")
+    assert changed.rindex("protocol bgp", 0, at) == changed.index("protocol bgp transit")
+
+
+def test_a_stranger_is_refused() -> None:
+    with pytest.raises(LabFailed, match="no BGP session with edge2"):
+        preferring(configuration(LAB, LAB.node("ispa"), Path("/state")), "edge2")
