@@ -51,7 +51,10 @@ class Handshakes:
         tls_limit: int = 1024,
         timeout: float,
         require_both: bool,
+        admit: Callable[[str], None] = lambda address: None,
     ) -> None:
+        """`admit` is asked with the address of each new client, and raises `Overloaded` when there is no room."""
+        self._admit_client = admit
         self._config = config
         self._serve = serve
         self._timeout = timeout
@@ -64,6 +67,10 @@ class Handshakes:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    def knows(self, session_id: bytes) -> bool:
+        """Whether a session with this id runs or is being made here."""
+        return session_id in self._running or session_id in self._pending
 
     async def run(self, subflow: Subflow) -> None:
         """Take one accepted subflow through its handshake; never raises what a peer caused."""
@@ -94,6 +101,7 @@ class Handshakes:
         subflow.abort(error)
 
     async def _first(self, subflow: Subflow, frame: bytes) -> None:
+        self._check_room(subflow)
         seen = observe(subflow.socket, self._config().edge_id)
         handshake = ServerHandshake(self._config(), frame, seen, os.urandom(32))
         session = self._admit(handshake, subflow)
@@ -102,6 +110,7 @@ class Handshakes:
 
     async def _first_by_tls(self, subflow: Subflow) -> None:
         """Path 0 of mode mtls: TLS until ServerInfo is said, then as any other."""
+        self._check_room(subflow)
         if self._in_tls >= self._tls_limit:
             raise Overloaded
         config = self._config()
@@ -124,6 +133,13 @@ class Handshakes:
         session = self._admit(ServerHandshake.after_tls(config, outcome), subflow)
         subflow.send(tls.to_send())
         await self._await_finished(session, 0)
+
+    def _check_room(self, subflow: Subflow) -> None:
+        """Refuse before anything is computed. Raises `Overloaded`."""
+        address = subflow.transport.get_extra_info("peername")
+        if len(self._pending) >= self._pending.limit:
+            raise Overloaded
+        self._admit_client(address[0] if address else "0.0.0.0")
 
     def _admit(self, handshake: ServerHandshake, subflow: Subflow) -> PendingSession:
         if handshake.session_id in self._running:

@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edge import fast_open
+from edge.admission import PerPrefix, refuse_busy
+from edge.handover import Handover
 from edge.handshakes import Handshakes
 from edge.identity import Identity
 from edge.mptcp_handshakes import MptcpHandshakes
@@ -13,7 +16,10 @@ from edge.node import Node
 from edge.path_manager import PathManagerClient
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
+from edge.steering import Claim, owner_of, peek_claim
 from smkex.core.config import ServerConfig
+from smkex.core.errors import Overloaded
+from smkex.core.frame import FrameType
 from smkex.core.locator import port_locator
 from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp
 from smkex.transport.session import SessionTransport
@@ -22,6 +28,7 @@ from smkex.transport.subflow import Subflow
 log = logging.getLogger("edge.listener")
 
 BACKLOG = 1024
+SHARE_LATE = 0.3  # seconds that a ClientShare may come after its nonce while two generations of workers run
 
 
 class Listener:
@@ -34,8 +41,12 @@ class Listener:
         settings: EdgeSettings,
         server: HttpServer,
         manager: PathManagerClient | None,
+        handover: Handover | None = None,
     ) -> None:
-        """Without a path manager there is transport tcp only."""
+        """Without a path manager there is transport tcp only; without a hand-over there are no other workers."""
+        self._handover = handover
+        self._in_handshake = PerPrefix(settings.max_handshakes_per_prefix)
+        self._in_session = PerPrefix(settings.max_sessions_per_prefix)
         self._node = node
         self._settings = settings
         self._server = server
@@ -53,6 +64,7 @@ class Listener:
             tls_limit=settings.max_pending_tls,
             timeout=settings.handshake_timeout,
             require_both=settings.require_both,
+            admit=self._admit,
         )
         self._mptcp: MptcpHandshakes | None = None
         if manager is not None:
@@ -70,25 +82,38 @@ class Listener:
     def sessions(self) -> int:
         return len(self._sessions)
 
-    async def start(self) -> None:
-        """Listen on the VIP; raises OSError when a port is taken or the VIP is not on this host."""
-        vip = self._node.vip
-        for port in (vip.service_port, self._locator_port):
-            listening = mptcp_listener(vip.v4, port, backlog=BACKLOG)
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Accept on these, or listen on the VIP; raises OSError as `listen_on_vip`."""
+        for listening in sockets or listen_on_vip(self._node):
             self._sockets.append(listening)
             self._accepting.append(asyncio.create_task(self._accept(listening)))
-            log.info("listening on %s port %d", vip.v4, port)
+        if self._handover is not None:
+            self._handover.start(lambda connection: self._begin(connection, None, fresh=False))
         if self._settings.fast_open_keys is not None:
             locator, keys = self._sockets[-1], self._settings.fast_open_keys
             self._accepting.append(asyncio.create_task(fast_open.follow(locator, keys)))
 
-    async def stop(self) -> None:
-        """Stop to accept, give up handshakes, and close what is open."""
-        for task in [*self._accepting, *self._subflows]:
+    async def stop_accepting(self) -> None:
+        """Leave the listening sockets to others; what has begun goes on."""
+        accepting, self._accepting = self._accepting, []
+        for task in accepting:
             task.cancel()
-        await asyncio.gather(*self._accepting, *self._subflows, return_exceptions=True)
+        await asyncio.gather(*accepting, return_exceptions=True)
         for listening in self._sockets:
             listening.close()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._sessions and not self._subflows
+
+    async def stop(self) -> None:
+        """Stop to accept, give up handshakes, and close what is open."""
+        await self.stop_accepting()
+        if self._handover is not None:
+            self._handover.stop()
+        for task in self._subflows:
+            task.cancel()
+        await asyncio.gather(*self._subflows, return_exceptions=True)
         self.close_sessions()
 
     def ask_to_rehome(self) -> None:
@@ -108,25 +133,41 @@ class Listener:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listening)
+                connection, address = await loop.sock_accept(listening)
             except OSError as error:
                 log.warning("accept: %s", error)
                 await asyncio.sleep(0.1)  # out of descriptors: let some go before the next try
                 continue
-            if len(self._subflows) >= 2 * self._settings.max_pending_handshakes:
-                connection.close()
+            key = self._in_handshake.enter(address[0])
+            if key is None or len(self._subflows) >= 2 * self._settings.max_pending_handshakes:
+                if key is not None:
+                    self._in_handshake.leave(key)
+                self.handshakes.failures["Overloaded"] += 1
+                refuse_busy(connection)
                 continue
             connection.setblocking(False)
-            task = asyncio.create_task(self._handshake(connection))
-            self._subflows.add(task)
-            task.add_done_callback(self._subflows.discard)
+            self._begin(connection, key, fresh=True)
 
-    async def _handshake(self, connection: socket.socket) -> None:
+    def _begin(self, connection: socket.socket, key: int | None, *, fresh: bool) -> None:
+        """Take a subflow on: `fresh` from a listening socket, else from another worker, which counted it."""
+        task = asyncio.create_task(self._handshake(connection, fresh=fresh))
+        self._subflows.add(task)
+
+        def done(_: object) -> None:
+            self._subflows.discard(task)
+            if key is not None:
+                self._in_handshake.leave(key)
+
+        task.add_done_callback(done)
+
+    async def _handshake(self, connection: socket.socket, *, fresh: bool) -> None:
         if speaks_mptcp(connection):
             if self._mptcp is None:
                 connection.close()
             else:
                 await self._mptcp.run(connection)
+            return
+        if self._handover is not None and await self._passed_over(self._handover, connection, fresh=fresh):
             return
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -138,10 +179,68 @@ class Listener:
             return
         await self.handshakes.run(subflow)
 
+    async def _passed_over(self, handover: Handover, connection: socket.socket, *, fresh: bool) -> bool:
+        """Give the subflow to the worker whose session it is of, unless that is this one."""
+        try:
+            async with asyncio.timeout(self._settings.handshake_timeout):
+                claim = await peek_claim(connection)
+                if claim is None:
+                    return False
+                owner = owner_of(claim.session_id, handover.secret, handover.workers)
+                older = owner == handover.index and await self._is_of_older(handover, claim)
+        except (OSError, TimeoutError):
+            connection.close()
+            return True
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        if not older and (owner == handover.index or not fresh):
+            return False
+        if not handover.give(owner, connection, older=older):
+            refuse_busy(connection)
+        return True
+
+    async def _is_of_older(self, handover: Handover, claim: Claim) -> bool:
+        """Whether it joins what the generation before has begun; a share may be a moment behind its nonce."""
+        if not handover.has_older or claim.kind not in (FrameType.CLIENT_NONCE, FrameType.JOIN):
+            return False
+        until = asyncio.get_running_loop().time() + (
+            SHARE_LATE if claim.kind is FrameType.CLIENT_NONCE else 0
+        )
+        while not self.handshakes.knows(claim.session_id):
+            if asyncio.get_running_loop().time() >= until:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    def _admit(self, address: str) -> None:
+        """Refuse early, before keys are made, what `_serve` would have to."""
+        if len(self._sessions) >= self._settings.max_sessions or self._in_session.is_full(address):
+            raise Overloaded
+
     def _serve(self, session: SessionTransport) -> None:
-        if len(self._sessions) >= self._settings.max_sessions:
-            session.abort()
+        key = self._in_session.enter(session.get_extra_info("peername")[0])
+        if key is None or len(self._sessions) >= self._settings.max_sessions:
+            if key is not None:
+                self._in_session.leave(key)
+            self.handshakes.failures["Overloaded"] += 1
+            session.fail(Overloaded())
             return
         self._sessions.add(session)
-        session.on_closed = lambda: self._sessions.discard(session)
+
+        def closed() -> None:
+            self._sessions.discard(session)
+            self._in_session.leave(key)
+
+        session.on_closed = closed
         session.start(self._server.protocol())
+
+
+def listen_on_vip(node: Node) -> list[socket.socket]:
+    """The service port and the locator; raises OSError when a port is taken or the VIP is not on this host."""
+    vip = node.vip
+    made = []
+    for port in (vip.service_port, port_locator(node.edge_id, vip.id_port_base)):
+        made.append(mptcp_listener(vip.v4, port, backlog=BACKLOG))
+        log.info("listening on %s port %d", vip.v4, port)
+    return made

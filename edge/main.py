@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from edge.application import serving
@@ -19,14 +20,21 @@ from edge.path_manager import PathManagerClient, start_path_manager
 from edge.privilege import NET_ADMIN, give_up
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
+from edge.supervisor import Supervisor
 from smkex.transport.mptcp_errors import MptcpError
 
 log = logging.getLogger("edge")
 
 
-def run(settings: EdgeSettings) -> None:
-    """Serve until SIGTERM. Raises `NodeUnknown`, `IdentityUnusable`, OSError."""
-    asyncio.run(_serve(settings))
+def run(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None:
+    """Serve until SIGTERM; with workers SIGHUP replaces them, under the settings that `reread` then gives.
+
+    Raises `NodeUnknown`, `IdentityUnusable`, `ApplicationUnusable`, OSError.
+    """
+    if settings.workers:
+        asyncio.run(Supervisor(settings, reread).run(_notify))
+    else:
+        asyncio.run(_serve(settings))
 
 
 async def _serve(settings: EdgeSettings) -> None:

@@ -54,10 +54,14 @@ class HttpServer:
         self._clock = asyncio.create_task(self._keep_time())
         return not self._lifespan.should_exit
 
-    async def stop(self, timeout: float = 5.0) -> None:
-        """Let running requests end, within `timeout` seconds."""
+    def let_finish(self) -> None:
+        """Close what is idle, and everything else after the response that is on its way."""
         for protocol in list(self._state.connections):
             protocol.shutdown()
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Let running requests end, within `timeout` seconds."""
+        self.let_finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while self._state.tasks:

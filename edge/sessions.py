@@ -28,7 +28,7 @@ class PendingSessions:
     """All handshakes in progress of one listener."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._sessions: dict[bytes, PendingSession] = {}
         self._waiting: dict[bytes, list[asyncio.Future[PendingSession]]] = {}
         self._waiting_count = 0
@@ -36,10 +36,13 @@ class PendingSessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def __contains__(self, session_id: bytes) -> bool:
+        return session_id in self._sessions
+
     def add(self, session: PendingSession) -> None:
         """Raises `Overloaded`, or `UnexpectedMessage` for an id that is in use."""
         key = session.handshake.session_id
-        if len(self._sessions) >= self._limit:
+        if len(self._sessions) >= self.limit:
             raise Overloaded
         if key in self._sessions:
             raise UnexpectedMessage("this session id is in use")
@@ -55,7 +58,7 @@ class PendingSessions:
         """The session of a ClientNonce, waiting for its ClientShare; the caller bounds the time."""
         if session_id in self._sessions:
             return self._sessions[session_id]
-        if self._waiting_count >= self._limit:
+        if self._waiting_count >= self.limit:
             raise Overloaded
         waiter: asyncio.Future[PendingSession] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(session_id, []).append(waiter)

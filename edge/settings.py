@@ -37,6 +37,20 @@ class EdgeSettings(BaseSettings):
     max_pending_handshakes: int = Field(default=4096, ge=1, description="handshakes in progress at most")
     # four round trips of a bad satellite path, and one lost SYN
     handshake_timeout: float = Field(default=10.0, gt=0, description="seconds for one handshake")
+    # a carrier's NAT puts some hundred subscribers behind one /24; an eighth of all leaves room for seven of them
+    max_handshakes_per_prefix: int = Field(
+        default=512, ge=1, description="subflows in handshakes from one /24 or /56 at most"
+    )
+    max_sessions_per_prefix: int = Field(
+        default=2_500, ge=1, description="sessions from one /24 or /56 at most"
+    )
+    workers: int = Field(
+        default=0, ge=0, le=64, description="worker processes; 0: serve in this one, without reload"
+    )
+    finish_timeout: float = Field(
+        default=3600.0, ge=0, description="seconds that replaced workers may go on with their sessions"
+    )
+    # an idle session takes some 60 KB: 1.2 GB in the worst case, and more only as clients are slow to take
     max_sessions: int = Field(default=20_000, ge=1, description="established sessions at most")
     require_both: bool = Field(default=False, description="serve only when both paths are confirmed")
     tofu_key: Path | None = Field(default=None, description="key of mode tofu (`sennit edge-key create`)")

@@ -13,7 +13,7 @@ def run(arguments: list[str]) -> int:
     settings = settings_from(EdgeSettings, "edge", arguments)
     log_to_stderr()
     try:
-        serve(settings)
+        serve(settings, lambda: settings_from(EdgeSettings, "edge", arguments))
     except NodeUnknown as error:
         raise CommandError(str(error), hint="the agent writes node.json when it has enrolled") from None
     except IdentityUnusable as error:

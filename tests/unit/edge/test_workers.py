@@ -1,0 +1,206 @@
+"""Several workers: sessions whose subflows arrive anywhere, workers that die, and a reload that loses nothing."""
+
+import asyncio
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from certificates import identity
+from edge_process import EdgeProcess, edge_process, origin
+
+from edge.admission import PerPrefix, prefix_of
+from edge.steering import Claim, owner_of, read_claim
+from smkex.client import connect
+from smkex.client.connect import Connection
+from smkex.core.errors import Overloaded, PeerAborted
+from smkex.core.frame import FrameType, encode
+from smkex.core.messages import ClientNonce, Mode
+
+
+async def open_session(edge: EdgeProcess, **options: object) -> Connection:
+    return await connect(
+        "127.0.0.1",
+        paths=["lo"],
+        port=edge.port,
+        id_port_base=edge.port,
+        allow_shared_path=True,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+async def ask(connection: Connection, path: str) -> bytes:
+    connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+    head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 10)
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    return await asyncio.wait_for(connection.reader.readexactly(length), 30)
+
+
+async def workers_of(edge: EdgeProcess) -> list[int]:
+    children = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
+    return [pid for pid in map(int, children) if b"edge.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def until_health(edge: EdgeProcess, **wanted: object) -> None:
+    async with asyncio.timeout(30):
+        while not wanted.items() <= (await edge.health()).items():
+            await asyncio.sleep(0.05)
+
+
+async def test_sessions_find_their_worker_wherever_their_subflows_arrive(tmp_path: Path) -> None:
+    certificate, key = identity(tmp_path, "edge", "127.0.0.1")
+    async with origin(b"x" * 100_000) as (upstream, asked):
+        options = ["--upstream", upstream, "--workers", "2"]
+        options += ["--tls-certificate", str(certificate), "--tls-key", str(key)]
+        async with edge_process(tmp_path, *options) as edge:
+            assert (await edge.health())["workers"] == 2
+            opened = [await open_session(edge) for _ in range(12)]
+            opened += [await open_session(edge, mode=Mode.MTLS, authorities=certificate) for _ in range(4)]
+            bodies = await asyncio.gather(*(ask(one, "/a") for one in opened))
+            assert set(bodies) == {b"x" * 100_000}
+            await until_health(edge, sessions=16)
+            assert all(len(one.report().paths) == 2 for one in opened)
+            assert 1 <= len(asked) <= 2  # once a worker
+            for one in opened:
+                await one.close()
+            assert await edge.stop() == 0
+
+
+async def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    async with (
+        origin() as (upstream, _),
+        edge_process(tmp_path, "--upstream", upstream, "--workers", "2") as edge,
+    ):
+        before = await workers_of(edge)
+        os.kill(before[0], signal.SIGKILL)
+        await until_health(edge, workers=1, status="degraded")
+        await until_health(edge, workers=2, status="ok")
+        for _ in range(8):
+            connection = await open_session(edge)
+            assert await ask(connection, "/a") == b"from the origin"
+            await connection.close()
+
+
+async def test_a_reload_finishes_what_runs_and_takes_new_sessions_meanwhile(tmp_path: Path) -> None:
+    body = os.urandom(1 << 20) * 24
+    async with (
+        origin(body) as (upstream, _),
+        edge_process(tmp_path, "--upstream", upstream, "--workers", "2") as edge,
+    ):
+        running = await open_session(edge)
+        running.writer.write(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        head = await running.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        before = await workers_of(edge)
+        edge.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(30):
+            while "reloaded" not in edge.log.read_text():
+                connection = await open_session(edge)
+                assert await ask(connection, "/large") == body
+                await connection.close()
+        assert not set(before) & set(await workers_of(edge)) or (await edge.health())["finishing"]
+        digest, left = hashlib.sha256(), len(body)
+        while left:
+            data = await asyncio.wait_for(running.reader.read(1 << 20), 20)
+            assert data
+            digest.update(data)
+            left -= len(data)
+        assert digest.digest() == hashlib.sha256(body).digest()
+        await running.close()
+        await until_health(edge, workers=2, finishing=0, status="ok")
+        assert not set(before) & set(await workers_of(edge))
+
+
+async def test_a_reload_that_cannot_start_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "async def app(scope, receive, send):\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-length', b'2')]})\n"
+        "    await send({'type': 'http.response.body', 'body': b'ok'})\n"
+    )
+    async with edge_process(tmp_path, "--app", "shop:app", "--workers", "1", cwd=tmp_path) as edge:
+        before = await workers_of(edge)
+        (tmp_path / "shop.py").write_text("syntax error")
+        edge.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(30):
+            while "nothing is changed" not in edge.log.read_text():
+                await asyncio.sleep(0.05)
+        assert await workers_of(edge) == before
+        connection = await open_session(edge)
+        assert await ask(connection, "/") == b"ok"
+        await connection.close()
+
+
+async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
+    async with edge_process(tmp_path, "--workers", "2") as edge:
+        before = await workers_of(edge)
+        edge.process.kill()
+        async with asyncio.timeout(20):
+            while any(Path(f"/proc/{pid}").exists() for pid in before):
+                await asyncio.sleep(0.05)
+
+
+async def test_one_network_cannot_take_all_places(tmp_path: Path) -> None:
+    async with origin() as (upstream, _):
+        options = ["--upstream", upstream, "--max-sessions-per-prefix", "2"]
+        async with edge_process(tmp_path, *options) as edge:
+            opened = [await open_session(edge) for _ in range(2)]
+            with pytest.raises(PeerAborted) as refused:
+                await open_session(edge)
+            assert refused.value.peer_code == Overloaded.code
+            assert await ask(opened[0], "/a") == b"from the origin"
+            for one in opened:
+                await one.close()
+            await until_health(edge, sessions=0)
+            again = await open_session(edge)
+            assert await ask(again, "/a") == b"from the origin"
+            await again.close()
+
+
+def test_prefixes_are_what_one_line_has() -> None:
+    assert prefix_of("192.0.2.1") == prefix_of("192.0.2.255") == prefix_of("::ffff:192.0.2.9")
+    assert prefix_of("192.0.2.1") != prefix_of("192.0.3.1")
+    assert prefix_of("2001:db8::1") == prefix_of("2001:db8:0:ff::1%lo")
+    assert prefix_of("2001:db8::1") != prefix_of("2001:db8:0:100::1")
+    held = PerPrefix(1)
+    key = held.enter("192.0.2.1")
+    assert key is not None
+    assert held.enter("192.0.2.2") is None
+    assert held.enter("192.0.3.2") is not None
+    held.leave(key)
+    assert held.enter("192.0.2.2") == key
+    assert len(held) == 2
+
+
+ID = bytes(range(16))
+
+
+@pytest.mark.parametrize(
+    ("first", "claim"),
+    [
+        (ClientNonce.build(ID, bytes(32)).frame, Claim(ID, FrameType.CLIENT_NONCE)),
+        (encode(FrameType.CLIENT_SHARE, b"\1" + ID + bytes(50)), Claim(ID, FrameType.CLIENT_SHARE)),
+        (encode(FrameType.JOIN, ID + bytes(40)), Claim(ID, FrameType.JOIN)),
+        (b"\x16\x03\x01\x00\x08\x01\0\0\4abcd", Claim(hashlib.sha256(b"\x01\0\0\4abcd").digest()[:16], None)),
+        (b"\x16\x03\x01\x00\x08\x01\0\1\0abcd", None),  # goes on in the next record
+        (b"\x16\x03\x01\xff\xff", None),
+        (encode(FrameType.FINISHED, bytes(33)), None),
+        (b"GET / HTTP/1.1\r\n\r\n", None),
+    ],
+)
+def test_a_subflow_says_whose_it_is_however_slowly_it_comes(first: bytes, claim: Claim | None) -> None:
+    needed: object = 1
+    seen = 0
+    while isinstance(needed, int):
+        assert seen < needed <= len(first)
+        seen = needed
+        needed = read_claim(first[:seen])
+    assert needed == claim
+
+
+def test_sessions_are_spread_by_a_secret() -> None:
+    ids = [hashlib.sha256(bytes([n])).digest()[:16] for n in range(200)]
+    owners = [owner_of(one, b"secret", 4) for one in ids]
+    assert set(owners) == {0, 1, 2, 3}
+    assert owners == [owner_of(one, b"secret", 4) for one in ids]
+    assert owners != [owner_of(one, b"another", 4) for one in ids]
