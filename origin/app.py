@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from origin.cache_rules import CacheRules
 from origin.conditions import ByteRange, Unsatisfiable, not_modified, wanted_range
 from origin.files import ServedFile, open_below
 
@@ -19,9 +20,10 @@ BLOCK = 256 << 10
 class OriginApp:
     """Serve the files below `directory`: GET and HEAD, validators, ranges."""
 
-    def __init__(self, directory: Path, max_age: int) -> None:
+    def __init__(self, directory: Path, max_age: int, rules: str = "") -> None:
+        """`rules` as `CacheRules.parse` takes them; where none matches, responses are fresh for `max_age`."""
         self._directory = directory
-        self._cache_control = f"public, max-age={max_age}".encode()
+        self._rules = CacheRules.parse(rules, f"public, max-age={max_age}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +43,7 @@ class OriginApp:
         headers: Headers = [
             (b"etag", file.etag.encode()),
             (b"last-modified", file.last_modified.encode()),
-            (b"cache-control", self._cache_control),
+            (b"cache-control", self._rules.of(scope["path"]).encode()),
             (b"accept-ranges", b"bytes"),
         ]
         if not_modified(asked, file.etag, file.modified):

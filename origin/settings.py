@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import DirectoryPath, Field
+from pydantic import DirectoryPath, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from origin.cache_rules import CacheRules
 
 
 class OriginSettings(BaseSettings):
@@ -14,3 +16,16 @@ class OriginSettings(BaseSettings):
     directory: DirectoryPath = Field(default=Path("."), description="what is served")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^.+:\d+$", description="ADDRESS:PORT")
     max_age: int = Field(default=60, ge=0, description="seconds in Cache-Control: max-age")
+    cache_control: str = Field(
+        default="",
+        description="Cache-Control by rule, 'GLOB=VALUE; GLOB=VALUE', the first that matches the path",
+    )
+    faults: bool = Field(
+        default=False, description="for tests: failures on demand at /.sennit/faults, from this host only"
+    )
+
+    @field_validator("cache_control")
+    @classmethod
+    def _rules(cls, value: str) -> str:
+        CacheRules.parse(value, "")
+        return value
