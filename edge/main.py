@@ -49,10 +49,11 @@ async def _serve(settings: EdgeSettings) -> None:
         listener = Listener(node, identity, settings, server, manager)
         origin = OriginWatch(settings.upstream) if settings.app is None else None
 
-        def reasons() -> list[str]:
-            return [*identity.reasons, *(origin.reasons if origin else ())]
+        def facts() -> dict[str, Any]:
+            return _facts(node, [*identity.reasons, *(origin.reasons if origin else ())], listener)
 
-        health = HealthEndpoint(settings.state / "edge.sock", lambda: _facts(node, reasons(), listener))
+        health = HealthEndpoint(settings.state / "edge.sock", facts)
+        end_metrics = _metrics(settings, facts)
         https = _https(server, settings, node)
         await listener.start()
         await health.start()
@@ -66,6 +67,7 @@ async def _serve(settings: EdgeSettings) -> None:
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+        end_metrics()
         await health.stop()
         await listener.stop()
         if https is not None:
@@ -98,11 +100,22 @@ def _path_manager(node: Node) -> PathManagerClient | None:
     return PathManagerClient(channels[0])
 
 
+def _metrics(settings: EdgeSettings, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
+    """Serve metrics where they are asked for; returns what ends it."""
+    if settings.metrics is None:
+        return lambda: None
+    from edge.metrics import serve
+
+    address, _, port = settings.metrics.rpartition(":")
+    return serve(address.strip("[]"), int(port), facts)
+
+
 def _facts(node: Node, reasons: list[str], listener: Listener) -> dict[str, Any]:
     return {
         "status": "degraded" if reasons else "ok",
         "reasons": reasons,
         "edge_id": node.edge_id,
+        "draining": listener.draining,
         "sessions": listener.sessions,
         "handshakes": len(listener.handshakes),
         "failures": dict(listener.handshakes.failures),

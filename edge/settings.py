@@ -64,4 +64,9 @@ class EdgeSettings(BaseSettings):
     fast_open_keys: Path | None = Field(
         default=None, description="file with the fleet's TCP Fast Open keys; without it there is none"
     )
+    metrics: str | None = Field(
+        default=None,
+        pattern=r"^(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}$",
+        description="ADDRESS:PORT for Prometheus",
+    )
     node_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for the agent's node.json")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from balancer.agent import deadman
@@ -14,6 +15,7 @@ from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
 from balancer.agent.follow import follow_table
 from balancer.agent.intent import Intent
 from balancer.agent.lease import Changed, Removed, keep_lease
+from balancer.agent.metrics import AgentMetrics, serve
 from balancer.agent.node_watch import NodeWatch
 from balancer.agent.peer_answer import PeerAnswer
 from balancer.agent.peer_watch import PeerWatch
@@ -59,6 +61,7 @@ class Agent:
     async def run(self) -> None:
         """Run until cancelled; raises NotEnrolled or Removed. Ends with the announcement withdrawn."""
         credential = own_credential(self._settings, self._state)
+        end_metrics = self._serve_metrics()
         watcher = await self._start_deadman()
         try:
             async with (
@@ -77,10 +80,18 @@ class Agent:
             raise _first(errors) from errors
         finally:
             await asyncio.shield(self._announcer.withdraw())
+            end_metrics()
             if watcher is not None:
                 with contextlib.suppress(ProcessLookupError):
                     watcher.terminate()
                 await watcher.wait()
+
+    def _serve_metrics(self) -> Callable[[], None]:
+        if self._settings.metrics is None:
+            return lambda: None
+        address, _, port = self._settings.metrics.rpartition(":")
+        asked = AgentMetrics(self._announcer, self._node, self._intent, self._state)
+        return serve(address.strip("[]"), int(port), asked)
 
     async def _start_deadman(self) -> asyncio.subprocess.Process | None:
         chosen = self._settings

@@ -33,6 +33,8 @@ async def ask(client: httpx.AsyncClient) -> EdgeAnswer:
         return EdgeAnswer(Health.DEGRADED, (f"edge: no answer ({type(error).__name__})",), silent=True)
     except (ValueError, KeyError, TypeError):
         return EdgeAnswer(Health.DEGRADED, ("edge: its answer makes no sense",))
+    if status is not Health.OK and not reasons:
+        reasons = (f"edge: {status.value}",)
     return EdgeAnswer(status, reasons, sessions if isinstance(sessions, int) and sessions >= 0 else None)
 
 

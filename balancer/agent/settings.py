@@ -64,6 +64,11 @@ class AgentSettings(DaemonSettings):
     drain_seconds: float = Field(
         default=3600.0, gt=0, description="of a drain, after which sessions that are left are closed"
     )
+    metrics: str | None = Field(
+        default=None,
+        pattern=r"^(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}$",
+        description="ADDRESS:PORT for Prometheus",
+    )
     probe_seconds: float = Field(
         default=1.0, gt=0, le=60, description="time between looks at the edge's health"
     )

@@ -48,6 +48,16 @@ async def test_an_edge_that_hangs_is_late_first_and_then_dead(
     server.close()
 
 
+@pytest.mark.parametrize("said", ["degraded", "down"])
+async def test_what_the_edge_says_without_a_reason_counts_too(
+    watch: NodeWatch, tmp_path: Path, edge_answers: Any, said: str
+) -> None:
+    async with edge_answers(tmp_path / "edge.sock", said):
+        findings = await watch.look()
+    assert findings.health.value == said
+    assert findings.reasons == [f"edge: {said}"]
+
+
 async def test_a_vip_that_is_on_no_interface_is_hard(
     watch: NodeWatch, tmp_path: Path, edge_answers: Any
 ) -> None:

@@ -1,0 +1,46 @@
+"""What this edge tells Prometheus, at `--metrics ADDRESS:PORT`: the facts of its health, and the process's own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class EdgeMetrics(Collector):
+    """Read at each scrape; `facts` are those of `edge.sock`."""
+
+    def __init__(self, facts: Callable[[], dict[str, Any]]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Metric]:
+        facts = self._facts()
+        for name, text, value in (
+            ("well", "1 while the edge names no reason against itself.", facts["status"] == "ok"),
+            ("draining", "1 while new sessions are refused.", facts["draining"]),
+            ("sessions", "Sessions that are served.", facts["sessions"]),
+            ("handshakes", "Handshakes in progress.", facts["handshakes"]),
+        ):
+            yield GaugeMetricFamily(f"sennit_edge_{name}", text, value=float(value))
+        failures = CounterMetricFamily(
+            "sennit_edge_handshake_failures", "Handshakes that ended in an error.", labels=["error"]
+        )
+        for error, count in sorted(facts["failures"].items()):
+            failures.add_metric([error], count)
+        yield failures
+
+
+def serve(address: str, port: int, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
+    """Serve GET /metrics in a thread; returns what ends it. Raises OSError where the port is taken."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(EdgeMetrics(facts))
+    ProcessCollector(registry=registry)
+    server, thread = start_http_server(port, address, registry)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=2)
+
+    return stop

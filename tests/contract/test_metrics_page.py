@@ -1,0 +1,23 @@
+"""docs/metrics.md has a row for every metric of agent and edge, and for no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("daemon", "source"), [("agent", "balancer/agent/metrics.py"), ("edge", "edge/metrics.py")]
+)
+def test_every_metric_has_its_row(daemon: str, source: str) -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    rows = set(re.findall(rf"^\| `sennit_{daemon}_(\w+)", page, re.MULTILINE))
+    code = (ROOT / source).read_text()
+    names = set(re.findall(rf'"sennit_{daemon}_(\w+)"', code))
+    names |= set(re.findall(r'_gauge\(\s*"(\w+)"', code)) | set(
+        re.findall(r'^\s+\("(\w+)", "', code, re.MULTILINE)
+    )
+    names = {f"{name}_total" if name == "handshake_failures" else name for name in names}
+    assert rows == names
