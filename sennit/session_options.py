@@ -45,7 +45,7 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--locator",
         choices=("port", "address"),
-        help="where the CDN's addresses carry edge ids (IPv4: in the port, IPv6: in the address)",
+        help="where the CDN's addresses carry edge ids (IPv4: in the port, IPv6: as the edge says)",
     )
     group.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     group.add_argument(

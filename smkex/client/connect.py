@@ -171,7 +171,7 @@ async def connect(
     fleet key met for the first time is remembered once the handshake is done. With a `cache` of an earlier
     connection both paths of transport tcp go to its edge's locator at once; where that edge refuses, all starts
     over at the service port. `locator` is how the CDN's addresses carry edge ids, by default in the port with IPv4 and
-    in the address with IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, for `host`, by `authorities` (PEM) or
+    as the edge says with IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, for `host`, by `authorities` (PEM) or
     those of the system.
     """
     literal = _literal(host)
@@ -184,7 +184,7 @@ async def connect(
         raise HostIsKnown(f"a fleet key is remembered for {host}: mode {mode.name.lower()} would be weaker")
     addresses = (literal,) if literal else await resolve(host, interfaces, resolvers or {})
     targets = [
-        Target(address, port, id_port_base, locator) for address in _as_pinned(host, addresses, entries)
+        Target.at(address, port, id_port_base, locator) for address in _as_pinned(host, addresses, entries)
     ]
     config = ClientConfig(
         server_name="" if literal else host,

@@ -10,9 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from smkex.core.errors import MalformedMessage
+from smkex.core.messages import LocatorKind
 from smkex.transport.target import Target
 
 LIFETIME = 3600.0  # seconds
@@ -29,20 +31,27 @@ class EdgeCache:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._ids: dict[str, tuple[int, float]] = {}
+        self._ids: dict[str, tuple[int, float, str]] = {}
 
-    def get(self, target: Target, interfaces: Interfaces) -> int | None:
-        edge_id, expiry = self._ids.get(_key(target, interfaces), (0, 0.0))
+    def get(self, target: Target, interfaces: Interfaces) -> tuple[Target, int] | None:
+        """The edge's id, and the target with the kind of its locators."""
+        edge_id, expiry, kind = self._ids.get(_key(target, interfaces), (0, 0.0, ""))
         # an expiry beyond the lifetime is none of ours: a clock that was set back, or a forged file
-        fresh = 0 < expiry - self._clock() <= LIFETIME
-        return edge_id if fresh and _fits(target, edge_id) else None
+        if not 0 < expiry - self._clock() <= LIFETIME:
+            return None
+        try:
+            located = replace(target, kind=target.kind or LocatorKind[kind])
+            located.locator(edge_id)
+        except (KeyError, MalformedMessage):
+            return None
+        return located, edge_id
 
     def put(self, target: Target, interfaces: Interfaces, edge_id: int) -> None:
         key = _key(target, interfaces)
         self._ids.pop(key, None)
         while len(self._ids) >= LIMIT:
             del self._ids[next(iter(self._ids))]
-        self._ids[key] = (edge_id, self._clock() + LIFETIME)
+        self._ids[key] = (edge_id, self._clock() + LIFETIME, target.kind.name if target.kind else "")
 
     def drop(self, target: Target, interfaces: Interfaces) -> None:
         self._ids.pop(_key(target, interfaces), None)
@@ -64,7 +73,7 @@ class EdgeCacheFile(EdgeCache):
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cls(Path(given or home / "sennit" / "edges.json"))
 
-    def get(self, target: Target, interfaces: Interfaces) -> int | None:
+    def get(self, target: Target, interfaces: Interfaces) -> tuple[Target, int] | None:
         self._read()
         return super().get(target, interfaces)
 
@@ -82,9 +91,9 @@ class EdgeCacheFile(EdgeCache):
     def _read(self) -> None:
         self._ids = {}
         with suppress(*_UNREADABLE), self.path.open("rb") as file:
-            for key, (edge_id, expiry) in json.loads(file.read(FILE_LIMIT)).items():
-                if type(edge_id) is int and isinstance(expiry, int | float):
-                    self._ids[key] = (edge_id, expiry)
+            for key, (edge_id, expiry, kind) in json.loads(file.read(FILE_LIMIT)).items():
+                if type(edge_id) is int and isinstance(expiry, int | float) and isinstance(kind, str):
+                    self._ids[key] = (edge_id, expiry, kind)
 
     def _write(self) -> None:
         # two writers at once: one of them is forgotten, which costs it a fresh start
@@ -96,13 +105,5 @@ class EdgeCacheFile(EdgeCache):
             os.replace(temporary, self.path)
 
 
-def _fits(target: Target, edge_id: int) -> bool:
-    try:
-        target.locator(edge_id)
-    except MalformedMessage:
-        return False
-    return True
-
-
 def _key(target: Target, interfaces: Interfaces) -> str:
-    return f"{target.vip} {target.service_port} {target.id_port_base} {target.locator_kind.name} {' '.join(interfaces)}"
+    return f"{target.vip} {target.service_port} {target.id_port_base} {' '.join(interfaces)}"

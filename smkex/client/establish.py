@@ -80,7 +80,7 @@ async def establish_over_tcp(targets: Sequence[Target], plan: Plan) -> tuple[Ses
         return cached
     while True:
         ways = await _reach(left, plan, deadline)
-        left.remove(ways.target)
+        left = [target for target in left if target != ways.target]
         time = deadline - asyncio.get_running_loop().time()
         try:
             session = await _exchange(ways, plan, time / 2 if left else time)
@@ -115,14 +115,15 @@ async def _at_remembered_edge(
     if plan.cache is None or plan.mode is Mode.MTLS:
         return None
     for target in targets:
-        edge_id = plan.cache.get(target, plan.interfaces)
-        if edge_id is None:
+        remembered = plan.cache.get(target, plan.interfaces)
+        if remembered is None:
             continue
+        located, edge_id = remembered
         with contextlib.suppress(OSError, *REFUSALS):
-            config = replace(plan.config, locator=target.locator_kind)
-            session = await exchange_keys_at(_ways(target, plan), config, plan.timeout / 2, edge_id)
-            plan.cache.put(target, plan.interfaces, edge_id)
-            return session, target
+            config = replace(plan.config, locator=located.kind)
+            session = await exchange_keys_at(_ways(located, plan), config, plan.timeout / 2, edge_id)
+            plan.cache.put(located, plan.interfaces, edge_id)
+            return session, located
         plan.cache.drop(target, plan.interfaces)
     return None
 
@@ -137,7 +138,7 @@ async def _reach(targets: Sequence[Target], plan: Plan, deadline: float) -> TcpT
 
 
 async def _exchange(ways: TcpTransport, plan: Plan, timeout: float) -> SessionTransport:
-    config = replace(plan.config, locator=ways.target.locator_kind)
+    config = replace(plan.config, locator=ways.target.kind)
     if plan.mode is not Mode.MTLS:
         return await exchange_keys(ways, config, timeout)
     from smkex.core.tls import client_context  # OpenSSL is slow to load, and only this mode needs it

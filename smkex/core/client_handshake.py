@@ -110,6 +110,11 @@ class ClientHandshake:
         return self._client_nonce.frame
 
     @property
+    def locator(self) -> LocatorKind:
+        """How the owner's id is carried on path 1; known from AWAIT_SERVER_NONCE until the end."""
+        return self._require_first().locator
+
+    @property
     def edge_id(self) -> int:
         """The owner's id, as path 0 told it."""
         return self._established.edge_id if self._established else self._require_first().edge_id
@@ -187,7 +192,7 @@ class ClientHandshake:
         self.state = State.AWAIT_SERVER_NONCE
 
     def _judge_locator(self, locator: LocatorKind) -> None:
-        if locator is not self._config.locator:
+        if self._config.locator not in (None, locator):
             raise UnexpectedMessage(f"the edge names a {locator.name} locator")
 
     def _judge_certificate(self, message: ServerShare) -> EdgeCertificate:

@@ -27,7 +27,7 @@ class ClientConfig:
     server_name: str = ""
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
     aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
-    locator: LocatorKind = LocatorKind.PORT
+    locator: LocatorKind | None = LocatorKind.PORT  # None: the edge says which
     strict_paths: bool = False  # refuse the same ingress edge or address prefix on both paths
     allow_shared_path: bool = False
     fleet_keys: frozenset[str] = frozenset()

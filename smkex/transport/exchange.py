@@ -10,6 +10,7 @@ from smkex.core.client_handshake import ClientHandshake, State
 from smkex.core.config import ClientConfig, ClientEntropy
 from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedMessage
 from smkex.core.frame import FrameType
+from smkex.core.messages import LocatorKind
 from smkex.transport.narration import Narration
 from smkex.transport.session import SessionTransport
 
@@ -23,7 +24,7 @@ class ClientTransport(Protocol):
     """What a transport offers a client's handshake; paths are 0 and 1."""
 
     async def open_first(self) -> None: ...
-    async def open_second(self, edge_id: int) -> None: ...
+    async def open_second(self, edge_id: int, locator: LocatorKind) -> None: ...
     async def send(self, path: int, frame: bytes) -> None: ...
     async def receive(self, expected: int) -> tuple[int, FrameType, bytes]: ...
     def abort(self, error: SmkexError) -> None: ...
@@ -132,7 +133,7 @@ async def _exchange(transport: ClientTransport, handshake: ClientHandshake) -> S
 
 
 async def _second_path(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
-    await transport.open_second(handshake.edge_id)
+    await transport.open_second(handshake.edge_id, handshake.locator)
     await _send(transport, 1, handshake.client_nonce)
     handshake.receive(*await _hear(transport, 1))
     return await _finish(transport, handshake)

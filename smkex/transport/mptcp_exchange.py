@@ -13,7 +13,7 @@ from smkex.core.client_handshake import ClientHandshake
 from smkex.core.errors import MacMismatch, SharedPath, SmkexError, UnexpectedMessage
 from smkex.core.frame import FrameType
 from smkex.core.locator import port_locator
-from smkex.core.messages import encode_abort, parse_ready
+from smkex.core.messages import LocatorKind, encode_abort, parse_ready
 from smkex.transport.mptcp_connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp_frames import receive_frame
 from smkex.transport.mptcp_info import connection_info
@@ -40,7 +40,7 @@ class MptcpTransport:
             str(self._target.vip), self._target.service_port, self._interfaces, timeout=self._timeout
         )
 
-    async def open_second(self, edge_id: int) -> None:
+    async def open_second(self, edge_id: int, locator: LocatorKind) -> None:
         await self._pinned.join(port_locator(edge_id, self._target.id_port_base))
 
     async def send(self, path: int, frame: bytes) -> None:

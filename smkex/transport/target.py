@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from smkex.core.errors import MalformedMessage
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT, address_locator, port_locator
 from smkex.core.messages import LocatorKind
 from smkex.transport.routes import Address
@@ -11,25 +12,29 @@ from smkex.transport.routes import Address
 class Target:
     """The VIP, its service port, the first port of its port locators, and the kind of its locators.
 
-    By default IPv4 has port locators and IPv6 has address locators.
+    `kind` None is for IPv6 only and means that the edge names it: both kinds lie inside the VIP's own /112, which is
+    the CDN's. The low 8 bits of an IPv4 address may be anybody's, so there it is the client that knows.
     """
 
     vip: Address
     service_port: int = SERVICE_PORT
     id_port_base: int = ID_PORT_BASE
-    kind: LocatorKind | None = None
+    kind: LocatorKind | None = LocatorKind.PORT
 
-    @property
-    def locator_kind(self) -> LocatorKind:
-        if self.kind is not None:
-            return self.kind
-        return LocatorKind.PORT if self.vip.version == 4 else LocatorKind.ADDRESS
+    @classmethod
+    def at(cls, vip: Address, service_port: int, id_port_base: int, kind: LocatorKind | None) -> "Target":
+        """With the kind that goes without saying: ports with IPv4, what the edge names with IPv6."""
+        usual = LocatorKind.PORT if vip.version == 4 else None
+        return cls(vip, service_port, id_port_base, kind or usual)
 
     def locator(self, edge_id: int) -> tuple[Address, int]:
         """Address and port that lead to edge `edge_id`; raises `MalformedMessage` where it has none."""
-        if self.locator_kind is LocatorKind.PORT:
-            return self.vip, port_locator(edge_id, self.id_port_base)
-        return address_locator(self.vip, edge_id), self.service_port
+        match self.kind:
+            case LocatorKind.PORT:
+                return self.vip, port_locator(edge_id, self.id_port_base)
+            case LocatorKind.ADDRESS:
+                return address_locator(self.vip, edge_id), self.service_port
+        raise MalformedMessage(f"no edge has named the kind of the locators of {self.vip}")
 
     def __str__(self) -> str:
         return endpoint(str(self.vip), self.service_port)

@@ -1,10 +1,12 @@
 """Transport `tcp`: one TCP connection a path, each bound to its interface. Needs no privilege."""
 
 import asyncio
+from dataclasses import replace
 
 from smkex.core.client_handshake import ClientHandshake
 from smkex.core.errors import OnePathOnly, SmkexError
 from smkex.core.frame import FrameType
+from smkex.core.messages import LocatorKind
 from smkex.core.scheduler import Scheduler
 from smkex.transport.paths import dial, find_ways, require_two_ways
 from smkex.transport.routes import Address
@@ -45,7 +47,9 @@ class TcpTransport:
             require_two_ways(first, second)
         await self._open(0, self._interfaces[0], (self.target.vip, self.target.service_port))
 
-    async def open_second(self, edge_id: int) -> None:
+    async def open_second(self, edge_id: int, locator: LocatorKind) -> None:
+        """Connect path 1. From here on `target` knows the kind of its locators."""
+        self.target = replace(self.target, kind=locator)
         self._locator = self.target.locator(edge_id)
         try:
             await self._open(1, self._interfaces[1], self._locator)

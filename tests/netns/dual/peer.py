@@ -21,6 +21,8 @@ LISTENERS = (
     ("203.0.113.1", 10000 + EDGE_ID, LocatorKind.PORT),
     ("2001:db8:5e::", 443, LocatorKind.ADDRESS),
     ("2001:db8:5e::107", 443, LocatorKind.ADDRESS),
+    ("2001:db8:60::", 443, LocatorKind.PORT),
+    ("2001:db8:60::", 10000 + EDGE_ID, LocatorKind.PORT),
 )
 
 

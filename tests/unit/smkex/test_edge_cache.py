@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from loopback import LoopbackEdge, digest_of, read, until
 
 from smkex.client import connect
 from smkex.client.edge_cache import FILE_LIMIT, LIFETIME, LIMIT, EdgeCache, EdgeCacheFile
+from smkex.core.messages import LocatorKind
 from smkex.transport.target import Target
 
 VIP = ip_address("127.0.0.1")
@@ -33,13 +35,13 @@ def test_an_id_is_forgotten_after_an_hour_and_memory_is_bounded() -> None:
     cache = EdgeCache(lambda: now[0])
     cache.put(Target(VIP), LO, 7)
     now[0] = LIFETIME - 1
-    assert cache.get(Target(VIP), LO) == 7
+    assert cache.get(Target(VIP), LO) == (Target(VIP), 7)
     now[0] = LIFETIME
     assert cache.get(Target(VIP), LO) is None
     for port in range(LIMIT + 1):
         cache.put(Target(VIP, port + 1), LO, 1)
     assert cache.get(Target(VIP, 1), LO) is None
-    assert cache.get(Target(VIP, LIMIT + 1), LO) == 1
+    assert cache.get(Target(VIP, LIMIT + 1), LO) == (Target(VIP, LIMIT + 1), 1)
 
 
 def test_another_pair_of_networks_has_an_edge_of_its_own() -> None:
@@ -48,12 +50,21 @@ def test_another_pair_of_networks_has_an_edge_of_its_own() -> None:
     assert cache.get(Target(VIP), ("wifi0", "cell0")) is None
 
 
+def test_the_kind_of_locators_that_an_edge_named_is_remembered() -> None:
+    six, cache = Target.at(ip_address("2001:db8::"), 443, 10000, None), EdgeCache()
+    cache.put(six, LO, 7)  # never named: of no use
+    assert cache.get(six, LO) is None
+    for kind in LocatorKind:
+        cache.put(replace(six, kind=kind), LO, 7)
+        assert cache.get(six, LO) == (replace(six, kind=kind), 7)
+
+
 def test_the_file_is_the_users_alone_and_another_process_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "cache" / "edges.json"
     EdgeCacheFile(path).put(Target(VIP), LO, 7)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert EdgeCacheFile(path).get(Target(VIP), LO) == 7
+    assert EdgeCacheFile(path).get(Target(VIP), LO) == (Target(VIP), 7)
     EdgeCacheFile(path).drop(Target(VIP), LO)
     assert EdgeCacheFile(path).get(Target(VIP), LO) is None
     assert [one.name for one in path.parent.iterdir()] == ["edges.json"]
@@ -66,12 +77,14 @@ def test_the_file_is_the_users_alone_and_another_process_reads_it(tmp_path: Path
         b"\xff",
         b"[]",
         b'{"KEY": 7}',
-        b'{"KEY": "ab"}',
-        b'{"KEY": [true, SOON]}',
-        b'{"KEY": [-1, SOON]}',
-        b'{"KEY": [60000, SOON]}',
-        b'{"KEY": [7, 1e300]}',
-        b'{"KEY": [7, "x"]}',
+        b'{"KEY": "abc"}',
+        b'{"KEY": [7, SOON]}',
+        b'{"KEY": [7, SOON, 1]}',
+        b'{"KEY": [true, SOON, "PORT"]}',
+        b'{"KEY": [-1, SOON, "PORT"]}',
+        b'{"KEY": [60000, SOON, "PORT"]}',
+        b'{"KEY": [7, 1e300, "PORT"]}',
+        b'{"KEY": [7, "x", "PORT"]}',
         b"[" * 100_000,
         b" " * FILE_LIMIT + b"{}",
     ],
@@ -85,7 +98,7 @@ def test_a_file_that_makes_no_sense_says_nothing(tmp_path: Path, content: bytes)
     path.write_bytes(content.replace(b"KEY", key.encode()).replace(b"SOON", soon))
     assert cache.get(Target(VIP), LO) is None
     cache.put(Target(VIP), LO, 8)
-    assert cache.get(Target(VIP), LO) == 8
+    assert cache.get(Target(VIP), LO) == (Target(VIP), 8)
 
 
 def test_a_file_that_cannot_be_had_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +115,7 @@ async def test_a_poisoned_file_costs_a_fresh_start_only(edge: LoopbackEdge, tmp_
     cache.put(target(edge), LO, 9)
     connection = await edge.connect(cache=cache)
     assert connection.report().owner_id == 1
-    assert EdgeCacheFile(cache.path).get(target(edge), LO) == 1
+    assert EdgeCacheFile(cache.path).get(target(edge), LO) == (target(edge), 1)
 
 
 async def test_the_second_connection_never_meets_the_service_port(edge: LoopbackEdge) -> None:
@@ -124,7 +137,7 @@ async def test_a_refused_locator_starts_over_at_the_service_port(edge: LoopbackE
     cache.put(target(edge), LO, 9)  # nobody listens at its port
     connection = await edge.connect(cache=cache)
     assert connection.report().owner_id == 1
-    assert cache.get(target(edge), LO) == 1
+    assert cache.get(target(edge), LO) == (target(edge), 1)
 
 
 async def test_another_edge_at_the_locator_starts_over_with_everything_fresh(edge: LoopbackEdge) -> None:
@@ -142,7 +155,7 @@ async def test_another_edge_at_the_locator_starts_over_with_everything_fresh(edg
     )
     assert connection.report().owner_id == 1
     assert [relay.accepted for relay in edge.relays] == [2, 2]
-    assert cache.get(elsewhere, LO) == 1
+    assert cache.get(elsewhere, LO) == (elsewhere, 1)
 
 
 async def test_a_locator_that_says_nothing_costs_half_the_time(edge: LoopbackEdge) -> None:

@@ -202,6 +202,20 @@ def test_a_locator_of_the_other_kind_is_refused() -> None:
         Exchange(server_config=ServerConfig(edge_id=7, locator=LocatorKind.ADDRESS)).run()
 
 
+@pytest.mark.parametrize("kind", LocatorKind)
+def test_a_client_that_takes_either_kind_of_locator_learns_which(kind: LocatorKind) -> None:
+    named = []
+
+    def look(name: str, frame: bytes) -> bytes:
+        if name == "client_nonce":
+            named.append(exchange.client.locator)
+        return frame
+
+    exchange = Exchange(look, ClientConfig(locator=None), server_config=ServerConfig(edge_id=7, locator=kind))
+    exchange.run()
+    assert named == [kind]
+
+
 def test_the_edge_refuses_a_low_order_share_of_the_clients_as_the_client_does_the_edges() -> None:
     def substitute(name: str, frame: bytes) -> bytes:
         if name != "server_share":

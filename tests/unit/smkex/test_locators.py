@@ -42,15 +42,31 @@ def test_an_address_locator_differs_from_the_vip_in_its_low_bits_alone(vip, edge
     [
         ("203.0.113.1", None, 7, ("203.0.113.1", 10007)),
         ("203.0.113.0", LocatorKind.ADDRESS, 7, ("203.0.113.7", 443)),
-        ("2001:db8:5e::", None, 0x1234, ("2001:db8:5e::1234", 443)),
+        ("2001:db8:5e::", LocatorKind.ADDRESS, 0x1234, ("2001:db8:5e::1234", 443)),
         ("2001:db8:5e::", LocatorKind.PORT, 7, ("2001:db8:5e::", 10007)),
     ],
 )
-def test_the_kind_is_the_versions_own_unless_it_is_said(
+def test_locators_lie_at_ports_or_in_addresses(
     vip: str, kind: LocatorKind | None, edge_id: int, locator: tuple[str, int]
 ) -> None:
-    address, port = Target(ip_address(vip), kind=kind).locator(edge_id)
+    address, port = Target.at(ip_address(vip), 443, 10000, kind).locator(edge_id)
     assert (str(address), port) == locator
+
+
+@pytest.mark.parametrize(
+    ("vip", "edge_id"),
+    [("203.0.113.7", 7), ("203.0.113.0", 256), ("2001:db8::", 65536), ("2001:db8::", 0), ("2001:db8::7", 7)],
+)
+def test_an_id_that_does_not_fit_or_is_the_vip_itself_has_no_address(vip: str, edge_id: int) -> None:
+    with pytest.raises(MalformedMessage, match="no address locator"):
+        address_locator(ip_address(vip), edge_id)
+
+
+def test_only_with_ipv6_may_an_edge_name_the_kind() -> None:
+    assert Target.at(ip_address("2001:db8:5e::"), 443, 10000, None).kind is None
+    assert Target.at(ip_address("203.0.113.1"), 443, 10000, None).kind is LocatorKind.PORT
+    with pytest.raises(MalformedMessage, match="no edge has named"):
+        Target.at(ip_address("2001:db8:5e::"), 443, 10000, None).locator(7)
 
 
 class Edge:
