@@ -34,6 +34,7 @@ async def follow_table(
             await asyncio.sleep(backoff.delay())
             continue
         whole = False
+        state.note_contact()
         if table is not None and raw is not None and (kept is None or table.generation > kept.generation):
             state.keep_table(raw)
             if kept is not None and table.edge(edge_id) != kept.edge(edge_id):

@@ -100,6 +100,10 @@ class NodeState:
     def keep_table(self, table: dict[str, Any]) -> None:
         self._write("table.json", table)
 
+    def note_contact(self) -> None:
+        """The control plane has just said what the newest table is: the forwarder may believe the one it has."""
+        (self.folder / "contact").touch()
+
     def applied_generation(self) -> int | None:
         """Read what the forwarder has applied; None where it has not."""
         generation = (self._read_or_none("applied.json") or {}).get("generation")

@@ -1,6 +1,7 @@
 """The one door to bcc: compile the C programs and load them into the kernel."""
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,13 +43,20 @@ def compile_and_load(raw: bool = False) -> Loaded:
         tree = kernel_headers(Path(folder))
         if tree is not None:
             os.environ["BCC_KERNEL_SOURCE"] = str(tree)
-        flags = [f"-I{SOURCE}", "-Wno-everything", *(["-DRAW"] if raw else [])]
+        flags = ["-Wno-everything", *(["-DRAW"] if raw else [])]
         names = (*PROGRAMS, *(name + RAW for name in PROGRAMS if raw))
         try:
-            owner = BPF(src_file=bytes(SOURCE / "forwarder.c"), cflags=flags)
+            owner = BPF(text=source().encode(), cflags=flags)
             programs = {name: owner.load_func(name.encode(), BPF.SCHED_CLS).fd for name in names}
         except Exception as error:  # bcc raises bare Exceptions
             raise CompileFailed(str(error) or "bcc could not compile the programs") from error
         finally:
             os.environ.pop("BCC_KERNEL_SOURCE", None)
     return Loaded(programs, {name: owner[name.encode()].map_fd for name in SIZES}, owner)
+
+
+def source(name: str = "forwarder.c") -> str:
+    """The C program as one text: bcc understands look-ups in maps in the main file alone, not in what that includes."""
+    own = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
+    text = (SOURCE / name).read_text().replace("#pragma once\n", "")
+    return own.sub(lambda found: source(found[1]), text)

@@ -8,17 +8,21 @@ import json
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 
 from balancer.datapath.generation import Generations, content
 from balancer.datapath.live import Live
+from balancer.datapath.metrics import collect
 from balancer.datapath.pins import NotLoaded, open_map, pinned_at
 from balancer.datapath.placement import NotPlaced, Placement
-from balancer.model.table import ForwardingTable
+from balancer.model.table import EdgeState, ForwardingTable
 
 log = logging.getLogger("forwarder")
 
-POLL = 0.1  # seconds between looks at the file; at most so many generations are skipped
+POLL = 0.1  # seconds between looks at the file; of what is published in between only the newest is applied
+BELIEVED = 10.0  # seconds for which a look says that the table is followed
+SILENCE = 90.0  # seconds without a word from the control plane (the agent's `contact`): three long polls
 
 
 class Follower:
@@ -30,7 +34,18 @@ class Follower:
         self._placement = Placement.read(state)
         self._generations = open_generations(bpffs)
         self._seen: tuple[int, int] | None = None
-        self.generation = -1
+        self._known: set[int] = set()
+        self.table = ForwardingTable(generation=-1)
+
+    @property
+    def generation(self) -> int:
+        """Of the table in force; -1 before the first."""
+        return self.table.generation
+
+    def metrics(self) -> str:
+        """What Prometheus is told. Raises `pins.NotLoaded`."""
+        fresh = self._generations.live.words.fresh_until > time.monotonic_ns()
+        return collect(self._bpffs, self.table, fresh)
 
     def run(self, stopped: threading.Event) -> None:
         while not stopped.is_set():
@@ -40,6 +55,7 @@ class Follower:
     def look(self) -> bool:
         """Apply the file if it is new; whether it was. A file that is no table is reported and left alone."""
         self._reopen()
+        self._refresh()
         path = self._state / "table.json"
         try:
             about = path.stat()
@@ -66,10 +82,27 @@ class Follower:
     def _apply(self, table: ForwardingTable) -> None:
         here = self._placement
         self._generations.put(content(table, here.own, (here.vip,), here.encapsulation))
-        self.generation = table.generation
+        self._remember_arrivals(table)
+        self.table = table
         temporary = self._state / "applied.json.new"
         temporary.write_text(json.dumps({"generation": self.generation}))
         os.replace(temporary, self._state / "applied.json")
+
+    def _remember_arrivals(self, table: ForwardingTable) -> None:
+        """Where an edge is down or gone, subflows that came in by it are looked for elsewhere."""
+        ids = {edge.id for edge in table.edges}
+        self._known |= ids
+        lost = self._known - ids or any(edge.state is EdgeState.DOWN for edge in table.edges)
+        self._generations.live.words.arrivals = int(bool(lost))
+
+    def _refresh(self) -> None:
+        """Say until when the table is believed: a SYN to an unknown id is refused then, and not dropped."""
+        try:
+            silent = time.time() - (self._state / "contact").stat().st_mtime
+        except FileNotFoundError:  # an agent that does not say: this daemon's life will do
+            silent = 0.0
+        if self.generation >= 0 and silent < SILENCE:
+            self._generations.live.words.fresh_until = time.monotonic_ns() + int(BELIEVED * 1e9)
 
     def _reopen(self) -> None:
         """A new `load` pins new maps: follow into those."""

@@ -5,8 +5,9 @@ where they are until the next but one.
 """
 
 import mmap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from balancer.datapath.bpf import ARRAY, HASH, INNER_MAP, MMAPABLE, Map, create_map
 from balancer.datapath.layout import EDGE, ID, VIP, VIP_KEY, pack_edge
@@ -56,38 +57,47 @@ def _pack_vip(vip: Vip) -> bytes:
     return VIP.pack(vip.service_port, 0 if vip.locator is Locator.ADDRESS else vip.id_port_base)
 
 
+_Elements = TypeVar("_Elements")
+
+
 class Generations:
     """The maps of maps, and the word that says which slot is in force."""
 
     def __init__(self, edges: Map, tunnels: Map, vips: Map, live: Live) -> None:
         self._outer = {"edges": edges, "tunnels": tunnels, "vips": vips}
-        self._live = live
+        self._held: dict[
+            tuple[str, int], object
+        ] = {}  # what each slot has, as far as this process put it there
+        self.live = live
 
     def put(self, new: Content) -> None:
         """Put a generation in force. Raises OSError, with the old one still in force."""
-        slot = 1 - self._live.words.slot
-        made = {
-            "edges": _array_of_edges(new.edges),
-            "tunnels": _hash(ADDRESS_BYTES, ID.size, new.tunnels),
-            "vips": _hash(VIP_KEY.size, VIP.size, new.vips),
-        }
-        try:
-            for name, inner in made.items():
-                self._outer[name].put(ID.pack(slot), ID.pack(inner.descriptor))
-        finally:
-            for inner in made.values():
-                inner.close()
-        words = self._live.words
-        # For the old generation, until the next line but two: a needless lookup, segments a little smaller.
+        words = self.live.words
+        slot = 1 - words.slot
+        self._replace("edges", slot, new.edges, _array_of_edges)
+        self._replace("tunnels", slot, new.tunnels, lambda held: _hash(ADDRESS_BYTES, ID.size, held))
+        self._replace("vips", slot, new.vips, lambda held: _hash(VIP_KEY.size, VIP.size, held))
+        # For the old generation, until the next line but one: a needless lookup, segments a little smaller.
         words.prefixes |= int(new.prefixes)
         words.overhead = max(words.overhead, new.overhead)
         words.slot, words.ready = slot, 1
         words.prefixes, words.overhead = int(new.prefixes), new.overhead
 
+    def _replace(self, name: str, slot: int, elements: _Elements, make: Callable[[_Elements], Map]) -> None:
+        """The kernel waits until no program reads the old map (some 10 ms): not for what did not change."""
+        if self._held.get((name, slot)) == elements:
+            return
+        inner = make(elements)
+        try:
+            self._outer[name].put(ID.pack(slot), ID.pack(inner.descriptor))
+        finally:
+            inner.close()
+        self._held[name, slot] = elements
+
     def close(self) -> None:
         for outer in self._outer.values():
             outer.close()
-        self._live.close()
+        self.live.close()
 
 
 def _array_of_edges(edges: tuple[tuple[int, bytes], ...]) -> Map:

@@ -7,17 +7,48 @@ from balancer.model.packet import mapped
 from balancer.model.table import EdgeState
 from balancer.model.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 
-LAYOUT_VERSION = 3  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 4  # of everything pinned: another layout, another folder
 ADDRESS = struct.Struct("=16s")
-CONFIG = struct.Struct("=16s16sIIII")
-LIVE = struct.Struct("=IIII")
+CONFIG = struct.Struct("=16s16sIIIIIIIII")
+LIVE = struct.Struct("=IIIIIIQ")
 EDGE = struct.Struct("=16sIBBH")
 VIP_KEY = struct.Struct("=16sI")
 VIP = struct.Struct("=HH")
 ID = struct.Struct("=I")
 COUNTER = struct.Struct("=QQ")
+EDGE_COUNTER = struct.Struct("=QQQQ")
+OWNER_BUDGET = struct.Struct("=QQ")
+ARRIVAL = struct.Struct("=II")
+CAPTURED = struct.Struct("=QIIII")  # and the packet's first bytes
 STATES = {EdgeState.UP: 1, EdgeState.DRAINING: 2, EdgeState.DOWN: 3}
 OUTER_V6, GUE = 1, 2
+
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What this node lets pass, a second; 0 is no limit. A fifth of a second's worth may come at once.
+
+    Resets and ICMP messages: enough to tell people's clients, too few to be worth reflecting at somebody.
+    """
+
+    answers: int = 1_000
+    # SYNs of one IPv4 address or IPv6 /64: behind a carrier's NAT are tens of thousands of people
+    source_syns: int = 1_000
+    # SYNs to one owner: more than the handshakes that 8 cores can do (1,400 each with TLS 1.3)
+    owner_syns: int = 20_000
+    # packets to one owner: a tenth of what one core of it can throw away; five for each of those SYNs
+    owner_packets: int = 100_000
+
+    def costs(self) -> tuple[int, int, int, int]:
+        """Nanoseconds each, as in struct config."""
+        rates = (self.answers, self.source_syns, self.owner_syns, self.owner_packets)
+        return tuple(SECOND // rate if rate else 0 for rate in rates)  # type: ignore[return-value]
+
+
+NO_LIMITS = Budgets(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +60,8 @@ class ForwarderConfig:
     backbone_index: int
     outside_index: int
     backbone_mtu: int
+    budgets: Budgets = Budgets()
+    seed: int = 0
 
     def pack(self) -> bytes:
         return CONFIG.pack(
@@ -38,6 +71,8 @@ class ForwarderConfig:
             self.backbone_index,
             self.outside_index,
             self.backbone_mtu,
+            *self.budgets.costs(),
+            self.seed,
         )
 
 

@@ -14,11 +14,17 @@ class Words(ctypes.Structure):
     prefixes: int
     overhead: int
     ready: int
+    arrivals: int
+    capture: int
+    fresh_until: int
     _fields_ = (
         ("slot", ctypes.c_uint32),
         ("prefixes", ctypes.c_uint32),
         ("overhead", ctypes.c_uint32),
         ("ready", ctypes.c_uint32),
+        ("arrivals", ctypes.c_uint32),
+        ("capture", ctypes.c_uint32),
+        ("fresh_until", ctypes.c_uint64),
     )
 
 

@@ -1,6 +1,7 @@
 """`sennit forwarder load`: compile, load, attach, pin, and leave; the programs go on in the kernel."""
 
 import json
+import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from balancer.datapath.compile import RAW, Loaded, compile_and_load
 from balancer.datapath.follow import read_table
 from balancer.datapath.generation import Content, Generations, content
 from balancer.datapath.host import HostRefuses, prepare
-from balancer.datapath.layout import CONFIG, ID, ForwarderConfig
+from balancer.datapath.layout import CONFIG, ID, Budgets, ForwarderConfig
 from balancer.datapath.links import Link, NodeUnknown, find_link, own_ends
 from balancer.datapath.live import Live
 from balancer.datapath.pins import mount_bpffs, pin_all, unpin_all
@@ -52,6 +53,7 @@ def load(
     interfaces: Interfaces,
     node_timeout: float,
     encapsulation: Encapsulation | None = None,
+    budgets: Budgets = Budgets(),
 ) -> Placement:
     """Bring the datapath up on this node, with the table of the state folder if there is one; return what was decided.
 
@@ -73,7 +75,8 @@ def load(
         loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks))
         prepare(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
         new = content(table, own, (vip,), encapsulation)
-        _fill(loaded, placement, outside, backbone, new)
+        config = _config(placement, outside, backbone, budgets)
+        _fill(loaded, config, outside, new)
         pin_all(bpffs, loaded.maps)
         placement.keep(state)
         try:
@@ -114,16 +117,21 @@ def _hooks(outside: tuple[Link, ...], backbone: Link, loopback: Link) -> list[Ho
     return hooks + [Hook(link, INGRESS, "outside_ingress") for link in outside]
 
 
-def _fill(
-    loaded: Loaded, placement: Placement, outside: tuple[Link, ...], backbone: Link, new: Content
-) -> None:
-    config = ForwarderConfig(
+def _config(
+    placement: Placement, outside: tuple[Link, ...], backbone: Link, budgets: Budgets
+) -> ForwarderConfig:
+    return ForwarderConfig(
         placement.edge_id,
         placement.own,
         backbone.index,
         outside[0].index if len(outside) == 1 else 0,
         backbone.mtu,
+        budgets,
+        seed=secrets.randbits(32),
     )
+
+
+def _fill(loaded: Loaded, config: ForwarderConfig, outside: tuple[Link, ...], new: Content) -> None:
     Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
     outsides = Map(loaded.maps["outsides"], ID.size, ID.size)
     outsides.put_all([(ID.pack(link.index), ID.pack(1)) for link in outside])

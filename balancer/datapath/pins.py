@@ -4,7 +4,16 @@ import subprocess
 from pathlib import Path
 
 from balancer.datapath.bpf import Map, pin, possible_cpus
-from balancer.datapath.layout import CONFIG, COUNTER, ID, LAYOUT_VERSION, LIVE
+from balancer.datapath.layout import (
+    ARRIVAL,
+    CONFIG,
+    COUNTER,
+    EDGE_COUNTER,
+    ID,
+    LAYOUT_VERSION,
+    LIVE,
+    OWNER_BUDGET,
+)
 
 _BPFFS_MAGIC = "bpf_fs"
 SIZES = {
@@ -15,8 +24,17 @@ SIZES = {
     "vips": (ID.size, ID.size),
     "outsides": (ID.size, ID.size),
     "counters": (ID.size, COUNTER.size),
-    "reset_budget": (ID.size, 8),
+    "edge_counters": (ID.size, EDGE_COUNTER.size),
+    "captures": (0, 0),
+    "answer_budget": (ID.size, 8),
+    "source_budgets": (ID.size, 8),
+    "owner_budgets": (ID.size, OWNER_BUDGET.size),
+    "quiet_budgets": (ID.size, 8),
+    "admitted": (ID.size, 4),
+    "arrivals": (ID.size, ARRIVAL.size),
 }
+
+PER_PROCESSOR = ("counters", "edge_counters", "quiet_budgets")
 
 
 class NotLoaded(Exception):
@@ -67,7 +85,7 @@ def pinned_at(path: Path, name: str) -> int | None:
 def open_map(path: Path, name: str) -> Map:
     """Raises `NotLoaded`."""
     key, value = SIZES[name]
-    size = value * possible_cpus() if name == "counters" else value
+    size = value * possible_cpus() if name in PER_PROCESSOR else value
     try:
         return Map.pinned(folder(path) / name, key, size)
     except FileNotFoundError:

@@ -1,11 +1,13 @@
 """The forwarder's decisions in Python: packet in, reason and packet out. The C programs agree byte for byte.
 
-What it does not model: the budget of resets, routes, and the neighbour lookup behind a redirect.
+What it does not model: budgets, routes, and the neighbour lookup behind a redirect.
 """
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from balancer.model.answer import reset, too_big
+from balancer.model.mss import clamp_mss
 from balancer.model.packet import (
     ACK,
     IPV4,
@@ -20,7 +22,6 @@ from balancer.model.packet import (
     read_ip,
 )
 from balancer.model.place import Place, Places
-from balancer.model.rewrite import clamp_mss, reset
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.verdict import Reason
@@ -39,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Forwarder:
-    """One edge's point of view. `vips` are the node's own, beside the table's."""
+    """One edge's point of view. `vips` are the node's own, beside the table's; `fresh`: the table is believed."""
 
     own_id: int
     own: Ends
@@ -47,6 +48,7 @@ class Forwarder:
     vips: tuple[Vip, ...] = ()
     backbone_mtu: int = 1500
     encapsulation: Encapsulation | None = None
+    fresh: bool = True
     places: Places = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,8 +110,8 @@ class Forwarder:
             return _drop(Reason.DROP_WRONG_SENDER)
         return Outcome(Reason.REPLY_RETURNED, decapsulate(outer, inner))
 
-    def reply(self, frame: bytes, mark: int) -> Outcome:
-        """A packet that this host sends, with its mark."""
+    def reply(self, frame: bytes, mark: int, arrives_by: int = 0) -> Outcome:
+        """A packet that this host sends, with its mark; its flow's packets arrive by the edge `arrives_by`."""
         packet = read_frame(frame) if mark & MARK_MASK == MARK_TAG else None
         place = self.places.find(packet.source) if packet else None
         if packet is None or place is None or packet.protocol != TCP_PROTOCOL or packet.fragment:
@@ -117,15 +119,22 @@ class Forwarder:
         if not packet.has_tcp() or place.owner(packet.ports[0]) != self.own_id:
             return Outcome(Reason.NOT_FOR_VIP, frame)
         ingress = self._edge(mark & INGRESS_MASK)
-        if ingress is None:
-            return _drop(Reason.DROP_UNKNOWN_INGRESS)
-        return self._send(packet, ingress, Reason.REPLY_FORWARDED)
+        if ingress and ingress.state is not EdgeState.DOWN:
+            return self._send(packet, ingress, Reason.REPLY_FORWARDED)
+        other = self._edge(arrives_by)
+        if other is None:
+            return _drop(Reason.DROP_INGRESS_DOWN if ingress else Reason.DROP_UNKNOWN_INGRESS)
+        return self._send(
+            packet, other, Reason.REPLY_FORWARDED if other is ingress else Reason.REPLY_REROUTED
+        )
 
     def _forward(self, packet: Packet, edge_id: int) -> Outcome:
         opens = packet.flags & (SYN | ACK | RST) == SYN
         owner = self._edge(edge_id)
+        if owner is None and not opens:
+            return _drop(Reason.DROP_UNKNOWN_ID)
         if owner is None:
-            return _refuse(packet, Reason.RESET_UNKNOWN_ID) if opens else _drop(Reason.DROP_UNKNOWN_ID)
+            return _refuse(packet, Reason.RESET_UNKNOWN_ID) if self.fresh else _drop(Reason.DROP_STALE)
         if owner.state is EdgeState.DOWN and opens:
             return _refuse(packet, Reason.RESET_OWNER_DOWN)
         return self._send(packet, owner, Reason.FORWARDED)
@@ -150,7 +159,9 @@ class Forwarder:
         tunnel = tunnel_to(self.own, to, self.encapsulation)
         assert tunnel is not None, "an edge without a tunnel is not found"
         if len(packet.data) - packet.l3 + tunnel.outer > self.backbone_mtu:
-            return _drop(Reason.DROP_TOO_BIG)
+            if reason is not Reason.FORWARDED or packet.has_options:
+                return _drop(Reason.DROP_TOO_BIG)
+            return Outcome(Reason.ICMP_TOO_BIG, too_big(packet, self.backbone_mtu - tunnel.outer))
         if packet.protocol == TCP_PROTOCOL and packet.flags & SYN:
             header = IPV4 if packet.version == 4 else IPV6
             clamped = clamp_mss(packet, self.backbone_mtu - self.overhead - header - TCP)

@@ -1,4 +1,4 @@
-"""A number that is the same for all packets of a flow, as datapath/c/flow.h computes it."""
+"""Numbers that are the same for all packets of a flow or a source, as datapath/c/flow.h computes them."""
 
 import struct
 
@@ -9,14 +9,21 @@ WORD = 0xFFFFFFFF
 
 def flow_hash(packet: Packet, seed: int = 0) -> int:
     """32 bits over addresses and ports (MurmurHash3's steps)."""
-    # words as this machine loads them from the packet, which is what the C side does
-    source, destination = struct.unpack("=4I", packet.source), struct.unpack("=4I", packet.destination)
-    words = [source[3], destination[3]]
-    if packet.version == 6:
-        words += [*source[:3], *destination[:3]]
     first, second = packet.ports if packet.protocol == TCP_PROTOCOL else (0, 0)
+    return _hash(seed, packet.version, packet.source, packet.destination, first << 16 | second)
+
+
+def flow_hash_back(packet: Packet, seed: int = 0) -> int:
+    """The same number for a TCP packet the other way."""
+    first, second = packet.ports
+    return _hash(seed, packet.version, packet.destination, packet.source, second << 16 | first)
+
+
+def _hash(seed: int, version: int, source: bytes, destination: bytes, ports: int) -> int:
+    # words as this machine loads them from the packet, which is what the C side does
+    words = [*struct.unpack("=4I", source), *struct.unpack("=4I", destination)]
     hashed = seed
-    for word in [*words, first << 16 | second]:
+    for word in [*(words if version == 6 else (words[3], words[7])), ports]:
         hashed = _stir(hashed, word)
     hashed ^= hashed >> 16
     hashed = hashed * 0x85EBCA6B & WORD

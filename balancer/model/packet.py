@@ -4,6 +4,7 @@ Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 ETHERNET, IPV4, IPV6, TCP, ICMP = 14, 20, 40, 20, 8
@@ -18,6 +19,7 @@ def u16(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 2], "big")
 
 
+@lru_cache(maxsize=1 << 17)  # a large table's, from one generation to the next
 def mapped(address: str | IPv4Address | IPv6Address) -> bytes:
     """The 16 bytes of an address of either version."""
     value = ip_address(address)

@@ -27,12 +27,19 @@ class Reason(IntEnum):
     DROP_UNKNOWN_INGRESS = 17
     DROP_TOO_BIG = 18
     DROP_FAILED = 19
-    DROP_RESET_BUDGET = 20
+    DROP_ANSWER_BUDGET = 20
     ICMP_FORWARDED = 21
     ICMP_DELIVERED = 22
     DROP_CONGESTION = 23
     DROP_OTHER_PORT = 24
     DROP_NO_ROUTE = 25
+    ICMP_TOO_BIG = 26
+    REPLY_REROUTED = 27
+    DROP_INGRESS_DOWN = 28
+    DROP_STALE = 29
+    DROP_SYN_BUDGET = 30
+    DROP_SOURCE_BUDGET = 31
+    DROP_NOT_ADMITTED = 32
 
 
 EXPLAINED: dict[Reason, str] = {
@@ -54,12 +61,19 @@ EXPLAINED: dict[Reason, str] = {
     Reason.DROP_WRONG_SENDER: "tunnel packet from the VIP with another locator than its sender's",
     Reason.DROP_BAD_INNER: "tunnel packet with an inner packet that no edge sends",
     Reason.DROP_UNKNOWN_INGRESS: "reply whose ingress edge is in the table no longer",
-    Reason.DROP_TOO_BIG: "does not fit into the tunnel",
+    Reason.DROP_TOO_BIG: "does not fit into the tunnel, and nobody can be told",
     Reason.DROP_FAILED: "the kernel refused to change the packet",
-    Reason.DROP_RESET_BUDGET: "SYN that would be answered with RST, beyond 1,000 a second",
+    Reason.DROP_ANSWER_BUDGET: "would be answered with RST or ICMP, beyond --budget-answers",
     Reason.ICMP_FORWARDED: "ICMP error about a forwarded subflow: through the tunnel to its owner",
     Reason.ICMP_DELIVERED: "ICMP error that came through a tunnel: delivered",
     Reason.DROP_CONGESTION: "congestion met in the tunnel, of a packet without ECN (RFC 6040)",
     Reason.DROP_OTHER_PORT: "to an address locator, but not to the service port",
     Reason.DROP_NO_ROUTE: "reply of another edge, and no outside interface leads to its client",
+    Reason.ICMP_TOO_BIG: "does not fit into the tunnel: the sender is told by ICMP what would",
+    Reason.REPLY_REROUTED: "reply whose ingress is down or gone: to the edge by which its client's packets come now",
+    Reason.DROP_INGRESS_DOWN: "reply whose ingress edge is down, and nothing came by another since",
+    Reason.DROP_STALE: "SYN to an id that no edge has, while the table is too old to be sure",
+    Reason.DROP_SYN_BUDGET: "SYN beyond what one owner gets from here, --budget-owner-syns",
+    Reason.DROP_SOURCE_BUDGET: "SYN beyond what one address or IPv6 /64 may send, --budget-source-syns",
+    Reason.DROP_NOT_ADMITTED: "of a flow that its owner has not answered, beyond --budget-owner-packets",
 }

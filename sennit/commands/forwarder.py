@@ -1,10 +1,11 @@
-"""The eBPF datapath of one edge: load, run, status, detach."""
+"""The eBPF datapath of one edge: load, run, status, capture, detach."""
 
 import argparse
 import json
 import signal
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 from sennit.errors import CommandError
@@ -40,12 +41,15 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from balancer.datapath.layout import Budgets
+
     parser = argparse.ArgumentParser(prog="sennit forwarder", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
         ("load", _load, "compile, load, attach and pin the programs, and exit"),
         ("run", _run, "follow the forwarding table until SIGTERM"),
-        ("status", _status, "print the counters of every reason"),
+        ("status", _status, "print the counters of every reason and edge"),
+        ("capture", _capture, "copy the packets of one reason"),
         ("detach", _detach, "remove the programs and their pins"),
     ):
         action = actions.add_parser(name, help=text, description=text)
@@ -70,15 +74,34 @@ def _parser() -> argparse.ArgumentParser:
                 choices=["ipip", "gue"],
                 help="of all tunnels from here; without it, as the table says of each edge",
             )
+            for field in fields(Budgets):
+                action.add_argument(
+                    f"--budget-{field.name.replace('_', '-')}",
+                    type=int,
+                    default=field.default,
+                    metavar="N",
+                    help=f"a second; 0 is no limit (default {field.default:,}; docs/forwarder.md says why)",
+                )
             action.add_argument(
                 "--node-timeout", type=float, default=60, help="seconds to wait for the agent"
             )
+        if name == "run":
+            action.add_argument(
+                "--metrics",
+                metavar="ADDRESS:PORT",
+                help="serve /metrics for Prometheus there, as 127.0.0.1:9465; without it, nowhere",
+            )
+        if name == "capture":
+            action.add_argument("reason", metavar="REASON", help="as `status` names it")
+            action.add_argument("-o", "--output", type=Path, help="a pcap file; without it one line a packet")
+            action.add_argument("-c", "--count", type=int, help="stop after so many packets")
         if name == "status":
             action.add_argument("--json", action="store_true")
     return parser
 
 
 def _load(options: argparse.Namespace) -> int:
+    from balancer.datapath.layout import Budgets
     from balancer.datapath.load import Interfaces, load
     from balancer.model.table import Encapsulation
 
@@ -88,6 +111,7 @@ def _load(options: argparse.Namespace) -> int:
         Interfaces(tuple(options.outside), options.backbone),
         options.node_timeout,
         Encapsulation(options.encapsulation) if options.encapsulation else None,
+        Budgets(**{field.name: getattr(options, f"budget_{field.name}") for field in fields(Budgets)}),
     )
     vip, ends = (
         [text for text in pair if text] for pair in ((here.vip.v4, here.vip.v6), (here.own.v4, here.own.v6))
@@ -99,23 +123,59 @@ def _load(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from balancer.daemon import log_to_stderr, say_ready
     from balancer.datapath.follow import Follower
+    from balancer.datapath.metrics import MetricsServer, parse_address
 
     log_to_stderr()
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = _until_told()
     follower = Follower(options.state, options.bpffs)
     follower.look()
+    if options.metrics:
+        try:
+            MetricsServer(parse_address(options.metrics), follower.metrics)
+        except ValueError as error:
+            raise CommandError(f"--metrics: {error}", hint="--metrics 127.0.0.1:9465") from None
     say_ready()
     follower.run(stopped)
     return 0
 
 
+def _until_told() -> threading.Event:
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
+
+
+def _capture(options: argparse.Namespace) -> int:
+    from balancer.datapath.capture import CaptureRunning, capture, write_header, write_packet
+    from balancer.model.verdict import Reason
+
+    try:
+        reason = Reason[options.reason.upper()]
+    except KeyError:
+        names = ", ".join(each.name.lower() for each in Reason)
+        raise CommandError(f"there is no reason {options.reason}", hint=f"one of {names}") from None
+    try:
+        packets = capture(options.state, options.bpffs, reason, _until_told(), options.count)
+        if options.output is None:
+            for packet in packets:
+                print(f"{packet.time:.6f} {packet.length:>5} bytes  {packet.data.hex()}", flush=True)
+            return 0
+        with options.output.open("wb") as file:
+            write_header(file)
+            for packet in packets:
+                write_packet(file, packet)
+    except CaptureRunning as error:
+        raise CommandError(str(error)) from None
+    return 0
+
+
 def _status(options: argparse.Namespace) -> int:
-    from balancer.datapath.counters import read_counters
+    from balancer.datapath.counters import read_counters, read_traffic
+    from balancer.datapath.follow import read_table
     from balancer.model.verdict import EXPLAINED
 
-    counters = read_counters(options.bpffs)
+    counters, table = read_counters(options.bpffs), read_table(options.state)
     if options.json:
         print(
             json.dumps(
@@ -127,6 +187,17 @@ def _status(options: argparse.Namespace) -> int:
     for reason, (packets, size) in counters.items():
         if packets:
             print(f"{reason.name.lower():<22} {packets:>10,} {size:>14,}  {EXPLAINED[reason]}")
+    names = {edge.id: edge.name for edge in table.edges} if table else {}
+    for edge_id, seen in read_traffic(options.bpffs, sorted(names)).items():
+        if seen.sent_packets or seen.received_packets:
+            to, back = (
+                f"{packets:,} packets, {size:,} bytes"
+                for packets, size in (
+                    (seen.sent_packets, seen.sent_bytes),
+                    (seen.received_packets, seen.received_bytes),
+                )
+            )
+            print(f"edge {names[edge_id]} (id {edge_id}): sent {to}; received {back}")
     return 0
 
 

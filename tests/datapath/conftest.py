@@ -10,7 +10,7 @@ from packets import VIP, VIP6
 
 from balancer.datapath.bpf import Map, possible_cpus, run_once
 from balancer.datapath.generation import Generations, content
-from balancer.datapath.layout import CONFIG, COUNTER, ID, ForwarderConfig
+from balancer.datapath.layout import CONFIG, COUNTER, ID, NO_LIMITS, Budgets, ForwarderConfig
 from balancer.datapath.live import Live
 from balancer.model.decision import Forwarder
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
@@ -38,6 +38,7 @@ OWN = Ends("10.255.0.1", "2001:db8:b::1")
 REFERENCE = Forwarder(1, OWN, TABLE)
 MARK_AT = 8  # of mark in struct __sk_buff
 CONTEXT = 192
+SEED = 7
 
 
 @dataclass
@@ -56,20 +57,32 @@ class Programs:
     def __init__(self, loaded: Any) -> None:
         self._loaded = loaded
         self._counters = Map(loaded.maps["counters"], ID.size, COUNTER.size * possible_cpus())
-        self._budget = Map(loaded.maps["reset_budget"], ID.size, 8)
+        self._config = Map(loaded.maps["config_map"], ID.size, CONFIG.size)
         outer = {name: Map(loaded.maps[name], ID.size, ID.size) for name in ("edges", "tunnels", "vips")}
-        self._live = Live(Map(loaded.maps["live_map"], ID.size, 0))
-        self._generations = Generations(**outer, live=self._live)
-        config = ForwarderConfig(1, OWN, 1, 1, 1500)
-        Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
+        self.live = Live(Map(loaded.maps["live_map"], ID.size, 0))
+        self._generations = Generations(**outer, live=self.live)
+        self.allow(NO_LIMITS)
         self.put(REFERENCE)
 
     def put(self, reference: Forwarder) -> None:
         """Make the programs the ones that `reference` models."""
         self._generations.put(content(reference.table, OWN, reference.vips, reference.encapsulation))
+        self.live.words.fresh_until = 2**63 if reference.fresh else 0
+
+    def allow(self, budgets: Budgets) -> None:
+        """Set budgets; what was spent before is forgotten."""
+        config = ForwarderConfig(1, OWN, 1, 1, 1500, budgets, seed=SEED)
+        self._config.put(ID.pack(0), config.pack())
+        zero = {"answer_budget": [0], "owner_budgets": range(8), "quiet_budgets": range(8)}
+        for name, keys in zero.items():
+            size = {"owner_budgets": 16, "quiet_budgets": 8 * possible_cpus()}.get(name, 8)
+            for key in keys:
+                self.map(name, size).put(ID.pack(key), bytes(size))
+
+    def map(self, name: str, value_size: int) -> Map:
+        return Map(self._loaded.maps[name], ID.size, value_size)
 
     def run(self, program: str, packet: bytes, mark: int = 0) -> Ran:
-        self._budget.put(ID.pack(0), bytes(8))
         before = self._count()
         context = bytearray(CONTEXT)
         struct.pack_into("=I", context, MARK_AT, mark)

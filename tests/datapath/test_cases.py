@@ -1,6 +1,7 @@
 """Named cases: packet in, reason and packet out."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 from packets import (
@@ -61,7 +62,8 @@ MSS_1460 = b"\x02\x04" + struct.pack("!H", 1460)
         (tcp(port=10002)[:50], Reason.DROP_TRUNCATED, DROP),
         (tcp(port=10002, data=bytes(20))[:60], Reason.DROP_TRUNCATED, DROP),
         (tcp(port=10777, flags=SYN, ip_options=bytes(4)), Reason.DROP_FAILED, DROP),
-        (tcp(port=10002, data=bytes(1500)), Reason.DROP_TOO_BIG, DROP),
+        (tcp(port=10002, data=bytes(1500)), Reason.ICMP_TOO_BIG, REDIRECT),
+        (tcp(port=10002, data=bytes(1500), ip_options=bytes(4)), Reason.DROP_TOO_BIG, DROP),
     ],
 )
 def test_from_outside(programs, packet: bytes, reason: Reason, action: int) -> None:  # type: ignore[no-untyped-def]
@@ -296,3 +298,43 @@ def test_a_fragment_of_ipv6_is_dropped_and_neighbour_discovery_passes(programs) 
     assert programs.run("outside_ingress", packet).reason is Reason.DROP_FRAGMENT
     solicitation = tcp(source="fe80::1", destination="ff02::1:ff00:1", port=10002)
     assert programs.run("outside_ingress", solicitation).reason is Reason.NOT_FOR_VIP
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_does_not_fit_is_told_to_its_sender(programs, version: int) -> None:  # type: ignore[no-untyped-def]
+    pair = {} if version == 4 else {"source": CLIENT6, "destination": VIP6}
+    packet = tcp(port=10002, data=bytes(1460), **pair)  # type: ignore[arg-type]
+    ran = programs.run("outside_ingress", packet)
+    assert (ran.reason, ran.action) == (Reason.ICMP_TOO_BIG, REDIRECT)
+    answer = read_frame(ran.packet)
+    given = read_frame(packet)
+    assert answer is not None
+    assert given is not None
+    assert (answer.source, answer.destination) == (given.destination, given.source)
+    message = ran.packet[answer.l4 :]
+    assert message[:2] == (b"\x03\x04" if version == 4 else b"\x02\x00")
+    assert int.from_bytes(message[4:8], "big") == 1480
+    assert packet[14:].startswith(message[8:])
+    pseudo = b"" if version == 4 else ran.packet[22:54] + struct.pack("!II", len(message), 58)
+    assert checksum(pseudo + message) == 0
+
+
+def test_a_stale_table_refuses_nobody(programs, reference) -> None:  # type: ignore[no-untyped-def]
+    programs.put(replace(reference, fresh=False))
+    ran = programs.run("outside_ingress", tcp(port=10777, flags=SYN))
+    programs.put(reference)
+    assert (ran.reason, ran.action) == (Reason.DROP_STALE, DROP)
+
+
+def test_replies_follow_their_client_to_another_ingress_when_the_old_one_is_down(programs) -> None:  # type: ignore[no-untyped-def]
+    """Edge 3 is down in the table, 99 is not in it."""
+    programs.live.words.arrivals = 1
+    for marked in (3, 99):
+        lost = Reason.DROP_INGRESS_DOWN if marked == 3 else Reason.DROP_UNKNOWN_INGRESS
+        reply = tcp(source="203.0.113.1", destination="198.51.100.7", source_port=10001, port=40000 + marked)
+        assert programs.run("owner_egress", reply, mark=0x5E000000 | marked).reason is lost
+        programs.run("tunnel_ingress", tunnelled(tcp(source_port=40000 + marked, port=10001)))
+        ran = programs.run("owner_egress", reply, mark=0x5E000000 | marked)
+        assert (ran.reason, ran.action) == (Reason.REPLY_REROUTED, REDIRECT)
+        assert ran.packet == sent_to_edge2(reply)
+    programs.live.words.arrivals = 0

@@ -137,21 +137,66 @@ static __always_inline int turn_around(struct __sk_buff *skb, __u32 l3)
     return bpf_skb_store_bytes(skb, 0, &turned, sizeof(turned), 0);
 }
 
+static __always_inline int has_options(const struct packet *packet)
+{
+    return packet->l4 - packet->l3 != (packet->version == 4 ? IPV4 : IPV6);
+}
+
+/* What was behind the headers goes; whether the checksum was partial. The kernel's header marks stay where they were, so
+ * a packet with IP options is not answered. */
+static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, __u32 size)
+{
+    int partial = cut_tells_partial(skb, packet);
+
+    if (bpf_skb_change_tail(skb, packet->l3 + size, 0) < 0 || turn_around(skb, packet->l3) < 0)
+        return -1;
+    return partial;
+}
+
 static __always_inline int make_reset(struct __sk_buff *skb, const struct packet *packet)
 {
-    __u32 header = packet->version == 4 ? IPV4 : IPV6;
+    struct reset_v4 v4;
+    struct reset_v6 v6;
+    int partial;
 
-    if (packet->l4 - packet->l3 != header) /* no IP options, or the kernel's header marks would be wrong */
-        return -1;
-    int partial = cut_tells_partial(skb, packet);
-    if (bpf_skb_change_tail(skb, packet->l3 + header + TCP, 0) < 0 || turn_around(skb, packet->l3) < 0)
+    if (has_options(packet))
         return -1;
     if (packet->version == 4) {
-        struct reset_v4 reset;
-        fill_reset_v4(&reset, packet, partial);
-        return bpf_skb_store_bytes(skb, packet->l3, &reset, sizeof(reset), BPF_F_INVALIDATE_HASH);
+        partial = cut(skb, packet, sizeof(v4));
+        if (partial < 0)
+            return -1;
+        fill_reset_v4(&v4, packet, partial);
+        return bpf_skb_store_bytes(skb, packet->l3, &v4, sizeof(v4), BPF_F_INVALIDATE_HASH);
     }
-    struct reset_v6 reset;
-    fill_reset_v6(&reset, packet, partial);
-    return bpf_skb_store_bytes(skb, packet->l3, &reset, sizeof(reset), BPF_F_INVALIDATE_HASH);
+    partial = cut(skb, packet, sizeof(v6));
+    if (partial < 0)
+        return -1;
+    fill_reset_v6(&v6, packet, partial);
+    return bpf_skb_store_bytes(skb, packet->l3, &v6, sizeof(v6), BPF_F_INVALIDATE_HASH);
+}
+
+static __always_inline int make_too_big(struct __sk_buff *skb, const struct packet *packet, __u32 mtu)
+{
+    struct too_big_v4 v4;
+    struct too_big_v6 v6;
+    int partial;
+
+    if (has_options(packet))
+        return -1;
+    if (packet->version == 4) {
+        if (bpf_skb_load_bytes(skb, packet->l3, v4.quoted, sizeof(v4.quoted)) < 0)
+            return -1;
+        partial = cut(skb, packet, sizeof(v4));
+        if (partial < 0)
+            return -1;
+        fill_too_big_v4(&v4, packet, mtu, partial);
+        return bpf_skb_store_bytes(skb, packet->l3, &v4, sizeof(v4), BPF_F_INVALIDATE_HASH);
+    }
+    if (bpf_skb_load_bytes(skb, packet->l3, v6.quoted, sizeof(v6.quoted)) < 0)
+        return -1;
+    partial = cut(skb, packet, sizeof(v6));
+    if (partial < 0)
+        return -1;
+    fill_too_big_v6(&v6, packet, mtu, partial);
+    return bpf_skb_store_bytes(skb, packet->l3, &v6, sizeof(v6), BPF_F_INVALIDATE_HASH);
 }

@@ -10,17 +10,39 @@ static __always_inline __u32 stir(__u32 hash, __u32 word)
     return hash * 5 + 0xe6546b64;
 }
 
-static __always_inline __u32 flow_hash(const struct packet *packet, __u32 seed)
+static __always_inline __u32 finish(__u32 hash)
 {
-    __u32 hash = stir(stir(seed, packet->from.word[3]), packet->to.word[3]);
-    if (packet->version == 6) {
-        hash = stir(stir(stir(hash, packet->from.word[0]), packet->from.word[1]), packet->from.word[2]);
-        hash = stir(stir(stir(hash, packet->to.word[0]), packet->to.word[1]), packet->to.word[2]);
-    }
-    hash = stir(hash, (__u32)packet->source << 16 | packet->dest);
     hash ^= hash >> 16;
     hash *= 0x85ebca6b;
     hash ^= hash >> 13;
     hash *= 0xc2b2ae35;
     return hash ^ hash >> 16;
+}
+
+static __always_inline __u32 stir_address(__u32 hash, const struct address *address, int version)
+{
+    if (version == 6)
+        hash = stir(stir(stir(hash, address->word[0]), address->word[1]), address->word[2]);
+    return stir(hash, address->word[3]);
+}
+
+static __always_inline __u32 flow_hash(const struct packet *packet, __u32 seed)
+{
+    __u32 hash = stir_address(stir_address(seed, &packet->from, packet->version), &packet->to, packet->version);
+    return finish(stir(hash, (__u32)packet->source << 16 | packet->dest));
+}
+
+/* The same number for a packet the other way. */
+static __always_inline __u32 flow_hash_back(const struct packet *packet, __u32 seed)
+{
+    __u32 hash = stir_address(stir_address(seed, &packet->to, packet->version), &packet->from, packet->version);
+    return finish(stir(hash, (__u32)packet->dest << 16 | packet->source));
+}
+
+/* Of the sender's /32, or /64 in IPv6. */
+static __always_inline __u32 source_hash(const struct packet *packet, __u32 seed)
+{
+    if (packet->version == 4)
+        return finish(stir(seed, packet->from.word[3]));
+    return finish(stir(stir(seed, packet->from.word[0]), packet->from.word[1]));
 }

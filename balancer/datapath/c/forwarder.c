@@ -20,158 +20,89 @@
 #include "flow.h"
 #include "tunnel.h"
 #include "mss.h"
-#include "reset.h"
+#include "answer.h"
 #include "change.h"
-
-#define INNER_MAP 0x1000 /* BPF_F_INNER_MAP: another size than the template's */
-#define MMAPABLE 0x400
-#define GENERATIONS 2
-
-BPF_ARRAY(config_map, struct config, 1);
-BPF_F_TABLE("array", __u32, struct live, live_map, 1, MMAPABLE);
-BPF_PERCPU_ARRAY(counters, struct counter, REASONS);
-BPF_ARRAY(reset_budget, __u64, 1);
-BPF_TABLE("hash", __u32, __u32, outsides, 64);
-
-/* A generation is made whole in the slot that is not in force; one word then puts it in force. */
-BPF_F_TABLE("array", __u32, struct edge, edges_template, 1, MMAPABLE | INNER_MAP);
-BPF_ARRAY_OF_MAPS(edges, "edges_template", GENERATIONS);
-BPF_F_TABLE("hash", struct address, __u32, tunnels_template, 1, 0);
-BPF_ARRAY_OF_MAPS(tunnels, "tunnels_template", GENERATIONS);
-BPF_F_TABLE("hash", struct vip_key, struct vip, vips_template, 1, 0);
-BPF_ARRAY_OF_MAPS(vips, "vips_template", GENERATIONS);
-
-#define RESETS_A_SECOND 1000ULL
-#define RESET_BURST 200ULL
-#define SECOND 1000000000ULL
+#include "budget.h"
+#include "maps.h"
 
 struct verdict {
     enum reason reason;
     int action;
+    __u32 edge; /* with which a packet was exchanged; 0: with none */
 };
 
 static __always_inline struct verdict say(enum reason reason, int action)
 {
-    struct verdict verdict = {reason, action};
+    struct verdict verdict = {reason, action, 0};
     return verdict;
 }
 
-/* The one exit: every packet is counted under one reason. */
-static __always_inline int leave(__u32 length, struct verdict verdict)
+static __always_inline struct verdict say_with(enum reason reason, int action, __u32 edge)
 {
-    int key = verdict.reason;
+    struct verdict verdict = {reason, action, edge};
+    return verdict;
+}
+
+static __always_inline void add(struct counter *counter, __u32 length)
+{
+    counter->packets += 1;
+    counter->bytes += length;
+}
+
+/* A copy of the packet as it is now: dropped packets as they came, others as they leave. */
+static __always_inline void capture(struct __sk_buff *skb, enum reason reason, __u32 l3)
+{
+    struct captured *copy = captures.ringbuf_reserve(sizeof(*copy));
+    if (!copy)
+        return;
+    copy->time = bpf_ktime_get_ns();
+    copy->reason = reason;
+    copy->length = skb->len;
+    copy->raw = l3 == 0;
+    __u32 kept = skb->len < CAPTURED ? skb->len : CAPTURED;
+    copy->kept = kept && bpf_skb_load_bytes(skb, 0, copy->data, kept) == 0 ? kept : 0;
+    captures.ringbuf_submit(copy, 0);
+}
+
+/* The one exit: every packet is counted under one reason. */
+static __always_inline int leave(struct __sk_buff *skb, __u32 l3, __u32 length, int received, struct verdict verdict)
+{
+    int key = verdict.reason, first = 0;
     struct counter *counter = counters.lookup(&key);
-    if (counter) {
-        counter->packets += 1;
-        counter->bytes += length;
+    struct live *live = live_map.lookup(&first);
+
+    if (counter)
+        add(counter, length);
+    if (verdict.edge) {
+        struct edge_counter *of_edge = edge_counters.lookup(&verdict.edge);
+        if (of_edge)
+            add(received ? &of_edge->received : &of_edge->sent, length);
     }
+    if (live && live->capture == verdict.reason + 1)
+        capture(skb, verdict.reason, l3);
     return verdict.action;
 }
 
-/* What a decision knows of its edge; nothing before the first `load` is done. */
-struct node {
-    struct config *config;
-    struct live *live;
-    __u32 slot;
-};
-
-static __always_inline int know(struct node *node)
+static __always_inline struct verdict refuse(struct __sk_buff *skb, const struct node *node,
+                                             const struct packet *packet, enum reason reason)
 {
-    int key = 0;
-    node->config = config_map.lookup(&key);
-    node->live = live_map.lookup(&key);
-    if (!node->config || !node->live || !node->live->ready)
-        return -1;
-    node->slot = node->live->slot & 1;
-    return 0;
-}
-
-static __always_inline struct edge *find_edge(const struct node *node, __u32 id)
-{
-    __u32 slot = node->slot;
-    void *generation = edges.lookup(&slot);
-    if (!generation)
-        return 0;
-    struct edge *edge = bpf_map_lookup_elem(generation, &id);
-    return edge && edge->state ? edge : 0;
-}
-
-static __always_inline __u32 find_sender(const struct node *node, const struct address *address)
-{
-    __u32 slot = node->slot;
-    void *generation = tunnels.lookup(&slot);
-    if (!generation)
-        return 0;
-    __u32 *id = bpf_map_lookup_elem(generation, (void *)address);
-    return id ? *id : 0;
-}
-
-/* What an address means: a VIP itself, or one of its locators (`prefix`) with the id. */
-struct place {
-    struct vip vip;
-    __u32 prefix;
-    __u32 id;
-};
-
-static __always_inline int find_place(const struct node *node, const struct address *address, struct place *place)
-{
-    __u32 slot = node->slot, low_bits = 0xffff;
-    struct vip_key key = {.address = *address};
-    void *generation = vips.lookup(&slot);
-    if (!generation)
-        return -1;
-    struct vip *vip = bpf_map_lookup_elem(generation, &key);
-    place->prefix = 0;
-    if (!vip) {
-        if (!node->live->prefixes)
-            return -1;
-        if (!(key.address.word[0] | key.address.word[1]) && key.address.word[2] == bpf_htonl(0xffff))
-            low_bits = 0xff;
-        place->id = bpf_ntohl(key.address.word[3]) & low_bits;
-        key.address.word[3] &= bpf_htonl(~low_bits);
-        key.prefix = 1;
-        vip = bpf_map_lookup_elem(generation, &key);
-        if (!vip)
-            return -1;
-        place->prefix = 1;
-    }
-    place->vip = *vip;
-    return 0;
-}
-
-/* Whose locator an address and port are; 0 if they are none. */
-static __always_inline __u32 located(const struct place *place, __u32 port)
-{
-    if (place->prefix)
-        return port == place->vip.service_port ? place->id : 0;
-    return place->vip.id_base && port > place->vip.id_base ? port - place->vip.id_base : 0;
-}
-
-/* A bucket of time: each RST costs its share of a second, and unused time is kept for a burst. */
-static __always_inline int may_reset(void)
-{
-    int key = 0;
-    __u64 *spent_until = reset_budget.lookup(&key);
-    if (!spent_until)
-        return 0;
-    __u64 now = bpf_ktime_get_ns();
-    __u64 earliest = now - RESET_BURST * SECOND / RESETS_A_SECOND;
-    __u64 was = *spent_until, until = was;
-    if (until < earliest)
-        until = earliest;
-    if (until > now)
-        return 0;
-    /* Another processor was faster: this one goes without. */
-    return __sync_val_compare_and_swap(spent_until, was, until + SECOND / RESETS_A_SECOND) == was;
-}
-
-static __always_inline struct verdict refuse(struct __sk_buff *skb, const struct packet *packet, enum reason reason)
-{
-    if (!may_reset())
-        return say(DROP_RESET_BUDGET, TC_ACT_SHOT);
+    if (!may_answer(node))
+        return say(DROP_ANSWER_BUDGET, TC_ACT_SHOT);
     if (make_reset(skb, packet) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     return say(reason, bpf_redirect(skb->ifindex, 0));
+}
+
+static __always_inline struct verdict tell_too_big(struct __sk_buff *skb, const struct node *node,
+                                                   const struct packet *packet, __u32 mtu)
+{
+    if (packet->protocol != IPPROTO_TCP || has_options(packet)) /* no errors about errors */
+        return say(DROP_TOO_BIG, TC_ACT_SHOT);
+    if (!may_answer(node))
+        return say(DROP_ANSWER_BUDGET, TC_ACT_SHOT);
+    if (make_too_big(skb, packet, mtu) < 0)
+        return say(DROP_FAILED, TC_ACT_SHOT);
+    return say(ICMP_TOO_BIG, bpf_redirect(skb->ifindex, 0));
 }
 
 static __always_inline __u32 ip_header(const struct packet *packet)
@@ -189,18 +120,21 @@ static __always_inline int fits(struct __sk_buff *skb, const struct node *node, 
 }
 
 static __always_inline struct verdict send_through(struct __sk_buff *skb, const struct node *node,
-                                                   const struct packet *packet, const struct edge *edge,
+                                                   const struct packet *packet, const struct edge *edge, __u32 id,
                                                    enum reason reason)
 {
     __u32 taken = node->live->overhead + ip_header(packet) + TCP;
 
-    if (!fits(skb, node, packet, edge))
+    if (!fits(skb, node, packet, edge)) {
+        if (reason == FORWARDED)
+            return tell_too_big(skb, node, packet, node->config->backbone_mtu - edge->outer);
         return say(DROP_TOO_BIG, TC_ACT_SHOT);
+    }
     if (packet->flags & FLAG_SYN && clamp_mss(skb, packet, node->config->backbone_mtu - taken) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     if (put_on(skb, packet, edge, node->config) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
-    return say(reason, redirect_neighbour(node->config->backbone_index, 0, 0, 0));
+    return say_with(reason, redirect_neighbour(node->config->backbone_index, 0, 0, 0), id);
 }
 
 /* An error about a forwarded subflow concerns its owner: path MTU discovery would fail without it. */
@@ -215,7 +149,7 @@ static __always_inline struct verdict follow_icmp(struct __sk_buff *skb, const s
     struct edge *owner = find_edge(node, id);
     if (!owner)
         return say(DROP_UNKNOWN_ID, TC_ACT_SHOT);
-    return send_through(skb, node, packet, owner, ICMP_FORWARDED);
+    return send_through(skb, node, packet, owner, id, ICMP_FORWARDED);
 }
 
 /* The version of the packet that a program is given; 0 if it is not IP, or of a VLAN: its own interface is asked. */
@@ -235,13 +169,23 @@ static __always_inline struct verdict forward(struct __sk_buff *skb, const struc
     struct edge *owner = find_edge(node, id);
 
     if (!owner) {
-        if (opens)
-            return refuse(skb, packet, RESET_UNKNOWN_ID);
-        return say(DROP_UNKNOWN_ID, TC_ACT_SHOT);
+        if (!opens)
+            return say(DROP_UNKNOWN_ID, TC_ACT_SHOT);
+        if (bpf_ktime_get_coarse_ns() > node->live->fresh_until) /* the id may be new */
+            return say(DROP_STALE, TC_ACT_SHOT);
+        return refuse(skb, node, packet, RESET_UNKNOWN_ID);
     }
-    if (owner->state == EDGE_DOWN && opens)
-        return refuse(skb, packet, RESET_OWNER_DOWN);
-    return send_through(skb, node, packet, owner, FORWARDED);
+    if (opens) {
+        if (owner->state == EDGE_DOWN)
+            return refuse(skb, node, packet, RESET_OWNER_DOWN);
+        if (!source_may_open(node, packet))
+            return say(DROP_SOURCE_BUDGET, TC_ACT_SHOT);
+        if (!owner_may_get_syn(node, id))
+            return say(DROP_SYN_BUDGET, TC_ACT_SHOT);
+    } else if (!owner_may_get(node, packet, id)) {
+        return say(DROP_NOT_ADMITTED, TC_ACT_SHOT);
+    }
+    return send_through(skb, node, packet, owner, id, FORWARDED);
 }
 
 static __always_inline struct verdict decide_outside(struct __sk_buff *skb, __u32 l3)
@@ -288,10 +232,12 @@ static __always_inline struct verdict deliver(struct __sk_buff *skb, const struc
     } else if (located(place, inner->dest) != mine) {
         return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
     }
+    if (reason == DELIVERED && node->live->arrivals)
+        note_arrival(node, inner, sender);
     if (take_off(skb, outer, inner) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     skb->mark = MARK_TAG | sender;
-    return say(reason, TC_ACT_OK);
+    return say_with(reason, TC_ACT_OK, sender);
 }
 
 /* By which interface the way back to a client leads; 0 if by none that points outside. */
@@ -323,12 +269,14 @@ static __always_inline struct verdict give_back(struct __sk_buff *skb, const str
 {
     if (located(place, inner->source) != sender)
         return say(DROP_WRONG_SENDER, TC_ACT_SHOT);
+    if (node->config->packet_cost)
+        admit(node, inner);
     __u32 index = way_out(skb, node, inner);
     if (!index)
         return say(DROP_NO_ROUTE, TC_ACT_SHOT);
     if (take_off(skb, outer, inner) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
-    return say(REPLY_RETURNED, redirect_neighbour(index, 0, 0, 0));
+    return say_with(REPLY_RETURNED, redirect_neighbour(index, 0, 0, 0), sender);
 }
 
 static __always_inline struct verdict decide_tunnel(struct __sk_buff *skb, __u32 l3)
@@ -369,6 +317,27 @@ static __always_inline struct verdict decide_tunnel(struct __sk_buff *skb, __u32
     return say(DROP_BAD_INNER, TC_ACT_SHOT);
 }
 
+/* To the edge by which the subflow came in; if that is down or gone, to the one by which its packets come now. Never by
+ * this edge's own way: the point of a second path is that its replies stay on it. */
+static __always_inline struct verdict send_back(struct __sk_buff *skb, const struct node *node,
+                                                const struct packet *packet, __u32 id)
+{
+    struct edge *ingress = find_edge(node, id);
+    enum reason lost = ingress ? DROP_INGRESS_DOWN : DROP_UNKNOWN_INGRESS, reason = REPLY_FORWARDED;
+
+    if (!ingress || ingress->state == EDGE_DOWN) {
+        __u32 now_by = arrived_by(node, packet);
+        ingress = now_by ? find_edge(node, now_by) : 0;
+        if (!ingress)
+            return say(lost, TC_ACT_SHOT);
+        if (now_by != id)
+            reason = REPLY_REROUTED;
+        id = now_by;
+    }
+    skb->mark = 0;
+    return send_through(skb, node, packet, ingress, id, reason);
+}
+
 static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 l3)
 {
     struct packet packet = {};
@@ -387,48 +356,43 @@ static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 
         return say(NOT_FOR_VIP, TC_ACT_OK);
     if (located(&place, packet.source) != node.config->own_id)
         return say(NOT_FOR_VIP, TC_ACT_OK);
-    struct edge *ingress = find_edge(&node, skb->mark & INGRESS_MASK);
-    /* Never by this edge's own way: the point of a second path is that its replies stay on it. */
-    if (!ingress)
-        return say(DROP_UNKNOWN_INGRESS, TC_ACT_SHOT);
-    skb->mark = 0;
-    return send_through(skb, &node, &packet, ingress, REPLY_FORWARDED);
+    return send_back(skb, &node, &packet, skb->mark & INGRESS_MASK);
 }
 
 int outside_ingress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(length, decide_outside(skb, ETHERNET));
+    return leave(skb, ETHERNET, length, 0, decide_outside(skb, ETHERNET));
 }
 
 int tunnel_ingress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(length, decide_tunnel(skb, ETHERNET));
+    return leave(skb, ETHERNET, length, 1, decide_tunnel(skb, ETHERNET));
 }
 
 int owner_egress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(length, decide_reply(skb, ETHERNET));
+    return leave(skb, ETHERNET, length, 0, decide_reply(skb, ETHERNET));
 }
 
 #ifdef RAW
 int outside_ingress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(length, decide_outside(skb, 0));
+    return leave(skb, 0, length, 0, decide_outside(skb, 0));
 }
 
 int tunnel_ingress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(length, decide_tunnel(skb, 0));
+    return leave(skb, 0, length, 1, decide_tunnel(skb, 0));
 }
 
 int owner_egress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(length, decide_reply(skb, 0));
+    return leave(skb, 0, length, 0, decide_reply(skb, 0));
 }
 #endif

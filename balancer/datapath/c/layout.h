@@ -14,6 +14,12 @@ struct config {
     __u32 backbone_index;
     __u32 outside_index; /* 0: several, so the routes say by which one a reply leaves */
     __u32 backbone_mtu;
+    /* Budgets as nanoseconds that each thing costs; 0: no limit. */
+    __u32 answer_cost;  /* a reset or ICMP message from here */
+    __u32 source_cost;  /* a SYN, to its sender's /32 or /64 */
+    __u32 syn_cost;     /* a SYN, to the owner */
+    __u32 packet_cost;  /* any packet, to the owner: per processor what nobody looks at, and then what is not admitted */
+    __u32 seed;         /* of this node's hashes: nobody can choose flows that collide */
 };
 
 /* Written by the daemon, word by word, through a mapping: a reader sees each word whole. */
@@ -22,6 +28,9 @@ struct live {
     __u32 prefixes; /* whether any VIP has address locators */
     __u32 overhead; /* bytes of the largest outer header that the table asks for */
     __u32 ready;
+    __u32 arrivals; /* whether to remember by which edge packets arrive: an edge is down or gone */
+    __u32 capture;  /* the reason whose packets are copied to the ring buffer, plus 1 */
+    __u64 fresh_until; /* until when the table is believed (CLOCK_MONOTONIC, nanoseconds) */
 };
 
 /* What a VIP's address leads to; or, with `prefix`, the addresses that carry an id in their low bits. */
@@ -53,6 +62,34 @@ struct counter {
     __u64 bytes;
 };
 
+struct edge_counter {
+    struct counter sent;
+    struct counter received;
+};
+
+/* What this node lets pass to one owner: when each was spent until. */
+struct owner_budget {
+    __u64 syns;
+    __u64 packets;
+};
+
+/* By which edge a flow's packets came last. */
+struct arrival {
+    __u32 flow;
+    __u32 edge;
+};
+
+#define CAPTURED 256
+
+struct captured {
+    __u64 time; /* CLOCK_MONOTONIC */
+    __u32 reason;
+    __u32 length; /* of the packet, of which at most CAPTURED bytes follow */
+    __u32 kept;
+    __u32 raw; /* it begins with IP */
+    __u8 data[CAPTURED];
+};
+
 /* Why a packet went the way it went: balancer/model/verdict.py documents each. */
 enum reason {
     NOT_FOR_VIP = 0,
@@ -75,13 +112,20 @@ enum reason {
     DROP_UNKNOWN_INGRESS = 17,
     DROP_TOO_BIG = 18,
     DROP_FAILED = 19,
-    DROP_RESET_BUDGET = 20,
+    DROP_ANSWER_BUDGET = 20,
     ICMP_FORWARDED = 21,
     ICMP_DELIVERED = 22,
     DROP_CONGESTION = 23,
     DROP_OTHER_PORT = 24,
     DROP_NO_ROUTE = 25,
-    REASONS = 26,
+    ICMP_TOO_BIG = 26,
+    REPLY_REROUTED = 27,
+    DROP_INGRESS_DOWN = 28,
+    DROP_STALE = 29,
+    DROP_SYN_BUDGET = 30,
+    DROP_SOURCE_BUDGET = 31,
+    DROP_NOT_ADMITTED = 32,
+    REASONS = 33,
 };
 
 #define MARK_TAG 0x5E000000u

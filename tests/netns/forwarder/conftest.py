@@ -54,6 +54,8 @@ class Network:
         self._daemons: list[subprocess.Popen[bytes]] = []
         self.generation = 0
 
+    until = staticmethod(until)
+
     def name(self, node: str) -> str:
         return f"fw-{node}-{self._suffix}"
 
@@ -95,8 +97,17 @@ class Network:
         for edge in ("edge1", "edge2"):
             second = ("--outside", "up1") if self._dual and edge == "edge2" else ()
             self.forwarder(edge, "load", "--outside", "up0", *second, "--backbone", "bb0")
-            self._daemons.append(subprocess.Popen([*self.enter(edge), *self.command(edge, "run")]))
+            self._daemons.append(
+                subprocess.Popen(
+                    [*self.enter(edge), *self.command(edge, "run", "--metrics", "127.0.0.1:9465")]
+                )
+            )
         self.applied()
+
+    def start_daemon(self, edge: str) -> subprocess.Popen[bytes]:
+        command = self.command(edge, "run", "--metrics", "127.0.0.1:9465")
+        self._daemons.append(subprocess.Popen([*self.enter(edge), *command]))
+        return self._daemons[-1]
 
     def _up_v6(self, number: int, edge: str, link: str) -> None:
         self._address6("phone", link, f"2001:db8:{number}::2/64")
@@ -153,7 +164,13 @@ class Network:
         for edge in ("edge1", "edge2"):
             self._write(edge, "table.json", ForwardingTable(self.generation, self.vips, edges).to_json())
 
-    def applied(self) -> None:
+    def kill_daemons(self) -> None:
+        while self._daemons:
+            daemon = self._daemons.pop()
+            daemon.kill()
+            daemon.wait(10)
+
+    def applied(self, timeout: float = 10) -> None:
         def all_have() -> bool:
             files = [self.state(edge) / "applied.json" for edge in ("edge1", "edge2")]
             return all(
@@ -161,7 +178,7 @@ class Network:
                 for file in files
             )
 
-        until(all_have, f"generation {self.generation} applied")
+        until(all_have, f"generation {self.generation} applied", timeout)
 
     def _write(self, edge: str, name: str, value: object) -> None:
         temporary = self.state(edge) / f"{name}.new"

@@ -1,44 +1,23 @@
-"""What the forwarder does to TCP headers, in Python: the MSS option, resets. As datapath/c/mss.h and reset.h."""
+"""What the forwarder answers in the name of who a packet was for: resets, and "too big". As datapath/c/answer.h."""
 
 import struct
 
-from balancer.model.checksum import checksum, mend
-from balancer.model.packet import ACK, FIN, IPV4, RST, SYN, TCP, TCP_PROTOCOL, Packet, u16
+from balancer.model.checksum import checksum
+from balancer.model.packet import (
+    ACK,
+    FIN,
+    ICMP_PROTOCOL,
+    ICMPV6_PROTOCOL,
+    IPV4,
+    IPV6,
+    RST,
+    TCP,
+    TCP_PROTOCOL,
+    Packet,
+)
 from balancer.model.tunnel import DONT_FRAGMENT, TTL
 
-MSS_TRIES = 12  # options looked at
-
-
-def clamp_mss(packet: Packet, limit: int) -> bytes:
-    """Lower the MSS option of a SYN, and mend the checksum; return the frame."""
-    data, at = packet.data, packet.l4
-    length = packet.tcp_header - TCP
-    if not packet.flags & SYN or length < 4 or len(data) < at + TCP + length:
-        return data
-    options = data[at + TCP : at + TCP + length]
-    place = 0
-    for _ in range(MSS_TRIES):
-        if place + 4 > length or options[place] == 0:
-            return data
-        if options[place] == 1:
-            place += 1
-            continue
-        size = options[place + 1]
-        if size < 2:
-            return data
-        if options[place] == 2 and size == 4:
-            told = u16(options, place + 2)
-            return data if told <= limit else _lowered(packet, place, told, limit)
-        place += size
-    return data
-
-
-def _lowered(packet: Packet, place: int, told: int, limit: int) -> bytes:
-    data, at = packet.data, packet.l4
-    where = at + TCP + place + 2
-    check = mend(u16(data, at + 16), told, limit, odd=bool(place & 1))
-    data = data[:where] + struct.pack("!H", limit) + data[where + 2 :]
-    return data[: at + 16] + struct.pack("!H", check) + data[at + 18 :]
+QUOTED_TCP = 8  # bytes of TCP that an error quotes
 
 
 def reset(packet: Packet) -> bytes:
@@ -53,6 +32,19 @@ def reset(packet: Packet) -> bytes:
     check = checksum(pseudo + struct.pack("!HH", TCP_PROTOCOL, TCP) + header)
     header = header[:16] + struct.pack("!H", check) + header[18:]
     return turned_around(packet) + answer_header(packet, TCP_PROTOCOL, len(header)) + header
+
+
+def too_big(packet: Packet, mtu: int) -> bytes:
+    """Tell the sender what would fit (RFC 1191, RFC 4443 section 3.2); the frame."""
+    quoted = packet.data[packet.l3 :][: (IPV4 if packet.version == 4 else IPV6) + QUOTED_TCP]
+    if packet.version == 4:
+        kind, protocol, pseudo = b"\x03\x04", ICMP_PROTOCOL, b""
+    else:
+        kind, protocol = b"\x02\x00", ICMPV6_PROTOCOL
+        pseudo = packet.destination + packet.source + struct.pack("!II", 8 + len(quoted), protocol)
+    rest = struct.pack("!I", mtu) + quoted
+    message = kind + struct.pack("!H", checksum(pseudo + kind + bytes(2) + rest)) + rest
+    return turned_around(packet) + answer_header(packet, protocol, len(message)) + message
 
 
 def turned_around(packet: Packet) -> bytes:

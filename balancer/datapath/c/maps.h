@@ -1,0 +1,183 @@
+/* All maps, and the look-ups in them. */
+#pragma once
+
+#define INNER_MAP 0x1000 /* BPF_F_INNER_MAP: another size than the template's */
+#define MMAPABLE 0x400
+#define GENERATIONS 2
+#define IDS 65536
+#define FLOWS 524288 /* 4 MB; a busy edge forwards fewer at a time */
+#define ARRIVALS 131072
+#define SOURCES 65536
+
+BPF_ARRAY(config_map, struct config, 1);
+BPF_F_TABLE("array", __u32, struct live, live_map, 1, MMAPABLE);
+BPF_TABLE("hash", __u32, __u32, outsides, 64);
+
+/* A generation is made whole in the slot that is not in force; one word then puts it in force. */
+BPF_F_TABLE("array", __u32, struct edge, edges_template, 1, MMAPABLE | INNER_MAP);
+BPF_ARRAY_OF_MAPS(edges, "edges_template", GENERATIONS);
+BPF_F_TABLE("hash", struct address, __u32, tunnels_template, 1, 0);
+BPF_ARRAY_OF_MAPS(tunnels, "tunnels_template", GENERATIONS);
+BPF_F_TABLE("hash", struct vip_key, struct vip, vips_template, 1, 0);
+BPF_ARRAY_OF_MAPS(vips, "vips_template", GENERATIONS);
+
+BPF_PERCPU_ARRAY(counters, struct counter, REASONS);
+BPF_PERCPU_ARRAY(edge_counters, struct edge_counter, IDS);
+BPF_RINGBUF_OUTPUT(captures, 64);
+
+BPF_ARRAY(answer_budget, __u64, 1);
+BPF_ARRAY(source_budgets, __u64, SOURCES);
+BPF_ARRAY(owner_budgets, struct owner_budget, IDS);
+BPF_PERCPU_ARRAY(quiet_budgets, __u64, IDS);
+/* Flows that their owner has answered, and by which edge flows arrive: each flow has one place, and the newest has it. */
+BPF_ARRAY(admitted, __u32, FLOWS);
+BPF_ARRAY(arrivals, struct arrival, ARRIVALS);
+
+/* What a decision knows of its edge; nothing before the first `load` is done. */
+struct node {
+    struct config *config;
+    struct live *live;
+    __u32 slot;
+};
+
+static __always_inline int know(struct node *node)
+{
+    int key = 0;
+    node->config = config_map.lookup(&key);
+    node->live = live_map.lookup(&key);
+    if (!node->config || !node->live || !node->live->ready)
+        return -1;
+    node->slot = node->live->slot & 1;
+    return 0;
+}
+
+static __always_inline struct edge *find_edge(const struct node *node, __u32 id)
+{
+    __u32 slot = node->slot;
+    void *generation = edges.lookup(&slot);
+    if (!generation)
+        return 0;
+    struct edge *edge = bpf_map_lookup_elem(generation, &id);
+    return edge && edge->state ? edge : 0;
+}
+
+static __always_inline __u32 find_sender(const struct node *node, const struct address *address)
+{
+    __u32 slot = node->slot;
+    void *generation = tunnels.lookup(&slot);
+    if (!generation)
+        return 0;
+    __u32 *id = bpf_map_lookup_elem(generation, (void *)address);
+    return id ? *id : 0;
+}
+
+/* What an address means: a VIP itself, or one of its locators (`prefix`) with the id. */
+struct place {
+    struct vip vip;
+    __u32 prefix;
+    __u32 id;
+};
+
+static __always_inline int find_place(const struct node *node, const struct address *address, struct place *place)
+{
+    __u32 slot = node->slot, low_bits = 0xffff;
+    struct vip_key key = {.address = *address};
+    void *generation = vips.lookup(&slot);
+    if (!generation)
+        return -1;
+    struct vip *vip = bpf_map_lookup_elem(generation, &key);
+    place->prefix = 0;
+    if (!vip) {
+        if (!node->live->prefixes)
+            return -1;
+        if (!(key.address.word[0] | key.address.word[1]) && key.address.word[2] == bpf_htonl(0xffff))
+            low_bits = 0xff;
+        place->id = bpf_ntohl(key.address.word[3]) & low_bits;
+        key.address.word[3] &= bpf_htonl(~low_bits);
+        key.prefix = 1;
+        vip = bpf_map_lookup_elem(generation, &key);
+        if (!vip)
+            return -1;
+        place->prefix = 1;
+    }
+    place->vip = *vip;
+    return 0;
+}
+
+/* Whose locator an address and port are; 0 if they are none. */
+static __always_inline __u32 located(const struct place *place, __u32 port)
+{
+    if (place->prefix)
+        return port == place->vip.service_port ? place->id : 0;
+    return place->vip.id_base && port > place->vip.id_base ? port - place->vip.id_base : 0;
+}
+
+static __always_inline int may_answer(const struct node *node)
+{
+    int key = 0;
+    __u64 *until = answer_budget.lookup(&key);
+    return !node->config->answer_cost || (until && spend(until, bpf_ktime_get_coarse_ns(), node->config->answer_cost));
+}
+
+static __always_inline int source_may_open(const struct node *node, const struct packet *packet)
+{
+    __u32 cost = node->config->source_cost, key = source_hash(packet, node->config->seed) % SOURCES;
+    __u64 *until = source_budgets.lookup(&key);
+    return !cost || (until && spend(until, bpf_ktime_get_coarse_ns(), cost));
+}
+
+static __always_inline int owner_may_get_syn(const struct node *node, __u32 id)
+{
+    struct owner_budget *budget = owner_budgets.lookup(&id);
+    __u32 cost = node->config->syn_cost;
+    return !cost || (budget && spend(&budget->syns, bpf_ktime_get_coarse_ns(), cost));
+}
+
+static __always_inline void admit(const struct node *node, const struct packet *reply)
+{
+    __u32 flow = flow_hash_back(reply, node->config->seed), key = flow % FLOWS;
+    __u32 *place = admitted.lookup(&key);
+    if (!place)
+        return;
+    if (reply->flags & FLAG_RST) {
+        if (*place == flow)
+            *place = 0;
+    } else if (!(reply->flags & FLAG_SYN) && *place != flow) {
+        *place = flow;
+    }
+}
+
+/* Below its budget nobody looks at what an owner gets; above, flows that the owner has answered are free, and all
+ * others share the budget once more. */
+static __always_inline int owner_may_get(const struct node *node, const struct packet *packet, __u32 id)
+{
+    __u32 cost = node->config->packet_cost;
+    if (!cost)
+        return 1;
+    __u64 now = bpf_ktime_get_coarse_ns(), *quiet = quiet_budgets.lookup(&id);
+    if (!quiet || spend_here(quiet, now, cost))
+        return 1;
+    __u32 flow = flow_hash(packet, node->config->seed), key = flow % FLOWS;
+    __u32 *place = admitted.lookup(&key);
+    if (place && *place == flow)
+        return 1;
+    struct owner_budget *budget = owner_budgets.lookup(&id);
+    return budget && spend(&budget->packets, now, cost);
+}
+
+static __always_inline void note_arrival(const struct node *node, const struct packet *packet, __u32 edge)
+{
+    __u32 flow = flow_hash(packet, node->config->seed), key = flow % ARRIVALS;
+    struct arrival *arrival = arrivals.lookup(&key);
+    if (arrival && (arrival->flow != flow || arrival->edge != edge)) {
+        arrival->flow = flow;
+        arrival->edge = edge;
+    }
+}
+
+static __always_inline __u32 arrived_by(const struct node *node, const struct packet *reply)
+{
+    __u32 flow = flow_hash_back(reply, node->config->seed), key = flow % ARRIVALS;
+    struct arrival *arrival = arrivals.lookup(&key);
+    return arrival && arrival->flow == flow ? arrival->edge : 0;
+}

@@ -1,0 +1,110 @@
+"""Budgets: what an owner, a source and answers get; flows that were answered go first."""
+
+from collections import Counter
+
+import pytest
+from packets import ACK, CLIENT6, RST, SYN, VIP6, tcp, tunnelled
+
+from balancer.datapath.layout import NO_LIMITS, Budgets
+from balancer.model.verdict import Reason
+
+pytestmark = pytest.mark.needs("root", "bcc")
+
+SLOW = 10  # a second: a fifth of a second's worth, 2 at once, and 1 for the one that finds unused time
+AT_ONCE = 3
+
+
+@pytest.fixture
+def limited(programs):  # type: ignore[no-untyped-def]
+    """Set some budgets for one test."""
+    yield lambda **budgets: programs.allow(Budgets(**{**as_dict(NO_LIMITS), **budgets}))
+    programs.allow(NO_LIMITS)
+
+
+def as_dict(budgets: Budgets) -> dict[str, int]:
+    return {name: getattr(budgets, name) for name in budgets.__dataclass_fields__}
+
+
+def outcomes(programs, packets) -> Counter[Reason]:  # type: ignore[no-untyped-def]
+    return Counter(programs.run("outside_ingress", packet).reason for packet in packets)
+
+
+def test_answers_of_all_kinds_share_one_budget(programs, limited) -> None:  # type: ignore[no-untyped-def]
+    limited(answers=SLOW)
+    unknown = [tcp(port=10777, flags=SYN, source_port=n) for n in range(4)]
+    large = [tcp(port=10002, data=bytes(1480), source_port=n) for n in range(4)]
+    seen = outcomes(programs, unknown + large)
+    answered = seen[Reason.RESET_UNKNOWN_ID] + seen[Reason.ICMP_TOO_BIG]
+    assert AT_ONCE - 1 <= answered <= AT_ONCE
+    assert seen[Reason.DROP_ANSWER_BUDGET] == 8 - answered
+
+
+def test_syns_of_all_sources_share_their_owners_budget(programs, limited) -> None:  # type: ignore[no-untyped-def]
+    limited(owner_syns=SLOW)
+    seen = outcomes(programs, [tcp(f"198.51.100.{n}", port=10002, flags=SYN) for n in range(1, 11)])
+    assert AT_ONCE - 1 <= seen[Reason.FORWARDED] <= AT_ONCE
+    assert seen[Reason.DROP_SYN_BUDGET] == 10 - seen[Reason.FORWARDED]
+    other = outcomes(programs, [tcp(port=10005, flags=SYN)])
+    assert other == {Reason.FORWARDED: 1}, "another owner's budget is another"
+
+
+@pytest.mark.parametrize(
+    ("same", "other"),
+    [
+        (
+            [tcp(port=10002, flags=SYN, source_port=n) for n in range(10)],
+            tcp("198.51.100.8", port=10002, flags=SYN),
+        ),
+        (
+            [tcp(f"2001:db8:c:1::{n:x}", VIP6, port=10002, flags=SYN) for n in range(1, 11)],
+            tcp("2001:db8:c:2::1", VIP6, port=10002, flags=SYN),
+        ),
+    ],
+    ids=["one address", "one IPv6 /64"],
+)
+def test_a_source_has_a_budget_of_syns(programs, limited, same: list[bytes], other: bytes) -> None:  # type: ignore[no-untyped-def]
+    clear_sources(programs)
+    limited(source_syns=SLOW)
+    seen = outcomes(programs, same)
+    assert AT_ONCE - 1 <= seen[Reason.FORWARDED] <= AT_ONCE
+    assert seen[Reason.DROP_SOURCE_BUDGET] == 10 - seen[Reason.FORWARDED]
+    assert outcomes(programs, [other]) == {Reason.FORWARDED: 1}
+
+
+def clear_sources(programs) -> None:  # type: ignore[no-untyped-def]
+    budgets = programs.map("source_budgets", 8)
+    for key in range(65536):
+        number = key.to_bytes(4, "little")
+        if budgets.get(number) != bytes(8):
+            budgets.put(number, bytes(8))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_flows_that_their_owner_has_answered_go_first(programs, limited, version: int) -> None:  # type: ignore[no-untyped-def]
+    client, vip = ("198.51.100.7", "203.0.113.1") if version == 4 else (CLIENT6, VIP6)
+    limited(owner_packets=SLOW)
+    answer = tcp(source=vip, destination=client, source_port=10002, port=40000, flags=ACK)
+    assert programs.run("tunnel_ingress", tunnelled(answer)).reason is Reason.REPLY_RETURNED
+    strangers = [tcp(client, vip, source_port=n, port=10002) for n in range(1, 40)]
+    seen = outcomes(programs, strangers)
+    assert 2 * (AT_ONCE - 1) <= seen[Reason.FORWARDED] <= 2 * AT_ONCE, (
+        "the quiet budget, and what is left to strangers"
+    )
+    assert seen[Reason.DROP_NOT_ADMITTED] == 39 - seen[Reason.FORWARDED]
+    admitted = [tcp(client, vip, source_port=40000, port=10002, sequence=n) for n in range(20)]
+    assert outcomes(programs, admitted) == {Reason.FORWARDED: 20}
+
+    end = tcp(source=vip, destination=client, source_port=10002, port=40000, flags=RST)
+    programs.run("tunnel_ingress", tunnelled(end))
+    assert outcomes(programs, admitted)[Reason.DROP_NOT_ADMITTED] > 0, "a reset of the owner ends it"
+
+
+def test_a_syn_ack_admits_nobody(programs, limited) -> None:  # type: ignore[no-untyped-def]
+    """An owner answers a forged SYN with one."""
+    limited(owner_packets=SLOW)
+    answer = tcp(
+        source="203.0.113.1", destination="198.51.100.7", source_port=10002, port=41000, flags=SYN | ACK
+    )
+    programs.run("tunnel_ingress", tunnelled(answer))
+    seen = outcomes(programs, [tcp(source_port=41000, port=10002, sequence=n) for n in range(20)])
+    assert seen[Reason.DROP_NOT_ADMITTED] > 0
