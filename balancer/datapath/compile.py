@@ -28,8 +28,10 @@ class Loaded:
     owner: Any = field(repr=False)
 
 
-def compile_and_load(raw: bool = False) -> Loaded:
+def compile_and_load(raw: bool = False, more: str = "", programs: tuple[str, ...] = ()) -> Loaded:
     """Compile (about a second) and load, the `raw` twins too where asked for.
+
+    `more` is C behind ours, with `programs` that are repeated on one packet, which no interface ever sees.
 
     Raises `CompileFailed`, `headers.HeadersMissing`.
     """
@@ -43,16 +45,16 @@ def compile_and_load(raw: bool = False) -> Loaded:
         tree = kernel_headers(Path(folder))
         if tree is not None:
             os.environ["BCC_KERNEL_SOURCE"] = str(tree)
-        flags = ["-Wno-everything", *(["-DRAW"] if raw else [])]
-        names = (*PROGRAMS, *(name + RAW for name in PROGRAMS if raw))
+        flags = ["-Wno-everything", *(["-DRAW"] if raw else []), *(["-DREPEATED"] if more else [])]
+        names = (*PROGRAMS, *(name + RAW for name in PROGRAMS if raw), *programs)
         try:
-            owner = BPF(text=source().encode(), cflags=flags)
-            programs = {name: owner.load_func(name.encode(), BPF.SCHED_CLS).fd for name in names}
+            owner = BPF(text=(source() + more).encode(), cflags=flags)
+            loaded = {name: owner.load_func(name.encode(), BPF.SCHED_CLS).fd for name in names}
         except Exception as error:  # bcc raises bare Exceptions
             raise CompileFailed(str(error) or "bcc could not compile the programs") from error
         finally:
             os.environ.pop("BCC_KERNEL_SOURCE", None)
-    return Loaded(programs, {name: owner[name.encode()].map_fd for name in SIZES}, owner)
+    return Loaded(loaded, {name: owner[name.encode()].map_fd for name in SIZES}, owner)
 
 
 def source(name: str = "forwarder.c") -> str:

@@ -11,7 +11,8 @@ import threading
 import time
 from pathlib import Path
 
-from balancer.datapath.generation import Generations, content
+from balancer.datapath.generation import OUTER, Generations, content
+from balancer.datapath.layout import TICKS
 from balancer.datapath.live import Live
 from balancer.datapath.metrics import collect
 from balancer.datapath.pins import NotLoaded, open_map, pinned_at
@@ -20,7 +21,9 @@ from balancer.model.table import EdgeState, ForwardingTable
 
 log = logging.getLogger("forwarder")
 
-POLL = 0.1  # seconds between looks at the file; of what is published in between only the newest is applied
+POLL = (
+    1 / TICKS
+)  # seconds between looks at the file; of what is published in between only the newest is applied
 BELIEVED = 10.0  # seconds for which a look says that the table is followed
 SILENCE = 90.0  # seconds without a word from the control plane (the agent's `contact`): three long polls
 
@@ -55,6 +58,7 @@ class Follower:
     def look(self) -> bool:
         """Apply the file if it is new; whether it was. A file that is no table is reported and left alone."""
         self._reopen()
+        self._generations.live.words.tick += 1
         self._refresh()
         path = self._state / "table.json"
         try:
@@ -126,7 +130,7 @@ def open_generations(bpffs: Path) -> Generations:
         live = Live(live_map)
     finally:
         live_map.close()
-    return Generations(open_map(bpffs, "edges"), open_map(bpffs, "tunnels"), open_map(bpffs, "vips"), live)
+    return Generations({name: open_map(bpffs, name) for name in OUTER}, live)
 
 
 def read_table(state: Path) -> ForwardingTable | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from balancer.datapath.bpf import ARRAY, HASH, INNER_MAP, MMAPABLE, Map, create_map
-from balancer.datapath.layout import EDGE, ID, VIP, VIP_KEY, pack_edge
+from balancer.datapath.layout import EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
 from balancer.datapath.live import Live
 from balancer.model.packet import mapped
 from balancer.model.place import Places
@@ -18,6 +18,7 @@ from balancer.model.table import Encapsulation, ForwardingTable, Locator, Vip
 from balancer.model.tunnel import Ends, Tunnel, tunnel_to
 
 ADDRESS_BYTES = 16
+NOWHERE = mapped("::")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Content:
     edges: tuple[tuple[int, bytes], ...]
     tunnels: tuple[tuple[bytes, bytes], ...]
     vips: tuple[tuple[bytes, bytes], ...]
+    first_vip: bytes
     prefixes: bool
     overhead: int
 
@@ -49,8 +51,20 @@ def content(
     meant = {VIP_KEY.pack(address, 0): _pack_vip(vip) for address, vip in places.exact.items()}
     meant |= {VIP_KEY.pack(prefix, 1): _pack_vip(vip) for prefix, vip in places.prefixes.items()}
     return Content(
-        tuple(edges), tuple(senders.items()), tuple(meant.items()), bool(places.prefixes), overhead
+        tuple(edges),
+        tuple(senders.items()),
+        tuple(meant.items()),
+        _pack_first(places.vips[0] if places.vips else None),
+        bool(places.prefixes),
+        overhead,
     )
+
+
+def _pack_first(vip: Vip | None) -> bytes:
+    if vip is None:
+        return FIRST_VIP.pack(b"", b"", 0, 0)
+    v4, v6 = (mapped(text) if text else NOWHERE for text in (vip.v4, vip.v6))
+    return FIRST_VIP.pack(v4, v6, *VIP.unpack(_pack_vip(vip)))
 
 
 def _pack_vip(vip: Vip) -> bytes:
@@ -60,11 +74,14 @@ def _pack_vip(vip: Vip) -> bytes:
 _Elements = TypeVar("_Elements")
 
 
-class Generations:
-    """The maps of maps, and the word that says which slot is in force."""
+OUTER = ("edges", "tunnels", "vips", "first_vips")  # the maps with two slots
 
-    def __init__(self, edges: Map, tunnels: Map, vips: Map, live: Live) -> None:
-        self._outer = {"edges": edges, "tunnels": tunnels, "vips": vips}
+
+class Generations:
+    """The maps with two slots, by name, and the word that says which is in force."""
+
+    def __init__(self, outer: dict[str, Map], live: Live) -> None:
+        self._outer = outer
         self._held: dict[
             tuple[str, int], object
         ] = {}  # what each slot has, as far as this process put it there
@@ -77,6 +94,7 @@ class Generations:
         self._replace("edges", slot, new.edges, _array_of_edges)
         self._replace("tunnels", slot, new.tunnels, lambda held: _hash(ADDRESS_BYTES, ID.size, held))
         self._replace("vips", slot, new.vips, lambda held: _hash(VIP_KEY.size, VIP.size, held))
+        self._outer["first_vips"].put(ID.pack(slot), new.first_vip)
         # For the old generation, until the next line but one: a needless lookup, segments a little smaller.
         words.prefixes |= int(new.prefixes)
         words.overhead = max(words.overhead, new.overhead)

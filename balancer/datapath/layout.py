@@ -7,24 +7,27 @@ from balancer.model.packet import mapped
 from balancer.model.table import EdgeState
 from balancer.model.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 
-LAYOUT_VERSION = 4  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 5  # of everything pinned: another layout, another folder
 ADDRESS = struct.Struct("=16s")
-CONFIG = struct.Struct("=16s16sIIIIIIIII")
-LIVE = struct.Struct("=IIIIIIQ")
+CONFIG = struct.Struct("=16s16sIIIIIIIIII")
+LIVE = struct.Struct("=IIIIIIIIQ")
 EDGE = struct.Struct("=16sIBBH")
 VIP_KEY = struct.Struct("=16sI")
 VIP = struct.Struct("=HH")
+FIRST_VIP = struct.Struct("=16s16sHH")
 ID = struct.Struct("=I")
 COUNTER = struct.Struct("=QQ")
 EDGE_COUNTER = struct.Struct("=QQQQ")
 OWNER_BUDGET = struct.Struct("=QQ")
+QUIET = struct.Struct("=II")
 ARRIVAL = struct.Struct("=II")
 CAPTURED = struct.Struct("=QIIII")  # and the packet's first bytes
 STATES = {EdgeState.UP: 1, EdgeState.DRAINING: 2, EdgeState.DOWN: 3}
 OUTER_V6, GUE = 1, 2
 
 
-SECOND = 1_000_000_000
+SECOND = 1_000_000_000  # in nanoseconds
+TICKS = 10  # of the daemon, a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class Budgets:
         """Nanoseconds each, as in struct config."""
         rates = (self.answers, self.source_syns, self.owner_syns, self.owner_packets)
         return tuple(SECOND // rate if rate else 0 for rate in rates)  # type: ignore[return-value]
+
+    @property
+    def quiet_packets(self) -> int:
+        """Packets to an owner in one tick of the daemon that nobody looks at."""
+        return -(-self.owner_packets // TICKS)
 
 
 NO_LIMITS = Budgets(0, 0, 0, 0)
@@ -72,6 +80,7 @@ class ForwarderConfig:
             self.outside_index,
             self.backbone_mtu,
             *self.budgets.costs(),
+            self.budgets.quiet_packets,
             self.seed,
         )
 

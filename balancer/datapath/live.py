@@ -16,6 +16,7 @@ class Words(ctypes.Structure):
     ready: int
     arrivals: int
     capture: int
+    tick: int
     fresh_until: int
     _fields_ = (
         ("slot", ctypes.c_uint32),
@@ -24,6 +25,8 @@ class Words(ctypes.Structure):
         ("ready", ctypes.c_uint32),
         ("arrivals", ctypes.c_uint32),
         ("capture", ctypes.c_uint32),
+        ("tick", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
         ("fresh_until", ctypes.c_uint64),
     )
 

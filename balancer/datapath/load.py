@@ -13,12 +13,12 @@ from balancer.datapath.attach import EGRESS, INGRESS, attach, detach, refuse_for
 from balancer.datapath.bpf import Map
 from balancer.datapath.compile import RAW, Loaded, compile_and_load
 from balancer.datapath.follow import read_table
-from balancer.datapath.generation import Content, Generations, content
+from balancer.datapath.generation import OUTER, Content, Generations, content
 from balancer.datapath.host import HostRefuses, prepare
 from balancer.datapath.layout import CONFIG, ID, Budgets, ForwarderConfig
 from balancer.datapath.links import Link, NodeUnknown, find_link, own_ends
 from balancer.datapath.live import Live
-from balancer.datapath.pins import mount_bpffs, pin_all, unpin_all
+from balancer.datapath.pins import SIZES, mount_bpffs, pin_all, unpin_all
 from balancer.datapath.placement import FILE, NotPlaced, Placement
 from balancer.datapath.route import LOOPBACK, route_replies, unroute_replies
 from balancer.model.table import Encapsulation, ForwardingTable, Vip, vip_from_json
@@ -135,8 +135,8 @@ def _fill(loaded: Loaded, config: ForwarderConfig, outside: tuple[Link, ...], ne
     Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
     outsides = Map(loaded.maps["outsides"], ID.size, ID.size)
     outsides.put_all([(ID.pack(link.index), ID.pack(1)) for link in outside])
-    outer = {name: Map(loaded.maps[name], ID.size, ID.size) for name in ("edges", "tunnels", "vips")}
-    Generations(**outer, live=Live(Map(loaded.maps["live_map"], ID.size, 0))).put(new)
+    outer = {name: Map(loaded.maps[name], *SIZES[name]) for name in OUTER}
+    Generations(outer, Live(Map(loaded.maps["live_map"], ID.size, 0))).put(new)
 
 
 def _table(state: Path) -> ForwardingTable:

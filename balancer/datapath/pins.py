@@ -9,10 +9,12 @@ from balancer.datapath.layout import (
     CONFIG,
     COUNTER,
     EDGE_COUNTER,
+    FIRST_VIP,
     ID,
     LAYOUT_VERSION,
     LIVE,
     OWNER_BUDGET,
+    QUIET,
 )
 
 _BPFFS_MAGIC = "bpf_fs"
@@ -22,6 +24,7 @@ SIZES = {
     "edges": (ID.size, ID.size),
     "tunnels": (ID.size, ID.size),
     "vips": (ID.size, ID.size),
+    "first_vips": (ID.size, FIRST_VIP.size),
     "outsides": (ID.size, ID.size),
     "counters": (ID.size, COUNTER.size),
     "edge_counters": (ID.size, EDGE_COUNTER.size),
@@ -29,7 +32,7 @@ SIZES = {
     "answer_budget": (ID.size, 8),
     "source_budgets": (ID.size, 8),
     "owner_budgets": (ID.size, OWNER_BUDGET.size),
-    "quiet_budgets": (ID.size, 8),
+    "quiet_budgets": (ID.size, QUIET.size),
     "admitted": (ID.size, 4),
     "arrivals": (ID.size, ARRIVAL.size),
 }

@@ -66,10 +66,14 @@ def forwarder_at(edge_id: int, vip: Vip, table: ForwardingTable) -> Forwarder:
 
 def trace(forwarder: Forwarder, source: Endpoint, destination: Endpoint, *, opens: bool) -> Outcome:
     """Decide on a SYN (`opens`), or on a packet of a running connection. Raises `Untraceable`."""
+    return forwarder.outside(frame_of(source, destination, SYN if opens else ACK))
+
+
+def frame_of(source: Endpoint, destination: Endpoint, flags: int) -> bytes:
+    """A TCP segment without data, in Ethernet. Raises `Untraceable`."""
     version = destination.address.version
     if source.address.version != version:
         raise Untraceable("one endpoint is IPv4 and the other IPv6")
-    flags = SYN if opens else ACK
     segment = struct.pack("!HHIIBBHHH", source.port, destination.port, 0, 0, 5 << 4, flags, 65535, 0, 0)
     addresses = source.address.packed + destination.address.packed
     if version == 4:
@@ -77,7 +81,7 @@ def trace(forwarder: Forwarder, source: Endpoint, destination: Endpoint, *, open
         head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
     else:
         head = struct.pack("!IHBB", 6 << 28, TCP, TCP_PROTOCOL, 64) + addresses
-    return forwarder.outside(bytes(12) + TYPES[version] + head + segment)
+    return bytes(12) + TYPES[version] + head + segment
 
 
 def next_hop(outcome: Outcome, forwarder: Forwarder) -> TableEdge | None:

@@ -9,9 +9,10 @@ import pytest
 from packets import VIP, VIP6
 
 from balancer.datapath.bpf import Map, possible_cpus, run_once
-from balancer.datapath.generation import Generations, content
+from balancer.datapath.generation import OUTER, Generations, content
 from balancer.datapath.layout import CONFIG, COUNTER, ID, NO_LIMITS, Budgets, ForwarderConfig
 from balancer.datapath.live import Live
+from balancer.datapath.pins import SIZES
 from balancer.model.decision import Forwarder
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.tunnel import Ends
@@ -58,9 +59,9 @@ class Programs:
         self._loaded = loaded
         self._counters = Map(loaded.maps["counters"], ID.size, COUNTER.size * possible_cpus())
         self._config = Map(loaded.maps["config_map"], ID.size, CONFIG.size)
-        outer = {name: Map(loaded.maps[name], ID.size, ID.size) for name in ("edges", "tunnels", "vips")}
+        outer = {name: Map(loaded.maps[name], *SIZES[name]) for name in OUTER}
         self.live = Live(Map(loaded.maps["live_map"], ID.size, 0))
-        self._generations = Generations(**outer, live=self.live)
+        self._generations = Generations(outer, self.live)
         self.allow(NO_LIMITS)
         self.put(REFERENCE)
 

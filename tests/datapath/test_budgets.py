@@ -10,8 +10,8 @@ from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
-SLOW = 10  # a second: a fifth of a second's worth, 2 at once, and 1 for the one that finds unused time
-AT_ONCE = 3
+SLOW = 1  # a second
+FEW = range(1, 6)  # of many that may pass: one, and one for each second that the machine takes for the test
 
 
 @pytest.fixture
@@ -31,18 +31,18 @@ def outcomes(programs, packets) -> Counter[Reason]:  # type: ignore[no-untyped-d
 
 def test_answers_of_all_kinds_share_one_budget(programs, limited) -> None:  # type: ignore[no-untyped-def]
     limited(answers=SLOW)
-    unknown = [tcp(port=10777, flags=SYN, source_port=n) for n in range(4)]
-    large = [tcp(port=10002, data=bytes(1480), source_port=n) for n in range(4)]
+    unknown = [tcp(port=10777, flags=SYN, source_port=n) for n in range(10)]
+    large = [tcp(port=10002, data=bytes(1480), source_port=n) for n in range(10)]
     seen = outcomes(programs, unknown + large)
     answered = seen[Reason.RESET_UNKNOWN_ID] + seen[Reason.ICMP_TOO_BIG]
-    assert AT_ONCE - 1 <= answered <= AT_ONCE
-    assert seen[Reason.DROP_ANSWER_BUDGET] == 8 - answered
+    assert answered in FEW
+    assert seen[Reason.DROP_ANSWER_BUDGET] == 20 - answered
 
 
 def test_syns_of_all_sources_share_their_owners_budget(programs, limited) -> None:  # type: ignore[no-untyped-def]
     limited(owner_syns=SLOW)
     seen = outcomes(programs, [tcp(f"198.51.100.{n}", port=10002, flags=SYN) for n in range(1, 11)])
-    assert AT_ONCE - 1 <= seen[Reason.FORWARDED] <= AT_ONCE
+    assert seen[Reason.FORWARDED] in FEW
     assert seen[Reason.DROP_SYN_BUDGET] == 10 - seen[Reason.FORWARDED]
     other = outcomes(programs, [tcp(port=10005, flags=SYN)])
     assert other == {Reason.FORWARDED: 1}, "another owner's budget is another"
@@ -66,7 +66,7 @@ def test_a_source_has_a_budget_of_syns(programs, limited, same: list[bytes], oth
     clear_sources(programs)
     limited(source_syns=SLOW)
     seen = outcomes(programs, same)
-    assert AT_ONCE - 1 <= seen[Reason.FORWARDED] <= AT_ONCE
+    assert seen[Reason.FORWARDED] in FEW
     assert seen[Reason.DROP_SOURCE_BUDGET] == 10 - seen[Reason.FORWARDED]
     assert outcomes(programs, [other]) == {Reason.FORWARDED: 1}
 
@@ -87,9 +87,7 @@ def test_flows_that_their_owner_has_answered_go_first(programs, limited, version
     assert programs.run("tunnel_ingress", tunnelled(answer)).reason is Reason.REPLY_RETURNED
     strangers = [tcp(client, vip, source_port=n, port=10002) for n in range(1, 40)]
     seen = outcomes(programs, strangers)
-    assert 2 * (AT_ONCE - 1) <= seen[Reason.FORWARDED] <= 2 * AT_ONCE, (
-        "the quiet budget, and what is left to strangers"
-    )
+    assert seen[Reason.FORWARDED] - 1 in FEW, "one in this tick unseen, and what is left to strangers"
     assert seen[Reason.DROP_NOT_ADMITTED] == 39 - seen[Reason.FORWARDED]
     admitted = [tcp(client, vip, source_port=40000, port=10002, sequence=n) for n in range(20)]
     assert outcomes(programs, admitted) == {Reason.FORWARDED: 20}

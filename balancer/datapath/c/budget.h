@@ -11,16 +11,6 @@ static __always_inline __u64 spent_next(__u64 until, __u64 now, __u32 cost)
     return until > now ? 0 : until + cost;
 }
 
-/* Of one processor alone. */
-static __always_inline int spend_here(__u64 *until, __u64 now, __u32 cost)
-{
-    __u64 next = spent_next(*until, now, cost);
-
-    if (next)
-        *until = next;
-    return next != 0;
-}
-
 /* Shared by all processors: whoever finds that another was faster tries again, and after three times goes without. */
 static __always_inline int spend(__u64 *until, __u64 now, __u32 cost)
 {

@@ -197,13 +197,13 @@ static __always_inline struct verdict decide_outside(struct __sk_buff *skb, __u3
 
     if (!version || know(&node) < 0)
         return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (read_ip(&packet, skb, l3, version) < 0 || find_place(&node, &packet.to, &place) < 0)
+    if (read_first_ip(&packet, skb, l3, version) < 0 || find_place(&node, &packet.to, &place) < 0)
         return say(NOT_FOR_VIP, TC_ACT_OK);
     if (packet.fragment)
         return say(DROP_FRAGMENT, TC_ACT_SHOT);
     if (packet.protocol != IPPROTO_TCP)
         return follow_icmp(skb, &node, &packet, &place);
-    if (read_tcp(&packet, skb) < 0)
+    if (read_first_tcp(&packet, skb, l3) < 0)
         return say(DROP_TRUNCATED, TC_ACT_SHOT);
 
     if (place.prefix && packet.dest != place.vip.service_port)
@@ -289,7 +289,7 @@ static __always_inline struct verdict decide_tunnel(struct __sk_buff *skb, __u32
 
     if (!version || know(&node) < 0)
         return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (read_ip(&outer, skb, l3, version) < 0)
+    if (read_first_ip(&outer, skb, l3, version) < 0)
         return say(NOT_FOR_VIP, TC_ACT_OK);
     if (version == 4 ? outer.to.word[3] != node.config->own_v4.word[3] : !same(&outer.to, &node.config->own_v6))
         return say(NOT_FOR_VIP, TC_ACT_OK);
@@ -350,9 +350,9 @@ static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 
     version = version_of(skb);
     if (!version || know(&node) < 0)
         return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (read_ip(&packet, skb, l3, version) < 0 || packet.protocol != IPPROTO_TCP || packet.fragment)
+    if (read_first_ip(&packet, skb, l3, version) < 0 || packet.protocol != IPPROTO_TCP || packet.fragment)
         return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (find_place(&node, &packet.from, &place) < 0 || read_tcp(&packet, skb) < 0)
+    if (find_place(&node, &packet.from, &place) < 0 || read_first_tcp(&packet, skb, l3) < 0)
         return say(NOT_FOR_VIP, TC_ACT_OK);
     if (located(&place, packet.source) != node.config->own_id)
         return say(NOT_FOR_VIP, TC_ACT_OK);

@@ -18,19 +18,9 @@ struct config {
     __u32 answer_cost;  /* a reset or ICMP message from here */
     __u32 source_cost;  /* a SYN, to its sender's /32 or /64 */
     __u32 syn_cost;     /* a SYN, to the owner */
-    __u32 packet_cost;  /* any packet, to the owner: per processor what nobody looks at, and then what is not admitted */
+    __u32 packet_cost;  /* a packet of a flow that is not admitted, to the owner, above ... */
+    __u32 quiet_packets; /* ... so many to it in a tenth of a second, on one processor */
     __u32 seed;         /* of this node's hashes: nobody can choose flows that collide */
-};
-
-/* Written by the daemon, word by word, through a mapping: a reader sees each word whole. */
-struct live {
-    __u32 slot;     /* which of the two generations is in force */
-    __u32 prefixes; /* whether any VIP has address locators */
-    __u32 overhead; /* bytes of the largest outer header that the table asks for */
-    __u32 ready;
-    __u32 arrivals; /* whether to remember by which edge packets arrive: an edge is down or gone */
-    __u32 capture;  /* the reason whose packets are copied to the ring buffer, plus 1 */
-    __u64 fresh_until; /* until when the table is believed (CLOCK_MONOTONIC, nanoseconds) */
 };
 
 /* What a VIP's address leads to; or, with `prefix`, the addresses that carry an id in their low bits. */
@@ -42,6 +32,25 @@ struct vip_key {
 struct vip {
     __u16 service_port;
     __u16 id_base; /* 0: the id is in the address */
+};
+
+/* The table's first VIP, beside the map of all. */
+struct first_vip {
+    struct address v4, v6;
+    struct vip vip;
+};
+
+/* Written by the daemon, word by word, through a mapping: a reader sees each word whole. */
+struct live {
+    __u32 slot;     /* which of the two generations is in force */
+    __u32 prefixes; /* whether any VIP has address locators */
+    __u32 overhead; /* bytes of the largest outer header that the table asks for */
+    __u32 ready;
+    __u32 arrivals; /* whether to remember by which edge packets arrive: an edge is down or gone */
+    __u32 capture;  /* the reason whose packets are copied to the ring buffer, plus 1 */
+    __u32 tick;     /* ten make a second */
+    __u32 unused;
+    __u64 fresh_until; /* until when the table is believed (CLOCK_MONOTONIC, nanoseconds) */
 };
 
 struct edge {
@@ -71,6 +80,12 @@ struct edge_counter {
 struct owner_budget {
     __u64 syns;
     __u64 packets;
+};
+
+/* What went to an owner unseen in this tick. */
+struct quiet {
+    __u32 tick;
+    __u32 packets;
 };
 
 /* By which edge a flow's packets came last. */

@@ -10,7 +10,7 @@ import pytest
 from bulk import carry
 
 from balancer.datapath.bpf import pin
-from balancer.model.rewrite import checksum
+from balancer.model.checksum import checksum
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
 
