@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from edge import metrics
 from edge.application import serving
 from edge.draining import follow
 from edge.health import HealthEndpoint
@@ -53,7 +54,7 @@ async def _serve(settings: EdgeSettings) -> None:
             return _facts(node, [*identity.reasons, *(origin.reasons if origin else ())], listener)
 
         health = HealthEndpoint(settings.state / "edge.sock", facts)
-        end_metrics = _metrics(settings, facts)
+        end_metrics = metrics.serve(settings.metrics, facts)
         https = _https(server, settings, node)
         await listener.start()
         await health.start()
@@ -98,16 +99,6 @@ def _path_manager(node: Node) -> PathManagerClient | None:
     finally:
         give_up(NET_ADMIN)
     return PathManagerClient(channels[0])
-
-
-def _metrics(settings: EdgeSettings, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
-    """Serve metrics where they are asked for; returns what ends it."""
-    if settings.metrics is None:
-        return lambda: None
-    from edge.metrics import serve
-
-    address, _, port = settings.metrics.rpartition(":")
-    return serve(address.strip("[]"), int(port), facts)
 
 
 def _facts(node: Node, reasons: list[str], listener: Listener) -> dict[str, Any]:

@@ -31,12 +31,15 @@ class EdgeMetrics(Collector):
         yield failures
 
 
-def serve(address: str, port: int, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
-    """Serve GET /metrics in a thread; returns what ends it. Raises OSError where the port is taken."""
+def serve(listen: str | None, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
+    """Serve GET /metrics at ADDRESS:PORT in a thread, if it is asked for; returns what ends it. Raises OSError."""
+    if listen is None:
+        return lambda: None
+    address, _, port = listen.rpartition(":")
     registry = CollectorRegistry(auto_describe=False)
     registry.register(EdgeMetrics(facts))
     ProcessCollector(registry=registry)
-    server, thread = start_http_server(port, address, registry)
+    server, thread = start_http_server(int(port), address.strip("[]"), registry)
 
     def stop() -> None:
         server.shutdown()

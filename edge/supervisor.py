@@ -16,16 +16,20 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from edge import metrics
 from edge.health import HealthEndpoint
 from edge.https import listen
 from edge.identity import load_identity
 from edge.listener import listen_on_vip
 from edge.node import Node, wait_for_node
+from edge.origin_watch import OriginWatch
 from edge.path_manager import start_path_manager
 from edge.privilege import NET_ADMIN, give_up
 from edge.settings import EdgeSettings
@@ -36,6 +40,7 @@ log = logging.getLogger("edge.supervisor")
 
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 20.0
+SILENT_AFTER = 4.0
 RESTART_AFTER = 1.0  # seconds: a worker that dies at once again must not keep the machine busy
 
 
@@ -48,6 +53,12 @@ class Worker:
     writer: asyncio.StreamWriter
     facts: dict[str, Any] = field(default_factory=dict)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    heard_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it hangs: it reports every second."""
+        return time.monotonic() - self.heard_at > SILENT_AFTER
 
 
 @dataclass(eq=False)
@@ -88,6 +99,7 @@ class Supervisor:
         self._current: Generation | None = None
         self._older: Generation | None = None
         self._stopping = False
+        self._origin = OriginWatch(settings.upstream) if settings.app is None else None
 
     async def run(self, notify: Callable[[str], None]) -> None:
         """Serve until SIGTERM. Raises as `edge.main.run`."""
@@ -102,7 +114,10 @@ class Supervisor:
         if self._settings.https_port is not None:
             self._https = listen(node.vip.v4, self._settings.https_port)
         self._managers = self._start_path_manager(node)
-        health = HealthEndpoint(self._settings.state / "edge.sock", lambda: self._facts(node))
+        facts = partial(self._facts, node)
+        health = HealthEndpoint(self._settings.state / "edge.sock", facts)
+        looking = asyncio.create_task(self._origin.run()) if self._origin is not None else None
+        end_metrics = metrics.serve(self._settings.metrics, facts)
         try:
             self._current = await self._start(self._settings)
             self._current.go()
@@ -113,6 +128,9 @@ class Supervisor:
         finally:
             notify("STOPPING=1")
             self._stopping = True
+            end_metrics()
+            if looking is not None:
+                looking.cancel()
             await health.stop()
             for generation in (self._older, self._current):
                 if generation is not None:
@@ -214,7 +232,7 @@ class Supervisor:
         """Keep what a worker says; when it ends, start another in its place."""
         with contextlib.suppress(OSError, ValueError):
             while line := await reader.readline():
-                worker.facts = json.loads(line)
+                worker.facts, worker.heard_at = json.loads(line), time.monotonic()
                 if not worker.ready.is_set():
                     worker.ready.set()
                     if generation.accepting:
@@ -277,13 +295,20 @@ class Supervisor:
         failures: Counter[str] = Counter()
         for facts in told:
             failures.update(facts.get("failures", {}))
+        reasons += self._origin.reasons if self._origin is not None else []
         there = len(self._current.workers) if self._current is not None else 0
         if there < self._count:
             reasons.append(f"{there} of {self._count} workers are running")
+        silent = (
+            sum(each.silent for each in self._current.workers.values()) if self._current is not None else 0
+        )
+        if silent:
+            reasons.insert(0, f"{silent} of {self._count} workers give no sign of life")
         return {
-            "status": "degraded" if reasons else "ok",
+            "status": "down" if silent and silent == there else "degraded" if reasons else "ok",
             "reasons": reasons,
             "edge_id": node.edge_id,
+            "draining": any(facts.get("draining", False) for facts in told),
             "sessions": sum(facts.get("sessions", 0) for facts in told),
             "handshakes": sum(facts.get("handshakes", 0) for facts in told),
             "failures": dict(failures),

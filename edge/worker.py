@@ -82,6 +82,7 @@ async def serve(orders: Orders) -> None:
         def facts() -> dict[str, Any]:
             return {
                 "reasons": identity.reasons,
+                "draining": listener.draining,
                 "sessions": listener.sessions,
                 "handshakes": len(listener.handshakes),
                 "failures": dict(listener.handshakes.failures),

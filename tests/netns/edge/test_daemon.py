@@ -67,9 +67,7 @@ async def test_sessions_and_https_are_served_from_one_cache(tmp_path: Path) -> N
                 answer = await client.get(f"https://localhost:{port}/a", headers={"host": "localhost"})
             assert answer.text == "from the origin"
             assert "; hit" in answer.headers["cache-status"]
-            assert sum(request.startswith(b"GET ") for request in asked) == 1, (
-                "HEAD is the look at its health"
-            )
+            assert len(asked) == 1
             old = ssl.create_default_context(cafile=str(certificate))
             old.minimum_version = ssl.TLSVersion.TLSv1
             old.maximum_version = ssl.TLSVersion.TLSv1_1

@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import os
 import signal
+import socket
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from edge_process import EdgeProcess, edge_process, origin
 
 from smkex.client import connect
 from smkex.client.connect import Connection
-from smkex.core.errors import Overloaded, PeerAborted
+from smkex.core.errors import DeadlineMissed, Overloaded, PeerAborted
 from smkex.core.messages import Mode
 
 
@@ -152,3 +154,40 @@ async def test_one_network_cannot_take_all_places(tmp_path: Path) -> None:
             again = await open_session(edge)
             assert await ask(again, "/a") == b"from the origin"
             await again.close()
+
+
+async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    async with (
+        origin() as (upstream, _),
+        edge_process(tmp_path, "--upstream", upstream, "--workers", "2", "--metrics", address) as edge,
+    ):
+        (edge.state / "agent.json").write_text('{"admin_state": "draining", "drain": "re-homing"}')
+        await until_health(edge, draining=True)
+        async with asyncio.timeout(10):
+            refused = 0
+            while refused < 8:  # more than enough to meet both workers
+                try:
+                    await (await open_session(edge, timeout=0.2)).close()
+                except (PeerAborted, DeadlineMissed):
+                    refused += 1
+        scraped = await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/metrics", None, 5)
+        assert b"sennit_edge_draining 1.0" in scraped.read()
+
+
+async def test_workers_that_hang_are_a_dead_edge(tmp_path: Path) -> None:
+    async with (
+        origin() as (upstream, _),
+        edge_process(tmp_path, "--upstream", upstream, "--workers", "2") as edge,
+    ):
+        workers = await workers_of(edge)
+        os.kill(workers[0], signal.SIGSTOP)
+        try:
+            await until_health(edge, status="degraded")
+            os.kill(workers[1], signal.SIGSTOP)
+            await until_health(edge, status="down")
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+        await until_health(edge, status="ok")
