@@ -1,8 +1,11 @@
 """Where `sennit get` puts each URL: standard output, a named file, or one named as the URL's last part."""
 
 import argparse
+import io
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from sennit.errors import CommandError, ExitStatus
@@ -19,6 +22,26 @@ class Job:
     def resumable(self) -> bool:
         """A device or pipe is written to, never replaced, nor continued."""
         return self.output is not None and (not self.output.exists() or self.output.is_file())
+
+
+class Screen(io.RawIOBase):
+    """Standard output where it is a terminal: what is not text would turn it upside down."""
+
+    name = "the terminal"
+
+    def write(self, data: Any) -> int:
+        if b"\0" in bytes(data):
+            raise CommandError(
+                "this is not text, and standard output is a terminal", hint="-o FILE, or > FILE"
+            )
+        return sys.stdout.buffer.write(data)
+
+    def flush(self) -> None:
+        sys.stdout.buffer.flush()
+
+
+def standard_output() -> BinaryIO:
+    return cast(BinaryIO, Screen()) if sys.stdout.isatty() else sys.stdout.buffer
 
 
 def jobs(options: argparse.Namespace) -> list[Job]:

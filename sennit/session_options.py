@@ -3,12 +3,13 @@
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sennit.errors import CommandError, ExitStatus
 
 if TYPE_CHECKING:
     from smkex.client.edge_cache import EdgeCache
+    from smkex.client.options import ConnectOptions
 
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +55,7 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--allow-shared-path", action="store_true", help="accept that both paths are one")
 
 
-def connect_options(options: argparse.Namespace) -> dict[str, Any]:
+def connect_options(options: argparse.Namespace) -> "ConnectOptions":
     """Keyword arguments of `smkex.connect`. Raises `CommandError`."""
     from smkex.client.known_hosts import KnownHosts
     from smkex.core.messages import LocatorKind, Mode

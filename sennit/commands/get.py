@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sennit.errors import CommandError, ExitStatus
-from sennit.outputs import Job, jobs
+from sennit.outputs import Job, jobs, standard_output
 from sennit.progress import ProgressBar
 from sennit.session_options import add_session_options, connect_options
 
@@ -157,14 +157,15 @@ async def _fetch(
     from smkex.client.partial import writing
 
     bar = ProgressBar(job.output.name if job.output else "", sys.stderr)
-    shows = sys.stderr.isatty() and not options.quiet and not options.json
+    on_screen = job.output is None and sys.stdout.isatty()
+    shows = sys.stderr.isatty() and not on_screen and not options.quiet and not options.json
     download = Download(client, job.url, dict(options.header), rate=options.limit_rate)
     if shows:
         download.progress = bar.update
     started = time.monotonic()
     try:
         if job.output is None:
-            fetched = await download.to_stream(sys.stdout.buffer)
+            fetched = await download.to_stream(standard_output())
         elif job.resumable:
             fetched = await download.to_file(job.output, resume=resume)
         else:

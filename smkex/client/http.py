@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import httpcore
 import httpx
 
 from smkex.client.connect import Connection, connect
 from smkex.client.edge_cache import EdgeCache
+from smkex.client.options import ConnectOptions
 from smkex.client.report import ConnectionReport
 from smkex.core.errors import SmkexError
 
@@ -107,8 +108,8 @@ class SmkexTransport(httpx.AsyncBaseTransport):
     of HTTP as httpx's own.
     """
 
-    def __init__(self, **options: Any) -> None:
-        given = {"cache": EdgeCache(), **options}
+    def __init__(self, **options: Unpack[ConnectOptions]) -> None:
+        given: ConnectOptions = {"cache": EdgeCache(), **options}
         self._backend = SessionBackend(lambda host, port: connect(host, port=port, **given))
         self._pool = httpcore.AsyncConnectionPool(network_backend=self._backend)
 

@@ -1,13 +1,14 @@
 """The httpx transport for programs without an event loop: the asyncio one, run in a thread of its own."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import anyio.to_thread
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from smkex.client.http import SmkexTransport
+from smkex.client.options import ConnectOptions
 from smkex.client.report import ConnectionReport
 
 _END: Any = object()
@@ -20,7 +21,7 @@ class SmkexSyncTransport(httpx.BaseTransport):
     `httpx.Client` is. Its thread ends with `close`, or with the process.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[ConnectOptions]) -> None:
         self._running = start_blocking_portal(name="smkex")
         self._portal = self._running.__enter__()
         self._transport = self._portal.call(lambda: SmkexTransport(**options))

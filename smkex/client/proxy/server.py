@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import Any
 
 from smkex.client.explain import explain
+from smkex.client.options import ConnectOptions
 from smkex.client.proxy import socks5
 from smkex.client.proxy.credentials import Credentials
 from smkex.client.proxy.events import Failed, Observer
@@ -30,7 +30,7 @@ class ProxySettings:
     credentials: Credentials | None = None
     connections: int = 256
     sessions: int = 64
-    connect: dict[str, Any] = field(default_factory=dict)
+    connect: ConnectOptions = field(default_factory=ConnectOptions)
 
 
 class Proxy:

@@ -10,6 +10,7 @@ import httpcore
 from smkex.client.connect import Connection, connect
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.http import SessionBackend
+from smkex.client.options import ConnectOptions
 from smkex.client.proxy.events import Observer, SessionEnded, SessionOpened, WentDirect
 from smkex.client.proxy.rules import Way
 
@@ -40,8 +41,8 @@ class Streams:
 class Upstream:
     """Opens what the proxy's clients ask for. `options` are those of `connect`."""
 
-    def __init__(self, options: dict[str, Any], tell: Observer, sessions: int) -> None:
-        self._options = {"cache": EdgeCache(), **options}
+    def __init__(self, options: ConnectOptions, tell: Observer, sessions: int) -> None:
+        self._options: ConnectOptions = {"cache": EdgeCache(), **options}
         self._tell = tell
         self._room = asyncio.Semaphore(sessions)
         backend = SessionBackend(self.open_session)

@@ -38,10 +38,11 @@ class Site:
     async def get(self, *arguments: str) -> int:
         return await asyncio.to_thread(main, ["get", *arguments, *self.flags()])
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str, stdout: int | None = None) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             Path(sys.executable).with_name("sennit"),
             *("get", *arguments, *self.flags()),
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )
 
@@ -257,6 +258,21 @@ async def test_several_go_to_a_folder_by_one_session_and_one_failure_is_told(
     assert {path.name: path.read_text() for path in Path("folder").iterdir()} == {"a": "a", "b": "b"}
     assert len(site.edge.sessions) == 1
     assert capsys.readouterr().err == f"error: {urls[1]}: 404 Not Found\n"
+
+
+@pytest.mark.parametrize(("name", "status"), [("file.bin", ExitStatus.FAILURE), ("text", ExitStatus.OK)])
+async def test_a_terminal_gets_text_only(site: Site, name: str, status: int) -> None:
+    (site.folder / "text").write_text("hello\n")
+    ours, terminal = os.openpty()
+    getting = await site.start(site.url(f"/{name}"), stdout=terminal)
+    os.close(terminal)
+    _, said = await getting.communicate()
+    assert getting.returncode == status
+    if status:
+        assert b"hint:  -o FILE, or > FILE" in said
+    else:
+        assert os.read(ours, 100) == b"hello\r\n"
+    os.close(ours)
 
 
 async def test_headers_are_sent_and_a_part_may_be_asked_for_by_hand(site: Site) -> None:

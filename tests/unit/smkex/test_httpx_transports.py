@@ -5,15 +5,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import httpx
 import pytest
 from http_edge import LONG, http_edge
 from loopback import LoopbackEdge
 
+from smkex.client import connect
 from smkex.client.http import SmkexTransport
 from smkex.client.http_sync import SmkexSyncTransport
+from smkex.client.options import ConnectOptions
 from smkex.core.errors import SharedPath
 
 T = TypeVar("T")
@@ -113,6 +115,13 @@ async def test_closing_ends_the_thread(edge: LoopbackEdge) -> None:
 
     await without_loop(edge, work)
     assert "smkex" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_options_are_those_of_connect() -> None:
+    wanted = get_type_hints(connect)
+    for name in ("host", "port", "return"):
+        del wanted[name]
+    assert get_type_hints(ConnectOptions) == wanted
 
 
 def test_the_package_loads_the_client_only_when_it_is_asked_for() -> None:
