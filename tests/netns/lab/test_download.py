@@ -166,3 +166,24 @@ def test_the_second_path_opens_with_its_nonce_in_the_syn(place: Place, get, outp
     after = counters("edge1")
     assert after["TCPFastOpenPassive"] == before["TCPFastOpenPassive"] + 1
     assert after["TCPFastOpenPassiveFail"] == before["TCPFastOpenPassiveFail"]
+
+
+def test_the_next_command_opens_both_paths_at_the_edge_that_is_remembered(
+    place: Place, get, output: Path, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    """Client's messages go out on both paths before anything comes back; what is false in the file costs no more."""
+    cache = tmp_path / "edges.json"
+
+    def arrows() -> list[str]:
+        done = get("-o", str(output), "--edge-cache", str(cache), "--verbose")
+        assert done.returncode == 0, done.stderr
+        assert digest(output) == digest(place.node("origin") / "sample.bin")
+        return [line.split()[2] for line in done.stderr.splitlines() if line.startswith("path ")][:4]
+
+    assert arrows() == ["->", "<-", "->", "<-"]
+    assert cache.stat().st_mode & 0o777 == 0o600
+    assert arrows() == ["->", "->", "<-", "<-"]
+    told = json.loads(cache.read_text())
+    cache.write_text(json.dumps({key: [777, *rest] for key, (_, *rest) in told.items()}))
+    assert arrows() == ["->", "<-", "->", "<-"]
+    assert arrows() == ["->", "->", "<-", "<-"]
