@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "dockerd": lambda: shutil.which("dockerd", path="/usr/sbin:/usr/bin") is not None,
     "chromium": lambda: shutil.which("chromium") is not None,
     "spin": lambda: shutil.which("spin") is not None and shutil.which("gcc") is not None,
+    "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
 }
 

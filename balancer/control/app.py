@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
@@ -13,10 +13,12 @@ from balancer.control import openapi, problems
 from balancer.control.audit import endpoints as audit
 from balancer.control.body_limit import BodyLimit
 from balancer.control.clock import Clock, SystemClock
+from balancer.control.database import migrate, url_of
 from balancer.control.edges import endpoints as edges
 from balancer.control.edges import repository as edge_queries
 from balancer.control.edges import service as edge_rules
 from balancer.control.edges.leases import Leases
+from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.enrolment_tokens import endpoints as enrolment_tokens
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
@@ -27,7 +29,7 @@ from balancer.control.page import endpoints as page
 from balancer.control.plane import ControlPlane, Plane, Rules
 from balancer.control.query import refuse_unknown
 from balancer.control.sites import endpoints as sites
-from balancer.control.store import Store, migrate
+from balancer.control.store import Store
 from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
 from balancer.control.table import repository as generations
@@ -41,26 +43,33 @@ from balancer.control.vips import endpoints as vips
 
 log = logging.getLogger(__name__)
 
+FOLLOW_EVERY = 0.2  # seconds between looks at what other instances have published
+
 
 @contextlib.asynccontextmanager
-async def running(state: Path, admin_token: str, rules: Rules, clock: Clock) -> AsyncIterator[ControlPlane]:
-    """Open the state folder and publish the table it leads to."""
+async def running(
+    state: Path, admin_token: str, rules: Rules, clock: Clock, database: str | None
+) -> AsyncIterator[ControlPlane]:
+    """Open the state folder and the database, and publish the table it leads to."""
     await asyncio.to_thread(state.mkdir, parents=True, exist_ok=True)
-    store = Store(state)
+    url = url_of(state, database)
+    store = Store(state, url)
+    sharing = LeaseSharing(store.engine, rules.lease_seconds / 3) if store.shared else None
     try:
-        await asyncio.to_thread(migrate, state)
+        await asyncio.to_thread(migrate, url)
         leases = Leases(clock, rules.lease_seconds)
         async with store.read() as session:
             leases.grant_grace(await edge_queries.alive_ids(session))
             key = signing_key(state, may_make=await generations.newest(session) == 0)
             watch = TableWatch(LiveTable(key))
-            publication = Publication(clock, watch, shared=False)
+            publication = Publication(clock, watch, shared=store.shared)
             await publication.load(session)
         plane = ControlPlane(
             rules=rules,
             clock=clock,
             store=store,
             leases=leases,
+            sharing=sharing,
             health=HealthBoard(clock, leases),
             acknowledgements=Acknowledgements(clock, rules.lease_seconds, watch.current),
             grants=GrantBook(clock, leases, rules.lease_seconds, rules.minimum_healthy),
@@ -72,18 +81,45 @@ async def running(state: Path, admin_token: str, rules: Rules, clock: Clock) -> 
         store.publish = publication.publish
         yield plane
     finally:
+        if sharing:
+            await sharing.close()
         await store.close()
 
 
-async def _sweep(plane: ControlPlane) -> None:
-    """Look for ended leases until cancelled; a failure is logged and tried again."""
+async def _again(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
+    """Do something again and again until cancelled; a failure is logged and tried again."""
     while True:
-        await asyncio.sleep(plane.rules.lease_seconds / 20)
+        await asyncio.sleep(seconds)
         try:
-            await edge_rules.sweep(plane)
-            await acknowledgements.sweep(plane)
+            await what()
         except Exception:
-            log.exception("could not record ended leases")
+            log.exception("will be tried again")
+
+
+async def _sweep(plane: ControlPlane) -> None:
+    await edge_rules.sweep(plane)
+    await acknowledgements.sweep(plane)
+
+
+async def _follow(plane: ControlPlane) -> None:
+    async with plane.store.read() as session:
+        await plane.publication.catch_up(session)
+
+
+@contextlib.asynccontextmanager
+async def _working(plane: ControlPlane) -> AsyncIterator[None]:
+    """What runs beside the requests."""
+    works = [_again(plane.rules.lease_seconds / 20, lambda: _sweep(plane))]
+    if plane.sharing:
+        works.append(_again(FOLLOW_EVERY, lambda: _follow(plane)))
+        works.append(_again(min(1.0, plane.rules.lease_seconds / 10), lambda: edge_rules.exchange(plane)))
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def create_app(
@@ -92,22 +128,23 @@ def create_app(
     rules: Rules | None = None,
     clock: Clock | None = None,
     *,
+    database: str | None = None,
     sweeping: bool = True,
 ) -> FastAPI:
-    """Make the application; it opens its state in its lifespan. Without `sweeping` leases end when told to."""
+    """Make the application; it opens its state in its lifespan. Without `sweeping` leases end when told to.
+
+    `database` is the URL of a PostgreSQL; without it, SQLite in the state folder.
+    """
     rules = rules or Rules()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(state, admin_token, rules, clock or SystemClock()) as plane:
+        async with running(state, admin_token, rules, clock or SystemClock(), database) as plane:
             app.state.plane = plane
-            sweeper = asyncio.create_task(_sweep(plane)) if sweeping else None
             log.info("open", extra={"state": str(state), "generation": plane.watch.generation})
-            yield
-            plane.watch.close()
-            if sweeper:
-                sweeper.cancel()
-                await asyncio.gather(sweeper, return_exceptions=True)
+            async with _working(plane) if sweeping else contextlib.nullcontext():
+                yield
+                plane.watch.close()
 
     app = FastAPI(
         title="Sennit control plane",

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from balancer.control.clock import Clock
 from balancer.control.edges.leases import Leases
+from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
@@ -35,6 +36,7 @@ class ControlPlane:
     clock: Clock
     store: Store
     leases: Leases
+    sharing: LeaseSharing | None
     health: HealthBoard
     acknowledgements: Acknowledgements
     grants: GrantBook

@@ -3,7 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, MetaData, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    MetaData,
+    String,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 CONVENTION = {
@@ -82,6 +92,16 @@ class EdgeRecord(Revised, Record):
     admin_state: Mapped[str] = mapped_column(String(16))
     alive: Mapped[bool]  # whether it held a lease and was not down, at the last transition
     enrolled_at: Mapped[datetime]
+
+
+class LeaseRecord(Record):
+    """The newest heartbeat of an edge, for other instances on the same database; unused with SQLite."""
+
+    __tablename__ = "lease"
+    edge_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    instance: Mapped[str] = mapped_column(String(32))
+    heard_at: Mapped[float] = mapped_column(Double, index=True)  # the database's clock, seconds since 1970
+    heartbeat: Mapped[dict[str, Any]]
 
 
 class FreedIdRecord(Record):

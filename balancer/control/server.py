@@ -40,7 +40,7 @@ def serve(settings: ControlSettings) -> int:
     rules = Rules(
         settings.lease_seconds, timedelta(seconds=settings.quarantine_seconds), settings.minimum_healthy
     )
-    app = create_app(settings.state, settings.admin_token(), rules)
+    app = create_app(settings.state, settings.admin_token(), rules, database=settings.database)
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
+from balancer.control.database import url_of
 from balancer.settings import DaemonSettings, prefixed
 
 
@@ -15,6 +16,10 @@ class ControlSettings(DaemonSettings):
     model_config = prefixed("SENNIT_CONTROL_", "sennit control")
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="state folder, which holds the database")
+    database: str | None = Field(
+        default=None,
+        description="postgresql://USER@HOST/NAME, which several instances may share (default: SQLite in state)",
+    )
     listen: str = Field(default="127.0.0.1:8443", description="ADDRESS:PORT")
     admin_token_file: Path = Field(
         description="file with the admin's token, made by you: there is no default"
@@ -38,6 +43,12 @@ class ControlSettings(DaemonSettings):
         ip_address(host.strip("[]"))
         if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
             raise ValueError("must end with :PORT")
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        url_of(Path(), value)
         return value
 
     @property

@@ -1,4 +1,4 @@
-"""The SQLite database: one writer at a time, every write durable before it is answered."""
+"""Sessions on the database: one change at a time, whoever makes it, each durable before it is answered."""
 
 import asyncio
 import fcntl
@@ -6,40 +6,28 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import event, update
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import URL, event, update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
+from balancer.control.database import engine
 from balancer.control.records import CounterRecord, Revised
-
-MIGRATIONS = Path(__file__).parent / "migrations"
-DATABASE = "control.sqlite"
 
 
 class StateInUse(Exception):
     """Another control plane works in this state folder."""
 
 
-def migrate(state: Path) -> None:
-    """Bring the database of the state folder to the newest schema, making it where there is none."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["url"] = f"sqlite:///{state / DATABASE}"
-    command.upgrade(config, "head")
-
-
 class Store:
     """Sessions on the database. `publish` runs inside every change, before it is committed."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, url: URL) -> None:
         self._lock_file = _own(state)
-        self._engine = _engine(state / DATABASE)
+        self.engine = engine(url)
+        self.shared = url.get_backend_name() != "sqlite"  # whether other instances may work on it too
         self._sessions = async_sessionmaker(
-            self._engine, expire_on_commit=False, sync_session_class=RevisingSession
+            self.engine, expire_on_commit=False, sync_session_class=RevisingSession
         )
         self._writer = asyncio.Lock()
         self.publish: Callable[[AsyncSession], Awaitable[Callable[[], None] | None]] | None = None
@@ -64,7 +52,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections and let go of the state folder."""
-        await self._engine.dispose()
+        await self.engine.dispose()
         os.close(self._lock_file)
 
 
@@ -98,16 +86,3 @@ def _own(state: Path) -> int:
         os.close(descriptor)
         raise StateInUse(f"another control plane works in {state}") from None
     return descriptor
-
-
-def _engine(path: Path) -> AsyncEngine:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return engine

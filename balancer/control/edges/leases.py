@@ -28,9 +28,12 @@ class Leases:
         ends_at = self._clock.monotonic() + self._seconds
         self._leases.update({edge_id: Lease(ends_at, None) for edge_id in edge_ids})
 
-    def renew(self, edge_id: int, heartbeat: LeaseRequest) -> Lease:
-        """Note a heartbeat."""
-        lease = Lease(self._clock.monotonic() + self._seconds, heartbeat)
+    def renew(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> Lease:
+        """Note a heartbeat that was heard `age` seconds ago; an older one than is known changes nothing."""
+        lease = Lease(self._clock.monotonic() + self._seconds - age, heartbeat)
+        known = self._leases.get(edge_id)
+        if known is not None and known.heartbeat is not None and known.ends_at > lease.ends_at:
+            return known
         self._leases[edge_id] = lease
         return lease
 

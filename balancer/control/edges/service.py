@@ -223,9 +223,11 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
     async with plane.store.read() as session:
         edge = await existing(session, edge_id)
         active = await repository.active_ids(session) if body.withdraw else ()
-    plane.leases.renew(edge_id, body)
-    plane.health.heard(edge_id, body)
-    plane.acknowledgements.note(edge_id, body.applied_generation)
+    if plane.sharing:
+        if not plane.sharing.works:
+            raise Refusal(503, "leases-not-shared", "the database does not answer: try another instance")
+        plane.sharing.note(edge_id, body)
+    _hear(plane, edge_id, body)
     if edge.alive != plane.health.is_alive(edge_id):
         await _settle(plane, [edge_id], "; ".join(body.reasons) or f"health {body.health}")
     return LeaseGrant(
@@ -237,13 +239,31 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
     )
 
 
+def _hear(plane: ControlPlane, edge_id: int, body: LeaseRequest, age: float = 0.0) -> None:
+    plane.leases.renew(edge_id, body, age)
+    plane.health.heard(edge_id, body)
+    plane.acknowledgements.note(edge_id, body.applied_generation)
+
+
+async def exchange(plane: ControlPlane) -> None:
+    """Tell the other instances what was heard here, and hear what they did."""
+    if plane.sharing is None:
+        return
+    async with plane.store.read() as session:
+        for edge_id, age, heartbeat in await plane.sharing.exchange(session):
+            if age < plane.rules.lease_seconds:
+                _hear(plane, edge_id, heartbeat, age)
+    await plane.sharing.try_to_lead()
+
+
 def _withdrawal(
     plane: ControlPlane, edge_id: int, body: LeaseRequest, active: Collection[int]
 ) -> WithdrawalGrant | None:
     if not body.withdraw:
         plane.grants.give_back(edge_id)
         return None
-    given = plane.grants.ask(edge_id, active)
+    may_give = plane.sharing is None or plane.sharing.leads
+    given = may_give and plane.grants.ask(edge_id, active)
     return WithdrawalGrant(seconds=plane.grants.seconds) if given else None
 
 

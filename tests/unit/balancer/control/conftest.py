@@ -2,17 +2,22 @@
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import postgresql
+import psycopg
 import pytest
+from sqlalchemy import create_engine
 
 from balancer.control.app import create_app
+from balancer.control.database import migrate, url_of
 from balancer.control.edges import service
 from balancer.control.plane import ControlPlane, Rules
+from balancer.control.records import Record
 from balancer.control.table import acknowledgements
 
 ADMIN = "the-admin-token-of-this-test"
@@ -89,16 +94,16 @@ class Api:
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.seconds += seconds
+        await service.exchange(self.plane)
         await service.sweep(self.plane)
         await acknowledgements.sweep(self.plane)
 
 
 @contextlib.asynccontextmanager
-async def control_plane(folder: Path, clock: TestClock) -> AsyncIterator[Api]:
+async def control_plane(folder: Path, clock: TestClock, database: str | None = None) -> AsyncIterator[Api]:
     """Run the real application on a state folder, without its timer."""
-    app = create_app(
-        folder, ADMIN, Rules(lease_seconds=10, quarantine=timedelta(hours=1)), clock, sweeping=False
-    )
+    rules = Rules(lease_seconds=10, quarantine=timedelta(hours=1))
+    app = create_app(folder, ADMIN, rules, clock, sweeping=False, database=database)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -107,18 +112,53 @@ async def control_plane(folder: Path, clock: TestClock) -> AsyncIterator[Api]:
         yield Api(http, app.state.plane, clock)
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgresql.Cluster]:
+    """A PostgreSQL server, whose database `postgres` has the schema."""
+    with postgresql.cluster() as running:
+        migrate(url_of(Path(), running.url("postgres")))
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """The same tests run on both databases."""
+    if request.param == "sqlite":
+        return None
+    url: str = request.getfixturevalue("cluster").url("postgres")
+    with psycopg.connect(url) as connection:
+        names = ", ".join(table.name for table in Record.metadata.sorted_tables)
+        connection.execute(f"TRUNCATE {names} RESTART IDENTITY".encode())
+        connection.execute("INSERT INTO counter VALUES ('revision', 0)")
+    return url
+
+
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with control_plane(tmp_path, TestClock()) as running:
+async def api(tmp_path: Path, database: str | None) -> AsyncIterator[Api]:
+    async with control_plane(tmp_path, TestClock(), database) as running:
         assert (await running.ask("POST", "/v1/vips", VIP)).status_code == 201
         yield running
 
 
 @pytest.fixture
-def restartable(tmp_path: Path) -> Any:
-    """Start the control plane on the same folder and clock as often as called."""
+def restartable(tmp_path: Path, database: str | None) -> Any:
+    """Start the control plane on the same folder, database and clock as often as called."""
     clock = TestClock()
-    return lambda: control_plane(tmp_path, clock)
+    return lambda: control_plane(tmp_path, clock, database)
+
+
+@pytest.fixture
+def stored(tmp_path: Path, database: str | None) -> Any:
+    """Everything that the database holds, as text."""
+
+    def read() -> str:
+        engine = create_engine(url_of(tmp_path, database))
+        with engine.connect() as connection:
+            rows = [connection.execute(table.select()).all() for table in Record.metadata.sorted_tables]
+        engine.dispose()
+        return str(rows)
+
+    return read
 
 
 @pytest.fixture
@@ -130,3 +170,9 @@ def vip() -> dict[str, Any]:
 def open_in() -> Any:
     """Open a control plane in a folder, with a clock of its own."""
     return lambda folder: control_plane(folder, TestClock())
+
+
+@pytest.fixture(scope="session")
+def open_on() -> Any:
+    """Open a control plane in a folder and on a database, with a clock of its own."""
+    return lambda folder, database: control_plane(folder, TestClock(), database)

@@ -1,0 +1,113 @@
+"""Several instances on one PostgreSQL tell one another which edges they heard: once a second, all in one statement.
+
+Each instance then knows nearly all heartbeats, wherever they arrived. An instance that cannot tell the others answers
+no heartbeats, so that its edges turn to one that can. Grants to withdraw are given by one instance, which holds a
+lock of the database for it: two would each spend the whole budget.
+"""
+
+import secrets
+import time
+
+from sqlalchemy import Double, cast, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from balancer.api.schemas import LeaseRequest
+from balancer.control.records import LeaseRecord
+
+MANY = 1000
+GRANTS = 0x5E4418  # the advisory lock of the instance that gives grants
+_now = cast(func.extract("epoch", func.clock_timestamp()), Double)
+
+
+class LeaseSharing:
+    """What this instance heard and has not told yet, and what it was told last."""
+
+    def __init__(self, engine: AsyncEngine, patience: float) -> None:
+        self._engine = engine
+        self._patience = patience
+        self._me = secrets.token_hex(8)
+        self._untold: dict[int, tuple[float, LeaseRequest]] = {}
+        self._told: dict[int, float] = {}
+        self._worked_at = time.monotonic()
+        self._lock: AsyncConnection | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether the others know what is heard here."""
+        return time.monotonic() - self._worked_at < self._patience
+
+    @property
+    def leads(self) -> bool:
+        """Whether this instance gives grants."""
+        return self._lock is not None
+
+    def note(self, edge_id: int, heartbeat: LeaseRequest) -> None:
+        """Remember a heartbeat for the others."""
+        self._untold[edge_id] = (time.monotonic(), heartbeat)
+
+    async def exchange(self, session: AsyncSession) -> list[tuple[int, float, LeaseRequest]]:
+        """Tell what was heard, and return what others heard: edge, age in seconds, heartbeat."""
+        untold, self._untold = self._untold, {}
+        try:
+            now = (await session.scalars(select(_now))).one()
+            await self._tell(session, now, untold)
+            news = await self._ask(session, now)
+            await session.commit()
+        except BaseException:
+            self._untold = untold | self._untold
+            raise
+        self._worked_at = time.monotonic()
+        return news
+
+    async def _tell(
+        self, session: AsyncSession, now: float, untold: dict[int, tuple[float, LeaseRequest]]
+    ) -> None:
+        rows = [
+            {
+                "edge_id": edge_id,
+                "instance": self._me,
+                "heard_at": now - (time.monotonic() - at),
+                "heartbeat": heartbeat.model_dump(mode="json"),
+            }
+            for edge_id, (at, heartbeat) in sorted(untold.items())  # in one order: no deadlock
+        ]
+        for start in range(0, len(rows), MANY):
+            adding = insert(LeaseRecord).values(rows[start : start + MANY])
+            new = adding.excluded
+            values = {"instance": new.instance, "heard_at": new.heard_at, "heartbeat": new.heartbeat}
+            newer = new.heard_at > LeaseRecord.heard_at
+            await session.execute(
+                adding.on_conflict_do_update(index_elements=["edge_id"], set_=values, where=newer)
+            )
+
+    async def _ask(self, session: AsyncSession, now: float) -> list[tuple[int, float, LeaseRequest]]:
+        columns = LeaseRecord.edge_id, LeaseRecord.heard_at, LeaseRecord.heartbeat
+        recent = LeaseRecord.heard_at > now - self._patience * 2
+        query = select(*columns).where(recent, LeaseRecord.instance != self._me)
+        rows = [row for row in await session.execute(query) if self._told.get(row[0], 0.0) < row[1]]
+        self._told.update({edge_id: heard_at for edge_id, heard_at, _ in rows})
+        return [(edge_id, now - at, LeaseRequest.model_validate(body)) for edge_id, at, body in rows]
+
+    async def try_to_lead(self) -> None:
+        """Take the lock where nobody has it; it goes with the connection."""
+        if self._lock is not None:
+            try:
+                await self._lock.execute(text("SELECT 1"))
+                return
+            except Exception:
+                await self._lock.invalidate()
+                self._lock = None
+        connection = await self._engine.connect()
+        connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        if await connection.scalar(text(f"SELECT pg_try_advisory_lock({GRANTS})")):
+            self._lock = connection
+        else:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            await self._lock.invalidate()
+            await self._lock.close()
+            self._lock = None

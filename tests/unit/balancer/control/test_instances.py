@@ -1,0 +1,220 @@
+"""Two instances on one PostgreSQL: what one does the other knows, and when one is killed nothing is lost."""
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from balancer.control.edges.service import exchange
+
+pytestmark = pytest.mark.needs("postgresql")
+ADMIN = "the-admin-token-of-this-test"
+HEADERS = {"Authorization": f"Bearer {ADMIN}"}
+EDGES = 40
+
+
+class Instance:
+    """`sennit control` as a process of its own."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.folder, self.database = folder, database
+        self.process: asyncio.subprocess.Process | None = None
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=15)
+
+    async def start(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "admin").write_text(ADMIN)
+        sennit = Path(sys.executable).with_name("sennit")
+        flags = ["--state", self.folder, "--listen", f"127.0.0.1:{self.port}", "--database", self.database]
+        more = ["--admin-token-file", self.folder / "admin", "--lease-seconds", "120"]
+        self.process = await asyncio.create_subprocess_exec(
+            sennit, "control", *flags, *more, stderr=(self.folder / "log").open("w")
+        )
+
+    async def listening(self) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                assert self.process
+                assert self.process.returncode is None, (self.folder / "log").read_text()
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await self.http.get("/v1/health")).status_code == 200:
+                        return
+                await asyncio.sleep(0.1)
+
+    async def kill(self) -> None:
+        if self.process and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+@pytest.fixture
+async def two(tmp_path: Path, cluster: Any) -> AsyncIterator[tuple[Instance, Instance]]:
+    database = cluster.database()
+    first, second = Instance(tmp_path / "a", database), Instance(tmp_path / "b", database)
+    try:
+        await first.start()
+        await first.listening()
+        (tmp_path / "b").mkdir()
+        key = (tmp_path / "a" / "table-signing.key").read_bytes()
+        (tmp_path / "b" / "table-signing.key").write_bytes(key)
+        await second.start()
+        await second.listening()
+        vip = {"name": "main", "v4": "203.0.113.1"}
+        assert (await first.http.post("/v1/vips", json=vip, headers=HEADERS)).status_code == 201
+        yield first, second
+    finally:
+        for each in (first, second):
+            await each.kill()
+            await each.http.aclose()
+
+
+class Edge:
+    """An edge that asks whichever instance answers."""
+
+    def __init__(self, number: int, instances: tuple[Instance, Instance]) -> None:
+        self.number = number
+        self.instances = instances if number % 2 else instances[::-1]
+        self.id: int | None = None
+        self.acknowledged: list[int] = []
+
+    async def _ask(self, method: str, path: str, token: str, body: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with asyncio.timeout(60):
+            while True:
+                for instance in self.instances:
+                    with contextlib.suppress(httpx.HTTPError):
+                        answer = await instance.http.request(method, path, json=body, headers=headers)
+                        if answer.status_code < 500:
+                            return answer
+                await asyncio.sleep(0.05)
+
+    async def live(self, token: str, beats: int) -> None:
+        credential = f"credential-{self.number}"
+        body = {
+            "name": f"edge{self.number}",
+            "site": "a",
+            "tunnel_v4": f"10.255.0.{self.number}",
+            "credential_sha256": hashlib.sha256(credential.encode()).hexdigest(),
+        }
+        answer = await self._ask("POST", "/v1/edges", token, body)
+        assert answer.status_code in (200, 201), answer.text
+        self.id = answer.json()["edge"]["id"]
+        for _ in range(beats):
+            path = f"/v1/edges/{self.id}/lease"
+            answer = await self._ask("PUT", path, credential, {"health": "ok"})
+            assert answer.status_code == 200, answer.text
+
+
+async def test_one_is_killed_in_a_stream_of_enrolments_and_heartbeats(two: tuple[Instance, Instance]) -> None:
+    first, second = two
+    tokens = [
+        (await second.http.post("/v1/enrolment-tokens", json={}, headers=HEADERS)).json()["token"]
+        for _ in range(EDGES)
+    ]
+    edges = [Edge(number, two) for number in range(1, EDGES + 1)]
+
+    async def kill_in_the_middle() -> None:
+        while sum(edge.id is not None for edge in edges) < EDGES / 3:
+            await asyncio.sleep(0.01)
+        await first.kill()
+
+    lives = (edge.live(token, beats=4) for edge, token in zip(edges, tokens, strict=True))
+    await asyncio.gather(kill_in_the_middle(), *lives)
+    assert len({edge.id for edge in edges}) == EDGES, "an id was given twice"
+    shown = (await second.http.get("/v1/edges", headers=HEADERS)).json()["items"]
+    assert {(each["id"], each["name"]) for each in shown} == {
+        (edge.id, f"edge{edge.number}") for edge in edges
+    }
+    table = (await second.http.get("/v1/table", headers=HEADERS)).json()
+    assert {edge["id"]: edge["state"] for edge in table["edges"]} == dict.fromkeys(range(1, EDGES + 1), "up")
+    used = (await second.http.get("/v1/enrolment-tokens", headers=HEADERS)).json()["items"]
+    assert all(each["used_at"] for each in used)
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, cluster: Any, open_on: Any, vip: Any) -> AsyncIterator[tuple[Any, Any]]:
+    """Two instances in this process, whose clock the test turns."""
+    database = cluster.database()
+    async with open_on(tmp_path / "a", database) as first:
+        (tmp_path / "b").mkdir()
+        key = (tmp_path / "a" / "table-signing.key").read_bytes()
+        (tmp_path / "b" / "table-signing.key").write_bytes(key)
+        async with open_on(tmp_path / "b", database) as second:
+            await first.ask("POST", "/v1/vips", vip)
+            yield first, second
+
+
+async def turn(*instances: Any) -> None:
+    """What each does once in a while."""
+    for api in instances:
+        await exchange(api.plane)
+    for api in instances:
+        await exchange(api.plane)
+        async with api.plane.store.read() as session:
+            await api.plane.publication.catch_up(session)
+
+
+async def test_what_one_publishes_the_others_watchers_see(pair: tuple[Any, Any]) -> None:
+    first, second = pair
+    await turn(*pair)
+    before = second.plane.watch.generation
+    poll = asyncio.create_task(second.plane.watch.wait_beyond(before, 20))
+    await first.enrol(1)
+    await turn(*pair)
+    await asyncio.wait_for(poll, 10)
+    assert await second.table() == await first.table()
+    await second.ask("PATCH", "/v1/edges/1", {"site": "b"})
+    await second.heartbeat(1)
+    await first.enrol(2)
+    assert (await first.table())["generation"] == second.plane.watch.generation + 1
+    assert [edge["state"] for edge in (await first.table())["edges"]] == ["up", "down"]
+
+
+async def test_an_edge_that_one_hears_is_not_given_up_by_the_other(pair: tuple[Any, Any]) -> None:
+    first, second = pair
+    await first.enrol(1)
+    for _ in range(4):  # longer than a lease
+        await first.heartbeat(1)
+        await turn(*pair)
+        for api in pair:
+            await api.pass_time(4)
+    assert await second.states() == {1: "up"}
+    assert (await second.edge(1))["lease"]["health"] == "ok"
+    await second.pass_time(11)
+    assert await second.states() == {1: "down"}
+
+
+async def test_a_freeze_holds_everywhere(pair: tuple[Any, Any]) -> None:
+    first, second = pair
+    await first.enrol(1)
+    await first.ask("PUT", "/v1/freeze", {})
+    before = await first.table()
+    await second.enrol(2)
+    await turn(*pair)
+    assert await second.table() == await first.table() == before
+    assert (await second.ask("GET", "/v1/freeze")).json()["frozen"] is True
+
+
+async def test_one_instance_alone_gives_grants(pair: tuple[Any, Any]) -> None:
+    await turn(*pair)
+    assert [api.plane.sharing.leads for api in pair].count(True) == 1
+
+
+async def test_an_instance_with_another_signing_key_does_not_start(
+    tmp_path: Path, cluster: Any, open_on: Any
+) -> None:
+    database = cluster.database()
+    async with open_on(tmp_path / "a", database) as first:
+        await first.ask("POST", "/v1/vips", {"name": "main", "v4": "203.0.113.1"})
+    with pytest.raises(Exception, match="table-signing"):
+        async with open_on(tmp_path / "b", database):
+            pass
