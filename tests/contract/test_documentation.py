@@ -1,11 +1,13 @@
 """What the documentation names exists, and its tables are the code's."""
 
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
 from balancer.model.verdict import EXPLAINED
+from lab.topology import LAB
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -15,6 +17,21 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_drawing_of_the_lab_is_that_of_its_topology() -> None:
+    spec = importlib.util.spec_from_file_location("draw_network", ROOT / "tools" / "draw_network.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    drawn = tool.draw(LAB)
+    assert drawn == (ROOT / "docs" / "network.svg").read_text(), (
+        "python tools/draw_network.py docs/network.svg"
+    )
+    for node in LAB.nodes:
+        for end in LAB.interfaces(node.name):
+            assert f"{end.interface}  {end.address}" in drawn
 
 
 def test_the_folders_of_the_readme_exist() -> None:
