@@ -20,7 +20,7 @@ from lab.scenarios.download import (
 from lab.scenarios.verdict import Verdict
 
 LONG = 8.0  # seconds that the running download is made to take
-MOVED_LIMIT = 5.0
+MOVED_LIMIT = 8.0
 
 
 def run(lab: Lab, verdict: Verdict) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 @pytest.mark.parametrize(
     ("scenario", "shorter"),
     [
-        ("route-flap", {"LONG": 5.0, "MOVED_LIMIT": 10.0}),
+        ("route-flap", {"LONG": 5.0, "MOVED_LIMIT": 20.0}),
         ("interface-loss", {"LONG": 3.0, "BACK_LIMIT": 20.0}),
         ("blackhole", {"LONG": 3.0, "STALL_LIMIT": 5.0}),
         ("control-plane-away", {"AWAY": 4.0, "AFTER": 1.0}),
