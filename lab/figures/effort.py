@@ -8,7 +8,7 @@ class Effort:
     """Samples of each contender, and bytes of transfers."""
 
     setups: int = 200  # figure 13
-    downloads: int = 15  # figure 14, of each size
+    downloads: int = 10  # figure 14, of each size
     transfers: int = 9  # figure 8
     transfer_size: int = 256 << 20
     injection_sizes: tuple[int, ...] = (1_000_000, 1_000_000_000)  # figure 9

@@ -26,13 +26,15 @@ RECORD_FIRST = 14_000  # bytes of a record that, frame and all, fits in an initi
 RECORD_TIME = 0.0001  # seconds of a path's rate that a record may take
 
 
-def record_limit(outstanding: int, rtt: float) -> int:
+def record_limit(outstanding: int, rtt: float, shortest: float) -> int:
     """How large a record may be, with `outstanding` bytes on their way on a path of `rtt` seconds.
+
+    `shortest` is its round-trip time without queues.
 
     It counts only when it is whole. Sent again on a path that has carried nothing yet, one that exceeds the initial
     window takes a round trip more, or several; so only what is near, or very fast, gets large ones, which cost less.
     """
-    if rtt < NEAR:
+    if shortest < NEAR:
         return RECORD_DATA_LIMIT
     return min(max(RECORD_FIRST, int(outstanding / rtt * RECORD_TIME)), RECORD_DATA_LIMIT)
 
@@ -66,6 +68,10 @@ class Path:
     position: int = 0
     sent: int = 0
     received: int = 0
+    shortest: float = field(init=False)  # round-trip time that was measured: without queues, that is
+
+    def __post_init__(self) -> None:
+        self.shortest = self.rtt
 
     @property
     def stalled(self) -> bool:
@@ -146,5 +152,6 @@ class Path:
         No sample counts for more than double the patience: how long a path was away is not its latency, but
         patience that was too short grows.
         """
+        self.shortest = min(self.shortest, max(sample, 0.0))
         change = min(max(sample, 0.0), 2 * self.patience) - self.rtt
         self.rtt += change / (4 if change > 0 else 8)

@@ -307,7 +307,7 @@ class Session:
             if number == self.preferred(without=record.paths):
                 self._out.not_again(record)
                 return record
-        most = record_limit(self._out.outstanding, path.rtt)
+        most = record_limit(self._out.outstanding, path.rtt, path.shortest)
         if self._scheduler is Scheduler.LOWEST_LATENCY:
             return self._out.next_record(most) if number == self.preferred() else None
         if number not in self._usable():
