@@ -24,7 +24,10 @@ PAPER = {
     "TLS 1.3 over MPTCP": 0.7,
     "SMKEX over mptcp": 0.35,
 }  # Gbit/s; the last is MPTCPsec
-RATIOS = (("SMKEX over mptcp", "TLS 1.3 over MPTCP"), ("SMKEX over tcp", "TLS 1.3"))
+RATIOS = (
+    ("SMKEX over mptcp", "TLS 1.3 over MPTCP", 1.0),
+    ("SMKEX over tcp", "TLS 1.3", None),
+)  # and what to reach
 
 
 def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
@@ -57,9 +60,13 @@ def judge(rows: Rows, verdict: Verdict) -> None:
     rates = _rates(rows)
     for name, values in rates.items():
         verdict.note(f"{name}: median", median(values), "Gbit/s")
-    for ours, peer in RATIOS:
+    for ours, peer, target in RATIOS:
         ratio = median(one / other for one, other in zip(rates[ours], rates[peer], strict=True))
-        verdict.at_least(f"{ours} / {peer}, median of pairs", ratio, 1.0)
+        what = f"{ours} / {peer}, median of pairs"
+        if target is None:
+            verdict.note(what, ratio)
+        else:
+            verdict.at_least(what, ratio, target)
 
 
 def draw(rows: Rows, path: Path) -> None:

@@ -68,7 +68,7 @@ def judged(module: Any, rows: list[dict[str, Any]], folder: Path) -> Verdict:
     [
         (setup_time, setup_rows(0.0009), setup_rows(0.0011)),
         (transfer_time, transfer_rows(0.58), transfer_rows(0.60)),
-        (throughput, rate_rows(2.1), rate_rows(1.5)),
+        (throughput, rate_rows(1.1), rate_rows(0.9)),
         (injection, attack_rows(), attack_rows(stall=0.09)),
         (injection, attack_rows(), attack_rows(survives="BadRecord")),
         (injection, attack_rows(), attack_rows(tls=1000)),
