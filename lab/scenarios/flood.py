@@ -1,4 +1,4 @@
-"""On the phone: begin key exchanges and never end them. `python -m lab.scenarios.flood VIP PORT COUNT`, till SIGTERM.
+"""Begin key exchanges and never end them. `python -m lab.scenarios.flood VIP PORT COUNT`, till SIGTERM.
 
 Says how many stand, and how many the edge has refused, in a line of JSON a second.
 """
