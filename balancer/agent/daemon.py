@@ -13,6 +13,7 @@ from balancer.agent.backoff import Backoff
 from balancer.agent.drain import DrainTimes
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
 from balancer.agent.follow import follow_table
+from balancer.agent.forwards import Forwards
 from balancer.agent.intent import Intent
 from balancer.agent.lease import Changed, Removed, keep_lease
 from balancer.agent.metrics import AgentMetrics, serve
@@ -40,6 +41,7 @@ class Agent:
         self._intent = Intent()
         self._neighbourhood = Neighbourhood(settings.state)
         self._peers = PeerWatch(settings.peer_port)
+        self._forwards = Forwards(settings.state)
         self._node = NodeWatch(
             self._state,
             settings.edge_socket or settings.state / "edge.sock",
@@ -170,6 +172,7 @@ class Agent:
             withdraw=self._intent.leave.asking,
             peers=self._node.reports(),
             sessions=findings.sessions,
+            forwards=self._forwards.rates(),
             drain=self._announcer.drain,
         )
 

@@ -47,6 +47,16 @@ class PeerReport(BaseModel):
         return bool(self.backbone if self.forwarding is None else self.forwarding)
 
 
+class ForwardRate(BaseModel):
+    """What an edge sends through the tunnel to another."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    edge_id: int = Field(ge=1, le=MAXIMUM_EDGE_ID)
+    packets_per_second: int = Field(ge=0, le=2**53)
+    bits_per_second: int = Field(ge=0, le=2**53)
+
+
 class HealthReason(BaseModel):
     """One thing that is wrong, and since when this control plane knows."""
 

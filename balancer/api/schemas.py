@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
-from balancer.api.health import DrainPhase, EdgeHealthView, PeerReport, Text, WithdrawalGrant
+from balancer.api.health import DrainPhase, EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
 from balancer.model.table import MAXIMUM_EDGE_ID, EdgeState, edge_from_json, vip_from_json
 
@@ -172,6 +172,7 @@ class LeaseView(BaseModel):
     announcing: bool = Field(description="Whether it lets BIRD announce the VIP.")
     granted: bool = Field(default=False, description="Whether it may be withdrawn for a soft failure.")
     sessions: int | None = Field(default=None, description="Sessions that it serves.")
+    forwards: list[ForwardRate] = Field(default=[], description="What it sends through tunnels, the busiest.")
     drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
 
 
@@ -229,6 +230,9 @@ class LeaseRequest(Body):
     )
     peers: list[PeerReport] = Field(default=[], max_length=16, description="Which other edges it reaches.")
     sessions: Count | None = Field(default=None, description="Sessions that it serves.")
+    forwards: list[ForwardRate] = Field(
+        default=[], max_length=64, description="What it sends through tunnels, the busiest."
+    )
     drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
 
     @property

@@ -17,6 +17,7 @@ from balancer.datapath.live import Live
 from balancer.datapath.metrics import collect
 from balancer.datapath.pins import NotLoaded, open_map, pinned_at
 from balancer.datapath.placement import NotPlaced, Placement
+from balancer.datapath.traffic import TrafficFile
 from balancer.model.table import EdgeState, ForwardingTable
 
 log = logging.getLogger("forwarder")
@@ -36,6 +37,7 @@ class Follower:
         self._pinned = pinned_at(bpffs, "edges")
         self._placement = Placement.read(state)
         self._generations = open_generations(bpffs)
+        self._traffic = TrafficFile(state, bpffs)
         self._seen: tuple[int, int] | None = None
         self._known: set[int] = set()
         self.table = ForwardingTable(generation=-1)
@@ -53,6 +55,7 @@ class Follower:
     def run(self, stopped: threading.Event) -> None:
         while not stopped.is_set():
             self.look()
+            self._tell_traffic()
             stopped.wait(POLL)
 
     def look(self) -> bool:
@@ -82,6 +85,14 @@ class Follower:
         self._apply(table)
         log.info("generation %d applied: %d edges", table.generation, len(table.edges))
         return True
+
+    def _tell_traffic(self) -> None:
+        try:
+            self._traffic.look(edge.id for edge in self.table.edges)
+        except NotLoaded:  # in the middle of a load
+            pass
+        except OSError as error:
+            log.warning("traffic.json: %s", error)
 
     def _apply(self, table: ForwardingTable) -> None:
         here = self._placement

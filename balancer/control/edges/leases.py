@@ -72,5 +72,6 @@ class Leases:
             announcing=lease.heartbeat.announcing,
             granted=granted,
             sessions=lease.heartbeat.sessions,
+            forwards=lease.heartbeat.forwards,
             drain=lease.heartbeat.drain,
         )

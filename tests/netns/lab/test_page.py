@@ -1,6 +1,7 @@
 """The fleet page in a real browser: log in, see the fleet, drain an edge, see another die within its lease."""
 
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from playwright.sync_api import Dialog, Page, expect
 from lab.namespace.daemons import control_url
 from lab.namespace.place import Place
 from lab.namespace.running import NamespaceLab
-from lab.topology import LAB
+from lab.sample import SAMPLE, SAMPLE_BYTES
+from lab.topology import LAB, SERVICE_NAME
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird", "chromium")
 
@@ -102,3 +104,23 @@ def test_an_edges_death_is_seen_within_its_lease(page: Page, place: Place) -> No
     finally:
         lab.start_server(edge)
     expect(row(page, "edge3").locator(".chip").first).to_have_text("up", timeout=LEASE * 1000 + SLACK)
+
+
+def test_who_forwards_to_whom_is_drawn_with_its_rate(page: Page, place: Place) -> None:
+    lab = NamespaceLab(place, LAB)
+    log_in(page, place)
+    url = f"smkex://{SERVICE_NAME}/{SAMPLE}"
+    slowly = ("--scheduler", "redundant", "--limit-rate", str(SAMPLE_BYTES // 20))
+    command = lab.command("phone", "sennit", "get", url, *slowly, "-o", "/dev/null")
+    download = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        # the second path enters at edge2, so edge1, which owns the session, sends its replies there
+        arrow = page.locator("#drawing text.flow-text").filter(
+            has_text=re.compile("[km]bit/s", re.IGNORECASE)
+        )
+        expect(arrow.first).to_be_visible(timeout=20_000)
+        forwards = row(page, "edge1").locator('[data-cell="forwards"]')
+        expect(forwards).to_have_text(re.compile("[1-9].*bit/s"), timeout=SLACK)
+    finally:
+        download.kill()
+        download.wait()

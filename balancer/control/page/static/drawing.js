@@ -62,9 +62,9 @@ export function draw(svg, edges) {
   const size = drawn.length > 10 ? 15 : RADIUS;
   const tip = make("marker", { id: "tip", viewBox: "0 0 8 8", refX: 3, refY: 4, markerWidth: 9, markerHeight: 9, orient: "auto", markerUnits: "userSpaceOnUse" });
   tip.append(make("path", { d: "M0 0 L8 4 L0 8 z", fill: "var(--flow)" }));
-  const arrows = drawn.flatMap((edge) => (edge.traffic?.forwards ?? [])
-    .filter((to) => at.has(to.edge) && to.edge !== edge.id && to.bits_per_second > 0)
-    .flatMap((to) => flow(at.get(edge.id), at.get(to.edge), to.bits_per_second, size)));
+  const arrows = drawn.flatMap((edge) => (edge.lease?.forwards ?? [])
+    .filter((to) => at.has(to.edge_id) && to.bits_per_second > 0)
+    .flatMap((to) => flow(at.get(edge.id), at.get(to.edge_id), to.bits_per_second, size)));
   const defs = make("defs", {});
   defs.append(tip);
   const [lines, texts] = [arrows.filter((one) => one.tagName === "path"), arrows.filter((one) => one.tagName === "text")];

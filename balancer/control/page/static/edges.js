@@ -22,7 +22,7 @@ export function colour(edge) {
 }
 
 export function forwards(edge) {
-  return (edge.traffic?.forwards ?? []).reduce((sum, to) => sum + to.bits_per_second, 0);
+  return (edge.lease?.forwards ?? []).reduce((sum, to) => sum + to.bits_per_second, 0);
 }
 
 function cell(row, name, text, kind = "") {
@@ -62,8 +62,8 @@ function fill(row, edge, generation, mayOperate) {
   cell(row, "site", edge.site);
   cell(row, "health", edge.health.state, `chip ${colour(edge)}`);
   cell(row, "wanted", edge.admin_state, edge.admin_state === "active" ? "" : "chip warn");
-  cell(row, "sessions", edge.traffic ? edge.traffic.sessions.toLocaleString() : "–");
-  cell(row, "forwards", edge.traffic ? bits(forwards(edge)) : "–");
+  cell(row, "sessions", edge.lease?.sessions?.toLocaleString() ?? "–");
+  cell(row, "forwards", edge.lease ? bits(forwards(edge)) : "–");
   const applied = edge.lease?.applied_generation ?? null;
   const behind = applied === null ? "–" : applied < generation ? `${applied}, ${generation - applied} behind` : String(applied);
   cell(row, "table", behind, applied !== null && applied < generation ? "warn" : "");

@@ -31,7 +31,7 @@ function paint() {
   const matching = showEdges(at("edges"), edges, at("filter").value.trim().toLowerCase(), generation, { change }, state.mayOperate);
   at("edges-note").textContent = matching > SHOWN ? `${SHOWN} of ${matching} shown: filter to see others` : "";
   const drawn = draw(at("drawing"), edges);
-  at("drawing-note").textContent = drawn < edges.length ? `${drawn} of ${edges.length}: those not well, then the busiest` : "An arrow leads from the edge where a subflow enters to the one that owns its session.";
+  at("drawing-note").textContent = drawn < edges.length ? `${drawn} of ${edges.length}: those not well, then the busiest` : "An arrow leads from an edge to another that it sends through the tunnel: subflows to their owner, replies to where they came in.";
 }
 
 function paintEvents(events) {
