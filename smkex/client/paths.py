@@ -1,7 +1,8 @@
 """The paths of a running connection: add, remove, re-home, and join again what broke.
 
 A path that ended against the client's will is joined again from its interface, after growing pauses and a bounded
-number of times; one that lived for a while has earned a fresh count.
+number of times; one that lived for a while has earned a fresh count, and so has one whose interface has a way to the
+CDN after the host's network changed: Wi-Fi that is back after an hour is used at once.
 """
 
 import asyncio
@@ -15,7 +16,9 @@ from typing import Any
 from smkex.core.errors import MisusedStream, SmkexError
 from smkex.core.events import PathDropped
 from smkex.core.messages import Observation
+from smkex.transport.changes import NetworkChanges
 from smkex.transport.join import join
+from smkex.transport.paths import PathUnusable, find_way
 from smkex.transport.session import SessionTransport
 from smkex.transport.target import Target
 
@@ -49,6 +52,8 @@ class PathKeeper:
     _next: int = 2
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _adding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _changes: NetworkChanges | None = None
 
     def start(self) -> None:
         """Follow what happens to the session's paths until it is over."""
@@ -102,18 +107,43 @@ class PathKeeper:
             return
         if asyncio.get_running_loop().time() - lost.since >= GOOD_LIFE:
             self._attempts[lost.interface] = 0
+        if self._changes is None:
+            self._changes = NetworkChanges(self._network_changed)
         self._later(self._join_again(lost.interface))
 
     async def _join_again(self, interface: str) -> None:
-        while self._attempts[interface] < REJOINS and not self.session.is_closing():
+        while not self.session.is_closing():
             attempt = self._attempts[interface]
+            if await self._change_within(_pause(attempt) if attempt < REJOINS else None):
+                if not self._has_way(interface):
+                    continue
+                self._attempts[interface] = 0
             self._attempts[interface] += 1
-            await asyncio.sleep(_pause(attempt))
             try:
                 await self.add(interface)
                 return
             except (SmkexError, OSError, TimeoutError) as error:
                 log.info("join from %s: %s", interface, error)
+
+    def _network_changed(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _change_within(self, seconds: float | None) -> bool:
+        """Wait so long, or for ever; whether the host's network changed meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _has_way(self, interface: str) -> bool:
+        try:
+            find_way(interface, self.target.vip)
+        except PathUnusable:
+            return False
+        return True
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -121,6 +151,8 @@ class PathKeeper:
         task.add_done_callback(self._tasks.discard)
 
     def _stop(self) -> None:
+        if self._changes is not None:
+            self._changes.close()
         for task in self._tasks:
             task.cancel()
 

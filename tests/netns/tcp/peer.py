@@ -15,7 +15,7 @@ from edge.listener import Listener
 from edge.node import Node, Vip
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
-from smkex.client import connect
+from smkex.client import connect, paths
 from smkex.core.errors import SmkexError
 
 VIP = "203.0.113.1"
@@ -73,6 +73,20 @@ async def download(size: int) -> None:
     print(json.dumps({"right": digest.hexdigest() == digest_of(size), "gap": gap, "states": states}))
 
 
+async def hold() -> None:
+    """Keep a session, and print the states of its paths, and attempts at wifi0, for every line that comes in."""
+    paths.REJOINS = 2  # and then no more, unless the network changes
+    connection = await connect(VIP, paths=["cell0", "wifi0"])
+    print("ready", flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        connection.writer.write(b"%08d" % 1000)
+        await connection.reader.readexactly(1000)
+        states = [(path.interface, path.state) for path in connection.report().paths]
+        assert connection.keeper is not None
+        states.append(("attempts", str(connection.keeper._attempts["wifi0"])))
+        print(json.dumps(states), flush=True)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     match sys.argv[1:]:
@@ -80,5 +94,7 @@ if __name__ == "__main__":
             asyncio.run(serve(keys))
         case ["ask", times, base]:
             asyncio.run(ask(int(times), int(base)))
+        case ["hold"]:
+            asyncio.run(hold())
         case ["download", size]:
             asyncio.run(download(int(size)))

@@ -172,9 +172,30 @@ async def test_a_path_that_breaks_over_and_over_is_given_up(edge: LoopbackEdge) 
     await until(lambda: edge.sessions and len(edge.session.paths) == 2)
     edge.relays[1].stop()
     assert connection.keeper is not None
-    await until(lambda: not connection.keeper._tasks and 1 not in connection.session.paths)
-    assert connection.keeper._attempts["lo"] == client_paths.REJOINS
+    keeper = connection.keeper
+    await until(lambda: keeper._attempts["lo"] == client_paths.REJOINS and 1 not in connection.session.paths)
+    tried = keeper._next
     await exchange_some(connection)
+    assert keeper._next <= tried + 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_path_that_was_given_up_returns_when_the_hosts_network_has_changed(
+    edge: LoopbackEdge,
+) -> None:
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    relay, port = edge.relays[1], edge.port + 1
+    relay.stop()
+    keeper = connection.keeper
+    assert keeper is not None
+    await until(lambda: keeper._attempts["lo"] == client_paths.REJOINS and 1 not in connection.session.paths)
+    await relay.start(port)
+    keeper._network_changed()
+    await until(lambda: len(connection.session.paths) == len(edge.session.paths) == 2)
+    await exchange_some(connection)
+    await connection.close()
+    await until(lambda: not keeper._tasks)
 
 
 async def test_paths_are_bounded_in_number(edge: LoopbackEdge) -> None:
