@@ -17,7 +17,9 @@ from balancer.control.database import migrate, url_of
 from balancer.control.edges import endpoints as edges
 from balancer.control.edges import repository as edge_queries
 from balancer.control.edges import service as edge_rules
+from balancer.control.edges.directory import Directory
 from balancer.control.edges.leases import Leases
+from balancer.control.edges.settling import Settling
 from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.enrolment_tokens import endpoints as enrolment_tokens
 from balancer.control.grants.book import GrantBook
@@ -54,12 +56,13 @@ async def running(
     await asyncio.to_thread(state.mkdir, parents=True, exist_ok=True)
     url = url_of(state, database)
     store = Store(state, url)
-    sharing = LeaseSharing(store.engine, rules.lease_seconds / 3) if store.shared else None
+    sharing = LeaseSharing(store.engine, clock, rules.lease_seconds) if store.shared else None
     try:
         await asyncio.to_thread(migrate, url)
         leases = Leases(clock, rules.lease_seconds)
         async with store.read() as session:
             leases.grant_grace(await edge_queries.alive_ids(session))
+            directory = None if store.shared else Directory(await edge_queries.every(session))
             key = signing_key(state, may_make=await generations.newest(session) == 0)
             watch = TableWatch(LiveTable(key))
             publication = Publication(clock, watch, shared=store.shared)
@@ -70,6 +73,7 @@ async def running(
             store=store,
             leases=leases,
             sharing=sharing,
+            directory=directory,
             health=HealthBoard(clock, leases),
             acknowledgements=Acknowledgements(clock, rules.lease_seconds, watch.current),
             grants=GrantBook(clock, leases, rules.lease_seconds, rules.minimum_healthy),
@@ -77,7 +81,9 @@ async def running(
             publication=publication,
             table_key=public_bytes(key),
             admin_sha256=sha256_hex(admin_token),
+            settling=Settling(lambda batch: edge_rules.store_life(plane, batch)),
         )
+        store.committed = directory.committed if directory else None
         store.publish = publication.publish
         yield plane
     finally:

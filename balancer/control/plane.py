@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from balancer.control.clock import Clock
+from balancer.control.edges.directory import Directory
 from balancer.control.edges.leases import Leases
+from balancer.control.edges.settling import Settling
 from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
@@ -28,7 +30,7 @@ class Rules:
     minimum_healthy: float = 2 / 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ControlPlane:
     """Everything that lives as long as the process."""
 
@@ -37,6 +39,7 @@ class ControlPlane:
     store: Store
     leases: Leases
     sharing: LeaseSharing | None
+    directory: Directory | None  # with SQLite
     health: HealthBoard
     acknowledgements: Acknowledgements
     grants: GrantBook
@@ -44,9 +47,10 @@ class ControlPlane:
     publication: Publication
     table_key: bytes  # the public one
     admin_sha256: str
+    settling: Settling
 
 
-def _of(request: Request) -> ControlPlane:
+async def _of(request: Request) -> ControlPlane:  # async: others go through a thread pool
     plane = request.app.state.plane
     assert isinstance(plane, ControlPlane)
     return plane

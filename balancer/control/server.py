@@ -50,6 +50,7 @@ def serve(settings: ControlSettings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=75,  # longer than between heartbeats: a new connection costs more than they do
         timeout_graceful_shutdown=3,
         limit_concurrency=20_000,
         h11_max_incomplete_event_size=16 * 1024,

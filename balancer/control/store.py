@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Store:
             self.engine, expire_on_commit=False, sync_session_class=RevisingSession
         )
         self._writer = asyncio.Lock()
+        self.committed: Callable[[Mapping[object, bool]], None] | None = None
         self.publish: Callable[[AsyncSession], Awaitable[Callable[[], None] | None]] | None = None
 
     @asynccontextmanager
@@ -47,6 +48,8 @@ class Store:
             await session.flush()
             announce = await self.publish(session) if self.publish else None
             await session.commit()
+            if self.committed:
+                self.committed(session.info.get("touched", {}))
             if announce:
                 announce()
 

@@ -14,7 +14,8 @@ from balancer.api.schemas import (
     LeaseRequest,
 )
 from balancer.control.edges import service
-from balancer.control.identity import Admin, LeaseHolder, Operator, Owner, Reader, bearer_sha256
+from balancer.control.edges.lease_route import LeaseRoute
+from balancer.control.identity import Admin, LeaseHolder, Operator, Owner, Reader, shown_sha256
 from balancer.control.paging import After, EdgeIdPath, Limit
 from balancer.control.plane import Plane
 from balancer.control.preconditions import IfMatch, set_etag
@@ -26,7 +27,7 @@ AGAIN = also(200, Enrolment, "It had enrolled already.")
 
 @router.post("", status_code=201, responses=AGAIN | refusals(401, 403, 409, 410))
 async def enrol(
-    plane: Plane, shown: Annotated[str, Depends(bearer_sha256)], body: EnrolRequest, response: Response
+    plane: Plane, shown: Annotated[str, Depends(shown_sha256)], body: EnrolRequest, response: Response
 ) -> Enrolment:
     """Enrol, showing a one-time token, or again, showing the credential."""
     enrolment, created = await service.enrol(plane, shown, body)
@@ -71,7 +72,15 @@ async def remove_edge(plane: Plane, by: Admin, edge_id: EdgeIdPath, if_match: If
     await service.remove(plane, edge_id, by, if_match)
 
 
-@router.put("/{edge_id}/lease", responses=refusals(401, 403, 404, 410))
 async def renew_lease(plane: Plane, _: LeaseHolder, edge_id: EdgeIdPath, body: LeaseRequest) -> LeaseGrant:
     """Send a heartbeat, which renews the lease; the answer says what is wanted of the edge."""
     return await service.heartbeat(plane, edge_id, body)
+
+
+router.add_api_route(
+    "/{edge_id}/lease",
+    renew_lease,
+    methods=["PUT"],
+    responses=refusals(401, 403, 404, 410),
+    route_class_override=LeaseRoute,
+)

@@ -9,9 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.api.schemas import AdminState
 from balancer.control.records import EdgeRecord, FreedIdRecord, TransitionRecord
 
+MANY = 500  # values in one query
+
 
 async def by_id(session: AsyncSession, edge_id: int) -> EdgeRecord | None:
     return await session.get(EdgeRecord, edge_id)
+
+
+async def by_ids(session: AsyncSession, edge_ids: Sequence[int]) -> dict[int, EdgeRecord]:
+    found: dict[int, EdgeRecord] = {}
+    for start in range(0, len(edge_ids), MANY):
+        some = edge_ids[start : start + MANY]
+        rows = (await session.scalars(select(EdgeRecord).where(EdgeRecord.id.in_(some)))).all()
+        found |= {edge.id: edge for edge in rows}
+    return found
 
 
 async def by_name(session: AsyncSession, name: str) -> EdgeRecord | None:

@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +19,7 @@ from balancer.api.schemas import (
 )
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository
+from balancer.control.edges.directory import Known
 from balancer.control.edges.state import table_state
 from balancer.control.enrolment_tokens import service as tokens
 from balancer.control.identity import Identity
@@ -220,16 +221,14 @@ async def remove(plane: ControlPlane, edge_id: int, by: Identity, if_match: str 
 
 async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> LeaseGrant:
     """Renew a lease; writes only when the edge comes up or goes down by it."""
-    async with plane.store.read() as session:
-        edge = await existing(session, edge_id)
-        active = await repository.active_ids(session) if body.withdraw else ()
+    edge, active = await _wanted(plane, edge_id, everybody=body.withdraw)
     if plane.sharing:
         if not plane.sharing.works:
             raise Refusal(503, "leases-not-shared", "the database does not answer: try another instance")
         plane.sharing.note(edge_id, body)
     _hear(plane, edge_id, body)
     if edge.alive != plane.health.is_alive(edge_id):
-        await _settle(plane, [edge_id], "; ".join(body.reasons) or f"health {body.health}")
+        await plane.settling.settle({edge_id: "; ".join(body.reasons) or f"health {body.health}"})
     return LeaseGrant(
         lease_seconds=plane.rules.lease_seconds,
         admin_state=AdminState(edge.admin_state),
@@ -237,6 +236,19 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
         may_announce=body.announcing or plane.acknowledgements.is_held(edge_id, plane.watch.current),
         grant=_withdrawal(plane, edge_id, body, active),
     )
+
+
+async def _wanted(
+    plane: ControlPlane, edge_id: int, *, everybody: bool
+) -> tuple[EdgeRecord | Known, Collection[int]]:
+    """The edge, and where that matters who is wanted in service; from memory where it is known there."""
+    if plane.directory is not None:
+        known = plane.directory.get(edge_id)
+        if known is None:
+            raise Refusal(404, "no-such-edge", f"there is no edge {edge_id}", field="edge_id")
+        return known, plane.directory.active_ids() if everybody else ()
+    async with plane.store.read() as session:
+        return await existing(session, edge_id), await repository.active_ids(session) if everybody else ()
 
 
 def _hear(plane: ControlPlane, edge_id: int, body: LeaseRequest, age: float = 0.0) -> None:
@@ -273,20 +285,20 @@ async def sweep(plane: ControlPlane) -> None:
         plane.health.fell_silent(edge_id)
         plane.acknowledgements.forget(edge_id)
     if gone := plane.health.given_up():
-        await _settle(plane, gone, "lease lost")
+        await plane.settling.settle(dict.fromkeys(gone, "lease lost"))
 
 
-async def _settle(plane: ControlPlane, edge_ids: list[int], why: str) -> None:
+async def store_life(plane: ControlPlane, why: Mapping[int, str]) -> None:
     """Make what is stored agree with what is so once we may write."""
     async with plane.store.change() as session:
-        for edge_id in edge_ids:
-            edge, alive = await repository.by_id(session, edge_id), plane.health.is_alive(edge_id)
+        found, now = await repository.by_ids(session, sorted(why)), plane.clock.now()
+        for edge_id, reason in why.items():
+            edge, alive = found.get(edge_id), plane.health.is_alive(edge_id)
             if edge is None:
                 forget(plane, edge_id)
             elif edge.alive != alive:
                 edge.alive = alive
-                what = "up" if alive else "down"
-                repository.add_transition(session, plane.clock.now(), edge_id, what, why, "lease")
+                repository.add_transition(session, now, edge_id, "up" if alive else "down", reason, "lease")
 
 
 def forget(plane: ControlPlane, edge_id: int) -> None:

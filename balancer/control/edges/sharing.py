@@ -6,13 +6,13 @@ lock of the database for it: two would each spend the whole budget.
 """
 
 import secrets
-import time
 
 from sqlalchemy import Double, cast, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from balancer.api.schemas import LeaseRequest
+from balancer.control.clock import Clock
 from balancer.control.records import LeaseRecord
 
 MANY = 1000
@@ -23,28 +23,31 @@ _now = cast(func.extract("epoch", func.clock_timestamp()), Double)
 class LeaseSharing:
     """What this instance heard and has not told yet, and what it was told last."""
 
-    def __init__(self, engine: AsyncEngine, patience: float) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock, lease_seconds: float) -> None:
         self._engine = engine
-        self._patience = patience
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._patience = lease_seconds / 3
         self._me = secrets.token_hex(8)
         self._untold: dict[int, tuple[float, LeaseRequest]] = {}
         self._told: dict[int, float] = {}
-        self._worked_at = time.monotonic()
+        self._worked_at = self._clock.monotonic()
         self._lock: AsyncConnection | None = None
+        self._lock_since = 0.0
 
     @property
     def works(self) -> bool:
         """Whether the others know what is heard here."""
-        return time.monotonic() - self._worked_at < self._patience
+        return self._clock.monotonic() - self._worked_at < self._patience
 
     @property
     def leads(self) -> bool:
-        """Whether this instance gives grants."""
-        return self._lock is not None
+        """Whether this instance gives grants: not before those have ended that another one gave."""
+        return self._lock is not None and self._clock.monotonic() - self._lock_since >= self._lease_seconds
 
     def note(self, edge_id: int, heartbeat: LeaseRequest) -> None:
         """Remember a heartbeat for the others."""
-        self._untold[edge_id] = (time.monotonic(), heartbeat)
+        self._untold[edge_id] = (self._clock.monotonic(), heartbeat)
 
     async def exchange(self, session: AsyncSession) -> list[tuple[int, float, LeaseRequest]]:
         """Tell what was heard, and return what others heard: edge, age in seconds, heartbeat."""
@@ -57,7 +60,7 @@ class LeaseSharing:
         except BaseException:
             self._untold = untold | self._untold
             raise
-        self._worked_at = time.monotonic()
+        self._worked_at = self._clock.monotonic()
         return news
 
     async def _tell(
@@ -67,7 +70,7 @@ class LeaseSharing:
             {
                 "edge_id": edge_id,
                 "instance": self._me,
-                "heard_at": now - (time.monotonic() - at),
+                "heard_at": now - (self._clock.monotonic() - at),
                 "heartbeat": heartbeat.model_dump(mode="json"),
             }
             for edge_id, (at, heartbeat) in sorted(untold.items())  # in one order: no deadlock
@@ -101,7 +104,7 @@ class LeaseSharing:
         connection = await self._engine.connect()
         connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
         if await connection.scalar(text(f"SELECT pg_try_advisory_lock({GRANTS})")):
-            self._lock = connection
+            self._lock, self._lock_since = connection, self._clock.monotonic()
         else:
             await connection.close()
 

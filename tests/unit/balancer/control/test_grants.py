@@ -15,6 +15,11 @@ from balancer.control.grants.book import GrantBook
 from balancer.control.grants.budget import Standing, may_withdraw, minimum
 
 
+@pytest.fixture
+def database() -> None:
+    """SQLite: with several instances one of them alone gives grants, a lease after it took that over."""
+
+
 @pytest.mark.parametrize(
     ("share", "active", "stay"),
     [(2 / 3, 3, 2), (2 / 3, 4, 3), (2 / 3, 1, 1), (2 / 3, 0, 0), (0, 5, 1), (1, 5, 5)],

@@ -204,8 +204,11 @@ async def test_a_freeze_holds_everywhere(pair: tuple[Any, Any]) -> None:
     assert (await second.ask("GET", "/v1/freeze")).json()["frozen"] is True
 
 
-async def test_one_instance_alone_gives_grants(pair: tuple[Any, Any]) -> None:
+async def test_one_instance_alone_gives_grants_and_not_while_anothers_may_last(pair: tuple[Any, Any]) -> None:
     await turn(*pair)
+    assert not any(api.plane.sharing.leads for api in pair)
+    for api in pair:
+        api.clock.seconds += 10
     assert [api.plane.sharing.leads for api in pair].count(True) == 1
 
 

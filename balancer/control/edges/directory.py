@@ -1,0 +1,61 @@
+"""Edges in memory, so that a heartbeat asks no database: who has which credential, and what is wanted of whom.
+
+Only where this instance alone changes the database (SQLite): it is brought up to date by each change that is committed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from balancer.api.schemas import AdminState
+from balancer.control.records import EdgeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a heartbeat needs to know of an edge."""
+
+    id: int
+    name: str
+    credential_sha256: str
+    admin_state: str
+    alive: bool
+
+
+class Directory:
+    """Every edge, by id and by credential."""
+
+    def __init__(self, edges: Iterable[EdgeRecord] = ()) -> None:
+        self._by_id: dict[int, Known] = {}
+        self._by_credential: dict[str, Known] = {}
+        self._active: set[int] = set()
+        for edge in edges:
+            self._put(edge)
+
+    def committed(self, touched: Mapping[object, bool]) -> None:
+        """Take in what a change stored (True) and deleted (False)."""
+        for record, stored in touched.items():
+            if isinstance(record, EdgeRecord):
+                self._drop(record.id)
+                if stored:
+                    self._put(record)
+
+    def get(self, edge_id: int) -> Known | None:
+        return self._by_id.get(edge_id)
+
+    def of_credential(self, credential_sha256: str) -> Known | None:
+        return self._by_credential.get(credential_sha256)
+
+    def active_ids(self) -> frozenset[int]:
+        """Edges that the operator wants in service."""
+        return frozenset(self._active)
+
+    def _put(self, edge: EdgeRecord) -> None:
+        known = Known(edge.id, edge.name, edge.credential_sha256, edge.admin_state, edge.alive)
+        self._by_id[edge.id] = self._by_credential[edge.credential_sha256] = known
+        if edge.admin_state == AdminState.ACTIVE:
+            self._active.add(edge.id)
+
+    def _drop(self, edge_id: int) -> None:
+        self._active.discard(edge_id)
+        if known := self._by_id.pop(edge_id, None):
+            del self._by_credential[known.credential_sha256]
