@@ -61,3 +61,21 @@ def test_c_and_python_count_the_same_reasons() -> None:
     in_c = {name: int(number) for name, number in re.findall(r"(\w+) = (\d+)", body)}
     assert in_c.pop("REASONS") == len(EXPLAINED)
     assert in_c == {reason.name: reason.value for reason in EXPLAINED}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_tests_that_a_page_names_exist(page: Path) -> None:
+    for file, name in re.findall(r"`(tests/[\w/.]+\.py)::(\w+)`", page.read_text()):
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), (
+            f"{file}::{name}"
+        )
+
+
+def test_every_claim_of_the_security_page_names_a_test() -> None:
+    text = (ROOT / "docs" / "protocol" / "security.md").read_text()
+    claims = text[text.index("## What is claimed") : text.index("## What it rests on")]
+    rows = [
+        line for line in claims.splitlines() if line.startswith("| ") and not line.startswith("| against")
+    ]
+    assert len(rows) > 20
+    assert [row for row in rows if "::test_" not in row] == []
