@@ -111,6 +111,10 @@ class Handshakes:
     async def _first_by_tls(self, subflow: Subflow) -> None:
         """Path 0 of mode mtls: TLS until ServerInfo is said, then as any other."""
         self._check_room(subflow)
+        await self._await_finished(await self._by_tls(subflow), 0)
+
+    async def _by_tls(self, subflow: Subflow) -> PendingSession:
+        """All of TLS; what OpenSSL keeps of it, some 50 KB, is gone when this returns."""
         if self._in_tls >= self._tls_limit:
             raise Overloaded
         config = self._config()
@@ -132,7 +136,7 @@ class Handshakes:
         outcome = tls.finish(ServerInfo(config.edge_id, config.locator, seen))
         session = self._admit(ServerHandshake.after_tls(config, outcome), subflow)
         subflow.send(tls.to_send())
-        await self._await_finished(session, 0)
+        return session
 
     def _check_room(self, subflow: Subflow) -> None:
         """Refuse before anything is computed. Raises `Overloaded`."""
