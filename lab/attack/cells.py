@@ -50,8 +50,18 @@ class Attack:
     names_forged: tuple[int, ...] = ()
     genuine_certificate: bool = False  # the false edge shows it; it has not the key
     on_records: bool = False  # of the running session, which then uses both paths
+    on_the_side: bool = False  # `first` is a packet spoofed on path 0, where nothing is stopped
 
 
+_RESET = Attack(
+    "a reset spoofed from the side",
+    Powers.ONE,
+    "reset",
+    None,
+    Outcome.DETECTED,
+    ("Truncated",),
+    on_the_side=True,
+)
 _ALWAYS = (
     Attack("record everything", Powers.PASSIVE, "pass", "pass", Outcome.SAFE),
     Attack("own shares to both ends", Powers.ONE, "shares", None, Outcome.DETECTED, ("BindingMismatch",)),
@@ -69,6 +79,16 @@ _ALWAYS = (
         "another session id on path 1", Powers.ONE, None, "session-ids", Outcome.DETECTED, ("DeadlineMissed",)
     ),
     Attack("three nonces before the client's", Powers.ONE, None, "race", Outcome.SAFE),
+    Attack(
+        "a share spoofed from the side",
+        Powers.ONE,
+        "share",
+        None,
+        Outcome.DETECTED,
+        ("BindingMismatch",),
+        on_the_side=True,
+    ),
+    _RESET,
     Attack("a byte flipped in the file", Powers.ONE, "flip-byte", None, Outcome.SAFE, on_records=True),
     Attack("a record's length flipped", Powers.ONE, "flip-length", None, Outcome.SAFE, on_records=True),
     Attack("the file swallowed half way", Powers.ONE, "swallow", None, Outcome.SAFE, on_records=True),
@@ -174,7 +194,17 @@ def _of_mtls(row: Row) -> tuple[Attack, ...]:
         if one.powers is Powers.TOGETHER
     ]
     passive = [one for one in _ALWAYS if one.powers is Powers.PASSIVE]
-    return (*passive, found_out[0], _CUT_RECORDS, *path_1, found_out[1], _TLS_P_A, found_out[2], *together)
+    return (
+        *passive,
+        found_out[0],
+        _CUT_RECORDS,
+        _RESET,
+        *path_1,
+        found_out[1],
+        _TLS_P_A,
+        found_out[2],
+        *together,
+    )
 
 
 def _of_frames(row: Row) -> tuple[Attack, ...]:

@@ -25,7 +25,7 @@ from smkex.client.known_hosts import Entry, KnownHosts
 FORGED_VIP = "203.0.113.66"
 TLS_PORT = 4443
 HANDSHAKE_TIMEOUT = "2"
-TRIES = 10
+TRIES = 30
 SNAPSHOT = 32  # bytes of the file that a recording is searched for, at many places
 
 
@@ -65,11 +65,14 @@ class Arena:
             for path, strategy in enumerate((attack.first, attack.second)):
                 if path in attack.names_forged:
                     stack.enter_context(self._forged_name(path, Path(folder)))
-                if strategy is not None and attack.powers is not Powers.PASSIVE:
+                if strategy is not None and attack.on_the_side:
+                    stack.enter_context(self._on_the_side(path, strategy, Path(folder)))
+                elif strategy is not None and attack.powers is not Powers.PASSIVE:
                     stack.enter_context(self._attacker(path, strategy, attack, Path(folder)))
             options = self._client_options(row, Path(folder))
-            if attack.on_records:
-                done = self._download_through(options, Path(folder) / "attacker0.log")
+            if attack.on_records or attack.on_the_side:
+                spread = ("--scheduler", "aggregate") if attack.on_records else ()
+                done = self._download_until_acted((*options, *spread), Path(folder) / "attacker0.log")
             else:
                 done = self._download(options)
             outcome, error = self._judge(done)
@@ -97,13 +100,15 @@ class Arena:
             known.remember(Entry(SERVICE_NAME, key))
         return ("--mode", "tofu", "--known-hosts", str(known.path))
 
-    def _download_through(self, options: tuple[str, ...], log: Path) -> subprocess.CompletedProcess[bytes]:
-        """Download until path 0 has carried enough for the attacker: which path carries what is the client's."""
+    def _download_until_acted(
+        self, options: tuple[str, ...], log: Path
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Download until path 0 has carried enough for the attacker, or a spoofed packet won its race."""
         for _ in range(TRIES):
-            done = self._download((*options, "--scheduler", "aggregate"))
+            done = self._download(options)
             if ACTED in log.read_text():
                 return done
-        raise LabFailed(f"the attacker on path 0 found nothing to change in {TRIES} downloads")
+        raise LabFailed(f"the attacker on path 0 found nothing to change, or was late, in {TRIES} downloads")
 
     def _download(self, options: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
         url = f"smkex://{SERVICE_NAME}/{SAMPLE}"
@@ -148,6 +153,12 @@ class Arena:
             self._daemon(self.carriers[path], folder / f"attacker{path}.log", *command),
             intercepted(self.lab, self.carriers[path], addresses=addresses),
         ):
+            yield
+
+    @contextlib.contextmanager
+    def _on_the_side(self, path: int, spoof: str, folder: Path) -> Iterator[None]:
+        command = (sys.executable, "-m", "lab.attack.on_the_side", spoof, "--interface", "phone")
+        with self._daemon(self.carriers[path], folder / f"attacker{path}.log", *command):
             yield
 
     @contextlib.contextmanager
