@@ -1,0 +1,94 @@
+"""The edge whose memory benchmarks/memory.py measures: a process of its own, driven by lines on stdin.
+
+`python -m benchmarks.memory_edge [CERTIFICATE KEY]` prints its service port and its locator's. Each line that comes
+asks for one of JSON: resident bytes, handshakes in progress, sessions, failures.
+"""
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import smkex.core.session
+from edge.handshakes import Handshakes
+from edge.http1 import Limits
+from edge.serve import HttpServer
+from smkex.core.config import ServerConfig
+from smkex.core.tls import server_context
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+LIMIT = 20_000
+TIMEOUT = 1800.0  # seconds: longer than the measurement
+
+
+# the client of the measurement answers no pings, and asks for nothing: its sessions are kept all the same
+vars(smkex.core.session)["SILENCE_LIMIT"] = TIMEOUT
+
+
+async def nothing_found(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Edge:
+    def __init__(self, config: ServerConfig) -> None:
+        self._http = HttpServer(nothing_found, limits=Limits(idle=TIMEOUT))
+        self.sessions: set[SessionTransport] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.handshakes = Handshakes(
+            lambda: config,
+            self._serve,
+            limit=LIMIT,
+            tls_limit=LIMIT,
+            timeout=TIMEOUT,
+            require_both=False,
+        )
+
+    async def listen(self) -> list[int]:
+        await self._http.start()
+        loop = asyncio.get_running_loop()
+        self._servers = [
+            await loop.create_server(lambda: Subflow(self._accepted), "127.0.0.1", 0, backlog=1024)
+            for _ in range(2)
+        ]
+        return [server.sockets[0].getsockname()[1] for server in self._servers]
+
+    def _accepted(self, subflow: Subflow) -> None:
+        task = asyncio.create_task(self.handshakes.run(subflow))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _serve(self, session: SessionTransport) -> None:
+        self.sessions.add(session)
+        session.on_closed = lambda: self.sessions.discard(session)
+        session.start(self._http.protocol())
+
+    def state(self) -> dict[str, Any]:
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return {
+            "resident": pages * resource.getpagesize(),
+            "subflows": len(self._tasks),
+            "sessions": sum(len(session.paths) == 2 for session in self.sessions),
+            "failures": dict(self.handshakes.failures),
+        }
+
+
+async def main(files: list[str]) -> None:
+    tls = server_context(*map(Path, files)) if files else None
+    edge = Edge(ServerConfig(1, tls=tls))
+    print(json.dumps(await edge.listen()), flush=True)
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.readline():
+        print(json.dumps(edge.state()), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
