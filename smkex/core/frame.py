@@ -38,6 +38,7 @@ class FrameType(IntEnum):
     CONTROL = 17
 
 
+_KINDS = {int(kind): kind for kind in FrameType}
 _BODY_LIMIT = dict.fromkeys(FrameType, HANDSHAKE_LIMIT - HEADER)
 _BODY_LIMIT[FrameType.DATA] = 8 + RECORD_DATA_LIMIT + TAG
 _BODY_LIMIT[FrameType.CONTROL] = CONTROL_LIMIT
@@ -114,10 +115,9 @@ class FrameReader:
         return len(self._buffer)
 
     def _kind(self, value: int) -> FrameType:
-        try:
-            kind = FrameType(value)
-        except ValueError:
-            raise MalformedMessage(f"there is no frame type {value}") from None
+        kind = _KINDS.get(value)
+        if kind is None:
+            raise MalformedMessage(f"there is no frame type {value}")
         if self.handshake_only and kind >= FrameType.DATA:
             raise MalformedMessage("a record came before the handshake was done")
         return kind

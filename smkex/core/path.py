@@ -119,6 +119,8 @@ class Path:
         `horizon` is the DSN from which the other end has not said what it received; `timed` when the
         confirmation came back on this very path, and so measures it.
         """
+        if not self.outstanding:
+            return False, 0
         last, version = -1, 0
         for at, sent in enumerate(self.outstanding):
             if self._confirmed(sent):

@@ -42,6 +42,7 @@ MAXIMUM_PATHS = 8  # open at once
 LAST_PATH = 255  # numbers are never used twice, so this bounds the joins of a session
 REMOVED_LIMIT = 16  # removals told in one message: more than can be open
 AT_ONCE = float("-inf")
+_SCHEDULERS = frozenset(Scheduler)
 
 
 class Session:
@@ -502,7 +503,7 @@ class Session:
         if control.backup is not None:
             self._peer_backup = control.backup
             self._paths_changed = True
-        if control.scheduler in list(Scheduler) and self._role == "server":
+        if control.scheduler in _SCHEDULERS and self._role == "server":
             self._scheduler = Scheduler(control.scheduler)
         if control.rehome and self._role == "client" and not self._rehome_told:
             self._rehome_told = True

@@ -300,8 +300,9 @@ class SessionTransport(asyncio.Transport):
         for path, subflow in list(self._subflows.items()):
             while subflow.writable and not subflow.lost and (frames := self._frames(path, now)):
                 subflow.transport.write(frames)
-            if path in self._session.paths:
-                self._transferred[path] = self._session.transferred(path)
+            carried = self._session.transferred(path)
+            if carried != (0, 0):  # a path that is gone keeps what it had carried
+                self._transferred[path] = carried
         if self._writing_paused and self._session.unsent <= LOW_WATER and self._protocol:
             self._writing_paused = False
             self._protocol.resume_writing()

@@ -1,16 +1,27 @@
 """A real `sennit edge` on loopback, and an origin for it."""
 
 import asyncio
+import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from loopback import two_neighbouring_ports
+
+def free_port(count: int = 1) -> int:
+    """The first of `count` free ports, below those that the kernel gives to outgoing connections."""
+    while True:
+        first = random.randrange(12_000, 32_000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
 
 
 @dataclass
@@ -39,7 +50,7 @@ class EdgeProcess:
 @asynccontextmanager
 async def edge_process(folder: Path, *options: str, cwd: Path | None = None) -> AsyncIterator[EdgeProcess]:
     """Start it, wait until it is ready, and stop it at the end."""
-    port = two_neighbouring_ports()
+    port = free_port(2)
     state = folder / "state"
     state.mkdir(exist_ok=True)
     vip = {"v4": "127.0.0.1", "service_port": port, "id_port_base": port, "locator": "port"}

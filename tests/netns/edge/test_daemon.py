@@ -1,14 +1,13 @@
 """The edge's daemon as a process: what it serves, over sessions and over HTTPS."""
 
 import asyncio
-import socket
 import ssl
 from pathlib import Path
 
 import httpx
 import pytest
 from certificates import identity
-from edge_process import EdgeProcess, edge_process, origin
+from edge_process import EdgeProcess, edge_process, free_port, origin
 
 from smkex.client import connect
 
@@ -45,12 +44,6 @@ async def get(edge: EdgeProcess, path: str = "/a") -> bytes:
     answer = await asyncio.wait_for(connection.reader.read(), 10)
     await connection.close()
     return answer
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")

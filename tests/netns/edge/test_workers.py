@@ -130,6 +130,12 @@ async def test_a_reload_that_cannot_start_changes_nothing(tmp_path: Path) -> Non
         await connection.close()
 
 
+async def test_their_health_is_one_and_tells_of_the_origin(tmp_path: Path) -> None:
+    async with edge_process(tmp_path, "--upstream", "http://127.0.0.1:1", "--workers", "2") as edge:
+        await until_health(edge, status="degraded", workers=2)
+        assert "origin" in str((await edge.health())["reasons"])
+
+
 async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     async with edge_process(tmp_path, "--workers", "2") as edge:
         before = await workers_of(edge)
