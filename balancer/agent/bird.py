@@ -69,7 +69,7 @@ class Bird:
         text = f"disabled {'no' if announced else 'yes'};\n"
         try:
             if not self._state_file.exists() or self._state_file.read_text() != text:
-                replace_text(self._state_file, text)
+                replace_text(self._state_file, text, 0o644)  # BIRD is another user, and it is no secret
         except OSError as error:
             raise BirdError(f"{self._state_file}: {error.strerror}") from error
 

@@ -58,13 +58,18 @@ async def start(
 async def watch(alive: Alive, bird: Bird, agent: int, seconds: float) -> None:
     """Watch until the agent with this process id is gone and withdrawn for, or another one gives signs."""
     withdrawn, last_of_agent = False, None
+    quiet, looked_at, sign = 0.0, time.monotonic(), alive.last()
     while True:
         if last_of_agent is None and os.getppid() != agent:
             last_of_agent = alive.last()
         last = alive.last()
         if last_of_agent is not None and last > last_of_agent:
             return  # another agent lives here, with a watcher of its own
-        if time.monotonic() - last <= seconds:
+        # a host that was frozen froze this process too: only time that was looked at counts
+        now = time.monotonic()
+        quiet = 0.0 if last != sign else quiet + min(now - looked_at, 2 * LOOK_EVERY)
+        looked_at, sign = now, last
+        if quiet <= seconds:
             withdrawn = False
         elif not withdrawn:
             withdrawn = await _withdraw(bird)

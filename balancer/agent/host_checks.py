@@ -29,12 +29,24 @@ def vip_missing(addresses: tuple[str | None, ...]) -> str | None:
     return None
 
 
-def forwarder_detached(state: Path) -> str | None:
-    """Say on which of its interfaces the forwarder's ingress program is missing; None before it was ever loaded."""
-    try:
-        loaded: dict[str, Any] = json.loads((state / "forwarder.json").read_text())
-    except (OSError, ValueError):
-        return None
+class ForwarderCheck:
+    """Whether the forwarder's programs are attached, of a node where they were since this agent's start."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._was_loaded = False
+
+    def look(self) -> str | None:
+        """Say where its ingress program is missing; None before it was ever loaded."""
+        try:
+            loaded: dict[str, Any] = json.loads((self._state / "forwarder.json").read_text())
+        except (OSError, ValueError):
+            return "forwarder: is detached" if self._was_loaded else None
+        self._was_loaded = True
+        return _detached(loaded)
+
+
+def _detached(loaded: dict[str, Any]) -> str | None:
     try:
         with IPRoute() as kernel:
             for role in ("outside", "backbone"):

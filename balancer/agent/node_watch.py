@@ -7,7 +7,7 @@ from pathlib import Path
 from balancer.agent import probe_results
 from balancer.agent.edge_health import EdgeWatch
 from balancer.agent.findings import Findings
-from balancer.agent.host_checks import forwarder_detached, vip_missing
+from balancer.agent.host_checks import ForwarderCheck, vip_missing
 from balancer.agent.peer_watch import PeerWatch
 from balancer.agent.state import NodeState
 from balancer.api.health import PeerReport
@@ -31,6 +31,7 @@ class NodeWatch:
         self._vip_check = vip_check
         self._behind_since: float | None = None
         self._attached_at = float("-inf")
+        self._hooks = ForwarderCheck(state.folder)
         self._detached: str | None = None
         self.findings = Findings(hard=("edge: not asked yet",))
         self.probes: tuple[probe_results.ProbeResult, ...] = ()
@@ -46,7 +47,7 @@ class NodeWatch:
         if self._forwarder:
             if now - self._attached_at >= ATTACHED_EVERY:
                 self._attached_at = now
-                self._detached = await asyncio.to_thread(forwarder_detached, self._state.folder)
+                self._detached = await asyncio.to_thread(self._hooks.look)
             if self._detached:
                 hard.append(self._detached)
             if self._behind(now):

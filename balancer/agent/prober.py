@@ -17,6 +17,7 @@ from balancer.agent.probe_results import ProbeResult, keep
 from balancer.model.table import EdgeState, TableEdge, Vip, vip_from_json
 from smkex.core.config import ClientConfig
 from smkex.core.errors import PeerAborted, SmkexError
+from smkex.core.messages import LocatorKind
 from smkex.transport.exchange import exchange_keys, exchange_keys_at
 from smkex.transport.session import SessionTransport
 from smkex.transport.target import Target
@@ -66,11 +67,7 @@ class Prober:
 
     async def round(self, node: Node) -> list[ProbeResult]:
         """Probe everything once, all at the same time."""
-        peers = [
-            peer
-            for peer in self._neighbourhood.peers(node.edge_id)
-            if peer.state is not EdgeState.DOWN and peer.tunnel_v4
-        ]
+        peers = [peer for peer in self._neighbourhood.peers(node.edge_id) if peer.state is not EdgeState.DOWN]
         probes = [self._try(node, None), *(self._try(node, peer) for peer in peers)]
         return list(await asyncio.gather(*probes))
 
@@ -85,8 +82,9 @@ class Prober:
 
     async def _probe(self, node: Node, owner: int | None) -> str:
         """Exchange keys once; return what went wrong, or nothing."""
-        ways = TcpTransport(_target(node.vip), (self._interface,) * 2, allow_shared_path=True)
-        config = ClientConfig(allow_shared_path=True)
+        target = _target(node.vip)
+        ways = TcpTransport(target, (self._interface,) * 2, allow_shared_path=True)
+        config = ClientConfig(allow_shared_path=True, locator=target.kind)
         try:
             if owner is None:
                 session = await exchange_keys(ways, config, self._timeout)
@@ -122,5 +120,7 @@ def _judge(session: SessionTransport, node: Node, owner: int | None) -> str:
 
 
 def _target(vip: Vip) -> Target:
-    assert vip.v4 is not None
-    return Target(ip_address(vip.v4), vip.service_port, vip.id_port_base)
+    """Of a VIP with both families the IPv4 address is probed."""
+    address = vip.v4 or vip.v6
+    assert address is not None  # vip_from_json sees to it
+    return Target(ip_address(address), vip.service_port, vip.id_port_base, LocatorKind[vip.locator.name])

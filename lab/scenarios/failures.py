@@ -16,7 +16,7 @@ from lab.namespace.running import NamespaceLab
 from lab.running import Lab
 from lab.scenarios.download import download, nearest_to_first_path
 from lab.scenarios.verdict import Verdict
-from lab.topology import Node
+from lab.topology import VIP, Node
 from lab.wait import wait_for
 
 PATIENCE = 60.0  # seconds to wait for anything before the scenario fails
@@ -50,8 +50,15 @@ def _losses(lab: NamespaceLab, edge: Node) -> tuple[Loss, ...]:
         # 3 s without an answer, and up to two looks of 1.5 s that are not answered
         Loss("server hangs", 15, send("edge", FREEZE), send("edge", THAW)),
         Loss("BIRD killed", 6, send("bird", signal.SIGKILL), lambda: lab.start(edge, "bird")),
+        Loss("VIP removed", 8, lambda: _vip(lab, edge, "del"), lambda: _vip(lab, edge, "replace")),
+        Loss(
+            "forwarder detached",
+            10,
+            lambda: _forwarder(lab, edge, "detach"),
+            lambda: _forwarder(lab, edge, "load"),
+        ),
         # BFD gives up after 1.5 s, BGP alone after 9 s
-        Loss("host frozen", 8, send("all", FREEZE), send("all", THAW)),
+        Loss("host frozen", 12, send("all", FREEZE), send("all", THAW)),
         # two looks at the peers, 5 s of silence of the control plane, then the peers stand in
         Loss("backbone cut", 20, link("down"), link("up")),
         # noticed after two looks 2 s apart, lasting for 2 s, then a grant
@@ -198,6 +205,14 @@ def _announcing(lab: NamespaceLab) -> int:
 def _generations(lab: NamespaceLab) -> str:
     tables = [lab.place.node(edge.name) / "applied.json" for edge in lab.topology.edges()]
     return ", ".join(str(json.loads(path.read_text())["generation"]) for path in tables)
+
+
+def _vip(lab: NamespaceLab, edge: Node, verb: str) -> None:
+    _ip(lab, edge, "address", verb, f"{VIP}/32", "dev", "lo")
+
+
+def _forwarder(lab: NamespaceLab, edge: Node, action: str) -> None:
+    daemons.run(lab.place, edge.name, *daemons.forwarder(lab.place, edge, action))
 
 
 def _ip(lab: NamespaceLab, node: Node, *words: str) -> None:

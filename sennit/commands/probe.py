@@ -43,17 +43,20 @@ def _parser() -> argparse.ArgumentParser:
 def _up(options: argparse.Namespace) -> int:
     from balancer.agent.probe_namespace import NEAR, Pair, up
 
-    edge_id = _edge_id(options.state / "node.json", options.node_timeout)
-    up(options.namespace, edge_id)
-    print(f"{NEAR} leads to {options.namespace}, {Pair.of(edge_id).far.ip}", file=sys.stderr)
+    edge_id, vip = _node(options.state / "node.json", options.node_timeout)
+    versions = tuple(version for version in (4, 6) if vip.get(f"v{version}"))
+    up(options.namespace, edge_id, versions)
+    ends = " ".join(str(Pair.of(edge_id, version).far.ip) for version in versions)
+    print(f"{NEAR} leads to {options.namespace}, {ends}", file=sys.stderr)
     return ExitStatus.OK
 
 
-def _edge_id(path: Path, timeout: float) -> int:
+def _node(path: Path, timeout: float) -> tuple[int, dict[str, str | None]]:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return int(json.loads(path.read_text())["edge_id"])
+            value = json.loads(path.read_text())
+            return int(value["edge_id"]), dict(value["vip"])
         except (OSError, ValueError, KeyError, TypeError):
             if time.monotonic() > deadline:
                 hint = "is `sennit agent` running?"

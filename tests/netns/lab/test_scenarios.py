@@ -44,7 +44,7 @@ def test_whatever_breaks_new_downloads_succeed_in_time(place: Place) -> None:
     done = lab(place, "run", "failures", "--json", timeout=280)
     (verdict,) = json.loads(done.stdout)
     assert verdict["ok"], json.dumps(verdict, indent=1)
-    assert len(verdict["findings"]) == 16
+    assert len(verdict["findings"]) == 18
 
 
 def test_a_scenario_that_goes_wrong_is_told_and_exits_non_zero(place: Place) -> None:

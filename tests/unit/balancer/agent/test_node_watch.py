@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from balancer.agent import edge_health, probe_results
-from balancer.agent.host_checks import vip_missing
+from balancer.agent.host_checks import ForwarderCheck, vip_missing
 from balancer.agent.node_watch import CUT_OFF, NodeWatch
 from balancer.agent.peer_watch import PeerWatch, Seen
 from balancer.agent.probe_results import ProbeResult
@@ -20,6 +20,15 @@ from balancer.api.schemas import Health
 @pytest.fixture
 def peers() -> PeerWatch:
     return PeerWatch(0)
+
+
+def test_a_forwarder_that_was_detached_is_hard(tmp_path: Path) -> None:
+    check = ForwarderCheck(tmp_path)
+    assert check.look() is None, "never loaded: the agent waits for it before it announces"
+    (tmp_path / "forwarder.json").write_text("{}")
+    assert check.look() is None
+    (tmp_path / "forwarder.json").unlink()
+    assert check.look() == "forwarder: is detached"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from loopback import LoopbackEdge
 
 from balancer.agent import probe_results
-from balancer.agent.probe_namespace import NETWORK, Pair
+from balancer.agent.probe_namespace import NETWORK, NETWORK_V6, Pair
 from balancer.agent.prober import Node, Prober
 from balancer.model.table import MAXIMUM_EDGE_ID
 from smkex.core.config import ServerConfig
@@ -105,8 +105,9 @@ async def test_what_is_found_is_left_for_the_agent(
 
 
 def test_every_id_has_a_pair_of_addresses_of_its_own() -> None:
-    pairs = [Pair.of(edge_id) for edge_id in (1, 2, MAXIMUM_EDGE_ID)]
-    addresses = [end.ip for pair in pairs for end in (pair.near, pair.far)]
-    assert len(set(addresses)) == len(addresses)
-    assert all(address in NETWORK for address in addresses)
-    assert all(pair.far.ip in pair.near.network for pair in pairs)
+    for version, network in ((4, NETWORK), (6, NETWORK_V6)):
+        pairs = [Pair.of(edge_id, version) for edge_id in (1, 2, MAXIMUM_EDGE_ID)]
+        addresses = [end.ip for pair in pairs for end in (pair.near, pair.far)]
+        assert len(set(addresses)) == len(addresses)
+        assert all(address in network for address in addresses)
+        assert all(pair.far.ip in pair.near.network for pair in pairs)
