@@ -1,9 +1,10 @@
 """The probe namespace: a client's place behind one more outside interface of the forwarder.
 
 A probe from the edge's own namespace would never leave it, since the VIP is local there. So a veth pair leads into a
-namespace of its own; `sennit forwarder load --outside UPLINK --outside probe0` attaches to the near end. Its addresses are
-of 198.18.0.0/15 (RFC 2544) and 2001:2::/48 (RFC 5180), a pair for each edge id: other edges' replies find their way back
-by the tunnel, and no two edges' probes look alike.
+namespace of its own; `sennit forwarder load --outside UPLINK --outside probe0` attaches to the near end.
+
+Addresses are of 198.18.0.0/15 (RFC 2544) and 2001:2::/48 (RFC 5180), a pair for each edge id: other edges' replies find
+their way back by the tunnel, and no two edges' probes look alike.
 """
 
 import subprocess
