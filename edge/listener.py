@@ -21,7 +21,7 @@ from smkex.core.config import ServerConfig
 from smkex.core.errors import Overloaded
 from smkex.core.frame import FrameType
 from smkex.core.locator import port_locator
-from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp
+from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp, tcp_listener
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -90,8 +90,9 @@ class Listener:
         if self._handover is not None:
             self._handover.start(lambda connection: self._begin(connection, None, fresh=False))
         if self._settings.fast_open_keys is not None:
-            locator, keys = self._sockets[-1], self._settings.fast_open_keys
-            self._accepting.append(asyncio.create_task(fast_open.follow(locator, keys)))
+            keys = self._settings.fast_open_keys
+            for locator in self._sockets[1::2]:
+                self._accepting.append(asyncio.create_task(fast_open.follow(locator, keys)))
 
     async def stop_accepting(self) -> None:
         """Leave the listening sockets to others; what has begun goes on."""
@@ -237,10 +238,18 @@ class Listener:
 
 
 def listen_on_vip(node: Node) -> list[socket.socket]:
-    """The service port and the locator; raises OSError when a port is taken or the VIP is not on this host."""
+    """The service port and the locator, by IPv4 and then, without MPTCP, by IPv6.
+
+    Raises OSError when a port is taken or the VIP is not on this host.
+    """
     vip = node.vip
     made = []
-    for port in (vip.service_port, port_locator(node.edge_id, vip.id_port_base)):
-        made.append(mptcp_listener(vip.v4, port, backlog=BACKLOG))
-        log.info("listening on %s port %d", vip.v4, port)
+    for address in (vip.v4, vip.v6):
+        for port in (vip.service_port, port_locator(node.edge_id, vip.id_port_base)):
+            if address is None:
+                continue
+            made.append(
+                (mptcp_listener if address == vip.v4 else tcp_listener)(address, port, backlog=BACKLOG)
+            )
+            log.info("listening on %s port %d", address, port)
     return made

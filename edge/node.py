@@ -14,11 +14,12 @@ class NodeUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Vip:
-    """The service address and how its locators are made."""
+    """The service address and how its locators are made; `v6` where it has one, for transport tcp."""
 
     v4: str
     service_port: int
     id_port_base: int
+    v6: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,12 @@ def parse(value: Any) -> Node:
         node = Node(
             int(value["edge_id"]),
             str(value["name"]),
-            Vip(str(ipaddress.IPv4Address(vip["v4"])), int(vip["service_port"]), int(vip["id_port_base"])),
+            Vip(
+                str(ipaddress.IPv4Address(vip["v4"])),
+                int(vip["service_port"]),
+                int(vip["id_port_base"]),
+                str(ipaddress.IPv6Address(vip["v6"])) if vip.get("v6") else None,
+            ),
         )
     except KeyError as error:
         raise NodeUnknown(f"{error.args[0]}: missing") from None

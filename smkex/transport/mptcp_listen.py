@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 from smkex.transport.mptcp_info import IPPROTO_MPTCP, FourTuple, speaks_mptcp
 
-__all__ = ["joins_at", "mptcp_listener", "speaks_mptcp"]
+__all__ = ["joins_at", "mptcp_listener", "speaks_mptcp", "tcp_listener"]
+
+_KIND = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
 
 def mptcp_listener(
@@ -16,12 +18,25 @@ def mptcp_listener(
     What `accept` returns may be either: see `speaks_mptcp`. Joins to a connection do not appear in `accept`; the
     kernel adds them to their connection, while somebody follows the path manager's events.
     """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
     try:
-        listener = socket.socket(family, kind, IPPROTO_MPTCP)
+        listener = socket.socket(_family(address), _KIND, IPPROTO_MPTCP)
     except OSError:
-        listener = socket.socket(family, kind)
+        listener = socket.socket(_family(address), _KIND)
+    return _listening(listener, address, port, backlog, reuse_port)
+
+
+def tcp_listener(address: str, port: int, *, backlog: int = 1024) -> socket.socket:
+    """Listen, non-blocking, for plain TCP alone."""
+    return _listening(socket.socket(_family(address), _KIND), address, port, backlog, False)
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _listening(
+    listener: socket.socket, address: str, port: int, backlog: int, reuse_port: bool
+) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:

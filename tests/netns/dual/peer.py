@@ -4,11 +4,16 @@ import asyncio
 import hashlib
 import json
 import sys
-from typing import Any
+from typing import Any, cast
 
 from loopback import Source, digest_of
 
 from edge.handshakes import Handshakes
+from edge.identity import Identity
+from edge.listener import Listener
+from edge.node import Node, Vip
+from edge.serve import HttpServer
+from edge.settings import EdgeSettings
 from smkex.client import connect
 from smkex.core.config import ServerConfig
 from smkex.core.errors import SmkexError
@@ -16,18 +21,25 @@ from smkex.core.messages import LocatorKind
 from smkex.transport.subflow import Subflow
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
+# the edge itself serves these, with port locators
+NODE = Node(EDGE_ID, "edge", Vip("203.0.113.1", 443, 10000, "2001:db8:60::"))
+# and these stand for one that has address locators
 LISTENERS = (
-    ("203.0.113.1", 443, LocatorKind.PORT),
-    ("203.0.113.1", 10000 + EDGE_ID, LocatorKind.PORT),
     ("2001:db8:5e::", 443, LocatorKind.ADDRESS),
     ("2001:db8:5e::107", 443, LocatorKind.ADDRESS),
-    ("2001:db8:60::", 443, LocatorKind.PORT),
-    ("2001:db8:60::", 10000 + EDGE_ID, LocatorKind.PORT),
 )
 
 
+class Sources:
+    def protocol(self) -> asyncio.Protocol:
+        return Source()
+
+
 async def serve() -> None:
-    """Prints where each subflow was accepted."""
+    """Prints where each subflow was accepted that goes to LISTENERS."""
+    settings = EdgeSettings(_cli_parse_args=[])  # type: ignore[call-arg]
+    edge = Listener(NODE, Identity(EDGE_ID, None), settings, cast(HttpServer, Sources()), None)
+    await edge.start()
     tasks: set[asyncio.Task[None]] = set()
 
     def handshakes(kind: LocatorKind) -> Handshakes:

@@ -32,16 +32,14 @@ def test_an_address_needs_no_name(place: Any) -> None:
     assert place.ask(V4, resolvers={})["report"]["vip"] == V4
 
 
-def test_an_edge_with_ipv6_may_name_either_kind_of_locator_and_one_with_ipv4_may_not(place: Any) -> None:
-    assert place.ask("2001:db8:60::", rehome=True)["right"] == [True, True]
-    refused = place.ask(V4, id_port_base=20000)
-    assert refused["error"] == "OnePathOnly"
-    assert place.accepted() == [
-        "2001:db8:60:: 443",
-        "2001:db8:60:: 10263",
-        "2001:db8:60:: 10263",
-        f"{V4} 443",
-    ]
+def test_the_edge_serves_both_versions_by_port_locators(place: Any) -> None:
+    resolvers(place, V4, "2001:db8:60::")
+    done = place.ask(rehome=True)
+    assert done["right"] == [True, True]
+    assert done["report"]["vip"] == "2001:db8:60::"
+    assert [path["ingress_id"] for path in done["report"]["paths"]] == [0x107] * 3
+    assert [path["state"] for path in done["report"]["paths"]] == ["removed", "open", "open"]
+    assert place.ask(V4, rehome=True)["report"]["vip"] == V4
 
 
 def test_ipv4_takes_over_a_quarter_second_later_where_ipv6_is_silent_on_the_first_path(place: Any) -> None:
