@@ -24,7 +24,7 @@ from balancer.control.database import migrate, url_of
 from balancer.control.records import EdgeRecord, SiteRecord, VipRecord
 from benchmarks.result import Curve, Measured, Value
 
-FLEETS = (100, 1_000, 10_000)
+FLEETS = (100, 1_000, 10_000, 50_000)
 CONNECTIONS = 10_000  # at most: of a greater fleet several edges share one
 BEAT_EVERY = 5.0
 SECONDS = 15.0  # of measured heartbeats, after one round to warm up

@@ -21,6 +21,7 @@ from balancer.agent.node_watch import NodeWatch
 from balancer.agent.peer_answer import PeerAnswer
 from balancer.agent.peer_watch import PeerWatch
 from balancer.agent.peers import Neighbourhood
+from balancer.agent.purges import Purges
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import Credential, NodeState
 from balancer.agent.withdraw import bird_of
@@ -37,6 +38,7 @@ class Agent:
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self._state = NodeState(settings.state)
+        self._purges = Purges(self._state)
         self._changed = Changed()
         self._intent = Intent()
         self._neighbourhood = Neighbourhood(settings.state)
@@ -142,6 +144,7 @@ class Agent:
                 keep_lease(client, enrolled.edge_id, self._heartbeat, self._answered, self._changed)
             )
             group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
+            group.create_task(self._purges.follow(client))
 
     async def _enrol(self, client: ControlClient, credential: Credential) -> Credential:
         backoff = Backoff()
@@ -179,6 +182,7 @@ class Agent:
     def _answered(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
         self._intent.answered(sent_at, sent, grant)
         self._state.keep_wish(grant.admin_state)
+        self._purges.note(grant.newest_purge)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

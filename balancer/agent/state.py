@@ -104,6 +104,16 @@ class NodeState:
         """The control plane has just said what the newest table is: the forwarder may believe the one it has."""
         (self.folder / "contact").touch()
 
+    def purges(self) -> list[dict[str, Any]]:
+        """Read the purges that the edge was handed; none where the file is missing or damaged."""
+        kept = (self._read_or_none("purges.json") or {}).get("purges")
+        if not isinstance(kept, list) or not all(isinstance(each.get("id"), int) for each in kept):
+            return []
+        return kept
+
+    def keep_purges(self, purges: list[dict[str, Any]]) -> None:
+        self._write("purges.json", {"purges": purges})
+
     def applied_generation(self) -> int | None:
         """Read what the forwarder has applied; None where it has not."""
         generation = (self._read_or_none("applied.json") or {}).get("generation")

@@ -21,6 +21,7 @@ from balancer.api.access import (
     TokenRequest,
     TokenView,
 )
+from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
 from balancer.api.schemas import (
     AdminState,
     EdgePage,
@@ -188,6 +189,14 @@ class ControlClient:
 
     async def acknowledgements(self) -> AcknowledgementView:
         return AcknowledgementView.model_validate(await self._json("GET", "/v1/table/acknowledgements"))
+
+    async def purge(self, body: PurgeRequest) -> PurgeView:
+        return PurgeView.model_validate(await self._json("POST", "/v1/purges", body))
+
+    async def purges(self, after: int) -> list[PurgeView]:
+        """Get the purges after the given one, a page of them."""
+        page = PurgePage.model_validate(await self._json("GET", f"/v1/purges?after={after}"))
+        return page.items
 
     async def renew_lease(self, edge_id: int, body: LeaseRequest) -> LeaseGrant:
         return LeaseGrant.model_validate(await self._json("PUT", f"/v1/edges/{edge_id}/lease", body))

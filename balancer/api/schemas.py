@@ -247,6 +247,7 @@ class LeaseGrant(BaseModel):
     lease_seconds: float
     admin_state: AdminState
     generation: int = Field(description="Of the newest forwarding table.")
+    newest_purge: int = Field(default=0, description="The id of the newest purge.")
     may_announce: bool = Field(
         default=True,
         description="Whether nearly all live forwarders send it its subflows. An edge that announces goes on.",

@@ -27,8 +27,11 @@ from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
 from balancer.control.identity import sha256_hex
 from balancer.control.login import endpoints as login
+from balancer.control.metrics import endpoints as metrics
 from balancer.control.page import endpoints as page
 from balancer.control.plane import ControlPlane, Plane, Rules
+from balancer.control.purges import endpoints as purges
+from balancer.control.purges import repository as purge_queries
 from balancer.control.query import refuse_unknown
 from balancer.control.sites import endpoints as sites
 from balancer.control.store import Store
@@ -67,6 +70,7 @@ async def running(
             watch = TableWatch(LiveTable(key))
             publication = Publication(clock, watch, shared=store.shared)
             await publication.load(session)
+            newest_purge = await purge_queries.newest(session)
         plane = ControlPlane(
             rules=rules,
             clock=clock,
@@ -81,6 +85,7 @@ async def running(
             publication=publication,
             table_key=public_bytes(key),
             admin_sha256=sha256_hex(admin_token),
+            newest_purge=newest_purge,
             settling=Settling(lambda batch: edge_rules.store_life(plane, batch)),
         )
         store.committed = directory.committed if directory else None
@@ -110,6 +115,7 @@ async def _sweep(plane: ControlPlane) -> None:
 async def _follow(plane: ControlPlane) -> None:
     async with plane.store.read() as session:
         await plane.publication.catch_up(session)
+        plane.newest_purge = await purge_queries.newest(session)
 
 
 @contextlib.asynccontextmanager
@@ -163,7 +169,20 @@ def create_app(
     problems.install(app)
     openapi.install(app)
     app.add_middleware(BodyLimit)
-    for part in (edges, sites, vips, enrolment_tokens, tokens, login, audit, table, trace, page):
+    for part in (
+        edges,
+        sites,
+        vips,
+        enrolment_tokens,
+        tokens,
+        login,
+        audit,
+        table,
+        purges,
+        metrics,
+        trace,
+        page,
+    ):
         app.include_router(part.router)
     app.add_api_route(
         "/v1/health", _health, tags=["health"], name="show_health", responses=problems.refusals()

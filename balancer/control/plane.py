@@ -48,6 +48,7 @@ class ControlPlane:
     table_key: bytes  # the public one
     admin_sha256: str
     settling: Settling
+    newest_purge: int = 0
 
 
 async def _of(request: Request) -> ControlPlane:  # async: others go through a thread pool

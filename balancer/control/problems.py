@@ -15,7 +15,7 @@ from balancer.api.schemas import FieldError, Problem
 
 log = logging.getLogger(__name__)
 
-_SLUGS = {404: "no-such-resource", 405: "method-not-allowed", 413: "body-too-large"}
+_SLUGS = {404: "no-such-resource", 405: "method-not-allowed", 408: "body-too-slow", 413: "body-too-large"}
 _MEANINGS = {
     401: "No token, or nobody's.",
     403: "The token's role does not allow it.",

@@ -202,6 +202,17 @@ class PinRecord(Revised, Record):
     content: Mapped[list[dict[str, Any]]]
 
 
+class PurgeRecord(Record):
+    """What edges must drop from their caches."""
+
+    __tablename__ = "purge"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    url: Mapped[str | None] = mapped_column(String(2048))
+    tag: Mapped[str | None] = mapped_column(String(128))
+
+
 class TransitionRecord(Record):
     """Something that changed for an edge, and who wanted it."""
 

@@ -46,6 +46,11 @@ class Leases:
         lease = self._leases.get(edge_id)
         return lease if lease is not None and lease.ends_at > self._clock.monotonic() else None
 
+    def count(self) -> int:
+        """How many edges hold one."""
+        now = self._clock.monotonic()
+        return sum(lease.ends_at > now for lease in self._leases.values())
+
     def heartbeat(self, edge_id: int) -> LeaseRequest | None:
         """The newest heartbeat of an edge that holds a lease."""
         lease = self.get(edge_id)

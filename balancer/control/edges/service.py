@@ -233,6 +233,7 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
         lease_seconds=plane.rules.lease_seconds,
         admin_state=AdminState(edge.admin_state),
         generation=plane.watch.generation,
+        newest_purge=plane.newest_purge,
         may_announce=body.announcing or plane.acknowledgements.is_held(edge_id, plane.watch.current),
         grant=_withdrawal(plane, edge_id, body, active),
     )

@@ -1,0 +1,25 @@
+"""`/v1/metrics`, for Prometheus, which shows a token of role read."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from balancer.control.identity import Reader
+from balancer.control.metrics.collector import registry
+from balancer.control.plane import Plane
+from balancer.control.problems import refusals
+
+router = APIRouter(prefix="/v1/metrics", tags=["metrics"])
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Prometheus' text format.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("", response_class=Response, responses=TEXT | refusals(401, 403))
+async def get_metrics(plane: Plane, _: Reader) -> Response:
+    """Get what Prometheus collects: edges by state, generation, acknowledgements, leases, grants."""
+    return Response(generate_latest(registry(plane)), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,1 @@
+"""Purges: what edges must drop from their caches."""
