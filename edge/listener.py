@@ -11,6 +11,7 @@ from edge.admission import PerPrefix, refuse_busy
 from edge.handover import Handover
 from edge.handshakes import Handshakes
 from edge.identity import Identity
+from edge.memory import MemoryBound, default_limit
 from edge.mptcp_handshakes import MptcpHandshakes
 from edge.node import Node
 from edge.path_manager import PathManagerClient
@@ -47,6 +48,7 @@ class Listener:
         self._handover = handover
         self._in_handshake = PerPrefix(settings.max_handshakes_per_prefix)
         self._in_session = PerPrefix(settings.max_sessions_per_prefix)
+        self._memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
         self._node = node
         self._settings = settings
         self._server = server
@@ -215,7 +217,9 @@ class Listener:
         return False
 
     def _admit(self, address: str) -> None:
-        """Refuse early, before keys are made, what `_serve` would have to."""
+        """Refuse early, before keys are made, what `_serve` would have to, and what there is no memory for."""
+        if self._memory.is_full:
+            raise Overloaded
         if len(self._sessions) >= self._settings.max_sessions or self._in_session.is_full(address):
             raise Overloaded
 

@@ -44,6 +44,12 @@ class EdgeSettings(BaseSettings):
     max_sessions_per_prefix: int = Field(
         default=2_500, ge=1, description="sessions from one /24 or /56 at most"
     )
+    # clients that are slow to take hold up to 8 MB each way: no number of sessions bounds that usefully
+    max_memory_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="of one process; beyond it new sessions are refused (3/4 of the machine's)",
+    )
     workers: int = Field(
         default=0, ge=0, le=64, description="worker processes; 0: serve in this one, without reload"
     )

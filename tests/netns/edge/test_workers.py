@@ -145,6 +145,13 @@ async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
 
 
+async def test_without_memory_new_clients_are_told_so(tmp_path: Path) -> None:
+    async with edge_process(tmp_path, "--max-memory-bytes", "1000000") as edge:
+        with pytest.raises(PeerAborted) as refused:
+            await open_session(edge)
+        assert refused.value.peer_code == Overloaded.code
+
+
 async def test_one_network_cannot_take_all_places(tmp_path: Path) -> None:
     async with origin() as (upstream, _):
         options = ["--upstream", upstream, "--max-sessions-per-prefix", "2"]

@@ -1,0 +1,44 @@
+"""How much memory this process holds, and how much it may: beyond that, new clients are told that it is busy."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+SHARE = (
+    0.75  # of what the machine or control group has: the rest is the kernel's for sockets and the page cache
+)
+LOOK_EVERY = 0.5  # seconds
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+STATM = Path("/proc/self/statm")
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def resident(statm: Path = STATM) -> int:
+    """Bytes of memory that this process has now (proc(5))."""
+    return int(statm.read_text().split()[1]) * _PAGE
+
+
+def default_limit(processes: int, cgroup: Path = CGROUP_LIMIT) -> int:
+    """Three quarters of what there is, shared by the processes."""
+    available = os.sysconf("SC_PHYS_PAGES") * _PAGE
+    with contextlib.suppress(OSError, ValueError):  # no control group of ours, or "max"
+        available = min(available, int(cgroup.read_text()))
+    return int(available * SHARE) // max(1, processes)
+
+
+class MemoryBound:
+    """Says whether there is room for more; looks at most twice a second."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._looked_at = float("-inf")
+        self._full = False
+
+    @property
+    def is_full(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_EVERY:
+            self._looked_at = now
+            self._full = resident() > self.limit
+        return self._full
