@@ -19,6 +19,7 @@ from lab.scenarios.verdict import Verdict
 # by their numbers in the papers: 13 and 14 are of SMKEX, 8 and 9 of MPTCPsec
 FIGURES = {"13": "setup_time", "14": "transfer_time", "8": "throughput", "9": "injection"}
 MACHINE = "machine.json"
+NUMBERS = "numbers.md"
 
 
 class Figure(Protocol):
@@ -48,7 +49,7 @@ def measure(lab: NamespaceLab, numbers: Sequence[str], effort: Effort, folder: P
             stage.make_plain()
             say(f"figure {number} took {time.monotonic() - started:.0f} s")
     (folder / MACHINE).write_text(
-        json.dumps({**began, "load at the end": os.getloadavg()[0]}, indent=1) + "\n"
+        json.dumps({**began, "load at the end": round(os.getloadavg()[0], 1)}, indent=1) + "\n"
     )
 
 
@@ -64,6 +65,23 @@ def draw(numbers: Sequence[str], folder: Path) -> list[Verdict]:
     return verdicts
 
 
+def write_numbers(folder: Path) -> None:
+    """Write a page with the numbers of every figure that is in `folder`, and of the machine."""
+    there = [number for number in FIGURES if (folder / f"{figure(number).FILE}.csv").exists()]
+    machine = json.loads((folder / MACHINE).read_text())
+    parts = [
+        "# The figures' numbers",
+        "Written by `sennit lab figures`; what they mean: [figures](../figures.md).",
+    ]
+    parts.append("Machine: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + ".")
+    for number in there:
+        verdict = Verdict(f"figure {number}", "namespaces")
+        one = figure(number)
+        one.judge(read(folder / f"{one.FILE}.csv"), verdict)
+        parts += [f"## Figure {number}", verdict.markdown()]
+    (folder / NUMBERS).write_text("\n\n".join(parts) + "\n")
+
+
 def _machine() -> dict[str, object]:
     """What the figures depend on, of this machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -73,5 +91,5 @@ def _machine() -> dict[str, object]:
         "processors": os.cpu_count(),
         "model": model,
         "python": platform.python_version(),
-        "load at the start": os.getloadavg()[0],
+        "load at the start": round(os.getloadavg()[0], 1),
     }

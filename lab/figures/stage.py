@@ -12,6 +12,7 @@ from lab.emulation.impairment import Impairment
 from lab.emulation.namespace import SlowLink
 from lab.errors import LabFailed
 from lab.figures.peer import BLOCK
+from lab.figures.priority import COMMAND, raised
 from lab.namespace.bringup import say
 from lab.namespace.daemons import run
 from lab.namespace.running import NamespaceLab
@@ -57,6 +58,8 @@ class Stage:
                 "phone", "phone", "--vip", VIP, "--peer", address, "--ca", str(control / "ca.pem"), *paths
             )
             stack.callback(_end, self._phone)
+            edges = [pid for edge in self.lab.topology.edges() for pid in self.lab.pids(edge, "edge")]
+            stack.enter_context(raised(edges))
             yield self
 
     def ask(self, do: str, **task: Any) -> Any:
@@ -107,7 +110,7 @@ class Stage:
 
     def _start(self, node: str, *words: str, stderr: Any = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*self.place.enter(node), sys.executable, "-m", f"lab.figures.{words[0]}", *words[1:]],
+            [*COMMAND, *self.place.enter(node), sys.executable, "-m", f"lab.figures.{words[0]}", *words[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -46,6 +46,13 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"ok": self.ok}
 
+    def markdown(self) -> str:
+        """The same table for a page."""
+        rows = [
+            f"| {f.what} | {_value(f)} | {f.wanted} | {'' if f.ok else 'missed'} |" for f in self.findings
+        ]
+        return "\n".join(["| | measured | target | |", "|---|---|---|---|", *rows])
+
     def text(self) -> str:
         """A table for people, the judgement last."""
         rows = [(f.what, _value(f), f.wanted, "" if f.ok else "FAILED") for f in self.findings]

@@ -138,7 +138,7 @@ def _figures(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from lab.figures.effort import QUICK, Effort
-    from lab.figures.run import FIGURES, draw, measure
+    from lab.figures.run import FIGURES, draw, measure, write_numbers
     from lab.namespace.place import Place
     from lab.namespace.running import NamespaceLab
     from lab.topology import LAB
@@ -154,6 +154,7 @@ def _figures(options: argparse.Namespace) -> int:
     if not options.redraw:
         measure(NamespaceLab(Place.from_environment(), LAB), numbers, effort, options.output)
     verdicts = draw(numbers, options.output)
+    write_numbers(options.output)
     for verdict in verdicts:
         print(verdict.text())
     return ExitStatus.OK if all(verdict.ok for verdict in verdicts) else ExitStatus.FAILURE
