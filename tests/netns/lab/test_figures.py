@@ -37,6 +37,7 @@ def test_figures_are_measured_drawn_and_judged(place: Place, tmp_path: Path) -> 
     assert set(ends) == {"SMKEX over mptcp", "TLS 1.3 over MPTCP"}
     assert "complete and right" not in ends.values()
     assert "SMKEX over tcp, 1 MB: stall" in done.stdout
+    assert "## Figure 9" in (tmp_path / "numbers.md").read_text()
     shown = subprocess.run([*place.enter("phone"), "ip", "-br", "link"], capture_output=True, text=True)
     assert "slow-" not in shown.stdout
 
