@@ -15,7 +15,7 @@ import time
 from html import escape
 from pathlib import Path
 
-COLUMNS, ROWS = 132, 40
+COLUMNS, ROWS = 148, 40
 COMMANDS = (
     "sennit lab up",
     "sennit lab run first-download",
