@@ -30,11 +30,11 @@ TABLE = {
 }
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 def test_every_attack_ends_as_the_table_says(place: Place) -> None:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
     done = subprocess.run(
-        [sennit(), "lab", "attack", "--json"], capture_output=True, text=True, env=environment, timeout=230
+        [sennit(), "lab", "attack", "--json"], capture_output=True, text=True, env=environment, timeout=350
     )
     assert done.stdout, done.stderr
     results = json.loads(done.stdout)
