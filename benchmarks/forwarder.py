@@ -134,7 +134,7 @@ def _fill(maps: dict[str, int]) -> None:
     Map(maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
     outer = {name: Map(maps[name], *SIZES[name]) for name in OUTER}
     generations = Generations(outer, Live(Map(maps["live_map"], ID.size, 0)))
-    generations.put(content(ForwardingTable(1, (VIP,), EDGES), OWN, (), None))
+    generations.put(content(ForwardingTable(1, (VIP,), EDGES), 1, OWN, (), None))
 
 
 def _tcp(source: str | None, destination: str | None, source_port: int, port: int) -> bytes:

@@ -96,7 +96,7 @@ class Follower:
 
     def _apply(self, table: ForwardingTable) -> None:
         here = self._placement
-        self._generations.put(content(table, here.own, (here.vip,), here.encapsulation))
+        self._generations.put(content(table, here.edge_id, here.own, (here.vip,), here.encapsulation))
         self._remember_arrivals(table)
         self.table = table
         temporary = self._state / "applied.json.new"

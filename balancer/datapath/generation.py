@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from balancer.datapath.bpf import ARRAY, HASH, INNER_MAP, MMAPABLE, Map, create_map
-from balancer.datapath.layout import EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
+from balancer.datapath.layout import BUCKET, EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
 from balancer.datapath.live import Live
 from balancer.model.packet import mapped
 from balancer.model.place import Places
+from balancer.model.ring import ring_of
 from balancer.model.table import Encapsulation, ForwardingTable, Locator, Vip
 from balancer.model.tunnel import Ends, Tunnel, tunnel_to
 
@@ -29,12 +30,17 @@ class Content:
     tunnels: tuple[tuple[bytes, bytes], ...]
     vips: tuple[tuple[bytes, bytes], ...]
     first_vip: bytes
+    ring: tuple[tuple[bytes, bytes], ...]
     prefixes: bool
     overhead: int
 
 
 def content(
-    table: ForwardingTable, own: Ends, vips: tuple[Vip, ...], encapsulation: Encapsulation | None
+    table: ForwardingTable,
+    edge_id: int,
+    own: Ends,
+    vips: tuple[Vip, ...],
+    encapsulation: Encapsulation | None,
 ) -> Content:
     """Work out the maps' elements. An edge to which no tunnel leads is left out."""
     edges: list[tuple[int, bytes]] = []
@@ -55,6 +61,10 @@ def content(
         tuple(senders.items()),
         tuple(meant.items()),
         _pack_first(places.vips[0] if places.vips else None),
+        tuple(
+            (ID.pack(number), BUCKET.pack(bucket.current, bucket.previous))
+            for number, bucket in enumerate(ring_of(edge_id, table))
+        ),
         bool(places.prefixes),
         overhead,
     )
@@ -74,7 +84,7 @@ def _pack_vip(vip: Vip) -> bytes:
 _Elements = TypeVar("_Elements")
 
 
-OUTER = ("edges", "tunnels", "vips", "first_vips")  # the maps with two slots
+OUTER = ("edges", "tunnels", "vips", "rings", "first_vips")  # the maps with two slots
 
 
 class Generations:
@@ -94,12 +104,16 @@ class Generations:
         self._replace("edges", slot, new.edges, _array_of_edges)
         self._replace("tunnels", slot, new.tunnels, lambda held: _hash(ADDRESS_BYTES, ID.size, held))
         self._replace("vips", slot, new.vips, lambda held: _hash(VIP_KEY.size, VIP.size, held))
+        if new.ring:
+            self._replace("rings", slot, new.ring, _ring)
         self._outer["first_vips"].put(ID.pack(slot), new.first_vip)
         # For the old generation, until the next line but one: a needless lookup, segments a little smaller.
         words.prefixes |= int(new.prefixes)
         words.overhead = max(words.overhead, new.overhead)
+        words.ring &= int(bool(new.ring))
         words.slot, words.ready = slot, 1
         words.prefixes, words.overhead = int(new.prefixes), new.overhead
+        words.ring = int(bool(new.ring))
 
     def _replace(self, name: str, slot: int, elements: _Elements, make: Callable[[_Elements], Map]) -> None:
         """The kernel waits until no program reads the old map (some 10 ms): not for what did not change."""
@@ -134,3 +148,9 @@ def _hash(key: int, value: int, elements: Iterable[tuple[bytes, bytes]]) -> Map:
     table = create_map(HASH, key, value, max(1, len(held)), 0)
     table.put_all(held)
     return table
+
+
+def _ring(buckets: tuple[tuple[bytes, bytes], ...]) -> Map:
+    array = create_map(ARRAY, ID.size, BUCKET.size, len(buckets), 0)
+    array.put_all(buckets)
+    return array

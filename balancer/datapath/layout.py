@@ -7,7 +7,7 @@ from balancer.model.packet import mapped
 from balancer.model.table import EdgeState
 from balancer.model.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 
-LAYOUT_VERSION = 5  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 6  # of everything pinned: another layout, another folder
 ADDRESS = struct.Struct("=16s")
 CONFIG = struct.Struct("=16s16sIIIIIIIIII")
 LIVE = struct.Struct("=IIIIIIIIQ")
@@ -19,6 +19,7 @@ ID = struct.Struct("=I")
 COUNTER = struct.Struct("=QQ")
 EDGE_COUNTER = struct.Struct("=QQQQ")
 OWNER_BUDGET = struct.Struct("=QQ")
+BUCKET = struct.Struct("=HH")
 QUIET = struct.Struct("=II")
 ARRIVAL = struct.Struct("=II")
 CAPTURED = struct.Struct("=QIIII")  # and the packet's first bytes

@@ -17,6 +17,7 @@ class Words(ctypes.Structure):
     arrivals: int
     capture: int
     tick: int
+    ring: int
     fresh_until: int
     _fields_ = (
         ("slot", ctypes.c_uint32),
@@ -26,7 +27,7 @@ class Words(ctypes.Structure):
         ("arrivals", ctypes.c_uint32),
         ("capture", ctypes.c_uint32),
         ("tick", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
+        ("ring", ctypes.c_uint32),
         ("fresh_until", ctypes.c_uint64),
     )
 

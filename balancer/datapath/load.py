@@ -74,7 +74,7 @@ def load(
         mount_bpffs(bpffs)
         loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks))
         prepare(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
-        new = content(table, own, (vip,), encapsulation)
+        new = content(table, edge_id, own, (vip,), encapsulation)
         config = _config(placement, outside, backbone, budgets)
         _fill(loaded, config, outside, new)
         pin_all(bpffs, loaded.maps)

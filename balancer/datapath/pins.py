@@ -24,6 +24,7 @@ SIZES = {
     "edges": (ID.size, ID.size),
     "tunnels": (ID.size, ID.size),
     "vips": (ID.size, ID.size),
+    "rings": (ID.size, ID.size),
     "first_vips": (ID.size, FIRST_VIP.size),
     "outsides": (ID.size, ID.size),
     "counters": (ID.size, COUNTER.size),

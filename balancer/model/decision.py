@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from balancer.model.answer import reset, too_big
+from balancer.model.flow import flow_hash
 from balancer.model.mss import clamp_mss
 from balancer.model.packet import (
     ACK,
@@ -22,6 +23,7 @@ from balancer.model.packet import (
     read_ip,
 )
 from balancer.model.place import Place, Places
+from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.verdict import Reason
@@ -70,7 +72,7 @@ class Forwarder:
         if place.prefix and port != place.vip.service_port:
             return _drop(Reason.DROP_OTHER_PORT)
         if not place.prefix and (place.vip.locator is Locator.ADDRESS or port < place.vip.id_port_base):
-            return Outcome(Reason.SERVICE_PORT, frame)
+            return self._by_the_ring(packet, port == place.vip.service_port)
         edge_id = place.owner(port)
         if edge_id == 0:
             return _drop(Reason.DROP_ID_ZERO)
@@ -128,6 +130,45 @@ class Forwarder:
             packet, other, Reason.REPLY_FORWARDED if other is ingress else Reason.REPLY_REROUTED
         )
 
+    def _by_the_ring(self, packet: Packet, service: bool) -> Outcome:
+        """A first subflow: at a site, to the edge that has its bucket, or had it when it began."""
+        owner = self._edge(self._site_owner(packet, 0)) if service else None
+        if owner is None or owner.id == self.own_id:
+            return Outcome(Reason.SERVICE_PORT, packet.data)
+        chained = self._ring[flow_hash(packet, SEED) % BUCKETS].current == self.own_id
+        return self._send(packet, owner, Reason.SITE_CHAINED if chained else Reason.SITE_FORWARDED)
+
+    def _site_owner(self, packet: Packet, sender: int) -> int:
+        """Whose a first subflow's packet is; 0: nobody's here. That this host has no socket of it is assumed."""
+        if not self._ring:
+            return 0
+        bucket = self._ring[flow_hash(packet, SEED) % BUCKETS]
+        if bucket.current != self.own_id:
+            if not sender:
+                return bucket.current
+            return self.own_id if bucket.previous == self.own_id else 0
+        opens = packet.flags & (SYN | ACK | RST) == SYN
+        if opens or bucket.previous in (self.own_id, sender):
+            return self.own_id
+        return bucket.previous
+
+    def _deliver_at_site(self, outer: Packet, inner: Packet, sender: int) -> Outcome:
+        owner = self._site_owner(inner, sender)
+        if owner == 0:
+            return _drop(Reason.DROP_WRONG_OWNER)
+        taken = decapsulate(outer, inner)
+        if owner == self.own_id:
+            return Outcome(Reason.SITE_DELIVERED, taken)
+        edge = self._edge(owner)
+        again = read_frame(taken)
+        if edge is None or again is None:
+            return _drop(Reason.DROP_WRONG_OWNER)
+        return self._send(again, edge, Reason.SITE_CHAINED)
+
+    @cached_property
+    def _ring(self) -> tuple[Bucket, ...]:
+        return ring_of(self.own_id, self.table)
+
     def _forward(self, packet: Packet, edge_id: int) -> Outcome:
         opens = packet.flags & (SYN | ACK | RST) == SYN
         owner = self._edge(edge_id)
@@ -144,6 +185,8 @@ class Forwarder:
             if place.owner(inner.quoted_port()) != self.own_id:
                 return _drop(Reason.DROP_BAD_INNER)
             return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), sender)
+        if self._ring and not place.prefix and inner.ports[1] == place.vip.service_port:
+            return self._deliver_at_site(outer, inner, sender)
         if place.owner(inner.ports[1]) != self.own_id:
             return _drop(Reason.DROP_WRONG_OWNER)
         return Outcome(Reason.DELIVERED, decapsulate(outer, inner), sender)
@@ -159,7 +202,7 @@ class Forwarder:
         tunnel = tunnel_to(self.own, to, self.encapsulation)
         assert tunnel is not None, "an edge without a tunnel is not found"
         if len(packet.data) - packet.l3 + tunnel.outer > self.backbone_mtu:
-            if reason is not Reason.FORWARDED or packet.has_options:
+            if packet.protocol != TCP_PROTOCOL or packet.has_options or reason is Reason.SITE_CHAINED:
                 return _drop(Reason.DROP_TOO_BIG)
             return Outcome(Reason.ICMP_TOO_BIG, too_big(packet, self.backbone_mtu - tunnel.outer))
         if packet.protocol == TCP_PROTOCOL and packet.flags & SYN:

@@ -75,20 +75,39 @@ class TableEdge:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """An edge of a site, and its share of first subflows; with weight 0 it only hands on what others take."""
+
+    id: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Edges behind one router: who takes first subflows, and who did before the last change."""
+
+    name: str
+    current: tuple[Member, ...]
+    previous: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardingTable:
     """All VIPs and edges as of one generation."""
 
     generation: int
     vips: tuple[Vip, ...] = ()
     edges: tuple[TableEdge, ...] = ()
+    sites: tuple[Site, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists, ready for `json.dumps`."""
-        return {
+        table: dict[str, Any] = {
             "generation": self.generation,
             "vips": [vip.to_json() for vip in self.vips],
             "edges": [edge.to_json() for edge in self.edges],
         }
+        return table | ({"sites": [asdict(site) for site in self.sites]} if self.sites else {})
 
     @classmethod
     def from_json(cls, value: Any) -> "ForwardingTable":
@@ -98,9 +117,11 @@ class ForwardingTable:
             _integer(fields, "generation", 0, 2**63 - 1),
             tuple(vip_from_json(vip) for vip in _sequence(fields, "vips")),
             tuple(edge_from_json(edge) for edge in _sequence(fields, "edges")),
+            tuple(site_from_json(site) for site in _sequence({"sites": [], **fields}, "sites")),
         )
         for what, keys in (
             ("edges.id", [edge.id for edge in table.edges]),
+            ("sites.current", [member.id for site in table.sites for member in site.current]),
             ("edges.name", [edge.name for edge in table.edges]),
             ("edges.tunnel_v4", [edge.tunnel_v4 for edge in table.edges if edge.tunnel_v4]),
             ("edges.tunnel_v6", [edge.tunnel_v6 for edge in table.edges if edge.tunnel_v6]),
@@ -144,6 +165,24 @@ def edge_from_json(value: Any) -> TableEdge:
         EdgeState(_choice(fields, "state", [state.value for state in EdgeState])),
         Encapsulation(_choice({"encapsulation": "ipip", **fields}, "encapsulation", list(Encapsulation))),
     )
+
+
+def site_from_json(value: Any) -> Site:
+    """Validate one site; raises `ValueError` that names the field."""
+    fields = _mapping(value, "sites")
+    current, previous = (
+        tuple(
+            Member(
+                _integer(_mapping(one, name), "id", 1, MAXIMUM_EDGE_ID), _integer(one, "weight", 0, 1_000_000)
+            )
+            for one in _sequence({"previous": [], **fields}, name)
+        )
+        for name in ("current", "previous")
+    )
+    for name, members in (("current", current), ("previous", previous or current)):
+        if not any(member.weight for member in members):
+            raise ValueError(f"{name}: a site needs an edge with a weight")
+    return Site(_text(fields, "name"), current, previous)
 
 
 def _mapping(value: Any, name: str) -> Mapping[str, Any]:

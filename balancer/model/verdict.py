@@ -40,6 +40,9 @@ class Reason(IntEnum):
     DROP_SYN_BUDGET = 30
     DROP_SOURCE_BUDGET = 31
     DROP_NOT_ADMITTED = 32
+    SITE_FORWARDED = 33
+    SITE_CHAINED = 34
+    SITE_DELIVERED = 35
 
 
 EXPLAINED: dict[Reason, str] = {
@@ -76,4 +79,7 @@ EXPLAINED: dict[Reason, str] = {
     Reason.DROP_SYN_BUDGET: "SYN beyond what one owner gets from here, --budget-owner-syns",
     Reason.DROP_SOURCE_BUDGET: "SYN beyond what one address or IPv6 /64 may send, --budget-source-syns",
     Reason.DROP_NOT_ADMITTED: "of a flow that its owner has not answered, beyond --budget-owner-packets",
+    Reason.SITE_FORWARDED: "first subflow that another edge of the site takes: to that edge",
+    Reason.SITE_CHAINED: "first subflow begun before the ring changed: to the edge that had it",
+    Reason.SITE_DELIVERED: "first subflow that another edge of the site handed on: to the local listener",
 }

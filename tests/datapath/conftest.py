@@ -14,7 +14,16 @@ from balancer.datapath.layout import CONFIG, COUNTER, ID, NO_LIMITS, Budgets, Fo
 from balancer.datapath.live import Live
 from balancer.datapath.pins import SIZES
 from balancer.model.decision import Forwarder
-from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.table import (
+    EdgeState,
+    Encapsulation,
+    ForwardingTable,
+    Locator,
+    Member,
+    Site,
+    TableEdge,
+    Vip,
+)
 from balancer.model.tunnel import Ends
 from balancer.model.verdict import Reason
 
@@ -33,6 +42,13 @@ TABLE = ForwardingTable(
         TableEdge(4, "edge4", None, "2001:db8:b::4"),
         TableEdge(5, "edge5", "10.255.0.5", None, encapsulation=Encapsulation.GUE),
         TableEdge(6, "edge6", None, "2001:db8:b::6", encapsulation=Encapsulation.GUE),
+    ),
+)
+AT_A_SITE = replace(
+    TABLE,
+    sites=(
+        Site("a", (Member(1), Member(2), Member(4)), (Member(1), Member(2), Member(5))),
+        Site("b", (Member(3),)),
     ),
 )
 OWN = Ends("10.255.0.1", "2001:db8:b::1")
@@ -67,7 +83,7 @@ class Programs:
 
     def put(self, reference: Forwarder) -> None:
         """Make the programs the ones that `reference` models."""
-        self._generations.put(content(reference.table, OWN, reference.vips, reference.encapsulation))
+        self._generations.put(content(reference.table, 1, OWN, reference.vips, reference.encapsulation))
         self.live.words.fresh_until = 2**63 if reference.fresh else 0
 
     def allow(self, budgets: Budgets) -> None:
@@ -110,6 +126,15 @@ def programs() -> Programs:
 @pytest.fixture(scope="session")
 def reference() -> Forwarder:
     return REFERENCE
+
+
+@pytest.fixture
+def site(programs: Programs) -> Iterator[Forwarder]:
+    """The reference at a site whose ring has just changed; the programs as well."""
+    reference = replace(REFERENCE, table=AT_A_SITE)
+    programs.put(reference)
+    yield reference
+    programs.put(REFERENCE)
 
 
 @pytest.fixture(params=[None, *Encapsulation], ids=["as told", "ipip", "gue"])

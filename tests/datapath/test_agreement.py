@@ -73,6 +73,14 @@ def in_a_tunnel(draw: st.DrawFn) -> bytes:
     return tunnelled(inner, source, draw(st.sampled_from(["2001:db8:b::1", "2001:db8:b::2"])), **common)
 
 
+SITE_FIELDS = {**FIELDS, "port": st.just(443), "flags": st.sampled_from([2, 2, 16, 18, 4])}
+FIRST_SUBFLOWS = st.one_of(
+    st.builds(tcp, source=st.just(CLIENT), destination=st.just(VIP), **SITE_FIELDS),
+    st.builds(tcp, source=st.just(CLIENT6), destination=st.just(VIP6), **SITE_FIELDS),
+)
+HANDED_ON = st.builds(
+    tunnelled, FIRST_SUBFLOWS, st.sampled_from(["10.255.0.2", "10.255.0.5"]), tos=st.integers(0, 255)
+)
 OWN_FIELDS = {
     "source_port": st.sampled_from([10001, 10001, 10001, 20001, 10002, 443]),
     "flags": st.sampled_from([16, 18, 2, 4]),
@@ -99,7 +107,7 @@ def damaged(draw: st.DrawFn, packets: st.SearchStrategy[bytes]) -> bytes:
     return bytes(packet[: draw(st.one_of(st.just(len(packet)), st.integers(least, len(packet))))])
 
 
-RUNS = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RUNS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @RUNS
@@ -118,6 +126,18 @@ def test_from_the_backbone(programs, reference, packet: bytes) -> None:  # type:
 @given(packet=damaged(st.one_of(PACKETS, OWN_REPLIES, OWN_REPLIES)), mark=MARKS)
 def test_from_this_host(programs, encapsulation, packet: bytes, mark: int) -> None:  # type: ignore[no-untyped-def]
     agree(programs.run("owner_egress", packet, mark=mark), encapsulation.reply(packet, mark))
+
+
+@RUNS
+@given(packet=damaged(FIRST_SUBFLOWS))
+def test_at_a_site_from_outside(programs, site, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+    agree(programs.run("outside_ingress", packet), site.outside(packet))
+
+
+@RUNS
+@given(packet=damaged(HANDED_ON))
+def test_at_a_site_handed_on(programs, site, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+    agree(programs.run("tunnel_ingress", packet), site.tunnel(packet))
 
 
 GARBAGE = st.builds(

@@ -1,8 +1,8 @@
 /* Answers in the name of who the packet was for: the RST to a SYN (RFC 9293 section 3.10.7.1), and "too big" to what does
  * not fit into the tunnel (RFC 1191, RFC 4443 section 3.2). Pure.
  *
- * `partial`: the device that sends the packet adds up everything from where TCP began and stores the complement 16 bytes
- * further on, as it was told to do for the packet that is answered. */
+ * `partial`: the device that sends the reset adds up everything from where TCP began and stores the complement where the
+ * checksum is, as it was told to do for the SYN. */
 #pragma once
 
 #define QUOTED_TCP 8 /* bytes of TCP that an error quotes */
@@ -108,10 +108,8 @@ struct too_big_v6 {
 #define MESSAGE_V4 (sizeof(struct too_big_v4) - IPV4)
 #define MESSAGE_V6 (sizeof(struct too_big_v6) - IPV6)
 
-/* `quoted` is there already. With `partial`, the word that the device stores into is left so that what it stores is what
- * was there: the whole message, with its checksum and in IPv6 the pseudo header, adds up to nothing. */
-static __always_inline void fill_too_big_v4(struct too_big_v4 *answer, const struct packet *packet, __u32 mtu,
-                                            int partial)
+/* `quoted` is there already. */
+static __always_inline void fill_too_big_v4(struct too_big_v4 *answer, const struct packet *packet, __u32 mtu)
 {
     fill_answer_v4(&answer->ip, packet, IPPROTO_ICMP, MESSAGE_V4);
     answer->icmp.type = 3;
@@ -119,14 +117,9 @@ static __always_inline void fill_too_big_v4(struct too_big_v4 *answer, const str
     answer->icmp.check = 0;
     answer->icmp.mtu = bpf_htonl(mtu);
     answer->icmp.check = fold(add_up(&answer->icmp, MESSAGE_V4, 0));
-    if (partial) {
-        answer->quoted[8] = 0;
-        answer->quoted[9] = 0;
-    }
 }
 
-static __always_inline void fill_too_big_v6(struct too_big_v6 *answer, const struct packet *packet, __u32 mtu,
-                                            int partial)
+static __always_inline void fill_too_big_v6(struct too_big_v6 *answer, const struct packet *packet, __u32 mtu)
 {
     __u64 pseudo = bpf_htons(MESSAGE_V6) + bpf_htons(IPPROTO_ICMPV6);
 
@@ -137,8 +130,4 @@ static __always_inline void fill_too_big_v6(struct too_big_v6 *answer, const str
     answer->icmp.check = 0;
     answer->icmp.mtu = bpf_htonl(mtu);
     answer->icmp.check = fold(add_up(&answer->icmp, MESSAGE_V6, pseudo));
-    if (partial) {
-        __u16 sum = ~fold(pseudo);
-        __builtin_memcpy(&answer->quoted[8], &sum, sizeof(sum));
-    }
 }

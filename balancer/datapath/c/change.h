@@ -146,9 +146,14 @@ static __always_inline int turn_around(struct __sk_buff *skb, __u32 l3)
     return bpf_skb_store_bytes(skb, 0, &turned, sizeof(turned), 0);
 }
 
+static __always_inline __u32 ip_header(const struct packet *packet)
+{
+    return packet->version == 4 ? IPV4 : IPV6;
+}
+
 static __always_inline int has_options(const struct packet *packet)
 {
-    return packet->l4 - packet->l3 != (packet->version == 4 ? IPV4 : IPV6);
+    return packet->l4 - packet->l3 != ip_header(packet);
 }
 
 /* What was behind the headers goes; whether the checksum was partial. The kernel's header marks stay where they were, so
@@ -184,28 +189,42 @@ static __always_inline int make_reset(struct __sk_buff *skb, const struct packet
     return bpf_skb_store_bytes(skb, packet->l3, &v6, sizeof(v6), BPF_F_INVALIDATE_HASH);
 }
 
+/* Make the checksum of this packet nobody's business but ours (CHECKSUM_PARTIAL to CHECKSUM_NONE): what is to be added up
+ * is cut off the front, the kernel notices when bytes are stored, and room is made again. A device would store into the
+ * middle of the message, and a virtual one would leave it to a receiver who does not. */
+static __always_inline int forget_partial(struct __sk_buff *skb, const struct packet *packet, __u32 size)
+{
+    __s32 headers = ip_header(packet) + TCP;
+    __u8 byte;
+
+    if (bpf_skb_change_tail(skb, packet->l3 + headers + size, 0) < 0)
+        return -1;
+    if (bpf_skb_adjust_room(skb, -headers, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) < 0)
+        return -1;
+    if (bpf_skb_load_bytes(skb, 0, &byte, 1) < 0 || bpf_skb_store_bytes(skb, 0, &byte, 1, BPF_F_RECOMPUTE_CSUM) < 0)
+        return -1;
+    return bpf_skb_adjust_room(skb, headers, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+}
+
 static __always_inline int make_too_big(struct __sk_buff *skb, const struct packet *packet, __u32 mtu)
 {
     struct too_big_v4 v4;
     struct too_big_v6 v6;
-    int partial;
+    __u32 size = packet->version == 4 ? sizeof(v4) : sizeof(v6);
 
     if (has_options(packet))
         return -1;
+    if (packet->version == 4 ? bpf_skb_load_bytes(skb, packet->l3, v4.quoted, sizeof(v4.quoted)) < 0
+                             : bpf_skb_load_bytes(skb, packet->l3, v6.quoted, sizeof(v6.quoted)) < 0)
+        return -1;
+    if (forget_partial(skb, packet, size) < 0 || bpf_skb_change_tail(skb, packet->l3 + size, 0) < 0)
+        return -1;
+    if (turn_around(skb, packet->l3) < 0)
+        return -1;
     if (packet->version == 4) {
-        if (bpf_skb_load_bytes(skb, packet->l3, v4.quoted, sizeof(v4.quoted)) < 0)
-            return -1;
-        partial = cut(skb, packet, sizeof(v4));
-        if (partial < 0)
-            return -1;
-        fill_too_big_v4(&v4, packet, mtu, partial);
+        fill_too_big_v4(&v4, packet, mtu);
         return bpf_skb_store_bytes(skb, packet->l3, &v4, sizeof(v4), BPF_F_INVALIDATE_HASH);
     }
-    if (bpf_skb_load_bytes(skb, packet->l3, v6.quoted, sizeof(v6.quoted)) < 0)
-        return -1;
-    partial = cut(skb, packet, sizeof(v6));
-    if (partial < 0)
-        return -1;
-    fill_too_big_v6(&v6, packet, mtu, partial);
+    fill_too_big_v6(&v6, packet, mtu);
     return bpf_skb_store_bytes(skb, packet->l3, &v6, sizeof(v6), BPF_F_INVALIDATE_HASH);
 }

@@ -24,22 +24,30 @@
 #include "change.h"
 #include "budget.h"
 #include "maps.h"
+#include "site.h"
 
 struct verdict {
     enum reason reason;
     int action;
     __u32 edge; /* with which a packet was exchanged; 0: with none */
+    struct edge *to; /* where it is still to be sent: `act` does that, at one place of each program */
 };
 
 static __always_inline struct verdict say(enum reason reason, int action)
 {
-    struct verdict verdict = {reason, action, 0};
+    struct verdict verdict = {reason, action, 0, 0};
     return verdict;
 }
 
 static __always_inline struct verdict say_with(enum reason reason, int action, __u32 edge)
 {
-    struct verdict verdict = {reason, action, edge};
+    struct verdict verdict = {reason, action, edge, 0};
+    return verdict;
+}
+
+static __always_inline struct verdict send(enum reason reason, struct edge *to, __u32 edge)
+{
+    struct verdict verdict = {reason, 0, edge, to};
     return verdict;
 }
 
@@ -93,21 +101,20 @@ static __always_inline struct verdict refuse(struct __sk_buff *skb, const struct
     return say(reason, bpf_redirect(skb->ifindex, 0));
 }
 
+/* To who sent the packet: out where it came in, or, for a reply, to this host. */
 static __always_inline struct verdict tell_too_big(struct __sk_buff *skb, const struct node *node,
-                                                   const struct packet *packet, __u32 mtu)
+                                                   const struct packet *packet, __u32 mtu, enum reason reason)
 {
-    if (packet->protocol != IPPROTO_TCP || has_options(packet)) /* no errors about errors */
+    int here = reason == REPLY_FORWARDED || reason == REPLY_REROUTED;
+
+    /* no errors about errors */
+    if (packet->protocol != IPPROTO_TCP || has_options(packet) || reason == SITE_CHAINED)
         return say(DROP_TOO_BIG, TC_ACT_SHOT);
     if (!may_answer(node))
         return say(DROP_ANSWER_BUDGET, TC_ACT_SHOT);
     if (make_too_big(skb, packet, mtu) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
-    return say(ICMP_TOO_BIG, bpf_redirect(skb->ifindex, 0));
-}
-
-static __always_inline __u32 ip_header(const struct packet *packet)
-{
-    return packet->version == 4 ? IPV4 : IPV6;
+    return say(ICMP_TOO_BIG, bpf_redirect(skb->ifindex, here ? BPF_F_INGRESS : 0));
 }
 
 static __always_inline int fits(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
@@ -125,16 +132,21 @@ static __always_inline struct verdict send_through(struct __sk_buff *skb, const 
 {
     __u32 taken = node->live->overhead + ip_header(packet) + TCP;
 
-    if (!fits(skb, node, packet, edge)) {
-        if (reason == FORWARDED)
-            return tell_too_big(skb, node, packet, node->config->backbone_mtu - edge->outer);
-        return say(DROP_TOO_BIG, TC_ACT_SHOT);
-    }
+    if (!fits(skb, node, packet, edge))
+        return tell_too_big(skb, node, packet, node->config->backbone_mtu - edge->outer, reason);
     if (packet->flags & FLAG_SYN && clamp_mss(skb, packet, node->config->backbone_mtu - taken) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     if (put_on(skb, packet, edge, node->config) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
     return say_with(reason, redirect_neighbour(node->config->backbone_index, 0, 0, 0), id);
+}
+
+static __always_inline struct verdict act(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
+                                          struct verdict verdict)
+{
+    if (!verdict.to)
+        return verdict;
+    return send_through(skb, node, packet, verdict.to, verdict.edge, verdict.reason);
 }
 
 /* An error about a forwarded subflow concerns its owner: path MTU discovery would fail without it. */
@@ -149,7 +161,7 @@ static __always_inline struct verdict follow_icmp(struct __sk_buff *skb, const s
     struct edge *owner = find_edge(node, id);
     if (!owner)
         return say(DROP_UNKNOWN_ID, TC_ACT_SHOT);
-    return send_through(skb, node, packet, owner, id, ICMP_FORWARDED);
+    return send(ICMP_FORWARDED, owner, id);
 }
 
 /* The version of the packet that a program is given; 0 if it is not IP, or of a VLAN: its own interface is asked. */
@@ -185,41 +197,87 @@ static __always_inline struct verdict forward(struct __sk_buff *skb, const struc
     } else if (!owner_may_get(node, packet, id)) {
         return say(DROP_NOT_ADMITTED, TC_ACT_SHOT);
     }
-    return send_through(skb, node, packet, owner, id, FORWARDED);
+    return send(FORWARDED, owner, id);
+}
+
+/* A first subflow at a site: to the edge that has its bucket, or had it when it began. */
+static __always_inline struct verdict by_the_ring(struct __sk_buff *skb, const struct node *node,
+                                                  const struct packet *packet)
+{
+    enum reason reason = SITE_FORWARDED;
+    __u32 id = site_owner(skb, node, packet, 0, &reason);
+    struct edge *owner = id && id != node->config->own_id ? find_edge(node, id) : 0;
+
+    if (!owner) /* this edge's; or what the table does not know how to reach is served here */
+        return say(SERVICE_PORT, TC_ACT_OK);
+    return send(reason, owner, id);
+}
+
+static __always_inline struct verdict meet(struct __sk_buff *skb, const struct node *node, struct packet *packet,
+                                           __u32 l3)
+{
+    struct place place = {};
+
+    if (find_place(node, &packet->to, &place) < 0)
+        return say(NOT_FOR_VIP, TC_ACT_OK);
+    if (packet->fragment)
+        return say(DROP_FRAGMENT, TC_ACT_SHOT);
+    if (packet->protocol != IPPROTO_TCP)
+        return follow_icmp(skb, node, packet, &place);
+    if (read_first_tcp(packet, skb, l3) < 0)
+        return say(DROP_TRUNCATED, TC_ACT_SHOT);
+
+    if (place.prefix && packet->dest != place.vip.service_port)
+        return say(DROP_OTHER_PORT, TC_ACT_SHOT);
+    if (!place.prefix && (!place.vip.id_base || packet->dest < place.vip.id_base)) {
+        if (!node->live->ring || packet->dest != place.vip.service_port)
+            return say(SERVICE_PORT, TC_ACT_OK);
+        return by_the_ring(skb, node, packet);
+    }
+    __u32 id = located(&place, packet->dest);
+    if (id == 0)
+        return say(DROP_ID_ZERO, TC_ACT_SHOT);
+    if (id == node->config->own_id)
+        return say(OWN_LOCATOR, TC_ACT_OK);
+    return forward(skb, node, packet, id);
 }
 
 static __always_inline struct verdict decide_outside(struct __sk_buff *skb, __u32 l3)
 {
     struct packet packet = {};
-    struct place place = {};
     struct node node;
     int version = version_of(skb);
 
-    if (!version || know(&node) < 0)
+    if (!version || know(&node) < 0 || read_first_ip(&packet, skb, l3, version) < 0)
         return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (read_first_ip(&packet, skb, l3, version) < 0 || find_place(&node, &packet.to, &place) < 0)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (packet.fragment)
-        return say(DROP_FRAGMENT, TC_ACT_SHOT);
-    if (packet.protocol != IPPROTO_TCP)
-        return follow_icmp(skb, &node, &packet, &place);
-    if (read_first_tcp(&packet, skb, l3) < 0)
-        return say(DROP_TRUNCATED, TC_ACT_SHOT);
+    return act(skb, &node, &packet, meet(skb, &node, &packet, l3));
+}
 
-    if (place.prefix && packet.dest != place.vip.service_port)
-        return say(DROP_OTHER_PORT, TC_ACT_SHOT);
-    if (!place.prefix && (!place.vip.id_base || packet.dest < place.vip.id_base))
-        return say(SERVICE_PORT, TC_ACT_OK);
-    __u32 id = located(&place, packet.dest);
-    if (id == 0)
-        return say(DROP_ID_ZERO, TC_ACT_SHOT);
-    if (id == node.config->own_id)
-        return say(OWN_LOCATOR, TC_ACT_OK);
-    return forward(skb, &node, &packet, id);
+/* A first subflow that another edge of the site handed on; its replies go the owner's own way, which is that router's. */
+static __always_inline struct verdict deliver_at_site(struct __sk_buff *skb, const struct node *node,
+                                                      const struct packet *outer, struct packet *inner, __u32 sender)
+{
+    enum reason reason = SITE_DELIVERED;
+    __u32 id = site_owner(skb, node, inner, sender, &reason);
+
+    if (!id)
+        return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
+    if (take_off(skb, outer, inner) < 0)
+        return say(DROP_FAILED, TC_ACT_SHOT);
+    if (id == node->config->own_id)
+        return say_with(reason, TC_ACT_OK, sender);
+    struct edge *before = find_edge(node, id);
+    if (!before)
+        return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
+    inner->l4 = inner->l4 - inner->l3 + outer->l3;
+    inner->l3 = outer->l3;
+    if (must_be_told(outer, inner))
+        inner->tos |= ECN_CE;
+    return send_through(skb, node, inner, before, id, SITE_CHAINED);
 }
 
 static __always_inline struct verdict deliver(struct __sk_buff *skb, const struct node *node,
-                                              const struct packet *outer, const struct packet *inner,
+                                              const struct packet *outer, struct packet *inner,
                                               const struct place *place, __u32 sender)
 {
     __u32 mine = node->config->own_id;
@@ -229,6 +287,8 @@ static __always_inline struct verdict deliver(struct __sk_buff *skb, const struc
         if (located(place, quoted_port(inner, skb)) != mine)
             return say(DROP_BAD_INNER, TC_ACT_SHOT);
         reason = ICMP_DELIVERED;
+    } else if (node->live->ring && !place->prefix && inner->dest == place->vip.service_port) {
+        return deliver_at_site(skb, node, outer, inner, sender);
     } else if (located(place, inner->dest) != mine) {
         return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
     }

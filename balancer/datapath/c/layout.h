@@ -49,9 +49,18 @@ struct live {
     __u32 arrivals; /* whether to remember by which edge packets arrive: an edge is down or gone */
     __u32 capture;  /* the reason whose packets are copied to the ring buffer, plus 1 */
     __u32 tick;     /* ten make a second */
-    __u32 unused;
+    __u32 ring; /* whether this edge is in a site */
     __u64 fresh_until; /* until when the table is believed (CLOCK_MONOTONIC, nanoseconds) */
 };
+
+/* Which edge of the site takes new flows of a bucket, and which did before. */
+struct bucket {
+    __u16 current;
+    __u16 previous;
+};
+
+#define BUCKETS 4096
+#define RING_SEED 0x5e
 
 struct edge {
     struct address tunnel;
@@ -140,7 +149,10 @@ enum reason {
     DROP_SYN_BUDGET = 30,
     DROP_SOURCE_BUDGET = 31,
     DROP_NOT_ADMITTED = 32,
-    REASONS = 33,
+    SITE_FORWARDED = 33,
+    SITE_CHAINED = 34,
+    SITE_DELIVERED = 35,
+    REASONS = 36,
 };
 
 #define MARK_TAG 0x5E000000u

@@ -20,6 +20,8 @@ BPF_F_TABLE("hash", struct address, __u32, tunnels_template, 1, 0);
 BPF_ARRAY_OF_MAPS(tunnels, "tunnels_template", GENERATIONS);
 BPF_F_TABLE("hash", struct vip_key, struct vip, vips_template, 1, 0);
 BPF_ARRAY_OF_MAPS(vips, "vips_template", GENERATIONS);
+BPF_F_TABLE("array", __u32, struct bucket, rings_template, BUCKETS, 0);
+BPF_ARRAY_OF_MAPS(rings, "rings_template", GENERATIONS);
 BPF_ARRAY(first_vips, struct first_vip, GENERATIONS);
 
 BPF_PERCPU_ARRAY(counters, struct counter, REASONS);

@@ -4,7 +4,7 @@
 #define OPTIONS 40
 #define MSS_KIND 2
 #define MSS_LENGTH 4
-#define MSS_TRIES 12
+#define MSS_TRIES 6
 
 /* How far from the TCP header the option's value stands, and what it says; 0 if there is none. */
 static __always_inline __u32 find_mss(const struct packet *packet, struct __sk_buff *skb, __u16 *told)

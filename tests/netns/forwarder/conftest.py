@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from balancer.datapath.counters import read_counters
-from balancer.model.table import EdgeState, ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.table import EdgeState, ForwardingTable, Locator, Site, TableEdge, Vip
 from balancer.model.verdict import Reason
 
 VIP = Vip("main", "203.0.113.1", None)
@@ -49,6 +49,7 @@ class Network:
         self._dual = dual
         self.vips = (DUAL, BY_ADDRESS) if dual else (VIP,)
         self.edges = EDGES
+        self.sites: tuple[Site, ...] = ()
         self._suffix = f"{os.getpid()}-{next(_numbers)}"
         self.folder = folder
         self._daemons: list[subprocess.Popen[bytes]] = []
@@ -162,7 +163,9 @@ class Network:
         self.generation += 1
         edges = tuple(replace(edge, state=states.get(edge.name, edge.state)) for edge in self.edges)
         for edge in ("edge1", "edge2"):
-            self._write(edge, "table.json", ForwardingTable(self.generation, self.vips, edges).to_json())
+            self._write(
+                edge, "table.json", ForwardingTable(self.generation, self.vips, edges, self.sites).to_json()
+            )
 
     def kill_daemons(self) -> None:
         while self._daemons:

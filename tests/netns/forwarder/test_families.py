@@ -32,6 +32,21 @@ def transfer(network, address: str, port: int, interface: str = "wifi0") -> None
             carry(client, served, SIZE)
 
 
+def tunnels(network, outer: int, encapsulation: Encapsulation) -> None:  # type: ignore[no-untyped-def]
+    """Give every edge such tunnels."""
+    network.edges = tuple(
+        replace(
+            edge,
+            tunnel_v4=f"10.255.0.{edge.id}" if outer == 4 else None,
+            tunnel_v6=f"2001:db8:b::{edge.id}" if outer == 6 else None,
+            encapsulation=encapsulation,
+        )
+        for edge in network.edges
+    )
+    network.publish()
+    network.applied()
+
+
 def drops(network) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def]
     return {
         (edge, reason.name): count
@@ -45,17 +60,7 @@ def drops(network) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def
 @pytest.mark.parametrize("outer", [4, 6])
 @pytest.mark.parametrize("inner", [4, 6])
 def test_bulk_through_every_tunnel(dual, inner: int, outer: int, encapsulation: Encapsulation) -> None:  # type: ignore[no-untyped-def]
-    dual.edges = tuple(
-        replace(
-            edge,
-            tunnel_v4=f"10.255.0.{edge.id}" if outer == 4 else None,
-            tunnel_v6=f"2001:db8:b::{edge.id}" if outer == 6 else None,
-            encapsulation=encapsulation,
-        )
-        for edge in dual.edges
-    )
-    dual.publish()
-    dual.applied()
+    tunnels(dual, outer, encapsulation)
     before = drops(dual)
     transfer(dual, *VIPS["port"][inner])
     assert drops(dual) == before
@@ -85,3 +90,25 @@ def test_a_reply_leaves_by_the_uplink_that_leads_to_its_client(
 def test_a_reset_reaches_who_dialled_an_unknown_id(dual, version: int) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConnectionRefusedError):
         dual.dial(10777, "wifi0", VIPS["port"][version][0])
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_connection_learns_that_its_tunnel_has_become_smaller(dual, version: int) -> None:  # type: ignore[no-untyped-def]
+    """It began with 20 bytes outside; GUE over IPv6 takes 52. Both ends are told by ICMP."""
+    address, port = VIPS["port"][version]
+    tunnels(dual, 4, Encapsulation.IPIP)
+    before = {edge: dual.count(edge)[Reason.ICMP_TOO_BIG] for edge in ("edge1", "edge2")}
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    with dual.open_socket("edge1", family=family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen()
+        with dual.dial(port, "wifi0", address) as client, listener.accept()[0] as served:
+            served.settimeout(20)
+            client.settimeout(20)
+            carry(client, served, SIZE)
+            tunnels(dual, 6, Encapsulation.GUE)
+            carry(client, served, SIZE)
+            carry(served, client, SIZE)
+    for edge, count in before.items():
+        assert dual.count(edge)[Reason.ICMP_TOO_BIG] > count, edge

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.table import (
+    EdgeState,
+    Encapsulation,
+    ForwardingTable,
+    Locator,
+    Member,
+    Site,
+    TableEdge,
+    Vip,
+)
 
 V4 = st.integers(0x0A000001, 0x0AFFFFFE).map(lambda n: f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}")
 EDGES = st.builds(
@@ -104,6 +113,29 @@ def test_two_edges_share_nothing(field: str) -> None:
     table["edges"][1][field] = table["edges"][0][field]
     with pytest.raises(ValueError, match=f"edges.{field}"):
         ForwardingTable.from_json(table)
+
+
+@pytest.mark.parametrize(
+    ("sites", "field"),
+    [
+        ({}, "sites"),
+        ([{"name": "a", "current": []}], "current"),
+        ([{"name": "a", "current": [{"id": 1, "weight": 0}]}], "current"),
+        ([{"name": "a", "current": [{"id": 1, "weight": -1}]}], "weight"),
+        ([{"name": "a", "current": [{"id": 0, "weight": 1}]}], "id"),
+        ([{"name": "a", "current": [{"id": 1, "weight": 1}], "previous": {}}], "previous"),
+        ([{"name": name, "current": [{"id": 1, "weight": 1}]} for name in "ab"], "sites.current"),
+    ],
+)
+def test_a_wrong_site_is_named(sites: object, field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        ForwardingTable.from_json(good() | {"sites": sites})
+
+
+def test_sites_are_written_and_read_and_absent_where_there_are_none() -> None:
+    table = ForwardingTable(1, sites=(Site("a", (Member(1), Member(2, 3)), (Member(1),)),))
+    assert ForwardingTable.from_json(json.loads(json.dumps(table.to_json()))) == table
+    assert "sites" not in ForwardingTable(1).to_json()
 
 
 def test_a_table_of_an_older_control_plane_has_ip_in_ip_tunnels() -> None:

@@ -1,0 +1,78 @@
+/* The ring of a site (balancer/model/ring.py): any of its edges may get a first subflow's packet, and all agree whose it is. */
+#pragma once
+
+static __always_inline struct bucket find_bucket(const struct node *node, const struct packet *packet)
+{
+    struct bucket none = {};
+    __u32 slot = node->slot, number = flow_hash(packet, RING_SEED) % BUCKETS;
+    void *generation = rings.lookup(&slot);
+    if (!generation)
+        return none;
+    struct bucket *bucket = bpf_map_lookup_elem(generation, &number);
+    return bucket ? *bucket : none;
+}
+
+/* Whether a SYN cookie of this host is what the packet brings: its connection has no socket yet. */
+static __always_inline int brings_cookie(struct __sk_buff *skb, const struct packet *packet, struct bpf_sock *listener)
+{
+    struct ipv6hdr v6;
+    struct iphdr v4;
+    struct tcphdr tcp;
+
+    if (bpf_skb_load_bytes(skb, packet->l4, &tcp, sizeof(tcp)) < 0)
+        return 0;
+    if (packet->version == 4)
+        return bpf_skb_load_bytes(skb, packet->l3, &v4, sizeof(v4)) == 0 &&
+               bpf_tcp_check_syncookie(listener, &v4, sizeof(v4), &tcp, sizeof(tcp)) == 0;
+    return bpf_skb_load_bytes(skb, packet->l3, &v6, sizeof(v6)) == 0 &&
+           bpf_tcp_check_syncookie(listener, &v6, sizeof(v6), &tcp, sizeof(tcp)) == 0;
+}
+
+/* Whether the packet's connection is at this host. */
+static __always_inline int is_connected(struct __sk_buff *skb, const struct packet *packet)
+{
+    struct bpf_sock_tuple tuple = {};
+    __u32 size = sizeof(tuple.ipv4);
+
+    if (packet->version == 4) {
+        tuple.ipv4.saddr = packet->from.word[3];
+        tuple.ipv4.daddr = packet->to.word[3];
+        tuple.ipv4.sport = bpf_htons(packet->source);
+        tuple.ipv4.dport = bpf_htons(packet->dest);
+    } else {
+        copy_address((struct address *)tuple.ipv6.saddr, packet->from.word);
+        copy_address((struct address *)tuple.ipv6.daddr, packet->to.word);
+        tuple.ipv6.sport = bpf_htons(packet->source);
+        tuple.ipv6.dport = bpf_htons(packet->dest);
+        size = sizeof(tuple.ipv6);
+    }
+    struct bpf_sock *sock = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+    if (!sock)
+        return 0;
+    int connected = sock->state != BPF_TCP_LISTEN || brings_cookie(skb, packet, sock);
+    bpf_sk_release(sock);
+    return connected;
+}
+
+/* Who has a first subflow's packet: this edge if it is the one, or has its connection; else another of the site. `sender`
+ * is the edge that sent it here, 0 from outside: nothing goes back there. 0: it is nobody's here. `reason` becomes
+ * SITE_CHAINED where it is another's because its connection began before the ring changed. */
+static __always_inline __u32 site_owner(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
+                                        __u32 sender, enum reason *reason)
+{
+    struct bucket bucket = find_bucket(node, packet);
+    __u32 own = node->config->own_id;
+    int opens = (packet->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST)) == FLAG_SYN;
+
+    if (!bucket.current)
+        return 0;
+    if (bucket.current != own) {
+        if (sender) /* handed on: never again */
+            return bucket.previous == own ? own : 0;
+        return bucket.previous == own && !opens && is_connected(skb, packet) ? own : bucket.current;
+    }
+    if (opens || bucket.previous == own || bucket.previous == sender || is_connected(skb, packet))
+        return own;
+    *reason = SITE_CHAINED;
+    return bucket.previous;
+}

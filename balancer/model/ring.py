@@ -1,0 +1,53 @@
+"""The ring of a site: which of the edges behind one router takes a first subflow (Beamer, NSDI 2018).
+
+Flows hash to buckets, and buckets to edges by weighted rendezvous hashing: every edge of the site computes the same
+ring from the members' ids and weights, a change of members moves no bucket but those of the edges that change, and each
+edge has buckets in proportion to its weight.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+from balancer.model.table import ForwardingTable, Member, Site
+
+BUCKETS = 4096
+SEED = 0x5E  # of the hash from flow to bucket: one for all edges of a site
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Who takes new flows, and who took them before the last change: what has no socket at the one is the other's."""
+
+    current: int
+    previous: int
+
+
+def ring(site: Site) -> tuple[Bucket, ...]:
+    """Compute all buckets."""
+    current, previous = owners(site.current), owners(site.previous or site.current)
+    return tuple(Bucket(*both) for both in zip(current, previous, strict=True))
+
+
+def ring_of(edge_id: int, table: ForwardingTable) -> tuple[Bucket, ...]:
+    """The ring of an edge's site, also of one that has just left it; empty where it is in none."""
+    for site in table.sites:
+        if edge_id in {member.id for member in (*site.current, *site.previous)}:
+            return ring(site)
+    return ()
+
+
+@lru_cache(maxsize=64)
+def owners(members: tuple[Member, ...]) -> tuple[int, ...]:
+    """Each bucket's edge: the one with the highest score there."""
+    takers = [member for member in members if member.weight]
+    return tuple(
+        max(takers, key=lambda member: (_score(bucket, member), member.id)).id for bucket in range(BUCKETS)
+    )
+
+
+def _score(bucket: int, member: Member) -> float:
+    """Weighted rendezvous hashing: -w / ln(u), u uniform in (0, 1) by bucket and id."""
+    digest = hashlib.blake2b(bucket.to_bytes(2, "big") + member.id.to_bytes(2, "big"), digest_size=6).digest()
+    return -member.weight / math.log((int.from_bytes(digest, "big") + 0.5) / 2**48)

@@ -1,0 +1,139 @@
+"""A site of two edges: whichever gets a packet, its connection's edge serves it, and changes break no connection.
+
+Edge 1 and edge 2 stand for edges behind one router, whose two links to the phone lead to one each: where a packet
+enters is chosen by the phone's address, and what an edge sends comes back by its own link.
+"""
+
+import contextlib
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from bulk import carry
+
+from balancer.model.table import Member, Site
+from balancer.model.verdict import Reason
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc")
+
+MANY = 24
+BOTH, FIRST = (Member(1), Member(2)), (Member(1), Member(2, 0))  # behind the router are always both
+
+
+class Servers:
+    """A listener at each edge's service port, which says who it is on each connection and then echoes lines."""
+
+    def __init__(self, network) -> None:  # type: ignore[no-untyped-def]
+        self._listeners = [self._listen(network, edge) for edge in ("edge1", "edge2")]
+
+    def _listen(self, network, edge: str) -> socket.socket:  # type: ignore[no-untyped-def]
+        listener = network.open_socket(edge)
+        listener.settimeout(None)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("203.0.113.1", 443))
+        listener.listen(2 * MANY)
+        threading.Thread(target=self._serve, args=(listener, edge[-1].encode()), daemon=True).start()
+        return listener  # type: ignore[no-any-return]
+
+    def _serve(self, listener: socket.socket, name: bytes) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                served, _ = listener.accept()
+                threading.Thread(target=self._answer, args=(served, name), daemon=True).start()
+
+    def _answer(self, served: socket.socket, name: bytes) -> None:
+        with served, contextlib.suppress(OSError):
+            while served.recv(1):
+                served.sendall(name)
+
+    def close(self) -> None:
+        for listener in self._listeners:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+
+@pytest.fixture
+def site(dual) -> Iterator[None]:  # type: ignore[no-untyped-def]
+    servers = Servers(dual)
+    dual.in_("phone", "ip", "route", "add", "default", "via", "10.2.0.1", "dev", "wifi0", "table", "200")
+    dual.in_("phone", "ip", "rule", "add", "from", "10.2.0.2", "table", "200")
+    yield
+    servers.close()
+    dual.in_("phone", "ip", "rule", "del", "from", "10.2.0.2", "table", "200")
+    dual.in_("phone", "ip", "route", "flush", "table", "200")
+    change(dual)
+
+
+def change(network, current=(), previous=()) -> None:  # type: ignore[no-untyped-def]
+    network.sites = (Site("a", current, previous),) if current else ()
+    network.publish()
+    network.applied()
+
+
+def ask(connection: socket.socket) -> int:
+    connection.sendall(b"?")
+    return int(connection.recv(1))
+
+
+def dial(network, stack: contextlib.ExitStack, edge: int) -> list[socket.socket]:  # type: ignore[no-untyped-def]
+    """Connections whose packets enter at one edge."""
+    opened = []
+    for _ in range(MANY):
+        client = stack.enter_context(network.open_socket("phone"))
+        client.bind((f"10.{edge}.0.2", 0))
+        client.connect(("203.0.113.1", 443))
+        opened.append(client)
+    return opened
+
+
+def test_both_edges_serve_what_enters_at_either(dual, site: None) -> None:  # type: ignore[no-untyped-def]
+    change(dual, BOTH)
+    with contextlib.ExitStack() as stack:
+        for edge in (1, 2):
+            served_by = Counter(ask(one) for one in dial(dual, stack, edge))
+            assert min(served_by[1], served_by[2]) >= MANY // 6, "spread by the ring, wherever they enter"
+    assert dual.count("edge1")[Reason.SITE_FORWARDED] > 0
+    assert dual.count("edge2")[Reason.SITE_FORWARDED] > 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(FIRST, BOTH), (BOTH, FIRST)], ids=["added", "drained"])
+def test_a_change_moves_no_established_connection(dual, site: None, before, after) -> None:  # type: ignore[no-untyped-def]
+    change(dual, before)
+    chained = sum(dual.count(edge)[Reason.SITE_CHAINED] for edge in ("edge1", "edge2"))
+    with contextlib.ExitStack() as stack:
+        old = [one for edge in (1, 2) for one in dial(dual, stack, edge)]
+        owners = [ask(one) for one in old]
+        assert set(owners) == {member.id for member in before if member.weight}
+        change(dual, after, before)
+        assert [ask(one) for one in old] == owners
+        new = Counter(ask(one) for one in dial(dual, stack, 2))
+        assert set(new) == {member.id for member in after if member.weight}
+        assert [ask(one) for one in old] == owners
+    after_all = sum(dual.count(edge)[Reason.SITE_CHAINED] for edge in ("edge1", "edge2"))
+    assert after_all > chained, "packets of old connections came to the new edge of their bucket first"
+
+
+def test_connections_that_need_syn_cookies_survive_a_change(dual, site: None) -> None:  # type: ignore[no-untyped-def]
+    for edge in ("edge1", "edge2"):
+        dual.in_(edge, "sysctl", "-qw", "net.ipv4.tcp_syncookies=2")
+    try:
+        change(dual, BOTH, FIRST)
+        with contextlib.ExitStack() as stack:
+            assert set(map(ask, dial(dual, stack, 2))) == {1, 2}
+    finally:
+        for edge in ("edge1", "edge2"):
+            dual.in_(edge, "sysctl", "-qw", "net.ipv4.tcp_syncookies=1")
+
+
+def test_locators_come_before_the_ring(dual, site: None) -> None:  # type: ignore[no-untyped-def]
+    change(dual, (Member(1, 0), Member(2)))
+    with dual.open_socket("edge1") as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("203.0.113.1", 10001))
+        listener.listen()
+        with dual.dial(10001) as client, listener.accept()[0] as served:
+            served.settimeout(10)
+            carry(served, client, 1 << 20)
