@@ -1,0 +1,73 @@
+/* The pure headers as a program of this host, under sanitizers: packets in, what was read out (test_on_the_host.py).
+ *
+ * In: u32 length, the packet. Out: eight u32: version (0: none), l4, protocol, fragment, whole TCP header, quoted port,
+ * place of the MSS, flow. */
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/types.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define __always_inline inline __attribute__((always_inline))
+#define bpf_htons __builtin_bswap16
+#define bpf_ntohs __builtin_bswap16
+#define bpf_htonl __builtin_bswap32
+#define bpf_ntohl __builtin_bswap32
+
+struct __sk_buff {
+    unsigned long data, data_end;
+    __u32 len, gso_size;
+};
+
+static long bpf_skb_load_bytes(struct __sk_buff *skb, __u32 at, void *to, __u32 size)
+{
+    if (at > skb->len || size > skb->len - at)
+        return -1;
+    memcpy(to, (const void *)(skb->data + at), size);
+    return 0;
+}
+
+#include "layout.h"
+#include "packet.h"
+#include "checksum.h"
+#include "flow.h"
+#include "tunnel.h"
+#include "mss.h"
+
+int main(void)
+{
+    __u32 length;
+
+    while (fread(&length, sizeof(length), 1, stdin) == 1) {
+        __u8 *bytes = malloc(length); /* to the byte: reading further is an error that ends this program */
+        struct packet packet = {};
+        __u32 told[8] = {};
+        __u16 mss;
+        if (!bytes || fread(bytes, length, 1, stdin) != 1)
+            return 1;
+        struct __sk_buff skb = {(unsigned long)bytes, (unsigned long)bytes + length, length, 0};
+        int version = bytes[12] == 8 ? 4 : 6;
+        if (read_first_ip(&packet, &skb, ETHERNET, version) == 0) {
+            told[0] = version;
+            told[1] = packet.l4;
+            told[2] = packet.protocol;
+            told[3] = packet.fragment;
+            if (packet.protocol == IPPROTO_TCP && read_first_tcp(&packet, &skb, ETHERNET) == 0) {
+                told[4] = 1;
+                told[6] = find_mss(&packet, &skb, &mss);
+                told[7] = flow_hash(&packet, 7);
+            } else if (carries_icmp(&packet)) {
+                told[5] = quoted_port(&packet, &skb);
+            }
+        }
+        fwrite(told, sizeof(told), 1, stdout);
+        fflush(stdout);
+        free(bytes);
+    }
+    return 0;
+}

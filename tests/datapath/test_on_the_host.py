@@ -1,0 +1,98 @@
+"""The headers, compiled here with sanitizers, read what the reference reads, and never a byte beyond the packet."""
+
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from packets import CLIENT, CLIENT6, VIP, VIP6, icmp_error, tcp
+
+from balancer.datapath.compile import SOURCE
+from balancer.model.flow import flow_hash
+from balancer.model.mss import clamp_mss
+from balancer.model.packet import TCP_PROTOCOL, read_frame
+
+TOLD = struct.Struct("=8I")
+MSS = b"\x02\x04\x05\xb4"
+FIELDS = {
+    "port": st.integers(0, 65535),
+    "flags": st.integers(0, 255),
+    "options": st.sampled_from(
+        [b"", b"\x02\x04\x05\xb4", b"\x01\x01\x01\x02\x04\x05\xb4\x00", b"\x08\x0a" + bytes(10)]
+    ),
+    "data": st.binary(max_size=40),
+    "fragment": st.sampled_from([0, 0, 0x2000, 1]),
+}
+PACKETS = st.one_of(
+    st.builds(tcp, st.just(CLIENT), st.just(VIP), ip_options=st.sampled_from([b"", b"\x01" * 8]), **FIELDS),
+    st.builds(tcp, st.just(CLIENT6), st.just(VIP6), **FIELDS),
+)
+ERRORS = st.one_of(
+    st.builds(icmp_error, st.builds(tcp, st.just(VIP), st.just(CLIENT), **FIELDS), st.just(VIP)),
+    st.builds(
+        icmp_error, st.builds(tcp, st.just(VIP6), st.just(CLIENT6), **FIELDS), st.just(VIP6), st.just(2)
+    ),
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    packet = bytearray(draw(st.one_of(PACKETS, PACKETS, ERRORS)))
+    for _ in range(draw(st.integers(0, 2))):
+        packet[draw(st.integers(14, len(packet) - 1))] = draw(st.integers(0, 255))
+    return bytes(packet[: draw(st.one_of(st.just(len(packet)), st.integers(14, len(packet))))])
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
+    program = tmp_path_factory.mktemp("host") / "host"
+    flags = [
+        "-std=gnu11",
+        "-O1",
+        "-g",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        f"-I{SOURCE}",
+    ]
+    relaxed = ["-fno-sanitize=alignment"]  # headers lie where they lie; the kernel's machines read them so
+    source = Path(__file__).with_name("host.c")
+    subprocess.run(["gcc", *flags, *relaxed, str(source), "-o", str(program)], check=True)
+    running = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    yield running
+    running.kill()
+    running.wait()
+
+
+def ask(host: subprocess.Popen[bytes], packet: bytes) -> tuple[int, ...]:
+    stdin, stdout = host.stdin, host.stdout
+    assert stdin is not None
+    assert stdout is not None
+    stdin.write(struct.pack("=I", len(packet)) + packet)
+    stdin.flush()
+    answer = stdout.read(TOLD.size)
+    assert len(answer) == TOLD.size, "a sanitizer ended the program"
+    return TOLD.unpack(answer)
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(frame=damaged())
+def test_headers_read_what_the_reference_reads(host: subprocess.Popen[bytes], frame: bytes) -> None:
+    version, l4, protocol, fragment, whole, quoted, mss, flow = ask(host, frame)
+    packet = read_frame(frame)
+    if packet is None:
+        assert version == 0
+        return
+    read = (packet.version, packet.l4, packet.protocol, packet.fragment)
+    assert (version, l4, protocol, bool(fragment)) == read
+    tells_tcp = packet.protocol == TCP_PROTOCOL and packet.has_tcp()
+    assert bool(whole) == tells_tcp
+    assert quoted == packet.quoted_port()
+    if tells_tcp:
+        assert flow == flow_hash(packet, 7)
+        if mss:
+            assert clamp_mss(packet, 0) != frame or frame[l4 + mss : l4 + mss + 2] == bytes(2)
+        else:
+            assert clamp_mss(packet, 0) == frame
