@@ -2,10 +2,10 @@
 
 import json
 import logging
-import os
-import socket
 import sys
 from datetime import UTC, datetime
+
+from sennit.systemd import notify
 
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "taskName"}
 
@@ -32,8 +32,5 @@ def log_to_stderr(level: str = "INFO") -> None:
 
 def say_ready() -> None:
     """Say that the daemon is up: to systemd where it asked (sd_notify(3)), and on standard error."""
-    if address := os.environ.get("NOTIFY_SOCKET"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.connect("\0" + address[1:] if address.startswith("@") else address)
-            notify.sendall(b"READY=1")
+    notify("READY=1")
     print("ready", file=sys.stderr, flush=True)

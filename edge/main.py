@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +20,7 @@ from edge.privilege import NET_ADMIN, give_up
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
 from edge.supervisor import Supervisor
+from sennit.systemd import feed_watchdog, notify
 from smkex.transport.mptcp_errors import MptcpError
 
 log = logging.getLogger("edge")
@@ -33,9 +32,17 @@ def run(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None:
     Raises `NodeUnknown`, `IdentityUnusable`, `ApplicationUnusable`, OSError.
     """
     if settings.workers:
-        asyncio.run(Supervisor(settings, reread).run(_notify))
+        asyncio.run(_supervise(Supervisor(settings, reread)))
     else:
         asyncio.run(_serve(settings))
+
+
+async def _supervise(supervisor: Supervisor) -> None:
+    watchdog = asyncio.create_task(feed_watchdog())
+    try:
+        await supervisor.run(notify)
+    finally:
+        watchdog.cancel()
 
 
 async def _serve(settings: EdgeSettings) -> None:
@@ -62,9 +69,11 @@ async def _serve(settings: EdgeSettings) -> None:
         if origin is not None:
             watching.append(asyncio.create_task(origin.run()))
         log.info("ready: edge %d (%s)", node.edge_id, node.name)
-        _notify("READY=1")
+        notify("READY=1")
+        watchdog = asyncio.create_task(feed_watchdog())
         await stopped.wait()
-        _notify("STOPPING=1")
+        notify("STOPPING=1")
+        watchdog.cancel()
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
@@ -111,12 +120,3 @@ def _facts(node: Node, reasons: list[str], listener: Listener) -> dict[str, Any]
         "handshakes": len(listener.handshakes),
         "failures": dict(listener.handshakes.failures),
     }
-
-
-def _notify(state: str) -> None:
-    """Tell systemd (sd_notify(3)), where it listens."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.connect(address.replace("@", "\0", 1))
-            channel.send(state.encode())

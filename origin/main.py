@@ -1,10 +1,24 @@
 """The origin's daemon: the application under uvicorn."""
 
+import asyncio
+import socket
+
 import uvicorn
 
 from origin.app import OriginApp
 from origin.faults import App, Faults
 from origin.settings import OriginSettings
+from sennit.systemd import feed_watchdog, notify
+
+
+class _Server(uvicorn.Server):
+    """Say when it listens, and that it lives."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            notify("READY=1")
+            self._watchdog = asyncio.create_task(feed_watchdog())
 
 
 def run(settings: OriginSettings) -> None:
@@ -13,6 +27,7 @@ def run(settings: OriginSettings) -> None:
     app: App = OriginApp(settings.directory, settings.max_age, settings.cache_control)
     if settings.faults:
         app = Faults(app)
-    uvicorn.run(
+    config = uvicorn.Config(
         app, host=host.strip("[]"), port=int(port), access_log=False, lifespan="off", server_header=False
     )
+    _Server(config).run()

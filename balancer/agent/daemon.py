@@ -28,6 +28,7 @@ from balancer.agent.withdraw import bird_of
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
 from balancer.daemon import say_ready
+from sennit.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Agent:
                     group.create_task(
                         PeerAnswer(self._addresses(), self._settings.peer_port, self._facts).run()
                     )
+                group.create_task(feed_watchdog())
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
         finally:

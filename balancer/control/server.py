@@ -1,5 +1,6 @@
 """Serve the application with uvicorn: TLS, ready line, an end that does not wait for long polls."""
 
+import asyncio
 import logging
 import signal
 import socket
@@ -13,6 +14,7 @@ from balancer.control.app import create_app
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings
 from balancer.daemon import say_ready
+from sennit.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +25,17 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+        self._watchdog: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             say_ready()
+            self._watchdog = asyncio.create_task(feed_watchdog())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._watchdog:
+            self._watchdog.cancel()
         if plane := getattr(self._app.state, "plane", None):
             plane.watch.close()
         await super().shutdown(sockets)

@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from balancer.datapath.generation import OUTER, Generations, content
@@ -52,10 +53,12 @@ class Follower:
         fresh = self._generations.live.words.fresh_until > time.monotonic_ns()
         return collect(self._bpffs, self.table, fresh)
 
-    def run(self, stopped: threading.Event) -> None:
+    def run(self, stopped: threading.Event, alive: Callable[[], None]) -> None:
+        """Look until told to stop; calls `alive` each time."""
         while not stopped.is_set():
             self.look()
             self._tell_traffic()
+            alive()
             stopped.wait(POLL)
 
     def look(self) -> bool:

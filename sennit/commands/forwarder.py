@@ -124,6 +124,7 @@ def _run(options: argparse.Namespace) -> int:
     from balancer.daemon import log_to_stderr, say_ready
     from balancer.datapath.follow import Follower
     from balancer.datapath.metrics import MetricsServer, parse_address
+    from sennit.systemd import Watchdog
 
     log_to_stderr()
     stopped = _until_told()
@@ -135,7 +136,7 @@ def _run(options: argparse.Namespace) -> int:
         except ValueError as error:
             raise CommandError(f"--metrics: {error}", hint="--metrics 127.0.0.1:9465") from None
     say_ready()
-    follower.run(stopped)
+    follower.run(stopped, Watchdog().feed)
     return 0
 
 
