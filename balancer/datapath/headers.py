@@ -34,7 +34,8 @@ class HeadersMissing(Exception):
 
 def kernel_headers(folder: Path) -> Path | None:
     """Return a header tree made below `folder`, or None where the machine's own kernel headers will do."""
-    if Path(f"/lib/modules/{os.uname().release}/build/include").is_dir():
+    # not Path.is_dir, which raises where systemd hides the folder (ProtectKernelModules)
+    if os.path.isdir(f"/lib/modules/{os.uname().release}/build/include"):
         return None
     uapi = Path("/usr/include")
     machine = uapi / f"{os.uname().machine}-linux-gnu" / "asm"
