@@ -2,12 +2,14 @@
 VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
-.PHONY: help lab test check fuzz bench bench-compare install lock clean
+.PHONY: help lab test test-ansible release check fuzz bench bench-compare install lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
 	@echo "make test   everything (root)"
+	@echo "make test-ansible  three machines from bare Debian through upgrade, drain, rollback, removal (root, under qemu)"
+	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
 	@echo "make check  style, types, import rules and unit tests (no root, about a minute)"
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
@@ -37,6 +39,7 @@ check: install
 
 test: check
 	@$(PYTEST) -q tests/fuzz tests/model tests/datapath tests/netns
+	@$(PYTEST) -q tests/ansible
 	@$(PYTEST) -q tests/compose
 
 SECONDS ?= 60
@@ -44,6 +47,14 @@ TARGETS ?=
 
 fuzz: install
 	@$(VENV)/bin/python tests/fuzz --seconds $(SECONDS) $(TARGETS)
+
+# writes docs/operate/rehearsal.md
+test-ansible: install
+	@sh tools/install-packages packages.ansible.debian
+	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q -s -x tests/rehearsal
+
+release: install
+	@packaging/build-release
 
 bench: install
 	@$(VENV)/bin/python -m benchmarks --save

@@ -1,0 +1,207 @@
+"""`make test-ansible`: three machines from bare Debian 12 through everything that an operator does with a fleet.
+
+The steps build on each other; what each showed is written to docs/operate/rehearsal.md.
+"""
+
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from debian_image import ROOT, bake
+from machine_lab import MachineLab
+
+from lab.topology import LAB, SERVICE_NAME, VIP
+from lab.wait import wait_for
+
+pytestmark = [pytest.mark.needs("root", "netns", "bird", "qemu"), pytest.mark.timeout(5400)]
+SENNIT = str(ROOT / ".venv" / "bin" / "sennit")
+PAGE = ROOT / "docs" / "operate" / "rehearsal.md"
+SIZE = 8 << 20
+FLEET_KEY_DAYS = "30"
+
+
+class Record:
+    """What was done and what it showed, as a page."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._started = time.monotonic()
+
+    def add(self, title: str, *blocks: str) -> None:
+        self.text += f"\n## {title}\n"
+        for block in blocks:
+            self.text += f"\n```\n{block.strip()}\n```\n"
+        PAGE.write_text(
+            "# The rehearsal\n\nWritten by `make test-ansible`: three machines under qemu without hardware support,\n"
+            "one emulated core each, from bare Debian 12 with its own kernel. The first has control plane and origin\n"
+            "beside its edge. Phone, ISPs and transit are namespaces of the machine that it ran on.\n"
+            + self.text
+        )
+        print(f"rehearsal: {time.monotonic() - self._started:.0f} s: {title}", flush=True)
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return Record()
+
+
+def _release(name: str) -> Path:
+    done = subprocess.run(
+        [ROOT / "packaging" / "build-release", name], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return ROOT / done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def archives() -> tuple[Path, Path]:
+    return _release("rehearsal-1"), _release("rehearsal-2")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachineLab]:
+    with MachineLab(
+        tmp_path_factory.mktemp("fleet"), bake("bare"), [edge.name for edge in LAB.edges()]
+    ) as lab:
+        yield lab
+
+
+def _play(lab: MachineLab, name: str, archive: Path, *options: str) -> str:
+    """Run a playbook and return its recap."""
+    started = time.monotonic()
+    done = lab.playbook(name, archive, *options)
+    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-3000:]
+    recap = done.stdout[done.stdout.index("PLAY RECAP") :].strip().splitlines()[1:]
+    lines = [re.sub(r" +", " ", line) for line in recap]
+    return f"$ ansible-playbook playbooks/{name}.yml {' '.join(options)}\n" + "\n".join(
+        [*lines, f"({time.monotonic() - started:.0f} s)"]
+    )
+
+
+def _edges(lab: MachineLab) -> str:
+    return lab.machines["edge1"].run(
+        *("sennit", "edges", "list", "--control", "https://10.255.0.1:8443"),
+        *("--ca", "/etc/sennit/control/ca.pem", "--token-file", "/etc/sennit/control/admin.token"),
+    ).stdout  # fmt: skip
+
+
+def _get(lab: MachineLab, *options: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        lab.phone(SENNIT, "get", *options, f"smkex://{SERVICE_NAME}/file"), capture_output=True, timeout=180
+    )
+
+
+def _releases(lab: MachineLab) -> str:
+    return "\n".join(
+        f"{name}: {machine.run('readlink', '/opt/sennit/current', '/opt/sennit/previous', check=False).stdout.split()}"
+        for name, machine in lab.machines.items()
+    )
+
+
+class Client:
+    """A phone that downloads in a loop, and counts."""
+
+    def __init__(self, lab: MachineLab) -> None:
+        self.done = 0
+        self.failed: list[str] = []
+        self._lab, self._stopped = lab, threading.Event()
+        self._thread = threading.Thread(target=self._loop)
+
+    def __enter__(self) -> "Client":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._stopped.is_set():
+            got = _get(self._lab)
+            if got.returncode == 0 and len(got.stdout) == SIZE:
+                self.done += 1
+            else:
+                self.failed.append(f"{time.strftime('%H:%M:%S')}: {got.stderr.decode().strip()}")
+
+
+def test_bare_machines_become_a_fleet(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:
+    about = "\n".join(
+        f"{name}: {machine.run('uname', '-srv').stdout.strip()}" for name, machine in lab.machines.items()
+    )
+    recap = _play(lab, "site", archives[0])
+    lab.machines["edge1"].run("sh", "-c", f"head -c {SIZE} /dev/urandom >/srv/sennit/file")
+    record.add("From bare machines to a fleet", about, recap, _edges(lab))
+
+
+@pytest.mark.parametrize("transport", ["tcp", "mptcp"])
+def test_a_phone_downloads_over_two_paths_through_two_edges(
+    lab: MachineLab, record: Record, transport: str
+) -> None:
+    wait_for("the routes", lambda: _get(lab, "--transport", transport).returncode == 0, 60)
+    got = _get(lab, "--transport", transport, "--verbose")
+    assert got.returncode == 0, got.stderr.decode()
+    assert len(got.stdout) == SIZE
+    report = got.stderr.decode()
+    assert "enters at edge 1" in report
+    assert "enters at edge 2" in report
+    counters = lab.machines["edge2"].run("sennit", "forwarder", "status").stdout
+    assert "forwarded " in counters
+    record.add(f"A download over two paths, transport {transport}", report, "edge2: " + counters)
+
+
+def test_a_second_run_changes_nothing(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:
+    recap = _play(lab, "site", archives[0])
+    record.add("The same again: nothing changes", recap)
+    assert re.findall(r"changed=(\d+)", recap) == ["0", "0", "0"]
+
+
+def test_an_upgrade_under_load_fails_no_download(
+    lab: MachineLab, archives: tuple[Path, Path], record: Record
+) -> None:
+    with Client(lab) as client:
+        recap = _play(lab, "upgrade", archives[1])
+    record.add(
+        "An upgrade, edge by edge, while a phone downloads in a loop",
+        recap,
+        f"downloads of {SIZE >> 20} MB during the upgrade: {client.done}, failed: {len(client.failed)}\n"
+        + "\n".join(client.failed),
+        _releases(lab),
+    )
+    assert client.done > 0
+    assert client.failed == []
+    assert "rehearsal-2" in _releases(lab)
+
+
+def test_a_drained_edge_announces_nothing_and_comes_back(
+    lab: MachineLab, archives: tuple[Path, Path], record: Record
+) -> None:
+    drained = _play(lab, "drain", archives[1], "--limit", "edge1")
+    listed = _edges(lab)
+    report = _get(lab, "--verbose").stderr.decode()
+    assert "owner edge 1" not in report
+    back = _play(lab, "undrain", archives[1], "--limit", "edge1")
+    record.add("A drain, a download meanwhile, and back", drained, listed, report, back)
+
+
+def test_a_rollback_is_a_switch(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:
+    recap = _play(lab, "rollback", archives[1])
+    record.add("Back to the release before", recap, _releases(lab))
+    for machine in lab.machines.values():
+        assert machine.run("readlink", "/opt/sennit/current").stdout.strip() == "rehearsal-1"
+    assert _get(lab).returncode == 0
+
+
+def test_a_removed_edge_leaves_nothing(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:
+    recap = _play(lab, "remove", archives[0], "--limit", "edge3")
+    machine = lab.machines["edge3"]
+    left = machine.run(
+        "sh", "-c", "ls -d /opt/sennit /etc/sennit /var/lib/sennit /etc/systemd/system/sennit* 2>/dev/null; "
+        "ip -4 -brief address show lo; tc filter show dev up0 ingress; ip rule; getent passwd | grep sennit; true",
+    ).stdout  # fmt: skip
+    record.add("A removal, and what it leaves", recap, left, _edges(lab))
+    assert "sennit" not in left
+    assert VIP not in left
+    assert _get(lab).returncode == 0

@@ -1,0 +1,144 @@
+"""The lab's network with machines in place of its edges: phone, ISPs and transit are namespaces, edges run under qemu.
+
+The first machine has control plane and origin beside its edge, as the inventory `lab` says.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from debian_image import ROOT, Image, mac
+from virtual_machines import Machine, open_tap
+
+from lab import bird, resolver
+from lab.namespace.daemons import bird as bird_command
+from lab.namespace.daemons import start
+from lab.namespace.network import build, remove
+from lab.namespace.place import Place
+from lab.namespace.processes import end_processes
+from lab.secrets import make_certificates, write_secret
+from lab.topology import BACKBONE, LAB, SERVICE_NAME, VIP, Topology
+
+CONTROL = "10.255.0.1"
+BIN = ROOT / ".venv" / "bin"
+
+
+def _without_edges(topology: Topology) -> Topology:
+    names = {"phone", *(carrier.name for carrier in topology.carriers())}
+    return replace(
+        topology,
+        nodes=tuple(node for node in topology.nodes if node.name in names),
+        links=tuple(link for link in topology.links if {link.left.node, link.right.node} <= names),
+        backbone=(),
+    )
+
+
+class MachineLab:
+    """Network, machines and what an operator has at hand: inventory, secrets, archives. A context manager."""
+
+    def __init__(self, folder: Path, image: Image, edges: Sequence[str]) -> None:
+        self.place = Place(f"vm{os.getpid()}", folder / "network")
+        self.folder = folder
+        self.machines: dict[str, Machine] = {}
+        self._image, self._edges = image, edges
+
+    def __enter__(self) -> Self:
+        try:
+            self._network()
+            self._boot()
+            self._secrets()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for machine in self.machines.values():
+            machine.stop()
+        if self.place.folder.exists():
+            end_processes(self.place)
+        remove(self.place)
+
+    def _network(self) -> None:
+        topology = _without_edges(LAB)
+        for node in topology.nodes:
+            self.place.node(node.name).mkdir(parents=True)
+        build(self.place, topology)
+
+    def _boot(self) -> None:
+        for name in self._edges:
+            node = LAB.node(name)
+            assert node.edge_id is not None
+            _, carrier, _ = LAB.ends(name)[0]
+            uplink = open_tap(carrier.interface, self.place.namespace(carrier.node))
+            backbone = open_tap(name, self.place.namespace(BACKBONE))
+            for namespace, words in (
+                (carrier.node, f"address add {carrier.address} dev {carrier.interface}"),
+                (carrier.node, f"link set {carrier.interface} up"),
+                (BACKBONE, f"link set {name} master bridge up"),
+            ):
+                subprocess.run(["ip", "-n", self.place.namespace(namespace), *words.split()], check=True)
+            taps = {mac(node.edge_id, "up0"): uplink, mac(node.edge_id, "bb0"): backbone}
+            self.machines[name] = Machine(name, self._image, self.folder, taps)
+            os.close(uplink)
+            os.close(backbone)
+        for carrier_node in LAB.carriers():
+            file = self.place.node(carrier_node.name) / "bird.conf"
+            file.write_text(bird.configuration(LAB, carrier_node, file.parent))
+            start(self.place, carrier_node.name, "bird", *bird_command(self.place, carrier_node))
+            if carrier_node.resolves:
+                start(self.place, carrier_node.name, "resolver", *resolver.command(LAB, carrier_node.name))
+        for machine in self.machines.values():
+            machine.wait()
+
+    def _secrets(self) -> None:
+        """What the operator's vault would hold."""
+        made = self.folder / "secrets"
+        make_certificates(made, control=(CONTROL,), service=(SERVICE_NAME, VIP))
+        files = {
+            "sennit_control_ca": "ca.pem",
+            "sennit_control_tls_certificate": "control.pem",
+            "sennit_vault_control_tls_key": "control.key",
+            "sennit_service_tls_certificate": "service.pem",
+            "sennit_vault_service_tls_key": "service.key",
+        }
+        values = {name: (made / file).read_text() for name, file in files.items()}
+        values["sennit_vault_admin_token"] = secrets.token_urlsafe(32)
+        values["sennit_vault_fast_open_keys"] = secrets.token_hex(16)
+        values["edge_tofu_certificate_file"] = str(made / "{{ inventory_hostname }}.certificate")
+        values["edge_tofu_public_file"] = str(made / "{{ inventory_hostname }}.pub")
+        write_secret(self.folder / "vault.json", json.dumps(values))
+
+    def playbook(
+        self, name: str, archive: Path, *options: str, timeout: float = 1800
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a playbook over the inventory `lab`, as an operator would; its output goes to NAME.log too."""
+        config = next(iter(self.machines.values())).ssh_config(list(self.machines.values()))
+        done = subprocess.run(
+            [
+                *(str(BIN / "ansible-playbook"), f"playbooks/{name}.yml", "-i", "inventories/lab"),
+                *("-e", f"@{self.folder / 'vault.json'}", "-e", f"sennit_archive={archive}"),
+                *("-e", "sennit_batch=100%"),
+                *(f"--ssh-common-args=-F {config}", *options),
+            ],
+            cwd=ROOT / "ansible",
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        with (self.folder / f"{name}.log").open("a") as log:
+            log.write(done.stdout + done.stderr)
+        return done
+
+    def phone(self, *command: str) -> list[str]:
+        """A command line that runs on the phone."""
+        pairs = [f"{key}={value}" for key, value in resolver.environment(LAB, "phone").items()]
+        return [*self.place.enter("phone"), "env", *pairs, *command]
