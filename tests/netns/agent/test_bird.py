@@ -70,7 +70,7 @@ class Node:
             SENNIT, "agent", "--state", self.folder / "node", "--control", f"http://127.0.0.1:{self.port}",
             "--name", "edge1", "--tunnel-v4", "10.255.0.1", "--enrolment-token-file", self.folder / "token",
             "--bird-socket", self.folder / "bird.ctl", "--bird-state-file", self.folder / "announce.conf",
-            "--probe-seconds", "0.1", "--no-vip-check", "--peer-port", "0", "--deadman-seconds", "1.5",
+            "--probe-seconds", "0.1", "--no-vip-check", "--peer-port", "0", "--deadman-seconds", "4",
             "--rehoming-seconds", "0.3", "--shutdown-seconds", "1.5", *more,
         ]  # fmt: skip
 
@@ -235,17 +235,15 @@ def test_a_killed_agent_leaves_no_route_and_a_new_one_takes_over(
     until(node.applied_and_announced)
     before = since(node)
     node.end("agent", signal.SIGKILL)
+    sign = (node.folder / "node" / "agent.alive").stat().st_mtime_ns
     node.start_agent()  # in time: as systemd starts it again
-    deadline = time.monotonic() + 2.5
-    while time.monotonic() < deadline:
-        assert since(node) == pytest.approx(before, abs=0.02, rel=0), (
-            "routes need not follow an agent that is back at once"
-        )
-        time.sleep(0.05)
+    until(lambda: (node.folder / "node" / "agent.alive").stat().st_mtime_ns != sign)
+    assert since(node) == pytest.approx(before, abs=0.02, rel=0), "an agent that is back moves no route"
+    until(node.announces)
     killed = time.monotonic()
     node.end("agent", signal.SIGKILL)
     until(lambda: not node.announces())
-    assert 0.5 < time.monotonic() - killed < 6
+    assert 3 < time.monotonic() - killed < 20
     assert "disabled yes" in (node.folder / "announce.conf").read_text()
     node.start_agent()
     until(node.applied_and_announced)
