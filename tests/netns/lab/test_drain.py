@@ -8,18 +8,20 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.namespace import bringup, daemons
 from lab.namespace.place import Place
 from lab.topology import LAB
+from lab.wait import wait_for
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "bird")
 
 COUNT = 200
-SIZE = 200_000
-RATE = "14mbit"  # on each of the phone's links: some 12 s for all of them
+SIZE = 400_000
+RATE = "10mbit"  # on each of the phone's links: some 32 s for all of them
 SCRIPT = Path(__file__).parents[2] / "support" / "many_downloads.py"
 
 
@@ -39,6 +41,11 @@ def operate(place: Place, *words: str) -> str:
     return daemons.run(place, "control", daemons.sennit(), *words, *access)
 
 
+def lease(place: Place, edge: str) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(operate(place, "edges", "show", edge, "--json"))["lease"]
+    return shown
+
+
 def test_a_drain_under_two_hundred_downloads_breaks_none(place: Place, slow_links: None) -> None:
     content = os.urandom(SIZE)
     (place.node("origin") / "small.bin").write_bytes(content)
@@ -53,15 +60,14 @@ def test_a_drain_under_two_hundred_downloads_breaks_none(place: Place, slow_link
         started = time.monotonic()
         operate(place, "edges", "drain", edge.name)
         output, errors = process.communicate(timeout=60)
-        left = json.loads(operate(place, "edges", "show", edge.name, "--json"))["lease"]
         outcome = json.loads(output)
         assert outcome["errors"] == {}, errors
         assert outcome["digests"] == {hashlib.sha256(content).hexdigest(): COUNT}
         assert outcome["owners"] == {"1": COUNT}
         print(outcome["states"], f"{time.monotonic() - started:.1f} s")
         assert time.monotonic() - started > 5, "the downloads were over before the route was withdrawn"
-        assert left["drain"] == "withdrawn"
-        assert not left["announcing"]
+        wait_for("the end of the announcement", lambda: lease(place, edge.name)["drain"] == "withdrawn", 20)
+        assert not lease(place, edge.name)["announcing"]
     finally:
         process.kill()
         process.communicate()
