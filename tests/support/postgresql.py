@@ -1,6 +1,7 @@
 """A PostgreSQL cluster of one's own in a temporary folder: Debian's binaries, an unprivileged user, a unix socket."""
 
 import contextlib
+import ctypes
 import os
 import pwd
 import shutil
@@ -66,7 +67,7 @@ def cluster() -> Iterator[Cluster]:
         subprocess.run(initdb, check=True, **run)  # type: ignore[call-overload]
         options = [word for setting in (*FAST, "listen_addresses=") for word in ("-c", setting)]
         server = [found / "postgres", "-D", data, "-k", folder, "-c", "max_connections=100", *options]
-        process = subprocess.Popen(server, **run)  # type: ignore[call-overload]
+        process = subprocess.Popen(server, preexec_fn=_die_with_the_tests, **run)  # type: ignore[call-overload]
         made = Cluster(folder)
         _wait(made, process)
         yield made
@@ -75,6 +76,11 @@ def cluster() -> Iterator[Cluster]:
             process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _die_with_the_tests() -> None:
+    """A test run that is killed leaves no server behind (prctl, PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, int(signal.SIGQUIT))
 
 
 def _wait(made: Cluster, process: "subprocess.Popen[bytes]") -> None:
