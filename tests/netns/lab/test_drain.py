@@ -21,7 +21,7 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc", "bird")
 
 COUNT = 200
 SIZE = 400_000
-RATE = "10mbit"  # on each of the phone's links: some 32 s for all of them
+RATE = "14mbit"  # on each of the phone's links: some 24 s for all; with less, handshakes miss deadlines
 SCRIPT = Path(__file__).parents[2] / "support" / "many_downloads.py"
 
 
@@ -65,7 +65,7 @@ def test_a_drain_under_two_hundred_downloads_breaks_none(place: Place, slow_link
         assert outcome["digests"] == {hashlib.sha256(content).hexdigest(): COUNT}
         assert outcome["owners"] == {"1": COUNT}
         print(outcome["states"], f"{time.monotonic() - started:.1f} s")
-        assert time.monotonic() - started > 5, "the downloads were over before the route was withdrawn"
+        assert time.monotonic() - started > 3, "the downloads were over before routes began to move"
         wait_for("the end of the announcement", lambda: lease(place, edge.name)["drain"] == "withdrawn", 20)
         assert not lease(place, edge.name)["announcing"]
     finally:
