@@ -37,10 +37,9 @@ from balancer.control.sites import endpoints as sites
 from balancer.control.store import Store
 from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
-from balancer.control.table import repository as generations
 from balancer.control.table.live import LiveTable
 from balancer.control.table.publication import Publication
-from balancer.control.table.signing_key import public_bytes, signing_key
+from balancer.control.table.signing_key import agreed_key, public_bytes
 from balancer.control.table.watch import TableWatch
 from balancer.control.tokens import endpoints as tokens
 from balancer.control.trace import endpoints as trace
@@ -62,11 +61,11 @@ async def running(
     sharing = LeaseSharing(store.engine, clock, rules.lease_seconds) if store.shared else None
     try:
         await asyncio.to_thread(migrate, url)
+        key = await agreed_key(store, state)
         leases = Leases(clock, rules.lease_seconds)
         async with store.read() as session:
             leases.grant_grace(await edge_queries.alive_ids(session))
             directory = None if store.shared else Directory(await edge_queries.every(session))
-            key = signing_key(state, may_make=await generations.newest(session) == 0)
             watch = TableWatch(LiveTable(key))
             publication = Publication(clock, watch, shared=store.shared)
             await publication.load(session)

@@ -202,6 +202,14 @@ class PinRecord(Revised, Record):
     content: Mapped[list[dict[str, Any]]]
 
 
+class TableKeyRecord(Record):
+    """The public half of the key that signs tables; one row, written at the first start."""
+
+    __tablename__ = "table_key"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    public_key: Mapped[bytes]
+
+
 class PurgeRecord(Record):
     """What edges must drop from their caches."""
 

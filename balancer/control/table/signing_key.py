@@ -1,10 +1,17 @@
-"""The key that signs tables: made at the first start, in the state folder, readable by its owner only."""
+"""The key that signs tables: made at the first start, in the state folder, readable by its owner only.
 
+The database holds its public half, so that no instance signs with another key than agents know.
+"""
+
+import hmac
 import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from balancer.control.records import TableKeyRecord
+from balancer.control.store import Store
 
 FILE = "table-signing.key"
 
@@ -13,7 +20,21 @@ class NoSigningKey(Exception):
     """The key cannot be had; a new one would be refused by every agent."""
 
 
-def signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
+async def agreed_key(store: Store, state: Path) -> Ed25519PrivateKey:
+    """Read this instance's key, made where nobody has one yet; raises `NoSigningKey` where it is not the one."""
+    async with store.change() as session:  # whoever else starts waits here
+        record = await session.get(TableKeyRecord, 1)
+        key = _signing_key(state, may_make=record is None)
+        if record is None:
+            session.add(TableKeyRecord(id=1, public_key=public_bytes(key)))
+        elif not hmac.compare_digest(record.public_key, public_bytes(key)):
+            raise NoSigningKey(
+                f"{state / FILE} is not the key that tables are signed with: copy it from another instance"
+            )
+    return key
+
+
+def _signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
     """Read the key, or make it where that is allowed; raises `NoSigningKey`."""
     path = state / FILE
     try:

@@ -44,6 +44,8 @@ class Site:
             *("get", *arguments, *self.flags()),
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
+            # a shell starts what runs in the background with Ctrl-C ignored, and that is inherited
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from balancer.control.edges.service import exchange
+from balancer.control.table.signing_key import NoSigningKey
 
 pytestmark = pytest.mark.needs("postgresql")
 ADMIN = "the-admin-token-of-this-test"
@@ -212,12 +213,16 @@ async def test_one_instance_alone_gives_grants_and_not_while_anothers_may_last(p
     assert [api.plane.sharing.leads for api in pair].count(True) == 1
 
 
-async def test_an_instance_with_another_signing_key_does_not_start(
-    tmp_path: Path, cluster: Any, open_on: Any
+@pytest.mark.parametrize("another", [False, True], ids=["without", "with another"])
+async def test_an_instance_without_the_fleets_signing_key_does_not_start(
+    tmp_path: Path, cluster: Any, open_on: Any, another: bool
 ) -> None:
     database = cluster.database()
-    async with open_on(tmp_path / "a", database) as first:
-        await first.ask("POST", "/v1/vips", {"name": "main", "v4": "203.0.113.1"})
-    with pytest.raises(Exception, match="table-signing"):
+    async with open_on(tmp_path / "a", database):
+        pass
+    if another:
+        async with open_on(tmp_path / "b", cluster.database()):
+            pass  # it makes a key of its own there
+    with pytest.raises(NoSigningKey, match="table-signing"):
         async with open_on(tmp_path / "b", database):
             pass

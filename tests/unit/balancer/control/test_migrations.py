@@ -8,7 +8,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
+from balancer.control.app import running
+from balancer.control.clock import SystemClock
 from balancer.control.database import migrate, url_of
+from balancer.control.plane import Rules
 from balancer.control.records import Record
 
 OLD = [
@@ -65,3 +68,18 @@ def test_what_the_first_schema_held_is_there_after_the_last_and_back_again(url: 
     migrate(url, "base")
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     engine.dispose()
+
+
+async def test_a_control_plane_starts_on_a_database_from_before_tables_were_signed(tmp_path: Path) -> None:
+    url = url_of(tmp_path, None)
+    migrate(url)
+    migrate(url, "0001")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in OLD:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    async with running(tmp_path, "a" * 24, Rules(), SystemClock(), None) as plane:
+        assert plane.watch.generation >= 7
+    async with running(tmp_path, "a" * 24, Rules(), SystemClock(), None) as again:
+        assert again.table_key == plane.table_key
