@@ -10,7 +10,7 @@ help:
 	@echo "make test   everything (root)"
 	@echo "make test-ansible  three machines from bare Debian through upgrade, drain, rollback, removal (root, under qemu)"
 	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
-	@echo "make check  style, types, import rules and unit tests (no root, about a minute)"
+	@echo "make check  style, types, import rules and unit tests (no root, some three minutes)"
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
 	@echo "make lock   renew both locks from pyproject.toml"
