@@ -47,6 +47,16 @@ class Place:
         self.run("ip", "-n", self.server, "address", "add", f"{V4}/32", "dev", "lo")
         for address in (V6, LOCATOR, OTHER):
             self.run("ip", "-n", self.server, "address", "add", f"{address}/128", "dev", "lo", "nodad")
+        for net in (1, 2):
+            self._wait_for_ipv6(f"2001:db8:{net}::1")
+
+    def _wait_for_ipv6(self, gateway: str) -> None:
+        """A new cable carries IPv6 a moment later than IPv4: the kernel looks at carriers once a second."""
+        ping = ["ip", "netns", "exec", self.phone, "ping", "-6", "-c", "1", "-W", "1", gateway]
+        for _ in range(30):
+            if subprocess.run(ping, capture_output=True).returncode == 0:
+                return
+        raise AssertionError(f"{gateway} does not answer")
 
     def down(self) -> None:
         for process in self._processes:
