@@ -1,4 +1,4 @@
-"""A drain under load: two hundred downloads run, and all of them end well, their sessions with the drained edge."""
+"""A drain under load: many downloads run, and all of them end well, their sessions with the drained edge."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ from lab.wait import wait_for
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "bird")
 
-COUNT = 200
+COUNT = int(os.environ.get("SENNIT_DRAIN_DOWNLOADS", "100"))  # 200 want a machine that does nothing else
 SIZE = 400_000
-RATE = "14mbit"  # on each of the phone's links: some 24 s for all; with less, handshakes miss deadlines
+RATE = "14mbit"  # on each of the phone's links: some 12 s for all; with less, handshakes miss deadlines
 SCRIPT = Path(__file__).parents[2] / "support" / "many_downloads.py"
 
 
@@ -46,7 +46,7 @@ def lease(place: Place, edge: str) -> dict[str, Any]:
     return shown
 
 
-def test_a_drain_under_two_hundred_downloads_breaks_none(place: Place, slow_links: None) -> None:
+def test_a_drain_under_many_downloads_breaks_none(place: Place, slow_links: None) -> None:
     content = os.urandom(SIZE)
     (place.node("origin") / "small.bin").write_bytes(content)
     command = [sys.executable, str(SCRIPT), str(COUNT), "203.0.113.1", "/small.bin", "cell0", "wifi0"]
