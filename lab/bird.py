@@ -49,4 +49,6 @@ def _vip(state_file: Path) -> str:
 
 def reset(state: Path) -> None:
     """As after a start of the host: nothing is announced before the agent says so."""
-    (state / STATE_FILE).write_text(WITHDRAWN)
+    path = state / STATE_FILE
+    path.unlink(missing_ok=True)  # the agent's, who may be another user of the folder
+    path.write_text(WITHDRAWN)

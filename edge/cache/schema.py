@@ -5,6 +5,7 @@ tells the other workers which keys to forget in memory. A crash leaves the last 
 read is thrown away, since it is a cache.
 """
 
+import contextlib
 import logging
 import sqlite3
 from pathlib import Path
@@ -51,6 +52,10 @@ def open_index(path: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    # for the group too, as the folder is: an edge may start again as another user of it. SQLite's other files follow
+    path.touch(mode=0o660)
+    with contextlib.suppress(PermissionError):
+        path.chmod(0o660)
     index = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
         index.execute("PRAGMA journal_mode=WAL")
