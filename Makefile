@@ -2,12 +2,13 @@
 VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
-.PHONY: help lab test test-ansible release check fuzz bench bench-compare install lock clean
+.PHONY: help lab test test-long test-ansible release check fuzz bench bench-compare install lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
 	@echo "make test   everything (root)"
+	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  three machines from bare Debian through upgrade, drain, rollback, removal (root, under qemu)"
 	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
 	@echo "make check  style, types, import rules and unit tests (no root, some three minutes)"
@@ -47,6 +48,10 @@ TARGETS ?=
 
 fuzz: install
 	@$(VENV)/bin/python tests/fuzz --seconds $(SECONDS) $(TARGETS)
+
+# what wants a machine that does nothing else: timed scenarios, a drain under many downloads, a soak
+test-long: install
+	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q tests/long
 
 # writes docs/operate/rehearsal.md
 test-ansible: install

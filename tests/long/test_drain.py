@@ -22,7 +22,7 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc", "bird")
 COUNT = int(os.environ.get("SENNIT_DRAIN_DOWNLOADS", "100"))  # 200 want a machine that does nothing else
 SIZE = 400_000
 RATE = "14mbit"  # on each of the phone's links: some 12 s for all; with less, handshakes miss deadlines
-SCRIPT = Path(__file__).parents[2] / "support" / "many_downloads.py"
+SCRIPT = Path(__file__).parents[1] / "support" / "many_downloads.py"
 
 
 @pytest.fixture
