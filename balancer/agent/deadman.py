@@ -1,7 +1,8 @@
 """Withdraw the VIP when the agent is killed or hangs: a process beside it that watches for a sign of life.
 
 systemd does the same by ExecStopPost where it manages the agent; this works everywhere, and for an agent that hangs. It
-ends with the agent that started it, or when it has withdrawn for it.
+ends with the agent that started it, or when it has withdrawn for it, or when BIRD is gone as well: a BIRD that does not
+answer for long keeps no session either, and the included file says already that one that comes back announces nothing.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from balancer.agent.bird import Bird, BirdError
 log = logging.getLogger("balancer.agent.deadman")
 
 LOOK_EVERY = 0.5  # seconds
+GIVE_UP = 60.0  # seconds of trying to withdraw for a dead agent: several hold times
 
 
 class Alive:
@@ -73,7 +75,7 @@ async def watch(alive: Alive, bird: Bird, agent: int, seconds: float) -> None:
             withdrawn = False
         elif not withdrawn:
             withdrawn = await _withdraw(bird)
-        if last_of_agent is not None and withdrawn:
+        if last_of_agent is not None and (withdrawn or quiet > seconds + GIVE_UP):
             return
         await asyncio.sleep(LOOK_EVERY)
 

@@ -139,8 +139,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         until(lambda: (folder / "node" / "table.json").exists())
         yield made
     finally:
-        for name in list(made.processes):
-            made.end(name, signal.SIGKILL if name == "agent" else signal.SIGTERM)
+        # the agent first: its watcher ends with it, and has no BIRD to wait for otherwise
+        for name in sorted(made.processes, key=lambda name: name != "agent"):
+            made.end(name)
         subprocess.run(["ip", "netns", "del", made.namespace], check=True)
 
 

@@ -47,6 +47,19 @@ async def test_a_dead_agent_is_withdrawn_for_and_the_watcher_ends(tmp_path: Path
     assert time.monotonic() - started >= 0.15
 
 
+async def test_the_watcher_of_a_dead_agent_does_not_wait_for_ever_for_bird(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadman, "GIVE_UP", 0.2)
+    alive, bird = Alive(tmp_path), Switch()
+    bird.away = True
+    alive.beat()
+    started = time.monotonic()
+    await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.1), 5)
+    assert not bird.shown
+    assert time.monotonic() - started >= 0.25
+
+
 async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None:
     alive, bird = Alive(tmp_path), Switch()
     alive.beat()
