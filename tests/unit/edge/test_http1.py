@@ -60,20 +60,20 @@ async def connection() -> AsyncIterator[Connection]:
         await edge.server.stop()
 
 
-async def ask(connection: Connection, *pieces: bytes, pause: float = 0.0) -> bytes:
-    """Send, and read until nothing more comes or the other end has closed."""
-    for piece in pieces:
-        connection.writer.write(piece)
-        await asyncio.sleep(pause)
+async def ask(connection: Connection, *pieces: bytes, end: bytes | None = None, pause: float = 0.0) -> bytes:
+    """Send, and read until what comes ends with `end`, or, without one, until the other end has closed."""
     answer = b""
-    while True:
-        try:
-            data = await asyncio.wait_for(connection.reader.read(1 << 20), 0.4)
-        except TimeoutError:
-            return answer
-        if not data:
-            return answer
-        answer += data
+    async with asyncio.timeout(10):
+        for piece in pieces:
+            connection.writer.write(piece)
+            await asyncio.sleep(pause)
+        while end is None or not answer.endswith(end):
+            data = await connection.reader.read(1 << 20)
+            if not data:
+                assert end is None, answer
+                break
+            answer += data
+    return answer
 
 
 def statuses(answer: bytes) -> list[int]:
@@ -85,20 +85,19 @@ GET = b"GET /%s HTTP/1.1\r\nhost: cdn\r\n\r\n"
 
 async def test_a_session_is_kept_for_the_next_request(connection: Connection) -> None:
     for name in (b"a", b"b"):
-        answer = await ask(connection, GET % name)
+        answer = await ask(connection, GET % name, end=b"GET /%s []" % name)
         assert statuses(answer) == [200]
-        assert answer.endswith(b"GET /%s []" % name)
 
 
 async def test_pipelined_requests_are_answered_in_order(connection: Connection) -> None:
-    answer = await ask(connection, GET % b"slow" + GET % b"b" + GET % b"c")
+    answer = await ask(connection, GET % b"slow" + GET % b"b" + GET % b"c", end=b"/c []")
     assert statuses(answer) == [200, 200, 200]
     assert answer.index(b"/slow []") < answer.index(b"/b []") < answer.index(b"/c []")
 
 
 async def test_a_request_that_comes_byte_by_byte_is_a_request(connection: Connection) -> None:
-    answer = await ask(connection, *[bytes([one]) for one in GET % b"a"])
-    assert answer.endswith(b"GET /a []")
+    answer = await ask(connection, *[bytes([one]) for one in GET % b"a"], end=b"GET /a []")
+    assert statuses(answer) == [200]
 
 
 async def test_chunks_both_ways(connection: Connection) -> None:
@@ -107,13 +106,14 @@ async def test_chunks_both_ways(connection: Connection) -> None:
         b"POST /lines HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: chunked\r\n\r\n",
         b"3\r\nabc\r\n",
         b"2;ext=1\r\nde\r\n0\r\n\r\n",
+        end=b"\r\n0\r\n\r\n",
     )
     assert b"transfer-encoding: chunked" in answer
     assert answer.endswith(b"\r\n\r\n5\r\nPOST \r\ne\r\n/lines [abcde]\r\n0\r\n\r\n")
 
 
 async def test_head_has_no_body(connection: Connection) -> None:
-    answer = await ask(connection, b"HEAD /a HTTP/1.1\r\nhost: cdn\r\n\r\n" + GET % b"b")
+    answer = await ask(connection, b"HEAD /a HTTP/1.1\r\nhost: cdn\r\n\r\n" + GET % b"b", end=b"GET /b []")
     assert b"content-length: 10\r\n" in answer
     assert b"HEAD /a" not in answer
     assert statuses(answer) == [200, 200]
@@ -121,9 +121,10 @@ async def test_head_has_no_body(connection: Connection) -> None:
 
 async def test_a_client_that_expects_100_is_told_to_go_on(connection: Connection) -> None:
     head = b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n"
-    assert await ask(connection, head) == b"HTTP/1.1 100 Continue\r\n\r\n"
-    answer = await ask(connection, b"abc")
-    assert answer.endswith(b"POST /a [abc]")
+    told = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await ask(connection, head, end=told) == told
+    answer = await ask(connection, b"abc", end=b"POST /a [abc]")
+    assert statuses(answer) == [200]
 
 
 async def test_trailers_are_dropped(connection: Connection) -> None:
@@ -131,8 +132,8 @@ async def test_trailers_are_dropped(connection: Connection) -> None:
         connection,
         b"POST /a HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: chunked\r\n\r\n"
         b"3\r\nabc\r\n0\r\nauthorization: me\r\n\r\n",
+        end=b"POST /a [abc]",
     )
-    assert answer.endswith(b"POST /a [abc]")
     assert b"x-names: host,transfer-encoding\r\n" in answer
 
 
@@ -140,7 +141,6 @@ async def test_a_client_that_asks_to_close_is_closed(connection: Connection) -> 
     answer = await ask(connection, b"GET /a HTTP/1.1\r\nhost: cdn\r\nconnection: close\r\n\r\n" + GET % b"b")
     assert statuses(answer) == [200]
     assert b"connection: close" in answer
-    assert connection.reader.at_eof()
 
 
 async def test_an_upgrade_is_answered_as_it_stands_and_closed(connection: Connection) -> None:
@@ -148,7 +148,6 @@ async def test_an_upgrade_is_answered_as_it_stands_and_closed(connection: Connec
     answer = await ask(connection, upgrade + GET % b"smuggled")
     assert statuses(answer) == [200]
     assert b"smuggled" not in answer
-    assert connection.reader.at_eof()
 
 
 POST = b"POST /a HTTP/1.1\r\nhost: cdn\r\n"
@@ -185,7 +184,6 @@ async def test_what_could_be_read_in_two_ways_is_refused(connection: Connection,
     answer = await ask(connection, request_ + GET % b"smuggled")
     assert b"smuggled" not in answer
     assert 200 not in statuses(answer)
-    assert connection.reader.at_eof()
 
 
 async def test_heads_are_bounded(connection: Connection) -> None:
@@ -196,7 +194,6 @@ async def test_heads_are_bounded(connection: Connection) -> None:
 async def test_a_line_without_end_is_cut(connection: Connection) -> None:
     answer = await ask(connection, b"GET /a HTTP/1.1\r\nhost: cdn\r\nx: ", *[b"y" * 10_000] * 20)
     assert statuses(answer) == [431]
-    assert connection.reader.at_eof()
 
 
 async def test_targets_are_bounded(connection: Connection) -> None:
@@ -206,12 +203,11 @@ async def test_targets_are_bounded(connection: Connection) -> None:
 async def test_a_head_that_trickles_in_is_given_up(connection: Connection) -> None:
     answer = await ask(connection, b"GET /a HTTP/1.1\r\n", *[b"x: y\r\n"] * 40, pause=0.05)
     assert statuses(answer) == [408]
-    assert connection.reader.at_eof()
 
 
 async def test_a_body_that_stops_is_given_up(connection: Connection) -> None:
-    await ask(connection, b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 10\r\n\r\nabc", pause=1.5)
-    assert connection.reader.at_eof()
+    answer = await ask(connection, b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 10\r\n\r\nabc")
+    assert answer == b""  # the application had the head already, and could have begun to answer
 
 
 async def test_a_session_without_a_request_is_closed(connection: Connection) -> None:
