@@ -42,6 +42,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
             first_carrier(lab), "python", "-m", "lab.scenarios.flood", VIP, str(SERVICE_PORT), str(FLOOD)
         ),
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,  # where compose says that it was ended
         text=True,
     )
     try:
