@@ -37,7 +37,7 @@ from balancer.api.schemas import (
     VipBody,
     VipPage,
 )
-from balancer.api.sites import SiteBody, SitePage, SiteView
+from balancer.api.sites import SiteBody, SitePage, SitePatch, SiteView
 from balancer.api.tables import (
     AcknowledgementView,
     FreezeRequest,
@@ -147,6 +147,9 @@ class ControlClient:
 
     async def add_site(self, body: SiteBody) -> SiteView:
         return SiteView.model_validate(await self._json("POST", "/v1/sites", body))
+
+    async def patch_site(self, name: str, body: SitePatch) -> SiteView:
+        return SiteView.model_validate(await self._json("PATCH", f"/v1/sites/{name}", body))
 
     async def remove_site(self, name: str) -> None:
         await self._send("DELETE", f"/v1/sites/{name}")

@@ -9,7 +9,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from balancer.api.health import DrainPhase, EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
-from balancer.model.table import MAXIMUM_EDGE_ID, EdgeState, edge_from_json, vip_from_json
+from balancer.model.table import (
+    MAXIMUM_EDGE_ID,
+    MAXIMUM_WEIGHT,
+    EdgeState,
+    Encapsulation,
+    edge_from_json,
+    vip_from_json,
+)
 
 Name = Annotated[
     str,
@@ -17,6 +24,11 @@ Name = Annotated[
 ]
 EdgeId = Annotated[
     int, Field(ge=1, le=MAXIMUM_EDGE_ID, description="Unique in the CDN.", examples=[1]), Whole
+]
+Weight = Annotated[
+    int,
+    Field(ge=0, le=MAXIMUM_WEIGHT, description="Its share of its site's first subflows.", examples=[2]),
+    Whole,
 ]
 Port = Annotated[int, Field(ge=1, le=65_535), Whole]
 Generation = Count
@@ -185,6 +197,8 @@ class EdgeView(BaseModel):
     tunnel_v4: IPv4Address | None
     tunnel_v6: IPv6Address | None
     vip: str
+    weight: Weight
+    encapsulation: Encapsulation = Field(description="What tunnels to it look like.")
     admin_state: AdminState
     state: EdgeState = Field(description="In the forwarding table.")
     health: EdgeHealthView
@@ -213,6 +227,8 @@ class EdgePatch(Body):
 
     admin_state: AdminState | None = Field(default=None, examples=["draining"])
     site: Name | None = Field(default=None, examples=["b"])
+    weight: Weight | None = None
+    encapsulation: Encapsulation | None = Field(default=None, description="What tunnels to it look like.")
     reason: Reason = ""
 
 

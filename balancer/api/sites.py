@@ -1,10 +1,16 @@
 """Bodies about sites: edges behind one router."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from balancer.api.schemas import Body, Name, Reason
 
 SiteName = Name
+
+
+Ring = Field(
+    default=False,
+    description="The router may send any packet to any edge: they agree by weight on who takes a first subflow.",
+)
 
 
 class SiteBody(Body):
@@ -12,12 +18,16 @@ class SiteBody(Body):
 
     name: SiteName = Field(examples=["a"])
     description: str = Field(default="", max_length=200, examples=["Frankfurt, row 3"])
+    ring: StrictBool = Ring
 
 
 class SitePatch(Body):
-    """Change a site."""
+    """Change a site; what is not given stays."""
 
-    description: str = Field(max_length=200, examples=["Frankfurt, row 4"])
+    description: str | None = Field(default=None, max_length=200, examples=["Frankfurt, row 4"])
+    ring: StrictBool | None = Field(
+        default=None, description="Whether its edges have a ring.", examples=[True]
+    )
     reason: Reason = ""
 
 
@@ -26,6 +36,7 @@ class SiteView(BaseModel):
 
     name: str = Field(examples=["a"])
     description: str
+    ring: bool
     edges: int
     up: int
     draining: int

@@ -27,6 +27,22 @@ class EdgeEntry(BaseModel):
     tunnel_v4: str | None
     tunnel_v6: str | None
     state: str = Field(examples=["up"])
+    encapsulation: str = Field(default="ipip", examples=["ipip"])
+
+
+class MemberEntry(BaseModel):
+    """An edge in the ring of its site; with weight 0 it only hands on what others take."""
+
+    id: EdgeId
+    weight: int
+
+
+class SiteEntry(BaseModel):
+    """The ring of a site: who takes first subflows, and who did before the last change."""
+
+    name: str
+    current: list[MemberEntry]
+    previous: list[MemberEntry]
 
 
 class TableView(BaseModel):
@@ -36,7 +52,11 @@ class TableView(BaseModel):
     since: int | None = Field(default=None, description="Missing: this is the whole table.")
     vips: list[VipEntry]
     edges: list[EdgeEntry]
+    sites: list[SiteEntry] = Field(
+        default=[], description="Missing where no site has a ring, or none changed."
+    )
     removed: list[int] = Field(default=[], description="Ids that the table has no more.")
+    removed_sites: list[str] = Field(default=[], description="Sites that have a ring no more.")
     signature: str = Field(description="Ed25519, base64, over the whole table.")
 
 

@@ -17,6 +17,7 @@ from balancer.control.health.board import HealthBoard
 from balancer.control.store import Store
 from balancer.control.table.publication import Publication
 from balancer.control.table.watch import TableWatch
+from balancer.model.table import Encapsulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Rules:
     quarantine: timedelta = timedelta(days=1)
     # of the active edges, how many announce whatever soft failures there are
     minimum_healthy: float = 2 / 3
+    encapsulation: Encapsulation = Encapsulation.IPIP  # of tunnels to edges that enrol from now on
 
 
 @dataclass(slots=True)

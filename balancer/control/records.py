@@ -76,6 +76,7 @@ class SiteRecord(Revised, Record):
     __tablename__ = "site"
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     description: Mapped[str] = mapped_column(String(200))
+    ring: Mapped[bool]  # whether the router may send any packet to any of its edges
 
 
 class EdgeRecord(Revised, Record):
@@ -90,6 +91,8 @@ class EdgeRecord(Revised, Record):
     vip_name: Mapped[str] = mapped_column(ForeignKey("vip.name"))
     credential_sha256: Mapped[str] = mapped_column(String(64), unique=True)
     admin_state: Mapped[str] = mapped_column(String(16))
+    weight: Mapped[int]  # its share of the site's first subflows
+    encapsulation: Mapped[str] = mapped_column(String(8))  # of tunnels to it
     alive: Mapped[bool]  # whether it held a lease and was not down, at the last transition
     enrolled_at: Mapped[datetime]
 

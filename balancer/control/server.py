@@ -44,7 +44,10 @@ class _Server(uvicorn.Server):
 def serve(settings: ControlSettings) -> int:
     """Serve until SIGTERM; returns the exit status."""
     rules = Rules(
-        settings.lease_seconds, timedelta(seconds=settings.quarantine_seconds), settings.minimum_healthy
+        settings.lease_seconds,
+        timedelta(seconds=settings.quarantine_seconds),
+        settings.minimum_healthy,
+        settings.encapsulation,
     )
     app = create_app(settings.state, settings.admin_token(), rules, database=settings.database)
     config = uvicorn.Config(

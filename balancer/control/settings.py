@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, field_validator, model_validator
 
 from balancer.control.database import url_of
+from balancer.model.table import Encapsulation
 from balancer.settings import DaemonSettings, prefixed
 
 
@@ -34,6 +35,9 @@ class ControlSettings(DaemonSettings):
     )
     quarantine_seconds: float = Field(
         default=86_400, ge=0, description="how long a freed id is not given again"
+    )
+    encapsulation: Encapsulation = Field(
+        default=Encapsulation.IPIP, description="what tunnels to edges look like that enrol from now on"
     )
 
     @field_validator("listen")

@@ -13,6 +13,10 @@ def merge(older: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
         edges = {edge["id"]: edge for edge in older["edges"] if edge["id"] not in removed}
         edges |= {edge["id"]: edge for edge in delta["edges"]}
         in_order = [edges[edge_id] for edge_id in sorted(edges)]
-        return {"generation": delta["generation"], "vips": delta["vips"], "edges": in_order}
+        newer = {"generation": delta["generation"], "vips": delta["vips"], "edges": in_order}
+        gone = set(delta.get("removed_sites", ()))
+        sites = {site["name"]: site for site in older.get("sites", ()) if site["name"] not in gone}
+        sites |= {site["name"]: site for site in delta.get("sites", ())}
+        return newer | ({"sites": [sites[name] for name in sorted(sites)]} if sites else {})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a difference of two tables: {error}") from None

@@ -32,9 +32,10 @@ def ring(site: Site) -> tuple[Bucket, ...]:
 
 def ring_of(edge_id: int, table: ForwardingTable) -> tuple[Bucket, ...]:
     """The ring of an edge's site, also of one that has just left it; empty where it is in none."""
-    for site in table.sites:
-        if edge_id in {member.id for member in (*site.current, *site.previous)}:
-            return ring(site)
+    for when in ("current", "previous"):
+        for site in table.sites:
+            if any(member.id == edge_id for member in getattr(site, when)):
+                return ring(site)
     return ()
 
 

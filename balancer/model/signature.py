@@ -1,7 +1,8 @@
 """The signature of a forwarding table (Ed25519, RFC 8032): a forwarder follows what the control plane said, or nothing.
 
-Signed is a label and the SHA-256 of the whole table, one line of JSON a VIP and an edge, in order of name and id. So
-a table that was put together from a delta is checked as a whole, and fields that the reader does not know yet count.
+Signed is a label and the SHA-256 of the whole table, one line of JSON a VIP, an edge and a site, in order of name and
+id. So a table that was put together from a delta is checked as a whole, and fields that the reader does not know yet
+count. A table without sites is signed as it was before there were any.
 """
 
 import hashlib
@@ -20,14 +21,19 @@ class Forged(Exception):
 
 
 def line(entry: Mapping[str, Any]) -> bytes:
-    """One VIP or edge as it is signed."""
+    """One VIP, edge or site as it is signed."""
     return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
 
 
-def signed_bytes(generation: int, vips: Iterable[bytes], edges: Iterable[bytes]) -> bytes:
-    """What the signature is over; `vips` and `edges` are lines, in order of name and id."""
+def signed_bytes(
+    generation: int, vips: Iterable[bytes], edges: Iterable[bytes], sites: Iterable[bytes] = ()
+) -> bytes:
+    """What the signature is over; the entries are lines, in order of name and id."""
     whole = hashlib.sha256(b"generation %d\n" % generation)
-    whole.update(b"\n".join((b"vips", *vips, b"edges", *edges)))
+    with_sites = tuple(sites)
+    whole.update(
+        b"\n".join((b"vips", *vips, b"edges", *edges, *((b"sites", *with_sites) if with_sites else ())))
+    )
     return LABEL + whole.digest()
 
 
@@ -47,4 +53,5 @@ def verify(key: bytes, table: Mapping[str, Any], signature: bytes) -> None:
 def _of(table: Mapping[str, Any]) -> bytes:
     vips = sorted(table["vips"], key=lambda vip: str(vip["name"]))
     edges = sorted(table["edges"], key=lambda edge: int(edge["id"]))
-    return signed_bytes(table["generation"], map(line, vips), map(line, edges))
+    sites = sorted(table.get("sites", ()), key=lambda site: str(site["name"]))
+    return signed_bytes(table["generation"], map(line, vips), map(line, edges), map(line, sites))

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 MAXIMUM_EDGE_ID = 55535
+MAXIMUM_WEIGHT = 1_000_000
 
 
 class EdgeState(StrEnum):
@@ -90,6 +91,14 @@ class Site:
     current: tuple[Member, ...]
     previous: tuple[Member, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain dict, ready for `json.dumps`."""
+        return {
+            "name": self.name,
+            "current": [asdict(member) for member in self.current],
+            "previous": [asdict(member) for member in self.previous],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardingTable:
@@ -107,7 +116,7 @@ class ForwardingTable:
             "vips": [vip.to_json() for vip in self.vips],
             "edges": [edge.to_json() for edge in self.edges],
         }
-        return table | ({"sites": [asdict(site) for site in self.sites]} if self.sites else {})
+        return table | ({"sites": [site.to_json() for site in self.sites]} if self.sites else {})
 
     @classmethod
     def from_json(cls, value: Any) -> "ForwardingTable":
@@ -173,7 +182,8 @@ def site_from_json(value: Any) -> Site:
     current, previous = (
         tuple(
             Member(
-                _integer(_mapping(one, name), "id", 1, MAXIMUM_EDGE_ID), _integer(one, "weight", 0, 1_000_000)
+                _integer(_mapping(one, name), "id", 1, MAXIMUM_EDGE_ID),
+                _integer(one, "weight", 0, MAXIMUM_WEIGHT),
             )
             for one in _sequence({"previous": [], **fields}, name)
         )

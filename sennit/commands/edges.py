@@ -8,7 +8,7 @@ from sennit.errors import CommandError, ExitStatus
 
 if TYPE_CHECKING:
     from balancer.api.client import ControlClient
-    from balancer.api.schemas import EdgeView
+    from balancer.api.schemas import EdgePatch, EdgeView
 
 _WANTED = {"drain": "draining", "undrain": "active", "disable": "disabled"}
 
@@ -35,17 +35,27 @@ def run(arguments: list[str]) -> int:
     move.add_argument("edge", help="name or id")
     move.add_argument("site")
     remote.add_options(move, changes=True)
+    change = actions.add_parser("set", help="its share of its site's ring, what tunnels to it look like")
+    change.add_argument("edge", nargs="*", help="names or ids")
+    change.add_argument("--every", action="store_true", help="every edge there is")
+    change.add_argument(
+        "--weight", type=int, metavar="N", help="its share of the site's first subflows; 0: none"
+    )
+    change.add_argument("--encapsulation", choices=("ipip", "gue"), help="of tunnels to it")
+    remote.add_options(change, changes=True)
     options = parser.parse_args(arguments)
+    if options.action == "set" and bool(options.edge) == options.every:
+        parser.error("name edges, or give --every")
     found = remote.call(options, lambda client: _do(client, options))
     if options.action == "remove":
         return ExitStatus.OK
     if options.json:
         views = [edge.model_dump(mode="json") for edge in found]
-        print(json.dumps(views if options.action == "list" else views[0], indent=2))
+        print(json.dumps(views if options.action in ("list", "set") else views[0], indent=2))
     else:
-        heads = ("ID", "NAME", "SITE", "TUNNEL", "WANTED", "STATE", "HEALTH", "APPLIED", "WHY")
+        heads = ("ID", "NAME", "SITE", "WEIGHT", "TUNNEL", "WANTED", "STATE", "HEALTH", "APPLIED", "WHY")
         print(remote.table(heads, [_row(edge) for edge in found]))
-        if options.action != "list":
+        if options.action not in ("list", "set"):
             print("\n".join(_details(found[0])))
     return ExitStatus.OK
 
@@ -56,9 +66,10 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Edg
     every = await client.edges()
     if options.action == "list":
         return every
-    edge = next((each for each in every if options.edge in (each.name, str(each.id))), None)
-    if edge is None:
-        raise CommandError(f"there is no edge {options.edge}", hint="`sennit edges list` lists them")
+    if options.action == "set":
+        changed = every if options.every else [_find(every, wanted) for wanted in options.edge]
+        return [await client.patch_edge(edge.id, _change(options)) for edge in changed]
+    edge = _find(every, options.edge)
     if options.action == "remove":
         await client.remove_edge(edge.id)
     elif options.action == "move":
@@ -72,14 +83,35 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Edg
     return [edge]
 
 
+def _find(every: "list[EdgeView]", wanted: str) -> "EdgeView":
+    edge = next((each for each in every if wanted in (each.name, str(each.id))), None)
+    if edge is None:
+        raise CommandError(f"there is no edge {wanted}", hint="`sennit edges list` lists them")
+    return edge
+
+
+def _change(options: argparse.Namespace) -> "EdgePatch":
+    from pydantic import ValidationError
+
+    from balancer.api.schemas import EdgePatch
+
+    given = {name: getattr(options, name) for name in ("weight", "encapsulation")}
+    try:
+        return EdgePatch.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise CommandError(f"--weight: {error.errors()[0]['msg'].lower()}", status=ExitStatus.USAGE) from None
+
+
 def _row(edge: "EdgeView") -> tuple[str, ...]:
     tunnel = " ".join(str(address) for address in (edge.tunnel_v4, edge.tunnel_v6) if address)
+    tunnel += " gue" if edge.encapsulation == "gue" else ""
     lease = edge.lease
     applied = "-" if lease is None or lease.applied_generation is None else str(lease.applied_generation)
     why = "; ".join(each.reason for each in edge.health.reasons)
     health = edge.health.state.value
     return (
-        str(edge.id), edge.name, edge.site, tunnel, edge.admin_state.value, edge.state.value, health, applied, why
+        str(edge.id), edge.name, edge.site, str(edge.weight), tunnel,
+        edge.admin_state.value, edge.state.value, health, applied, why,
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ async def show_edge(plane: Plane, _: Owner, edge_id: EdgeIdPath, response: Respo
     return view
 
 
-@router.patch("/{edge_id}", responses=refusals(401, 403, 404, 412))
+@router.patch("/{edge_id}", responses=refusals(401, 403, 404, 409, 412))
 async def patch_edge(
     plane: Plane,
     by: Operator,
@@ -60,7 +60,7 @@ async def patch_edge(
     response: Response,
     if_match: IfMatch = None,
 ) -> EdgeView:
-    """Change what is wanted of an edge: drain it, take it back, disable it, move it to another site."""
+    """Change what is wanted of an edge: drain it, take it back, disable it, move it, weigh it, change its tunnels."""
     view, revision = await service.patch(plane, edge_id, body, by.because(body.reason), if_match)
     set_etag(response, revision)
     return view

@@ -45,6 +45,8 @@ def view(plane: ControlPlane, edge: EdgeRecord) -> EdgeView:
             "tunnel_v4": edge.tunnel_v4,
             "tunnel_v6": edge.tunnel_v6,
             "vip": edge.vip_name,
+            "weight": edge.weight,
+            "encapsulation": edge.encapsulation,
             "admin_state": edge.admin_state,
             "state": table_state(edge.admin_state, edge.alive),
             "enrolled_at": edge.enrolled_at,
@@ -63,7 +65,7 @@ async def enrol(plane: ControlPlane, shown_sha256: str, body: EnrolRequest) -> t
         else:
             await _enrol_again(session, edge, shown_sha256, body)
         await _place(session, edge, body)
-        await session.flush()
+        await sites.check_ring(session, edge.site)
         vip = await vips.by_name(session, edge.vip_name)
         assert vip is not None  # a foreign key
     return Enrolment(
@@ -96,6 +98,8 @@ async def _enrol_new(
         vip_name=vip.name,
         credential_sha256=body.credential_sha256,
         admin_state=AdminState.ACTIVE.value,
+        weight=1,
+        encapsulation=plane.rules.encapsulation.value,
         alive=False,
         enrolled_at=now,
     )
@@ -199,6 +203,14 @@ async def patch(
             await sites.ensure(session, now, body.site, by)
             audit.record(session, now, by, "edge.site", edge.name, f"{edge.site} -> {body.site}")
             edge.site = body.site
+            await sites.check_ring(session, body.site)
+        for field in ("weight", "encapsulation"):
+            value = getattr(body, field)
+            if value is not None and value != getattr(edge, field):
+                audit.record(
+                    session, now, by, f"edge.{field}", edge.name, f"{getattr(edge, field)} -> {value}"
+                )
+                setattr(edge, field, value)
         if body.admin_state is not None and body.admin_state != edge.admin_state:
             wanted = body.admin_state.value
             repository.add_transition(session, now, edge_id, "admin-state", wanted, by.name)

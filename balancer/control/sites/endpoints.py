@@ -38,19 +38,19 @@ async def add_site(plane: Plane, by: Admin, body: SiteBody, response: Response) 
 
 @router.get("/{name}", responses=refusals(401, 403, 404))
 async def show_site(plane: Plane, _: Reader, name: SiteNamePath, response: Response) -> SiteView:
-    """Show one site. Its ETag stands for the description, not for its edges."""
+    """Show one site. Its ETag stands for what an operator says of it, not for its edges."""
     async with plane.store.read() as session:
         record = await service.existing(session, name)
         set_etag(response, record.revision)
         return (await service.views(session, [record]))[0]
 
 
-@router.patch("/{name}", responses=refusals(401, 403, 404, 412))
+@router.patch("/{name}", responses=refusals(401, 403, 404, 409, 412))
 async def patch_site(
     plane: Plane, by: Admin, name: SiteNamePath, body: SitePatch, response: Response, if_match: IfMatch = None
 ) -> SiteView:
-    """Change a site's description."""
-    view, revision = await service.describe(plane, name, body.description, by.because(body.reason), if_match)
+    """Change a site: its description, whether its edges have a ring."""
+    view, revision = await service.patch(plane, name, body, by.because(body.reason), if_match)
     set_etag(response, revision)
     return view
 

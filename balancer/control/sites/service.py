@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.api.sites import SiteBody, SiteView
+from balancer.api.sites import SiteBody, SitePatch, SiteView
 from balancer.control.audit import service as audit
 from balancer.control.edges.state import table_state
 from balancer.control.identity import Identity
@@ -29,6 +29,7 @@ def _view(site: SiteRecord, states: dict[EdgeState, int]) -> SiteView:
     return SiteView(
         name=site.name,
         description=site.description,
+        ring=site.ring,
         edges=sum(states.values()),
         up=states[EdgeState.UP],
         draining=states[EdgeState.DRAINING],
@@ -39,38 +40,50 @@ def _view(site: SiteRecord, states: dict[EdgeState, int]) -> SiteView:
 async def ensure(session: AsyncSession, now: datetime, name: str, by: Identity) -> None:
     """Make the site that an edge names, where there is none."""
     if await repository.by_name(session, name) is None:
-        session.add(SiteRecord(name=name, description=""))
+        session.add(SiteRecord(name=name, description="", ring=False))
         audit.record(session, now, by, "site.add", name)
         await session.flush()
+
+
+async def check_ring(session: AsyncSession, name: str) -> None:
+    """Refuse a ring over edges of several VIPs: each would get first subflows of a VIP that it does not serve."""
+    await session.flush()
+    record = await existing(session, name)
+    if record.ring and len(found := await repository.vips_of(session, name)) > 1:
+        detail = f"a ring needs edges of one VIP, and {name} has edges of {', '.join(sorted(found))}"
+        raise Refusal(409, "ring-of-several-vips", detail, field="site")
 
 
 async def add(plane: ControlPlane, body: SiteBody, by: Identity) -> tuple[SiteView, int, bool]:
     """Add a site; the last value is False where the very same exists already. The second is its revision."""
     async with plane.store.change() as session:
         record = await repository.by_name(session, body.name)
-        if record and record.description != body.description:
-            raise Refusal(
-                409, "site-name-taken", f"{body.name} exists with another description", field="name"
-            )
+        if record and (record.description, record.ring) != (body.description, body.ring):
+            raise Refusal(409, "site-name-taken", f"{body.name} exists with other values", field="name")
         if created := record is None:
-            record = SiteRecord(name=body.name, description=body.description)
+            record = SiteRecord(name=body.name, description=body.description, ring=body.ring)
             session.add(record)
             audit.record(session, plane.clock.now(), by, "site.add", body.name)
             await session.flush()
         return (await views(session, [record]))[0], record.revision, created
 
 
-async def describe(
-    plane: ControlPlane, name: str, description: str, by: Identity, if_match: str | None
+async def patch(
+    plane: ControlPlane, name: str, body: SitePatch, by: Identity, if_match: str | None
 ) -> tuple[SiteView, int]:
-    """Change a site's description; returns it with its revision."""
+    """Change a site; returns it with its revision."""
     async with plane.store.change() as session:
         record = await existing(session, name)
         check(if_match, record)
-        if record.description != description:
-            record.description = description
-            audit.record(session, plane.clock.now(), by, "site.describe", name, description)
-            await session.flush()
+        now = plane.clock.now()
+        if body.description is not None and record.description != body.description:
+            record.description = body.description
+            audit.record(session, now, by, "site.describe", name, body.description)
+        if body.ring is not None and record.ring != body.ring:
+            record.ring = body.ring
+            audit.record(session, now, by, "site.ring", name, "on" if body.ring else "off")
+            await check_ring(session, name)
+        await session.flush()
         return (await views(session, [record]))[0], record.revision
 
 

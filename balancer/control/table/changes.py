@@ -1,13 +1,18 @@
 """The change from one generation of the table to the next, as it is stored: it can be walked in both directions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from balancer.model.table import TableEdge, Vip, edge_from_json, vip_from_json
+from balancer.model.table import Site, TableEdge, Vip, edge_from_json, site_from_json, vip_from_json
 
-Entry = Vip | TableEdge
-Key = tuple[str, str]  # the kind, `vip` or `edge`, and the name or id
+Entry = Vip | TableEdge | Site
+Key = tuple[str, str]  # the kind, `vip`, `edge` or `site`, and the name or id
+_READ: Mapping[str, Callable[[Any], Entry]] = {
+    "vip": vip_from_json,
+    "edge": edge_from_json,
+    "site": site_from_json,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,13 @@ class Change:
     def told(self) -> str:
         """Say it to a person: `edge1 up -> draining`."""
         name = (self.after or self.before).name  # type: ignore[union-attr]
+        if self.kind == "site":
+            name = f"ring of {name}"
         if isinstance(self.before, TableEdge) and isinstance(self.after, TableEdge):
             if self.before.state != self.after.state:
                 return f"{name} {self.before.state} -> {self.after.state}"
+            if self.before.encapsulation != self.after.encapsulation:
+                return f"{name} {self.before.encapsulation} -> {self.after.encapsulation}"
             return f"{name} moved"
         return f"{name} {'added' if self.before is None else 'removed' if self.after is None else 'changed'}"
 
@@ -51,12 +60,18 @@ def entry_from_json(kind: str, value: Any) -> Entry | None:
     """Read a stored entry."""
     if value is None:
         return None
-    return vip_from_json(value) if kind == "vip" else edge_from_json(value)
+    return _READ[kind](value)
 
 
 def key_of(entry: Entry) -> Key:
     """Where an entry belongs."""
-    return ("vip", entry.name) if isinstance(entry, Vip) else ("edge", str(entry.id))
+    match entry:
+        case Vip():
+            return "vip", entry.name
+        case TableEdge():
+            return "edge", str(entry.id)
+        case Site():
+            return "site", entry.name
 
 
 def between(before: Mapping[Key, Entry], after: Mapping[Key, Entry]) -> list[Change]:

@@ -1,5 +1,7 @@
 """Hold the table still, or hold an earlier one: one pin for both, until it is taken out."""
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.tables import FreezeView
@@ -64,7 +66,7 @@ def _with_life(entry: TableEdge, now: EdgeRecord | None) -> Entry:
     if entry.state is EdgeState.DOWN and now is not None and now.alive:
         current = entry_of(now)
         assert isinstance(current, TableEdge)
-        return TableEdge(entry.id, entry.name, entry.tunnel_v4, entry.tunnel_v6, current.state)
+        return replace(entry, state=current.state)
     return entry
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from balancer.control.table.changes import Change, Entry, Key
 from balancer.model.signature import line, signed_bytes
-from balancer.model.table import ForwardingTable, TableEdge, Vip
+from balancer.model.table import ForwardingTable, Site, TableEdge, Vip
 
 KEPT_GENERATIONS = 256
 
@@ -64,10 +64,12 @@ class LiveTable:
         if self._table is None:
             vips = [entry for entry in self.entries.values() if isinstance(entry, Vip)]
             edges = [entry for entry in self.entries.values() if isinstance(entry, TableEdge)]
+            sites = [entry for entry in self.entries.values() if isinstance(entry, Site)]
             self._table = ForwardingTable(
                 self.generation,
                 tuple(sorted(vips, key=lambda vip: vip.name)),
                 tuple(sorted(edges, key=lambda edge: edge.id)),
+                tuple(sorted(sites, key=lambda site: site.name)),
             )
         return self._table
 
@@ -86,32 +88,40 @@ class LiveTable:
         return set().union(*newer)
 
     def _whole(self) -> bytes:
-        return b'{"generation":%d,"vips":[%s],"edges":[%s],"signature":"%s"}' % (
+        sites = self._of("site")
+        return b'{"generation":%d,"vips":[%s],"edges":[%s],%s"signature":"%s"}' % (
             self.generation,
             b",".join(self._of("vip")),
             b",".join(self._of("edge")),
+            b'"sites":[%s],' % b",".join(sites) if sites else b"",
             self._signed(),
         )
 
     def _delta(self, since: int, changed: set[Key]) -> bytes:
         ids = sorted((key for key in changed if key[0] == "edge"), key=lambda key: int(key[1]))
         removed = b",".join(key[1].encode() for key in ids if key not in self._lines)
-        return b'{"generation":%d,"since":%d,"vips":[%s],"edges":[%s],"removed":[%s],"signature":"%s"}' % (
+        names = sorted(key for key in changed if key[0] == "site")
+        sites = b",".join(self._lines[key] for key in names if key in self._lines)
+        gone = b",".join(b'"%s"' % key[1].encode() for key in names if key not in self._lines)
+        about_sites = b'"sites":[%s],"removed_sites":[%s],' % (sites, gone) if names else b""
+        whole = b'{"generation":%d,"since":%d,"vips":[%s],"edges":[%s],"removed":[%s],%s"signature":"%s"}'
+        return whole % (
             self.generation,
             since,
             b",".join(self._of("vip")),
             b",".join(self._lines[key] for key in ids if key in self._lines),
             removed,
+            about_sites,
             self._signed(),
         )
 
     def _of(self, kind: str) -> list[bytes]:
         keys = (key for key in self._lines if key[0] == kind)
-        in_order = sorted(keys, key=(lambda key: key[1]) if kind == "vip" else (lambda key: int(key[1])))
+        in_order = sorted(keys, key=(lambda key: int(key[1])) if kind == "edge" else (lambda key: key[1]))
         return [self._lines[key] for key in in_order]
 
     def _signed(self) -> bytes:
         if self._signature is None:
-            whole = signed_bytes(self.generation, self._of("vip"), self._of("edge"))
+            whole = signed_bytes(self.generation, *(self._of(kind) for kind in ("vip", "edge", "site")))
             self._signature = base64.b64encode(self._key.sign(whole))
         return self._signature

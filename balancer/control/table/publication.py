@@ -7,6 +7,7 @@ that is not alive is `down`, and comes back to what the pin says of it. One that
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,12 +15,21 @@ from balancer.control.clock import Clock
 from balancer.control.edges import repository as edges
 from balancer.control.edges.state import table_state
 from balancer.control.records import EdgeRecord, GenerationRecord, PinRecord, VipRecord
-from balancer.control.table import repository
+from balancer.control.table import repository, rings
 from balancer.control.table.changes import Change, Entry, Key, between, differences, key_of
 from balancer.control.table.live import KEPT_GENERATIONS
 from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
-from balancer.model.table import EdgeState, Locator, TableEdge, Vip, edge_from_json, vip_from_json
+from balancer.model.table import (
+    EdgeState,
+    Encapsulation,
+    Locator,
+    TableEdge,
+    Vip,
+    edge_from_json,
+    site_from_json,
+    vip_from_json,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +45,15 @@ class Pin:
 
     @classmethod
     def of(cls, record: PinRecord) -> "Pin":
-        entries = [
-            vip_from_json(each) if "locator" in each else edge_from_json(each) for each in record.content
-        ]
+        entries = [_read(each) for each in record.content]
         by_key = {key_of(entry): entry for entry in entries}
         return cls(record.generation, record.at, record.who, record.why, by_key, record.revision)
+
+
+def _read(value: Mapping[str, Any]) -> Entry:
+    if "current" in value:
+        return site_from_json(value)
+    return vip_from_json(value) if "locator" in value else edge_from_json(value)
 
 
 def entry_of(record: EdgeRecord | VipRecord) -> Entry:
@@ -48,7 +62,8 @@ def entry_of(record: EdgeRecord | VipRecord) -> Entry:
         locator = Locator(record.locator)
         return Vip(record.name, record.v4, record.v6, record.service_port, locator, record.id_port_base)
     state = table_state(record.admin_state, record.alive)
-    return TableEdge(record.id, record.name, record.tunnel_v4, record.tunnel_v6, state)
+    tunnels = Encapsulation(record.encapsulation)
+    return TableEdge(record.id, record.name, record.tunnel_v4, record.tunnel_v6, state, tunnels)
 
 
 def _key(record: EdgeRecord | VipRecord) -> Key:
@@ -100,7 +115,8 @@ class Publication:
         if "pin" in session.info:
             changes = between(self._watch.live.entries, await self.wanted(session, pin))
         else:
-            changes = differences(self._watch.live.entries, self._touched(session, pin).items())
+            touched = self._touched(session, pin) | await self._rings(session, pin)
+            changes = differences(self._watch.live.entries, touched.items())
         if changes:
             generation = self._watch.generation + 1
             await self._store(session, generation, changes)
@@ -117,11 +133,25 @@ class Publication:
     async def wanted(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry]:
         """The whole table, from everything that is stored."""
         records: list[EdgeRecord | VipRecord] = [*await vips.every(session), *await edges.every(session)]
+        published = self._watch.live.entries
+        entries: dict[Key, Entry | None] = {}
         if pin is None:
-            return {_key(record): entry_of(record) for record in records}
-        alive = {_key(record): getattr(record, "alive", True) for record in records}
-        entries = {key: held(pin, key, alive=alive.get(key, False)) for key in pin.entries}
+            entries |= {_key(record): entry_of(record) for record in records}
+            entries |= await rings.wanted(session, None, published)
+        else:
+            alive = {_key(record): getattr(record, "alive", True) for record in records}
+            entries |= {key: held(pin, key, alive=alive.get(key, False)) for key in pin.entries}
+            entries |= await rings.held(session, None, published, pin.entries)
         return {key: entry for key, entry in entries.items() if entry is not None}
+
+    async def _rings(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry | None]:
+        published = self._watch.live.entries
+        names = rings.affected(session.info.get("touched", {}), published)
+        if not names:
+            return {}
+        if pin is None:
+            return await rings.wanted(session, names, published)
+        return await rings.held(session, names, published, pin.entries)
 
     def _touched(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry | None]:
         found: dict[Key, Entry | None] = {}

@@ -42,7 +42,7 @@ async def entries(session: AsyncSession) -> dict[Key, Entry]:
 
 async def store(session: AsyncSession, changes: Sequence[Change]) -> None:
     """Bring the stored entries to what the changes lead to."""
-    for kind in ("vip", "edge"):
+    for kind in ("vip", "edge", "site"):
         for keys in _portions([change.key for change in changes if change.kind == kind]):
             where = PublishedRecord.kind == kind, PublishedRecord.key.in_(keys)
             await session.execute(delete(PublishedRecord).where(*where))

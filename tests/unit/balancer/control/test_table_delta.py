@@ -12,7 +12,7 @@ from balancer.control.table.changes import Change, key_of
 from balancer.control.table.live import KEPT_GENERATIONS, LiveTable
 from balancer.model.delta import merge
 from balancer.model.signature import Ed25519PrivateKey, Forged, sign, verify
-from balancer.model.table import EdgeState, ForwardingTable, TableEdge
+from balancer.model.table import EdgeState, ForwardingTable, Member, Site, TableEdge
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -23,14 +23,20 @@ def edge(number: int, state: EdgeState) -> TableEdge:
     return TableEdge(number, f"edge{number}", f"10.255.0.{number}", None, state)
 
 
+def site(number: int, state: EdgeState) -> Site:
+    """A ring that is another with each state."""
+    return Site(f"site{number}", (Member(number, len(state)),), (Member(number),))
+
+
 def walk(live: LiveTable, steps: list[tuple[int, EdgeState | None]]) -> list[ForwardingTable]:
     tables = [live.table()]
     for number, state in steps:
-        before = live.entries.get(("edge", str(number)))
-        after = edge(number, state) if state else None
-        if before != after:
-            live.advance(live.generation + 1, [Change("edge", str(number), before, after)])
-            tables.append(live.table())
+        for make in (edge, site):
+            key = key_of(make(number, EdgeState.UP))
+            before, after = live.entries.get(key), make(number, state) if state else None
+            if before != after:
+                live.advance(live.generation + 1, [Change(*key, before, after)])
+                tables.append(live.table())
     return tables
 
 
@@ -58,7 +64,9 @@ def test_nothing_of_a_table_can_be_changed_under_its_signature() -> None:
     table = ForwardingTable(7, (), (edge(1, EdgeState.UP), edge(2, EdgeState.DOWN)))
     signature = sign(KEY, table.to_json())
     verify(PUBLIC, table.to_json(), signature)
+    ring = Site("a", (Member(1), Member(2)))
     forged = [
+        ForwardingTable(7, (), table.edges, (ring,)),
         ForwardingTable(8, (), table.edges),
         ForwardingTable(7, (), table.edges[:1]),
         ForwardingTable(7, (), (edge(1, EdgeState.UP), edge(2, EdgeState.UP))),
@@ -70,6 +78,16 @@ def test_nothing_of_a_table_can_be_changed_under_its_signature() -> None:
     for wrong in (b"", signature[:-1], Ed25519PrivateKey.generate().sign(b"")):
         with pytest.raises(Forged):
             verify(PUBLIC, table.to_json(), wrong)
+
+
+def test_a_ring_cannot_be_taken_out_or_changed_under_the_signature() -> None:
+    ring = Site("a", (Member(1), Member(2)))
+    table = ForwardingTable(7, (), (edge(1, EdgeState.UP), edge(2, EdgeState.UP)), (ring,))
+    signature = sign(KEY, table.to_json())
+    verify(PUBLIC, table.to_json(), signature)
+    for sites in ((), (Site("a", (Member(1), Member(2, 0))),), (ring, Site("b", (Member(3),)))):
+        with pytest.raises(Forged):
+            verify(PUBLIC, ForwardingTable(7, (), table.edges, sites).to_json(), signature)
 
 
 def test_a_delta_for_another_table_is_refused() -> None:

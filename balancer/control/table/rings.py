@@ -1,0 +1,79 @@
+"""The rings of sites as they are published: from the edges' weights and states, with one step of history.
+
+An edge that takes no first subflows has weight 0, and hands on what others take. Where no edge of a site takes any,
+weights stay as the operator set them: packets of what is established must still find their edge.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.control.edges import repository as edges
+from balancer.control.edges.state import table_state
+from balancer.control.records import EdgeRecord, SiteRecord
+from balancer.control.sites import repository as sites
+from balancer.control.table.changes import Entry, Key
+from balancer.model.table import EdgeState, Member, Site
+
+Published = Mapping[Key, Entry]
+
+
+def members(nominal: Iterable[Member], taking: Collection[int]) -> tuple[Member, ...]:
+    """The list as published, of which only the edges in `taking` take first subflows."""
+    usual = tuple(sorted(nominal, key=lambda member: member.id))
+    if not any(member.weight for member in usual):
+        usual = tuple(replace(member, weight=1) for member in usual)
+    now = tuple(member if member.id in taking else replace(member, weight=0) for member in usual)
+    return now if any(member.weight for member in now) else usual
+
+
+def succeed(name: str, current: tuple[Member, ...], before: Entry | None) -> Site | None:
+    """What follows on what is published: who had a bucket before has what began there."""
+    if not current:
+        return None
+    if not isinstance(before, Site):
+        return Site(name, current)
+    return before if before.current == current else Site(name, current, before.current)
+
+
+def affected(touched: Iterable[object], published: Published) -> set[str]:
+    """The sites whose rings a change may have changed, those that an edge has left too."""
+    records = [record for record in touched if isinstance(record, EdgeRecord | SiteRecord)]
+    names = {record.site if isinstance(record, EdgeRecord) else record.name for record in records}
+    ids = {record.id for record in records if isinstance(record, EdgeRecord)}
+    for entry in published.values():
+        if isinstance(entry, Site) and any(member.id in ids for member in entry.current):
+            names.add(entry.name)
+    return names
+
+
+async def wanted(
+    session: AsyncSession, names: Collection[str] | None, published: Published
+) -> dict[Key, Entry | None]:
+    """The rings of these sites as they are stored; None: of all."""
+    nominal: dict[str, list[Member]] = defaultdict(list)
+    taking: set[int] = set()
+    for site, edge_id, weight, admin_state, alive in await sites.ring_members(session, names):
+        nominal[site].append(Member(edge_id, weight))
+        if table_state(admin_state, alive) is EdgeState.UP:
+            taking.add(edge_id)
+    return {
+        ("site", name): succeed(name, members(nominal.get(name, ()), taking), published.get(("site", name)))
+        for name in (nominal if names is None else names)
+    }
+
+
+async def held(
+    session: AsyncSession, names: Collection[str] | None, published: Published, pinned: Published
+) -> dict[Key, Entry | None]:
+    """The same under a pin: as it says, but that the dead take nothing."""
+    found = [entry for entry in pinned.values() if isinstance(entry, Site)]
+    rings = {site.name: site for site in found if names is None or site.name in names}
+    ids = [member.id for site in rings.values() for member in site.current]
+    alive = {edge_id for edge_id, edge in (await edges.by_ids(session, ids)).items() if edge.alive}
+    return {
+        ("site", name): succeed(name, members(site.current, alive), published.get(("site", name)))
+        for name, site in rings.items()
+    }

@@ -1,0 +1,139 @@
+"""Rings of sites: the table says who takes first subflows, and who did before the last change."""
+
+from typing import Any
+
+import pytest
+
+from balancer.control.table.rings import members, succeed
+from balancer.model.table import Member, Site
+
+ONE, TWO = {"id": 1, "weight": 1}, {"id": 2, "weight": 1}
+
+
+def none(member: dict[str, int]) -> dict[str, int]:
+    return member | {"weight": 0}
+
+
+async def ring(api: Any, name: str = "a") -> dict[str, Any] | None:
+    sites = {site["name"]: site for site in (await api.table()).get("sites", [])}
+    return sites.get(name)
+
+
+@pytest.fixture
+async def site(api: Any) -> Any:
+    """A site with a ring over edges 1 and 2, both alive."""
+    for number in (1, 2):
+        await api.enrol(number)
+        await api.heartbeat(number)
+    assert (await api.ask("PATCH", "/v1/sites/a", {"ring": True})).status_code == 200
+    return api
+
+
+def test_who_takes_nothing_has_no_weight_and_where_nobody_does_all_keep_theirs() -> None:
+    nominal = [Member(2, 3), Member(1, 5)]
+    assert members(nominal, {1}) == (Member(1, 5), Member(2, 0))
+    assert members(nominal, ()) == (Member(1, 5), Member(2, 3))
+    assert members([Member(1, 0), Member(2, 0)], {2}) == (Member(1, 0), Member(2, 1))
+    assert members([], {1}) == ()
+
+
+def test_the_list_before_is_kept_until_there_is_another() -> None:
+    first, second = (Member(1),), (Member(1), Member(2))
+    begun = succeed("a", first, None)
+    assert begun == Site("a", first)
+    assert succeed("a", first, begun) is begun
+    assert succeed("a", second, begun) == Site("a", second, first)
+    assert succeed("a", (), begun) is None
+
+
+async def test_a_site_has_a_ring_only_where_the_operator_says_so(api: Any) -> None:
+    await api.enrol(1)
+    await api.heartbeat(1)
+    assert await ring(api) is None
+    await api.ask("PATCH", "/v1/sites/a", {"ring": True})
+    assert await ring(api) == {"name": "a", "current": [ONE], "previous": []}
+    await api.ask("PATCH", "/v1/sites/a", {"ring": False})
+    assert await ring(api) is None
+
+
+async def test_a_weight_is_its_share(site: Any) -> None:
+    await site.ask("PATCH", "/v1/edges/2", {"weight": 3})
+    assert await ring(site) == {"name": "a", "current": [ONE, TWO | {"weight": 3}], "previous": [ONE, TWO]}
+    assert (await site.edge(2))["weight"] == 3
+    for wrong in (-1, 1_000_001, 1.5, True):
+        assert (await site.ask("PATCH", "/v1/edges/2", {"weight": wrong})).status_code == 422
+
+
+async def test_a_drained_edge_takes_no_first_subflow_and_one_that_comes_back_does(site: Any) -> None:
+    await site.ask("PATCH", "/v1/edges/1", {"admin_state": "draining"})
+    assert await ring(site) == {"name": "a", "current": [none(ONE), TWO], "previous": [ONE, TWO]}
+    await site.ask("PATCH", "/v1/edges/1", {"admin_state": "active"})
+    assert await ring(site) == {"name": "a", "current": [ONE, TWO], "previous": [none(ONE), TWO]}
+
+
+async def test_a_dead_edge_takes_no_first_subflow(site: Any) -> None:
+    await site.heartbeat(2, health="down")
+    assert await ring(site) == {"name": "a", "current": [ONE, none(TWO)], "previous": [ONE, TWO]}
+    await site.ask("DELETE", "/v1/edges/2")
+    assert await ring(site) == {"name": "a", "current": [ONE], "previous": [ONE, none(TWO)]}
+
+
+async def test_an_edge_that_moves_leaves_one_ring_and_joins_the_other(site: Any) -> None:
+    await site.ask("POST", "/v1/sites", {"name": "b", "ring": True})
+    await site.ask("PATCH", "/v1/edges/2", {"site": "b"})
+    assert await ring(site) == {"name": "a", "current": [ONE], "previous": [ONE, TWO]}
+    assert await ring(site, "b") == {"name": "b", "current": [TWO], "previous": []}
+
+
+async def test_a_ring_is_never_over_edges_of_two_vips(api: Any, vip: Any) -> None:
+    await api.ask("POST", "/v1/vips", vip | {"name": "other", "v4": "203.0.113.2"})
+    await api.enrol(1, vip="main")
+    assert (await api.enrol(2, vip="other")).status_code == 201
+    refused = await api.ask("PATCH", "/v1/sites/a", {"ring": True})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:sennit:problem:ring-of-several-vips")
+    await api.ask("POST", "/v1/sites", {"name": "b", "ring": True})
+    await api.enrol(3, vip="main", site="b")
+    assert (await api.enrol(4, vip="other", site="b")).status_code == 409
+    assert (await api.ask("PATCH", "/v1/edges/2", {"site": "b"})).status_code == 409
+    assert (await api.edge(2))["site"] == "a"
+
+
+async def test_a_held_table_lets_the_dead_out_of_the_ring_and_nobody_in(site: Any) -> None:
+    await site.ask("PUT", "/v1/freeze", {})
+    await site.ask("PATCH", "/v1/edges/1", {"weight": 7})
+    await site.heartbeat(2, health="down")
+    assert (await ring(site))["current"] == [ONE, none(TWO)]  # type: ignore[index]
+    await site.heartbeat(2)
+    assert (await ring(site))["current"] == [ONE, TWO]  # type: ignore[index]
+    await site.ask("DELETE", "/v1/freeze")
+    assert (await ring(site))["current"] == [{"id": 1, "weight": 7}, TWO]  # type: ignore[index]
+
+
+async def test_an_earlier_ring_comes_back_with_its_generation(site: Any) -> None:
+    before = (await site.table())["generation"]
+    await site.ask("PATCH", "/v1/edges/2", {"weight": 9})
+    await site.ask("POST", "/v1/table/rollback", {"generation": before})
+    assert (await ring(site))["current"] == [ONE, TWO]  # type: ignore[index]
+
+
+async def test_what_tunnels_to_an_edge_look_like_is_in_the_table(api: Any) -> None:
+    await api.enrol(1)
+    assert (await api.table())["edges"][0]["encapsulation"] == "ipip"
+    answer = await api.ask("PATCH", "/v1/edges/1", {"encapsulation": "gue", "reason": "ECMP"})
+    assert answer.json()["encapsulation"] == "gue"
+    assert (await api.table())["edges"][0]["encapsulation"] == "gue"
+    newest = (await api.ask("GET", "/v1/table/generations?limit=1")).json()["items"][0]
+    assert newest["changes"] == ["edge1 ipip -> gue"]
+    assert (await api.ask("PATCH", "/v1/edges/1", {"encapsulation": "vxlan"})).status_code == 422
+
+
+async def test_a_ring_survives_a_restart(restartable: Any, vip: Any) -> None:
+    async with restartable() as api:
+        await api.ask("POST", "/v1/vips", vip)
+        await api.enrol(1)
+        await api.enrol(2)
+        await api.ask("PATCH", "/v1/sites/a", {"ring": True})
+        await api.heartbeat(1)
+        before = await api.table()
+    async with restartable() as api:
+        assert (await api.table())["sites"] == before["sites"]
