@@ -1,7 +1,8 @@
 """TCP Fast Open at the edge's locator (RFC 7413): a secondary subflow brings its ClientNonce in the SYN.
 
 All edges hold the same keys, so that a cookie is good wherever the address leads. They come from a file of one or
-two lines of 32 hexadecimal digits: the key that makes cookies, and the one before it, whose cookies still count.
+two lines of 32 hexadecimal digits: the key that makes cookies, and the one before it, whose cookies still count. The
+agent writes it; without it there is no Fast Open.
 Whoever learns them can make edges accept spoofed SYNs, nothing more: a session proves itself afterwards.
 """
 
@@ -15,7 +16,8 @@ log = logging.getLogger("edge.fast_open")
 TCP_FASTOPEN_KEY = 33  # linux/tcp.h
 KEY = 16
 QUEUE = 256  # connections at most whose SYN brought data and whose client has not answered
-LOOK_EVERY = 30.0  # seconds between looks for new keys
+NAME = "fast-open.keys"
+LOOK_EVERY = 1.0  # seconds between looks for a new file
 KERNEL_SETTING = Path("/proc/sys/net/ipv4/tcp_fastopen")
 SERVER_ENABLED = 2
 
@@ -44,15 +46,26 @@ def apply(listening: socket.socket, keys: bytes) -> None:
 
 async def follow(listening: socket.socket, path: Path) -> None:
     """Keep `listening` under the keys of `path`, as they change, until cancelled. Bad keys change nothing."""
-    if not allowed_by_kernel():
-        log.warning("no Fast Open: net.ipv4.tcp_fastopen lacks %d here", SERVER_ENABLED)
-    current = b""
+    if _version(path) is None:
+        log.info("no Fast Open until %s is there", path)
+    seen = None
     while True:
-        try:
-            keys = read_keys(path)
-            if keys != current:
-                apply(listening, keys)
-                current = keys
-        except (OSError, ValueError) as error:
-            log.warning("Fast Open keys in %s: %s", path, error)
+        version = _version(path)
+        if version is not None and version != seen:
+            if seen is None and not allowed_by_kernel():
+                log.warning("no Fast Open: net.ipv4.tcp_fastopen lacks %d here", SERVER_ENABLED)
+            seen = version
+            try:
+                apply(listening, read_keys(path))
+            except (OSError, ValueError) as error:
+                log.warning("Fast Open keys in %s: %s", path, error)
         await asyncio.sleep(LOOK_EVERY)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Tell one state of the file from another; None where it is not to be had."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

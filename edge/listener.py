@@ -91,10 +91,9 @@ class Listener:
             self._accepting.append(asyncio.create_task(self._accept(listening)))
         if self._handover is not None:
             self._handover.start(lambda connection: self._begin(connection, None, fresh=False))
-        if self._settings.fast_open_keys is not None:
-            keys = self._settings.fast_open_keys
-            for locator in self._sockets[1::2]:
-                self._accepting.append(asyncio.create_task(fast_open.follow(locator, keys)))
+        keys = self._settings.fast_open_keys or self._settings.state / fast_open.NAME
+        for locator in self._sockets[1::2]:
+            self._accepting.append(asyncio.create_task(fast_open.follow(locator, keys)))
 
     async def stop_accepting(self) -> None:
         """Leave the listening sockets to others; what has begun goes on."""

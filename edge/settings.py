@@ -68,7 +68,7 @@ class EdgeSettings(BaseSettings):
     # OpenSSL holds 67 KB for each: 69 MB in the worst case
     max_pending_tls: int = Field(default=1024, ge=1, description="TLS handshakes in progress at most")
     fast_open_keys: Path | None = Field(
-        default=None, description="file with the fleet's TCP Fast Open keys; without it there is none"
+        default=None, description="file with the fleet's TCP Fast Open keys (default: the agent's, in state)"
     )
     metrics: str | None = Field(
         default=None,

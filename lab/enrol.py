@@ -1,4 +1,4 @@
-"""Make the CDN known to the control plane: its VIP, and a one-time token for every edge."""
+"""Make the CDN known to the control plane: its VIP, a Fast Open key, and a one-time token for every edge."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,7 @@ def enrol(topology: Topology, folder: Callable[[str], Path], sennit: Callable[..
     wanted = [edge for edge in topology.edges() if not (folder(edge.name) / TOKEN).exists()]
     if len(wanted) == len(topology.edges()):
         sennit("vip", "add", "main", "--v4", VIP)
+        sennit("fast-open-keys", "rotate")
     for edge in wanted:
         sennit(
             *("enrolment-token", "create", "--edge-name", edge.name, "--edge-id", str(edge.edge_id)),

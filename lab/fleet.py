@@ -1,6 +1,5 @@
 """The fleet's key of mode tofu and the edges' certified ones, as an operator would make them, for the lab."""
 
-import secrets
 import time
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from smkex.core.keyfile import certificate_pem, private_pem, read_fleet_key
 
 KEY, CERTIFICATE = "tofu.key", "tofu.certificate"
 FLEET_KEY = "fleet.key"
-FAST_OPEN_KEYS = "fast-open.keys"
 CLOCKS_DIFFER = 3600  # seconds
 
 
@@ -27,14 +25,6 @@ def make_fleet_key(folder: Path) -> Ed25519PrivateKey:
 
 def fleet_fingerprint(folder: Path) -> str:
     return fingerprint(make_fleet_key(folder).public_key().public_bytes_raw())
-
-
-def make_fast_open_keys(folder: Path) -> str:
-    """Make the fleet's TCP Fast Open key below `folder`, or read the one that is there; every edge has it."""
-    path = folder / FAST_OPEN_KEYS
-    if not path.exists():
-        write_secret(path, f"{secrets.token_hex(16)}\n")
-    return path.read_text()
 
 
 def certify(fleet: Ed25519PrivateKey, folder: Path, edge_id: int) -> None:

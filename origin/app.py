@@ -20,10 +20,11 @@ BLOCK = 256 << 10
 class OriginApp:
     """Serve the files below `directory`: GET and HEAD, validators, ranges."""
 
-    def __init__(self, directory: Path, max_age: int, rules: str = "") -> None:
-        """`rules` as `CacheRules.parse` takes them; where none matches, responses are fresh for `max_age`."""
+    def __init__(self, directory: Path, max_age: int, rules: str = "", tags: str = "") -> None:
+        """`rules` and `tags` as `CacheRules.parse` takes them; where none matches, fresh for `max_age`, no tag."""
         self._directory = directory
         self._rules = CacheRules.parse(rules, f"public, max-age={max_age}")
+        self._tags = CacheRules.parse(tags, "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,6 +47,8 @@ class OriginApp:
             (b"cache-control", self._rules.of(scope["path"]).encode()),
             (b"accept-ranges", b"bytes"),
         ]
+        if tag := self._tags.of(scope["path"]):
+            headers.append((b"cache-tag", tag.encode()))
         if not_modified(asked, file.etag, file.modified):
             return await _start_and_end(send, 304, headers)
         try:

@@ -1,4 +1,4 @@
-"""Cache-Control by rule: the first glob that matches a path says what its responses carry."""
+"""Cache-Control and Cache-Tag by rule: the first glob that matches a path says what its responses carry."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

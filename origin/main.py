@@ -24,7 +24,7 @@ class _Server(uvicorn.Server):
 def run(settings: OriginSettings) -> None:
     """Serve until SIGTERM."""
     host, _, port = settings.listen.rpartition(":")
-    app: App = OriginApp(settings.directory, settings.max_age, settings.cache_control)
+    app: App = OriginApp(settings.directory, settings.max_age, settings.cache_control, settings.cache_tags)
     if settings.faults:
         app = Faults(app)
     config = uvicorn.Config(

@@ -20,11 +20,14 @@ class OriginSettings(BaseSettings):
         default="",
         description="Cache-Control by rule, 'GLOB=VALUE; GLOB=VALUE', the first that matches the path",
     )
+    cache_tags: str = Field(
+        default="", description="Cache-Tag by rule, for purges by tag: 'GLOB=TAG, TAG; GLOB=TAG'"
+    )
     faults: bool = Field(
         default=False, description="for tests: failures on demand at /.sennit/faults, from this host only"
     )
 
-    @field_validator("cache_control")
+    @field_validator("cache_control", "cache_tags")
     @classmethod
     def _rules(cls, value: str) -> str:
         CacheRules.parse(value, "")

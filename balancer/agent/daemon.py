@@ -12,6 +12,7 @@ from balancer.agent.announcer import Announcer
 from balancer.agent.backoff import Backoff
 from balancer.agent.drain import DrainTimes
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
+from balancer.agent.fast_open_keys import FastOpenKeyring
 from balancer.agent.follow import follow_table
 from balancer.agent.forwards import Forwards
 from balancer.agent.intent import Intent
@@ -40,6 +41,7 @@ class Agent:
         self._settings = settings
         self._state = NodeState(settings.state)
         self._purges = Purges(self._state)
+        self._fast_open = FastOpenKeyring(self._state)
         self._changed = Changed()
         self._intent = Intent()
         self._neighbourhood = Neighbourhood(settings.state)
@@ -147,6 +149,7 @@ class Agent:
             )
             group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
             group.create_task(self._purges.follow(client))
+            group.create_task(self._fast_open.follow(client))
 
     async def _enrol(self, client: ControlClient, credential: Credential) -> Credential:
         backoff = Backoff()
@@ -185,6 +188,7 @@ class Agent:
         self._intent.answered(sent_at, sent, grant)
         self._state.keep_wish(grant.admin_state)
         self._purges.note(grant.newest_purge)
+        self._fast_open.note(grant.newest_fast_open_key)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

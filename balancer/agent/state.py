@@ -2,13 +2,14 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from balancer.api.health import DrainPhase
 from balancer.api.schemas import AdminState
-from balancer.model.files import replace_json
+from balancer.model.files import replace_json, replace_text
 from balancer.model.table import ForwardingTable
 from balancer.model.table_file import TableFile
 
@@ -113,6 +114,12 @@ class NodeState:
 
     def keep_purges(self, purges: list[dict[str, Any]]) -> None:
         self._write("purges.json", {"purges": purges})
+
+    def keep_fast_open_keys(self, keys: Sequence[str]) -> None:
+        """Hand the edge the fleet's keys, newest first, a line each; nothing is written where they are there."""
+        path, text = self.folder / "fast-open.keys", "".join(f"{key}\n" for key in keys)
+        if not path.exists() or path.read_text() != text:
+            replace_text(path, text, durable=True)
 
     def applied_generation(self) -> int | None:
         """Read what the forwarder has applied; None where it has not."""

@@ -21,6 +21,7 @@ from balancer.api.access import (
     TokenRequest,
     TokenView,
 )
+from balancer.api.fast_open_keys import FastOpenKeys, FastOpenKeyView, FastOpenRotation
 from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
 from balancer.api.schemas import (
     AdminState,
@@ -200,6 +201,13 @@ class ControlClient:
         """Get the purges after the given one, a page of them."""
         page = PurgePage.model_validate(await self._json("GET", f"/v1/purges?after={after}"))
         return page.items
+
+    async def rotate_fast_open_keys(self) -> FastOpenKeyView:
+        body = FastOpenRotation()
+        return FastOpenKeyView.model_validate(await self._json("POST", "/v1/fast-open-keys", body))
+
+    async def fast_open_keys(self) -> FastOpenKeys:
+        return FastOpenKeys.model_validate(await self._json("GET", "/v1/fast-open-keys"))
 
     async def renew_lease(self, edge_id: int, body: LeaseRequest) -> LeaseGrant:
         return LeaseGrant.model_validate(await self._json("PUT", f"/v1/edges/{edge_id}/lease", body))

@@ -264,6 +264,7 @@ class LeaseGrant(BaseModel):
     admin_state: AdminState
     generation: int = Field(description="Of the newest forwarding table.")
     newest_purge: int = Field(default=0, description="The id of the newest purge.")
+    newest_fast_open_key: int = Field(default=0, description="The id of the newest Fast Open key; 0: none.")
     may_announce: bool = Field(
         default=True,
         description="Whether nearly all live forwarders send it its subflows. An edge that announces goes on.",

@@ -22,6 +22,8 @@ from balancer.control.edges.leases import Leases
 from balancer.control.edges.settling import Settling
 from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.enrolment_tokens import endpoints as enrolment_tokens
+from balancer.control.fast_open_keys import endpoints as fast_open_keys
+from balancer.control.fast_open_keys import repository as fast_open_key_queries
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
@@ -70,6 +72,7 @@ async def running(
             publication = Publication(clock, watch, shared=store.shared)
             await publication.load(session)
             newest_purge = await purge_queries.newest(session)
+            newest_fast_open_key = await fast_open_key_queries.newest(session)
         plane = ControlPlane(
             rules=rules,
             clock=clock,
@@ -85,6 +88,7 @@ async def running(
             table_key=public_bytes(key),
             admin_sha256=sha256_hex(admin_token),
             newest_purge=newest_purge,
+            newest_fast_open_key=newest_fast_open_key,
             settling=Settling(lambda batch: edge_rules.store_life(plane, batch)),
         )
         store.committed = directory.committed if directory else None
@@ -115,6 +119,7 @@ async def _follow(plane: ControlPlane) -> None:
     async with plane.store.read() as session:
         await plane.publication.catch_up(session)
         plane.newest_purge = await purge_queries.newest(session)
+        plane.newest_fast_open_key = await fast_open_key_queries.newest(session)
 
 
 @contextlib.asynccontextmanager
@@ -178,6 +183,7 @@ def create_app(
         audit,
         table,
         purges,
+        fast_open_keys,
         metrics,
         trace,
         page,

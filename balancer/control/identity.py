@@ -143,6 +143,13 @@ async def require_own(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
     return identity
 
 
+async def require_edge_or_admin(identity: Anyone) -> Identity:
+    """Let any edge on, and the admin: what the fleet shares and nobody else may know."""
+    if identity.role is not Role.EDGE and not identity.may(Role.ADMIN):
+        raise Refusal(403, "not-permitted", "this is for edges and the role admin")
+    return identity
+
+
 async def require_own_lease(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
     """Let only the edge of the path's id on, or the admin."""
     if identity.edge_id != edge_id and not identity.may(Role.ADMIN):
@@ -153,5 +160,6 @@ async def require_own_lease(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
 Reader = Annotated[Identity, Depends(_require(Role.READ))]
 Operator = Annotated[Identity, Depends(_require(Role.OPERATE))]
 Admin = Annotated[Identity, Depends(_require(Role.ADMIN))]
+EdgeOrAdmin = Annotated[Identity, Depends(require_edge_or_admin)]
 Owner = Annotated[Identity, Depends(require_own)]
 LeaseHolder = Annotated[Identity, Depends(require_own_lease)]

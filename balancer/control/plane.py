@@ -51,6 +51,7 @@ class ControlPlane:
     admin_sha256: str
     settling: Settling
     newest_purge: int = 0
+    newest_fast_open_key: int = 0
 
 
 async def _of(request: Request) -> ControlPlane:  # async: others go through a thread pool

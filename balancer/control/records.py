@@ -213,6 +213,16 @@ class TableKeyRecord(Record):
     public_key: Mapped[bytes]
 
 
+class FastOpenKeyRecord(Record):
+    """A TCP Fast Open key of the fleet. Edges need the key itself, so no hash will do."""
+
+    __tablename__ = "fast_open_key"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    key: Mapped[str] = mapped_column(String(32))
+
+
 class PurgeRecord(Record):
     """What edges must drop from their caches."""
 

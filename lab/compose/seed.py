@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.enrol import TOKEN, enrol
 from lab.errors import LabFailed
-from lab.fleet import FAST_OPEN_KEYS, KEY, certify, make_fast_open_keys, make_fleet_key
+from lab.fleet import KEY, certify, make_fleet_key
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import SERVICE, copy_service_certificate, make_certificates, make_token, write_secret
 from lab.topology import CONTROL_PORT, SERVICE_NAME, VIP, Topology
@@ -23,7 +23,6 @@ def make_secrets(topology: Topology, control: Path, origin: Path) -> None:
     The certificate is good for the control plane's address in the lab and for 127.0.0.1, where it is published.
     """
     make_fleet_key(control)
-    make_fast_open_keys(control)
     if not (control / "admin.token").exists():
         addresses = (topology.backbone_address("control"), "127.0.0.1")
         make_certificates(control, control=addresses, service=(SERVICE_NAME, VIP))
@@ -57,8 +56,7 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
             certify(fleet, edges / edge.name, edge.edge_id)
             copy_service_certificate(control, edges / edge.name)
             # with compose.mptcp.yml the edge is root of the same group, and without capabilities root may not read all
-            write_secret(edges / edge.name / FAST_OPEN_KEYS, make_fast_open_keys(control))
-            for key in (KEY, FAST_OPEN_KEYS, f"{SERVICE}.key"):
+            for key in (KEY, f"{SERVICE}.key"):
                 (edges / edge.name / key).chmod(0o640)
         shutil.copy(control / "ca.pem", edges / edge.name / "ca.pem")
         (edges / edge.name / TOKEN).chmod(0o600)

@@ -11,7 +11,7 @@ from pathlib import Path
 from lab import bird, resolver
 from lab.enrol import enrol
 from lab.errors import LabFailed
-from lab.fleet import FAST_OPEN_KEYS, certify, make_fast_open_keys, make_fleet_key
+from lab.fleet import certify, make_fleet_key
 from lab.host import ip_commands
 from lab.namespace import daemons
 from lab.namespace.daemons import run, start
@@ -19,7 +19,7 @@ from lab.namespace.network import build, existing, remove
 from lab.namespace.place import Place
 from lab.namespace.processes import end_processes
 from lab.sample import SAMPLE, make_sample
-from lab.secrets import copy_service_certificate, make_certificates, make_token, write_secret
+from lab.secrets import copy_service_certificate, make_certificates, make_token
 from lab.topology import SERVICE_NAME, VIP, Node, Topology
 from lab.wait import wait_for
 
@@ -76,7 +76,6 @@ def _up(place: Place, topology: Topology) -> None:
         assert edge.edge_id is not None
         certify(fleet, place.node(edge.name), edge.edge_id)
         copy_service_certificate(control, place.node(edge.name))
-        write_secret(place.node(edge.name) / FAST_OPEN_KEYS, make_fast_open_keys(control))
     say("agents, forwarders and edges")
     for edge in topology.edges():
         start(place, edge.name, "agent", *daemons.agent(place, topology, edge))

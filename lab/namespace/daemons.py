@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.bird import STATE_FILE
 from lab.enrol import TOKEN
 from lab.errors import LabFailed
-from lab.fleet import CERTIFICATE, FAST_OPEN_KEYS, KEY
+from lab.fleet import CERTIFICATE, KEY
 from lab.namespace.place import Place
 from lab.namespace.processes import remember
 from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
@@ -56,7 +56,8 @@ def control(place: Place, topology: Topology) -> list[str]:
 
 def origin(place: Place, topology: Topology) -> list[str]:
     listen = f"{topology.backbone_address('origin')}:{ORIGIN_PORT}"
-    return [sennit(), "origin", "--directory", str(place.node("origin")), "--listen", listen]
+    serve = [sennit(), "origin", "--directory", str(place.node("origin")), "--listen", listen]
+    return [*serve, "--cache-tags", "/tagged/*=lab", "--cache-control", "/tagged/*=public, max-age=3600"]
 
 
 def control_url(topology: Topology) -> str:
@@ -100,7 +101,6 @@ def edge(place: Place, topology: Topology, node: Node) -> list[str]:
     return [
         *(sennit(), "edge", "--state", str(folder), "--upstream", upstream),
         *("--cache", str(folder / "cache")),
-        *("--fast-open-keys", str(folder / FAST_OPEN_KEYS)),
         *("--tls-certificate", str(folder / "service.pem"), "--tls-key", str(folder / "service.key")),
         *("--tofu-key", str(folder / KEY), "--tofu-certificate", str(folder / CERTIFICATE)),
     ]

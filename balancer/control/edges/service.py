@@ -246,6 +246,7 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
         admin_state=AdminState(edge.admin_state),
         generation=plane.watch.generation,
         newest_purge=plane.newest_purge,
+        newest_fast_open_key=plane.newest_fast_open_key,
         may_announce=body.announcing or plane.acknowledgements.is_held(edge_id, plane.watch.current),
         grant=_withdrawal(plane, edge_id, body, active),
     )

@@ -1,10 +1,12 @@
-"""The fleet's Fast Open keys: what a file may hold."""
+"""The fleet's Fast Open keys: what a file may hold, and that the kernel is told."""
 
+import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 
-from edge.fast_open import read_keys
+from edge.fast_open import NAME, TCP_FASTOPEN_KEY, follow, read_keys
 
 
 def test_one_key_or_two_are_read(tmp_path: Path) -> None:
@@ -23,3 +25,31 @@ def test_anything_else_is_refused(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(ValueError):
         read_keys(path)
+
+
+async def test_a_listening_socket_takes_the_keys_of_the_file_as_it_comes_and_changes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / NAME
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        task = asyncio.create_task(follow(listening, path))
+        try:
+            for content in ("11" * 16, "22" * 16 + "\n" + "11" * 16):
+                path.with_suffix(".new").write_text(content)
+                path.with_suffix(".new").replace(path)
+                async with asyncio.timeout(30):
+                    while kernel_keys(listening) != read_keys(path):
+                        await asyncio.sleep(0.02)
+            path.write_text("no key")
+            async with asyncio.timeout(30):
+                while "Fast Open keys in" not in caplog.text:
+                    await asyncio.sleep(0.02)
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert kernel_keys(listening) == bytes.fromhex("22" * 16 + "11" * 16)
+
+
+def kernel_keys(listening: socket.socket) -> bytes:
+    return listening.getsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_KEY, 32)

@@ -129,3 +129,10 @@ async def test_a_link_within_is_followed_and_an_empty_file_is_a_file(client: htt
     empty = await client.get("/empty")
     assert (empty.status_code, empty.content) == (200, b"")
     assert (await client.post("/file.bin")).status_code == 405
+
+
+async def test_responses_carry_the_tags_of_their_rule(tmp_path: Path) -> None:
+    (tmp_path / "hello.txt").write_text("hello")
+    transport = httpx.ASGITransport(OriginApp(tmp_path, 60, tags="*.txt=texts, all; *=all"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://origin") as client:
+        assert (await client.get("/hello.txt")).headers["cache-tag"] == "texts, all"

@@ -1,0 +1,1 @@
+"""The fleet's TCP Fast Open keys."""

@@ -1,0 +1,53 @@
+"""A purge goes its whole way: command, control plane, agent, purges.json, and the caches of every edge."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.namespace import daemons
+from lab.namespace.place import Place
+from lab.namespace.running import NamespaceLab
+from lab.topology import LAB
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+
+PATHS = {"edge1": ("cell0", "wifi0"), "edge2": ("wifi0", "cell0")}  # the first decides whose cache it is
+
+
+@pytest.mark.parametrize("by", ["url", "tag"])
+def test_what_is_purged_is_asked_of_the_origin_again_by_every_edge(
+    by: str, place: Place, tmp_path: Path
+) -> None:
+    file = place.node("origin") / "tagged" / f"{by}.txt"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("old")
+    assert [fetch(place, edge, by, tmp_path) for edge in PATHS] == ["old", "old"]
+    file.write_text("fresh")
+    assert [fetch(place, edge, by, tmp_path) for edge in PATHS] == ["old", "old"], "fresh for an hour"
+    what = ("--url", f"https://203.0.113.1/tagged/{by}.txt") if by == "url" else ("--tag", "lab")
+    began = time.monotonic()
+    NamespaceLab(place, LAB).operate("purge", *what)
+    while [fetch(place, edge, by, tmp_path) for edge in PATHS] != ["fresh", "fresh"]:
+        assert time.monotonic() < began + 60
+
+
+def fetch(place: Place, edge: str, by: str, folder: Path) -> str:
+    """What an edge serves for the file."""
+    output = folder / "fetched"
+    command = [daemons.sennit(), "get", f"smkex://203.0.113.1/tagged/{by}.txt", "-o", str(output)]
+    paths = [word for path in PATHS[edge] for word in ("--path", path)]
+    environment = {**os.environ, "SENNIT_KNOWN_HOSTS": str(place.node("phone") / "known_hosts")}
+    environment["SENNIT_EDGE_CACHE"] = "none"
+    output.unlink(missing_ok=True)
+    done = subprocess.run(
+        [*place.enter("phone"), *command, *paths, "--transport", "tcp"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return output.read_text()
