@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from balancer.control.app import create_app
+from balancer.control.connection import BoundedConnection
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings
 from balancer.daemon import say_ready
@@ -62,7 +63,8 @@ def serve(settings: ControlSettings) -> int:
         timeout_keep_alive=75,  # longer than between heartbeats: a new connection costs more than they do
         timeout_graceful_shutdown=3,
         limit_concurrency=20_000,
-        h11_max_incomplete_event_size=16 * 1024,
+        http=BoundedConnection,
+        ws="none",
     )
     config.load()
     if config.ssl is not None:
