@@ -1,4 +1,4 @@
-"""Begin key exchanges and never end them. `python -m lab.scenarios.flood VIP PORT COUNT`, till SIGTERM.
+"""Begin key exchanges and never end them. `python -m lab.scenarios.flood VIP PORT COUNT`, till the end of input.
 
 Says how many stand, and how many the edge has refused, in a line of JSON a second.
 """
@@ -47,11 +47,13 @@ async def _flood(host: str, port: int, count: int) -> None:
     counts = dict.fromkeys(("begun", "refused", "unanswered"), 0)
     turn = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
-        for _ in range(count):
-            group.create_task(_begin(host, port, counts, turn))
-        while True:
-            await asyncio.sleep(1)
+        tasks = [group.create_task(_begin(host, port, counts, turn)) for _ in range(count)]
+        ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        while not ended.done():
+            await asyncio.wait([ended], timeout=1)
             print(json.dumps(counts), flush=True)
+        for task in tasks:
+            task.cancel()
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def run(lab: Lab, verdict: Verdict) -> None:
         lab.command(
             first_carrier(lab), "python", "-m", "lab.scenarios.flood", VIP, str(SERVICE_PORT), str(FLOOD)
         ),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,  # where compose says that it was ended
         text=True,
     )
     try:
@@ -58,8 +58,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
             "memory of the edge's server grew by", (lab.memory(edge) - before) / 1e6, MEMORY_LIMIT, "MB"
         )
     finally:
-        flood.terminate()
-        flood.communicate()
+        flood.communicate()  # the end of its input ends it, in a container as well
         long.stop()
     verdict.equal(
         "the download of before: SHA-256 is the origin's", str(ended.sha256 == wanted).lower(), "true"
