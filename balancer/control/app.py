@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from balancer.api.schemas import HealthView
 from balancer.control import openapi, problems
 from balancer.control.audit import endpoints as audit
+from balancer.control.audit import retention
 from balancer.control.body_limit import BodyLimit
 from balancer.control.clock import Clock, SystemClock
 from balancer.control.database import migrate, url_of
@@ -50,6 +51,7 @@ from balancer.control.vips import endpoints as vips
 log = logging.getLogger(__name__)
 
 FOLLOW_EVERY = 0.2  # seconds between looks at what other instances have published
+PRUNE_EVERY = 3600.0  # seconds between looks for what the audit log need not keep
 
 
 @contextlib.asynccontextmanager
@@ -125,7 +127,10 @@ async def _follow(plane: ControlPlane) -> None:
 @contextlib.asynccontextmanager
 async def _working(plane: ControlPlane) -> AsyncIterator[None]:
     """What runs beside the requests."""
-    works = [_again(plane.rules.lease_seconds / 20, lambda: _sweep(plane))]
+    works = [
+        _again(plane.rules.lease_seconds / 20, lambda: _sweep(plane)),
+        _again(PRUNE_EVERY, lambda: retention.prune(plane)),
+    ]
     if plane.sharing:
         works.append(_again(FOLLOW_EVERY, lambda: _follow(plane)))
         works.append(_again(min(1.0, plane.rules.lease_seconds / 10), lambda: edge_rules.exchange(plane)))
@@ -158,6 +163,7 @@ def create_app(
         async with running(state, admin_token, rules, clock or SystemClock(), database) as plane:
             app.state.plane = plane
             log.info("open", extra={"state": str(state), "generation": plane.watch.generation})
+            await retention.prune(plane)
             async with _working(plane) if sweeping else contextlib.nullcontext():
                 yield
                 plane.watch.close()

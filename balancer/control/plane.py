@@ -30,6 +30,8 @@ class Rules:
     # of the active edges, how many announce whatever soft failures there are
     minimum_healthy: float = 2 / 3
     encapsulation: Encapsulation = Encapsulation.IPIP  # of tunnels to edges that enrol from now on
+    # who changed what is wanted for a year and a bit
+    audit_retention: timedelta = timedelta(days=400)
 
 
 @dataclass(slots=True)

@@ -40,6 +40,8 @@ class ControlSettings(DaemonSettings):
         default=Encapsulation.IPIP, description="what tunnels to edges look like that enrol from now on"
     )
 
+    audit_days: int = Field(default=400, ge=1, le=36_500, description="how long the audit log is kept")
+
     @field_validator("listen")
     @classmethod
     def _address_and_port(cls, value: str) -> str:

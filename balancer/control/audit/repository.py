@@ -1,11 +1,12 @@
 """Queries about the audit log."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import AuditRecord
+from balancer.control.records import AuditRecord, TransitionRecord
 
 
 async def page(session: AsyncSession, before: int | None, limit: int) -> Sequence[AuditRecord]:
@@ -14,3 +15,18 @@ async def page(session: AsyncSession, before: int | None, limit: int) -> Sequenc
     if before:
         query = query.where(AuditRecord.id < before)
     return (await session.scalars(query)).all()
+
+
+async def has_before(session: AsyncSession, end: datetime) -> bool:
+    """Whether anything is as old as that."""
+    for record in AuditRecord, TransitionRecord:
+        oldest = await session.scalar(select(record.at).order_by(record.id).limit(1))
+        if oldest is not None and oldest < end:
+            return True
+    return False
+
+
+async def drop_before(session: AsyncSession, end: datetime) -> None:
+    """Drop what is as old as that, and the transitions of edges with it."""
+    for record in AuditRecord, TransitionRecord:
+        await session.execute(delete(record).where(record.at < end))
