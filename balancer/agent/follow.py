@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 from balancer.agent.backoff import Backoff
 from balancer.agent.lease import Changed
 from balancer.agent.state import NodeState
-from balancer.api.client import ApiError, ControlClient, Unreachable
+from balancer.api.client import ApiError, ControlClient, Garbled, Unreachable
 from balancer.model.signature import Forged, verify
 from balancer.model.table import ForwardingTable
 
@@ -21,16 +20,22 @@ async def follow_table(
     client: ControlClient, state: NodeState, edge_id: int, changed: Changed, wait: float = WAIT
 ) -> None:
     """Follow until cancelled. What is new about this edge itself is worth a heartbeat, which tells what is wanted."""
-    kept, backoff = state.table(), Backoff()
+    # when the control plane goes, all long polls end in the same moment: they must not return in the same moment
+    kept, backoff, loop = (
+        state.table(),
+        Backoff(first=4.0, longest=8.0, jitter=1.0),
+        asyncio.get_running_loop(),
+    )
     whole = False  # whether to ask for the whole, since a difference was wrong
     while True:
-        started = time.monotonic()
+        started = loop.time()
         try:
             raw = await _signed(client, state, None if whole else state.table_json(), wait)
             table = None if raw is None else ForwardingTable.from_json(raw)
         except (Unreachable, ApiError, Forged, ValueError) as error:
             log.warning("no table", extra={"why": str(error)})
-            whole = True
+            # not when it was merely away: a whole table for each of the fleet is what it could not bear just then
+            whole = isinstance(error, Garbled | Forged | ValueError)
             await asyncio.sleep(backoff.delay())
             continue
         whole = False
@@ -45,7 +50,7 @@ async def follow_table(
         elif table is not None and kept is not None and table.generation < kept.generation:
             log.error("older table ignored", extra={"generation": table.generation, "kept": kept.generation})
             await asyncio.sleep(backoff.delay())
-        elif time.monotonic() - started < wait / 2:
+        elif loop.time() - started < wait / 2:
             await asyncio.sleep(backoff.delay())  # told too early that nothing is new: it is about to stop
         else:
             backoff.reset()

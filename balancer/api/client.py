@@ -49,12 +49,18 @@ from balancer.api.tables import (
 )
 from balancer.model.delta import merge
 
+# longer than between heartbeats, which would each pay for a handshake; shorter than the control plane keeps it open
+KEPT_OPEN = 60.0
 Page = TypeVar("Page", bound=BaseModel)
 Item = TypeVar("Item")
 
 
 class Unreachable(Exception):
     """The control plane gave no answer, or none that can be understood."""
+
+
+class Garbled(Unreachable):
+    """An answer came, and makes no sense."""
 
 
 class ApiError(Exception):
@@ -94,6 +100,7 @@ class ControlClient:
             base_url=url,
             timeout=timeout,
             transport=transport,
+            limits=httpx.Limits(keepalive_expiry=KEPT_OPEN),
             trust_env=False,
             verify=_tls(ca) if url.startswith("https:") else False,
         )
@@ -231,7 +238,7 @@ class ControlClient:
                 merge(kept, value) if kept is not None and "since" in value else value, signature
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Unreachable(f"the table makes no sense: {error}") from None
+            raise Garbled(f"the table makes no sense: {error}") from None
 
     async def _every(
         self,
@@ -255,7 +262,7 @@ class ControlClient:
         try:
             return (await self._send(method, path, body)).json()
         except (ValueError, ValidationError) as error:
-            raise Unreachable(f"an answer that makes no sense: {error}") from None
+            raise Garbled(f"an answer that makes no sense: {error}") from None
 
     async def _send(
         self,
