@@ -100,6 +100,7 @@ def _lose(lab: NamespaceLab, verdict: Verdict, edge: Node, loss: Loss) -> None:
     finally:
         loss.undoes()
     lab.wait_until_announced(edge)
+    _wait_until_well(lab)  # what is left of one failure would make the next one noticed sooner
 
 
 def _owner(lab: NamespaceLab) -> int | None:
@@ -144,7 +145,11 @@ def _origin_down(lab: NamespaceLab, verdict: Verdict) -> None:
         verdict.within("  a download of what is cached takes", time.monotonic() - started, 5, "s")
     finally:
         lab.start(origin, "origin")
-    wait_for("every edge to be well", lambda: all(_is_up(edge) for edge in _edges(lab).values()), 30)
+    _wait_until_well(lab)
+
+
+def _wait_until_well(lab: NamespaceLab) -> None:
+    wait_for("every edge to be well", lambda: all(_is_up(edge) for edge in _edges(lab).values()), 60)
 
 
 def _control_away(lab: NamespaceLab, verdict: Verdict, control: Node) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from balancer.control.backup import BackupError, restore, save
 
@@ -52,6 +53,35 @@ async def test_at_every_write_boundary_the_files_open_with_all_that_was_acknowle
         assert (await api.ask("POST", "/v1/sites", {"name": f"s{number}"})).status_code == 201
         acknowledged.add(f"s{number}")
         assert sites(as_if_cut_off(tmp_path, tmp_path / f"cut{number}")) == acknowledged
+
+
+async def test_the_log_cut_off_at_any_frame_or_within_opens_with_all_that_was_acknowledged(
+    api: Any, tmp_path: Path
+) -> None:
+    """A machine that loses power in the middle of a change: the log ends anywhere after the last sync."""
+    async with api.plane.store.read() as session:
+        assert await session.scalar(text("PRAGMA synchronous")) == 2, "FULL: each commit is on the disk"
+    emptied = sqlite3.connect(tmp_path / "control.sqlite")
+    assert emptied.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    emptied.close()
+    log, acknowledged_at = tmp_path / "control.sqlite-wal", {}
+    for number in range(12):
+        assert (await api.ask("POST", "/v1/sites", {"name": f"s{number}"})).status_code == 201
+        acknowledged_at[f"s{number}"] = log.stat().st_size
+    whole, database = log.read_bytes(), (tmp_path / "control.sqlite").read_bytes()
+    frame = 24 + int.from_bytes(whole[8:12], "big")  # of the log: header and page
+    assert len(whole) > 24 * frame
+    found = set()
+    for boundary in range(32, len(whole) + 1, frame):
+        for end in (boundary, boundary + 24 + frame // 2):
+            target = tmp_path / f"cut{end}"
+            target.mkdir()
+            (target / "control.sqlite").write_bytes(database)
+            (target / "control.sqlite-wal").write_bytes(whole[:end])
+            found = sites(target / "control.sqlite")
+            assert {name for name, size in acknowledged_at.items() if size <= end} <= found
+            shutil.rmtree(target)
+    assert found == set(acknowledged_at)
 
 
 async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from balancer.api.client import ControlClient, Unreachable
 from balancer.control.edges.service import exchange
 from balancer.control.table.signing_key import NoSigningKey
+from balancer.model.signature import verify
 
 pytestmark = pytest.mark.needs("postgresql")
 ADMIN = "the-admin-token-of-this-test"
@@ -115,6 +118,27 @@ class Edge:
             assert answer.status_code == 200, answer.text
 
 
+async def follow_as_forwarders_do(instances: tuple[Instance, Instance]) -> list[int]:
+    """Follow the table, by differences, at whichever instance answers, until all edges are up in it."""
+    pem = (instances[0].folder / "table-signing.key").read_bytes()
+    key = serialization.load_pem_private_key(pem, password=None).public_key().public_bytes_raw()  # type: ignore[union-attr]
+    kept: dict[str, Any] | None = None
+    seen: list[int] = []
+    async with asyncio.timeout(120):
+        while kept is None or sum(edge["state"] == "up" for edge in kept["edges"]) < EDGES:
+            for instance in instances:
+                with contextlib.suppress(Unreachable):
+                    async with ControlClient(str(instance.http.base_url), ADMIN) as client:
+                        if answer := await client.table(kept, wait=2):
+                            verify(key, answer.table, answer.signature)
+                            if kept is None or answer.table["generation"] > kept["generation"]:
+                                kept = answer.table
+                                seen.append(kept["generation"])
+                    break
+            await asyncio.sleep(0.02)
+    return seen
+
+
 async def test_one_is_killed_in_a_stream_of_enrolments_and_heartbeats(two: tuple[Instance, Instance]) -> None:
     first, second = two
     tokens = [
@@ -129,7 +153,9 @@ async def test_one_is_killed_in_a_stream_of_enrolments_and_heartbeats(two: tuple
         await first.kill()
 
     lives = (edge.live(token, beats=4) for edge, token in zip(edges, tokens, strict=True))
-    await asyncio.gather(kill_in_the_middle(), *lives)
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(follow_as_forwarders_do(two))
+        await asyncio.gather(kill_in_the_middle(), *lives)
     assert len({edge.id for edge in edges}) == EDGES, "an id was given twice"
     shown = (await second.http.get("/v1/edges", headers=HEADERS)).json()["items"]
     assert {(each["id"], each["name"]) for each in shown} == {
@@ -137,6 +163,8 @@ async def test_one_is_killed_in_a_stream_of_enrolments_and_heartbeats(two: tuple
     }
     table = (await second.http.get("/v1/table", headers=HEADERS)).json()
     assert {edge["id"]: edge["state"] for edge in table["edges"]} == dict.fromkeys(range(1, EDGES + 1), "up")
+    seen = following.result()
+    assert seen[-1] == table["generation"], "who follows the table has the last of it"
     used = (await second.http.get("/v1/enrolment-tokens", headers=HEADERS)).json()["items"]
     assert all(each["used_at"] for each in used)
 
