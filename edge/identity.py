@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from OpenSSL import SSL
 
@@ -11,7 +11,7 @@ from edge.settings import EdgeSettings
 from smkex.core.config import LongTermKey, ServerConfig
 from smkex.core.errors import CertificateRefused, TlsFailed
 from smkex.core.keyfile import KeyFileDamaged, read_certificate, read_edge_key
-from smkex.core.messages import Mode
+from smkex.core.messages import LocatorKind, Mode
 from smkex.core.tls import server_context
 
 
@@ -27,12 +27,13 @@ class Identity:
     long_term: LongTermKey | None
     tls: SSL.Context | None = None
     clock: Callable[[], float] = time.time
+    locator: LocatorKind = LocatorKind.PORT
 
     def config(self) -> ServerConfig:
+        config = ServerConfig(self.edge_id, locator=self.locator, tls=self.tls)
         if self.long_term is None or not self.long_term.certificate.valid_at(int(self.clock())):
-            return ServerConfig(self.edge_id, tls=self.tls)
-        modes = (Mode.TOFU, Mode.OPPORTUNISTIC)
-        return ServerConfig(self.edge_id, modes, long_term=self.long_term, tls=self.tls)
+            return config
+        return replace(config, modes=(Mode.TOFU, Mode.OPPORTUNISTIC), long_term=self.long_term)
 
     @property
     def reasons(self) -> list[str]:
@@ -44,7 +45,7 @@ class Identity:
 
 def load_identity(settings: EdgeSettings, node: Node) -> Identity:
     """Read keys and certificates, where there are any. Raises `IdentityUnusable`."""
-    return Identity(node.edge_id, _long_term(settings, node), _tls(settings))
+    return Identity(node.edge_id, _long_term(settings, node), _tls(settings), locator=node.vip.locator)
 
 
 def _tls(settings: EdgeSettings) -> SSL.Context | None:

@@ -21,7 +21,6 @@ from edge.steering import Claim, owner_of, peek_claim
 from smkex.core.config import ServerConfig
 from smkex.core.errors import Overloaded
 from smkex.core.frame import FrameType
-from smkex.core.locator import port_locator
 from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp, tcp_listener
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
@@ -58,7 +57,6 @@ class Listener:
         self._sessions: set[SessionTransport] = set()
         self._identity = identity
         self.draining = False
-        self._locator_port = port_locator(node.edge_id, node.vip.id_port_base)
         self.handshakes = Handshakes(
             self._config,
             self._serve,
@@ -72,8 +70,7 @@ class Listener:
         if manager is not None:
             self._mptcp = MptcpHandshakes(
                 self._config,
-                node.vip.v4,
-                self._locator_port,
+                node.locator(node.vip.v4),
                 manager,
                 self._serve,
                 timeout=settings.handshake_timeout,
@@ -243,16 +240,15 @@ class Listener:
 def listen_on_vip(node: Node) -> list[socket.socket]:
     """The service port and the locator, by IPv4 and then, without MPTCP, by IPv6.
 
-    Raises OSError when a port is taken or the VIP is not on this host.
+    Raises OSError when a port is taken, or the VIP or an address locator is not on this host.
     """
     vip = node.vip
     made = []
     for address in (vip.v4, vip.v6):
-        for port in (vip.service_port, port_locator(node.edge_id, vip.id_port_base)):
-            if address is None:
-                continue
-            made.append(
-                (mptcp_listener if address == vip.v4 else tcp_listener)(address, port, backlog=BACKLOG)
-            )
-            log.info("listening on %s port %d", address, port)
+        if address is None:
+            continue
+        listen = mptcp_listener if address == vip.v4 else tcp_listener
+        for host, port in ((address, vip.service_port), node.locator(address)):
+            made.append(listen(host, port, backlog=BACKLOG))
+            log.info("listening on %s port %d", host, port)
     return made

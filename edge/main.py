@@ -101,7 +101,7 @@ def _https(server: HttpServer, settings: EdgeSettings, node: Node) -> HttpsListe
 def _path_manager(node: Node) -> PathManagerClient | None:
     """Start the process that holds NET_ADMIN, and give that up here. Without it: transport tcp only."""
     try:
-        _, channels = start_path_manager([node.vip.v4])
+        _, channels = start_path_manager({node.vip.v4, node.locator(node.vip.v4)[0]})
     except MptcpError as error:
         log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
         return None

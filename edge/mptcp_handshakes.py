@@ -31,8 +31,7 @@ class MptcpHandshakes:
     def __init__(
         self,
         config: Callable[[], ServerConfig],
-        vip: str,
-        locator_port: int,
+        locator: tuple[str, int],
         manager: PathManagerClient,
         serve: Callable[[SessionTransport], None],
         *,
@@ -40,8 +39,7 @@ class MptcpHandshakes:
         failures: Counter[str],
     ) -> None:
         self._config = config
-        self._vip = vip
-        self._locator_port = locator_port
+        self._locator = locator
         self._manager = manager
         self._serve = serve
         self._timeout = timeout
@@ -73,8 +71,8 @@ class MptcpHandshakes:
     async def _handshake(self, pinned: PinnedConnection) -> None:
         share = await _receive(pinned, 0, FrameType.CLIENT_SHARE)
         handshake = ServerHandshake(self._config(), share, await self._observe(pinned, 0), os.urandom(32))
-        pinned.expect_join(joins_at(self._vip, self._locator_port))
-        await self._manager.announce(pinned.token, self._vip, self._locator_port)
+        pinned.expect_join(joins_at(*self._locator))
+        await self._manager.announce(pinned.token, *self._locator)
         await pinned.send(0, handshake.server_share)
         await pinned.joined()
         nonce = await _receive(pinned, 1, FrameType.CLIENT_NONCE)

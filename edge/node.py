@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smkex.core.errors import MalformedMessage
+from smkex.core.messages import LocatorKind
+from smkex.transport.target import Target
+
+KINDS = {"port": LocatorKind.PORT, "address": LocatorKind.ADDRESS}
+
 
 class NodeUnknown(Exception):
     """There is no usable node.json."""
@@ -20,6 +26,7 @@ class Vip:
     service_port: int
     id_port_base: int
     v6: str | None = None
+    locator: LocatorKind = LocatorKind.PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +37,20 @@ class Node:
     name: str
     vip: Vip
 
+    def locator(self, address: str) -> tuple[str, int]:
+        """Where secondary subflows to this address of the VIP arrive. Raises `MalformedMessage` where nowhere."""
+        vip = ipaddress.ip_address(address)
+        where, port = Target(vip, self.vip.service_port, self.vip.id_port_base, self.vip.locator).locator(
+            self.edge_id
+        )
+        return str(where), port
+
 
 def parse(value: Any) -> Node:
     """Validate the content of node.json; raises `NodeUnknown` that names the field."""
     try:
         vip = value["vip"]
-        if vip["locator"] != "port":
+        if vip["locator"] not in KINDS:
             raise NodeUnknown(f"vip.locator: {vip['locator']} is not known here")
         node = Node(
             int(value["edge_id"]),
@@ -45,14 +60,17 @@ def parse(value: Any) -> Node:
                 int(vip["service_port"]),
                 int(vip["id_port_base"]),
                 str(ipaddress.IPv6Address(vip["v6"])) if vip.get("v6") else None,
+                KINDS[vip["locator"]],
             ),
         )
+        for address in filter(None, (node.vip.v4, node.vip.v6)):
+            node.locator(address)
     except KeyError as error:
         raise NodeUnknown(f"{error.args[0]}: missing") from None
+    except MalformedMessage as error:
+        raise NodeUnknown(f"edge_id: {error}") from None
     except (TypeError, ValueError) as error:
         raise NodeUnknown(str(error)) from None
-    if not (node.edge_id > 0 and node.vip.id_port_base + node.edge_id <= 65535):
-        raise NodeUnknown(f"edge_id: {node.edge_id} has no port")
     return node
 
 

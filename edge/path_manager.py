@@ -15,7 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from edge.privilege import NET_ADMIN, keep_only
 from smkex.transport.mptcp_errors import MissingSubflow, MptcpError, NotPermitted
@@ -134,7 +134,7 @@ class PathManagerClient:
 
 
 def start_path_manager(
-    vips: Sequence[str], *, clients: int = 1
+    vips: Collection[str], *, clients: int = 1
 ) -> tuple["subprocess.Popen[bytes]", list[socket.socket]]:
     """Start the process and wait until it manages the namespace's paths; one channel for each client.
 

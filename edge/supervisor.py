@@ -279,7 +279,9 @@ class Supervisor:
     def _start_path_manager(self, node: Node) -> list[socket.socket]:
         """One channel for each worker of two generations; without NET_ADMIN none: transport tcp only."""
         try:
-            _, channels = start_path_manager([node.vip.v4], clients=2 * self._count)
+            _, channels = start_path_manager(
+                {node.vip.v4, node.locator(node.vip.v4)[0]}, clients=2 * self._count
+            )
         except MptcpError as error:
             log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
             return []

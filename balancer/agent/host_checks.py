@@ -15,9 +15,9 @@ from balancer.datapath.attach import INGRESS, OURS, filters
 log = logging.getLogger(__name__)
 
 
-def vip_missing(addresses: tuple[str | None, ...]) -> str | None:
+def vip_missing(addresses: tuple[str, ...]) -> str | None:
     """Say which address of the VIP this host does not have. Binding to it is how one finds out without privilege."""
-    for address in filter(None, addresses):
+    for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -10,7 +10,8 @@ from typing import Any
 from balancer.api.health import DrainPhase
 from balancer.api.schemas import AdminState
 from balancer.model.files import replace_json, replace_text
-from balancer.model.table import ForwardingTable
+from balancer.model.place import locator_addresses
+from balancer.model.table import ForwardingTable, vip_from_json
 from balancer.model.table_file import TableFile
 
 
@@ -53,10 +54,15 @@ class NodeState:
     def keep_credential(self, credential: Credential) -> None:
         self._write("credential.json", {"edge_id": credential.edge_id, "token": credential.token}, 0o600)
 
-    def vip_addresses(self) -> tuple[str | None, ...]:
-        """The addresses of the VIP that this node serves; none before it has enrolled."""
-        vip = (self._read_or_none("node.json") or {}).get("vip")
-        return (vip.get("v4"), vip.get("v6")) if isinstance(vip, dict) else ()
+    def vip_addresses(self) -> tuple[str, ...]:
+        """The addresses of the VIP that this node serves, and of its own locators; none before it has enrolled."""
+        node = self._read_or_none("node.json") or {}
+        try:
+            vip = vip_from_json(node["vip"])
+            own = tuple(filter(None, (vip.v4, vip.v6)))
+            return tuple(dict.fromkeys((*own, *locator_addresses(vip, int(node["edge_id"])))))
+        except (KeyError, TypeError, ValueError):
+            return ()
 
     def keep_node(self, node: dict[str, Any]) -> None:
         if self._read_or_none("node.json") != node:

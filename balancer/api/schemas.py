@@ -14,6 +14,7 @@ from balancer.model.table import (
     MAXIMUM_WEIGHT,
     EdgeState,
     Encapsulation,
+    Locator,
     edge_from_json,
     vip_from_json,
 )
@@ -94,10 +95,13 @@ class VipBody(Body):
     v4: AddressV4 | None = Field(default=None, examples=["203.0.113.1"])
     v6: AddressV6 | None = Field(default=None, examples=["2001:db8::1"])
     service_port: Port = Field(default=443, description="Where first subflows go.")
-    locator: Literal["port"] = Field(
-        default="port", description="How a secondary subflow carries the edge id."
+    locator: Locator = Field(
+        default=Locator.PORT,
+        description="How a secondary subflow carries the edge id: in the port, or in the address' low bits.",
     )
-    id_port_base: Port = Field(default=10_000, description="Edge N has the port id_port_base + N.")
+    id_port_base: Port = Field(
+        default=10_000, description="Edge N has the port id_port_base + N. Unused with address locators."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "VipBody":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_address
 
 from balancer.model.packet import V4_PREFIX, mapped
 from balancer.model.table import Locator, Vip
@@ -16,6 +17,37 @@ def carries_id(address: bytes) -> tuple[bytes, int]:
     number = int.from_bytes(address, "big")
     low = number & ((1 << bits) - 1)
     return (number - low).to_bytes(16, "big"), low
+
+
+def locator_addresses(vip: Vip, edge_id: int) -> tuple[str, ...]:
+    """Where edge N listens for secondary subflows: of port locators the VIP's own addresses."""
+    own = [ip_address(text) for text in (vip.v4, vip.v6) if text]
+    if vip.locator is Locator.PORT:
+        return tuple(map(str, own))
+    bits = [LOW_BITS[address.version] for address in own]
+    return tuple(
+        str(type(address)(int(address) >> low << low | edge_id))
+        for address, low in zip(own, bits, strict=True)
+    )
+
+
+def has_locator(vip: Vip, edge_id: int) -> bool:
+    """Whether this id can be carried by every address of the VIP."""
+    if vip.locator is Locator.PORT:
+        return 0 < edge_id <= 65_535 - vip.id_port_base
+    for address in (ip_address(text) for text in (vip.v4, vip.v6) if text):
+        most = (1 << LOW_BITS[address.version]) - 1
+        if not 0 < edge_id <= most or int(address) & most == edge_id:
+            return False
+    return True
+
+
+def overlap(one: Vip, other: Vip) -> bool:
+    """Whether an address of the one lies among the address locators of the other."""
+    ours, theirs = (
+        {carries_id(mapped(text))[0] for text in (vip.v4, vip.v6) if text} for vip in (one, other)
+    )
+    return Locator.ADDRESS in (one.locator, other.locator) and bool(ours & theirs)
 
 
 @dataclass(frozen=True, slots=True)

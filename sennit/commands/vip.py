@@ -27,6 +27,12 @@ def run(arguments: list[str]) -> int:
     add.add_argument(
         "--id-port-base", type=int, default=10_000, metavar="PORT", help="edge N has this port + N"
     )
+    add.add_argument(
+        "--locator",
+        choices=("port", "address"),
+        default="port",
+        help="what carries the edge id of secondary subflows: the port, or the low bits of the address",
+    )
     remote.add_options(listing)
     for each in (add, remove):
         remote.add_options(each, changes=True)
@@ -42,7 +48,7 @@ def run(arguments: list[str]) -> int:
                 str(vip.v4 or "-"),
                 str(vip.v6 or "-"),
                 str(vip.service_port),
-                f"{vip.id_port_base} + id",
+                f"{vip.id_port_base} + id" if vip.locator == "port" else "address + id",
             )
             for vip in vips
         ]
@@ -60,7 +66,7 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Vip
     if options.action == "remove":
         await client.remove_vip(options.name)
         return []
-    fields = ("name", "v4", "v6", "service_port", "id_port_base")
+    fields = ("name", "v4", "v6", "service_port", "id_port_base", "locator")
     try:
         body = VipBody.model_validate({field: getattr(options, field) for field in fields})
     except ValidationError as error:

@@ -15,6 +15,7 @@ from smkex.core.frame import FrameType
 from smkex.core.locator import port_locator
 from smkex.core.messages import LocatorKind, encode_abort, parse_ready
 from smkex.transport.mptcp_connect import ClientConnection, connect_mptcp
+from smkex.transport.mptcp_errors import Unsupported
 from smkex.transport.mptcp_frames import receive_frame
 from smkex.transport.mptcp_info import connection_info
 from smkex.transport.session import PathStatistics, SessionTransport
@@ -36,11 +37,15 @@ class MptcpTransport:
     async def open_first(self) -> None:
         if self._interfaces[0] == self._interfaces[1]:
             raise SharedPath("transport mptcp needs two interfaces")
+        if self._target.kind is LocatorKind.ADDRESS:
+            raise Unsupported("transport mptcp knows port locators only", hint="use --transport tcp")
         self._connection = await connect_mptcp(
             str(self._target.vip), self._target.service_port, self._interfaces, timeout=self._timeout
         )
 
     async def open_second(self, edge_id: int, locator: LocatorKind) -> None:
+        if locator is not LocatorKind.PORT:
+            raise Unsupported("the edge has an address locator, and transport mptcp knows ports only")
         await self._pinned.join(port_locator(edge_id, self._target.id_port_base))
 
     async def send(self, path: int, frame: bytes) -> None:

@@ -31,7 +31,9 @@ from balancer.control.sites import service as sites
 from balancer.control.table import acknowledgements
 from balancer.control.tokens import repository as named_tokens
 from balancer.control.vips import repository as vips
+from balancer.control.vips.published import vip_of
 from balancer.control.vips.service import view as vip_view
+from balancer.model.place import has_locator
 from balancer.model.table import MAXIMUM_EDGE_ID
 
 
@@ -167,13 +169,17 @@ async def _give_id(plane: ControlPlane, session: AsyncSession, vip: VipRecord, w
     await session.flush()
     taken = await repository.ids_not_free(session, plane.clock.now() - plane.rules.quarantine)
     taken |= {int(key) for kind, key in plane.watch.live.entries if kind == "edge"}  # a pin may hold it
-    highest = min(MAXIMUM_EDGE_ID, 65_535 - vip.id_port_base)
-    if wanted is not None and (wanted in taken or wanted > highest):
+    served = vip_of(vip)
+    if wanted is not None and (wanted in taken or not has_locator(served, wanted)):
         raise Refusal(409, "edge-id-taken", f"the id {wanted} is not to be had", field="edge_id")
-    candidates = range(1, highest + 1) if wanted is None else (wanted,)
-    edge_id = next((number for number in candidates if number not in taken), None)
+    candidates = range(1, MAXIMUM_EDGE_ID + 1) if wanted is None else (wanted,)
+    free = (number for number in candidates if number not in taken)
+    edge_id = next((number for number in free if has_locator(served, number)), None)
     if edge_id is None:
-        raise Refusal(409, "no-edge-id-left", f"all {highest} ids are held or in quarantine")
+        detail = (
+            f"all ids that the {served.locator} locators of {vip.name} can carry are held or in quarantine"
+        )
+        raise Refusal(409, "no-edge-id-left", detail)
     await repository.take_id(session, edge_id)
     return edge_id
 

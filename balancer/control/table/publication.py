@@ -20,12 +20,11 @@ from balancer.control.table.changes import Change, Entry, Key, between, differen
 from balancer.control.table.live import KEPT_GENERATIONS
 from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
+from balancer.control.vips.published import vip_of
 from balancer.model.table import (
     EdgeState,
     Encapsulation,
-    Locator,
     TableEdge,
-    Vip,
     edge_from_json,
     site_from_json,
     vip_from_json,
@@ -59,8 +58,7 @@ def _read(value: Mapping[str, Any]) -> Entry:
 def entry_of(record: EdgeRecord | VipRecord) -> Entry:
     """What a stored record says, where nothing is pinned."""
     if isinstance(record, VipRecord):
-        locator = Locator(record.locator)
-        return Vip(record.name, record.v4, record.v6, record.service_port, locator, record.id_port_base)
+        return vip_of(record)
     state = table_state(record.admin_state, record.alive)
     tunnels = Encapsulation(record.encapsulation)
     return TableEdge(record.id, record.name, record.tunnel_v4, record.tunnel_v6, state, tunnels)

@@ -9,6 +9,8 @@ from balancer.control.identity import Reader
 from balancer.control.plane import Plane
 from balancer.control.problems import Refusal, refusals
 from balancer.model.decision import Forwarder
+from balancer.model.packet import mapped
+from balancer.model.place import Places
 from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.trace import Endpoint, Untraceable, forwarder_at, next_hop, trace
 from balancer.model.verdict import EXPLAINED
@@ -52,11 +54,11 @@ def _endpoint(field: str, text: str) -> Endpoint:
 
 
 def _forwarder(edge: TableEdge, destination: Endpoint, table: ForwardingTable) -> Forwarder:
-    vip = next((one for one in table.vips if one.v4 == str(destination.address)), None)
-    if vip is None:
+    place = Places.of(table.vips).find(mapped(str(destination.address)))
+    if place is None:
         raise Refusal(422, "not-a-vip", f"{destination.address} is no VIP", field="destination")
     try:
-        return forwarder_at(edge.id, vip, table)
+        return forwarder_at(edge.id, place.vip, table)
     except Untraceable as error:
         raise Refusal(409, "not-traceable", str(error), field="ingress") from None
 

@@ -11,6 +11,8 @@ from balancer.control.preconditions import check
 from balancer.control.problems import Refusal
 from balancer.control.records import VipRecord
 from balancer.control.vips import repository
+from balancer.control.vips.published import vip_of
+from balancer.model.place import overlap
 
 
 def view(record: VipRecord) -> VipBody:
@@ -38,6 +40,10 @@ async def add(plane: ControlPlane, body: VipBody, by: Identity) -> tuple[int, bo
             field = "v4" if other.v4 and other.v4 == wanted["v4"] else "v6"
             raise Refusal(409, "vip-address-taken", f"the VIP {other.name} has this address", field=field)
         record = VipRecord(**wanted)
+        for known in await repository.every(session):
+            if overlap(vip_of(known), vip_of(record)):
+                detail = f"an address of the VIP {known.name} would be a locator too: take another prefix"
+                raise Refusal(409, "vip-prefix-taken", detail, field="v4" if record.v4 else "v6")
         session.add(record)
         audit.record(session, plane.clock.now(), by, "vip.add", body.name, str(body.v4 or body.v6))
         await session.flush()

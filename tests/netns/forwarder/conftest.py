@@ -56,6 +56,7 @@ class Network:
         self.generation = 0
 
     until = staticmethod(until)
+    sennit = str(SENNIT)
 
     def name(self, node: str) -> str:
         return f"fw-{node}-{self._suffix}"

@@ -17,14 +17,23 @@ def test_a_vip_has_an_ipv6_address_or_none() -> None:
     assert parse(node(v6="2001:db8::0:1")).vip == Vip("203.0.113.1", 443, 10000, "2001:db8::1")
 
 
+def test_a_locator_is_a_port_of_the_vip_or_an_address_beside_it() -> None:
+    assert parse(node()).locator("203.0.113.1") == ("203.0.113.1", 10007)
+    by_address = parse(node(locator="address", v6="2001:db8:a::"))
+    assert by_address.locator("203.0.113.1") == ("203.0.113.7", 443)
+    assert by_address.locator("2001:db8:a::") == ("2001:db8:a::7", 443)
+
+
 @pytest.mark.parametrize(
     ("vip", "said"),
     [
         ({"v6": "203.0.113.1"}, "203.0.113.1"),
         ({"v4": "2001:db8::1"}, "2001:db8::1"),
         ({"v4": None}, "None"),
-        ({"locator": "address"}, "locator"),
+        ({"locator": "name"}, "locator"),
         ({"id_port_base": 65530}, "has no port"),
+        ({"locator": "address", "v4": "203.0.113.7"}, "no address locator"),
+        ({"locator": "address", "v6": "2001:db8::7"}, "no address locator"),
         ({"service_port": "x"}, "x"),
     ],
 )

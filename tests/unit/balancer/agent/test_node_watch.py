@@ -15,6 +15,7 @@ from balancer.agent.peer_watch import PeerWatch, Seen
 from balancer.agent.probe_results import ProbeResult
 from balancer.agent.state import NodeState
 from balancer.api.schemas import Health
+from balancer.model.table import Locator, Vip
 
 
 @pytest.fixture
@@ -70,10 +71,22 @@ async def test_what_the_edge_says_without_a_reason_counts_too(
 async def test_a_vip_that_is_on_no_interface_is_hard(
     watch: NodeWatch, tmp_path: Path, edge_answers: Any
 ) -> None:
-    (tmp_path / "node.json").write_text(json.dumps({"vip": {"v4": "203.0.113.77", "v6": None}}))
+    vip = Vip("main", "203.0.113.77", None).to_json()
+    (tmp_path / "node.json").write_text(json.dumps({"edge_id": 3, "vip": vip}))
     async with edge_answers(tmp_path / "edge.sock", "ok"):
         assert (await watch.look()).hard == ("vip: 203.0.113.77 is on no interface of this host",)
-    assert vip_missing(("127.0.0.1", None)) is None
+
+
+async def test_the_agent_looks_for_address_locators_too(tmp_path: Path) -> None:
+    vip = Vip("main", "203.0.113.77", "2001:db8:a::", locator=Locator.ADDRESS)
+    (tmp_path / "node.json").write_text(json.dumps({"edge_id": 3, "vip": vip.to_json()}))
+    assert NodeState(tmp_path).vip_addresses() == (
+        "203.0.113.77",
+        "2001:db8:a::",
+        "203.0.113.3",
+        "2001:db8:a::3",
+    )
+    assert vip_missing(("127.0.0.1",)) is None
 
 
 async def test_a_forwarder_that_is_loaded_nowhere_is_hard(

@@ -68,6 +68,27 @@ async def test_no_id_beyond_the_last_port_of_the_locator(api: Any) -> None:
     assert (await api.enrol(2, vip="tight")).json()["type"] == "urn:sennit:problem:no-edge-id-left"
 
 
+async def test_ids_of_address_locators_fit_into_every_address_and_are_never_the_vip_itself(api: Any) -> None:
+    vip = {"name": "small", "v4": "198.18.7.1", "v6": "2001:db8:a::2", "locator": "address"}
+    assert (await api.ask("POST", "/v1/vips", vip)).status_code == 201
+    assert (await api.table())["vips"][-1]["locator"] == "address"
+    enrolled = await api.enrol(1, vip="small")
+    assert (enrolled.json()["edge"]["id"], enrolled.json()["vip"]["locator"]) == (3, "address")
+    for wanted, status in ((1, 409), (2, 409), (256, 409), (255, 201)):
+        assert (
+            await api.enrol(1000 + wanted, await api.token(edge_id=wanted), vip="small")
+        ).status_code == status
+
+
+async def test_no_vip_lies_among_the_address_locators_of_another(api: Any) -> None:
+    by_address = {"name": "b", "v4": "198.18.7.0", "locator": "address"}
+    assert (await api.ask("POST", "/v1/vips", by_address)).status_code == 201
+    for vip in ({"v4": "198.18.7.9"}, {"v4": "203.0.113.9", "locator": "address"}):
+        refused = await api.ask("POST", "/v1/vips", {"name": "c", **vip})
+        assert refused.json()["type"] == "urn:sennit:problem:vip-prefix-taken"
+    assert (await api.ask("POST", "/v1/vips", {"name": "c", "v4": "203.0.113.9"})).status_code == 201
+
+
 async def test_a_freed_id_rests_before_it_is_given_again(api: Any) -> None:
     await api.enrol(1)
     assert (await api.ask("DELETE", "/v1/edges/1")).status_code == 204

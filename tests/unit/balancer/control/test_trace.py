@@ -23,6 +23,20 @@ async def test_a_locator_is_forwarded_to_its_owner(api: Any) -> None:
     assert (await trace(api, ingress="1")).json()["reason"] == "own_locator"
 
 
+async def test_an_address_locator_is_traced_too(api: Any) -> None:
+    vip = {"name": "b", "v4": "198.18.7.0", "v6": "2001:db8:a::", "locator": "address"}
+    await api.ask("POST", "/v1/vips", vip)
+    for number in (1, 2):
+        await api.enrol(number, vip="b")
+        await api.heartbeat(number)
+    for source, destination in (
+        ("10.2.0.2:40000", "198.18.7.1:443"),
+        ("[2001:db8::2]:40000", "[2001:db8:a::1]:443"),
+    ):
+        answer = (await trace(api, source=source, destination=destination)).json()
+        assert (answer["reason"], answer["to"]["name"]) == ("forwarded", "edge1")
+
+
 async def test_an_owner_that_is_down_gets_no_new_subflow_but_keeps_its_old_ones(api: Any) -> None:
     for number in (1, 2):
         await api.enrol(number)

@@ -1,0 +1,83 @@
+"""A CDN whose secondary subflows carry the edge id in the address: real edges, a real download, through a forwarder."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from balancer.model.verdict import Reason
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc")
+
+VIP = {
+    "v4": "198.18.7.0",
+    "v6": "2001:db8:a::",
+    "locator": "address",
+    "service_port": 443,
+    "id_port_base": 10000,
+}
+SIZE = 300_000
+APPLICATION = f"""
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({{"type": message["type"] + ".complete"}})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"{SIZE}")]}})
+    await send({{"type": "http.response.body", "body": b"a" * {SIZE}}})
+"""
+
+
+@pytest.fixture
+def edges(dual, tmp_path: Path) -> Iterator[None]:  # type: ignore[no-untyped-def]
+    """An edge process at both edges."""
+    (tmp_path / "site.py").write_text("")
+    (tmp_path / "pages.py").write_text(APPLICATION)
+    running = []
+    for number in (1, 2):
+        state = tmp_path / f"edge{number}"
+        state.mkdir()
+        (state / "node.json").write_text(json.dumps({"edge_id": number, "name": f"edge{number}", "vip": VIP}))
+        command = [*dual.enter(f"edge{number}"), dual.sennit, "edge", "--state", str(state)]
+        log = (tmp_path / f"edge{number}.log").open("wb")
+        running.append(
+            subprocess.Popen([*command, "--app", "pages:app"], cwd=tmp_path, stdout=log, stderr=log)
+        )
+    for number in (1, 2):
+        log_file = tmp_path / f"edge{number}.log"
+        dual.until(lambda: "ready: edge" in log_file.read_text(), log_file.read_text, 30)  # noqa: B023
+    yield
+    for edge in running:
+        edge.terminate()
+        edge.wait(20)
+
+
+@pytest.mark.parametrize("address", ["198.18.7.0", "[2001:db8:a::]"], ids=["ipv4", "ipv6"])
+def test_a_download_joins_at_the_owners_address_through_another_edge(
+    dual, edges, tmp_path: Path, address
+) -> None:  # type: ignore[no-untyped-def]
+    before = {edge: dual.count(edge) for edge in ("edge1", "edge2")}
+    paths = ("--path", "cell0", "--path", "wifi0", "--scheduler", "redundant")
+    known = ("--known-hosts", str(tmp_path / "hosts"), "--edge-cache", "none")
+    done = subprocess.run(
+        [*dual.enter("phone"), dual.sennit, "get", "--json", *paths, *known, "--locator", "address",
+         "-o", str(tmp_path / "got"), f"smkex://{address}/a"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "got").read_bytes() == b"a" * SIZE
+    result = json.loads(done.stderr.splitlines()[-1])
+    seen = [path["ingress_id"] for path in result["report"]["paths"]]
+    assert seen == [1, 2], "by the owner for path 0, by the other edge for path 1"
+    after = {edge: dual.count(edge) for edge in ("edge1", "edge2")}
+    for edge, reason in (
+        ("edge2", Reason.FORWARDED),
+        ("edge1", Reason.DELIVERED),
+        ("edge1", Reason.REPLY_FORWARDED),
+        ("edge2", Reason.REPLY_RETURNED),
+    ):
+        assert after[edge][reason] > before[edge][reason], reason
