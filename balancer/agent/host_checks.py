@@ -63,10 +63,6 @@ def _missing(kernel: IPRoute, name: str) -> str | None:
     index = kernel.link_lookup(ifname=name)
     if not index:
         return f"forwarder: there is no interface {name}"
-    link = kernel.get_links(index[0])[0]
-    xdp = link.get_attr("IFLA_XDP")
-    if xdp is not None and xdp.get_attr("IFLA_XDP_ATTACHED"):
-        return None
     if not any(each.startswith(OURS) for each in filters(kernel, index[0], INGRESS)):
         return f"forwarder: nothing is attached to {name}"
     return None

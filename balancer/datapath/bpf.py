@@ -4,6 +4,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280}
@@ -11,6 +12,8 @@ _MAP_CREATE, _UPDATE_BATCH = 0, 26
 ARRAY, HASH = 2, 1  # kinds of maps
 MMAPABLE, INNER_MAP = 1 << 10, 1 << 12
 _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PIN, _GET, _TEST_RUN = 1, 2, 3, 4, 6, 7, 10
+_INFO, _LINK_CREATE, _LINK_UPDATE = 15, 28, 29
+_XDP, _DRIVER_MODE = 37, 1 << 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -38,9 +41,7 @@ class Map:
     @classmethod
     def pinned(cls, path: Path, key_size: int, value_size: int) -> "Map":
         """Open a pinned map; raises FileNotFoundError, PermissionError."""
-        name = ctypes.create_string_buffer(os.fsencode(path))
-        descriptor, _ = _bpf(_GET, struct.pack("=QII", _address(name), 0, 0))
-        return cls(descriptor, key_size, value_size)
+        return cls(open_pinned(path), key_size, value_size)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Replace one element: readers see the old or the new value, nothing between."""
@@ -97,6 +98,44 @@ def create_map(kind: int, key_size: int, value_size: int, elements: int, flags: 
 def pin(descriptor: int, path: Path) -> None:
     name = ctypes.create_string_buffer(os.fsencode(path))
     _bpf(_PIN, struct.pack("=QII", _address(name), descriptor, 0))
+
+
+def open_pinned(path: Path) -> int:
+    """Return a descriptor of what is pinned there. Raises FileNotFoundError, PermissionError."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    descriptor, _ = _bpf(_GET, struct.pack("=QII", _address(name), 0, 0))
+    return descriptor
+
+
+def link_xdp(program: int, index: int) -> int:
+    """Attach an XDP program to an interface's driver while the link, whose descriptor is returned, lives.
+
+    Raises OSError: EBUSY or EEXIST where another program is, EOPNOTSUPP where the driver has no XDP.
+    """
+    descriptor, _ = _bpf(_LINK_CREATE, struct.pack("=IIII", program, index, _XDP, _DRIVER_MODE))
+    return descriptor
+
+
+def update_link(link: int, program: int) -> None:
+    """Put another program in a link's place: each packet meets one of them. ENOLINK: its interface is gone."""
+    _bpf(_LINK_UPDATE, struct.pack("=IIII", link, program, 0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """The program of a link, and its interface: 0 if that is gone."""
+
+    program_id: int
+    index: int
+
+
+def link_info(link: int) -> LinkInfo:
+    """Return what the kernel knows of an XDP link."""
+    info = ctypes.create_string_buffer(64)
+    _bpf(_INFO, struct.pack("=IIQ", link, len(info), _address(info)))
+    _, _, program_id = struct.unpack_from("=III", info.raw)  # type, id, program
+    (index,) = struct.unpack_from("=I", info.raw, 16)
+    return LinkInfo(program_id, index)
 
 
 def run_once(program: int, packet: bytes, context: bytes = b"") -> tuple[int, bytes, bytes]:

@@ -13,6 +13,7 @@ from balancer.datapath.pins import SIZES
 SOURCE = Path(__file__).with_name("c")
 RAW = "_raw"  # the twin for interfaces whose packets begin with IP
 PROGRAMS = ("outside_ingress", "tunnel_ingress", "owner_egress")
+FAST = ("outside_xdp", "backbone_xdp")  # XDP
 
 
 class CompileFailed(Exception):
@@ -28,10 +29,13 @@ class Loaded:
     owner: Any = field(repr=False)
 
 
-def compile_and_load(raw: bool = False, more: str = "", programs: tuple[str, ...] = ()) -> Loaded:
-    """Compile (about a second) and load, the `raw` twins too where asked for.
+def compile_and_load(
+    raw: bool = False, fast: bool = False, more: str = "", programs: tuple[str, ...] = ()
+) -> Loaded:
+    """Compile (about a second) and load, the `raw` twins and the `fast` path in XDP too where asked for.
 
-    `more` is C behind ours, with `programs` that are repeated on one packet, which no interface ever sees.
+    `more` is C behind ours, with `programs` that are repeated on one packet, which no interface ever sees; those whose
+    name ends in _xdp are XDP programs.
 
     Raises `CompileFailed`, `headers.HeadersMissing`.
     """
@@ -45,11 +49,18 @@ def compile_and_load(raw: bool = False, more: str = "", programs: tuple[str, ...
         tree = kernel_headers(Path(folder))
         if tree is not None:
             os.environ["BCC_KERNEL_SOURCE"] = str(tree)
-        flags = ["-Wno-everything", *(["-DRAW"] if raw else []), *(["-DREPEATED"] if more else [])]
-        names = (*PROGRAMS, *(name + RAW for name in PROGRAMS if raw), *programs)
+        asked = {"-DRAW": raw, "-DFAST": fast, "-DREPEATED": bool(more)}
+        flags = ["-Wno-everything", *(flag for flag, wanted in asked.items() if wanted)]
+        names = (
+            *PROGRAMS,
+            *(name + RAW for name in PROGRAMS if raw),
+            *(FAST if fast else ()),
+            *programs,
+        )
         try:
             owner = BPF(text=(source() + more).encode(), cflags=flags)
-            loaded = {name: owner.load_func(name.encode(), BPF.SCHED_CLS).fd for name in names}
+            kinds = {name: BPF.XDP if name.endswith("_xdp") else BPF.SCHED_CLS for name in names}
+            loaded = {name: owner.load_func(name.encode(), kind).fd for name, kind in kinds.items()}
         except Exception as error:  # bcc raises bare Exceptions
             raise CompileFailed(str(error) or "bcc could not compile the programs") from error
         finally:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from balancer.datapath.layout import COUNTER, EDGE_COUNTER, ID
+from balancer.datapath.layout import BY_XDP, COUNTER, EDGE_COUNTER, ID
 from balancer.datapath.pins import open_map
 from balancer.model.verdict import Reason
 
@@ -19,12 +19,22 @@ class EdgeTraffic:
 
 
 def read_counters(bpffs: Path) -> dict[Reason, tuple[int, int]]:
-    """Return (packets, bytes) of every reason. Raises `pins.NotLoaded`."""
+    """Return (packets, bytes) of every reason, of tc and XDP together. Raises `pins.NotLoaded`."""
+    by_tc, by_xdp = _read(bpffs, 0), _read(bpffs, BY_XDP)
+    return {reason: (p + by_xdp[reason][0], b + by_xdp[reason][1]) for reason, (p, b) in by_tc.items()}
+
+
+def read_xdp_counters(bpffs: Path) -> dict[Reason, tuple[int, int]]:
+    """Return (packets, bytes) of every reason that XDP ended. Raises `pins.NotLoaded`."""
+    return _read(bpffs, BY_XDP)
+
+
+def _read(bpffs: Path, first: int) -> dict[Reason, tuple[int, int]]:
     counters = open_map(bpffs, "counters")
     try:
         found: dict[Reason, tuple[int, int]] = {}
         for reason in Reason:
-            values = list(COUNTER.iter_unpack(counters.get(ID.pack(reason)) or b""))
+            values = list(COUNTER.iter_unpack(counters.get(ID.pack(first + reason)) or b""))
             found[reason] = (sum(value[0] for value in values), sum(value[1] for value in values))
         return found
     finally:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from balancer.model.packet import mapped
 from balancer.model.table import EdgeState
 from balancer.model.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
+from balancer.model.verdict import Reason
 
-LAYOUT_VERSION = 6  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 7  # of everything pinned: another layout, another folder
 ADDRESS = struct.Struct("=16s")
 CONFIG = struct.Struct("=16s16sIIIIIIIIII")
 LIVE = struct.Struct("=IIIIIIIIQ")
@@ -22,6 +23,8 @@ OWNER_BUDGET = struct.Struct("=QQ")
 BUCKET = struct.Struct("=HH")
 QUIET = struct.Struct("=II")
 ARRIVAL = struct.Struct("=II")
+HOP = struct.Struct("=Q16s12s4x")
+BY_XDP = len(Reason)  # a reason's counter for XDP is so many further
 CAPTURED = struct.Struct("=QIIII")  # and the packet's first bytes
 STATES = {EdgeState.UP: 1, EdgeState.DRAINING: 2, EdgeState.DOWN: 3}
 OUTER_V6, GUE = 1, 2

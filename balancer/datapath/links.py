@@ -18,12 +18,13 @@ class NodeUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One interface; `raw` if its packets begin with IP."""
+    """One interface; `raw` if its packets begin with IP. `kind`: of a virtual one, as veth or bridge."""
 
     name: str
     index: int
     mtu: int
     raw: bool
+    kind: str = ""
 
 
 def find_link(kernel: IPRoute, name: str) -> Link:
@@ -32,8 +33,13 @@ def find_link(kernel: IPRoute, name: str) -> Link:
     if not found:
         raise NodeUnknown(f"there is no interface {name}")
     message: Any = kernel.get_links(found[0])[0]
+    about: Any = message.get_attr("IFLA_LINKINFO")
     return Link(
-        name, message["index"], message.get_attr("IFLA_MTU"), message["ifi_type"] not in WITH_ETHERNET
+        name,
+        message["index"],
+        message.get_attr("IFLA_MTU"),
+        message["ifi_type"] not in WITH_ETHERNET,
+        (about.get_attr("IFLA_INFO_KIND") or "") if about else "",
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -12,6 +12,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from balancer.datapath.attach import EGRESS, INGRESS, attach, detach, refuse_foreign
 from balancer.datapath.bpf import Map
 from balancer.datapath.compile import RAW, Loaded, compile_and_load
+from balancer.datapath.fast_path import Xdp, choose, put_in_place
 from balancer.datapath.follow import read_table
 from balancer.datapath.generation import OUTER, Content, Generations, content
 from balancer.datapath.host import HostRefuses, prepare
@@ -21,6 +22,7 @@ from balancer.datapath.live import Live
 from balancer.datapath.pins import SIZES, mount_bpffs, pin_all, unpin_all
 from balancer.datapath.placement import FILE, NotPlaced, Placement
 from balancer.datapath.route import LOOPBACK, route_replies, unroute_replies
+from balancer.datapath.xdp import detach_xdp
 from balancer.model.table import Encapsulation, ForwardingTable, Vip, vip_from_json
 
 POLL = 0.1  # seconds between looks for node.json
@@ -54,6 +56,7 @@ def load(
     node_timeout: float,
     encapsulation: Encapsulation | None = None,
     budgets: Budgets = Budgets(),
+    xdp: Xdp = Xdp.AUTO,
 ) -> Placement:
     """Bring the datapath up on this node, with the table of the state folder if there is one; return what was decided.
 
@@ -72,7 +75,8 @@ def load(
         for hook in hooks:
             refuse_foreign(kernel, hook.link.index, hook.parent)
         mount_bpffs(bpffs)
-        loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks))
+        fast = choose(kernel, bpffs, xdp, outside, backbone)
+        loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks), fast=fast.native)
         prepare(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
         new = content(table, edge_id, own, (vip,), encapsulation)
         config = _config(placement, outside, backbone, budgets)
@@ -85,16 +89,19 @@ def load(
             route_replies(kernel, loopback, backbone, new.overhead, v6=vip.v6 is not None)
         except NetlinkError as error:
             raise HostRefuses(f"tc refuses to attach: {error}") from None
+        fast = put_in_place(bpffs, xdp, fast, loaded, outside, backbone)
+        placement = replace(placement, no_xdp=fast.why_not)
+        placement.keep(state)
     return placement
 
 
 def unload(state: Path, bpffs: Path) -> bool:
     """Remove filters and pins; whether there were any."""
-    removed = False
     try:
         names = Placement.read(state).interfaces
     except NotPlaced:
         names = ()
+    removed = detach_xdp(bpffs)
     with IPRoute() as kernel:
         if names:
             unroute_replies(kernel)

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 
-from balancer.datapath.counters import EdgeTraffic, read_counters, read_traffic
+from balancer.datapath.counters import EdgeTraffic, read_counters, read_traffic, read_xdp_counters
 from balancer.model.table import ForwardingTable
 from balancer.model.verdict import Reason
 
@@ -19,6 +19,7 @@ def render(
     fresh: bool,
     reasons: dict[Reason, tuple[int, int]],
     traffic: dict[str, EdgeTraffic],
+    by_xdp: int,
 ) -> str:
     """Return all metrics; `traffic` by the names of edges."""
     lines = [
@@ -28,6 +29,7 @@ def render(
     for number, unit in enumerate(("packets", "bytes")):
         samples = [(f'{{reason="{reason.name.lower()}"}}', both[number]) for reason, both in reasons.items()]
         lines += _metric(f"{unit}_total", "counter", f"{unit.capitalize()} by reason.", samples)
+    lines += _metric("xdp_packets_total", "counter", "Those of them that ended in XDP.", [("", by_xdp)])
     for unit in ("packets", "bytes"):
         samples = [
             (f'{{edge="{name}",direction="{way}"}}', int(getattr(of_edge, f"{way}_{unit}")))
@@ -53,7 +55,8 @@ def collect(bpffs: Path, table: ForwardingTable, fresh: bool) -> str:
     traffic = read_traffic(bpffs, sorted(names))
     busy = {names[number]: seen for number, seen in traffic.items() if seen != EdgeTraffic(0, 0, 0, 0)}
     shown = dict(list(busy.items())[:MOST_EDGES])
-    return render(table.generation, fresh, read_counters(bpffs), shown)
+    by_xdp = sum(packets for packets, _ in read_xdp_counters(bpffs).values())
+    return render(table.generation, fresh, read_counters(bpffs), shown, by_xdp)
 
 
 def parse_address(text: str) -> tuple[str, int]:

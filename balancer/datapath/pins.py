@@ -10,6 +10,7 @@ from balancer.datapath.layout import (
     COUNTER,
     EDGE_COUNTER,
     FIRST_VIP,
+    HOP,
     ID,
     LAYOUT_VERSION,
     LIVE,
@@ -36,9 +37,10 @@ SIZES = {
     "quiet_budgets": (ID.size, QUIET.size),
     "admitted": (ID.size, 4),
     "arrivals": (ID.size, ARRIVAL.size),
+    "hops": (ID.size, HOP.size),
 }
 
-PER_PROCESSOR = ("counters", "edge_counters", "quiet_budgets")
+PER_PROCESSOR = ("counters", "edge_counters", "quiet_budgets", "hops")
 
 
 class NotLoaded(Exception):

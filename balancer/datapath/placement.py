@@ -17,7 +17,7 @@ class NotPlaced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Interfaces by name, this edge's tunnel ends, its VIP, and the encapsulation if it is not as the table says."""
+    """Interfaces by name, this edge's tunnel ends, its VIP, and what `load` was told or found out beside the table."""
 
     edge_id: int
     outside: tuple[str, ...]
@@ -25,6 +25,7 @@ class Placement:
     own: Ends
     vip: Vip
     encapsulation: Encapsulation | None = None
+    no_xdp: str = ""  # why tc does everything; "": XDP has the fast path
 
     @property
     def interfaces(self) -> tuple[str, ...]:
@@ -39,6 +40,7 @@ class Placement:
             "tunnel_v6": self.own.v6,
             "vip": self.vip.to_json(),
             "encapsulation": self.encapsulation,
+            "no_xdp": self.no_xdp,
         }
         (state / FILE).write_text(json.dumps(fields))
 
@@ -55,6 +57,7 @@ class Placement:
                 Ends(fields["tunnel_v4"], fields["tunnel_v6"]),
                 vip_from_json(fields["vip"]),
                 Encapsulation(chosen) if chosen else None,
+                str(fields.get("no_xdp", "")),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotPlaced(f"{state / FILE}: {error}: `sennit forwarder load` first") from None

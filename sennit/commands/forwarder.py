@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
                 choices=["ipip", "gue"],
                 help="of all tunnels from here; without it, as the table says of each edge",
             )
+            action.add_argument(
+                "--xdp",
+                choices=["auto", "native", "off"],
+                default="auto",
+                help="forward in XDP what it can: where the drivers do it well (auto), wherever they do it, or never",
+            )
             for field in fields(Budgets):
                 action.add_argument(
                     f"--budget-{field.name.replace('_', '-')}",
@@ -101,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(options: argparse.Namespace) -> int:
+    from balancer.datapath.fast_path import Xdp
     from balancer.datapath.layout import Budgets
     from balancer.datapath.load import Interfaces, load
     from balancer.model.table import Encapsulation
@@ -112,11 +119,13 @@ def _load(options: argparse.Namespace) -> int:
         options.node_timeout,
         Encapsulation(options.encapsulation) if options.encapsulation else None,
         Budgets(**{field.name: getattr(options, f"budget_{field.name}") for field in fields(Budgets)}),
+        Xdp(options.xdp),
     )
     vip, ends = (
         [text for text in pair if text] for pair in ((here.vip.v4, here.vip.v6), (here.own.v4, here.own.v6))
     )
     print(f"loaded: edge {here.edge_id}, VIP {', '.join(vip)}, tunnel {', '.join(ends)}", file=sys.stderr)
+    print(f"tc only: {here.no_xdp}" if here.no_xdp else "XDP, and tc behind it", file=sys.stderr)
     return 0
 
 
@@ -172,18 +181,28 @@ def _capture(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from balancer.datapath.counters import read_counters, read_traffic
+    from balancer.datapath.counters import read_counters, read_traffic, read_xdp_counters
     from balancer.datapath.follow import read_table
+    from balancer.datapath.placement import Placement
+    from balancer.datapath.xdp import attached_xdp
     from balancer.model.verdict import EXPLAINED
 
     counters, table = read_counters(options.bpffs), read_table(options.state)
+    by_xdp = read_xdp_counters(options.bpffs)
     if options.json:
         print(
             json.dumps(
-                {reason.name.lower(): {"packets": p, "bytes": b} for reason, (p, b) in counters.items()}
+                {
+                    reason.name.lower(): {"packets": p, "bytes": b, "by_xdp": by_xdp[reason][0]}
+                    for reason, (p, b) in counters.items()
+                }
             )
         )
         return 0
+    if attached_xdp(options.bpffs):
+        print(f"XDP, and tc behind it: {sum(packets for packets, _ in by_xdp.values()):,} packets by XDP")
+    else:
+        print(f"tc only: {Placement.read(options.state).no_xdp or 'the XDP programs were taken away'}")
     print(f"{'reason':<22} {'packets':>10} {'bytes':>14}  meaning")
     for reason, (packets, size) in counters.items():
         if packets:

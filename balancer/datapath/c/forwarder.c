@@ -1,4 +1,4 @@
-/* The forwarder: three tc programs around one table. balancer/model/decision.py is the same in Python.
+/* The forwarder: three tc programs around one table, and before one of them, where a driver takes it, XDP (fast.h). balancer/model/decision.py is the same in Python.
  *
  *   outside_ingress   a secondary subflow enters here: to its owner through the tunnel
  *   tunnel_ingress    from the backbone: deliver what is mine with a mark, return what I sent on
@@ -72,20 +72,28 @@ static __always_inline void capture(struct __sk_buff *skb, enum reason reason, _
     captures.ringbuf_submit(copy, 0);
 }
 
-/* The one exit: every packet is counted under one reason. */
-static __always_inline int leave(struct __sk_buff *skb, __u32 l3, __u32 length, int received, struct verdict verdict)
+/* `edge`: 0 where it went to none. */
+static __always_inline void count(__u32 hook, enum reason reason, __u32 edge, __u32 length, int received)
 {
-    int key = verdict.reason, first = 0;
+    __u32 key = hook + reason;
     struct counter *counter = counters.lookup(&key);
-    struct live *live = live_map.lookup(&first);
 
     if (counter)
         add(counter, length);
-    if (verdict.edge) {
-        struct edge_counter *of_edge = edge_counters.lookup(&verdict.edge);
+    if (edge) {
+        struct edge_counter *of_edge = edge_counters.lookup(&edge);
         if (of_edge)
             add(received ? &of_edge->received : &of_edge->sent, length);
     }
+}
+
+/* The one exit: every packet is counted under one reason. */
+static __always_inline int leave(struct __sk_buff *skb, __u32 l3, __u32 length, int received, struct verdict verdict)
+{
+    int first = 0;
+    struct live *live = live_map.lookup(&first);
+
+    count(BY_TC, verdict.reason, verdict.edge, length, received);
     if (live && live->capture == verdict.reason + 1)
         capture(skb, verdict.reason, l3);
     return verdict.action;
@@ -213,6 +221,22 @@ static __always_inline struct verdict by_the_ring(struct __sk_buff *skb, const s
     return send(reason, owner, id);
 }
 
+/* What a TCP packet to a VIP or locator is: FORWARDED to the edge `id`, SITE_FORWARDED where the ring has to say, else how
+ * it ends. */
+static __always_inline enum reason sort_by_port(const struct node *node, const struct packet *packet,
+                                                const struct place *place, __u32 *id)
+{
+    *id = 0;
+    if (place->prefix && packet->dest != place->vip.service_port)
+        return DROP_OTHER_PORT;
+    if (!place->prefix && (!place->vip.id_base || packet->dest < place->vip.id_base))
+        return node->live->ring && packet->dest == place->vip.service_port ? SITE_FORWARDED : SERVICE_PORT;
+    *id = located(place, packet->dest);
+    if (!*id)
+        return DROP_ID_ZERO;
+    return *id == node->config->own_id ? OWN_LOCATOR : FORWARDED;
+}
+
 static __always_inline struct verdict meet(struct __sk_buff *skb, const struct node *node, struct packet *packet,
                                            __u32 l3)
 {
@@ -227,18 +251,14 @@ static __always_inline struct verdict meet(struct __sk_buff *skb, const struct n
     if (read_first_tcp(packet, skb, l3) < 0)
         return say(DROP_TRUNCATED, TC_ACT_SHOT);
 
-    if (place.prefix && packet->dest != place.vip.service_port)
-        return say(DROP_OTHER_PORT, TC_ACT_SHOT);
-    if (!place.prefix && (!place.vip.id_base || packet->dest < place.vip.id_base)) {
-        if (!node->live->ring || packet->dest != place.vip.service_port)
-            return say(SERVICE_PORT, TC_ACT_OK);
+    __u32 id;
+    enum reason reason = sort_by_port(node, packet, &place, &id);
+    if (reason == SERVICE_PORT || reason == OWN_LOCATOR)
+        return say(reason, TC_ACT_OK);
+    if (reason == SITE_FORWARDED)
         return by_the_ring(skb, node, packet);
-    }
-    __u32 id = located(&place, packet->dest);
-    if (id == 0)
-        return say(DROP_ID_ZERO, TC_ACT_SHOT);
-    if (id == node->config->own_id)
-        return say(OWN_LOCATOR, TC_ACT_OK);
+    if (reason != FORWARDED)
+        return say(reason, TC_ACT_SHOT);
     return forward(skb, node, packet, id);
 }
 
@@ -418,6 +438,10 @@ static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 
         return say(NOT_FOR_VIP, TC_ACT_OK);
     return send_back(skb, &node, &packet, skb->mark & INGRESS_MASK);
 }
+
+#ifdef FAST
+#include "fast.h"
+#endif
 
 int outside_ingress(struct __sk_buff *skb)
 {

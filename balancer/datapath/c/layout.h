@@ -103,6 +103,14 @@ struct arrival {
     __u32 edge;
 };
 
+/* The way to an edge over Ethernet, as XDP sends: good until then. */
+struct hop {
+    __u64 until; /* jiffies */
+    struct address tunnel;
+    __u8 hardware[12]; /* destination, source */
+    __u32 unused;
+};
+
 #define CAPTURED 256
 
 struct captured {
@@ -154,6 +162,11 @@ enum reason {
     SITE_DELIVERED = 35,
     REASONS = 36,
 };
+
+/* A reason's counter stands once for each hook. */
+#define BY_TC 0
+#define BY_XDP REASONS
+#define HOOKS 2
 
 #define MARK_TAG 0x5E000000u
 #define MARK_MASK 0xFF000000u

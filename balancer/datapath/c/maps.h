@@ -8,6 +8,7 @@
 #define FLOWS 524288 /* 4 MB; a busy edge forwards fewer at a time */
 #define ARRIVALS 131072
 #define SOURCES 65536
+#define HOPS 256 /* of each processor: the edges that it sends to at a time */
 
 BPF_ARRAY(config_map, struct config, 1);
 BPF_F_TABLE("array", __u32, struct live, live_map, 1, MMAPABLE);
@@ -24,7 +25,7 @@ BPF_F_TABLE("array", __u32, struct bucket, rings_template, BUCKETS, 0);
 BPF_ARRAY_OF_MAPS(rings, "rings_template", GENERATIONS);
 BPF_ARRAY(first_vips, struct first_vip, GENERATIONS);
 
-BPF_PERCPU_ARRAY(counters, struct counter, REASONS);
+BPF_PERCPU_ARRAY(counters, struct counter, HOOKS * REASONS);
 BPF_PERCPU_ARRAY(edge_counters, struct edge_counter, IDS);
 BPF_RINGBUF_OUTPUT(captures, 64);
 
@@ -35,6 +36,8 @@ BPF_PERCPU_ARRAY(quiet_budgets, struct quiet, IDS);
 /* Flows that their owner has answered, and by which edge flows arrive: each flow has one place, and the newest has it. */
 BPF_ARRAY(admitted, __u32, FLOWS);
 BPF_ARRAY(arrivals, struct arrival, ARRIVALS);
+
+BPF_PERCPU_ARRAY(hops, struct hop, HOPS);
 
 /* What a decision knows of its edge; nothing before the first `load` is done. */
 struct node {

@@ -105,7 +105,8 @@ static __always_inline int read_first_ip(struct packet *packet, struct __sk_buff
     return take_v6(packet, (const struct ipv6hdr *)(data + at), at);
 }
 
-static __always_inline int take_tcp(struct packet *packet, struct __sk_buff *skb, const struct tcphdr *tcp)
+/* `size` is that of the whole frame; 0: segments to be (GSO), which may be larger than the field can say. */
+static __always_inline int take_tcp(struct packet *packet, const struct tcphdr *tcp, __u32 size)
 {
     if (tcp->doff < 5)
         return TOO_SHORT;
@@ -115,10 +116,14 @@ static __always_inline int take_tcp(struct packet *packet, struct __sk_buff *skb
     packet->flags = ((const __u8 *)tcp)[13];
     packet->header = tcp->doff * 4;
     __u32 headers = packet->l4 - packet->l3 + packet->header;
-    /* Segments to be (GSO) may be larger than the field can say. */
-    if (!skb->gso_size && (packet->length < headers || packet->l3 + packet->length > skb->len))
+    if (size && (packet->length < headers || packet->l3 + packet->length > size))
         return TOO_SHORT;
     return 0;
+}
+
+static __always_inline __u32 frame_size(struct __sk_buff *skb)
+{
+    return skb->gso_size ? 0 : skb->len;
 }
 
 static __always_inline int read_tcp(struct packet *packet, struct __sk_buff *skb)
@@ -127,7 +132,7 @@ static __always_inline int read_tcp(struct packet *packet, struct __sk_buff *skb
 
     if (bpf_skb_load_bytes(skb, packet->l4, &tcp, sizeof(tcp)) < 0)
         return TOO_SHORT;
-    return take_tcp(packet, skb, &tcp);
+    return take_tcp(packet, &tcp, frame_size(skb));
 }
 
 /* The same behind read_first_ip, where `at` is known when this is compiled. */
@@ -136,9 +141,9 @@ static __always_inline int read_first_tcp(struct packet *packet, struct __sk_buf
     const __u8 *data = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
 
     if (data + at + IPV6 + TCP <= end && packet->version == 6)
-        return take_tcp(packet, skb, (const struct tcphdr *)(data + at + IPV6));
+        return take_tcp(packet, (const struct tcphdr *)(data + at + IPV6), frame_size(skb));
     if (data + at + IPV4 + TCP <= end && packet->l4 == at + IPV4)
-        return take_tcp(packet, skb, (const struct tcphdr *)(data + at + IPV4));
+        return take_tcp(packet, (const struct tcphdr *)(data + at + IPV4), frame_size(skb));
     return read_tcp(packet, skb);
 }
 

@@ -202,16 +202,22 @@ class Network:
         entry = (address, "lladdr", hardware, "dev", "up0", "nud", "permanent")
         self.in_(edge, "ip", "neighbour", "replace", *entry)
 
+    @contextlib.contextmanager
+    def inside(self, node: str) -> Iterator[None]:
+        """This thread in a node's namespace."""
+        with open("/proc/self/ns/net") as home, open(f"/run/netns/{self.name(node)}") as there:
+            assert _libc.setns(there.fileno(), CLONE_NEWNET) == 0
+            try:
+                yield
+            finally:
+                assert _libc.setns(home.fileno(), CLONE_NEWNET) == 0
+
     def open_socket(
         self, node: str, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET, protocol: int = 0
     ) -> socket.socket:
         """A socket of this process in a node's namespace."""
-        with open("/proc/self/ns/net") as home, open(f"/run/netns/{self.name(node)}") as there:
-            assert _libc.setns(there.fileno(), CLONE_NEWNET) == 0
-            try:
-                made = socket.socket(family, kind, protocol)
-            finally:
-                assert _libc.setns(home.fileno(), CLONE_NEWNET) == 0
+        with self.inside(node):
+            made = socket.socket(family, kind, protocol)
         made.settimeout(10)
         return made
 

@@ -10,10 +10,11 @@ from balancer.model.verdict import Reason
 
 
 def test_every_metric_has_its_help_and_type() -> None:
-    text = render(7, True, {Reason.FORWARDED: (3, 300)}, {"edge2": EdgeTraffic(1, 10, 2, 20)})
+    text = render(7, True, {Reason.FORWARDED: (3, 300)}, {"edge2": EdgeTraffic(1, 10, 2, 20)}, 2)
     assert 'sennit_forwarder_packets_total{reason="forwarded"} 3' in text
     assert 'sennit_forwarder_edge_bytes_total{edge="edge2",direction="received"} 20' in text
     assert "sennit_forwarder_generation 7\n" in text
+    assert "sennit_forwarder_xdp_packets_total 2\n" in text
     names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
     for name in names:
         assert f"# HELP {name} " in text

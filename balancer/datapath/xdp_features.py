@@ -1,0 +1,33 @@
+"""What an interface's driver does in XDP (the kernel's netlink family `netdev`, Linux 6.3)."""
+
+from pyroute2.netlink import genlmsg
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.generic import GenericNetlinkSocket
+
+BASIC, REDIRECT, SENDS = 1, 2, 4  # enum netdev_xdp_act; SENDS: NETDEV_XDP_ACT_NDO_XMIT
+RECEIVES = BASIC | REDIRECT
+_DEV_GET, _REQUEST = 1, 1
+
+
+class _Device(genlmsg):  # type: ignore[misc]
+    prefix = "NETDEV_A_DEV_"
+    nla_map = (
+        ("NETDEV_A_DEV_UNSPEC", "none"),
+        ("NETDEV_A_DEV_IFINDEX", "uint32"),
+        ("NETDEV_A_DEV_PAD", "none"),
+        ("NETDEV_A_DEV_XDP_FEATURES", "uint64"),
+    )
+
+
+def features_of(index: int) -> int | None:
+    """Return the flags; None where the kernel does not say."""
+    with GenericNetlinkSocket() as socket:
+        try:
+            socket.bind("netdev", _Device)
+            message = _Device()
+            message["cmd"], message["version"] = _DEV_GET, 1
+            message["attrs"] = [("NETDEV_A_DEV_IFINDEX", index)]
+            answer, *_ = socket.nlm_request(message, msg_type=socket.prid, msg_flags=_REQUEST)
+            return int(answer.get_attr("NETDEV_A_DEV_XDP_FEATURES"))
+        except (NetlinkError, TypeError, ValueError):  # no such family; nothing answered; no such attribute
+            return None

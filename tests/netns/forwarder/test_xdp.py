@@ -1,0 +1,157 @@
+"""The fast path in XDP on real interfaces: it carries a transfer, tc does what it cannot, and it comes and goes."""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from bulk import carry
+
+from balancer.datapath.bpf import link_xdp
+from balancer.datapath.counters import read_counters, read_xdp_counters
+from balancer.datapath.xdp_features import SENDS, features_of
+from balancer.model.verdict import Reason
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc")
+
+LOCATORS = {4: ("203.0.113.1", 10001), 6: ("2001:db8:5e::1", 10001)}
+SIZE = 2 << 20
+LOAD = ("load", "--outside", "up0", "--outside", "up1", "--backbone", "bb0")
+
+
+@pytest.fixture(scope="module")
+def wired(dual: Any) -> Any:
+    """Veths as XDP wants them: complete checksums from the phone, and a bridge port that takes redirected frames."""
+    for link in ("wifi0", "lte0"):
+        dual.in_("phone", "ethtool", "-K", link, "tx", "off")
+    dual.in_("backbone", "ethtool", "-K", "edge2", "gro", "on")
+    return dual
+
+
+@pytest.fixture(scope="module")
+def native(wired: Any) -> Any:
+    wired.forwarder("edge2", *LOAD, "--xdp", "native")
+    return wired
+
+
+@contextlib.contextmanager
+def connected(network: Any, version: int = 4) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A client and its connection at edge 1, by way of edge 2."""
+    address, port = LOCATORS[version]
+    with network.open_socket("edge1", family=socket.AF_INET if version == 4 else socket.AF_INET6) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen()
+        with network.dial(port, address=address) as client, listener.accept()[0] as served:
+            served.settimeout(10)
+            yield client, served
+
+
+def by_hook(network: Any, reason: Reason) -> tuple[int, int]:
+    """(by tc, by XDP) at edge 2."""
+    bpffs = network.state("edge2") / "bpf"
+    xdp = read_xdp_counters(bpffs)[reason][0]
+    return read_counters(bpffs)[reason][0] - xdp, xdp
+
+
+def drops(network: Any) -> dict[Reason, int]:
+    return {
+        reason: n for reason, n in network.count("edge2").items() if reason.name.startswith("DROP_") and n
+    }
+
+
+def xdp_of(network: Any, interface: str) -> dict[str, Any]:
+    """What `ip link` says of an interface of edge 2."""
+    found = json.loads(network.in_("edge2", "ip", "-j", "link", "show", interface))[0]
+    return dict(found.get("xdp", {}))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_transfer_is_forwarded_by_xdp_and_its_syn_by_tc(native: Any, version: int) -> None:
+    lost = drops(native)
+    with connected(native, version) as (client, served):
+        by_tc, by_xdp = by_hook(native, Reason.FORWARDED)
+        assert by_tc >= 1
+        received = native.packets("edge1", "bb0")[0]
+        carry(client, served, SIZE)
+        carry(served, client, SIZE)
+        now_by_tc, now_by_xdp = by_hook(native, Reason.FORWARDED)
+    assert now_by_xdp - by_xdp >= SIZE // 1500, "XDP forwarded the segments"
+    assert now_by_tc - by_tc < 10, "and tc next to none"
+    assert native.packets("edge1", "bb0")[0] - received >= SIZE // 65536
+    assert drops(native) == lost
+    assert native.forwarder("edge2", "status").startswith("XDP, and tc behind it: ")
+
+
+def test_a_packet_whose_next_hop_has_no_neighbour_is_forwarded_by_tc(native: Any) -> None:
+    """Which makes the kernel ask for the neighbour, and XDP goes on."""
+    lost = drops(native)
+    with connected(native) as (client, served):
+        by_tc, by_xdp = by_hook(native, Reason.FORWARDED)
+
+        def forwarded_by_tc() -> bool:
+            native.in_("edge2", "ip", "neighbour", "flush", "dev", "bb0")
+            carry(client, served, 1000)
+            return by_hook(native, Reason.FORWARDED)[0] > by_tc
+
+        native.until(forwarded_by_tc, "a packet by tc")
+        carry(client, served, SIZE)
+    assert by_hook(native, Reason.FORWARDED)[1] - by_xdp >= SIZE // 1500
+    assert drops(native) == lost
+
+
+def test_programs_are_replaced_and_taken_away_under_a_running_connection(native: Any) -> None:
+    with connected(native) as (client, served):
+        first = xdp_of(native, "up0")["prog"]["id"]
+        native.forwarder("edge2", *LOAD, "--xdp", "native")
+        assert xdp_of(native, "up0")["prog"]["id"] != first
+        carry(client, served, SIZE)
+        assert by_hook(native, Reason.FORWARDED)[1] >= SIZE // 1500
+        native.forwarder("edge2", *LOAD, "--xdp", "off")
+        assert xdp_of(native, "up0") == {}
+        carry(client, served, SIZE)
+        assert by_hook(native, Reason.FORWARDED)[1] == 0, "the counters are new, and XDP adds nothing"
+    assert native.forwarder("edge2", "status").startswith("tc only: --xdp off")
+
+
+def test_a_backbone_that_sends_nothing_from_xdp_is_found_out(wired: Any) -> None:
+    """A veth whose other end has no GRO loses what is redirected to it: `native` is refused, and tc forwards."""
+    wired.in_("backbone", "ethtool", "-K", "edge2", "gro", "off")
+    try:
+        with wired.inside("edge2"):
+            assert not (features_of(socket.if_nametoindex("bb0")) or 0) & SENDS
+        with pytest.raises(AssertionError, match="sends nothing from XDP"):
+            wired.forwarder("edge2", *LOAD, "--xdp", "native")
+        assert xdp_of(wired, "up0") == xdp_of(wired, "bb0") == {}
+        with connected(wired) as (client, served):
+            carry(client, served, SIZE)
+    finally:
+        wired.in_("backbone", "ethtool", "-K", "edge2", "gro", "on")
+
+
+def test_somebody_elses_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> None:
+    """`native` refuses before anything has changed; `auto` does without; `detach` takes what is ours."""
+    from balancer.datapath.compile import compile_and_load
+
+    wired.forwarder("edge2", *LOAD, "--xdp", "native")
+    assert xdp_of(wired, "up0")
+    wired.forwarder("edge2", "detach")
+    assert xdp_of(wired, "up0") == {}
+    assert list((wired.state("edge2") / "bpf").glob("sennit*")) == []
+
+    theirs = compile_and_load(fast=True)
+    with wired.inside("edge2"):
+        link = link_xdp(theirs.programs["backbone_xdp"], socket.if_nametoindex("up0"))
+    try:
+        program = xdp_of(wired, "up0")["prog"]["id"]
+        with pytest.raises(AssertionError, match="XDP program that is not ours"):
+            wired.forwarder("edge2", *LOAD, "--xdp", "native")
+        assert "sennit" not in wired.in_("edge2", "tc", "filter", "show", "dev", "up0", "ingress")
+        wired.forwarder("edge2", *LOAD)
+        assert "XDP program that is not ours" in wired.forwarder("edge2", "status")
+        assert xdp_of(wired, "up0")["prog"]["id"] == program
+    finally:
+        os.close(link)
