@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from smkex.core.messages import Endpoint, Observation
 
 MARK_TAG = 0x5E000000  # the forwarder's mark after decapsulation: tag in the high byte, ingress id in the low 16 bits
+DIRECT_TAG = 0x5D000000  # the same of a VIP whose replies do not go back by the ingress
 MARK_MASK = 0xFF000000
 INGRESS_MASK = 0x0000FFFF
 
@@ -22,5 +23,5 @@ def observe(connection: socket.socket, edge_id: int) -> Observation:
 
 def observation(mark: int, client: Endpoint, edge_id: int) -> Observation:
     """What a subflow's mark and address say; without the forwarder's tag it came in at this edge."""
-    ingress = mark & INGRESS_MASK if mark & MARK_MASK == MARK_TAG else edge_id
+    ingress = mark & INGRESS_MASK if mark & MARK_MASK in (MARK_TAG, DIRECT_TAG) else edge_id
     return Observation(ingress, client)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from balancer.agent.peers import Neighbourhood
 from balancer.agent.probe_results import ProbeResult, keep
-from balancer.model.table import EdgeState, TableEdge, Vip, vip_from_json
+from balancer.model.table import EdgeState, Replies, TableEdge, Vip, vip_from_json
 from smkex.core.config import ClientConfig
 from smkex.core.errors import PeerAborted, SmkexError
 from smkex.core.messages import LocatorKind
@@ -68,6 +68,8 @@ class Prober:
     async def round(self, node: Node) -> list[ProbeResult]:
         """Probe everything once, all at the same time."""
         peers = [peer for peer in self._neighbourhood.peers(node.edge_id) if peer.state is not EdgeState.DOWN]
+        if node.vip.replies is Replies.DIRECT:
+            peers = []  # a probe's address is known on this host alone: no owner has a way of its own to it
         probes = [self._try(node, None), *(self._try(node, peer) for peer in peers)]
         return list(await asyncio.gather(*probes))
 

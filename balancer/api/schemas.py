@@ -15,6 +15,7 @@ from balancer.model.table import (
     EdgeState,
     Encapsulation,
     Locator,
+    Replies,
     edge_from_json,
     vip_from_json,
 )
@@ -101,6 +102,10 @@ class VipBody(Body):
     )
     id_port_base: Port = Field(
         default=10_000, description="Edge N has the port id_port_base + N. Unused with address locators."
+    )
+    replies: Replies = Field(
+        default=Replies.SYMMETRIC,
+        description="On forwarded subflows: through the ingress edge, or by the owner's own uplink.",
     )
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ class VipEntry(BaseModel):
     service_port: int
     locator: str
     id_port_base: int
+    replies: str = Field(default="symmetric", examples=["symmetric"])
 
 
 class EdgeEntry(BaseModel):

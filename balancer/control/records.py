@@ -68,6 +68,7 @@ class VipRecord(Revised, Record):
     service_port: Mapped[int]
     locator: Mapped[str] = mapped_column(String(16))
     id_port_base: Mapped[int]
+    replies: Mapped[str] = mapped_column(String(16))
 
 
 class SiteRecord(Revised, Record):

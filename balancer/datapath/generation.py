@@ -15,7 +15,7 @@ from balancer.datapath.live import Live
 from balancer.model.packet import mapped
 from balancer.model.place import Places
 from balancer.model.ring import ring_of
-from balancer.model.table import Encapsulation, ForwardingTable, Locator, Vip
+from balancer.model.table import Encapsulation, ForwardingTable, Locator, Replies, Vip
 from balancer.model.tunnel import Ends, Tunnel, tunnel_to
 
 ADDRESS_BYTES = 16
@@ -72,13 +72,14 @@ def content(
 
 def _pack_first(vip: Vip | None) -> bytes:
     if vip is None:
-        return FIRST_VIP.pack(b"", b"", 0, 0)
+        return FIRST_VIP.pack(b"", b"", 0, 0, 0)
     v4, v6 = (mapped(text) if text else NOWHERE for text in (vip.v4, vip.v6))
     return FIRST_VIP.pack(v4, v6, *VIP.unpack(_pack_vip(vip)))
 
 
 def _pack_vip(vip: Vip) -> bytes:
-    return VIP.pack(vip.service_port, 0 if vip.locator is Locator.ADDRESS else vip.id_port_base)
+    base = 0 if vip.locator is Locator.ADDRESS else vip.id_port_base
+    return VIP.pack(vip.service_port, base, vip.replies is Replies.DIRECT)
 
 
 _Elements = TypeVar("_Elements")

@@ -8,14 +8,14 @@ from balancer.model.table import EdgeState
 from balancer.model.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 from balancer.model.verdict import Reason
 
-LAYOUT_VERSION = 7  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 8  # of everything pinned: another layout, another folder
 ADDRESS = struct.Struct("=16s")
 CONFIG = struct.Struct("=16s16sIIIIIIIIII")
 LIVE = struct.Struct("=IIIIIIIIQ")
 EDGE = struct.Struct("=16sIBBH")
 VIP_KEY = struct.Struct("=16sI")
-VIP = struct.Struct("=HH")
-FIRST_VIP = struct.Struct("=16s16sHH")
+VIP = struct.Struct("=HHI")
+FIRST_VIP = struct.Struct("=16s16sHHI")
 ID = struct.Struct("=I")
 COUNTER = struct.Struct("=QQ")
 EDGE_COUNTER = struct.Struct("=QQQQ")

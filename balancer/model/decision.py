@@ -24,20 +24,21 @@ from balancer.model.packet import (
 )
 from balancer.model.place import Place, Places
 from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
-from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, Replies, TableEdge, Vip
 from balancer.model.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.verdict import Reason
 
 MARK_TAG, MARK_MASK, INGRESS_MASK = 0x5E000000, 0xFF000000, 0xFFFF
+DIRECT_TAG = 0x5D000000  # replies take the owner's own way, whatever the ingress
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`packet` is what leaves or is delivered; None when it is dropped. `ingress` is set on delivery."""
+    """`packet` is what leaves or is delivered; None when it is dropped. `mark` is set on delivery."""
 
     reason: Reason
     packet: bytes | None
-    ingress: int | None = None
+    mark: int | None = None
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,14 @@ class Forwarder:
 
     def reply(self, frame: bytes, mark: int, arrives_by: int = 0) -> Outcome:
         """A packet that this host sends, with its mark; its flow's packets arrive by the edge `arrives_by`."""
-        packet = read_frame(frame) if mark & MARK_MASK == MARK_TAG else None
+        packet = read_frame(frame) if mark & MARK_MASK in (MARK_TAG, DIRECT_TAG) else None
         place = self.places.find(packet.source) if packet else None
         if packet is None or place is None or packet.protocol != TCP_PROTOCOL or packet.fragment:
             return Outcome(Reason.NOT_FOR_VIP, frame)
         if not packet.has_tcp() or place.owner(packet.ports[0]) != self.own_id:
             return Outcome(Reason.NOT_FOR_VIP, frame)
+        if mark & MARK_MASK == DIRECT_TAG:
+            return Outcome(Reason.REPLY_DIRECT, self._clamp(packet).data)
         ingress = self._edge(mark & INGRESS_MASK)
         if ingress and ingress.state is not EdgeState.DOWN:
             return self._send(packet, ingress, Reason.REPLY_FORWARDED)
@@ -184,12 +187,12 @@ class Forwarder:
         if inner.protocol != TCP_PROTOCOL:
             if place.owner(inner.quoted_port()) != self.own_id:
                 return _drop(Reason.DROP_BAD_INNER)
-            return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), sender)
+            return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), _mark(place, sender))
         if self._ring and not place.prefix and inner.ports[1] == place.vip.service_port:
             return self._deliver_at_site(outer, inner, sender)
         if place.owner(inner.ports[1]) != self.own_id:
             return _drop(Reason.DROP_WRONG_OWNER)
-        return Outcome(Reason.DELIVERED, decapsulate(outer, inner), sender)
+        return Outcome(Reason.DELIVERED, decapsulate(outer, inner), _mark(place, sender))
 
     def _follow_icmp(self, packet: Packet, place: Place) -> Outcome:
         edge_id = place.owner(packet.quoted_port())
@@ -205,11 +208,14 @@ class Forwarder:
             if packet.protocol != TCP_PROTOCOL or packet.has_options or reason is Reason.SITE_CHAINED:
                 return _drop(Reason.DROP_TOO_BIG)
             return Outcome(Reason.ICMP_TOO_BIG, too_big(packet, self.backbone_mtu - tunnel.outer))
-        if packet.protocol == TCP_PROTOCOL and packet.flags & SYN:
-            header = IPV4 if packet.version == 4 else IPV6
-            clamped = clamp_mss(packet, self.backbone_mtu - self.overhead - header - TCP)
-            packet = _with(packet, clamped)
-        return Outcome(reason, encapsulate(packet, tunnel))
+        return Outcome(reason, encapsulate(self._clamp(packet), tunnel))
+
+    def _clamp(self, packet: Packet) -> Packet:
+        """Let full-size segments fit into every tunnel."""
+        if packet.protocol != TCP_PROTOCOL or not packet.flags & SYN:
+            return packet
+        header = IPV4 if packet.version == 4 else IPV6
+        return _with(packet, clamp_mss(packet, self.backbone_mtu - self.overhead - header - TCP))
 
     @cached_property
     def overhead(self) -> int:
@@ -237,6 +243,10 @@ class Forwarder:
 
 def _is_sound(inner: Packet) -> bool:
     return inner.has_tcp() if inner.protocol == TCP_PROTOCOL else inner.carries_icmp()
+
+
+def _mark(place: Place, sender: int) -> int:
+    return (DIRECT_TAG if place.vip.replies is Replies.DIRECT else MARK_TAG) | sender
 
 
 def _drop(reason: Reason) -> Outcome:

@@ -29,6 +29,13 @@ class Locator(StrEnum):
     ADDRESS = "address"
 
 
+class Replies(StrEnum):
+    """How replies on forwarded subflows leave: through the ingress edge, or by the owner's own uplink."""
+
+    SYMMETRIC = "symmetric"
+    DIRECT = "direct"
+
+
 class Encapsulation(StrEnum):
     """What tunnels to an edge look like: IP in IP, or GUE over UDP, which routers and NICs spread by its ports."""
 
@@ -46,6 +53,7 @@ class Vip:
     service_port: int = 443
     locator: Locator = Locator.PORT
     id_port_base: int = 10000
+    replies: Replies = Replies.SYMMETRIC
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dict, ready for `json.dumps`."""
@@ -155,6 +163,7 @@ def vip_from_json(value: Any) -> Vip:
         _integer(fields, "service_port", 1, 65535),
         Locator(_choice(fields, "locator", [kind.value for kind in Locator])),
         _integer(fields, "id_port_base", 1, 65534),
+        Replies(_choice({"replies": "symmetric", **fields}, "replies", list(Replies))),
     )
     if vip.v4 is None and vip.v6 is None:
         raise ValueError("v4: a VIP needs an address")

@@ -43,6 +43,7 @@ class Reason(IntEnum):
     SITE_FORWARDED = 33
     SITE_CHAINED = 34
     SITE_DELIVERED = 35
+    REPLY_DIRECT = 36
 
 
 EXPLAINED: dict[Reason, str] = {
@@ -82,4 +83,5 @@ EXPLAINED: dict[Reason, str] = {
     Reason.SITE_FORWARDED: "first subflow that another edge of the site takes: to that edge",
     Reason.SITE_CHAINED: "first subflow begun before the ring changed: to the edge that had it",
     Reason.SITE_DELIVERED: "first subflow that another edge of the site handed on: to the local listener",
+    Reason.REPLY_DIRECT: "reply of this edge on a forwarded subflow of a VIP with direct replies: by its own route",
 }

@@ -33,6 +33,12 @@ def run(arguments: list[str]) -> int:
         default="port",
         help="what carries the edge id of secondary subflows: the port, or the low bits of the address",
     )
+    add.add_argument(
+        "--replies",
+        choices=("symmetric", "direct"),
+        default="symmetric",
+        help="on forwarded subflows: through the ingress edge, or by the owner's own uplink",
+    )
     remote.add_options(listing)
     for each in (add, remove):
         remote.add_options(each, changes=True)
@@ -41,7 +47,7 @@ def run(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps([vip.model_dump(mode="json") for vip in vips], indent=2))
     elif options.action != "remove":
-        heads = ("NAME", "V4", "V6", "SERVICE", "LOCATORS")
+        heads = ("NAME", "V4", "V6", "SERVICE", "LOCATORS", "REPLIES")
         rows: list[tuple[str, ...]] = [
             (
                 vip.name,
@@ -49,6 +55,7 @@ def run(arguments: list[str]) -> int:
                 str(vip.v6 or "-"),
                 str(vip.service_port),
                 f"{vip.id_port_base} + id" if vip.locator == "port" else "address + id",
+                vip.replies.value,
             )
             for vip in vips
         ]
@@ -66,7 +73,7 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Vip
     if options.action == "remove":
         await client.remove_vip(options.name)
         return []
-    fields = ("name", "v4", "v6", "service_port", "id_port_base", "locator")
+    fields = ("name", "v4", "v6", "service_port", "id_port_base", "locator", "replies")
     try:
         body = VipBody.model_validate({field: getattr(options, field) for field in fields})
     except ValidationError as error:

@@ -21,6 +21,7 @@ from balancer.model.table import (
     ForwardingTable,
     Locator,
     Member,
+    Replies,
     Site,
     TableEdge,
     Vip,
@@ -30,7 +31,7 @@ from balancer.model.verdict import Reason
 
 VIPS = (
     Vip("main", VIP, VIP6),
-    Vip("second", "203.0.113.2", None, 8443, id_port_base=20000),
+    Vip("second", "203.0.113.2", None, 8443, id_port_base=20000, replies=Replies.DIRECT),
     Vip("address", "198.18.7.0", "2001:db8:a::", locator=Locator.ADDRESS),
 )
 TABLE = ForwardingTable(

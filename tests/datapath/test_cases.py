@@ -163,6 +163,19 @@ def test_a_reply_whose_ingress_is_gone_is_dropped_and_never_takes_the_owners_way
     assert (ran.reason, ran.action) == (Reason.DROP_UNKNOWN_INGRESS, DROP)
 
 
+def test_a_reply_of_a_vip_with_direct_replies_stays_on_the_owners_own_way(programs) -> None:  # type: ignore[no-untyped-def]
+    delivered = programs.run("tunnel_ingress", tunnelled(tcp(destination="203.0.113.2", port=20001)))
+    assert (delivered.reason, delivered.mark) == (Reason.DELIVERED, 0x5D000002)
+    reply = {"source": "203.0.113.2", "destination": "198.51.100.7", "source_port": 20001, "port": 40000}
+    ran = programs.run("owner_egress", tcp(**reply, data=b"x" * 1460), mark=0x5D000002)
+    assert (ran.reason, ran.action) == (Reason.REPLY_DIRECT, OK)
+    mss = tcp(**reply, flags=0x12, options=b"\x02\x04\x05\xb4")
+    clamped = programs.run("owner_egress", mss, mark=0x5D000002)
+    assert clamped.packet[-4:] == b"\x02\x04" + (1500 - 52 - 40).to_bytes(2, "big"), (
+        "what comes fits the tunnel"
+    )
+
+
 @pytest.mark.parametrize(("packet", "mark"), [(OWN_REPLY, 0), (OWN_REPLY, 0x11000002), (REPLY, 0x5E000002)])
 def test_what_is_not_a_marked_reply_of_ours_goes_as_it_came(programs, packet: bytes, mark: int) -> None:  # type: ignore[no-untyped-def]
     ran = programs.run("owner_egress", packet, mark=mark)

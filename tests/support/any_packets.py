@@ -90,7 +90,10 @@ OWN_REPLIES = st.one_of(
     st.builds(tcp, source=OWN_V6, destination=st.just(CLIENT6), **OWN_FIELDS),
 )
 INGRESSES = st.sampled_from([2, 2, 3, 4, 5, 6, 0x63])
-MARKS = st.one_of(INGRESSES.map(lambda n: 0x5E000000 | n), st.sampled_from([0, 0x5D000002, 0x5EFF0002]))
+MARKS = st.one_of(
+    INGRESSES.map(lambda n: 0x5E000000 | n),
+    st.sampled_from([0, 0x11000002, 0x5D000002, 0x5D000002, 0x5EFF0002]),
+)
 
 
 @st.composite

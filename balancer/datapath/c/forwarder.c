@@ -316,7 +316,7 @@ static __always_inline struct verdict deliver(struct __sk_buff *skb, const struc
         note_arrival(node, inner, sender);
     if (take_off(skb, outer, inner) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
-    skb->mark = MARK_TAG | sender;
+    skb->mark = (place->vip.direct ? DIRECT_TAG : MARK_TAG) | sender;
     return say_with(reason, TC_ACT_OK, sender);
 }
 
@@ -418,6 +418,17 @@ static __always_inline struct verdict send_back(struct __sk_buff *skb, const str
     return send_through(skb, node, packet, ingress, id, reason);
 }
 
+/* By the owner's own way; what the client sends still comes through a tunnel, so that its MSS is clamped all the same. */
+static __always_inline struct verdict reply_directly(struct __sk_buff *skb, const struct node *node,
+                                                     const struct packet *packet)
+{
+    __u32 taken = node->live->overhead + ip_header(packet) + TCP;
+
+    if (packet->flags & FLAG_SYN && clamp_mss(skb, packet, node->config->backbone_mtu - taken) < 0)
+        return say(DROP_FAILED, TC_ACT_SHOT);
+    return say(REPLY_DIRECT, TC_ACT_OK);
+}
+
 static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 l3)
 {
     struct packet packet = {};
@@ -425,7 +436,8 @@ static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 
     struct node node;
     int version;
 
-    if ((skb->mark & MARK_MASK) != MARK_TAG)
+    __u32 tag = skb->mark & MARK_MASK;
+    if (tag != MARK_TAG && tag != DIRECT_TAG)
         return say(NOT_FOR_VIP, TC_ACT_OK);
     version = version_of(skb);
     if (!version || know(&node) < 0)
@@ -436,6 +448,8 @@ static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 
         return say(NOT_FOR_VIP, TC_ACT_OK);
     if (located(&place, packet.source) != node.config->own_id)
         return say(NOT_FOR_VIP, TC_ACT_OK);
+    if (tag == DIRECT_TAG)
+        return reply_directly(skb, &node, &packet);
     return send_back(skb, &node, &packet, skb->mark & INGRESS_MASK);
 }
 

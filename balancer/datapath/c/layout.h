@@ -32,6 +32,7 @@ struct vip_key {
 struct vip {
     __u16 service_port;
     __u16 id_base; /* 0: the id is in the address */
+    __u32 direct; /* replies take the owner's own way */
 };
 
 /* The table's first VIP, beside the map of all. */
@@ -160,7 +161,8 @@ enum reason {
     SITE_FORWARDED = 33,
     SITE_CHAINED = 34,
     SITE_DELIVERED = 35,
-    REASONS = 36,
+    REPLY_DIRECT = 36,
+    REASONS = 37,
 };
 
 /* A reason's counter stands once for each hook. */
@@ -169,5 +171,6 @@ enum reason {
 #define HOOKS 2
 
 #define MARK_TAG 0x5E000000u
+#define DIRECT_TAG 0x5D000000u /* of VIPs with direct replies: the ingress is told, and no route asks for this mark */
 #define MARK_MASK 0xFF000000u
 #define INGRESS_MASK 0x0000FFFFu
