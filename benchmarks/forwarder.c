@@ -1,20 +1,28 @@
 /* Do-and-undo programs behind the forwarder's own text (benchmarks/forwarder.py): each ends with the packet as it was, so
- * that a test run can repeat it. One flow, or 64,000 that come in turn. */
+ * that a test run can repeat it. One flow, or many that come in turn. */
 
 #define OUTER_ADDRESSES 0x0200ff0a /* any */
-#define MANY 64000
 
-BPF_PERCPU_ARRAY(turns, __u32, 1);
+struct turn {
+    __u32 now, flows;
+};
 
-/* The client's port, at `at`. */
-static __always_inline void vary(struct __sk_buff *skb, __u32 at, __u32 flows)
+BPF_ARRAY(turns, struct turn, 1); /* benchmarks/forwarder.py says of how many flows */
+
+static __always_inline __be16 next_port(void)
 {
     int key = 0;
-    __u32 *turn = turns.lookup(&key);
+    struct turn *turn = turns.lookup(&key);
     if (!turn)
-        return;
-    *turn = *turn + 1 < flows ? *turn + 1 : 0;
-    __be16 port = bpf_htons(1024 + *turn);
+        return 0;
+    turn->now = turn->now + 1 < turn->flows ? turn->now + 1 : 0;
+    return bpf_htons(1024 + turn->now);
+}
+
+/* The client's port, at `at`. */
+static __always_inline void vary(struct __sk_buff *skb, __u32 at)
+{
+    __be16 port = next_port();
     bpf_skb_store_bytes(skb, at, &port, sizeof(port), 0);
 }
 
@@ -73,27 +81,13 @@ static __always_inline int from_here(struct __sk_buff *skb)
 
 int bench_nothing(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN, 1);
-    return 0;
-}
-
-int bench_nothing_many(struct __sk_buff *skb)
-{
-    vary(skb, PLAIN, MANY);
+    vary(skb, PLAIN);
     return 0;
 }
 
 int bench_room(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN, 1);
-    bpf_skb_adjust_room(skb, IPV4, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | ENCAP_V4);
-    shrink(skb, IPV4);
-    return 0;
-}
-
-int bench_room_many(struct __sk_buff *skb)
-{
-    vary(skb, PLAIN, MANY);
+    vary(skb, PLAIN);
     bpf_skb_adjust_room(skb, IPV4, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | ENCAP_V4);
     shrink(skb, IPV4);
     return 0;
@@ -101,15 +95,7 @@ int bench_room_many(struct __sk_buff *skb)
 
 int bench_bare(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN, 1);
-    int action = bare_encapsulation(skb);
-    shrink(skb, IPV4);
-    return action;
-}
-
-int bench_bare_many(struct __sk_buff *skb)
-{
-    vary(skb, PLAIN, MANY);
+    vary(skb, PLAIN);
     int action = bare_encapsulation(skb);
     shrink(skb, IPV4);
     return action;
@@ -117,15 +103,7 @@ int bench_bare_many(struct __sk_buff *skb)
 
 int bench_forward(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN, 1);
-    int action = from_outside(skb);
-    shrink(skb, IPV4);
-    return action;
-}
-
-int bench_forward_many(struct __sk_buff *skb)
-{
-    vary(skb, PLAIN, MANY);
+    vary(skb, PLAIN);
     int action = from_outside(skb);
     shrink(skb, IPV4);
     return action;
@@ -133,15 +111,7 @@ int bench_forward_many(struct __sk_buff *skb)
 
 int bench_forward_gue(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN, 1);
-    int action = from_outside(skb);
-    shrink(skb, IPV4 + GUE_HEADER);
-    return action;
-}
-
-int bench_forward_gue_many(struct __sk_buff *skb)
-{
-    vary(skb, PLAIN, MANY);
+    vary(skb, PLAIN);
     int action = from_outside(skb);
     shrink(skb, IPV4 + GUE_HEADER);
     return action;
@@ -149,27 +119,13 @@ int bench_forward_gue_many(struct __sk_buff *skb)
 
 int bench_pass(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN, 1);
-    return from_outside(skb);
-}
-
-int bench_pass_many(struct __sk_buff *skb)
-{
-    vary(skb, PLAIN, MANY);
+    vary(skb, PLAIN);
     return from_outside(skb);
 }
 
 int bench_reply(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN + 2, 1);
-    int action = from_here(skb);
-    shrink(skb, IPV4);
-    return action;
-}
-
-int bench_reply_many(struct __sk_buff *skb)
-{
-    vary(skb, PLAIN + 2, MANY);
+    vary(skb, PLAIN + 2);
     int action = from_here(skb);
     shrink(skb, IPV4);
     return action;
@@ -177,18 +133,7 @@ int bench_reply_many(struct __sk_buff *skb)
 
 int bench_bare_off(struct __sk_buff *skb)
 {
-    vary(skb, TUNNELLED, 1);
-    struct iphdr outer;
-    if (bpf_skb_load_bytes(skb, ETHERNET, &outer, sizeof(outer)) < 0)
-        return TC_ACT_SHOT;
-    shrink(skb, IPV4);
-    grow(skb, &outer);
-    return 0;
-}
-
-int bench_bare_off_many(struct __sk_buff *skb)
-{
-    vary(skb, TUNNELLED, MANY);
+    vary(skb, TUNNELLED);
     struct iphdr outer;
     if (bpf_skb_load_bytes(skb, ETHERNET, &outer, sizeof(outer)) < 0)
         return TC_ACT_SHOT;
@@ -199,24 +144,97 @@ int bench_bare_off_many(struct __sk_buff *skb)
 
 int bench_tunnel(struct __sk_buff *skb)
 {
-    vary(skb, TUNNELLED, 1);
-    return from_tunnel(skb);
-}
-
-int bench_tunnel_many(struct __sk_buff *skb)
-{
-    vary(skb, TUNNELLED, MANY);
+    vary(skb, TUNNELLED);
     return from_tunnel(skb);
 }
 
 int bench_back(struct __sk_buff *skb)
 {
-    vary(skb, TUNNELLED + 2, 1);
+    vary(skb, TUNNELLED + 2);
     return from_tunnel(skb);
 }
 
-int bench_back_many(struct __sk_buff *skb)
+/* The same in XDP. */
+
+static __always_inline int vary_in_xdp(struct xdp_md *ctx)
 {
-    vary(skb, TUNNELLED + 2, MANY);
-    return from_tunnel(skb);
+    __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+    if (data + PLAIN + 2 > end)
+        return -1;
+    *(__be16 *)(data + PLAIN) = next_port();
+    return 0;
+}
+
+static __always_inline void undo_in_xdp(struct xdp_md *ctx, int size)
+{
+    bpf_xdp_adjust_head(ctx, size);
+    __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+    if (data + ETHERNET <= end)
+        *(__be16 *)(data + ETHERTYPE) = bpf_htons(ETH_P_IP);
+}
+
+static __always_inline int bare_in_xdp(struct xdp_md *ctx)
+{
+    __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
+    struct iphdr outer = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_IPIP};
+    if (data + PLAIN > end)
+        return XDP_DROP;
+    const struct iphdr *inner = (const struct iphdr *)(data + ETHERNET);
+    outer.tos = inner->tos;
+    outer.tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + IPV4);
+    outer.saddr = outer.daddr = OUTER_ADDRESSES;
+    outer.check = fold(add_up(&outer, IPV4, 0));
+    if (bpf_xdp_adjust_head(ctx, -IPV4) < 0)
+        return XDP_DROP;
+    data = (__u8 *)(long)ctx->data, end = (__u8 *)(long)ctx->data_end;
+    if (data + PLAIN > end)
+        return XDP_DROP;
+    __builtin_memset(data, 2, 2 * ETH_ALEN);
+    *(__be16 *)(data + ETHERTYPE) = bpf_htons(ETH_P_IP);
+    __builtin_memcpy(data + ETHERNET, &outer, sizeof(outer));
+    return bpf_redirect(1, 0);
+}
+
+int bench_nothing_xdp(struct xdp_md *ctx)
+{
+    vary_in_xdp(ctx);
+    return XDP_PASS;
+}
+
+int bench_room_xdp(struct xdp_md *ctx)
+{
+    vary_in_xdp(ctx);
+    bpf_xdp_adjust_head(ctx, -IPV4);
+    undo_in_xdp(ctx, IPV4);
+    return XDP_PASS;
+}
+
+int bench_bare_xdp(struct xdp_md *ctx)
+{
+    vary_in_xdp(ctx);
+    int action = bare_in_xdp(ctx);
+    undo_in_xdp(ctx, IPV4);
+    return action;
+}
+
+int bench_forward_xdp(struct xdp_md *ctx)
+{
+    vary_in_xdp(ctx);
+    int action = decide_fast(ctx);
+    undo_in_xdp(ctx, IPV4);
+    return action;
+}
+
+int bench_forward_gue_xdp(struct xdp_md *ctx)
+{
+    vary_in_xdp(ctx);
+    int action = decide_fast(ctx);
+    undo_in_xdp(ctx, IPV4 + GUE_HEADER);
+    return action;
+}
+
+int bench_pass_xdp(struct xdp_md *ctx)
+{
+    vary_in_xdp(ctx);
+    return decide_fast(ctx);
 }
