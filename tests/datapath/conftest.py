@@ -79,7 +79,7 @@ class Programs:
     hardware = HARDWARE
 
     def __init__(self, loaded: Any) -> None:
-        self._loaded = loaded
+        self.loaded = loaded
         self._counters = Map(loaded.maps["counters"], ID.size, COUNTER.size * possible_cpus())
         self._config = Map(loaded.maps["config_map"], ID.size, CONFIG.size)
         outer = {name: Map(loaded.maps[name], *SIZES[name]) for name in OUTER}
@@ -104,13 +104,13 @@ class Programs:
                 self.map(name, size).put(ID.pack(key), bytes(size))
 
     def map(self, name: str, value_size: int) -> Map:
-        return Map(self._loaded.maps[name], ID.size, value_size)
+        return Map(self.loaded.maps[name], ID.size, value_size)
 
     def run(self, program: str, packet: bytes, mark: int = 0) -> Ran:
         before = self._count()
         context = bytearray(CONTEXT)
         struct.pack_into("=I", context, MARK_AT, mark)
-        action, after, out = run_once(self._loaded.programs[program], packet, bytes(context))
+        action, after, out = run_once(self.loaded.programs[program], packet, bytes(context))
         grown = [reason for reason, count in self._count().items() if count > before[reason]]
         assert len(grown) == 1, f"one packet was counted under {grown}"
         return Ran(grown[0], action, after, struct.unpack_from("=I", out, MARK_AT)[0])
@@ -118,7 +118,7 @@ class Programs:
     def run_fast(self, packet: bytes) -> Ran | None:
         """Run the fast path; None if it passed the packet up, as it came and uncounted."""
         before, by_tc = self._count(BY_XDP), self._count()
-        action, after, _ = run_once(self._loaded.programs["outside_xdp"], packet)
+        action, after, _ = run_once(self.loaded.programs["outside_xdp"], packet)
         grown = {
             reason: now - before[reason]
             for reason, now in self._count(BY_XDP).items()
@@ -133,14 +133,14 @@ class Programs:
 
     def know_next_hops(self) -> None:
         """As if the routes had named the way to every edge."""
-        hops = Map(self._loaded.maps["hops"], ID.size, HOP.size)
+        hops = Map(self.loaded.maps["hops"], ID.size, HOP.size)
         for edge in TABLE.edges:
             end = edge.tunnel_v4 or edge.tunnel_v6  # as tunnel_to chooses
             assert end
             hops.put(ID.pack(edge.id), HOP.pack(FOR_EVER, mapped(end), HARDWARE) * possible_cpus())
 
     def forget_next_hops(self) -> None:
-        hops = Map(self._loaded.maps["hops"], ID.size, HOP.size)
+        hops = Map(self.loaded.maps["hops"], ID.size, HOP.size)
         for edge in TABLE.edges:
             hops.put(ID.pack(edge.id), bytes(HOP.size * possible_cpus()))
 
