@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.machine import describe, stolen
 from benchmarks.result import Measured, as_dict
 
-BENCHMARKS = ("key_exchange", "records", "forwarder", "edge", "memory", "control", "scale")
+BENCHMARKS = ("key_exchange", "records", "forwarder", "edge", "memory", "control", "scale", "growth")
 RESULTS = Path(__file__).parent / "results"
 
 

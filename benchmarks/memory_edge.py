@@ -1,7 +1,7 @@
 """The edge whose memory benchmarks/memory.py measures: a process of its own, driven by lines on stdin.
 
 `python -m benchmarks.memory_edge [CERTIFICATE KEY]` prints its service port and its locator's. Each line that comes
-asks for one of JSON: resident bytes, handshakes in progress, sessions, failures.
+asks for one of JSON: resident bytes, processor seconds, handshakes in progress, sessions, failures.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import gc
 import json
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ class Edge:
             "resident": pages * resource.getpagesize(),
             "subflows": len(self._tasks),
             "sessions": sum(len(session.paths) == 2 for session in self.sessions),
+            "cpu": time.process_time(),
             "failures": dict(self.handshakes.failures),
         }
 
