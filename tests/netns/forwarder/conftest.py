@@ -22,7 +22,8 @@ from balancer.model.verdict import Reason
 VIP = Vip("main", "203.0.113.1", None)
 DUAL = Vip("main", "203.0.113.1", "2001:db8:5e::1")
 BY_ADDRESS = Vip("address", "198.18.7.0", "2001:db8:a::", locator=Locator.ADDRESS)
-EDGES = (TableEdge(1, "edge1", "10.255.0.1", None), TableEdge(2, "edge2", "10.255.0.2", None))
+EDGES = tuple(TableEdge(number, f"edge{number}", f"10.255.0.{number}", None) for number in (1, 2, 3))
+LINKS = {"edge1": "cell0", "edge2": "wifi0", "edge3": "lte0"}  # the phone's
 SENNIT = Path(sys.executable).with_name("sennit")
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -43,12 +44,13 @@ def until(condition: Callable[[], bool], what: str, timeout: float = 10) -> None
 
 
 class Network:
-    """Namespaces, links, routes, and the forwarders of both edges; IPv6 too if it is `dual`."""
+    """Namespaces, links, routes, and the forwarders of two edges or three; IPv6 too if it is `dual`."""
 
-    def __init__(self, folder: Path, dual: bool = False) -> None:
+    def __init__(self, folder: Path, dual: bool = False, count: int = 2) -> None:
         self._dual = dual
+        self.names = tuple(LINKS)[:count]
         self.vips = (DUAL, BY_ADDRESS) if dual else (VIP,)
-        self.edges = EDGES
+        self.edges = EDGES[:count]
         self.sites: tuple[Site, ...] = ()
         self._suffix = f"{os.getpid()}-{next(_numbers)}"
         self.folder = folder
@@ -71,13 +73,14 @@ class Network:
         return self.folder / edge
 
     def up(self) -> None:
-        for node in ("phone", "edge1", "edge2", "backbone"):
+        for node in ("phone", *self.names, "backbone"):
             run("ip", "netns", "add", self.name(node))
             if not self._dual:
                 self.in_(node, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
             self.in_(node, "ip", "link", "set", "lo", "up")
         self.in_("backbone", "ip", "link", "add", "br0", "up", "type", "bridge")
-        for number, (edge, link) in enumerate((("edge1", "cell0"), ("edge2", "wifi0")), start=1):
+        for number, edge in enumerate(self.names, start=1):
+            link = LINKS[edge]
             self._link("phone", link, edge, "up0")
             self._link("backbone", edge, edge, "bb0")
             self.in_("backbone", "ip", "link", "set", edge, "master", "br0")
@@ -96,7 +99,7 @@ class Network:
         if self._dual:
             self._second_uplink()
         self.publish()
-        for edge in ("edge1", "edge2"):
+        for edge in self.names:
             second = ("--outside", "up1") if self._dual and edge == "edge2" else ()
             self.forwarder(edge, "load", "--outside", "up0", *second, "--backbone", "bb0")
             self._daemons.append(
@@ -160,10 +163,10 @@ class Network:
         return self.in_(edge, *self.command(edge, action, *more))
 
     def publish(self, **states: EdgeState) -> None:
-        """Give both edges the next generation."""
+        """Give every edge the next generation."""
         self.generation += 1
         edges = tuple(replace(edge, state=states.get(edge.name, edge.state)) for edge in self.edges)
-        for edge in ("edge1", "edge2"):
+        for edge in self.names:
             self._write(
                 edge, "table.json", ForwardingTable(self.generation, self.vips, edges, self.sites).to_json()
             )
@@ -174,9 +177,27 @@ class Network:
             daemon.kill()
             daemon.wait(10)
 
-    def applied(self, timeout: float = 10) -> None:
+    def cut_off(self, edge: str) -> None:
+        """The host is gone: nothing says goodbye, and no packet leaves or arrives."""
+        for interface in ("up0", "bb0"):
+            self.in_(edge, "ip", "link", "set", interface, "down")
+
+    def bring_back(self, edge: str) -> None:
+        for interface in ("up0", "bb0"):
+            self.in_(edge, "ip", "link", "set", interface, "up")
+        self.in_(edge, "ip", "route", "replace", "default", "via", f"10.{edge[-1]}.0.2", "dev", "up0")
+
+    def steer(self, source: str, edge: str) -> None:
+        """What the phone sends from one of its addresses enters at this edge from now on."""
+        number = source.split(".")[1]
+        gateway = ("via", f"10.{edge[-1]}.0.1", "dev", LINKS[edge])
+        self.in_("phone", "ip", "route", "replace", "default", *gateway, "table", f"20{number}")
+        if f"from {source} " not in self.in_("phone", "ip", "rule"):
+            self.in_("phone", "ip", "rule", "add", "from", source, "table", f"20{number}")
+
+    def applied(self, timeout: float = 10, but: str = "") -> None:
         def all_have() -> bool:
-            files = [self.state(edge) / "applied.json" for edge in ("edge1", "edge2")]
+            files = [self.state(edge) / "applied.json" for edge in self.names if edge != but]
             return all(
                 file.exists() and json.loads(file.read_text())["generation"] == self.generation
                 for file in files
@@ -197,9 +218,11 @@ class Network:
         stats = json.loads(self.in_(node, "ip", "-j", "-s", "link", "show", interface))[0]["stats64"]
         return stats["rx"]["packets"], stats["tx"]["packets"]
 
+    def hardware(self, node: str, interface: str) -> str:
+        return str(json.loads(self.in_(node, "ip", "-j", "link", "show", interface))[0]["address"])
+
     def know_neighbour(self, edge: str, address: str, link: str) -> None:
-        hardware = json.loads(self.in_("phone", "ip", "-j", "link", "show", link))[0]["address"]
-        entry = (address, "lladdr", hardware, "dev", "up0", "nud", "permanent")
+        entry = (address, "lladdr", self.hardware("phone", link), "dev", "up0", "nud", "permanent")
         self.in_(edge, "ip", "neighbour", "replace", *entry)
 
     @contextlib.contextmanager
@@ -236,9 +259,9 @@ class Network:
         for daemon in self._daemons:
             daemon.terminate()
             daemon.wait(10)
-        for edge in ("edge1", "edge2"):
+        for edge in self.names:
             subprocess.run(["umount", str(self.state(edge) / "bpf")], capture_output=True)
-        for node in ("phone", "edge1", "edge2", "backbone"):
+        for node in ("phone", *self.names, "backbone"):
             with contextlib.suppress(AssertionError):
                 run("ip", "netns", "del", self.name(node))
 
@@ -257,6 +280,17 @@ def network(tmp_path: Path) -> Iterator[Network]:
 def dual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """With IPv6, a VIP with address locators, and a second uplink at edge 2; shared by the tests of a module."""
     made = Network(tmp_path_factory.mktemp("dual"), dual=True)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """With a third edge, and a third link of the phone to it; shared by the tests of a module."""
+    made = Network(tmp_path_factory.mktemp("three"), count=3)
     try:
         made.up()
         yield made
