@@ -137,6 +137,7 @@ async def connect_mptcp(
     try:
         steering = DirectSteering(rules)
         sock = mptcp_socket(socket.AF_INET6 if ":" in vip else socket.AF_INET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, rules.mark)
         await _connect(sock, rules.ways[0].source, vip, port, timeout)
         return ClientConnection(sock, steering, rules, timeout=timeout)
     except BaseException:

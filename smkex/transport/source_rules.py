@@ -5,6 +5,9 @@ only, and whether a join is bound to the interface that its creation names depen
 we name it; older ones drop it). So each path of a connection gets a table of its own: the VIP by the
 interface's next hop, and below it, for when the interface goes away, the VIP as unreachable.
 
+The rules count for packets with the connection's mark alone (SO_MARK, which all its subflows inherit): what a
+process that was killed leaves behind is in nobody's way.
+
 Tables are numbered slots. A slot is held by a name in the abstract socket space, which belongs to the network
 namespace as the tables do and goes with the process: what a crash leaves behind is found by its free name and
 swept by the next user.
@@ -35,6 +38,11 @@ class SourceRules:
     vip: str
     ways: tuple[Way, Way]
     _slots: list[tuple[int, socket.socket]] = field(default_factory=list)
+
+    @property
+    def mark(self) -> int:
+        """What the connection's packets are to be marked with: the number of its first table."""
+        return _FIRST_TABLE + self._slots[0][0]
 
     @classmethod
     def install(cls, vip: str, interfaces: tuple[str, str]) -> "SourceRules":
@@ -88,6 +96,7 @@ class SourceRules:
             src_len=bits,
             dst=self.vip,
             dst_len=bits,
+            fwmark=self.mark,
             table=table,
             priority=_PRIORITY,
         )
@@ -95,7 +104,7 @@ class SourceRules:
     def _check(self, ipr: Any, family: int) -> None:
         for way in self.ways:
             try:
-                (answer,) = ipr.route("get", family=family, dst=self.vip, src=way.source)
+                (answer,) = ipr.route("get", family=family, dst=self.vip, src=way.source, mark=self.mark)
                 leaves_by = answer.get_attr("RTA_OIF")
             except NetlinkError:
                 leaves_by = None

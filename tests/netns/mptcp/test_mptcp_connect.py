@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -33,6 +33,12 @@ def run(links: Any, *command: str, namespace: str) -> str:
     done = subprocess.run(["ip", "netns", "exec", namespace, *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def rules(links: Any) -> list[dict[str, Any]]:
+    """The source rules of mptcp connections, of living processes and dead."""
+    found = json.loads(run(links, "ip", "-j", "rule", namespace=links.phone))
+    return [rule for rule in found if rule.get("dst") == "203.0.113.1"]
 
 
 def test_plain_tcp_is_refused_by_the_client(links: Any) -> None:
@@ -121,7 +127,42 @@ def test_a_path_whose_interface_is_down_goes_nowhere_instead_of_over_the_other(l
     server = links.start("server", steps=BOTH)
     server.wait_ready()
     links.start("client", steps=BOTH, crash=True).process.communicate(timeout=30)  # leaves its rules
-    ask = ["ip", "-n", links.phone, "route", "get", "203.0.113.1", "from", "10.2.0.2"]
+    (rule,) = (r for r in rules(links) if r["src"] == "10.2.0.2")
+    ask = ["ip", "-n", links.phone, "route", "get", "203.0.113.1", "from", "10.2.0.2", "mark", rule["fwmark"]]
     assert "dev wifi0" in subprocess.run(ask, capture_output=True, text=True).stdout
     subprocess.run(["ip", "-n", links.phone, "link", "set", "wifi0", "down"], check=True)
     assert "No route to host" in subprocess.run(ask, capture_output=True, text=True).stderr
+
+
+def test_what_a_killed_connection_leaves_behind_is_in_nobody_elses_way(links: Any) -> None:
+    server = links.start("server", steps=[*BOTH, ["client", 0, 1]], timeout=30)
+    server.wait_ready()
+    client = links.start("client", steps=[*BOTH, ["server", 0, 1]], timeout=30)
+    until = monotonic() + 20
+    while len(rules(links)) < 2:
+        assert monotonic() < until
+        sleep(0.02)
+    client.process.kill()
+    client.process.wait()
+    for command in (
+        "link set wifi0 down",
+        "link set wifi0 up",
+        "route add default via 10.2.0.1 dev wifi0 metric 200",
+    ):
+        subprocess.run(["ip", "-n", links.phone, *command.split()], check=True)
+    assert len(rules(links)) == 2
+    # as a router would: without a route the kernel asks on the link for the address itself
+    run(links, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", namespace=links.server)
+    listen = "import socket; s = socket.create_server(('203.0.113.1', 8443)); print('ready', flush=True); s.accept()"
+    dial = (
+        "import asyncio, ipaddress\nfrom smkex.transport.paths import dial\n"
+        "sock = asyncio.run(dial('wifi0', ipaddress.ip_address('203.0.113.1'), 8443))\nprint(sock.getsockname()[0])\n"
+    )
+    command = ["ip", "netns", "exec", links.server, sys.executable, "-c", listen]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
+        try:
+            assert listener.stdout is not None
+            assert listener.stdout.readline() == "ready\n"
+            assert run(links, sys.executable, "-c", dial, namespace=links.phone) == "10.2.0.2\n"
+        finally:
+            listener.kill()
