@@ -62,6 +62,7 @@ release: install
 	@packaging/build-release
 
 bench: install
+	@sh tools/install-packages packages.bench.debian
 	@$(VENV)/bin/python -m benchmarks --save
 	@$(VENV)/bin/python -m benchmarks.report
 
