@@ -4,9 +4,9 @@ Each is a list of items, type (1 byte), length (1 byte), value. A later message 
 may be lost with its subflow. Unknown items are passed over.
 """
 
-from dataclasses import dataclass
+import struct
 from enum import IntEnum, unique
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
@@ -16,6 +16,7 @@ from smkex.core.frame import CONTROL_LIMIT, HEADER, TAG, FrameType, header
 from smkex.core.schedule import AeadKey, KeySchedule
 
 RANGES_LIMIT = 31  # ranges in one item, whose length is a byte
+_ACKNOWLEDGEMENT = struct.Struct(">BBQQ")  # an Acknowledge item: most messages are that and no more
 
 
 @unique
@@ -34,8 +35,7 @@ class Item(IntEnum):
     REHOME = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(NamedTuple):
     """What one control message states.
 
     `acknowledged`: all bytes below are received (the end of stream counts as one byte more); `limit`: no byte
@@ -58,6 +58,8 @@ class Control:
     rehome: bool = False
 
     def encode(self) -> bytes:
+        if self.acknowledged is not None and self[2:] == _NOTHING_ELSE:
+            return _ACKNOWLEDGEMENT.pack(Item.ACKNOWLEDGE, 16, self.acknowledged, self.limit)
         items = b""
         if self.acknowledged is not None:
             items += _item(Item.ACKNOWLEDGE, u64(self.acknowledged) + u64(self.limit))
@@ -85,6 +87,8 @@ class Control:
     @classmethod
     def parse(cls, items: bytes) -> "Control":
         """Raises `MalformedMessage`. Unknown items are passed over; of an item that repeats the last counts."""
+        if len(items) == _ACKNOWLEDGEMENT.size and items[:2] == _ACKNOWLEDGEMENT_BEGINS:
+            return cls(*_ACKNOWLEDGEMENT.unpack(items)[2:])
         reader = Reader(items)
         found: dict[str, Any] = {}
         ranges = Reader(b"")
@@ -117,6 +121,10 @@ class Control:
                     continue
             value.finish()
         return cls(**found, ranges=_read_ranges(ranges, found.get("acknowledged", 0)))
+
+
+_NOTHING_ELSE = Control()[2:]
+_ACKNOWLEDGEMENT_BEGINS = bytes((Item.ACKNOWLEDGE, 16))
 
 
 def _item(kind: Item, value: bytes) -> bytes:

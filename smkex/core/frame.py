@@ -38,10 +38,10 @@ class FrameType(IntEnum):
     CONTROL = 17
 
 
-_KINDS = {int(kind): kind for kind in FrameType}
-_BODY_LIMIT = dict.fromkeys(FrameType, HANDSHAKE_LIMIT - HEADER)
-_BODY_LIMIT[FrameType.DATA] = 8 + RECORD_DATA_LIMIT + TAG
-_BODY_LIMIT[FrameType.CONTROL] = CONTROL_LIMIT
+# by the byte on the wire: the type and the most that its body may hold
+_KINDS = {int(kind): (kind, HANDSHAKE_LIMIT - HEADER) for kind in FrameType}
+_KINDS[FrameType.DATA] = (FrameType.DATA, 8 + RECORD_DATA_LIMIT + TAG)
+_KINDS[FrameType.CONTROL] = (FrameType.CONTROL, CONTROL_LIMIT)
 
 
 def header(kind: FrameType, length: int) -> bytes:
@@ -61,10 +61,13 @@ class FrameReader:
 
     def __init__(self, *, handshake_only: bool = True) -> None:
         self.handshake_only = handshake_only
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""  # one that is added to is a bytearray
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        self._buffer += data
+        if self._buffer:
+            self._buffer += data
+        else:
+            self._buffer = bytes(data)  # most often whole frames: cut out of it, they are copied once
 
     def frames(self) -> Generator[tuple[FrameType, bytes], None, None]:
         """Yield each whole frame as (type, the frame with its header); raise `MalformedMessage`.
@@ -74,19 +77,18 @@ class FrameReader:
         at = 0
         try:
             while len(self._buffer) - at >= HEADER:
-                kind = self._kind(self._buffer[at])
+                kind, most = self._kind(self._buffer[at])
                 length = int.from_bytes(self._buffer[at + 1 : at + HEADER], "big")
-                if length > _BODY_LIMIT[kind]:
+                if length > most:
                     raise MalformedMessage(f"a frame of type {kind.name} has a body of {length} bytes")
                 end = at + HEADER + length
                 if end > len(self._buffer):
                     return
-                with memoryview(self._buffer) as view:
-                    frame = bytes(view[at:end])
+                frame = bytes(memoryview(self._buffer)[at:end])
                 at = end
                 yield kind, frame
         finally:
-            del self._buffer[:at]
+            self._take(at)
 
     @property
     def first_byte(self) -> int | None:
@@ -106,7 +108,7 @@ class FrameReader:
         if len(self._buffer) < TLS_HEADER + length:
             return None
         record = bytes(self._buffer[: TLS_HEADER + length])
-        del self._buffer[: TLS_HEADER + length]
+        self._take(TLS_HEADER + length)
         return record
 
     @property
@@ -114,10 +116,13 @@ class FrameReader:
         """Bytes held of an unfinished frame, or of frames not yet taken."""
         return len(self._buffer)
 
-    def _kind(self, value: int) -> FrameType:
-        kind = _KINDS.get(value)
-        if kind is None:
+    def _take(self, count: int) -> None:
+        self._buffer = bytearray(memoryview(self._buffer)[count:]) if count < len(self._buffer) else b""
+
+    def _kind(self, value: int) -> tuple[FrameType, int]:
+        known = _KINDS.get(value)
+        if known is None:
             raise MalformedMessage(f"there is no frame type {value}")
-        if self.handshake_only and kind >= FrameType.DATA:
+        if self.handshake_only and known[0] >= FrameType.DATA:
             raise MalformedMessage("a record came before the handshake was done")
-        return kind
+        return known

@@ -58,6 +58,7 @@ class Path:
     reader: FrameReader
     rtt: float
     progress_at: float
+    wavering: float = 0.0  # of the round-trip time: RFC 6298's RTTVAR
     outgoing: deque[bytes] = field(default_factory=deque)
     outstanding: deque[Sent] = field(default_factory=deque)
     state_due: float | None = None
@@ -66,6 +67,7 @@ class Path:
     ponged: int = 0
     stalled_at: float | None = None
     position: int = 0
+    pings: int = 0  # of `outstanding`
     sent: int = 0
     received: int = 0
     shortest: float = field(init=False)  # round-trip time that was measured: without queues, that is
@@ -79,8 +81,11 @@ class Path:
 
     @property
     def patience(self) -> float:
-        """Seconds without progress after which the path stalls: min(2 RTT, 1 s)."""
-        return min(max(2 * self.rtt, STALL_FLOOR), STALL_CEILING)
+        """Seconds without progress after which the path stalls: 2 RTT, more where it wavers (RFC 6298), 1 s at most.
+
+        An end that is busy answers sometimes at once and sometimes late, which is no stall.
+        """
+        return min(max(2 * self.rtt, self.rtt + 4 * self.wavering, STALL_FLOOR), STALL_CEILING)
 
     @property
     def acknowledge_delay(self) -> float:
@@ -100,8 +105,7 @@ class Path:
     @property
     def ping_at(self) -> float | None:
         """When to ask for a sign, if none comes by itself."""
-        asked = self.ping_due or any(sent.record is None for sent in self.outstanding)
-        return None if asked else self.progress_at + PING_EVERY
+        return None if self.ping_due or self.pings else self.progress_at + PING_EVERY
 
     def due(self, when: float) -> None:
         """A control message with the state goes out on this path at `when`."""
@@ -113,47 +117,53 @@ class Path:
         record.sent_at = now
         self.outstanding.append(Sent(now, record))
 
+    def note_ping(self, number: int, version: int, now: float) -> None:
+        self.outstanding.append(Sent(now, ping=number, version=version))
+        self.pings += 1
+
     def settle(self, now: float, horizon: float, *, timed: bool) -> tuple[bool, int]:
         """Take out what is confirmed; return (whether the path left a record out, newest version confirmed).
 
         `horizon` is the DSN from which the other end has not said what it received; `timed` when the
         confirmation came back on this very path, and so measures it.
         """
-        if not self.outstanding:
-            return False, 0
-        last, version = -1, 0
-        for at, sent in enumerate(self.outstanding):
-            if self._confirmed(sent):
-                last, version = at, max(version, sent.version)
-        left_out = any(
-            sent.record is not None and not sent.record.arrived and sent.record.dsn < horizon
-            for at, sent in enumerate(self.outstanding)
-            if at < last
-        )
-        if last >= 0:
+        newest: Sent | None = None
+        version = 0
+        gap = left_out = False
+        kept: deque[Sent] = deque()
+        for sent in self.outstanding:
+            record = sent.record
+            if record is None:
+                if sent.ping > self.ponged:
+                    kept.append(sent)
+                    continue
+                version = sent.version
+            elif not record.arrived:
+                gap = gap or record.dsn < horizon
+                kept.append(sent)
+                continue
+            elif record.copies > 1:
+                continue  # it may have come by another path
+            newest = sent
+            left_out = gap
+            if self.pings:
+                kept = deque(one for one in kept if one.record is not None)
+        self.pings = sum(one.record is None for one in kept) if self.pings else 0
+        self.outstanding = kept
+        if newest is not None:
             self.progress_at = now
             if timed:
-                self._measure(now - self.outstanding[last].at)
+                self._measure(now - newest.at)
                 self.stalled_at = None
-        self.outstanding = deque(
-            sent
-            for at, sent in enumerate(self.outstanding)
-            if not (at <= last and sent.record is None) and not (sent.record and sent.record.arrived)
-        )
         return left_out, version
 
-    def _confirmed(self, sent: Sent) -> bool:
-        """Whether this entry has arrived, and here: a record sent on other paths too may have come by those."""
-        if sent.record is None:
-            return sent.ping <= self.ponged
-        return sent.record.arrived and sent.record.copies == 1
-
     def _measure(self, sample: float) -> None:
-        """Smooth the round-trip time (RFC 6298 section 2.3, alpha 1/8), quicker upwards: patience follows it.
+        """Smooth the round-trip time and how it wavers (RFC 6298 section 2.3), quicker upwards: patience follows it.
 
         No sample counts for more than double the patience: how long a path was away is not its latency, but
         patience that was too short grows.
         """
         self.shortest = min(self.shortest, max(sample, 0.0))
         change = min(max(sample, 0.0), 2 * self.patience) - self.rtt
+        self.wavering += (abs(change) - self.wavering) / 4
         self.rtt += change / (4 if change > 0 else 8)

@@ -36,6 +36,8 @@ class Reassembly:
 
     def ranges(self, limit: int) -> tuple[tuple[int, int], ...]:
         """The lowest `limit` ranges [from, to) received beyond `next`."""
+        if not self._order:
+            return ()
         found: list[tuple[int, int]] = []
         for dsn in self._order:
             end = dsn + len(self._waiting[dsn])
@@ -61,6 +63,8 @@ class Reassembly:
             return []
         ready = [data]
         self.next = end
+        if not self._order:
+            return ready
         taken = 0
         while taken < len(self._order) and self._order[taken] == self.next:
             following = self._waiting.pop(self.next)

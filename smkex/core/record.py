@@ -51,7 +51,8 @@ class EpochKeys:
         self._kept: dict[int, AeadKey] = {}
 
     def at(self, epoch: int) -> AeadKey:
-        return self._kept.get(epoch) or self._keys.data_key(self._sender, epoch)
+        key = self._kept.get(epoch)
+        return self._keys.data_key(self._sender, epoch) if key is None else key
 
     def keep(self, epoch: int, key: AeadKey) -> None:
         """Remember a key that has proved itself; a forged DSN never gets this far."""
@@ -81,7 +82,7 @@ def unseal(keys: EpochKeys, frame: bytes) -> tuple[int, bytes]:
     view = memoryview(frame)
     key = keys.at(dsn >> EPOCH_SHIFT)
     try:
-        data = key.open(dsn, view[PREFIX:], view[:PREFIX])
+        data = key.open(dsn, view[PREFIX:], frame[:PREFIX])
     except InvalidTag:
         raise BadRecord from None
     keys.keep(dsn >> EPOCH_SHIFT, key)

@@ -48,18 +48,16 @@ class AeadKey:
     """A key and the IV that a record's number is added to (exclusive or, RFC 8446 section 5.3)."""
 
     def __init__(self, aead: Aead, key: bytes, iv: bytes) -> None:
-        self._cipher = AESGCM(key) if aead is Aead.AES_128_GCM else ChaCha20Poly1305(key)
+        cipher = AESGCM(key) if aead is Aead.AES_128_GCM else ChaCha20Poly1305(key)
+        self._encrypt, self._decrypt = cipher.encrypt, cipher.decrypt
         self._iv = int.from_bytes(iv, "big")
 
-    def _nonce(self, number: int) -> bytes:
-        return (self._iv ^ number).to_bytes(AEAD_NONCE, "big")
-
     def seal(self, number: int, data: bytes | memoryview, associated: bytes) -> bytes:
-        return self._cipher.encrypt(self._nonce(number), data, associated)
+        return self._encrypt((self._iv ^ number).to_bytes(AEAD_NONCE, "big"), data, associated)
 
     def open(self, number: int, sealed: bytes | memoryview, associated: bytes | memoryview) -> bytes:
         """Raises `cryptography.exceptions.InvalidTag`."""
-        return self._cipher.decrypt(self._nonce(number), sealed, associated)
+        return self._decrypt((self._iv ^ number).to_bytes(AEAD_NONCE, "big"), sealed, associated)
 
     def __repr__(self) -> str:
         return "AeadKey(redacted)"

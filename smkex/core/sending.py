@@ -7,6 +7,8 @@ from smkex.core.errors import MisusedStream
 from smkex.core.frame import RECORD_DATA_LIMIT
 from smkex.core.record import UNACKNOWLEDGED_LIMIT, EpochKeys, SealedRecord, seal
 
+_NONE: Iterator[SealedRecord] = iter(())
+
 
 class SendingStream:
     """Bytes in, sealed records out; at most a window of bytes in `UNACKNOWLEDGED_LIMIT` records is kept."""
@@ -81,7 +83,7 @@ class SendingStream:
 
     def due_again(self) -> Iterator[SealedRecord]:
         """What is to be sent again, lowest DSN first."""
-        return (self._again[dsn] for dsn in sorted(self._again))
+        return (self._again[dsn] for dsn in sorted(self._again)) if self._again else _NONE
 
     def not_again(self, record: SealedRecord) -> None:
         """It went out, or need not after all."""

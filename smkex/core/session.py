@@ -29,11 +29,11 @@ from smkex.core.events import (
     StreamEnded,
 )
 from smkex.core.frame import FrameReader, FrameType
-from smkex.core.path import SILENCE_LIMIT, STALL_CEILING, Path, Sent, record_limit
+from smkex.core.path import SILENCE_LIMIT, STALL_CEILING, Path, record_limit
 from smkex.core.reassembly import Reassembly
 from smkex.core.record import EpochKeys, SealedRecord, unseal
 from smkex.core.schedule import KeySchedule
-from smkex.core.scheduler import Scheduler, fastest
+from smkex.core.scheduler import SWITCH, Scheduler, fastest
 from smkex.core.sending import SendingStream
 
 WINDOW = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
@@ -42,7 +42,9 @@ MAXIMUM_PATHS = 8  # open at once
 LAST_PATH = 255  # numbers are never used twice, so this bounds the joins of a session
 REMOVED_LIMIT = 16  # removals told in one message: more than can be open
 AT_ONCE = float("-inf")
+NOTHING_UNSAID = float("inf")
 _SCHEDULERS = frozenset(Scheduler)
+_DATA, _CONTROL = FrameType.DATA, FrameType.CONTROL
 
 
 class Session:
@@ -67,6 +69,7 @@ class Session:
         self._incoming = Reassembly(window, start)
         self._paths: dict[int, Path] = {}
         self._used: set[int] = set()
+        self._carried: dict[int, tuple[int, int]] = {}
         self._fastest: int | None = None
         self._paths_changed = True
         self._scheduler = scheduler
@@ -215,8 +218,9 @@ class Session:
         return self._over
 
     def transferred(self, path: int) -> tuple[int, int]:
-        """Bytes of frames (sent, received) on `path` while it is in the session."""
-        return (self._paths[path].sent, self._paths[path].received) if path in self._paths else (0, 0)
+        """Bytes of frames (sent, received) that `path` carries, or carried while it was in the session."""
+        there = self._paths.get(path)
+        return (there.sent, there.received) if there is not None else self._carried.get(path, (0, 0))
 
     # --- the network's side
 
@@ -254,14 +258,14 @@ class Session:
 
     def timer(self) -> float | None:
         """When `on_timer` wants to be called next."""
-        times = [path.deadline for path in self._paths.values()]
-        times += [path.state_due for path in self._paths.values()]
-        times += [path.ping_at for path in self._paths.values()]
-        times.append(self._silence_ends())
+        times = [self._silence_ends()]
+        for path in self._paths.values():
+            times += path.state_due, path.deadline, path.ping_at
         oldest = self._too_slow()
         if oldest is not None:
             times.append(oldest.sent_at + STALL_CEILING)
-        return min((at for at in times if at is not None and at > self._now), default=None)
+        now = self._now
+        return min([at for at in times if at is not None and at > now], default=None)
 
     def on_timer(self, now: float) -> list[Event]:
         """Do what is due by `now`: find stalls, send again elsewhere, ping quiet paths."""
@@ -304,18 +308,23 @@ class Session:
         return record.frame
 
     def _next_record(self, number: int, path: Path) -> SealedRecord | None:
-        for record in self._out.due_again():
+        out = self._out
+        for record in out.due_again():
             if number == self.preferred(without=record.paths):
-                self._out.not_again(record)
+                out.not_again(record)
                 return record
-        most = record_limit(self._out.outstanding, path.rtt, path.shortest)
+        if not out.unsent and self._scheduler is not Scheduler.REDUNDANT:
+            return None
         if self._scheduler is Scheduler.LOWEST_LATENCY:
-            return self._out.next_record(most) if number == self.preferred() else None
+            if number != self.preferred():
+                return None
+            return out.next_record(record_limit(out.outstanding, path.rtt, path.shortest))
         if number not in self._usable():
             return None
+        most = record_limit(out.outstanding, path.rtt, path.shortest)
         if self._scheduler is Scheduler.AGGREGATE:
-            return self._out.next_record(most)
-        copy = self._out.missing_after(path.position) or self._out.next_record(most)
+            return out.next_record(most)
+        copy = out.missing_after(path.position) or out.next_record(most)
         if copy is not None:
             path.position = copy.end
         return copy
@@ -329,7 +338,7 @@ class Session:
             self._pings += 1
             ping = self._pings
             path.ping_due = False
-            path.outstanding.append(Sent(self._now, ping=ping, version=self._version))
+            path.note_ping(ping, self._version, self._now)
         pong, path.pong = path.pong, None
         self._told = self._received()
         return path.sealer.seal(
@@ -370,8 +379,10 @@ class Session:
         oldest = self._out.oldest
         if oldest is None or not oldest.copies:
             return None
-        others = any(not path.stalled for n, path in self._paths.items() if n not in oldest.paths)
-        return oldest if others else None
+        for number, path in self._paths.items():
+            if path.stalled_at is None and number not in oldest.paths:
+                return oldest
+        return None
 
     def _rescue(self) -> None:
         """Send again, while a path works, whatever is only on paths that do not."""
@@ -385,8 +396,12 @@ class Session:
 
     def _silence_ends(self) -> float | None:
         """When a session is over whose paths are all silent."""
-        stalls = [path.stalled_at for path in self._paths.values() if path.stalled_at is not None]
-        return max(stalls) + SILENCE_LIMIT if stalls and len(stalls) == len(self._paths) else None
+        latest: float | None = None
+        for path in self._paths.values():
+            if path.stalled_at is None:
+                return None
+            latest = path.stalled_at if latest is None else max(latest, path.stalled_at)
+        return None if latest is None else latest + SILENCE_LIMIT
 
     def _give_up(self, now: float) -> list[Event]:
         events: list[Event] = []
@@ -407,6 +422,7 @@ class Session:
         path = self._paths.pop(number, None)
         if path is None:
             return []
+        self._carried[number] = (path.sent, path.received)
         self._backup.discard(number)
         self._paths_changed = True
         for sent in path.outstanding:
@@ -428,10 +444,10 @@ class Session:
         return self._incoming.next + (1 if self._peer_ended else 0)
 
     def _frame(self, number: int, path: Path, kind: FrameType, frame: bytes) -> list[Event]:
-        if kind is FrameType.DATA:
+        if kind is _DATA:
             dsn, data = unseal(self._open_keys, frame)
             return self._record(path, dsn, data)
-        if kind is FrameType.CONTROL:
+        if kind is _CONTROL:
             return self._control(number, path, path.opener.open(frame))
         # an Abort in clear has no weight once keys exist; any other handshake message has no place here
         raise MalformedMessage(f"{kind.name} came after the handshake")
@@ -480,10 +496,11 @@ class Session:
 
     def _settle(self, heard: Path, control: Control) -> list[Event]:
         """What is confirmed leaves its path; a path that took something out leaves the session."""
-        horizon = float("inf") if len(control.ranges) < RANGES_LIMIT else control.ranges[-1][1]
+        horizon = NOTHING_UNSAID if len(control.ranges) < RANGES_LIMIT else control.ranges[-1][1]
         events: list[Event] = []
-        self._paths_changed = True
         for number, path in list(self._paths.items()):
+            if not path.outstanding:
+                continue
             was_stalled = path.stalled
             left_out, version = path.settle(self._now, horizon, timed=path is heard)
             self._confirmed = max(self._confirmed, version)
@@ -493,8 +510,15 @@ class Session:
                 for sent in path.outstanding:
                     if sent.record is not None:
                         self._out.not_again(sent.record)
+                self._paths_changed = True
                 self._rescue()
+        self._paths_changed = self._paths_changed or self._outrun()
         return events
+
+    def _outrun(self) -> bool:
+        """Whether another path may have become clearly faster than the one in use."""
+        used = self._paths.get(self._fastest) if self._fastest is not None else None
+        return used is None or any(path.rtt < SWITCH * used.rtt for path in self._paths.values())
 
     def _wishes(self, control: Control) -> list[Event]:
         events: list[Event] = []

@@ -60,7 +60,6 @@ class SessionTransport(asyncio.Transport):
         self._loop = asyncio.get_running_loop()
         self._session = Session(established.keys, role, scheduler=scheduler)
         self._subflows: dict[int, Subflow] = {}
-        self._transferred: dict[int, tuple[int, int]] = {}
         self._protocol: asyncio.Protocol | None = None
         self._early: list[bytes] = []
         self._peer_ended = False
@@ -70,7 +69,8 @@ class SessionTransport(asyncio.Transport):
         self._lost = False
         self._handling = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer_at = 0.0  # when it rings
+        self._timer_due = 0.0  # when it needs to
         self._close_timer: asyncio.TimerHandle | None = None
 
     # --- subflows
@@ -130,7 +130,7 @@ class SessionTransport(asyncio.Transport):
         return self.statistics_from(path)
 
     def _statistics(self, path: int) -> PathStatistics:
-        return PathStatistics(self._session.rtt(path), *self._transferred.get(path, (0, 0)))
+        return PathStatistics(self._session.rtt(path), *self._session.transferred(path))
 
     @property
     def paths(self) -> list[int]:
@@ -282,13 +282,17 @@ class SessionTransport(asyncio.Transport):
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._handle(self._session.on_timer(self._loop.time()))
+        if self._timer_due > self._loop.time():  # what it was set for has been done since
+            self._timer, self._timer_at = self._loop.call_at(self._timer_due, self._on_timer), self._timer_due
+        else:
+            self._handle(self._session.on_timer(self._loop.time()))
 
     def _arm(self) -> None:
         """Have the timer ring no later than the session wants; too early does no harm."""
         at = self._session.timer()
         if at is None or self._lost:
             return
+        self._timer_due = at
         if self._timer is not None:
             if self._timer_at <= at:
                 return
@@ -300,9 +304,6 @@ class SessionTransport(asyncio.Transport):
         for path, subflow in list(self._subflows.items()):
             while subflow.writable and not subflow.lost and (frames := self._frames(path, now)):
                 subflow.transport.write(frames)
-            carried = self._session.transferred(path)
-            if carried != (0, 0):  # a path that is gone keeps what it had carried
-                self._transferred[path] = carried
         if self._writing_paused and self._session.unsent <= LOW_WATER and self._protocol:
             self._writing_paused = False
             self._protocol.resume_writing()
