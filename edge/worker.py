@@ -22,6 +22,7 @@ from edge.handover import Handover
 from edge.https import HttpsListener, context
 from edge.identity import load_identity
 from edge.listener import Listener
+from edge.memory import collect_seldom
 from edge.node import wait_for_node
 from edge.path_manager import PathManagerClient
 from edge.serve import HttpServer
@@ -182,6 +183,7 @@ def _socket(descriptor: int) -> socket.socket:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
+    collect_seldom()
     asyncio.run(serve(Orders(**json.loads(os.environ.pop(VARIABLE)))))
 
 

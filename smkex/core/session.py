@@ -446,6 +446,8 @@ class Session:
     def _frame(self, number: int, path: Path, kind: FrameType, frame: bytes) -> list[Event]:
         if kind is _DATA:
             dsn, data = unseal(self._open_keys, frame)
+            if number != self._fastest:
+                self._follow(number, path)
             return self._record(path, dsn, data)
         if kind is _CONTROL:
             return self._control(number, path, path.opener.open(frame))
@@ -519,6 +521,13 @@ class Session:
         """Whether another path may have become clearly faster than the one in use."""
         used = self._paths.get(self._fastest) if self._fastest is not None else None
         return used is None or any(path.rtt < SWITCH * used.rtt for path in self._paths.values())
+
+    def _follow(self, number: int, path: Path) -> None:
+        """Answer on the path that the client uses where none is clearly faster: what is stated then goes along."""
+        used = self._paths.get(self._fastest) if self._fastest is not None else None
+        if self._role == "server" and used is not None and used.rtt >= SWITCH * path.rtt:
+            self._fastest = number
+            self._paths_changed = True  # and it may be a backup, or stalled
 
     def _wishes(self, control: Control) -> list[Event]:
         events: list[Event] = []

@@ -265,6 +265,32 @@ def test_latency_is_measured_within_the_session() -> None:
     assert net.client.rtt(0) == pytest.approx(0.2, rel=0.3)
 
 
+@pytest.mark.parametrize(("clients", "taken"), [(0.01, 1), (0.02, 0)])
+def test_the_edge_answers_on_the_clients_path_unless_another_is_clearly_faster(
+    clients: float, taken: int
+) -> None:
+    net = Net(0.01, clients)
+    assert net.server.preferred() == 0
+    net.client._paths[1].rtt = 0.001  # so that it takes path 1
+    net.client.write(b"request")
+    net.run(0.5, done=lambda: bool(net.received("server")))
+    net.server.write(b"answer")
+    net.run(0.6, done=lambda: bool(net.received("client")))
+    records = [(sender, path) for _, sender, path, frame in net.carried if frame[0] == 16]
+    assert records == [("client", 1), ("server", taken)]
+
+
+def test_a_peer_that_is_busy_now_and_then_is_no_stalled_path() -> None:
+    """Most answers take 40 ms, one in four takes 200: far more than twice what is usual."""
+    net = Net(0.02, 0.5)
+    for n in range(80):
+        net.wires[0].delay = 0.1 if n % 4 == 3 else 0.02
+        net.client.write(b"x" * 1000)
+        net.run(1.0 + n)
+    sent = [frame for _, sender, _, frame in net.carried if sender == "client" and frame[0] == 16]
+    assert len(sent) <= 80 + 3  # 80 + 15 by twice the round-trip time alone
+
+
 def test_an_idle_path_is_asked_now_and_then() -> None:
     net = Net(0.01, 0.5)
     net.wires[1].delay = 0.005
