@@ -117,7 +117,12 @@ class FrameReader:
         return len(self._buffer)
 
     def _take(self, count: int) -> None:
-        self._buffer = bytearray(memoryview(self._buffer)[count:]) if count < len(self._buffer) else b""
+        if count == len(self._buffer):
+            self._buffer = b""
+        elif isinstance(self._buffer, bytes):
+            self._buffer = bytearray(memoryview(self._buffer)[count:])
+        else:  # what comes in small pieces is not copied anew with each
+            del self._buffer[:count]
 
     def _kind(self, value: int) -> tuple[FrameType, int]:
         known = _KINDS.get(value)
