@@ -29,6 +29,7 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
     ) -> None:
         super().__init__(*arguments, **options)
         self._head_seconds, self._head_bytes, self._write_seconds = head_seconds, head_bytes, write_seconds
+        self._in_head = False
         self._head_due: asyncio.TimerHandle | None = None
         self._write_due: asyncio.TimerHandle | None = None
         self._size = 0
@@ -45,10 +46,13 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._head_due is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect_head()
+        if self.cycle is None or self.cycle.response_complete:
+            self._in_head = True
         super().data_received(data)
-        if self._head_due is not None:
+        if (
+            self._in_head and not self.transport.is_closing()
+        ):  # nearly always it is here whole, and no timer is needed
+            self._expect_head()
             self._size += len(data)
             if self._size > self._head_bytes:
                 self._refuse(
@@ -70,10 +74,13 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
             self._write_due = None
 
     def _expect_head(self) -> None:
-        self._size = 0
-        self._head_due = self.loop.call_later(self._head_seconds, self._head_is_late)
+        self._in_head = True
+        if self._head_due is None:
+            self._size = 0
+            self._head_due = self.loop.call_later(self._head_seconds, self._head_is_late)
 
     def _head_is_here(self) -> None:
+        self._in_head = False
         if self._head_due is not None:
             self._head_due.cancel()
             self._head_due = None

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from balancer.control.app import create_app
 from balancer.control.connection import BoundedConnection
+from balancer.control.garbage import collect_rarely
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings
 from balancer.daemon import say_ready
@@ -31,6 +32,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            collect_rarely()
             say_ready()
             self._watchdog = asyncio.create_task(feed_watchdog())
 
@@ -61,6 +63,7 @@ def serve(settings: ControlSettings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody stands before it whose word on addresses counts
         timeout_keep_alive=75,  # longer than between heartbeats: a new connection costs more than they do
         timeout_graceful_shutdown=3,
         limit_concurrency=20_000,

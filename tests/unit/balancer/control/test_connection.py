@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -113,3 +114,25 @@ async def test_who_takes_nothing_of_an_answer_is_let_go(server: uvicorn.Server, 
         pass
     assert taken < LARGE
     writer.close()
+
+
+async def test_connections_that_ended_leave_nothing_for_the_collector(port: int) -> None:
+    """It is told to look rarely."""
+    gc.collect()
+    before = len(alive())
+    gc.disable()
+    try:
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET)
+            assert await asyncio.wait_for(reader.readuntil(b'"hello"'), 30)
+            writer.close()
+        async with asyncio.timeout(30):
+            while len(alive()) > before:
+                await asyncio.sleep(0.02)
+    finally:
+        gc.enable()
+
+
+def alive() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, BoundedConnection)]
