@@ -1,15 +1,16 @@
-"""Settings of the edge server: flags, then environment SENNIT_EDGE_*, then defaults."""
+"""Settings of the edge server: flags, then environment SENNIT_EDGE_*, then the file of `--config`, then defaults."""
 
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sennit.settings import DaemonSettings, prefixed
 
 
-class EdgeSettings(BaseSettings):
-    """What `sennit edge` can be told."""
+class EdgeSettings(DaemonSettings):
+    """Serve HTTP inside SMKEX sessions: one edge of the CDN."""
 
-    model_config = SettingsConfigDict(env_prefix="SENNIT_EDGE_", cli_kebab_case=True, extra="forbid")
+    model_config = prefixed("SENNIT_EDGE_", "sennit edge")
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="the node's state folder")
     upstream: str = Field(default="http://127.0.0.1:8080", pattern="^https?://", description="the origin")

@@ -1,17 +1,17 @@
-"""Settings of the origin server: flags, then environment SENNIT_ORIGIN_*, then defaults."""
+"""Settings of the origin server: flags, then SENNIT_ORIGIN_*, then the file of `--config`, then defaults."""
 
 from pathlib import Path
 
 from pydantic import DirectoryPath, Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from origin.cache_rules import CacheRules
+from sennit.settings import DaemonSettings, prefixed
 
 
-class OriginSettings(BaseSettings):
-    """What `sennit origin` can be told."""
+class OriginSettings(DaemonSettings):
+    """Serve a directory as the CDN's origin."""
 
-    model_config = SettingsConfigDict(env_prefix="SENNIT_ORIGIN_", cli_kebab_case=True, extra="forbid")
+    model_config = prefixed("SENNIT_ORIGIN_", "sennit origin")
 
     directory: DirectoryPath = Field(default=Path("."), description="what is served")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^.+:\d+$", description="ADDRESS:PORT")

@@ -1,69 +1,36 @@
-"""What the daemons' subcommands share: read typed settings from flags, environment and a TOML file."""
+"""What the daemons share: lines to standard error, and saying that they are up."""
 
+import json
+import logging
 import sys
-import tomllib
-from pathlib import Path
-from typing import Any, TypeVar
+from datetime import UTC, datetime
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsError
+from sennit.systemd import notify
 
-from sennit.errors import CommandError, ExitStatus
-
-Settings = TypeVar("Settings", bound=BaseSettings)
+_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "taskName"}
 
 
-def settings_from(model: type[Settings], command: str, arguments: list[str]) -> Settings:
-    """Build the settings of `sennit COMMAND`: flags, then environment, then `--config FILE`, then defaults.
+class LineFormatter(logging.Formatter):
+    """One line a record: time, level, logger, message, then the `extra` fields as key=value."""
 
-    Raises `CommandError` that names the field.
-    """
-    arguments, from_file = _take_config(arguments)
-
-    for name in from_file:
-        if name not in model.model_fields:
-            raise CommandError(f"the configuration has an unknown setting: {name}", status=ExitStatus.USAGE)
-
-    class FromCommandLine(model):  # type: ignore[valid-type,misc]
-        __doc__ = model.__doc__
-        model_config = model.model_config | {"cli_prog_name": f"sennit {command}"}
-
-        @classmethod
-        def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
-            # what is passed in below is the file, the weakest; flags come before all by themselves
-            return sources["env_settings"], sources["init_settings"]
-
-    try:
-        made: Settings = CliApp.run(FromCommandLine, cli_args=arguments, **from_file)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        raise CommandError(
-            f"{name}: {first['msg']}", hint=f"`sennit {command} --help`", status=ExitStatus.USAGE
-        ) from None
-    except SettingsError as error:
-        raise CommandError(str(error), hint=f"`sennit {command} --help`", status=ExitStatus.USAGE) from None
-    return made
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        extra = {key: value for key, value in vars(record).items() if key not in _USUAL}
+        fields = "".join(f" {key}={json.dumps(value, default=str)}" for key, value in extra.items())
+        line = f"{time} {record.levelname.lower()} {record.name} {record.getMessage()}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def _take_config(arguments: list[str]) -> tuple[list[str], dict[str, Any]]:
-    if "--config" not in arguments:
-        return arguments, {}
-    at = arguments.index("--config")
-    try:
-        path = Path(arguments[at + 1])
-        return arguments[:at] + arguments[at + 2 :], tomllib.loads(path.read_text())
-    except IndexError:
-        raise CommandError("--config needs a file", status=ExitStatus.USAGE) from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise CommandError(f"--config: {error}", status=ExitStatus.USAGE) from None
+def log_to_stderr(level: str = "INFO") -> None:
+    """Send the log to standard error, one structured line a record."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for chatty in ("httpx", "httpcore", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def log_to_stderr() -> None:
-    """One line an event on standard error: time, level, logger, text."""
-    import logging
-
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def say_ready() -> None:
+    """Say that the daemon is up: to systemd where it asked (sd_notify(3)), and on standard error."""
+    notify("READY=1")
+    print("ready", file=sys.stderr, flush=True)

@@ -28,7 +28,7 @@ from balancer.agent.state import Credential, NodeState
 from balancer.agent.withdraw import bird_of
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
-from balancer.daemon import say_ready
+from sennit.daemon import say_ready
 from sennit.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)

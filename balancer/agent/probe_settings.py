@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from balancer.settings import DaemonSettings, prefixed
+from sennit.settings import DaemonSettings, prefixed
 
 
 class ProbeSettings(DaemonSettings):

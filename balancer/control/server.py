@@ -15,7 +15,7 @@ from balancer.control.connection import BoundedConnection
 from balancer.control.garbage import collect_rarely
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings
-from balancer.daemon import say_ready
+from sennit.daemon import say_ready
 from sennit.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)

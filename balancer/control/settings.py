@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from balancer.control.database import url_of
 from balancer.model.table import Encapsulation
-from balancer.settings import DaemonSettings, prefixed
+from sennit.settings import DaemonSettings, prefixed
 
 
 class ControlSettings(DaemonSettings):

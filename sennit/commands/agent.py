@@ -10,8 +10,7 @@ def run(arguments: list[str]) -> int:
     from balancer.agent.lease import Removed
     from balancer.agent.settings import AgentSettings
     from balancer.agent.withdraw import withdraw
-    from balancer.daemon import log_to_stderr
-    from balancer.settings import SettingsError
+    from sennit.daemon import log_to_stderr
 
     try:
         settings = AgentSettings.from_arguments(arguments)
@@ -20,7 +19,7 @@ def run(arguments: list[str]) -> int:
             withdraw(settings)
         else:
             run_agent(settings)
-    except (SettingsError, ValueError) as error:
+    except ValueError as error:
         raise CommandError(str(error), hint="`sennit agent --help`", status=ExitStatus.USAGE) from None
     except NotEnrolled as error:
         hint = "`sennit enrolment-token create` makes a one-time token"

@@ -7,13 +7,12 @@ def run(arguments: list[str]) -> int:
     from balancer.control.server import serve
     from balancer.control.settings import ControlSettings
     from balancer.control.store import StateInUse
-    from balancer.daemon import log_to_stderr
-    from balancer.settings import SettingsError
+    from sennit.daemon import log_to_stderr
 
     try:
         settings = ControlSettings.from_arguments(arguments)
         settings.admin_token()
-    except (SettingsError, ValueError) as error:
+    except ValueError as error:
         raise CommandError(str(error), hint="`sennit control --help`", status=ExitStatus.USAGE) from None
     log_to_stderr(settings.log_level)
     try:

@@ -7,13 +7,13 @@ def run(arguments: list[str]) -> int:
     from edge.main import run as serve
     from edge.node import NodeUnknown
     from edge.settings import EdgeSettings
-    from sennit.daemon import log_to_stderr, settings_from
+    from sennit.daemon import log_to_stderr
     from sennit.errors import CommandError
 
-    settings = settings_from(EdgeSettings, "edge", arguments)
-    log_to_stderr()
+    settings = EdgeSettings.from_arguments(arguments)
+    log_to_stderr(settings.log_level)
     try:
-        serve(settings, lambda: settings_from(EdgeSettings, "edge", arguments))
+        serve(settings, lambda: EdgeSettings.from_arguments(arguments))
     except NodeUnknown as error:
         raise CommandError(str(error), hint="the agent writes node.json when it has enrolled") from None
     except IdentityUnusable as error:

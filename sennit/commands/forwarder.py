@@ -130,9 +130,9 @@ def _load(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from balancer.daemon import log_to_stderr, say_ready
     from balancer.datapath.follow import Follower
     from balancer.datapath.metrics import MetricsServer, parse_address
+    from sennit.daemon import log_to_stderr, say_ready
     from sennit.systemd import Watchdog
 
     log_to_stderr()

@@ -4,9 +4,9 @@
 def run(arguments: list[str]) -> int:
     from origin.main import run as serve
     from origin.settings import OriginSettings
-    from sennit.daemon import log_to_stderr, settings_from
+    from sennit.daemon import log_to_stderr
 
-    settings = settings_from(OriginSettings, "origin", arguments)
-    log_to_stderr()
+    settings = OriginSettings.from_arguments(arguments)
+    log_to_stderr(settings.log_level)
     serve(settings)
     return 0

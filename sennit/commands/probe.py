@@ -74,13 +74,9 @@ def _down(options: argparse.Namespace) -> int:
 def _run(arguments: list[str]) -> int:
     from balancer.agent.probe_settings import ProbeSettings
     from balancer.agent.prober import Prober
-    from balancer.daemon import log_to_stderr, say_ready
-    from balancer.settings import SettingsError
+    from sennit.daemon import log_to_stderr, say_ready
 
-    try:
-        settings = ProbeSettings.from_arguments(arguments)
-    except (SettingsError, ValueError) as error:
-        raise CommandError(str(error), hint="`sennit probe run --help`", status=ExitStatus.USAGE) from None
+    settings = ProbeSettings.from_arguments(arguments)
     log_to_stderr(settings.log_level)
 
     async def main() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from edge.settings import EdgeSettings
 from origin.settings import OriginSettings
-from sennit.daemon import settings_from
 from sennit.errors import CommandError, ExitStatus
 from sennit.main import main
 
@@ -18,7 +17,7 @@ def test_flags_outweigh_environment_outweighs_file(tmp_path: Path, monkeypatch: 
     )
     monkeypatch.setenv("SENNIT_EDGE_MAX_SESSIONS", "3")
     monkeypatch.setenv("SENNIT_EDGE_HANDSHAKE_TIMEOUT", "4")
-    made = settings_from(EdgeSettings, "edge", ["--config", str(file), "--handshake-timeout", "5"])
+    made = EdgeSettings.from_arguments(["--config", str(file), "--handshake-timeout", "5"])
     assert (made.handshake_timeout, made.max_sessions, made.require_both) == (5.0, 3, True)
     assert made.max_pending_handshakes == 7
     assert made.upstream == "http://127.0.0.1:8080"
@@ -36,7 +35,7 @@ def test_flags_outweigh_environment_outweighs_file(tmp_path: Path, monkeypatch: 
 )
 def test_a_wrong_setting_is_named(arguments: list[str], named: str) -> None:
     with pytest.raises(CommandError, match=named) as caught:
-        settings_from(EdgeSettings, "edge", arguments)
+        EdgeSettings.from_arguments(arguments)
     assert caught.value.status == ExitStatus.USAGE
 
 
@@ -44,7 +43,7 @@ def test_a_file_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "origin.toml"
     file.write_text("colour = 1\n")
     with pytest.raises(CommandError, match="colour"):
-        settings_from(OriginSettings, "origin", ["--config", str(file)])
+        OriginSettings.from_arguments(["--config", str(file)])
 
 
 def test_an_unknown_command_ends_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from balancer.agent.daemon import Agent
 from balancer.agent.settings import AgentSettings
-from balancer.settings import SettingsError
+from sennit.errors import CommandError
 
 
 def chosen(control: Any, folder: Path, metrics: str) -> AgentSettings:
@@ -63,5 +63,5 @@ async def test_metrics_say_what_the_agent_knows(
 
 @pytest.mark.parametrize("address", ["9101", "localhost:9101", "127.0.0.1", "127.0.0.1:x"])
 def test_an_address_that_makes_no_sense_is_refused(control: Any, tmp_path: Path, address: str) -> None:
-    with pytest.raises(SettingsError, match="metrics"):
+    with pytest.raises(CommandError, match="metrics"):
         chosen(control, tmp_path, address)

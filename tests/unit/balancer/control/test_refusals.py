@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from balancer.control.settings import ControlSettings
-from balancer.settings import SettingsError
+from sennit.errors import CommandError
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ async def test_an_unknown_path_is_a_problem_too(api: Any) -> None:
 
 
 def test_tokens_never_cross_a_network_in_clear() -> None:
-    with pytest.raises(SettingsError, match="in clear"):
+    with pytest.raises(CommandError, match="in clear"):
         ControlSettings.from_arguments(["--listen", "10.255.0.100:8443", "--admin-token-file", "/nowhere"])
 
 
 def test_there_is_no_default_admin_token(tmp_path: Any) -> None:
-    with pytest.raises(SettingsError, match="--admin-token-file"):
+    with pytest.raises(CommandError, match="--admin-token-file"):
         ControlSettings.from_arguments([])
     weak = tmp_path / "token"
     weak.write_text("admin\n")
