@@ -5,7 +5,7 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from balancer.control.problems import problem
+from balancer.control.problems import of_field, problem
 
 LIMIT = 64 * 1024  # the largest honest body, a VIP, is well under 1 KB
 SECONDS = 10.0  # in which the whole of it must be here
@@ -26,7 +26,9 @@ class BodyLimit:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > self._limit:
             detail = f"a body may have {self._limit} bytes"
-            response = problem(413, "body-too-large", detail, headers={"Connection": "close"})
+            response = problem(
+                413, "body-too-large", detail, of_field("body", detail), {"Connection": "close"}
+            )
             await response(scope, receive, send)
             return
         seen, whole, deadline = 0, False, asyncio.get_running_loop().time() + self._seconds

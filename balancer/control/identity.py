@@ -104,7 +104,7 @@ async def holder(plane: ControlPlane, session: AsyncSession, shown: str) -> Iden
     if token and token.usable(plane.clock.now()) and hmac.compare_digest(shown, token.token_sha256):
         return Identity(Role(token.role), token.name, token.edge_id)
     if await edges.was_removed(session, shown):
-        raise Refusal(410, "edge-removed", "this edge was removed")
+        raise Refusal(410, "edge-removed", "this edge was removed", field="authorization")
     raise Refusal(401, "token-refused", "nobody has this token", field="authorization")
 
 
@@ -130,7 +130,7 @@ Anyone = Annotated[Identity, Depends(identify)]
 def _require(role: Role) -> Callable[[Identity], Awaitable[Identity]]:
     async def check(identity: Anyone) -> Identity:
         if not identity.may(role):
-            raise Refusal(403, "not-permitted", f"this needs the role {role.value}")
+            raise Refusal(403, "not-permitted", f"this needs the role {role.value}", field="authorization")
         return identity
 
     return check
@@ -139,21 +139,21 @@ def _require(role: Role) -> Callable[[Identity], Awaitable[Identity]]:
 async def require_own(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
     """Let only the edge of the path's id on, or who may read everything."""
     if identity.edge_id != edge_id and not identity.may(Role.READ):
-        raise Refusal(403, "not-permitted", "an edge's token is good for its own id only")
+        raise Refusal(403, "not-permitted", "an edge's token is good for its own id only", field="edge_id")
     return identity
 
 
 async def require_edge_or_admin(identity: Anyone) -> Identity:
     """Let any edge on, and the admin: what the fleet shares and nobody else may know."""
     if identity.role is not Role.EDGE and not identity.may(Role.ADMIN):
-        raise Refusal(403, "not-permitted", "this is for edges and the role admin")
+        raise Refusal(403, "not-permitted", "this is for edges and the role admin", field="authorization")
     return identity
 
 
 async def require_own_lease(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
     """Let only the edge of the path's id on, or the admin."""
     if identity.edge_id != edge_id and not identity.may(Role.ADMIN):
-        raise Refusal(403, "not-permitted", "an edge's token is good for its own id only")
+        raise Refusal(403, "not-permitted", "an edge's token is good for its own id only", field="edge_id")
     return identity
 
 

@@ -16,6 +16,7 @@ from balancer.api.schemas import FieldError, Problem
 log = logging.getLogger(__name__)
 
 _SLUGS = {404: "no-such-resource", 405: "method-not-allowed", 408: "body-too-slow", 413: "body-too-large"}
+_FIELDS = {404: "path", 405: "method", 408: "body", 413: "body"}
 _MEANINGS = {
     401: "No token, or nobody's.",
     403: "The token's role does not allow it.",
@@ -33,9 +34,9 @@ PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components
 
 
 class Refusal(Exception):
-    """The control plane will not do this. `slug` is the stable name of the reason."""
+    """The control plane will not do this. `slug` is the reason's stable name, `field` what it is about."""
 
-    def __init__(self, status: int, slug: str, detail: str, *, field: str = "") -> None:
+    def __init__(self, status: int, slug: str, detail: str, *, field: str) -> None:
         super().__init__(detail)
         self.status = status
         self.slug = slug
@@ -67,6 +68,11 @@ def problem(
     )
 
 
+def of_field(field: str, message: str) -> list[FieldError]:
+    """The one error of a refusal that is about one thing."""
+    return [FieldError(field=field, message=message)]
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe an operation's refusals in the OpenAPI document; 422 and 503 are every operation's."""
     return {status: _described(status) for status in sorted({*statuses, 422, 503})}
@@ -84,8 +90,7 @@ def _described(status: int) -> dict[str, Any]:
 async def _handle(request: Request, error: Exception) -> Response:
     match error:
         case Refusal():
-            errors = [FieldError(field=error.field, message=error.detail)] if error.field else []
-            return problem(error.status, error.slug, error.detail, errors)
+            return problem(error.status, error.slug, error.detail, of_field(error.field, error.detail))
         case RequestValidationError():
             errors = [_field_error(each["loc"], each["msg"]) for each in error.errors()]
             detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
@@ -93,7 +98,8 @@ async def _handle(request: Request, error: Exception) -> Response:
         case HTTPException():
             slug = _SLUGS.get(error.status_code, "bad-request")
             headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
-            return problem(error.status_code, slug, str(error.detail), headers=headers)
+            errors = of_field(_FIELDS.get(error.status_code, "body"), str(error.detail))
+            return problem(error.status_code, slug, str(error.detail), errors, headers)
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
     return problem(500, "internal-error", "see the control plane's log")
 

@@ -25,4 +25,4 @@ async def refuse_unknown(request: Request) -> None:
     for name in request.query_params:
         if name not in known:
             detail = f"no such parameter; there is: {', '.join(sorted(known)) or 'none'}"
-            raise Refusal(422, "invalid-request", detail, field=name)
+            raise Refusal(422, "invalid-request", detail, field=name or "query")

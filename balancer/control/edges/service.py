@@ -82,7 +82,12 @@ async def _enrol_new(
     plane: ControlPlane, session: AsyncSession, shown_sha256: str, body: EnrolRequest
 ) -> EdgeRecord:
     if await repository.was_removed(session, body.credential_sha256):
-        raise Refusal(410, "edge-removed", "this edge was removed: enrol with a new credential and token")
+        raise Refusal(
+            410,
+            "edge-removed",
+            "this edge was removed: enrol with a new credential and token",
+            field="credential_sha256",
+        )
     token = await tokens.usable(plane, session, shown_sha256)
     if token.edge_name is not None and token.edge_name != body.name:
         raise Refusal(
@@ -179,7 +184,7 @@ async def _give_id(plane: ControlPlane, session: AsyncSession, vip: VipRecord, w
         detail = (
             f"all ids that the {served.locator} locators of {vip.name} can carry are held or in quarantine"
         )
-        raise Refusal(409, "no-edge-id-left", detail)
+        raise Refusal(409, "no-edge-id-left", detail, field="vip")
     await repository.take_id(session, edge_id)
     return edge_id
 
@@ -242,7 +247,12 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
     edge, active = await _wanted(plane, edge_id, everybody=body.withdraw)
     if plane.sharing:
         if not plane.sharing.works:
-            raise Refusal(503, "leases-not-shared", "the database does not answer: try another instance")
+            raise Refusal(
+                503,
+                "leases-not-shared",
+                "the database does not answer: try another instance",
+                field="database",
+            )
         plane.sharing.note(edge_id, body)
     _hear(plane, edge_id, body)
     if edge.alive != plane.health.is_alive(edge_id):

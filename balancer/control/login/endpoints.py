@@ -32,7 +32,7 @@ async def log_in(plane: Plane, body: LoginRequest, request: Request, response: R
             raise Refusal(403, "not-permitted", "edges have no page", field="token")
         await repository.drop_expired(session, now)
         if await repository.count(session) >= MOST:
-            raise Refusal(429, "too-many-logins", f"{MOST} logins are open")
+            raise Refusal(429, "too-many-logins", f"{MOST} logins are open", field="token")
         session.add(LoginRecord(cookie_sha256=sha256_hex(cookie), token_sha256=shown, expires_at=now + LASTS))
         audit.record(session, now, identity, "login", identity.name)
     response.set_cookie(

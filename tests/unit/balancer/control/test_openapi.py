@@ -57,5 +57,8 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", APP).exclude(path="/v1/
 def test_schemathesis_finds_nothing(case: Any) -> None:
     response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
     case.validate_response(response, excluded_checks=[positive_data_acceptance])
+    if 400 <= response.status_code < 500:
+        assert all(each["field"] for each in response.json()["errors"]), response.text
+        assert response.json()["errors"], response.text
     if case.meta.generation.mode.is_positive and response.status_code == 422:
         assert {each["field"] for each in response.json()["errors"]} <= CONTRADICTIONS, response.text
