@@ -10,7 +10,6 @@ from pathlib import Path
 _SYSCALL = {"x86_64": 321, "aarch64": 280}
 _MAP_CREATE, _UPDATE_BATCH = 0, 26
 ARRAY, HASH = 2, 1  # kinds of maps
-MMAPABLE, INNER_MAP = 1 << 10, 1 << 12
 _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PIN, _GET, _TEST_RUN = 1, 2, 3, 4, 6, 7, 10
 _INFO, _LINK_CREATE, _LINK_UPDATE = 15, 28, 29
 _XDP, _DRIVER_MODE = 37, 1 << 2

@@ -1,7 +1,8 @@
 """A generation of the table as maps: made whole in the slot that is not in force, then put in force by one word.
 
 A packet reads that word once: it sees one generation, and every value in it whole. Maps of the generation before stay
-where they are until the next but one.
+where they are until the next but one. Edges stand in one map, a half for each slot: before a half is written anew the
+kernel has waited until no program is left that may read it.
 """
 
 import mmap
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from balancer.datapath.bpf import ARRAY, HASH, INNER_MAP, MMAPABLE, Map, create_map
+from balancer.datapath.bpf import ARRAY, HASH, Map, create_map
 from balancer.datapath.layout import BUCKET, EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
 from balancer.datapath.live import Live
 from balancer.model.packet import mapped
@@ -20,6 +21,9 @@ from balancer.model.tunnel import Ends, Tunnel, tunnel_to
 
 ADDRESS_BYTES = 16
 NOWHERE = mapped("::")
+IDS = 65536
+HALF = IDS * EDGE.size  # of the map of edges
+assert EDGE.size % 8 == 0, "as far apart as in the kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Generations:
 
     def __init__(self, outer: dict[str, Map], live: Live) -> None:
         self._outer = outer
+        self._edges = mmap.mmap(outer["edges"].descriptor, 2 * HALF)
         self._held: dict[
             tuple[str, int], object
         ] = {}  # what each slot has, as far as this process put it there
@@ -102,8 +107,12 @@ class Generations:
         """Put a generation in force. Raises OSError, with the old one still in force."""
         words = self.live.words
         slot = 1 - words.slot
-        self._replace("edges", slot, new.edges, _array_of_edges)
+        if self._held.get(("edges", slot)) != new.edges:
+            self._held.pop(("tunnels", slot), None)  # so that these are replaced, and the kernel waits
         self._replace("tunnels", slot, new.tunnels, lambda held: _hash(ADDRESS_BYTES, ID.size, held))
+        if self._held.get(("edges", slot)) != new.edges:
+            self._edges[slot * HALF : (slot + 1) * HALF] = _half(new.edges)
+            self._held["edges", slot] = new.edges
         self._replace("vips", slot, new.vips, lambda held: _hash(VIP_KEY.size, VIP.size, held))
         if new.ring:
             self._replace("rings", slot, new.ring, _ring)
@@ -128,20 +137,18 @@ class Generations:
         self._held[name, slot] = elements
 
     def close(self) -> None:
+        self._edges.close()
         for outer in self._outer.values():
             outer.close()
         self.live.close()
 
 
-def _array_of_edges(edges: tuple[tuple[int, bytes], ...]) -> Map:
-    """An array by id, written through a mapping: 50,000 edges in a few milliseconds."""
-    size = max((edge_id for edge_id, _ in edges), default=0) + 1
-    array = create_map(ARRAY, ID.size, EDGE.size, size, MMAPABLE | INNER_MAP)
-    step = -(-EDGE.size // 8) * 8
-    with mmap.mmap(array.descriptor, size * step) as memory:
-        for edge_id, value in edges:
-            memory[edge_id * step : edge_id * step + EDGE.size] = value
-    return array
+def _half(edges: tuple[tuple[int, bytes], ...]) -> bytearray:
+    """One slot of the map of edges, by id: 50,000 in a few milliseconds."""
+    memory = bytearray(HALF)
+    for edge_id, value in edges:
+        memory[edge_id * EDGE.size : (edge_id + 1) * EDGE.size] = value
+    return memory
 
 
 def _hash(key: int, value: int, elements: Iterable[tuple[bytes, bytes]]) -> Map:

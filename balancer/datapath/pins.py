@@ -8,6 +8,7 @@ from balancer.datapath.layout import (
     ARRIVAL,
     CONFIG,
     COUNTER,
+    EDGE,
     EDGE_COUNTER,
     FIRST_VIP,
     HOP,
@@ -22,7 +23,7 @@ _BPFFS_MAGIC = "bpf_fs"
 SIZES = {
     "config_map": (ID.size, CONFIG.size),
     "live_map": (ID.size, LIVE.size),
-    "edges": (ID.size, ID.size),
+    "edges": (ID.size, EDGE.size),
     "tunnels": (ID.size, ID.size),
     "vips": (ID.size, ID.size),
     "rings": (ID.size, ID.size),

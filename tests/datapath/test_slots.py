@@ -1,0 +1,30 @@
+"""The two slots of a generation: what is written anew is read by nobody any more."""
+
+from dataclasses import replace
+
+import pytest
+
+from balancer.datapath.layout import ID
+from balancer.model.table import EdgeState
+
+pytestmark = pytest.mark.needs("root", "bcc")
+
+
+def test_before_edges_are_written_anew_a_map_of_maps_is_replaced(programs, reference) -> None:  # type: ignore[no-untyped-def]
+    """With which the kernel waits until no program runs that began before; the tunnels themselves are the same."""
+    tunnels = programs.map("tunnels", ID.size)
+
+    def put(state: EdgeState) -> bytes | None:
+        edges = tuple(replace(edge, state=state) for edge in reference.table.edges)
+        programs.put(replace(reference, table=replace(reference.table, edges=edges)))
+        inside = tunnels.get(ID.pack(programs.live.words.slot))
+        assert inside
+        return inside
+
+    try:
+        first, second, third = (put(state) for state in (EdgeState.UP, EdgeState.DRAINING, EdgeState.DOWN))
+        assert len({first, second, third}) == 3
+        programs.put(reference)
+        assert put(EdgeState.DOWN) == third, "what did not change is not waited for"
+    finally:
+        programs.put(reference)
