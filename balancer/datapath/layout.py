@@ -8,7 +8,7 @@ from balancer.model.table import EdgeState
 from balancer.model.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 from balancer.model.verdict import Reason
 
-LAYOUT_VERSION = 8  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 9  # of everything pinned: another layout, another folder
 ADDRESS = struct.Struct("=16s")
 CONFIG = struct.Struct("=16s16sIIIIIIIIII")
 LIVE = struct.Struct("=IIIIIIIIQ")
