@@ -17,7 +17,13 @@ pytestmark = pytest.mark.needs("root", "bcc")
 
 RUNS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 XDP_DROP, XDP_REDIRECT = 1, 4
-ITS_OWN = {Reason.FORWARDED, Reason.SITE_FORWARDED, Reason.DROP_ID_ZERO, Reason.DROP_OTHER_PORT}
+ITS_OWN = {
+    Reason.FORWARDED,
+    Reason.SITE_FORWARDED,
+    Reason.DROP_ID_ZERO,
+    Reason.DROP_OTHER_PORT,
+    Reason.DROP_UNKNOWN_ID,
+}
 LOCATORS = st.sampled_from([10002, 10003, 10004, 10005, 10006, 20002, 10000, 443])
 SEGMENT = FIELDS | {
     "port": LOCATORS,
@@ -80,7 +86,6 @@ def test_most_of_a_transfer_does_not_reach_tc(fast) -> None:  # type: ignore[no-
     "packet",
     [
         tcp(port=10002, flags=SYN),
-        tcp(port=10777),
         tcp(port=10001),
         tcp(port=443),
         tcp(port=10002, data=bytes(1500)),
@@ -90,10 +95,17 @@ def test_most_of_a_transfer_does_not_reach_tc(fast) -> None:  # type: ignore[no-
         icmp_error(tcp("203.0.113.1", "198.51.100.7", source_port=10002, port=40000), "203.0.113.1"),
         b"\x02" * 12 + b"\x81\0\0\x05" + tcp(port=10002)[12:],
     ],
-    ids=["SYN", "unknown id", "own", "service", "too big", "options", "fragment", "cut", "ICMP", "VLAN"],
+    ids=["SYN", "own", "service", "too big", "options", "fragment", "cut", "ICMP", "VLAN"],
 )
 def test_what_xdp_cannot_do_is_passed_up(fast, packet: bytes) -> None:  # type: ignore[no-untyped-def]
     assert fast.run_fast(packet) is None
+
+
+def test_what_is_to_be_dropped_ends_in_xdp(programs) -> None:  # type: ignore[no-untyped-def]
+    """No next hop is needed for that."""
+    for port, reason in ((10777, Reason.DROP_UNKNOWN_ID), (10000, Reason.DROP_ID_ZERO)):
+        ran = programs.run_fast(tcp(port=port))
+        assert (ran.reason, ran.action) == (reason, XDP_DROP)
 
 
 def test_without_a_neighbour_tc_does_it(programs) -> None:  # type: ignore[no-untyped-def]
@@ -119,6 +131,8 @@ def test_what_is_being_captured_is_passed_up(fast) -> None:  # type: ignore[no-u
     try:
         assert fast.run_fast(tcp(port=10002)) is None
         assert fast.run_fast(tcp(port=10000)).reason is Reason.DROP_ID_ZERO
+        fast.live.words.capture = Reason.DROP_UNKNOWN_ID + 1
+        assert fast.run_fast(tcp(port=10777)) is None
     finally:
         fast.live.words.capture = 0
 

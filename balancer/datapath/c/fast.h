@@ -114,6 +114,13 @@ static __always_inline int end_here(const struct node *node, enum reason reason,
     return action == XDP_REDIRECT ? bpf_redirect(node->config->backbone_index, 0) : action;
 }
 
+static __always_inline int drop_here(const struct node *node, enum reason reason, __u32 size)
+{
+    if (node->live->capture == reason + 1) /* tc copies it, and drops it */
+        return XDP_PASS;
+    return end_here(node, reason, 0, size, XDP_DROP);
+}
+
 /* To another edge of the site without a question to this host's sockets; 0: tc asks them. */
 static __always_inline __u32 by_the_ring_alone(const struct node *node, const struct packet *packet)
 {
@@ -140,19 +147,18 @@ static __always_inline int decide_fast(struct xdp_md *ctx)
     if (reason == SITE_FORWARDED)
         id = by_the_ring_alone(&node, packet);
     else if (reason != FORWARDED)
-        return end_here(&node, reason, 0, segment.size, XDP_DROP);
+        return drop_here(&node, reason, segment.size);
 
     struct edge *owner = id ? find_edge(&node, id) : 0;
+    if (!owner && reason == FORWARDED)
+        return drop_here(&node, DROP_UNKNOWN_ID, segment.size);
     if (!owner || segment.size - ETHERNET + owner->outer > node.config->backbone_mtu)
         return XDP_PASS;
     struct hop *hop = find_hop(ctx, &node, owner, id);
     if (!hop)
         return XDP_PASS;
-    if (reason == FORWARDED && !owner_may_get(&node, packet, id)) {
-        if (node.live->capture == DROP_NOT_ADMITTED + 1)
-            return XDP_PASS;
-        return end_here(&node, DROP_NOT_ADMITTED, 0, segment.size, XDP_DROP);
-    }
+    if (reason == FORWARDED && !owner_may_get(&node, packet, id))
+        return drop_here(&node, DROP_NOT_ADMITTED, segment.size);
     int action = push_on(ctx, &node, packet, owner, hop);
     if (action == XDP_PASS)
         return XDP_PASS;
