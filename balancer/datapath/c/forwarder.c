@@ -67,8 +67,9 @@ static __always_inline void capture(struct __sk_buff *skb, enum reason reason, _
     copy->reason = reason;
     copy->length = skb->len;
     copy->raw = l3 == 0;
-    __u32 kept = skb->len < CAPTURED ? skb->len : CAPTURED;
-    copy->kept = kept && bpf_skb_load_bytes(skb, 0, copy->data, kept) == 0 ? kept : 0;
+    /* 1 to CAPTURED; the mask says so to Linux 6.1, which does not learn it from a comparison */
+    __u32 kept = (((skb->len < CAPTURED ? skb->len : CAPTURED) - 1) & (CAPTURED - 1)) + 1;
+    copy->kept = bpf_skb_load_bytes(skb, 0, copy->data, kept) == 0 ? kept : 0;
     captures.ringbuf_submit(copy, 0);
 }
 

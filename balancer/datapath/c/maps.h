@@ -16,12 +16,17 @@ BPF_TABLE("hash", __u32, __u32, outsides, 64);
 /* A generation is made whole in the slot that is not in force; one word then puts it in force. Edges are in one map, for
  * the kernel calls a function to look into a map within a map (8 ns, where calls return by a thunk). */
 BPF_F_TABLE("array", __u32, struct edge, edges, GENERATIONS * IDS, MMAPABLE);
+/* Without BTF, as the maps that are put in their place have none: Linux before 6.2 takes only what has the same. */
+#pragma push_macro("BPF_ANNOTATE_KV_PAIR")
+#undef BPF_ANNOTATE_KV_PAIR
+#define BPF_ANNOTATE_KV_PAIR(...)
 BPF_F_TABLE("hash", struct address, __u32, tunnels_template, 1, 0);
 BPF_ARRAY_OF_MAPS(tunnels, "tunnels_template", GENERATIONS);
 BPF_F_TABLE("hash", struct vip_key, struct vip, vips_template, 1, 0);
 BPF_ARRAY_OF_MAPS(vips, "vips_template", GENERATIONS);
 BPF_F_TABLE("array", __u32, struct bucket, rings_template, BUCKETS, 0);
 BPF_ARRAY_OF_MAPS(rings, "rings_template", GENERATIONS);
+#pragma pop_macro("BPF_ANNOTATE_KV_PAIR")
 BPF_ARRAY(first_vips, struct first_vip, GENERATIONS);
 
 BPF_PERCPU_ARRAY(counters, struct counter, HOOKS * REASONS);
