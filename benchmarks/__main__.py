@@ -14,7 +14,17 @@ from typing import Any
 from benchmarks.machine import describe, stolen
 from benchmarks.result import Measured, as_dict
 
-BENCHMARKS = ("key_exchange", "records", "forwarder", "edge", "memory", "control", "scale", "growth")
+BENCHMARKS = (
+    "key_exchange",
+    "records",
+    "forwarder",
+    "forwarding",
+    "edge",
+    "memory",
+    "control",
+    "scale",
+    "growth",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
