@@ -65,6 +65,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "spin": lambda: shutil.which("spin") is not None and shutil.which("gcc") is not None,
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
+    "wireguard": lambda: all(shutil.which(name) for name in ("wireguard-go", "wg")),
     "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
 }
 

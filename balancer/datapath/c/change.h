@@ -19,6 +19,17 @@
 static long (*redirect_neighbour)(__u32 index, void *parameters, int size, __u64 flags) =
     (void *)BPF_FUNC_redirect_neigh;
 
+/* Send it by an interface, whose next hop the kernel's routes and neighbours name. The helper drops what it finds no
+ * Ethernet header on: where packets begin with IP it gets an empty one, which the helper takes off again. */
+static __always_inline int leave_by(struct __sk_buff *skb, __u32 l3, __u32 index)
+{
+#ifdef RAW
+    if (l3 < ETHERNET && bpf_skb_change_head(skb, ETHERNET, 0) < 0)
+        return TC_ACT_SHOT;
+#endif
+    return redirect_neighbour(index, 0, 0, 0);
+}
+
 static __always_inline int name_version(struct __sk_buff *skb, __u32 l3, int version)
 {
     __be16 type = version == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);

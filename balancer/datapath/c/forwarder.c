@@ -147,7 +147,7 @@ static __always_inline struct verdict send_through(struct __sk_buff *skb, const 
         return say(DROP_FAILED, TC_ACT_SHOT);
     if (put_on(skb, packet, edge, node->config) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
-    return say_with(reason, redirect_neighbour(node->config->backbone_index, 0, 0, 0), id);
+    return say_with(reason, leave_by(skb, packet->l3, node->config->backbone_index), id);
 }
 
 static __always_inline struct verdict act(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
@@ -357,7 +357,7 @@ static __always_inline struct verdict give_back(struct __sk_buff *skb, const str
         return say(DROP_NO_ROUTE, TC_ACT_SHOT);
     if (take_off(skb, outer, inner) < 0)
         return say(DROP_FAILED, TC_ACT_SHOT);
-    return say_with(REPLY_RETURNED, redirect_neighbour(index, 0, 0, 0), sender);
+    return say_with(REPLY_RETURNED, leave_by(skb, outer->l3, index), sender);
 }
 
 static __always_inline struct verdict decide_tunnel(struct __sk_buff *skb, __u32 l3)
