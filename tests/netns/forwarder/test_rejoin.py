@@ -1,0 +1,70 @@
+"""A real session loses the ingress edge of its second path, joins anew by a third edge, and can live on that alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from balancer.model.table import EdgeState
+from balancer.model.verdict import Reason
+
+pytestmark = pytest.mark.needs("root", "netns", "bcc")
+
+CLIENT = Path(__file__).with_name("staying_client.py")
+SIZE = 32 << 20  # more than all buffers of a session
+APPLICATION = f"""
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({{"type": message["type"] + ".complete"}})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"{SIZE}")]}})
+    for _ in range({SIZE >> 20}):
+        await send({{"type": "http.response.body", "body": bytes(1 << 20), "more_body": True}})
+    await send({{"type": "http.response.body", "body": b""}})
+"""
+
+
+def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(three, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "node.json").write_text((three.state("edge1") / "node.json").read_text())
+    (tmp_path / "pages.py").write_text(APPLICATION)
+    log = tmp_path / "edge.log"
+    serve = [*three.enter("edge1"), three.sennit, "edge", "--state", str(state), "--app", "pages:app"]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(serve, cwd=tmp_path, stdout=output, stderr=output) as edge,
+    ):
+        try:
+            three.until(lambda: "ready: edge" in log.read_text(), log.read_text, 30)
+            found = download(three)
+        finally:
+            edge.terminate()
+    assert found == {"status": "200", "bytes": SIZE, "paths": [["cell0", 1], ["wifi0", 2], ["lte0", 3]]}
+    assert three.count("edge3")[Reason.FORWARDED] > 0
+    assert three.count("edge3")[Reason.REPLY_RETURNED] > (SIZE // 4) >> 16, "it carried the rest"
+
+
+def download(three) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    command = [*three.enter("phone"), sys.executable, str(CLIENT)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        try:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            assert client.stdout.readline() == "running\n"
+            three.cut_off("edge2")
+            three.publish(edge2=EdgeState.DOWN)
+            three.applied(but="edge2")
+            print("go on", file=client.stdin, flush=True)
+            assert client.stdout.readline() == "joined\n"
+            three.in_("phone", "ip", "link", "set", "cell0", "down")
+            print("go on", file=client.stdin, flush=True)
+            result: dict[str, object] = json.loads(client.stdout.readline())
+            return result
+        finally:
+            client.kill()
