@@ -33,9 +33,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 TARGET_LIMIT = 8192
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 REFUSED = frozenset({"CONNECT", "TRACE"})
-RANGE_AHEAD = (
-    1 << 20
-)  # bytes that a range may lie ahead of what has arrived, to wait for it rather than ask again
+RANGE_AHEAD = 1 << 20  # bytes that a range may lie ahead of what has arrived of the whole, to wait for that
 
 
 class CachingProxy:
@@ -171,7 +169,9 @@ class CachingProxy:
         status: CacheStatus,
         send: Send,
     ) -> None:
-        if head.entry is not None:
+        if head.elsewhere:
+            status.collapsed = True
+        elif head.entry is not None:
             status.forward_status = 304 if head.confirmed else head.entry.status
         if head.is_error and stored is not None and may_serve_on_error(stored, request.fields, self._clock()):
             status.detail = "stale-if-error"
@@ -212,16 +212,15 @@ class CachingProxy:
         )
 
     def _is_far_range(self, request: Request) -> bool:
-        """A range of what is not stored goes on as it is, unless it is about to arrive anyway."""
+        """A range of what is not stored goes on as it is, unless the whole, once asked for, soon comes there."""
         value = request.fields.get("range")
         if value is None:
             return False
-        for fetch in self.fetches.running(request.key):
-            first = value.removeprefix("bytes=").split("-")[0]
-            arrived = fetch.spool.size if fetch.spool is not None else 0
-            if first.isdigit() and len(first) < 16:
-                return int(first) > arrived + RANGE_AHEAD
-        return True
+        first = value.removeprefix("bytes=").split("-")[0]
+        if not first.isdigit() or len(first) > 15 or not self.fetches.may_share(request.key):
+            return True
+        spools = [fetch.spool for fetch in self.fetches.running(request.key) if fetch.spool is not None]
+        return int(first) > max((spool.size for spool in spools), default=0) + RANGE_AHEAD
 
     # --- passed on
 

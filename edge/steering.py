@@ -15,6 +15,8 @@ from smkex.core.messages import SESSION_ID
 from smkex.core.tls import FIRST_BYTE as TLS_FIRST_BYTE
 from smkex.core.tls import session_id_of
 
+HELLO_LIMIT = TLS_HEADER + TLS_RECORD_LIMIT  # bytes with the records' headers
+HELLO_RECORDS = 8
 _TLS_MESSAGE_HEADER = 4
 # where the session id begins: ClientShare has a version before it
 _ID_AT = {FrameType.CLIENT_SHARE: HEADER + 1, FrameType.CLIENT_NONCE: HEADER, FrameType.JOIN: HEADER}
@@ -49,16 +51,23 @@ def read_claim(first: bytes) -> Claim | int | None:
 
 
 def _read_hello(first: bytes) -> Claim | int | None:
-    if len(first) < TLS_HEADER:
-        return TLS_HEADER
-    length = int.from_bytes(first[3:TLS_HEADER], "big")
-    if not _TLS_MESSAGE_HEADER <= length <= TLS_RECORD_LIMIT:
-        return None
-    if len(first) < TLS_HEADER + length:
-        return TLS_HEADER + length
-    body = first[TLS_HEADER : TLS_HEADER + length]
-    size = _TLS_MESSAGE_HEADER + int.from_bytes(body[1:_TLS_MESSAGE_HEADER], "big")
-    return Claim(session_id_of(body[:size]), None) if size <= length else None
+    """A ClientHello may come in several records; more than a few are no client's."""
+    message, at = b"", 0
+    for _ in range(HELLO_RECORDS):
+        if len(first) < at + TLS_HEADER:
+            return at + TLS_HEADER
+        length = int.from_bytes(first[at + 3 : at + TLS_HEADER], "big")
+        end = at + TLS_HEADER + length
+        if first[at] != TLS_FIRST_BYTE or not 1 <= length <= TLS_RECORD_LIMIT or end > HELLO_LIMIT:
+            return None
+        if len(first) < end:
+            return end
+        message += first[at + TLS_HEADER : end]
+        at = end
+        size = _TLS_MESSAGE_HEADER + int.from_bytes(message[1:_TLS_MESSAGE_HEADER], "big")
+        if len(message) >= _TLS_MESSAGE_HEADER and size <= len(message):
+            return Claim(session_id_of(message[:size]), None)
+    return None
 
 
 async def peek_claim(connection: socket.socket) -> Claim | None:

@@ -16,6 +16,8 @@ from edge.cache.conditions import EVALUATED, validators
 from edge.cache.control import Fields, Pairs, joined
 from edge.cache.entry import Entry, merged
 from edge.cache.files import BodyFile
+from edge.cache.leases import Leases
+from edge.cache.reuse import Reuse, decide
 from edge.cache.spool import Spool, SpoolFailed, SpoolReader
 from edge.cache.store import SMALL, Store
 from edge.cache.storing import is_worth_storing, why_not
@@ -28,16 +30,21 @@ log = logging.getLogger("edge.cache")
 ERRORS = frozenset({500, 502, 503, 504})  # for which stale responses may stand in (RFC 5861 section 4)
 NOT_SHARED_FOR = 10.0  # seconds that nobody waits for others at a URL whose response could not be stored
 NOT_SHARED_LIMIT = 10_000
+WAITED_FOR = 8 << 20  # bytes of a body that other workers wait for; of a larger one each asks for itself
 
 
 @dataclass(slots=True)
 class Head:
-    """What a fetch brought: an answer, a confirmation of what is stored, or a failure."""
+    """What a fetch brought: an answer, a confirmation of what is stored, or a failure.
+
+    `elsewhere`: another worker asked, and what it has stored meanwhile counts as confirmed.
+    """
 
     entry: Entry | None = None
     confirmed: bool = False
     failure: OriginFailed | None = None
     storing: bool = False
+    elsewhere: bool = False
 
     @property
     def is_error(self) -> bool:
@@ -58,16 +65,17 @@ class Fetch:
     leader: SpoolReader | None = None
     has_leader: bool = True
     doomed: bool = False
+    leased: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def suits(self, asked: Fields) -> bool:
         """Whether another request may be answered with this fetch's answer. Its head must be there."""
         head = self.head.result()
-        if head.failure is not None or head.confirmed:
+        if head.failure is not None:
             return True
-        return (
-            head.storing and head.entry is not None and selects(head.entry.variant, asked) and not self.doomed
-        )
+        if head.entry is None or not selects(head.entry.variant, asked):
+            return False
+        return head.confirmed or (head.storing and not self.doomed)
 
 
 class Fetches:
@@ -77,15 +85,18 @@ class Fetches:
         self._store = store
         self._upstream = upstream
         self._clock = clock
+        self._leases = Leases(store.folder / "fetching.lock")
         self._running: dict[str, list[Fetch]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_shared: OrderedDict[str, float] = OrderedDict()
 
     def running(self, key: str) -> list[Fetch]:
         """Those that a new request for `key` may wait for."""
-        if self._not_shared and self._not_shared.get(key, 0.0) > self._clock():
-            return []
-        return self._running.get(key, [])
+        return self._running.get(key, []) if self.may_share(key) else []
+
+    def may_share(self, key: str) -> bool:
+        """False while it is known that a response to `key` could not be stored."""
+        return not self._not_shared or self._not_shared.get(key, 0.0) <= self._clock()
 
     def start(
         self, key: str, target: bytes, headers: Pairs, asked: Fields, stored: Entry | None, *, leader: bool
@@ -117,10 +128,12 @@ class Fetches:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._leases.close()
 
     async def _run(self, fetch: Fetch) -> None:
         try:
-            await self._ask(fetch)
+            if not await self._asked_elsewhere(fetch):
+                await self._ask(fetch)
         except OriginFailed as error:
             self._fail(fetch, error)
         except SpoolFailed as error:
@@ -131,6 +144,7 @@ class Fetches:
             raise
         finally:
             self._leave(fetch)
+            self._let_go(fetch)
             if fetch.spool is not None:
                 fetch.spool.release()
 
@@ -141,6 +155,23 @@ class Fetches:
             fetch.spool.fail()
             if isinstance(fetch.spool.file, BodyFile):
                 fetch.spool.file.discard()
+
+    async def _asked_elsewhere(self, fetch: Fetch) -> bool:
+        """Be the one of all workers who asks; whether another was, and has stored what answers this too."""
+        if "authorization" in fetch.asked or not self.may_share(fetch.key):
+            return False
+        fetch.leased = await self._leases.take(fetch.key)
+        self._store.load(fetch.key)
+        found = self._store.find(fetch.key, fetch.asked)
+        if found is None or decide(found, fetch.asked, self._clock()).reuse is not Reuse.SERVE:
+            return False
+        fetch.head.set_result(Head(found, confirmed=True, elsewhere=True))
+        return True
+
+    def _let_go(self, fetch: Fetch) -> None:
+        if fetch.leased:
+            fetch.leased = False
+            self._leases.let_go(fetch.key)
 
     def _leave(self, fetch: Fetch) -> None:
         others = [one for one in self._running.get(fetch.key, []) if one is not fetch]
@@ -201,6 +232,8 @@ class Fetches:
             self._mark_not_shared(fetch.key)
             if fetch.stored is not None and entry.status not in ERRORS:
                 await self._store.remove(fetch.key)  # the origin says something newer, which must not be kept
+        if not storing or not 0 <= entry.size <= WAITED_FOR:
+            self._let_go(fetch)
         fetch.head.set_result(Head(entry, storing=storing))
         async for part in answer.parts:
             await spool.write(part)

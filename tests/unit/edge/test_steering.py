@@ -35,7 +35,13 @@ ID = bytes(range(16))
         (encode(FrameType.CLIENT_SHARE, b"\1" + ID + bytes(50)), Claim(ID, FrameType.CLIENT_SHARE)),
         (encode(FrameType.JOIN, ID + bytes(40)), Claim(ID, FrameType.JOIN)),
         (b"\x16\x03\x01\x00\x08\x01\0\0\4abcd", Claim(hashlib.sha256(b"\x01\0\0\4abcd").digest()[:16], None)),
-        (b"\x16\x03\x01\x00\x08\x01\0\1\0abcd", None),  # goes on in the next record
+        (  # in two records, the first of which ends within the message's length
+            b"\x16\x03\x01\x00\x03\x01\0\0" + b"\x16\x03\x01\x00\x05\4abcd",
+            Claim(hashlib.sha256(b"\x01\0\0\4abcd").digest()[:16], None),
+        ),
+        (b"\x16\x03\x01\x00\x05\x01\0\0\4a" + b"\x17\x03\x01\x00\x03", None),  # goes on as something else
+        (b"\x16\x03\x01\x00\x01\x01" * 8, None),  # in crumbs
+        (b"\x16\x03\x01\x00\x00", None),
         (b"\x16\x03\x01\xff\xff", None),
         (encode(FrameType.FINISHED, bytes(33)), None),
         (b"GET / HTTP/1.1\r\n\r\n", None),

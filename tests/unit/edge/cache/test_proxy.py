@@ -103,6 +103,47 @@ async def test_a_range_of_what_is_arriving_waits_for_it_when_it_is_near(it: Cdn)
     assert whole.content == WHOLE
 
 
+async def test_a_range_near_the_start_of_what_is_missing_brings_the_whole(it: Cdn) -> None:
+    it.origin.parts = LARGE
+    it.origin.headers.append(("content-length", str(len(WHOLE))))
+    part = await it.get(range="bytes=99999-100000")
+    assert (part.status_code, part.content) == (206, WHOLE[99_999:100_001])
+    await it.settled()
+    assert (await it.get(range="bytes=-5")).content == WHOLE[-5:]
+    (request,) = it.origin.asked
+    assert "range" not in request.headers
+
+
+@pytest.mark.parametrize("value", ["bytes=1048577-", "bytes=-5", "bytes=x-"])
+async def test_a_range_far_within_what_is_missing_goes_on_as_it_is(it: Cdn, value: str) -> None:
+    part = httpx.Response(206, headers={"content-range": "bytes 1-2/9"}, content=b"ar")
+    it.origin.answer = lambda request: part if "range" in request.headers else None
+    assert (await it.get(range=value)).content == b"ar"
+    assert [request.headers["range"] for request in it.origin.asked] == [value]
+
+
+async def test_a_range_of_what_could_not_be_stored_a_moment_ago_goes_on_as_it_is(it: Cdn) -> None:
+    it.origin.headers = [("cache-control", "no-store")]
+    await it.get()
+    await it.get(range="bytes=0-1")
+    assert it.origin.asked[-1].headers["range"] == "bytes=0-1"
+
+
+async def test_a_confirmed_variant_is_given_to_those_who_select_it_alone(it: Cdn) -> None:
+    it.origin.headers.append(("vary", "accept-language"))
+    it.origin.answer = lambda request: (
+        None
+        if "if-none-match" in request.headers
+        else httpx.Response(200, headers=it.origin.headers, text=request.headers["accept-language"])
+    )
+    for language in ("de", "fr"):
+        await it.get(accept_language=language)
+        await it.settled()
+    it.clock.now += 61
+    answers = await asyncio.gather(*(it.get(accept_language=one) for one in ("de", "fr", "de")))
+    assert [answer.text for answer in answers] == ["de", "fr", "de"]
+
+
 async def test_several_ranges_come_as_one_document(it: Cdn) -> None:
     it.origin.body = bytes(range(256)) * 400
     it.origin.headers.append(("content-type", "video/x"))
