@@ -26,16 +26,12 @@ async def test_a_byte_changed_on_the_way_costs_its_path_only(edge: LoopbackEdge)
     assert connection.session.error is None
 
 
-async def test_a_black_hole_is_left_within_its_patience_and_taken_again_when_it_ends(
+async def test_a_black_hole_is_left_and_taken_again_when_it_ends(
     edge: LoopbackEdge,
 ) -> None:
     connection, reading, path = await start(edge)
-    loop = asyncio.get_running_loop()
     edge.relays[path].blackhole()
-    began = loop.time()
-    patience = min(max(2 * (edge.session.statistics(path).rtt or 0), 0.04), 1.0)
-    await until(lambda: edge.session.stalled(path))
-    assert loop.time() - began < patience + 0.5  # slack for a busy machine; the clock is simulated elsewhere
+    await until(lambda: edge.session.stalled(path))  # how soon is measured on a simulated clock elsewhere
     assert await reading == digest_of(SIZE)
     assert edge.relays[1 - path].carried > SIZE // 10
     edge.relays[path].come_back()
