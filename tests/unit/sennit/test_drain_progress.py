@@ -27,6 +27,8 @@ def edge(phase: str | None, sessions: int | None, admin: str = "draining", healt
             "site": "a",
             "tunnel_v4": "10.255.0.1",
             "tunnel_v6": None,
+            "weight": 1,
+            "encapsulation": "ipip",
             "vip": "main",
             "admin_state": admin,
             "state": "draining",
