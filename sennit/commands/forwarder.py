@@ -25,7 +25,8 @@ def run(arguments: list[str]) -> int:
         return int(options.do(options))
     except PermissionError as error:
         raise CommandError(
-            f"not permitted: {error}", hint="the forwarder needs root, or CAP_NET_ADMIN and CAP_BPF"
+            f"not permitted: {error}",
+            hint="the forwarder needs root, or CAP_NET_ADMIN and CAP_BPF (with Linux 6.1 CAP_PERFMON too)",
         ) from None
     except (
         NodeUnknown,

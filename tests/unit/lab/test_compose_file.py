@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 # of what has a capability, and which
-CAPABLE = {"-net": ["NET_ADMIN"], "-bird": ["NET_ADMIN"], "-forwarder": ["NET_ADMIN", "BPF"]}
+CAPABLE = {"-net": ["NET_ADMIN"], "-bird": ["NET_ADMIN"], "-forwarder": ["NET_ADMIN", "BPF", "PERFMON"]}
 
 
 def addresses(service: str) -> dict[str, str]:
