@@ -76,7 +76,7 @@ def test_a_neighbour_hears_the_service_address_and_a_phone_downloads(lab: Machin
 def test_agent_and_edge_end_in_order_and_the_route_goes_first(lab: MachineLab) -> None:
     """Last: it stops what the others look at."""
     machine = lab.machines["edge1"]
-    machine.run("systemctl", "stop", "sennit-edge", "sennit-agent")
+    machine.run("systemctl", "stop", "sennit-agent", "sennit-edge")  # a job each: the second has to wait
     said = machine.run(
         *(
             "journalctl",
