@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.namespace import bringup
 from lab.namespace.daemons import sennit
 from lab.namespace.place import Place
+from lab.topology import LAB
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
@@ -28,6 +31,17 @@ TABLE = {
     "mtls, forged certificate": ALWAYS | {"A-A": {"not detected"}},
     "tls 1.3": {"P on all": {"safe"}, "A on one": {"not detected"}},
 }
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A lab of its own: what attackers leave half done at the edges is not for the tests of other things."""
+    made = Place(f"at{os.getpid()}", tmp_path_factory.mktemp("attacked") / "state")
+    try:
+        bringup.up(made, LAB)
+        yield made
+    finally:
+        bringup.down(made)
 
 
 @pytest.mark.timeout(360)
