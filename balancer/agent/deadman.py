@@ -51,6 +51,7 @@ async def start(
     words = [
         *(sys.executable, "-m", "balancer.agent.deadman", "--state", str(state)),
         *("--bird-socket", str(bird_socket), "--protocol", protocol, "--seconds", f"{seconds:g}"),
+        *("--agent", str(os.getpid())),
     ]
     if state_file is not None:
         words += ["--bird-state-file", str(state_file)]
@@ -97,10 +98,12 @@ def main() -> None:
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--bird-state-file", type=Path)
     parser.add_argument("--seconds", type=float, required=True)
+    # told, not asked for: an agent that dies while this starts would leave a parent that never goes
+    parser.add_argument("--agent", type=int, required=True, metavar="PID")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     bird = Bird(options.bird_socket, options.protocol, options.bird_state_file)
-    asyncio.run(watch(Alive(options.state), bird, os.getppid(), options.seconds))
+    asyncio.run(watch(Alive(options.state), bird, options.agent, options.seconds))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A download that outlives its ingress edge and then its first path; says how far it is, and waits for a line."""
+"""A download of /N that outlives its ingress edge and then its first path; says how far it is, and waits for a line."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ PART, TIMEOUT = 2 << 20, 120  # bytes, seconds
 
 async def main() -> None:
     connection = await connect("203.0.113.1", paths=["cell0", "wifi0"])
-    connection.writer.write(b"GET /a HTTP/1.1\r\nhost: cdn\r\nconnection: close\r\n\r\n")
+    connection.writer.write(b"GET /%d HTTP/1.1\r\nhost: cdn\r\nconnection: close\r\n\r\n" % int(sys.argv[1]))
     head = await connection.reader.readuntil(b"\r\n\r\n")
     body = bytearray(await connection.reader.readexactly(PART))
     await say("running")  # now the ingress edge of path 1 dies

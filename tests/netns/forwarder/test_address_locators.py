@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sized_pages
 
 from balancer.model.verdict import Reason
 
@@ -19,24 +20,12 @@ VIP = {
     "id_port_base": 10000,
 }
 SIZE = 300_000
-APPLICATION = f"""
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({{"type": message["type"] + ".complete"}})
-            if message["type"] == "lifespan.shutdown":
-                return
-    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"{SIZE}")]}})
-    await send({{"type": "http.response.body", "body": b"a" * {SIZE}}})
-"""
+PAGES = Path(sized_pages.__file__)
 
 
 @pytest.fixture
 def edges(dual, tmp_path: Path) -> Iterator[None]:  # type: ignore[no-untyped-def]
     """An edge process at both edges."""
-    (tmp_path / "site.py").write_text("")
-    (tmp_path / "pages.py").write_text(APPLICATION)
     running = []
     for number in (1, 2):
         state = tmp_path / f"edge{number}"
@@ -45,7 +34,9 @@ def edges(dual, tmp_path: Path) -> Iterator[None]:  # type: ignore[no-untyped-de
         command = [*dual.enter(f"edge{number}"), dual.sennit, "edge", "--state", str(state)]
         log = (tmp_path / f"edge{number}.log").open("wb")
         running.append(
-            subprocess.Popen([*command, "--app", "pages:app"], cwd=tmp_path, stdout=log, stderr=log)
+            subprocess.Popen(
+                [*command, "--app", f"{PAGES.stem}:app"], cwd=PAGES.parent, stdout=log, stderr=log
+            )
         )
     for number in (1, 2):
         log_file = tmp_path / f"edge{number}.log"
@@ -65,7 +56,7 @@ def test_a_download_joins_at_the_owners_address_through_another_edge(
     known = ("--known-hosts", str(tmp_path / "hosts"), "--edge-cache", "none")
     done = subprocess.run(
         [*dual.enter("phone"), dual.sennit, "get", "--json", *paths, *known, "--locator", "address",
-         "-o", str(tmp_path / "got"), f"smkex://{address}/a"],
+         "-o", str(tmp_path / "got"), f"smkex://{address}/{SIZE}"],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sized_pages
 
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
@@ -14,31 +15,18 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc")
 
 CLIENT = Path(__file__).with_name("staying_client.py")
 SIZE = 32 << 20  # more than all buffers of a session
-APPLICATION = f"""
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({{"type": message["type"] + ".complete"}})
-            if message["type"] == "lifespan.shutdown":
-                return
-    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"{SIZE}")]}})
-    for _ in range({SIZE >> 20}):
-        await send({{"type": "http.response.body", "body": bytes(1 << 20), "more_body": True}})
-    await send({{"type": "http.response.body", "body": b""}})
-"""
+PAGES = Path(sized_pages.__file__)
 
 
 def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(three, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     state = tmp_path / "state"
     state.mkdir()
     (state / "node.json").write_text((three.state("edge1") / "node.json").read_text())
-    (tmp_path / "pages.py").write_text(APPLICATION)
     log = tmp_path / "edge.log"
-    serve = [*three.enter("edge1"), three.sennit, "edge", "--state", str(state), "--app", "pages:app"]
+    serve = [*three.enter("edge1"), three.sennit, "edge", "--state", str(state), "--app", f"{PAGES.stem}:app"]
     with (
         log.open("wb") as output,
-        subprocess.Popen(serve, cwd=tmp_path, stdout=output, stderr=output) as edge,
+        subprocess.Popen(serve, cwd=PAGES.parent, stdout=output, stderr=output) as edge,
     ):
         try:
             three.until(lambda: "ready: edge" in log.read_text(), log.read_text, 30)
@@ -51,7 +39,7 @@ def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(three, tmp
 
 
 def download(three) -> dict[str, object]:  # type: ignore[no-untyped-def]
-    command = [*three.enter("phone"), sys.executable, str(CLIENT)]
+    command = [*three.enter("phone"), sys.executable, str(CLIENT), str(SIZE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
         try:
             assert client.stdin is not None

@@ -6,12 +6,12 @@ enters is chosen by the phone's address, and what an edge sends comes back by it
 
 import contextlib
 import socket
-import threading
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from bulk import carry
+from site_servers import SiteServers
 
 from balancer.model.table import Member, Site
 from balancer.model.verdict import Reason
@@ -22,42 +22,9 @@ MANY = 24
 BOTH, FIRST = (Member(1), Member(2)), (Member(1), Member(2, 0))  # behind the router are always both
 
 
-class Servers:
-    """A listener at each edge's service port, which says who it is on each connection and then echoes lines."""
-
-    def __init__(self, network) -> None:  # type: ignore[no-untyped-def]
-        self._listeners = [self._listen(network, edge) for edge in ("edge1", "edge2")]
-
-    def _listen(self, network, edge: str) -> socket.socket:  # type: ignore[no-untyped-def]
-        listener = network.open_socket(edge)
-        listener.settimeout(None)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("203.0.113.1", 443))
-        listener.listen(2 * MANY)
-        threading.Thread(target=self._serve, args=(listener, edge[-1].encode()), daemon=True).start()
-        return listener  # type: ignore[no-any-return]
-
-    def _serve(self, listener: socket.socket, name: bytes) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                served, _ = listener.accept()
-                threading.Thread(target=self._answer, args=(served, name), daemon=True).start()
-
-    def _answer(self, served: socket.socket, name: bytes) -> None:
-        with served, contextlib.suppress(OSError):
-            while served.recv(1):
-                served.sendall(name)
-
-    def close(self) -> None:
-        for listener in self._listeners:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-
-
 @pytest.fixture
 def site(dual) -> Iterator[None]:  # type: ignore[no-untyped-def]
-    servers = Servers(dual)
+    servers = SiteServers(dual, ("edge1", "edge2"))
     dual.in_("phone", "ip", "route", "add", "default", "via", "10.2.0.1", "dev", "wifi0", "table", "200")
     dual.in_("phone", "ip", "rule", "add", "from", "10.2.0.2", "table", "200")
     yield

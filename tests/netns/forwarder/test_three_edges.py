@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from bulk import carry
+from site_servers import SiteServers
 
 from balancer.model.table import EdgeState, Member, Site
 from balancer.model.verdict import Reason
@@ -110,39 +111,6 @@ def test_an_ingress_that_dies_in_a_transfer_is_replaced_by_the_edge_where_packet
         carry(served, client, PART)
 
 
-class Site3:
-    """A listener at each edge's service port, which answers each byte with its edge's number."""
-
-    def __init__(self, network) -> None:  # type: ignore[no-untyped-def]
-        self._listeners = [self._listen(network, edge) for edge in network.names]
-
-    def _listen(self, network, edge: str) -> socket.socket:  # type: ignore[no-untyped-def]
-        listener = network.open_socket(edge)
-        listener.settimeout(None)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((VIP, 443))
-        listener.listen(4 * MANY)
-        threading.Thread(target=self._serve, args=(listener, edge[-1].encode()), daemon=True).start()
-        return listener  # type: ignore[no-any-return]
-
-    def _serve(self, listener: socket.socket, name: bytes) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                served, _ = listener.accept()
-                threading.Thread(target=self._answer, args=(served, name), daemon=True).start()
-
-    def _answer(self, served: socket.socket, name: bytes) -> None:
-        with served, contextlib.suppress(OSError):
-            while served.recv(1):
-                served.sendall(name)
-
-    def close(self) -> None:
-        for listener in self._listeners:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-
-
 def change(network, current, previous=(), but: str = "") -> None:  # type: ignore[no-untyped-def]
     network.sites = (Site("a", current, previous),)
     network.publish(**({but: EdgeState.DOWN} if but else {}))
@@ -156,7 +124,7 @@ def ask(connection: socket.socket) -> int:
 
 def test_the_abrupt_death_of_a_sites_server_breaks_no_connection_of_the_others(three) -> None:  # type: ignore[no-untyped-def]
     """Replies leave by an owner's own link; the router moves the dead server's share of packets to the others."""
-    servers = Site3(three)
+    servers = SiteServers(three, three.names)
     change(three, ALL)
     try:
         with contextlib.ExitStack() as stack:

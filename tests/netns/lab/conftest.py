@@ -6,21 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from own_lab import own_lab
 
-from lab.namespace import bringup, daemons
+from lab.namespace import daemons
 from lab.namespace.place import Place
-from lab.topology import LAB
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    name = f"st{os.getpid()}"
-    made = Place(name, tmp_path_factory.mktemp("lab") / "state")
-    try:
-        bringup.up(made, LAB)
+    with own_lab("st", tmp_path_factory.mktemp("lab")) as made:
         yield made
-    finally:
-        bringup.down(made)
 
 
 Get = Callable[..., subprocess.CompletedProcess[str]]

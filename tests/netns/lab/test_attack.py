@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from own_lab import own_lab
 
-from lab.namespace import bringup
 from lab.namespace.daemons import sennit
 from lab.namespace.place import Place
-from lab.topology import LAB
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
@@ -36,12 +35,8 @@ TABLE = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A lab of its own: what attackers leave half done at the edges is not for the tests of other things."""
-    made = Place(f"at{os.getpid()}", tmp_path_factory.mktemp("attacked") / "state")
-    try:
-        bringup.up(made, LAB)
+    with own_lab("at", tmp_path_factory.mktemp("attacked")) as made:
         yield made
-    finally:
-        bringup.down(made)
 
 
 @pytest.mark.timeout(360)

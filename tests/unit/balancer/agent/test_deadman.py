@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import socket
+import sys
 import time
 from pathlib import Path
 
@@ -58,6 +60,22 @@ async def test_the_watcher_of_a_dead_agent_does_not_wait_for_ever_for_bird(
     await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.1), 5)
     assert not bird.shown
     assert time.monotonic() - started >= 0.25
+
+
+async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path: Path) -> None:
+    bird = tmp_path / "bird.ctl"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(bird))  # nobody listens: BIRD is gone as well
+    Alive(tmp_path).beat()
+    words = ("--state", tmp_path, "--bird-socket", bird, "--protocol", "vip", "--seconds", "0.2")
+    # as an agent that is no parent any more: the process id is nobody's
+    program = "from balancer.agent import deadman; deadman.GIVE_UP = 0.5; deadman.main()"
+    watcher = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, *map(str, words), "--agent", "1"), stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(watcher.communicate(), 30)
+    assert watcher.returncode == 0
+    assert b"cannot be withdrawn" in said
 
 
 async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None:

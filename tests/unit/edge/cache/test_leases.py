@@ -71,20 +71,13 @@ async def test_a_stale_object_is_confirmed_once_for_all_workers(workers: tuple[C
     assert asked(workers) == 2
 
 
-async def test_what_cannot_be_stored_is_waited_for_no_longer_than_its_head(workers: tuple[Cdn, Cdn]) -> None:
+@pytest.mark.parametrize("kind", ["that may not be stored", "of unknown size"])
+async def test_a_body_is_waited_for_no_longer_than_its_head(workers: tuple[Cdn, Cdn], kind: str) -> None:
     for worker in workers:
-        worker.origin.headers = [("cache-control", "private")]
-    asking = await both_wait(workers, 1)
-    async with asyncio.timeout(10):
-        while asked(workers) < 2:
-            await asyncio.sleep(0.001)
-    open_gates(workers)
-    assert {answer.content for answer in await asyncio.gather(*asking)} == {b"body"}
-
-
-async def test_a_body_of_unknown_size_is_waited_for_no_longer_than_its_head(workers: tuple[Cdn, Cdn]) -> None:
-    for worker in workers:
-        worker.origin.parts = [b"bo", b"dy"]
+        if kind == "of unknown size":
+            worker.origin.parts = [b"bo", b"dy"]
+        else:
+            worker.origin.headers = [("cache-control", "private")]
     asking = await both_wait(workers, 1)
     async with asyncio.timeout(10):
         while asked(workers) < 2:
