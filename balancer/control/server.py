@@ -1,11 +1,13 @@
 """Serve the application with uvicorn: TLS, ready line, an end that does not wait for long polls."""
 
 import asyncio
+import functools
 import logging
 import signal
 import socket
 import ssl
 from datetime import timedelta
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,6 +15,7 @@ from fastapi import FastAPI
 from balancer.control.app import create_app
 from balancer.control.connection import BoundedConnection
 from balancer.control.garbage import collect_rarely
+from balancer.control.handshakes import Handshakes, TlsConnection
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings
 from sennit.daemon import say_ready
@@ -58,8 +61,6 @@ def serve(settings: ControlSettings) -> int:
         app,
         host=settings.host,
         port=settings.port,
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -67,14 +68,21 @@ def serve(settings: ControlSettings) -> int:
         timeout_keep_alive=75,  # longer than between heartbeats: a new connection costs more than they do
         timeout_graceful_shutdown=3,
         limit_concurrency=20_000,
-        http=BoundedConnection,
+        http=protocol_of(settings),
         ws="none",
     )
-    config.load()
-    if config.ssl is not None:
-        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
     server = _Server(config, app)
     # uvicorn ends in order and then raises the signal again, for whom it may concern: nobody, so that we return 0
     signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()
     return 0 if server.started else 1
+
+
+def protocol_of(settings: ControlSettings) -> Any:
+    """What uvicorn makes of a connection."""
+    if settings.tls_certificate is None:
+        return BoundedConnection
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    return functools.partial(TlsConnection, Handshakes(context), BoundedConnection)
