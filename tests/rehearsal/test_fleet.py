@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.needs("root", "netns", "bird", "qemu"), pytest.mark.ti
 SENNIT = str(ROOT / ".venv" / "bin" / "sennit")
 PAGE = ROOT / "docs" / "operate" / "rehearsal.md"
 SIZE = 8 << 20
-FLEET_KEY_DAYS = "30"
 
 
 class Record:
@@ -120,7 +119,11 @@ class Client:
 
     def _loop(self) -> None:
         while not self._stopped.is_set():
-            got = _get(self._lab)
+            try:
+                got = _get(self._lab)
+            except subprocess.TimeoutExpired as error:
+                self.failed.append(f"{time.strftime('%H:%M:%S')}: {error}")
+                continue
             if got.returncode == 0 and len(got.stdout) == SIZE:
                 self.done += 1
             else:
@@ -158,6 +161,14 @@ def test_a_second_run_changes_nothing(lab: MachineLab, archives: tuple[Path, Pat
     assert re.findall(r"changed=(\d+)", recap) == ["0", "0", "0"]
 
 
+def test_check_mode_finds_nothing_to_change(
+    lab: MachineLab, archives: tuple[Path, Path], record: Record
+) -> None:
+    recap = _play(lab, "site", archives[0], "--check", "--diff", "--limit", "edge1")
+    record.add("What would change? Nothing", recap)
+    assert re.findall(r"changed=(\d+)", recap) == ["0"]
+
+
 def test_an_upgrade_under_load_fails_no_download(
     lab: MachineLab, archives: tuple[Path, Path], record: Record
 ) -> None:
@@ -180,7 +191,9 @@ def test_a_drained_edge_announces_nothing_and_comes_back(
 ) -> None:
     drained = _play(lab, "drain", archives[1], "--limit", "edge1")
     listed = _edges(lab)
-    report = _get(lab, "--verbose").stderr.decode()
+    got = _get(lab, "--verbose")
+    report = got.stderr.decode()
+    assert got.returncode == 0, report
     assert "owner edge 1" not in report
     back = _play(lab, "undrain", archives[1], "--limit", "edge1")
     record.add("A drain, a download meanwhile, and back", drained, listed, report, back)

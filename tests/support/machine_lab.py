@@ -26,6 +26,7 @@ from lab.secrets import make_certificates, write_secret
 from lab.topology import BACKBONE, LAB, SERVICE_NAME, VIP, Topology
 
 CONTROL = "10.255.0.1"
+INSIDE_WIREGUARD = "10.254.0.1"  # the control plane's address where the backbone is inside WireGuard
 BIN = ROOT / ".venv" / "bin"
 
 
@@ -100,7 +101,7 @@ class MachineLab:
     def _secrets(self) -> None:
         """What the operator's vault would hold."""
         made = self.folder / "secrets"
-        make_certificates(made, control=(CONTROL,), service=(SERVICE_NAME, VIP))
+        make_certificates(made, control=(CONTROL, INSIDE_WIREGUARD), service=(SERVICE_NAME, VIP))
         files = {
             "sennit_control_ca": "ca.pem",
             "sennit_control_tls_certificate": "control.pem",
@@ -113,14 +114,15 @@ class MachineLab:
         values["sennit_vault_fast_open_keys"] = secrets.token_hex(16)
         values["edge_tofu_certificate_file"] = str(made / "{{ inventory_hostname }}.certificate")
         values["edge_tofu_public_file"] = str(made / "{{ inventory_hostname }}.pub")
+        values["backbone_wireguard_folder"] = str(made / "wireguard")
         write_secret(self.folder / "vault.json", json.dumps(values))
 
     def playbook(
         self, name: str, archive: Path, *options: str, timeout: float = 1800
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a playbook over the inventory `lab`, as an operator would; its output goes to NAME.log too."""
+        """Run a playbook over the inventory `lab`, as an operator would; NAME.log has its output, with times."""
         config = next(iter(self.machines.values())).ssh_config(list(self.machines.values()))
-        done = subprocess.run(
+        return subprocess.run(
             [
                 *(str(BIN / "ansible-playbook"), f"playbooks/{name}.yml", "-i", "inventories/lab"),
                 *("-e", f"@{self.folder / 'vault.json'}", "-e", f"sennit_archive={archive}"),
@@ -128,15 +130,17 @@ class MachineLab:
                 *(f"--ssh-common-args=-F {config}", *options),
             ],
             cwd=ROOT / "ansible",
-            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"},
+            env={
+                **os.environ,
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_LOG_PATH": str(self.folder / f"{name}.log"),
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=timeout,
         )
-        with (self.folder / f"{name}.log").open("a") as log:
-            log.write(done.stdout + done.stderr)
-        return done
 
     def phone(self, *command: str) -> list[str]:
         """A command line that runs on the phone."""
