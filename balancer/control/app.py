@@ -69,7 +69,8 @@ async def running(
         leases = Leases(clock, rules.lease_seconds)
         async with store.read() as session:
             leases.grant_grace(await edge_queries.alive_ids(session))
-            directory = None if store.shared else Directory(await edge_queries.every(session))
+            directory = Directory()
+            await directory.catch_up(session)
             watch = TableWatch(LiveTable(key))
             publication = Publication(clock, watch, shared=store.shared)
             await publication.load(session)
@@ -93,7 +94,7 @@ async def running(
             newest_fast_open_key=newest_fast_open_key,
             settling=Settling(lambda batch: edge_rules.store_life(plane, batch)),
         )
-        store.committed = directory.committed if directory else None
+        store.committed = directory.committed
         store.publish = publication.publish
         yield plane
     finally:
@@ -117,9 +118,11 @@ async def _sweep(plane: ControlPlane) -> None:
     await acknowledgements.sweep(plane)
 
 
-async def _follow(plane: ControlPlane) -> None:
+async def follow(plane: ControlPlane) -> None:
+    """Take in what other instances have changed."""
     async with plane.store.read() as session:
         await plane.publication.catch_up(session)
+        await plane.directory.catch_up(session)
         plane.newest_purge = await purge_queries.newest(session)
         plane.newest_fast_open_key = await fast_open_key_queries.newest(session)
 
@@ -132,7 +135,7 @@ async def _working(plane: ControlPlane) -> AsyncIterator[None]:
         _again(PRUNE_EVERY, lambda: retention.prune(plane)),
     ]
     if plane.sharing:
-        works.append(_again(FOLLOW_EVERY, lambda: _follow(plane)))
+        works.append(_again(FOLLOW_EVERY, lambda: follow(plane)))
         works.append(_again(min(1.0, plane.rules.lease_seconds / 10), lambda: edge_rules.exchange(plane)))
     tasks = [asyncio.create_task(work) for work in works]
     try:

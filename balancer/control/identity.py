@@ -89,7 +89,7 @@ def _known(plane: ControlPlane, shown: str) -> Identity | None:
     """Who that is, where it can be said without asking the database."""
     if hmac.compare_digest(shown, plane.admin_sha256):
         return Identity(Role.ADMIN, "admin")
-    edge = plane.directory.of_credential(shown) if plane.directory else None
+    edge = plane.directory.of_credential(shown)
     return Identity(Role.EDGE, edge.name, edge.id) if edge else None
 
 

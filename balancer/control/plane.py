@@ -43,7 +43,7 @@ class ControlPlane:
     store: Store
     leases: Leases
     sharing: LeaseSharing | None
-    directory: Directory | None  # with SQLite
+    directory: Directory
     health: HealthBoard
     acknowledgements: Acknowledgements
     grants: GrantBook

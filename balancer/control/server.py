@@ -67,7 +67,7 @@ def serve(settings: ControlSettings) -> int:
         proxy_headers=False,  # nobody stands before it whose word on addresses counts
         timeout_keep_alive=75,  # longer than between heartbeats: a new connection costs more than they do
         timeout_graceful_shutdown=3,
-        limit_concurrency=20_000,
+        limit_concurrency=50_000,  # an agent has two connections; files end at 65,536 in the unit
         http=protocol_of(settings),
         ws="none",
     )

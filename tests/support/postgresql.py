@@ -53,8 +53,8 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Run a server until the end of the block."""
+def cluster(settings: tuple[str, ...] = FAST) -> Iterator[Cluster]:
+    """Run a server until the end of the block; with no settings it is as durable as Debian's."""
     found, user = binaries(), _user()
     assert found is not None, "no PostgreSQL server is installed"
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
@@ -65,7 +65,7 @@ def cluster() -> Iterator[Cluster]:
         data = folder / "data"
         initdb = [found / "initdb", "-D", data, "-U", user, "--no-sync", "-A", "trust", "-E", "UTF8"]
         subprocess.run(initdb, check=True, **run)  # type: ignore[call-overload]
-        options = [word for setting in (*FAST, "listen_addresses=") for word in ("-c", setting)]
+        options = [word for setting in (*settings, "listen_addresses=") for word in ("-c", setting)]
         server = [found / "postgres", "-D", data, "-k", folder, "-c", "max_connections=100", *options]
         process = subprocess.Popen(server, preexec_fn=_die_with_the_tests, **run)  # type: ignore[call-overload]
         made = Cluster(folder)

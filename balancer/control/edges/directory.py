@@ -1,12 +1,16 @@
 """Edges in memory, so that a heartbeat asks no database: who has which credential, and what is wanted of whom.
 
-Only where this instance alone changes the database (SQLite): it is brought up to date by each change that is committed.
+Each change that this instance commits brings it up to date; what other instances on the same database have changed it
+looks for every 0.2 s, and so may be that much behind. Who is not in here may be in the database all the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from balancer.api.schemas import AdminState
+from balancer.control.edges import repository
 from balancer.control.records import EdgeRecord
 
 
@@ -24,12 +28,27 @@ class Known:
 class Directory:
     """Every edge, by id and by credential."""
 
-    def __init__(self, edges: Iterable[EdgeRecord] = ()) -> None:
+    def __init__(self) -> None:
         self._by_id: dict[int, Known] = {}
         self._by_credential: dict[str, Known] = {}
         self._active: set[int] = set()
-        for edge in edges:
+        self._seen = -1  # the last change that was looked at
+
+    async def catch_up(self, session: AsyncSession) -> None:
+        """Take in what other instances have changed.
+
+        A change of our own that is committed between these queries may be undone here, until the next look.
+        """
+        newest = await repository.newest_revision(session)
+        if newest == self._seen:
+            return
+        for edge in await repository.changed_since(session, self._seen):
+            self._drop(edge.id)
             self._put(edge)
+        if await repository.count(session) != len(self._by_id):
+            for edge_id in self._by_id.keys() - await repository.ids(session):
+                self._drop(edge_id)
+        self._seen = newest
 
     def committed(self, touched: Mapping[object, bool]) -> None:
         """Take in what a change stored (True) and deleted (False)."""

@@ -42,7 +42,7 @@ class LeaseRoute(APIRoute):
 
 def _plain(plane: ControlPlane, request: Request) -> Known | None:
     """The edge, where it asks for itself and memory knows it."""
-    if plane.directory is None or request.scope["query_string"]:
+    if request.scope["query_string"]:
         return None
     if request.headers.get("content-type") != "application/json":
         return None

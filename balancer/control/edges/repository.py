@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import AdminState
-from balancer.control.records import EdgeRecord, FreedIdRecord, TransitionRecord
+from balancer.control.records import CounterRecord, EdgeRecord, FreedIdRecord, TransitionRecord
 
 MANY = 500  # values in one query
 
@@ -47,6 +47,23 @@ async def every(session: AsyncSession) -> Sequence[EdgeRecord]:
     return (await session.scalars(select(EdgeRecord).order_by(EdgeRecord.id))).all()
 
 
+async def newest_revision(session: AsyncSession) -> int:
+    """The number of the last change, whatever it was of."""
+    return (await session.scalars(select(CounterRecord.value).where(CounterRecord.name == "revision"))).one()
+
+
+async def changed_since(session: AsyncSession, revision: int) -> Sequence[EdgeRecord]:
+    return (await session.scalars(select(EdgeRecord).where(EdgeRecord.revision > revision))).all()
+
+
+async def count(session: AsyncSession) -> int:
+    return await session.scalar(select(func.count()).select_from(EdgeRecord)) or 0
+
+
+async def ids(session: AsyncSession) -> set[int]:
+    return set((await session.scalars(select(EdgeRecord.id))).all())
+
+
 async def alive_ids(session: AsyncSession) -> Sequence[int]:
     return (await session.scalars(select(EdgeRecord.id).where(EdgeRecord.alive))).all()
 
@@ -66,7 +83,7 @@ async def vip_in_use(session: AsyncSession, vip_name: str) -> bool:
 
 async def ids_not_free(session: AsyncSession, freed_after: datetime) -> set[int]:
     """Ids that an edge has, or that some live forwarder still had for one after the given time."""
-    held = (await session.scalars(select(EdgeRecord.id))).all()
+    held = await ids(session)
     query = select(FreedIdRecord.edge_id).where(
         or_(FreedIdRecord.acknowledged_at.is_(None), FreedIdRecord.acknowledged_at > freed_after)
     )

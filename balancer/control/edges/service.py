@@ -271,11 +271,8 @@ async def heartbeat(plane: ControlPlane, edge_id: int, body: LeaseRequest) -> Le
 async def _wanted(
     plane: ControlPlane, edge_id: int, *, everybody: bool
 ) -> tuple[EdgeRecord | Known, Collection[int]]:
-    """The edge, and where that matters who is wanted in service; from memory where it is known there."""
-    if plane.directory is not None:
-        known = plane.directory.get(edge_id)
-        if known is None:
-            raise Refusal(404, "no-such-edge", f"there is no edge {edge_id}", field="edge_id")
+    """The edge, and where that matters who is wanted in service; from memory unless it is very new."""
+    if known := plane.directory.get(edge_id):
         return known, plane.directory.active_ids() if everybody else ()
     async with plane.store.read() as session:
         return await existing(session, edge_id), await repository.active_ids(session) if everybody else ()

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from balancer.api.client import ControlClient, Unreachable
+from balancer.control.app import follow
 from balancer.control.edges.service import exchange
 from balancer.control.table.signing_key import NoSigningKey
 from balancer.model.signature import verify
@@ -188,8 +189,7 @@ async def turn(*instances: Any) -> None:
         await exchange(api.plane)
     for api in instances:
         await exchange(api.plane)
-        async with api.plane.store.read() as session:
-            await api.plane.publication.catch_up(session)
+        await follow(api.plane)
 
 
 async def test_what_one_publishes_the_others_watchers_see(pair: tuple[Any, Any]) -> None:
@@ -220,6 +220,34 @@ async def test_an_edge_that_one_hears_is_not_given_up_by_the_other(pair: tuple[A
     assert (await second.edge(1))["lease"]["health"] == "ok"
     await second.pass_time(11)
     assert await second.states() == {1: "down"}
+
+
+async def test_an_edge_that_enrolled_with_one_is_heard_by_the_other_at_once(pair: tuple[Any, Any]) -> None:
+    first, second = pair
+    await first.enrol(1)
+    assert (await second.heartbeat(1)).status_code == 200
+
+
+async def test_who_is_removed_with_one_is_told_so_by_the_other(pair: tuple[Any, Any]) -> None:
+    first, second = pair
+    await first.enrol(1)
+    await first.enrol(2)
+    await turn(*pair)
+    assert (await second.heartbeat(1)).status_code == 200
+    await first.ask("DELETE", "/v1/edges/1")
+    await first.enrol(3)  # as many as before
+    await turn(*pair)
+    assert (await second.heartbeat(1)).status_code == 410
+    assert [(await second.heartbeat(number)).status_code for number in (2, 3)] == [200, 200]
+
+
+async def test_what_one_is_told_to_want_the_others_edges_hear(pair: tuple[Any, Any]) -> None:
+    first, second = pair
+    await first.enrol(1)
+    await turn(*pair)
+    await first.ask("PATCH", "/v1/edges/1", {"admin_state": "draining"})
+    await turn(*pair)
+    assert (await second.heartbeat(1)).json()["admin_state"] == "draining"
 
 
 async def test_a_freeze_holds_everywhere(pair: tuple[Any, Any]) -> None:

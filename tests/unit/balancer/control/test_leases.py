@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sqlalchemy import event
+
 
 async def test_an_edge_is_down_until_it_is_heard_of(api: Any) -> None:
     await api.enrol(1)
@@ -62,3 +64,20 @@ async def test_after_a_restart_nothing_expires_for_one_lease(restartable: Any, v
         assert await api.table() == before
         await api.pass_time(0.2)
         assert await api.states() == {1: "down"}
+
+
+async def test_a_heartbeat_that_changes_nothing_asks_no_database(api: Any) -> None:
+    await api.enrol(1)
+    await api.heartbeat(1)
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(api.plane.store.engine.sync_engine, "before_cursor_execute", note)
+    headers = {"Authorization": "Bearer credential-1"}
+    answer = await api.http.put("/v1/edges/1/lease", json={"health": "ok"}, headers=headers)
+    assert (answer.status_code, asked) == (200, [])
+    await api.table()
+    await api.edge(1)
+    assert asked, "what is asked is noted"
