@@ -105,7 +105,7 @@ def _at_ten_thousand(how: str, seen: dict[str, float]) -> list[Measured]:
         _value(f"beating every 5 s{how}, median", "ms", seen["median"]),
         _value(f"first heartbeats until the whole fleet is up{how}", "s", seen["start"]),
         _value(f"a table change at {WATCHERS:,} watchers, the last{how}", "s", seen["watchers"], 1.0),
-        _value(f"processors used by the control plane{how}", "", seen["cpu"]),
+        _value(f"processor of the control plane{how}", "cores", seen["cpu"]),
     ]
 
 
