@@ -87,8 +87,10 @@ class MptcpHandshakes:
         await self._begin(pinned, handshake)
 
     async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake) -> None:
-        paths, subflows = pinned.paths, pinned.subflows
-        sock = await pinned.release(prefer=0 if subflows[0].rtt_us <= subflows[1].rtt_us else 1)
+        paths = pinned.paths
+        # which path is the backup is the client's to say: were each end to mark another, none would be preferred,
+        # and the kernel would spread the stream over both
+        sock = await pinned.release(prefer=None)
         session = SessionTransport(
             handshake.established,
             "server",
