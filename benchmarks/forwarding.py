@@ -1,4 +1,4 @@
-"""Bulk over one connection: by the forwarder, by plain routes, by policy routing into a kernel tunnel; under floods.
+"""Bulk over one connection: by the forwarder, plain routes, policy routing into a kernel tunnel, haproxy; under floods.
 
 All contenders cross the same three hosts. Sender and receiver are threads of this process, whose sockets are in the
 namespaces: on few cores they share them with the work of every hop.
@@ -16,7 +16,7 @@ from balancer.datapath.counters import read_counters
 from balancer.model.packet import ACK, SYN
 from balancer.model.verdict import Reason
 from benchmarks.flood import NO_PROTOCOL
-from benchmarks.forwarding_network import LOCATOR, ROUTED, TUNNELLED, VIP, ForwardingNetwork, network
+from benchmarks.forwarding_network import LOCATOR, PROXIED, ROUTED, TUNNELLED, VIP, ForwardingNetwork, network
 from benchmarks.pairs import compare
 from benchmarks.result import Measured
 
@@ -25,16 +25,19 @@ PAIRS = 9
 BLOCK = 1 << 20
 FLOOD = 50_000  # packets a second
 AS_DIRECT, UNDER_FLOOD = 0.95, 0.8  # of the one without the other
+Address = tuple[str, int]
 Ends = tuple[socket.socket, socket.socket]
 
 
 def measure() -> list[Measured]:
     with network() as made, contextlib.ExitStack() as stack:
-        forwarded = stack.enter_context(_connected(made, VIP, LOCATOR))
-        peers = [("plain routes", stack.enter_context(_connected(made, ROUTED, 443)), AS_DIRECT)]
+        forwarded = stack.enter_context(_connected(made, (VIP, LOCATOR)))
+        peers = [("plain routes", stack.enter_context(_connected(made, (ROUTED, 443))), AS_DIRECT)]
         if made.tunnel:
             name = f"policy routing into {made.tunnel}"
-            peers.append((name, stack.enter_context(_connected(made, TUNNELLED, 443)), None))
+            peers.append((name, stack.enter_context(_connected(made, (TUNNELLED, 443))), None))
+        proxied = _connected(made, (PROXIED, 443), at=(ROUTED, 8443))
+        peers.append(("haproxy as TCP proxy", stack.enter_context(proxied), None))
         found: list[Measured] = []
         for peer_name, peer, target in peers:
             for way, pick in (("to the client", _down), ("to the owner", _up)):
@@ -127,19 +130,30 @@ def _carry(source: socket.socket, sink: socket.socket) -> float:
 
 
 @contextlib.contextmanager
-def _connected(made: ForwardingNetwork, address: str, port: int) -> Iterator[Ends]:
+def _connected(made: ForwardingNetwork, to: Address, at: Address | None = None) -> Iterator[Ends]:
+    """A client's socket, and the owner's that listens there, or where a proxy goes."""
     with made.socket_in("owner") as listener, made.socket_in("client") as client:
         for end in (listener, client):
             with contextlib.suppress(
                 OSError
             ):  # a host may allow no choice; then both contenders have its default
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
-        listener.bind((address, port))
+        listener.bind(at or to)
         listener.listen()
-        client.connect((address, port))
+        _connect(client, to)
         with listener.accept()[0] as served:
             served.settimeout(20)
             yield client, served
+
+
+def _connect(client: socket.socket, to: Address) -> None:
+    """Connect, as soon as somebody listens: a proxy may have been started just now."""
+    for _ in range(100):
+        with contextlib.suppress(ConnectionRefusedError):
+            client.connect(to)
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens at {to}")
 
 
 @contextlib.contextmanager

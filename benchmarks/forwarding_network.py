@@ -1,6 +1,7 @@
-"""A client, an ingress edge and an owner in namespaces, joined twice: by the forwarder, and by plain routes.
+"""A client, an ingress edge and an owner in namespaces, joined by the forwarder and by its peers: plain routes, a
+kernel tunnel, haproxy.
 
-Both ways have the same hops and the same kind of cables. Needs root and bcc.
+All ways have the same hops and the same kind of cables. Needs root and bcc.
 """
 
 import contextlib
@@ -18,11 +19,22 @@ from pathlib import Path
 from balancer.model.table import ForwardingTable, TableEdge, Vip
 
 NODES = ("client", "ingress", "owner")
-VIP, ROUTED, TUNNELLED = "203.0.113.1", "198.18.1.1", "198.18.2.1"
+VIP, ROUTED, TUNNELLED, PROXIED = "203.0.113.1", "198.18.1.1", "198.18.2.1", "198.18.3.1"
 LOCATOR = 10001
 OWNER, INGRESS = 1, 2
 BUDGETS = ("--budget-owner-packets", "20000")  # as the default of SYNs: a flood here is 50,000 a second
 TUNNELS = {"ipip": ("1440",), "vxlan": ("1410", "id", "7", "dstport", "4789")}  # kind: MSS, further words
+HAPROXY = """
+defaults
+  mode tcp
+  option splice-auto
+  timeout connect 5s
+  timeout client 1m
+  timeout server 1m
+listen forward
+  bind {bind}:443
+  server owner {server}:8443
+"""
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,6 +45,7 @@ class ForwardingNetwork:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tunnel = ""  # what kernel tunnel there is to compare with
+        self._proxy: subprocess.Popen[bytes] | None = None
 
     def name(self, node: str) -> str:
         return f"fb-{node}-{os.getpid()}"
@@ -75,9 +88,13 @@ class ForwardingNetwork:
         self.ip("owner", "route", "add", "default", "via", "10.3.0.2")
         self._routed()
         self._tunnelled()
+        self._proxied()
         self._forwarders()
 
     def down(self) -> None:
+        if self._proxy:
+            self._proxy.kill()
+            self._proxy.wait()
         for node in ("ingress", "owner"):
             subprocess.run(["umount", str(self.folder / node / "bpf")], capture_output=True)
         for node in NODES:
@@ -120,6 +137,18 @@ class ForwardingNetwork:
             self.ip(node, "address", "add", f"10.253.0.{own}/24", "dev", "tun0")
             self.ip(node, "link", "set", "tun0", "up")
         return True
+
+    def _proxied(self) -> None:
+        """The third: haproxy at the ingress edge, which ends the client's TCP there and has its own to the owner."""
+        program = shutil.which("haproxy") or "/usr/sbin/haproxy"
+        if not os.access(program, os.X_OK):
+            raise RuntimeError("haproxy is missing: sh tools/install-packages packages.bench.debian")
+        self.ip("ingress", "address", "add", f"{PROXIED}/32", "dev", "lo")
+        self.ip("client", "route", "add", f"{PROXIED}/32", "via", "10.2.0.1")
+        configuration = self.folder / "haproxy.cfg"
+        configuration.write_text(HAPROXY.format(bind=PROXIED, server=ROUTED))
+        command = [*self.enter("ingress"), program, "-db", "-q", "-f", str(configuration)]
+        self._proxy = subprocess.Popen(command)
 
     def _forwarders(self) -> None:
         edges = tuple(
