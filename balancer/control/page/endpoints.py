@@ -32,5 +32,5 @@ def _add(path: str, name: str) -> None:
 
 
 _add("/", "fleet.html")
-for _each in ("fleet.css", "fleet.js", "api.js", "edges.js", "drawing.js", "icon.svg"):
+for _each in ("fleet.css", "fleet.js", "api.js", "edges.js", "drawing.js", "rings.js", "svg.js", "icon.svg"):
     _add(f"/page/{_each}", _each)

@@ -1,17 +1,10 @@
 // The drawing: edges on a circle, an arrow from each ingress edge to each owner it forwards to, as thick as its rate.
 
 import { bits, colour, forwards } from "./edges.js";
+import { make } from "./svg.js";
 
-const SPACE = "http://www.w3.org/2000/svg";
 const DRAWN = 24; // more on one circle cannot be read
 const [WIDTH, HEIGHT, RADIUS] = [400, 380, 28];
-
-function make(name, attributes, text) {
-  const made = document.createElementNS(SPACE, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
 
 // the busiest, and those that are not well: what somebody looks for
 export function chosen(edges) {

@@ -3,10 +3,11 @@
 import { Refused, ask, every } from "./api.js";
 import { draw } from "./drawing.js";
 import { SHOWN, clock, showEdges } from "./edges.js";
+import { learn, showRings } from "./rings.js";
 
 const LOOK = 1_000; // milliseconds between looks at a fleet of up to a thousand edges; more are looked at less often
 const at = (id) => document.getElementById(id);
-const state = { edges: [], generation: 0, mayOperate: false, timer: null };
+const state = { edges: [], generation: 0, rings: new Map(), ringsAsOf: null, mayOperate: false, timer: null };
 
 function show(loggedIn) {
   at("login").hidden = loggedIn;
@@ -28,10 +29,18 @@ function paint() {
     ["down", count((e) => e.state === "down")],
   ]) if (number) parts.push(`${number} ${name}`);
   at("summary").textContent = `${parts.join(", ")} · table generation ${generation}`;
-  const matching = showEdges(at("edges"), edges, at("filter").value.trim().toLowerCase(), generation, { change }, state.mayOperate);
+  const wanted = at("filter").value.trim().toLowerCase();
+  const matching = showEdges(at("edges"), edges, wanted, generation, { change }, state.mayOperate);
   at("edges-note").textContent = matching > SHOWN ? `${SHOWN} of ${matching} shown: filter to see others` : "";
   const drawn = draw(at("drawing"), edges);
   at("drawing-note").textContent = drawn < edges.length ? `${drawn} of ${edges.length}: those not well, then the busiest` : "An arrow leads from an edge to another that it sends through the tunnel: subflows to their owner, replies to where they came in.";
+  paintRings();
+}
+
+function paintRings() {
+  at("rings-section").hidden = !state.rings.size;
+  const [shown, matching] = showRings(at("rings"), state.rings, state.edges, at("filter").value.trim().toLowerCase());
+  at("rings-note").textContent = shown < matching ? `${shown} of ${matching} shown: filter to see others` : "";
 }
 
 function paintEvents(events) {
@@ -52,6 +61,7 @@ async function look() {
       state.mayOperate ? ask("GET", "/v1/audit?limit=50") : { items: [] },
     ]);
     Object.assign(state, { generation: health.generation, edges });
+    if (state.ringsAsOf !== health.generation) await lookAtRings();
     at("frozen").hidden = !freeze.frozen;
     paint();
     paintEvents(events.items);
@@ -63,6 +73,11 @@ async function look() {
     at("failure").textContent = `The control plane does not answer (${error.message}). What is shown is old; edges and forwarders go on without it.`;
   }
   state.timer = setTimeout(look, LOOK * Math.max(1, state.edges.length / 1000));
+}
+
+async function lookAtRings() {
+  const table = await ask("GET", `/v1/table${state.ringsAsOf === null ? "" : `?since=${state.ringsAsOf}`}`);
+  Object.assign(state, { rings: learn(state.rings, table), ringsAsOf: table.generation });
 }
 
 async function change(name, to, button) {

@@ -1,0 +1,111 @@
+"""The fleet page's rings in a real browser, on a control plane of its own over TLS: weights, a drain, no ring."""
+
+import hashlib
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import certificates
+import httpx
+import pytest
+from browser import browser_at
+from edge_process import free_port
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.needs("chromium")
+
+ADMIN = "the-admin-token-of-this-test"
+PATIENCE = 20_000.0  # milliseconds that a busy machine may take
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[httpx.Client]:
+    """`sennit control` with three edges of one site, which have been heard of."""
+    certificate, key = certificates.identity(tmp_path, "control", "127.0.0.1")
+    (tmp_path / "admin").write_text(ADMIN)
+    listen = f"127.0.0.1:{free_port()}"
+    words: list[Any] = ["--state", tmp_path / "state", "--listen", listen, "--lease-seconds", "600"]
+    words += ["--admin-token-file", tmp_path / "admin", "--tls-certificate", certificate, "--tls-key", key]
+    sennit = Path(sys.executable).with_name("sennit")
+    process = subprocess.Popen([sennit, "control", *words], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr
+        assert any(line == "ready\n" for line in process.stderr), "it ended"
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        with httpx.Client(base_url=f"https://{listen}", verify=trusting, headers=headers, timeout=30) as http:
+            http.post("/v1/vips", json={"name": "main", "v4": "203.0.113.1"}).raise_for_status()
+            for number in (1, 2, 3):
+                enrol(http, number)
+            yield http
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def enrol(http: httpx.Client, number: int) -> None:
+    token = http.post("/v1/enrolment-tokens", json={"edge_id": number}).json()["token"]
+    body = {
+        "name": f"edge{number}",
+        "site": "a",
+        "tunnel_v4": f"10.255.0.{number}",
+        "credential_sha256": hashlib.sha256(f"credential-{number}".encode()).hexdigest(),
+    }
+    shown = {"Authorization": f"Bearer {token}"}
+    http.post("/v1/edges", json=body, headers=shown).raise_for_status()
+    own = {"Authorization": f"Bearer credential-{number}"}
+    http.put(f"/v1/edges/{number}/lease", json={"health": "ok"}, headers=own).raise_for_status()
+
+
+@pytest.fixture
+def page(control: httpx.Client, tmp_path: Path) -> Iterator[Page]:
+    with browser_at(["env"], tmp_path) as browser:
+        context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 1000})
+        page = context.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Security" in said.text else None)
+        page.goto(str(control.base_url))
+        page.get_by_label("Token").fill(ADMIN)
+        page.get_by_role("button", name="Log in").click()
+        yield page
+        page.screenshot(path=tmp_path / "page.png")
+        assert complaints == []
+
+
+def test_the_rings_of_sites_are_drawn_with_their_weights_and_follow_the_table(
+    page: Page, control: httpx.Client, tmp_path: Path
+) -> None:
+    rings = page.locator("#rings-section")
+    expect(page.locator("#edges tr")).to_have_count(3, timeout=PATIENCE)
+    expect(rings).to_be_hidden()
+
+    change(control, "/v1/edges/2", {"weight": 2})
+    change(control, "/v1/sites/a", {"ring": True})
+    shown = rings.locator('article[data-site="a"]')
+    expect(shown.locator('[data-edge="edge2"]')).to_contain_text("weight 2, 50 %", timeout=PATIENCE)
+    expect(shown.locator('[data-edge="edge1"]')).to_contain_text("weight 1, 25 %")
+    expect(shown.locator("circle.now")).to_have_count(3)
+    expect(shown.locator("circle.before")).to_have_count(0)
+
+    change(control, "/v1/edges/3", {"admin_state": "draining"})
+    expect(shown.locator('[data-edge="edge3"]')).to_contain_text("takes none", timeout=PATIENCE)
+    expect(shown.locator('[data-edge="edge2"]')).to_contain_text("67 %")
+    expect(shown).to_contain_text("edge1 25 %, edge2 50 %, edge3 25 %")
+    expect(shown.locator("circle.now")).to_have_count(2)
+    page.screenshot(path=tmp_path / "rings.png", full_page=True)
+
+    page.get_by_label("Filter edges").fill("elsewhere")
+    expect(shown).to_have_count(0, timeout=PATIENCE)
+    page.get_by_label("Filter edges").fill("edge1")
+    expect(shown).to_be_visible(timeout=PATIENCE)
+
+    change(control, "/v1/sites/a", {"ring": False})
+    expect(rings).to_be_hidden(timeout=PATIENCE)
+
+
+def change(control: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    control.patch(path, json=body).raise_for_status()
