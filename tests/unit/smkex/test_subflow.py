@@ -1,0 +1,28 @@
+"""A subflow's reads: one buffer for all of a thread's event loop, and none shared between threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from smkex.core.frame import FrameType
+from smkex.core.messages import encode_abort
+from smkex.transport.subflow import Subflow
+
+
+def test_subflows_of_one_thread_receive_into_one_buffer_and_those_of_another_into_theirs() -> None:
+    def buffer(_: int = 0) -> memoryview:
+        return Subflow().get_buffer(-1)
+
+    with ThreadPoolExecutor(1) as other:
+        theirs = list(other.map(buffer, range(2)))
+    assert theirs[0] is theirs[1]
+    assert buffer() is buffer()
+    assert buffer() is not theirs[0]
+
+
+async def test_what_one_subflow_received_stays_when_the_next_receives() -> None:
+    first, second = Subflow(), Subflow()
+    for subflow, code in ((first, 1), (second, 2)):
+        frame = encode_abort(code)
+        subflow.get_buffer(-1)[: len(frame)] = frame
+        subflow.buffer_updated(len(frame))
+    assert await first.next_frame() == (FrameType.ABORT, encode_abort(1))
+    assert await second.next_frame() == (FrameType.ABORT, encode_abort(2))
