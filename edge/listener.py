@@ -5,8 +5,10 @@ import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from edge import fast_open
+from edge.accept import Acceptor
 from edge.admission import PerPrefix, refuse_busy
 from edge.handover import Handover
 from edge.handshakes import Handshakes
@@ -52,7 +54,8 @@ class Listener:
         self._settings = settings
         self._server = server
         self._sockets: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self._accepting: list[Acceptor] = []
+        self._following: list[asyncio.Task[None]] = []
         self._subflows: set[asyncio.Task[None]] = set()
         self._sessions: set[SessionTransport] = set()
         self._identity = identity
@@ -85,19 +88,22 @@ class Listener:
         """Accept on these, or listen on the VIP; raises OSError as `listen_on_vip`."""
         for listening in sockets or listen_on_vip(self._node):
             self._sockets.append(listening)
-            self._accepting.append(asyncio.create_task(self._accept(listening)))
+            self._accepting.append(Acceptor(listening, self._accepted))
         if self._handover is not None:
-            self._handover.start(lambda connection: self._begin(connection, None, fresh=False))
+            self._handover.start(lambda connection: self._begin(connection, None, None))
         keys = self._settings.fast_open_keys or self._settings.state / fast_open.NAME
         for locator in self._sockets[1::2]:
-            self._accepting.append(asyncio.create_task(fast_open.follow(locator, keys)))
+            self._following.append(asyncio.create_task(fast_open.follow(locator, keys)))
 
     async def stop_accepting(self) -> None:
         """Leave the listening sockets to others; what has begun goes on."""
         accepting, self._accepting = self._accepting, []
-        for task in accepting:
+        for acceptor in accepting:
+            acceptor.stop()
+        following, self._following = self._following, []
+        for task in following:
             task.cancel()
-        await asyncio.gather(*accepting, return_exceptions=True)
+        await asyncio.gather(*following, return_exceptions=True)
         for listening in self._sockets:
             listening.close()
 
@@ -128,28 +134,19 @@ class Listener:
     def _config(self) -> ServerConfig:
         return replace(self._identity.config(), draining=self.draining)
 
-    async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(listening)
-            except OSError as error:
-                log.warning("accept: %s", error)
-                await asyncio.sleep(0.1)  # out of descriptors: let some go before the next try
-                continue
-            key = self._in_handshake.enter(address[0])
-            if key is None or len(self._subflows) >= 2 * self._settings.max_pending_handshakes:
-                if key is not None:
-                    self._in_handshake.leave(key)
-                self.handshakes.failures["Overloaded"] += 1
-                refuse_busy(connection)
-                continue
-            connection.setblocking(False)
-            self._begin(connection, key, fresh=True)
+    def _accepted(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+        key = self._in_handshake.enter(address[0])
+        if key is None or len(self._subflows) >= 2 * self._settings.max_pending_handshakes:
+            if key is not None:
+                self._in_handshake.leave(key)
+            self.handshakes.failures["Overloaded"] += 1
+            refuse_busy(connection)
+            return
+        self._begin(connection, address, key)
 
-    def _begin(self, connection: socket.socket, key: int | None, *, fresh: bool) -> None:
-        """Take a subflow on: `fresh` from a listening socket, else from another worker, which counted it."""
-        task = asyncio.create_task(self._handshake(connection, fresh=fresh))
+    def _begin(self, connection: socket.socket, address: tuple[Any, ...] | None, key: int | None) -> None:
+        """Take a subflow on. One from another worker has no `address`, and no `key`: it was counted there."""
+        task = asyncio.create_task(self._handshake(connection, address))
         self._subflows.add(task)
 
         def done(_: object) -> None:
@@ -159,19 +156,19 @@ class Listener:
 
         task.add_done_callback(done)
 
-    async def _handshake(self, connection: socket.socket, *, fresh: bool) -> None:
+    async def _handshake(self, connection: socket.socket, address: tuple[Any, ...] | None) -> None:
         if speaks_mptcp(connection):
             if self._mptcp is None:
                 connection.close()
             else:
                 await self._mptcp.run(connection)
             return
+        fresh = address is not None
         if self._handover is not None and await self._passed_over(self._handover, connection, fresh=fresh):
             return
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            loop = asyncio.get_running_loop()
-            _, subflow = await loop.connect_accepted_socket(Subflow, connection)
+            subflow = Subflow.over(connection, address)
         except OSError as error:
             log.info("a subflow was gone before its handshake: %s", error)
             connection.close()

@@ -5,12 +5,13 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from smkex.core.errors import PeerAborted, SmkexError, Truncated
 from smkex.core.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
 from smkex.core.messages import encode_abort, parse_abort
 from smkex.core.path import NEAR
+from smkex.transport.socket_transport import SocketTransport
 
 SEND_BUFFER = 64 << 10  # bytes a subflow queues in user space before it asks for a pause: a record
 UNSENT_LIMIT = 128 << 10  # bytes in the kernel that were never sent: more would only make latency
@@ -60,6 +61,13 @@ class Subflow(asyncio.BufferedProtocol):
         self._owner: SubflowOwner | None = None
         self._path = -1
         self._arrived = asyncio.Event()
+
+    @classmethod
+    def over(cls, sock: socket.socket, peer: Any = None) -> "Subflow":
+        """A subflow over a connected socket that does not block. Raises OSError, and the socket is the caller's."""
+        subflow = cls()
+        SocketTransport(sock, subflow, peer)
+        return subflow
 
     # --- asyncio's side
 

@@ -1,0 +1,182 @@
+"""A connected TCP socket as the transport of a subflow: asyncio's own would do, but makes more for each.
+
+For one connection that makes a coroutine, a future, three callbacks and six system calls, which an edge pays twice for
+every handshake; and what a socket does not take at once it copies, here it waits where it is.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from typing import Any
+
+Data = bytes | bytearray | memoryview
+PIECES = 16  # buffers given to the kernel in one call
+_BUSY = (BlockingIOError, InterruptedError)
+
+
+class SocketTransport(asyncio.Transport):
+    """Read into the protocol's buffer, write at once or when the socket has room again.
+
+    `get_extra_info` knows "socket" and "peername". What is written must not change afterwards.
+    """
+
+    def __init__(self, sock: socket.socket, protocol: asyncio.BufferedProtocol, peer: Any = None) -> None:
+        """`sock` does not block, and is this transport's from now on; `peer` spares a system call."""
+        super().__init__({"socket": sock, "peername": peer or sock.getpeername()})
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self._number = sock.fileno()
+        self._protocol = protocol
+        self._queue: deque[memoryview] = deque()
+        self._queued = 0
+        self._low, self._high = 16 << 10, 64 << 10
+        self._closing = self._lost = False
+        self._reading_paused = self._writing_paused = self._awaiting_room = False
+        protocol.connection_made(self)
+        if self.is_reading():
+            self._loop.add_reader(self._number, self._on_readable)
+
+    # --- reading
+
+    def pause_reading(self) -> None:
+        if not self._closing and not self._reading_paused:
+            self._reading_paused = True
+            self._loop.remove_reader(self._number)
+
+    def resume_reading(self) -> None:
+        if self._reading_paused and not self._closing:
+            self._reading_paused = False
+            self._loop.add_reader(self._number, self._on_readable)
+
+    def is_reading(self) -> bool:
+        return not self._closing and not self._reading_paused
+
+    def _on_readable(self) -> None:
+        try:
+            count = self._socket.recv_into(self._protocol.get_buffer(-1))
+        except _BUSY:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if count:
+            self._protocol.buffer_updated(count)
+        elif self._protocol.eof_received():
+            self.pause_reading()
+        else:
+            self.close()
+
+    # --- writing
+
+    def write(self, data: Data) -> None:
+        if self._lost or not data:
+            return
+        sent = 0
+        if not self._queue:
+            try:
+                sent = self._socket.send(data)
+            except _BUSY:
+                pass
+            except OSError as error:
+                self._lose(error)
+                return
+            if sent == len(data):
+                return
+            self._await_room(True)
+        self._queue.append(memoryview(data)[sent:])
+        self._queued += len(data) - sent
+        if self._queued > self._high and not self._writing_paused:
+            self._writing_paused = True
+            self._protocol.pause_writing()
+
+    def _on_writable(self) -> None:
+        try:
+            self._sent(self._socket.sendmsg([*self._queue][:PIECES]))
+        except _BUSY:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if self._writing_paused and self._queued <= self._low:
+            self._writing_paused = False
+            self._protocol.resume_writing()  # which may write more
+        if not self._queue:
+            self._await_room(False)
+            if self._closing:
+                self._lose(None)
+
+    def _await_room(self, awaiting: bool) -> None:
+        if awaiting is self._awaiting_room:
+            return
+        self._awaiting_room = awaiting
+        if awaiting:
+            self._loop.add_writer(self._number, self._on_writable)
+        else:
+            self._loop.remove_writer(self._number)
+
+    def _sent(self, count: int) -> None:
+        self._queued -= count
+        while count:
+            first = self._queue.popleft()
+            if len(first) > count:
+                self._queue.appendleft(first[count:])
+                return
+            count -= len(first)
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return self._queued
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._high = (64 << 10 if low is None else 4 * low) if high is None else high
+        self._low = self._high // 4 if low is None else low
+
+    # --- the end
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        """Close once what was written is gone."""
+        if self._closing:
+            return
+        if not self._reading_paused:
+            self._loop.remove_reader(self._number)
+        self._closing = True
+        if not self._queue:
+            self._lose(None)
+
+    def abort(self) -> None:
+        """Close now; what was not sent is dropped."""
+        self._lose(None)
+
+    def _lose(self, error: Exception | None) -> None:
+        """Take no part any more; the protocol hears of it in the loop's next turn."""
+        if self._lost:
+            return
+        self._lost = True
+        if not self._closing and not self._reading_paused:
+            self._loop.remove_reader(self._number)
+        self._closing = True
+        self._queue.clear()
+        self._queued = 0
+        self._await_room(False)
+        self._loop.call_soon(self._end, error)
+
+    def _end(self, error: Exception | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._socket.close()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.BufferedProtocol)
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
