@@ -74,17 +74,17 @@ class FrameReader:
 
         The caller may stop in the middle, and what is left is kept.
         """
-        at = 0
+        buffer, size, at = self._buffer, len(self._buffer), 0
         try:
-            while len(self._buffer) - at >= HEADER:
-                kind, most = self._kind(self._buffer[at])
-                length = int.from_bytes(self._buffer[at + 1 : at + HEADER], "big")
+            while size - at >= HEADER:
+                kind, most = self._kind(buffer[at])
+                length = int.from_bytes(buffer[at + 1 : at + HEADER], "big")
                 if length > most:
                     raise MalformedMessage(f"a frame of type {kind.name} has a body of {length} bytes")
                 end = at + HEADER + length
-                if end > len(self._buffer):
+                if end > size:
                     return
-                frame = bytes(memoryview(self._buffer)[at:end])
+                frame = buffer[at:end] if isinstance(buffer, bytes) else bytes(memoryview(buffer)[at:end])
                 at = end
                 yield kind, frame
         finally:

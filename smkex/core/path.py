@@ -21,6 +21,7 @@ SILENCE_LIMIT = (
 )
 
 
+NEVER = float("inf")
 NEAR = 0.001  # seconds of round trip, below which a further one costs nobody anything
 RECORD_FIRST = 14_000  # bytes of a record that, frame and all, fits in an initial window (RFC 6928)
 RECORD_TIME = 0.0001  # seconds of a path's rate that a record may take
@@ -61,7 +62,7 @@ class Path:
     wavering: float = 0.0  # of the round-trip time: RFC 6298's RTTVAR
     outgoing: deque[bytes] = field(default_factory=deque)
     outstanding: deque[Sent] = field(default_factory=deque)
-    state_due: float | None = None
+    state_due: float = NEVER
     ping_due: bool = False
     pong: int | None = None
     ponged: int = 0
@@ -94,22 +95,23 @@ class Path:
         return min(max(self.rtt / 4, least), most)
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When the path stalls, or is given up when it has, unless there is progress."""
         if self.stalled_at is not None:
             return self.stalled_at + STALLED_LIMIT
         if not self.outstanding:
-            return None
+            return NEVER
         return max(self.progress_at, self.outstanding[0].at) + self.patience
 
     @property
-    def ping_at(self) -> float | None:
+    def ping_at(self) -> float:
         """When to ask for a sign, if none comes by itself."""
-        return None if self.ping_due or self.pings else self.progress_at + PING_EVERY
+        return NEVER if self.ping_due or self.pings else self.progress_at + PING_EVERY
 
     def due(self, when: float) -> None:
         """A control message with the state goes out on this path at `when`."""
-        self.state_due = when if self.state_due is None else min(self.state_due, when)
+        if when < self.state_due:
+            self.state_due = when
 
     def note_record(self, number: int, record: SealedRecord, now: float) -> None:
         record.paths.add(number)

@@ -4,17 +4,20 @@ A record's frame is header, DSN (8 bytes), ciphertext and tag; header and DSN, t
 are associated data. The key epoch is DSN >> 34: both ends change keys at the same byte without a message.
 """
 
+import struct
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 
 from smkex.core.errors import BadRecord, MalformedMessage
-from smkex.core.frame import HEADER, RECORD_DATA_LIMIT, TAG, FrameType, header
+from smkex.core.frame import HEADER, RECORD_DATA_LIMIT, TAG, FrameType
 from smkex.core.schedule import AeadKey, KeySchedule
 
 DSN = 8
 PREFIX = HEADER + DSN
 OVERHEAD = PREFIX + TAG
+_PREFIX = struct.Struct(">IQ")  # type and length, DSN
+_TYPE = FrameType.DATA << 24
 EPOCH_SHIFT = 34
 DSN_LIMIT = 1 << 62
 UNACKNOWLEDGED_LIMIT = 1024  # records sent and not acknowledged by their DSN: eight windows of full ones
@@ -66,7 +69,7 @@ def seal(keys: EpochKeys, dsn: int, data: bytes | memoryview) -> SealedRecord:
     """Seal 1 to 65,536 bytes of the stream that begin at `dsn`."""
     if not 1 <= len(data) <= RECORD_DATA_LIMIT or dsn + len(data) > DSN_LIMIT:
         raise ValueError(f"a record of {len(data)} bytes at {dsn}")
-    prefix = header(FrameType.DATA, DSN + len(data) + TAG) + dsn.to_bytes(DSN, "big")
+    prefix = _PREFIX.pack(_TYPE + DSN + len(data) + TAG, dsn)
     key = keys.at(dsn >> EPOCH_SHIFT)
     keys.keep(dsn >> EPOCH_SHIFT, key)
     return SealedRecord(dsn, dsn + len(data), prefix + key.seal(dsn, data, prefix))

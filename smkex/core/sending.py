@@ -43,6 +43,11 @@ class SendingStream:
         return self.final is not None and self.acknowledged > self.final
 
     @property
+    def has_more(self) -> bool:
+        """Whether there is anything to seal, or to send again."""
+        return self.unsent > 0 or bool(self._again)
+
+    @property
     def oldest(self) -> SealedRecord | None:
         """The record that the other end's application waits for."""
         return self._kept[0] if self._kept else None

@@ -29,7 +29,7 @@ from smkex.core.events import (
     StreamEnded,
 )
 from smkex.core.frame import FrameReader, FrameType
-from smkex.core.path import SILENCE_LIMIT, STALL_CEILING, Path, record_limit
+from smkex.core.path import NEVER, SILENCE_LIMIT, STALL_CEILING, Path, record_limit
 from smkex.core.reassembly import Reassembly
 from smkex.core.record import EpochKeys, SealedRecord, unseal
 from smkex.core.schedule import KeySchedule
@@ -250,7 +250,7 @@ class Session:
         """Return the next frame to send on `path`, or nothing. The scheduler decides what goes where."""
         self._now = now
         subflow = self._paths.get(path)
-        if subflow is None:
+        if subflow is None or not self._may_send(subflow):
             return b""
         frame = self._next_frame(path, subflow)
         subflow.sent += len(frame)
@@ -258,14 +258,13 @@ class Session:
 
     def timer(self) -> float | None:
         """When `on_timer` wants to be called next."""
-        times = [self._silence_ends()]
+        oldest = self._too_slow()
+        times = [self._silence_ends(), NEVER if oldest is None else oldest.sent_at + STALL_CEILING]
         for path in self._paths.values():
             times += path.state_due, path.deadline, path.ping_at
-        oldest = self._too_slow()
-        if oldest is not None:
-            times.append(oldest.sent_at + STALL_CEILING)
         now = self._now
-        return min([at for at in times if at is not None and at > now], default=None)
+        soonest = min([at for at in times if at > now], default=NEVER)
+        return None if soonest == NEVER else soonest
 
     def on_timer(self, now: float) -> list[Event]:
         """Do what is due by `now`: find stalls, send again elsewhere, ping quiet paths."""
@@ -273,13 +272,13 @@ class Session:
         if self._over:
             return []
         for path in self._paths.values():
-            if not path.stalled and path.deadline is not None and now >= path.deadline:
+            if not path.stalled and now >= path.deadline:
                 path.stalled_at = now
                 self._paths_changed = True
                 path.ping_due = True
                 path.due(now)
                 self._repeat_state()
-            elif path.ping_at is not None and now >= path.ping_at:
+            elif now >= path.ping_at:
                 path.ping_due = True
                 path.due(now)
         self._rescue()
@@ -290,21 +289,28 @@ class Session:
 
     # --- sending
 
+    def _may_send(self, path: Path) -> bool:
+        """A quick no for most times that one asks."""
+        return (
+            self._out.has_more
+            or path.state_due <= self._now
+            or bool(path.outgoing)
+            or self._scheduler is Scheduler.REDUNDANT
+        )
+
     def _next_frame(self, number: int, path: Path) -> bytes:
         if path.outgoing:
             return path.outgoing.popleft()
         if self._over:
             return b""
-        if path.state_due is not None and path.state_due <= self._now:
+        if path.state_due <= self._now:
             return self._state(path)
         record = self._next_record(number, path)
         if record is None:
             return b""
         path.note_record(number, record, self._now)
-        if path.state_due is not None:
-            path.due(
-                AT_ONCE
-            )  # what is to be stated soon goes along: a packet less for each question and answer
+        if path.state_due < NEVER:  # what is to be stated soon goes along: a packet less for each answer
+            path.due(AT_ONCE)
         return record.frame
 
     def _next_record(self, number: int, path: Path) -> SealedRecord | None:
@@ -331,7 +337,7 @@ class Session:
 
     def _state(self, path: Path) -> bytes:
         """Seal all there is to state; as it is absolute, the newest of them replaces all before."""
-        path.state_due = None
+        path.state_due = NEVER
         ping = None
         unconfirmed = self._version > self._confirmed
         if path.ping_due or (unconfirmed and all(s.version < self._version for s in path.outstanding)):
@@ -394,25 +400,24 @@ class Session:
                 if sent.record is not None and not sent.record.paths & live:
                     self._out.send_again(sent.record)
 
-    def _silence_ends(self) -> float | None:
+    def _silence_ends(self) -> float:
         """When a session is over whose paths are all silent."""
-        latest: float | None = None
+        latest = AT_ONCE
         for path in self._paths.values():
             if path.stalled_at is None:
-                return None
-            latest = path.stalled_at if latest is None else max(latest, path.stalled_at)
-        return None if latest is None else latest + SILENCE_LIMIT
+                return NEVER
+            latest = max(latest, path.stalled_at)
+        return NEVER if latest == AT_ONCE else latest + SILENCE_LIMIT
 
     def _give_up(self, now: float) -> list[Event]:
         events: list[Event] = []
-        silent = self._silence_ends()
-        if silent is not None and now >= silent:
+        if now >= self._silence_ends():
             for number in list(self._paths):
                 events += self._drop(number, None)
             return events
         for number, path in list(self._paths.items()):
             works = any(not other.stalled for other in self._paths.values())
-            if path.stalled and works and path.deadline is not None and now >= path.deadline:
+            if path.stalled and works and now >= path.deadline:
                 events += self._drop(number, DeadlineMissed("the path is silent"))
         return events
 
@@ -520,7 +525,7 @@ class Session:
     def _outrun(self) -> bool:
         """Whether another path may have become clearly faster than the one in use."""
         used = self._paths.get(self._fastest) if self._fastest is not None else None
-        return used is None or any(path.rtt < SWITCH * used.rtt for path in self._paths.values())
+        return used is None or min([path.rtt for path in self._paths.values()]) < SWITCH * used.rtt
 
     def _follow(self, number: int, path: Path) -> None:
         """Answer on the path that the client uses where none is clearly faster: what is stated then goes along."""
