@@ -7,6 +7,7 @@ alike.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httptools
@@ -21,6 +22,8 @@ from edge.request import key_of
 
 HEAD_LIMIT = 8 << 10
 FIELDS_LIMIT = 128
+HEADS = 1024  # heads of requests whose parse is kept: a client asks with the same words again and again
+HEAD_KEPT = 1 << 10  # bytes of one
 JOINED = 16 << 10  # bytes of a body that is kept joined to its head for as long as that is right
 # fields that ask for something, or mean something for the connection: the general way reads them
 _DECIDE = frozenset(
@@ -43,6 +46,14 @@ _DECIDE = frozenset(
         b"upgrade",
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a simple request asks for: the cache's key, and the fields by which variants are selected."""
+
+    key: str
+    fields: dict[str, str]
 
 
 class _Head:
@@ -91,18 +102,16 @@ class HotPath:
         self._clock = clock
         self._head = _Head()
         self._parser: Any = httptools.HttpRequestParser(self._head)
+        self._asked: dict[bytes, _Asked] = {}
         self.hits = 0
 
     def answer(self, data: bytes) -> bytes | None:
         """The whole response to `data` if it is exactly one simple GET that memory answers; else None."""
-        if not data.startswith(b"GET /") or data.find(b"\r\n\r\n") != len(data) - 4 or len(data) > HEAD_LIMIT:
+        asked = self._asked.get(data) or self._read(data)
+        if asked is None:
             return None
-        head = self._parse(data)
-        if head is None or head.fields is None:
-            return None
-        key = key_of(head.host.decode("latin-1"), head.url)
-        for entry in self._store.remembered(key):
-            if entry.variant and not selects(entry.variant, _decoded(head.fields)):
+        for entry in self._store.remembered(asked.key):
+            if entry.variant and not selects(entry.variant, asked.fields):
                 continue
             now = self._clock()
             if entry.body is None or now >= entry.fresh_until or "no-cache" in entry.control:
@@ -111,6 +120,20 @@ class HotPath:
             self.hits += 1
             return self._response(entry, now)
         return None
+
+    def _read(self, data: bytes) -> _Asked | None:
+        """Parse one whole, simple request; None for anything else."""
+        if not data.startswith(b"GET /") or data.find(b"\r\n\r\n") != len(data) - 4 or len(data) > HEAD_LIMIT:
+            return None
+        head = self._parse(data)
+        if head is None or head.fields is None:
+            return None
+        asked = _Asked(key_of(head.host.decode("latin-1"), head.url), _decoded(head.fields))
+        if len(data) <= HEAD_KEPT:
+            if len(self._asked) == HEADS:
+                self._asked.clear()
+            self._asked[data] = asked
+        return asked
 
     def _parse(self, data: bytes) -> _Head | None:
         head = self._head

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
+from edge.hot import HEADS
 from edge.http1 import Http1
 from edge.serve import HttpServer
 
@@ -89,6 +90,20 @@ async def test_what_is_stale_or_removed_is_not_given(it: Cdn) -> None:
     assert it.proxy.hot.answer(simple) is not None
     await it.store.remove("cdn /a")
     assert it.proxy.hot.answer(simple) is None
+
+
+async def test_the_same_words_give_the_same_answer_and_what_is_remembered_of_words_is_bounded(
+    it: Cdn,
+) -> None:
+    def asks(number: int) -> bytes:
+        return SIMPLE % (b"Accept-Encoding: gzip\r\nUser-Agent: %d\r\n" % number)
+
+    first = it.proxy.hot.answer(asks(0))
+    assert first is not None
+    for number in [*range(HEADS + 10), 0]:
+        assert it.proxy.hot.answer(asks(number)) == first
+    assert len(it.proxy.hot._asked) <= HEADS
+    assert it.proxy.hot.answer(SIMPLE % b"Accept-Encoding: br\r\nUser-Agent: 0\r\n") is None
 
 
 class Recorder(asyncio.Transport):
