@@ -4,6 +4,7 @@ A prefix is what one site or subscriber line usually has: /24 in IPv4, /56 in IP
 """
 
 import contextlib
+import functools
 import socket
 from collections import Counter
 from ipaddress import IPv4Address, ip_address
@@ -42,6 +43,7 @@ class PerPrefix:
         return len(self._held)
 
 
+@functools.lru_cache(maxsize=4096)  # it is asked four times for each session
 def prefix_of(address: str) -> int:
     """A number for the prefix of an address; those of IPv4 and IPv6 never meet."""
     ip = ip_address(address.partition("%")[0])

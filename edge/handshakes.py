@@ -102,8 +102,9 @@ class Handshakes:
 
     async def _first(self, subflow: Subflow, frame: bytes) -> None:
         self._check_room(subflow)
-        seen = observe(subflow.socket, self._config().edge_id)
-        handshake = ServerHandshake(self._config(), frame, seen, os.urandom(32))
+        config = self._config()
+        seen = observe(subflow.socket, config.edge_id)
+        handshake = ServerHandshake(config, frame, seen, os.urandom(32))
         session = self._admit(handshake, subflow)
         subflow.send(handshake.server_share)
         await self._await_finished(session, 0)

@@ -132,7 +132,8 @@ class Listener:
             session.close()
 
     def _config(self) -> ServerConfig:
-        return replace(self._identity.config(), draining=self.draining)
+        config = self._identity.config()
+        return replace(config, draining=True) if self.draining else config
 
     def _accepted(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
         key = self._in_handshake.enter(address[0])

@@ -6,11 +6,11 @@ re-encoding.
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 
 from smkex.core.codec import Reader, u8, u16, vec8, vec16
 from smkex.core.errors import MalformedMessage, UnsupportedVersion
-from smkex.core.frame import HEADER, FrameType, encode
+from smkex.core.frame import HEADER, FrameType, encode, header
 
 VERSION = 1
 SESSION_ID = 16
@@ -60,7 +60,8 @@ class Endpoint:
         packed = reader.vec8()
         if len(packed) not in (4, 16):
             raise MalformedMessage("an address is neither 4 nor 16 bytes long")
-        return cls(ip_address(packed), reader.u16())
+        address = IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+        return cls(address, reader.u16())
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
@@ -205,7 +206,8 @@ class ServerShare:
             + vec16(certified_share)
             + encode_options(())
         )
-        return cls.parse(encode(FrameType.SERVER_SHARE, body))
+        frame = encode(FrameType.SERVER_SHARE, body)
+        return cls(mode, aead, edge_id, locator, observed, share, certified_share, (), frame)
 
     @classmethod
     def parse(cls, frame: bytes) -> "ServerShare":
@@ -260,9 +262,15 @@ class ServerNonce:
         """The body before the binding: what the binding covers of this message beside the nonce."""
         return nonce + u16(observed.ingress_id) + observed.client.encode() + encode_options(())
 
+    @staticmethod
+    def begin(unbound: bytes, binding: bytes) -> bytes:
+        """The frame up to its MAC, which its header counts."""
+        body = unbound + binding
+        return header(FrameType.SERVER_NONCE, len(body) + DIGEST) + body
+
     @classmethod
     def build(cls, unbound: bytes, binding: bytes, mac: bytes) -> "ServerNonce":
-        return cls.parse(encode(FrameType.SERVER_NONCE, unbound + binding + mac))
+        return cls.parse(cls.begin(unbound, binding) + mac)
 
     @classmethod
     def parse(cls, frame: bytes) -> "ServerNonce":

@@ -26,6 +26,7 @@ from smkex.core.errors import (
 from smkex.core.established import Established
 from smkex.core.first_path import FirstPath
 from smkex.core.messages import (
+    NONCE,
     Aead,
     ClientNonce,
     ClientShare,
@@ -166,12 +167,11 @@ class ServerHandshake:
             raise TooManyCandidates
         message = ClientNonce.parse(frame)
         unbound = ServerNonce.unbound(nonce, observed)
-        draft = ServerNonce.build(unbound, bytes(32), bytes(32))
-        bound = binding(message, nonce, self._first.first, self._first.second, draft.rest)
-        draft = ServerNonce.build(unbound, bound, bytes(32))
-        th = transcript_hash(self._first.first, self._first.second, message, draft.without_mac)
+        bound = binding(message, nonce, self._first.first, self._first.second, unbound[NONCE:])
+        said = ServerNonce.begin(unbound, bound)
+        th = transcript_hash(self._first.first, self._first.second, message, said)
         keys = KeySchedule(self._first.aead, self._secrets, th)
-        answer = ServerNonce.build(unbound, bound, keys.server_mac())
+        answer = ServerNonce.parse(said + keys.server_mac())
         self._candidates[subflow] = Candidate(subflow, message, answer, keys)
         return answer.frame
 

@@ -326,7 +326,8 @@ class SessionTransport(asyncio.Transport):
                 timer.cancel()
         for subflow in self._subflows.values():
             subflow.transport.close()
-            self._loop.call_later(LINGER, subflow.transport.abort)
+            if subflow.transport.get_write_buffer_size():
+                self._loop.call_later(LINGER, subflow.transport.abort)
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
         self.on_closed()
