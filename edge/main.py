@@ -13,7 +13,7 @@ from edge.health import HealthEndpoint
 from edge.https import HttpsListener, context, listen
 from edge.identity import IdentityUnusable, load_identity
 from edge.listener import Listener
-from edge.memory import collect_seldom
+from edge.memory import collect_seldom, keep_freed
 from edge.node import Node, wait_for_node
 from edge.origin_watch import OriginWatch
 from edge.path_manager import PathManagerClient, start_path_manager
@@ -33,6 +33,7 @@ def run(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None:
     Raises `NodeUnknown`, `IdentityUnusable`, `ApplicationUnusable`, OSError.
     """
     collect_seldom()
+    keep_freed()
     if settings.workers:
         asyncio.run(_supervise(Supervisor(settings, reread)))
     else:

@@ -22,7 +22,7 @@ from edge.handover import Handover
 from edge.https import HttpsListener, context
 from edge.identity import load_identity
 from edge.listener import Listener
-from edge.memory import collect_seldom
+from edge.memory import collect_seldom, keep_freed
 from edge.node import wait_for_node
 from edge.path_manager import PathManagerClient
 from edge.serve import HttpServer
@@ -184,6 +184,7 @@ def _socket(descriptor: int) -> socket.socket:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
     collect_seldom()
+    keep_freed()
     asyncio.run(serve(Orders(**json.loads(os.environ.pop(VARIABLE)))))
 
 
