@@ -171,7 +171,7 @@ class ServerHandshake:
         said = ServerNonce.begin(unbound, bound)
         th = transcript_hash(self._first.first, self._first.second, message, said)
         keys = KeySchedule(self._first.aead, self._secrets, th)
-        answer = ServerNonce.parse(said + keys.server_mac())
+        answer = ServerNonce.build(unbound, bound, keys.server_mac())
         self._candidates[subflow] = Candidate(subflow, message, answer, keys)
         return answer.frame
 
