@@ -59,12 +59,18 @@ class SocketTransport(asyncio.Transport):
         except OSError as error:
             self._lose(error)
             return
-        if count:
-            self._protocol.buffer_updated(count)
-        elif self._protocol.eof_received():
-            self.pause_reading()
-        else:
-            self.close()
+        try:
+            if count:
+                self._protocol.buffer_updated(count)
+            elif self._protocol.eof_received():
+                self.pause_reading()
+            else:
+                self.close()
+        except Exception as error:  # a fault of ours must not leave a connection that nobody looks after
+            self._loop.call_exception_handler(
+                {"message": "a subflow failed", "exception": error, "transport": self}
+            )
+            self._lose(error)
 
     # --- writing
 

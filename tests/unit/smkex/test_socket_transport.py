@@ -161,3 +161,17 @@ async def test_a_socket_that_is_gone_at_once_is_told_by_the_write(pair: Pair) ->
     pair.transport.write(b"a")
     pair.transport.write(b"b")
     assert isinstance(await pair.lost(), ConnectionError)
+
+
+async def test_a_protocol_that_fails_loses_its_connection_and_the_loop_hears_why(pair: Pair) -> None:
+    heard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    error = ValueError("a fault")
+
+    def fail(nbytes: int) -> None:
+        raise error
+
+    pair.taker.buffer_updated = fail  # type: ignore[method-assign]
+    pair.other.send(b"x")
+    assert await pair.lost() is error
+    assert [context["exception"] for context in heard] == [error]
