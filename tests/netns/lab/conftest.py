@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from own_lab import own_lab
 
+from balancer.datapath.counters import read_counters
 from lab.namespace import daemons
 from lab.namespace.place import Place
 
@@ -31,15 +32,34 @@ def get(place: Place) -> Get:
         environment = {**os.environ, "SENNIT_KNOWN_HOSTS": str(place.node("phone") / "known_hosts")}
         given = [word for path in paths for word in ("--path", path)]
         command = [daemons.sennit(), "get", "smkex://203.0.113.1/sample.bin", *given, *options]
-        return subprocess.run(
+        done = subprocess.run(
             [*place.enter("phone"), *prefix, *command],
             capture_output=True,
             text=True,
             timeout=60,
             env=environment,
         )
+        if done.returncode:
+            print(connections_and_losses(place))  # pytest shows it where the test fails
+        return done
 
     return run
+
+
+def connections_and_losses(place: Place) -> str:
+    """What kernels know of TCP between phone and edges, and what they and the forwarders dropped."""
+    text = ""
+    for node in ("phone", "ispa", "ispb", "edge1", "edge2", "edge3"):
+        for command in (("ss", "-Htane"), ("nstat", "-as")):
+            said = subprocess.run([*place.enter(node), *command], capture_output=True, text=True).stdout
+            text += f"--- {node}: {' '.join(command)}\n{said}"
+        if node.startswith("edge"):
+            text += f"--- {node}: forwarder\n"
+            for reason, (packets, _) in read_counters(place.node(node) / "bpf").items():
+                text += f"{reason.name} {packets}\n" if packets else ""
+            for daemon in ("agent", "edge"):
+                text += f"--- {node}: {daemon}\n" + place.log(node, daemon).read_text()[-2000:]
+    return text
 
 
 @pytest.fixture

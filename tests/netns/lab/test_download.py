@@ -17,6 +17,7 @@ from lab.wait import wait_for
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
+EDGES = ("edge1", "edge2", "edge3")
 FORWARDING = (Reason.FORWARDED, Reason.DELIVERED, Reason.REPLY_FORWARDED, Reason.REPLY_RETURNED)
 
 
@@ -63,7 +64,7 @@ def test_both_directions_of_the_second_path_pass_the_second_edge_alone(
         found: list[dict[str, dict[Reason, tuple[int, int]]]] = []
 
         def still() -> bool:
-            found.append({edge: read_counters(place.node(edge) / "bpf") for edge in ("edge1", "edge2")})
+            found.append({edge: read_counters(place.node(edge) / "bpf") for edge in EDGES})
             ways = [
                 [counters[edge][way] for edge in counters for way in FORWARDING] for counters in found[-10:]
             ]
@@ -79,10 +80,16 @@ def test_both_directions_of_the_second_path_pass_the_second_edge_alone(
     def grown(edge: str, reason: Reason) -> int:
         return after[edge][reason][0] - before[edge][reason][0]
 
+    def everywhere(reason: Reason) -> int:
+        return sum(grown(edge, reason) for edge in EDGES)
+
     assert grown("edge2", Reason.FORWARDED) > 0
-    assert grown("edge1", Reason.DELIVERED) == grown("edge2", Reason.FORWARDED)
+    assert grown("edge1", Reason.DELIVERED) > 0
     assert grown("edge1", Reason.REPLY_FORWARDED) > 0
-    assert grown("edge2", Reason.REPLY_RETURNED) == grown("edge1", Reason.REPLY_FORWARDED)
+    assert grown("edge2", Reason.REPLY_RETURNED) > 0
+    # what agents probe in the meantime goes by the forwarders too: none is lost between any two
+    assert everywhere(Reason.DELIVERED) == everywhere(Reason.FORWARDED)
+    assert everywhere(Reason.REPLY_RETURNED) == everywhere(Reason.REPLY_FORWARDED)
     drops = [reason for reason in Reason if reason.name.startswith("DROP_")]
     assert sum(grown(edge, reason) for edge in after for reason in drops) == 0
 
