@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import plot
-from benchmarks.result import Curve, Ratio, Value, from_dict
+from benchmarks.result import Curve, Ratio, Value, figure, from_dict
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -75,9 +75,9 @@ def _row(each: Ratio | Value) -> str:
     sign = "at least" if each.better == "higher" else "at most"
     target = "" if each.target is None else f"{sign} {each.target:g}"
     if isinstance(each, Value):
-        return f"| {each.name} | {each.value:.4g} {each.unit} | | | {target} | {met} |"
+        return f"| {each.name} | {figure(each.value)} {each.unit} | | | {target} | {met} |"
     return (
-        f"| {each.name} | {each.ours:.3g} {each.unit} | {each.peer_name}: {each.peer:.3g} {each.unit} "
+        f"| {each.name} | {figure(each.ours)} {each.unit} | {each.peer_name}: {figure(each.peer)} {each.unit} "
         f"| {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f}) | {target} | {met} |"
     )
 

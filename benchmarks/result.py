@@ -17,6 +17,13 @@ def _mark(met: bool | None) -> str:
     return {None: "", True: ", target met", False: ", TARGET MISSED"}[met]
 
 
+def figure(value: float) -> str:
+    """Three digits that mean something, never an exponent: 12,400 or 0.0137."""
+    if abs(value) < 999.5:
+        return f"{value:.3g}"
+    return f"{round(value, 2 - math.floor(math.log10(abs(value)))):,.0f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Ratio:
     """`ratio` is ours / peer, median over pairs, with its quartiles; `ours` and `peer` are medians in `unit`."""
@@ -40,7 +47,7 @@ class Ratio:
 
     def text(self) -> str:
         return (
-            f"{self.name}: {self.ours:.3g} {self.unit}, {self.peer_name} {self.peer:.3g} {self.unit},"
+            f"{self.name}: {figure(self.ours)} {self.unit}, {self.peer_name} {figure(self.peer)} {self.unit},"
             f" ratio {self.ratio:.2f} (quartiles {self.low:.2f} to {self.high:.2f}, {self.pairs} pairs)"
             f"{_mark(self.met)}"
         )
@@ -64,9 +71,8 @@ class Value:
         return _met(self.value, self.better, self.target)
 
     def text(self) -> str:
-        return (
-            f"{self.name}: {self.value:.4g} {self.unit} ({self.low:.4g} to {self.high:.4g}){_mark(self.met)}"
-        )
+        spread = "" if self.low == self.high else f" ({figure(self.low)} to {figure(self.high)})"
+        return f"{self.name}: {figure(self.value)} {self.unit}{spread}{_mark(self.met)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +89,21 @@ class Curve:
     def met(self) -> bool | None:
         return None
 
-    def exponent(self, label: str) -> float:
-        """The slope in the logarithms, by least squares: 0 is flat, 1 is in proportion."""
-        points = [(math.log(x), math.log(y)) for x, y in self.lines[label] if x > 0 and y > 0]
+    def exponent(self, label: str, last: int = 0) -> float:
+        """The slope in the logarithms, by least squares, of all points or the `last`: 0 is flat, 1 in proportion."""
+        points = [(math.log(x), math.log(y)) for x, y in self.lines[label][-last:] if x > 0 and y > 0]
         mean_x = sum(x for x, _ in points) / len(points)
         mean_y = sum(y for _, y in points) / len(points)
         spread = sum((x - mean_x) ** 2 for x, _ in points)
         return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
 
+    def slope(self, label: str) -> str:
+        """Of the whole, and of the last step, where what is fixed weighs least."""
+        return f"{self.exponent(label):.2f}, at the end {self.exponent(label, last=2):.2f}"
+
     def text(self) -> str:
         ends = (
-            f"{label} {points[0][1]:.3g} to {points[-1][1]:.3g} (exponent {self.exponent(label):.2f})"
+            f"{label} {figure(points[0][1])} to {figure(points[-1][1])} (slope {self.slope(label)})"
             for label, points in self.lines.items()
         )
         return f"{self.name}: {self.y} against {self.x}: {'; '.join(ends)}"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks.comparison import judge
 from benchmarks.pairs import from_pairs
-from benchmarks.result import Curve, Value, as_dict, from_dict
+from benchmarks.result import Curve, Value, as_dict, figure, from_dict
 
 RATIO = from_pairs("bulk", "GB/s", "nginx", [(1.0, 1.0), (1.1, 1.0), (0.9, 1.0)], better="higher", target=1.0)
 
@@ -37,6 +37,26 @@ def test_a_target_is_judged_by_the_median_of_the_pairs() -> None:
 def test_the_exponent_of_a_power_law_is_its_power(power: float, factor: float) -> None:
     curve = Curve("x", "n", "s", {"a": [(x, factor * x**power) for x in (1.0, 10.0, 100.0)]})
     assert curve.exponent("a") == pytest.approx(power, abs=1e-6)
+
+
+def test_what_is_fixed_weighs_less_in_the_slope_at_the_end() -> None:
+    curve = Curve("x", "n", "MB", {"a": [(x, 100 + x) for x in (1.0, 10.0, 1e4, 1e5)]})
+    assert curve.exponent("a", last=2) > 0.9 > curve.exponent("a")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12_437.0, "12,400"),
+        (999.7, "1,000"),
+        (0.01373, "0.0137"),
+        (3.0, "3"),
+        (0.0, "0"),
+        (123_456_789.0, "123,000,000"),
+    ],
+)
+def test_a_figure_has_three_digits_and_no_exponent(value: float, text: str) -> None:
+    assert figure(value) == text
 
 
 @pytest.mark.parametrize(("now", "verdict"), [(0.5, "WORSE"), (2.0, "better"), (1.02, "same")])
