@@ -1,6 +1,7 @@
 """What the documentation names exists, and its tables are the code's."""
 
 import importlib.util
+import pkgutil
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from balancer.model.verdict import EXPLAINED
 from lab.topology import LAB
+from sennit import commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -54,6 +56,19 @@ def test_the_forwarders_page_explains_every_reason() -> None:
     found = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", section, re.MULTILINE)
     rows = {name: cause for name, cause, _ in found}
     assert rows == {reason.name.lower(): meaning for reason, meaning in EXPLAINED.items()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_reasons_that_a_page_names_exist(page: Path) -> None:
+    named = set(re.findall(r"`((?:drop|reset|reply|icmp|site)_\w+)`", page.read_text()))
+    assert named <= {reason.name.lower() for reason in EXPLAINED}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_that_a_page_shows_exist(page: Path) -> None:
+    shown = set(re.findall(r"(?:^|`)sennit ([a-z][a-z-]*)", page.read_text(), re.MULTILINE))
+    there = {module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__)}
+    assert shown <= there | {"help"}
 
 
 def test_c_and_python_count_the_same_reasons() -> None:
