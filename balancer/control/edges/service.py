@@ -1,5 +1,6 @@
 """The rules for edges: enrolment and ids, what the operator wants, leases and their transitions."""
 
+import asyncio
 import base64
 import hmac
 from collections.abc import Collection, Mapping
@@ -35,6 +36,8 @@ from balancer.control.vips.published import vip_of
 from balancer.control.vips.service import view as vip_view
 from balancer.model.place import has_locator
 from balancer.model.table import MAXIMUM_EDGE_ID
+
+TURN = 100  # heartbeats of other instances that are taken in before our own edges are answered again
 
 
 def view(plane: ControlPlane, edge: EdgeRecord) -> EdgeView:
@@ -289,9 +292,11 @@ async def exchange(plane: ControlPlane) -> None:
     if plane.sharing is None:
         return
     async with plane.store.read() as session:
-        for edge_id, age, heartbeat in await plane.sharing.exchange(session):
+        for number, (edge_id, age, heartbeat) in enumerate(await plane.sharing.exchange(session)):
             if age < plane.rules.lease_seconds:
                 _hear(plane, edge_id, heartbeat, age)
+            if number % TURN == TURN - 1:
+                await asyncio.sleep(0)
     await plane.sharing.try_to_lead()
 
 

@@ -89,10 +89,21 @@ class LeaseSharing:
             await session.execute(TELL, columns | {"instance": self._me})
 
     async def _ask(self, session: AsyncSession, now: float) -> list[tuple[int, float, LeaseRequest]]:
-        columns = LeaseRecord.edge_id, LeaseRecord.heard_at, LeaseRecord.heartbeat
         recent = LeaseRecord.heard_at > now - self._patience * 2
-        query = select(*columns).where(recent, LeaseRecord.instance != self._me)
-        rows = [row for row in await session.execute(query) if self._told.get(row[0], 0.0) < row[1]]
+        query = select(LeaseRecord.edge_id, LeaseRecord.heard_at)
+        rows = await session.execute(query.where(recent, LeaseRecord.instance != self._me))
+        newer = [edge_id for edge_id, at in rows if self._told.get(edge_id, 0.0) < at]
+        news: list[tuple[int, float, LeaseRequest]] = []
+        for start in range(0, len(newer), MANY):
+            news += await self._heartbeats(session, now, newer[start : start + MANY])
+        return news
+
+    async def _heartbeats(
+        self, session: AsyncSession, now: float, edge_ids: list[int]
+    ) -> list[tuple[int, float, LeaseRequest]]:
+        columns = LeaseRecord.edge_id, LeaseRecord.heard_at, LeaseRecord.heartbeat
+        others = LeaseRecord.edge_id.in_(edge_ids), LeaseRecord.instance != self._me
+        rows = (await session.execute(select(*columns).where(*others))).all()
         self._told.update({edge_id: heard_at for edge_id, heard_at, _ in rows})
         return [(edge_id, now - at, LeaseRequest.model_validate(body)) for edge_id, at, body in rows]
 
