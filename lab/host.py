@@ -21,4 +21,8 @@ def sysctls(topology: Topology, node: str) -> dict[str, str]:
         settings["net.ipv4.tcp_fastopen"] = "3"  # clients and edges
     if topology.node(node).forwards:
         settings["net.ipv4.ip_forward"] = "1"
+    if topology.node(node).forwards and topology.node(node).edge_id is None:
+        # a router that looks for sockets of its own drops what it should forward where it finds one, such as what an
+        # attacker in the middle leaves behind for a minute under the phone's address and port
+        settings["net.ipv4.ip_early_demux"] = "0"
     return settings

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from own_lab import own_lab
 
 from lab.namespace.daemons import sennit
 from lab.namespace.place import Place
+from lab.topology import VIP
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
@@ -30,6 +32,16 @@ TABLE = {
     "mtls, forged certificate": ALWAYS | {"A-A": {"not detected"}},
     "tls 1.3": {"P on all": {"safe"}, "A on one": {"not detected"}},
 }
+
+DIAL = """
+import socket, sys
+with socket.socket() as sock:
+    sock.settimeout(20)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"cell0")
+    sock.bind(("", int(sys.argv[2])))
+    sock.connect((sys.argv[1], 443))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +66,23 @@ def test_every_attack_ends_as_the_table_says(place: Place) -> None:
         cells[result["mode"]][result["powers"]].add(result["outcome"])
     assert cells == TABLE
     assert all(result["client"] for result in results if result["outcome"] == "detected")
+
+
+def test_what_an_attacker_ended_does_not_eat_the_phones_next_connection_from_the_same_port(
+    place: Place,
+) -> None:
+    """The carrier's kernel keeps the attacker's side of each connection for a minute."""
+    listed = subprocess.run(
+        [*place.enter("ispa"), "ss", "-Htan", "state", "time-wait", "src", VIP],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    ports = [line.split()[-1].rpartition(":")[2] for line in listed.stdout.splitlines()]
+    assert ports
+    done = subprocess.run(
+        [*place.enter("phone"), sys.executable, "-c", DIAL, VIP, ports[-1]],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_attackers_leave_nothing_behind(place: Place) -> None:
