@@ -72,21 +72,15 @@ class Path:
     sent: int = 0
     received: int = 0
     shortest: float = field(init=False)  # round-trip time that was measured: without queues, that is
+    patience: float = field(init=False)  # seconds without progress after which the path stalls
 
     def __post_init__(self) -> None:
         self.shortest = self.rtt
+        self._set_patience()
 
     @property
     def stalled(self) -> bool:
         return self.stalled_at is not None
-
-    @property
-    def patience(self) -> float:
-        """Seconds without progress after which the path stalls: 2 RTT, more where it wavers (RFC 6298), 1 s at most.
-
-        An end that is busy answers sometimes at once and sometimes late, which is no stall.
-        """
-        return min(max(2 * self.rtt, self.rtt + 4 * self.wavering, STALL_FLOOR), STALL_CEILING)
 
     @property
     def acknowledge_delay(self) -> float:
@@ -159,13 +153,23 @@ class Path:
                 self.stalled_at = None
         return left_out, version
 
+    def _set_patience(self) -> None:
+        """Two round trips, more where they waver (RFC 6298), a second at most.
+
+        An end that is busy answers sometimes at once and sometimes late, which is no stall.
+        """
+        wanted = max(2 * self.rtt, self.rtt + 4 * self.wavering, STALL_FLOOR)
+        self.patience = min(wanted, STALL_CEILING)
+
     def _measure(self, sample: float) -> None:
         """Smooth the round-trip time and how it wavers (RFC 6298 section 2.3), quicker upwards: patience follows it.
 
         No sample counts for more than double the patience: how long a path was away is not its latency, but
         patience that was too short grows.
         """
-        self.shortest = min(self.shortest, max(sample, 0.0))
-        change = min(max(sample, 0.0), 2 * self.patience) - self.rtt
+        sample = max(sample, 0.0)
+        self.shortest = min(self.shortest, sample)
+        change = min(sample, 2 * self.patience) - self.rtt
         self.wavering += (abs(change) - self.wavering) / 4
         self.rtt += change / (4 if change > 0 else 8)
+        self._set_patience()

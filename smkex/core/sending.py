@@ -18,7 +18,7 @@ class SendingStream:
         self._unsent: deque[memoryview] = deque()
         self._limit = start + window
         self._kept: deque[SealedRecord] = deque()
-        self._again: dict[int, SealedRecord] = {}
+        self.again: dict[int, SealedRecord] = {}  # what is to be sent once more, by DSN
         self.unsent = 0
         self.next_dsn = start
         self.acknowledged = start
@@ -41,11 +41,6 @@ class SendingStream:
     @property
     def end_acknowledged(self) -> bool:
         return self.final is not None and self.acknowledged > self.final
-
-    @property
-    def has_more(self) -> bool:
-        """Whether there is anything to seal, or to send again."""
-        return self.unsent > 0 or bool(self._again)
 
     @property
     def oldest(self) -> SealedRecord | None:
@@ -84,15 +79,15 @@ class SendingStream:
     def send_again(self, record: SealedRecord) -> None:
         """Let `record` go out once more."""
         if not record.arrived:
-            self._again[record.dsn] = record
+            self.again[record.dsn] = record
 
     def due_again(self) -> Iterator[SealedRecord]:
         """What is to be sent again, lowest DSN first."""
-        return (self._again[dsn] for dsn in sorted(self._again)) if self._again else _NONE
+        return (self.again[dsn] for dsn in sorted(self.again)) if self.again else _NONE
 
     def not_again(self, record: SealedRecord) -> None:
         """It went out, or need not after all."""
-        self._again.pop(record.dsn, None)
+        self.again.pop(record.dsn, None)
 
     def acknowledge(self, acknowledged: int, limit: int, ranges: tuple[tuple[int, int], ...]) -> None:
         """Take what the other end has, whatever order such messages come in. Raises `MisusedStream`."""
@@ -116,9 +111,9 @@ class SendingStream:
         """Forget all that was queued."""
         self._unsent.clear()
         self._kept.clear()
-        self._again.clear()
+        self.again.clear()
         self.unsent = 0
 
     def _arrive(self, record: SealedRecord) -> None:
         record.arrive()
-        self._again.pop(record.dsn, None)
+        self.again.pop(record.dsn, None)

@@ -249,9 +249,12 @@ class Session:
     def data_to_send(self, path: int, now: float) -> bytes:
         """Return the next frame to send on `path`, or nothing. The scheduler decides what goes where."""
         self._now = now
-        subflow = self._paths.get(path)
-        if subflow is None or not self._may_send(subflow):
+        subflow, out = self._paths.get(path), self._out
+        if subflow is None:
             return b""
+        nothing_new = not (out.unsent or out.again or self._scheduler is Scheduler.REDUNDANT)
+        if nothing_new and subflow.state_due > now and not subflow.outgoing:
+            return b""  # as most times that one asks
         frame = self._next_frame(path, subflow)
         subflow.sent += len(frame)
         return frame
@@ -288,15 +291,6 @@ class Session:
         return self._give_up(now)
 
     # --- sending
-
-    def _may_send(self, path: Path) -> bool:
-        """A quick no for most times that one asks."""
-        return (
-            self._out.has_more
-            or path.state_due <= self._now
-            or bool(path.outgoing)
-            or self._scheduler is Scheduler.REDUNDANT
-        )
 
     def _next_frame(self, number: int, path: Path) -> bytes:
         if path.outgoing:
