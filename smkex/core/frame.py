@@ -90,6 +90,13 @@ class FrameReader:
         finally:
             self._take(at)
 
+    def next_frame(self) -> tuple[FrameType, bytes] | None:
+        """Take the first frame alone; None while it is not whole. Raises as `frames`."""
+        frames = self.frames()
+        first = next(frames, None)
+        frames.close()  # what follows stays
+        return first
+
     @property
     def first_byte(self) -> int | None:
         """The first byte that is not taken yet."""

@@ -189,9 +189,10 @@ class ServerHandshake:
             raise UnexpectedMessage("a second Finished came on one path")
         for candidate in self._possible(subflow):
             if hmac.compare_digest(candidate.keys.finished(path), message.verify):
-                self._winner = candidate
-                self._forget_secrets()
-                self._candidates = {candidate.subflow: candidate}
+                if self._winner is None:
+                    self._winner = candidate
+                    self._candidates = {candidate.subflow: candidate}
+                    self._forget_secrets()
                 self.confirmed |= {path}
                 return
         raise FinishedMismatch

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any, Protocol, cast
 
 from smkex.core.errors import PeerAborted, SmkexError, Truncated
@@ -60,7 +59,7 @@ class Subflow(asyncio.BufferedProtocol):
         self._accepted = accepted
         self._owner: SubflowOwner | None = None
         self._path = -1
-        self._arrived = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
 
     @classmethod
     def over(cls, sock: socket.socket, peer: Any = None) -> "Subflow":
@@ -89,7 +88,7 @@ class Subflow(asyncio.BufferedProtocol):
         self.reader.feed(data)
         if self.reader.pending > HANDSHAKE_LIMIT:
             self.transport.pause_reading()
-        self._arrived.set()
+        self._wake()
 
     def eof_received(self) -> bool:
         return False
@@ -97,7 +96,7 @@ class Subflow(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         self.broken_by = exc
-        self._arrived.set()
+        self._wake()
         if self._owner is not None:
             self._owner.subflow_lost(self._path)
 
@@ -113,11 +112,9 @@ class Subflow(asyncio.BufferedProtocol):
 
     async def next_frame(self) -> tuple[FrameType, bytes]:
         """Wait for one whole frame. Raises `MalformedMessage`, or `Truncated` when the connection ends first."""
-        while True:
-            with closing(self.reader.frames()) as frames:
-                for frame in frames:
-                    return frame
+        while (frame := self.reader.next_frame()) is None:
             await self._more()
+        return frame
 
     async def next_tls_record(self) -> bytes:
         """Wait for one whole TLS record (mode mtls). Raises as `next_frame`, or `PeerAborted` for an Abort instead."""
@@ -137,9 +134,13 @@ class Subflow(asyncio.BufferedProtocol):
     async def _more(self) -> None:
         if self.lost:
             raise Truncated("the connection ended during the handshake")
-        self._arrived.clear()
         self.transport.resume_reading()
-        await self._arrived.wait()
+        self._waiting = asyncio.get_running_loop().create_future()
+        await self._waiting
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def send(self, frame: bytes) -> None:
         if not self.lost:
