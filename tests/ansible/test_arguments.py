@@ -10,7 +10,12 @@ import yaml
 
 ANSIBLE = Path(__file__).parents[2] / "ansible"
 SECRETS = (
-    *("sennit_vault_admin_token", "sennit_vault_control_tls_key", "sennit_control_ca", "sennit_origin_listen"),
+    *(
+        "sennit_vault_admin_token",
+        "sennit_vault_control_tls_key",
+        "sennit_control_ca",
+        "sennit_origin_listen",
+    ),
     *("sennit_control_tls_certificate", "sennit_vault_bgp_password", "sennit_archive"),
 )
 ROLES = {
