@@ -46,6 +46,10 @@ def credential(number: int) -> str:
     return f"credential-of-edge-{number}"
 
 
+class Busy(Exception):
+    """The control plane answered 503."""
+
+
 class Connection:
     """One HTTP/1.1 connection, as little work for this side as can be."""
 
@@ -67,11 +71,15 @@ class Connection:
         )
         self._writer.write(head.encode() + content)
         answer = await self._reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 20"), answer
         (length,) = (
             line[15:] for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:")
         )
-        return await self._reader.readexactly(int(length))
+        content = await self._reader.readexactly(int(length))
+        if answer.startswith(b"HTTP/1.1 503"):
+            raise Busy
+        if not answer.startswith(b"HTTP/1.1 20"):
+            raise RuntimeError(f"{method} {path}: {answer + content!r}")
+        return content
 
 
 class Beats(Connection):
@@ -88,10 +96,16 @@ class Beats(Connection):
         await self.round()
 
     async def round(self) -> None:
+        """Beat once for each edge; who is told to come again (503) does, and that counts as waiting."""
+        body = {"health": "ok", "applied_generation": 1, "announcing": True}
         for edge in self._edges:
             began = time.monotonic()
-            body = {"health": "ok", "applied_generation": 1, "announcing": True}
-            await self.ask("PUT", f"/v1/edges/{edge}/lease", credential(edge), body)
+            while True:
+                try:
+                    await self.ask("PUT", f"/v1/edges/{edge}/lease", credential(edge), body)
+                    break
+                except Busy:
+                    await asyncio.sleep(0.5)
             self.took.append(time.monotonic() - began)
 
     async def keep(self, every: float, seconds: float) -> None:

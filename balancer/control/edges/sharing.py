@@ -14,7 +14,9 @@ from balancer.api.schemas import LeaseRequest
 from balancer.control.clock import Clock
 from balancer.control.records import LeaseRecord
 
-MANY = 500  # rows in one statement: some milliseconds in which nobody is answered
+# rows in one statement: some milliseconds in which nobody is answered, but few statements, since each waits its turn
+# among the requests of a fleet that comes all at once
+MANY = 2000
 GRANTS = 0x5E4418  # the advisory lock of the instance that gives grants
 # columns as arrays: a statement whose text is the same for any number of rows
 TELL = text(
