@@ -1,6 +1,7 @@
 """One TCP connection as a subflow: frames one by one during the handshake, then bytes for its session."""
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class Subflow(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
         self.transport.set_write_buffer_limits(high=SEND_BUFFER)
-        self.socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+        self._limit_unsent(UNSENT_LIMIT)
         if self._accepted is not None:
             self._accepted(self)
 
@@ -157,8 +158,16 @@ class Subflow(asyncio.BufferedProtocol):
         if not self.lost and self.rtt() >= NEAR:
             # what waits here or in the kernel goes before anything more urgent: a record that is sent again
             self.transport.set_write_buffer_limits(high=0)
-            self.socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_LIMIT_FAR)
+            self._limit_unsent(UNSENT_LIMIT_FAR)
         self.transport.resume_reading()
+
+    def _limit_unsent(self, size: int) -> None:
+        """Leave the kernel's default where it cannot: sockets of MPTCP have no such option on Debian 12 (Linux 6.1)."""
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, size)
+        except OSError as error:
+            if error.errno not in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
+                raise
 
     # --- facts
 

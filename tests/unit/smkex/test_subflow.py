@@ -1,6 +1,8 @@
 """A subflow's reads: one buffer for all of a thread's event loop, and none shared between threads."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 from smkex.core.frame import FrameType
 from smkex.core.messages import encode_abort
@@ -26,3 +28,17 @@ async def test_what_one_subflow_received_stays_when_the_next_receives() -> None:
         subflow.buffer_updated(len(frame))
     assert await first.next_frame() == (FrameType.ABORT, encode_abort(1))
     assert await second.next_frame() == (FrameType.ABORT, encode_abort(2))
+
+
+async def test_a_kernel_without_the_limit_of_unsent_bytes_carries_subflows_all_the_same() -> None:
+    """Sockets of MPTCP of Linux 6.1 refuse TCP_NOTSENT_LOWAT with ENOPROTOOPT."""
+
+    class Refuses:
+        def setsockopt(self, *_: object) -> None:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    transport = Mock()
+    transport.get_extra_info.return_value = Refuses()
+    subflow = Subflow()
+    subflow.connection_made(transport)
+    assert subflow.transport is transport
