@@ -58,7 +58,8 @@ def measure() -> list[Measured]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     sslproto.SSLProtocol.max_size = 16 << 10  # 10,000 clients in one process: not 256 KiB each
     results: list[Measured] = []
-    memory, publishing = [], []
+    memory: list[tuple[float, float]] = []
+    publishing: list[tuple[float, float]] = []
     for edges in FLEETS:
         with _folder() as folder:
             seen = asyncio.run(_fleet(Setting(folder), edges))
@@ -150,7 +151,14 @@ async def _control(setting: Setting) -> AsyncIterator[tuple[int, asyncio.subproc
     folder, port = setting.folder, free_ports(1)
     (folder / "admin").write_text(ADMIN)
     sennit = Path(sys.executable).with_name("sennit")
-    flags = ["--state", folder, "--listen", f"127.0.0.1:{port}", "--admin-token-file", folder / "admin"]
+    flags: list[str | Path] = [
+        "--state",
+        folder,
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--admin-token-file",
+        folder / "admin",
+    ]
     flags += ["--lease-seconds", "60", "--log-level", "error"]
     if setting.tls:
         flags += ["--tls-certificate", folder / "cert.pem", "--tls-key", folder / "key.pem"]

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -104,16 +105,13 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` neighbouring ports that are free."""
+    """The first of `count` neighbouring ports that are free, below those that connections going out are given."""
     while True:
-        with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            try:
-                for port in range(first + 1, first + count):
-                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            except (OSError, OverflowError):
-                continue
-            return int(first)
+        first = 10_000 + secrets.randbelow(22_000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
 
 
 def _wait(port: int) -> None:

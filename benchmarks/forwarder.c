@@ -9,21 +9,33 @@ struct turn {
 
 BPF_ARRAY(turns, struct turn, 1); /* benchmarks/forwarder.py says of how many flows */
 
-static __always_inline __be16 next_port(void)
+#define PORTS 64000 /* of one client's address */
+
+struct client {
+    __u8 host; /* the last byte of its address */
+    __be16 port;
+};
+
+static __always_inline struct client next_client(void)
 {
     int key = 0;
+    struct client client = {};
     struct turn *turn = turns.lookup(&key);
     if (!turn)
-        return 0;
+        return client;
     turn->now = turn->now + 1 < turn->flows ? turn->now + 1 : 0;
-    return bpf_htons(1024 + turn->now);
+    client.host = 1 + turn->now / PORTS;
+    client.port = bpf_htons(1024 + turn->now % PORTS);
+    return client;
 }
 
-/* The client's port, at `at`. */
-static __always_inline void vary(struct __sk_buff *skb, __u32 at)
+/* The client's address and port: the source of the TCP header at `tcp`, or its destination. */
+static __always_inline void vary(struct __sk_buff *skb, __u32 tcp, int destination)
 {
-    __be16 port = next_port();
-    bpf_skb_store_bytes(skb, at, &port, sizeof(port), 0);
+    struct client client = next_client();
+    __u32 host = tcp - IPV4 + (destination ? 19 : 15);
+    bpf_skb_store_bytes(skb, host, &client.host, sizeof(client.host), 0);
+    bpf_skb_store_bytes(skb, destination ? tcp + 2 : tcp, &client.port, sizeof(client.port), 0);
 }
 
 static __always_inline void shrink(struct __sk_buff *skb, int size)
@@ -81,13 +93,13 @@ static __always_inline int from_here(struct __sk_buff *skb)
 
 int bench_nothing(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN);
+    vary(skb, PLAIN, 0);
     return 0;
 }
 
 int bench_room(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN);
+    vary(skb, PLAIN, 0);
     bpf_skb_adjust_room(skb, IPV4, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | ENCAP_V4);
     shrink(skb, IPV4);
     return 0;
@@ -95,7 +107,7 @@ int bench_room(struct __sk_buff *skb)
 
 int bench_bare(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN);
+    vary(skb, PLAIN, 0);
     int action = bare_encapsulation(skb);
     shrink(skb, IPV4);
     return action;
@@ -103,7 +115,7 @@ int bench_bare(struct __sk_buff *skb)
 
 int bench_forward(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN);
+    vary(skb, PLAIN, 0);
     int action = from_outside(skb);
     shrink(skb, IPV4);
     return action;
@@ -111,7 +123,7 @@ int bench_forward(struct __sk_buff *skb)
 
 int bench_forward_gue(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN);
+    vary(skb, PLAIN, 0);
     int action = from_outside(skb);
     shrink(skb, IPV4 + GUE_HEADER);
     return action;
@@ -119,13 +131,13 @@ int bench_forward_gue(struct __sk_buff *skb)
 
 int bench_pass(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN);
+    vary(skb, PLAIN, 0);
     return from_outside(skb);
 }
 
 int bench_reply(struct __sk_buff *skb)
 {
-    vary(skb, PLAIN + 2);
+    vary(skb, PLAIN, 1);
     int action = from_here(skb);
     shrink(skb, IPV4);
     return action;
@@ -133,7 +145,7 @@ int bench_reply(struct __sk_buff *skb)
 
 int bench_bare_off(struct __sk_buff *skb)
 {
-    vary(skb, TUNNELLED);
+    vary(skb, TUNNELLED, 0);
     struct iphdr outer;
     if (bpf_skb_load_bytes(skb, ETHERNET, &outer, sizeof(outer)) < 0)
         return TC_ACT_SHOT;
@@ -144,13 +156,13 @@ int bench_bare_off(struct __sk_buff *skb)
 
 int bench_tunnel(struct __sk_buff *skb)
 {
-    vary(skb, TUNNELLED);
+    vary(skb, TUNNELLED, 0);
     return from_tunnel(skb);
 }
 
 int bench_back(struct __sk_buff *skb)
 {
-    vary(skb, TUNNELLED + 2);
+    vary(skb, TUNNELLED, 1);
     return from_tunnel(skb);
 }
 
@@ -161,7 +173,9 @@ static __always_inline int vary_in_xdp(struct xdp_md *ctx)
     __u8 *data = (__u8 *)(long)ctx->data, *end = (__u8 *)(long)ctx->data_end;
     if (data + PLAIN + 2 > end)
         return -1;
-    *(__be16 *)(data + PLAIN) = next_port();
+    struct client client = next_client();
+    data[ETHERNET + 15] = client.host;
+    *(__be16 *)(data + PLAIN) = client.port;
     return 0;
 }
 

@@ -32,7 +32,9 @@ Ends = tuple[socket.socket, socket.socket]
 def measure() -> list[Measured]:
     with network() as made, contextlib.ExitStack() as stack:
         forwarded = stack.enter_context(_connected(made, (VIP, LOCATOR)))
-        peers = [("plain routes", stack.enter_context(_connected(made, (ROUTED, 443))), AS_DIRECT)]
+        peers: list[tuple[str, Ends, float | None]] = [
+            ("plain routes", stack.enter_context(_connected(made, (ROUTED, 443))), AS_DIRECT)
+        ]
         if made.tunnel:
             name = f"policy routing into {made.tunnel}"
             peers.append((name, stack.enter_context(_connected(made, (TUNNELLED, 443))), None))
