@@ -58,6 +58,8 @@ class Listener:
         self._following: list[asyncio.Task[None]] = []
         self._subflows: set[asyncio.Task[None]] = set()
         self._sessions: set[SessionTransport] = set()
+        self._service: set[tuple[str, int]] = set()  # host and port, by IPv4 and by IPv6
+        self._began_at_service: set[SessionTransport] = set()  # of the sessions, those that can move
         self._identity = identity
         self.draining = False
         self.handshakes = Handshakes(
@@ -84,11 +86,17 @@ class Listener:
     def sessions(self) -> int:
         return len(self._sessions)
 
+    @property
+    def sessions_at_service_port(self) -> int:
+        """Those that a change of the routes to the service address may cost a path, unless that is dead anyway."""
+        return sum(session.lives(0) for session in self._began_at_service)
+
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Accept on these, or listen on the VIP; raises OSError as `listen_on_vip`."""
         for listening in sockets or listen_on_vip(self._node):
             self._sockets.append(listening)
             self._accepting.append(Acceptor(listening, self._accepted))
+        self._service = {listening.getsockname()[:2] for listening in self._sockets[::2]}
         if self._handover is not None:
             self._handover.start(lambda connection: self._begin(connection, None, None))
         keys = self._settings.fast_open_keys or self._settings.state / fast_open.NAME
@@ -226,9 +234,16 @@ class Listener:
             session.fail(Overloaded())
             return
         self._sessions.add(session)
+        # over MPTCP the kernel minds the paths: no session can be asked to move them
+        if (
+            session.get_extra_info("transport") == "tcp"
+            and session.get_extra_info("sockname")[:2] in self._service
+        ):
+            self._began_at_service.add(session)
 
         def closed() -> None:
             self._sessions.discard(session)
+            self._began_at_service.discard(session)
             self._in_session.leave(key)
 
         session.on_closed = closed

@@ -120,6 +120,7 @@ def _facts(node: Node, reasons: list[str], listener: Listener) -> dict[str, Any]
         "edge_id": node.edge_id,
         "draining": listener.draining,
         "sessions": listener.sessions,
+        "sessions_at_service_port": listener.sessions_at_service_port,
         "handshakes": len(listener.handshakes),
         "failures": dict(listener.handshakes.failures),
     }

@@ -312,6 +312,12 @@ class Supervisor:
             "edge_id": node.edge_id,
             "draining": any(facts.get("draining", False) for facts in told),
             "sessions": sum(facts.get("sessions", 0) for facts in told),
+            "sessions_at_service_port": sum(
+                each.facts.get("sessions_at_service_port", 0)
+                for generation in generations
+                for each in generation.workers.values()
+                if not each.silent
+            ),
             "handshakes": sum(facts.get("handshakes", 0) for facts in told),
             "failures": dict(failures),
             "workers": there,

@@ -85,6 +85,7 @@ async def serve(orders: Orders) -> None:
                 "reasons": identity.reasons,
                 "draining": listener.draining,
                 "sessions": listener.sessions,
+                "sessions_at_service_port": listener.sessions_at_service_port,
                 "handshakes": len(listener.handshakes),
                 "failures": dict(listener.handshakes.failures),
                 "passed_over": handover.passed,

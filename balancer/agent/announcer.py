@@ -65,10 +65,7 @@ class Announcer:
         """Look at the node; what changes is worth a heartbeat."""
         before = self._node.findings, self.drain, self._node.reports()
         findings = await self._node.look()
-        wish = self._state.wish()
-        draining = wish.admin_state is AdminState.DRAINING
-        self.drain = self._times.phase(max(0.0, time.time() - wish.since)) if draining else None
-        self._state.keep_drain(self.drain)
+        self._follow_drain(findings.at_service_port)
         was = before[0]
         if (was.hard, was.soft) != (findings.hard, findings.soft):
             log.info("health", extra={"health": findings.health.value, "reasons": findings.reasons})
@@ -81,6 +78,21 @@ class Announcer:
             self._changed.note()
         if self.drain and was.sessions != findings.sessions:
             self._changed.note()  # somebody waits for the last one
+
+    def _follow_drain(self, at_service_port: int | None) -> None:
+        """See how far the drain has come, if there is one, and keep that."""
+        wish = self._state.wish()
+        if wish.admin_state is not AdminState.DRAINING:
+            self.drain = None
+            self._state.keep_drain(None)
+            return
+        since_start, rehomed = max(0.0, time.time() - wish.since), wish.rehomed_after
+        if rehomed is None:
+            rehomed = self._times.rehomed_after(since_start, at_service_port)
+            if rehomed is not None and at_service_port:
+                log.warning("sessions stay at the service port", extra={"sessions": at_service_port})
+        self.drain = self._times.phase(since_start, rehomed)
+        self._state.keep_drain(self.drain, rehomed)
 
     async def withdraw(self) -> None:
         """Stop announcing, as the last thing that is done."""

@@ -60,7 +60,12 @@ class Agent:
             self._peers,
             self._intent,
             bird_of(settings),
-            times=DrainTimes(settings.rehoming_seconds, settings.shutdown_seconds, settings.drain_seconds),
+            times=DrainTimes(
+                settings.rehoming_seconds,
+                settings.rehoming_limit_seconds,
+                settings.shutdown_seconds,
+                settings.drain_seconds,
+            ),
             needs_forwarder=settings.forwarder,
             changed=self._changed,
         )

@@ -20,6 +20,7 @@ class Findings:
     hard: tuple[str, ...] = ()
     soft: tuple[str, ...] = ()
     sessions: int | None = None
+    at_service_port: int | None = None  # of the sessions, where the edge says so
 
     @property
     def health(self) -> Health:

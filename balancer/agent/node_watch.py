@@ -61,7 +61,7 @@ class NodeWatch:
         soft += [probe.reason for probe in blamed if not probe.ok]
         if self._peers.cut_off:
             soft.append(CUT_OFF)
-        self.findings = Findings(tuple(hard), tuple(soft), edge.sessions)
+        self.findings = Findings(tuple(hard), tuple(soft), edge.sessions, edge.at_service_port)
         return self.findings
 
     def reports(self) -> list[PeerReport]:

@@ -58,6 +58,12 @@ class AgentSettings(DaemonSettings):
     rehoming_seconds: float = Field(
         default=3.0, ge=0, description="of a drain, for sessions to leave the service port"
     )
+    rehoming_limit_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=600,
+        description="of a drain, after which sessions that have not left the service port are waited for no more",
+    )
     shutdown_seconds: float = Field(
         default=2.0, ge=0, description="of a drain, announced with GRACEFUL_SHUTDOWN before it is withdrawn"
     )

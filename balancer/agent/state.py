@@ -28,10 +28,14 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the operator wants of this edge, and since when (wall time: it outlives a restart of the host)."""
+    """What the operator wants of this edge, and since when (wall time: it outlives a restart of the host).
+
+    `rehomed_after`: of a drain, so many seconds later its sessions had left the service port, or had had their time.
+    """
 
     admin_state: AdminState = AdminState.ACTIVE
     since: float = 0.0
+    rehomed_after: float | None = None
 
 
 class NodeState:
@@ -136,21 +140,27 @@ class NodeState:
         """Read what the operator last wanted of this edge: it holds while the control plane is away."""
         value = self._read_or_none("agent.json") or {}
         try:
-            return Wish(AdminState(value.get("admin_state", "active")), float(value.get("since", 0.0)))
+            rehomed = value.get("rehomed_after")
+            return Wish(
+                AdminState(value.get("admin_state", "active")),
+                float(value.get("since", 0.0)),
+                None if rehomed is None else float(rehomed),
+            )
         except (TypeError, ValueError):
             return Wish()
 
     def keep_wish(self, wanted: AdminState) -> None:
         """Keep what is wanted, and since when: a drain goes on where it was when the agent starts again."""
         if self.wish().admin_state is not wanted:
-            self._write("agent.json", {"admin_state": wanted.value, "since": time.time(), "drain": None})
+            fresh = {"since": time.time(), "drain": None, "rehomed_after": None}
+            self._write("agent.json", {"admin_state": wanted.value, **fresh})
 
-    def keep_drain(self, phase: DrainPhase | None) -> None:
-        """Tell the edge how far its drain has come."""
+    def keep_drain(self, phase: DrainPhase | None, rehomed_after: float | None = None) -> None:
+        """Tell the edge, and the agent's next start, how far the drain has come."""
         value = self._read_or_none("agent.json")
-        shown = phase.value if phase else None
-        if value is not None and value.get("drain") != shown:
-            self._write("agent.json", value | {"drain": shown})
+        told = {"drain": phase.value if phase else None, "rehomed_after": rehomed_after}
+        if value is not None and value | told != value:
+            self._write("agent.json", value | told)
 
     def _read_or_none(self, name: str) -> dict[str, Any] | None:
         try:

@@ -163,6 +163,11 @@ class Session:
         """Smoothed round-trip time in seconds, from the session's own acknowledgements."""
         return self._paths[path].rtt if path in self._paths else None
 
+    def lives(self, path: int, now: float) -> bool:
+        """Whether `path` is there, and not silent for as long as one is kept beside another that works."""
+        there = self._paths.get(path)
+        return there is not None and not (there.stalled and now >= there.deadline)
+
     def stalled(self, path: int) -> bool:
         return path in self._paths and self._paths[path].stalled
 

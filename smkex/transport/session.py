@@ -113,6 +113,10 @@ class SessionTransport(asyncio.Transport):
     def scheduler(self) -> Scheduler:
         return self._session.scheduler
 
+    def lives(self, path: int) -> bool:
+        """Whether `path` is there, and not silent for as long as one is kept beside another that works."""
+        return self._session.lives(path, self._loop.time())
+
     def stalled(self, path: int) -> bool:
         return self._session.stalled(path)
 

@@ -176,8 +176,10 @@ async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(tmp_
         origin() as (upstream, _),
         edge_process(tmp_path, "--upstream", upstream, "--workers", "2", "--metrics", address) as edge,
     ):
+        running = [await open_session(edge) for _ in range(4)]
+        await until_health(edge, sessions=4, sessions_at_service_port=4)
         (edge.state / "agent.json").write_text('{"admin_state": "draining", "drain": "re-homing"}')
-        await until_health(edge, draining=True)
+        await until_health(edge, draining=True, sessions=4, sessions_at_service_port=0)
         async with asyncio.timeout(10):
             refused = 0
             while refused < 8:  # more than enough to meet both workers
@@ -187,6 +189,8 @@ async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(tmp_
                     refused += 1
         scraped = await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/metrics", None, 5)
         assert b"sennit_edge_draining 1.0" in scraped.read()
+        for one in running:
+            await one.close()
 
 
 async def test_workers_that_hang_are_a_dead_edge(tmp_path: Path) -> None:

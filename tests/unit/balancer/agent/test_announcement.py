@@ -52,13 +52,13 @@ def test_a_drain_goes_through_its_phases_and_never_begins_to_announce() -> None:
     times = DrainTimes(rehoming=3, shutdown=2, deadline=60)
     shown = []
     for second in (0, 2.9, 3, 4.9, 5, 59, 60, 1000):
-        situation = Situation(AdminState.DRAINING, times.phase(second))
+        situation = Situation(AdminState.DRAINING, times.phase(second, 3 if second >= 3 else None))
         shown.append(decide(True, situation)[0])
         assert decide(False, situation)[0] is Announcement.NONE
     normal, last, none = Announcement.NORMAL, Announcement.LAST_CHOICE, Announcement.NONE
     assert shown == [normal, normal, last, last, none, none, none, none]
-    assert times.phase(59) is DrainPhase.WITHDRAWN
-    assert times.phase(60) is DrainPhase.OVER
+    assert times.phase(59, 3) is DrainPhase.WITHDRAWN
+    assert times.phase(60, 3) is DrainPhase.OVER
 
 
 def test_a_disabled_edge_is_not_announced() -> None:

@@ -1,6 +1,7 @@
 """The node's state folder and the control plane's URL."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,26 @@ def test_a_drain_is_remembered_with_the_time_it_began(tmp_path: Path) -> None:
     assert state.wish().admin_state is AdminState.ACTIVE
     state.keep_wish(AdminState.DRAINING)
     began = state.wish()
-    state.keep_drain(DrainPhase.WITHDRAWN)
+    state.keep_drain(DrainPhase.WITHDRAWN, 4.5)
     state.keep_wish(AdminState.DRAINING)
-    assert NodeState(tmp_path).wish() == began
+    assert NodeState(tmp_path).wish() == replace(began, rehomed_after=4.5)
     assert json.loads((tmp_path / "agent.json").read_text())["drain"] == "withdrawn"
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"admin_state": "gone"}', '{"since": "x"}'])
+def test_a_drain_knows_nothing_of_the_one_before(tmp_path: Path) -> None:
+    state = NodeState(tmp_path)
+    state.keep_wish(AdminState.DRAINING)
+    state.keep_drain(DrainPhase.WITHDRAWN, 4.5)
+    state.keep_wish(AdminState.ACTIVE)
+    state.keep_wish(AdminState.DRAINING)
+    assert state.wish().rehomed_after is None
+    assert json.loads((tmp_path / "agent.json").read_text())["drain"] is None
+
+
+DRAINING = '{"admin_state": "draining", "since": 1.0, "rehomed_after": "x"}'
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"admin_state": "gone"}', '{"since": "x"}', DRAINING])
 def test_a_damaged_wish_is_active(tmp_path: Path, content: str) -> None:
     (tmp_path / "agent.json").write_text(content)
     assert NodeState(tmp_path).wish().admin_state is AdminState.ACTIVE
