@@ -14,6 +14,8 @@ from smkex.core.errors import MacMismatch, SharedPath, SmkexError, UnexpectedMes
 from smkex.core.frame import FrameType
 from smkex.core.locator import port_locator
 from smkex.core.messages import LocatorKind, encode_abort, parse_ready
+from smkex.core.path import NEAR
+from smkex.core.scheduler import fastest
 from smkex.transport.mptcp_connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp_errors import Unsupported
 from smkex.transport.mptcp_frames import receive_frame
@@ -71,7 +73,9 @@ class MptcpTransport:
             raise MacMismatch("the edge's Ready does not verify")
         paths = connection.paths
         subflows = connection.subflows
-        sock = await connection.release(prefer=0 if subflows[0].rtt_us <= subflows[1].rtt_us else 1)
+        # the first unless the other is clearly faster: what differs by less than NEAR is the measuring
+        latencies = {path: max(subflow.rtt_us / 1e6, NEAR) for path, subflow in enumerate(subflows)}
+        sock = await connection.release(prefer=fastest(latencies, 0))
         _, subflow = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)
         session = SessionTransport(
             established,
