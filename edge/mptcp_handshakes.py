@@ -15,6 +15,7 @@ from smkex.core.config import ServerConfig
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
 from smkex.core.frame import FrameType
 from smkex.core.messages import ClientNonce, Endpoint, Observation, encode_abort, encode_ready, parse_abort
+from smkex.core.path import NEAR
 from smkex.core.server_handshake import ServerHandshake
 from smkex.transport.mptcp import PinnedConnection
 from smkex.transport.mptcp_frames import receive_frame
@@ -87,10 +88,12 @@ class MptcpHandshakes:
         await self._begin(pinned, handshake)
 
     async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake) -> None:
-        paths = pinned.paths
-        # which path is the backup is the client's to say: were each end to mark another, none would be preferred,
-        # and the kernel would spread the stream over both
-        sock = await pinned.release(prefer=None)
+        paths, subflows = pinned.paths, pinned.subflows
+        # which path is the backup is the client's to say: were each end to mark another, none would be preferred, and
+        # the kernel would spread the stream over both. But its word takes the way of path 1, and where that is the
+        # longer one there is no doubt
+        first, second = (max(subflow.rtt_us / 1e6, NEAR) for subflow in subflows)
+        sock = await pinned.release(prefer=0 if first <= second else None)
         session = SessionTransport(
             handshake.established,
             "server",
