@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from debian_image import ROOT, bake
+from debian_image import ROOT, bake, release
 from machine_lab import MachineLab
 
 from lab.topology import LAB, SERVICE_NAME, VIP
@@ -48,16 +48,9 @@ def record() -> Record:
     return Record()
 
 
-def _release(name: str) -> Path:
-    done = subprocess.run(
-        [ROOT / "packaging" / "build-release", name], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return ROOT / done.stdout.strip().splitlines()[-1]
-
-
 @pytest.fixture(scope="module")
 def archives() -> tuple[Path, Path]:
-    return _release("rehearsal-1"), _release("rehearsal-2")
+    return release("rehearsal-1"), release("rehearsal-2")
 
 
 @pytest.fixture(scope="module")

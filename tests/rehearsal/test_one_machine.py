@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from debian_image import ROOT, bake
+from debian_image import ROOT, bake, release
 from machine_lab import MachineLab
 
 from lab.topology import SERVICE_NAME
@@ -18,10 +18,7 @@ DAEMONS = ("control", "origin", "agent", "forwarder", "edge")
 
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    done = subprocess.run(
-        [ROOT / "packaging" / "build-release"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return ROOT / done.stdout.strip().splitlines()[-1]
+    return release()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from debian_image import ROOT, bake
+from debian_image import ROOT, bake, release
 from machine_lab import INSIDE_WIREGUARD, MachineLab
 
 from lab.topology import SERVICE_NAME
@@ -32,10 +32,7 @@ INVENTORY = {
 
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    done = subprocess.run(
-        [ROOT / "packaging" / "build-release"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return ROOT / done.stdout.strip().splitlines()[-1]
+    return release()
 
 
 @pytest.fixture(scope="module")

@@ -137,3 +137,11 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{command[0]}: {done.stderr.strip()}")
+
+
+def release(*name: str) -> Path:
+    """Build the archive that hosts install from, as version `name` where that is given."""
+    done = subprocess.run(
+        [ROOT / "packaging" / "build-release", *name], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return ROOT / done.stdout.strip().splitlines()[-1]
