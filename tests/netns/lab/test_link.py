@@ -12,6 +12,8 @@ from lab.namespace.place import Place
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
+ROUND_TRIP = 0.0996  # seconds of twice 50 ms: the emulator is right to 0.2 ms a way
+
 
 def link(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
@@ -28,8 +30,8 @@ def test_a_download_takes_the_time_of_its_slow_second_path(place: Place, get, ou
         got = get("--json", "-o", str(output))
         assert got.returncode == 0, got.stderr
         report = json.loads(got.stderr.splitlines()[-1])["report"]
-        assert 0.1 <= report["setup"] <= 0.5
-        assert report["paths"][0]["rtt"] < 0.05 < 0.1 <= report["paths"][1]["rtt"]
+        assert ROUND_TRIP <= report["setup"] <= 0.5
+        assert report["paths"][0]["rtt"] < 0.05 < ROUND_TRIP <= report["paths"][1]["rtt"]
     finally:
         assert link(place, "phone-ispb", "--clear").returncode == 0
 
