@@ -104,7 +104,7 @@ class MptcpHandshakes:
                 "path_confirmed": lambda: handshake.path_confirmed,
             },
         )
-        _, subflow = await asyncio.get_running_loop().connect_accepted_socket(Subflow, sock)
+        subflow = Subflow.over(sock)
         self._serve(session)
         session.add_subflow(0, subflow)
 

@@ -1,6 +1,5 @@
 """Give a running session another TCP connection: always to the owner's locator, computed by the client."""
 
-import asyncio
 import os
 
 from smkex.core.errors import PeerAborted, UnexpectedMessage
@@ -22,7 +21,7 @@ async def join(
     """
     established = session.established
     sock = await dial(interface, *target.locator(established.edge_id))
-    _, subflow = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)
+    subflow = Subflow.over(sock)
     initiator = JoinInitiator(established.keys, established.session_id, path, os.urandom(32))
     try:
         subflow.send(initiator.join)

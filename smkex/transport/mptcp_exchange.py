@@ -4,7 +4,6 @@ After the handshake the connection is one stream; it gives secrecy and integrity
 MP_CAPABLE keys can break it (RFC 8684 section 5).
 """
 
-import asyncio
 import contextlib
 import hmac
 from dataclasses import replace
@@ -76,7 +75,7 @@ class MptcpTransport:
         # the first unless the other is clearly faster: what differs by less than NEAR is the measuring
         latencies = {path: max(subflow.rtt_us / 1e6, NEAR) for path, subflow in enumerate(subflows)}
         sock = await connection.release(prefer=fastest(latencies, 0))
-        _, subflow = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)
+        subflow = Subflow.over(sock)
         session = SessionTransport(
             established,
             "client",

@@ -64,9 +64,16 @@ class Subflow(asyncio.BufferedProtocol):
 
     @classmethod
     def over(cls, sock: socket.socket, peer: Any = None) -> "Subflow":
-        """A subflow over a connected socket that does not block. Raises OSError, and the socket is the caller's."""
+        """A subflow over a connected socket that does not block; `peer` spares a system call.
+
+        Raises OSError where the connection is gone already, and closes the socket.
+        """
         subflow = cls()
-        SocketTransport(sock, subflow, peer)
+        try:
+            SocketTransport(sock, subflow, peer)
+        except OSError:
+            sock.close()
+            raise
         return subflow
 
     # --- asyncio's side

@@ -135,8 +135,4 @@ class TcpTransport:
     async def _open(self, path: int, interface: str, where: tuple[Address, int]) -> None:
         # path 1 begins with a ClientNonce, which may be replayed: each is answered, and proves nothing by itself
         sock = await dial(interface, *where, fast_open=path == 1)
-        try:
-            self._subflows[path] = Subflow.over(sock, (str(where[0]), where[1]))
-        except OSError:
-            sock.close()
-            raise
+        self._subflows[path] = Subflow.over(sock, (str(where[0]), where[1]))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
-RUNS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RUNS = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @RUNS

@@ -15,7 +15,7 @@ from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
-RUNS = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RUNS = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 XDP_DROP, XDP_REDIRECT = 1, 4
 ITS_OWN = {
     Reason.FORWARDED,

@@ -77,7 +77,7 @@ def ask(host: subprocess.Popen[bytes], packet: bytes) -> tuple[int, ...]:
     return TOLD.unpack(answer)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=damaged())
 def test_headers_read_what_the_reference_reads(host: subprocess.Popen[bytes], frame: bytes) -> None:
     version, l4, protocol, fragment, whole, quoted, mss, flow = ask(host, frame)

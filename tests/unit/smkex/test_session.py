@@ -26,7 +26,7 @@ from smkex.core.session import LAST_PATH, MAXIMUM_PATHS, Session
 DATA = bytes(range(256)) * 4000
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chunks=st.lists(st.binary(min_size=1, max_size=3000), max_size=12),
     cut=st.integers(50, 5000),

@@ -371,7 +371,7 @@ deeds = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=deeds,
     second=deeds,
@@ -405,7 +405,7 @@ def test_while_one_path_is_honest_both_streams_arrive_whole_and_in_order(
         assert not net.kinds(name, SessionFailed)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, plan=deeds, scheduler=st.sampled_from(Scheduler), rate=st.sampled_from([1e5, 1e6, 50e6]))
 def test_paths_may_come_and_go_in_any_order_while_one_stays(
     steps: list[tuple[float, str, int, str]],

@@ -192,5 +192,5 @@ class FleetOfSoftFailures(RuleBasedStateMachine):
         assert announcing >= minimum(SHARE, len(self.edges))
 
 
-FleetOfSoftFailures.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+FleetOfSoftFailures.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
 test_edges_fail_softly_in_any_order = FleetOfSoftFailures.TestCase

@@ -53,7 +53,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", APP).exclude(path="/v1/
 
 
 @schema.parametrize()
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_schemathesis_finds_nothing(case: Any) -> None:
     response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
     case.validate_response(response, excluded_checks=[positive_data_acceptance])

@@ -53,7 +53,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(STEPS)
 def test_ids_are_never_held_twice_and_generations_follow_one_another(
     open_in: Any, vip: Any, steps: list[tuple[str, int]]

@@ -15,7 +15,7 @@ MEMBERS = st.lists(
     max_size=6,
     unique_by=lambda m: m.id,
 ).map(tuple)
-FEW = settings(max_examples=12, deadline=None)
+FEW = settings(max_examples=12)
 
 
 @FEW
