@@ -5,15 +5,21 @@ ARG DEBIAN_IMAGE=debian:bookworm-slim
 FROM ${DEBIAN_IMAGE} AS build
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN apt-get update -qq \
- && apt-get install -qq -y --no-install-recommends ca-certificates python3-venv >/dev/null \
+ && apt-get install -qq -y --no-install-recommends ca-certificates gcc python3-dev python3-venv >/dev/null \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # python3-bpfcc is only to be had as a Debian package, hence --system-site-packages
 RUN python3 -m venv --system-site-packages /opt/sennit
 COPY requirements.image.lock .
 RUN /opt/sennit/bin/pip install --quiet --require-hashes -r requirements.image.lock
+# what compiles sees the libraries' types, and stays behind with the compiler
+COPY requirements.build.lock .
+RUN python3 -m venv /compiler \
+ && /compiler/bin/pip install --quiet --require-hashes -r requirements.build.lock \
+ && echo /opt/sennit/lib/python3.11/site-packages >/compiler/lib/python3.11/site-packages/runtime.pth
 COPY . .
-RUN /opt/sennit/bin/pip install --quiet --no-deps --no-build-isolation . \
+RUN packaging/build-wheel /wheel /compiler/bin/python \
+ && /opt/sennit/bin/pip install --quiet --no-deps --no-index /wheel/*.whl \
  && rm -rf /opt/sennit/lib/python3.11/site-packages/pip*
 
 FROM ${DEBIAN_IMAGE}

@@ -2,7 +2,8 @@
 VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
-.PHONY: help lab test test-long test-ansible release check fuzz bench bench-compare install lock clean
+COMPILED := $(CURDIR)/build/compiled
+.PHONY: help lab test test-compiled test-long test-ansible release check fuzz bench bench-compare install lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +12,7 @@ help:
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  three machines from bare Debian through upgrade, drain, rollback, removal (root, under qemu)"
 	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
+	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
 	@echo "make check  style, types, import rules and unit tests (no root, some three minutes)"
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
@@ -38,7 +40,16 @@ check: install
 	@$(VENV)/bin/coverage run -m pytest -q tests/unit tests/contract
 	@$(VENV)/bin/coverage report  # of smkex.core, all of it: fail_under in pyproject.toml
 
-test: check
+# what releases hold: the wheel with its core compiled, beside the sources
+$(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(wildcard smkex/*.py smkex/*/*.py edge/*.py edge/*/*.py)
+	@rm -rf build && packaging/build-wheel build/wheel
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) build/wheel/*.whl
+	@touch $@
+
+test-compiled: $(COMPILED)/.built
+	@EXPECT_COMPILED=1 PYTHONPATH=$(COMPILED) $(PYTEST) -q tests/unit/smkex tests/unit/edge
+
+test: check test-compiled
 	@$(PYTEST) -q tests/fuzz tests/model tests/datapath tests/netns
 	@$(PYTEST) -q tests/ansible
 	@$(PYTEST) -q tests/compose
@@ -62,9 +73,9 @@ test-ansible: install
 release: install
 	@packaging/build-release
 
-bench: install
+bench: $(COMPILED)/.built
 	@sh tools/install-packages packages.bench.debian
-	@$(VENV)/bin/python -m benchmarks --save
+	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED):$(CURDIR) $(VENV)/bin/python -m benchmarks --save
 	@$(VENV)/bin/python -m benchmarks.report
 
 # what is in the work tree beside what was committed
@@ -73,13 +84,14 @@ bench-compare: install
 	  $(VENV)/bin/python -m benchmarks.comparison $$old/benchmarks/results benchmarks/results; \
 	  status=$$?; rm -rf $$old; exit $$status
 
-LOCK := uv pip compile pyproject.toml tools/build-backend.txt --generate-hashes --no-emit-index-url \
-  --no-emit-find-links --no-annotate --no-header --python-version 3.11
+LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+  --python-version 3.11
 
-# the second is what the image holds: no tools of development
+# the second is what the image and releases hold, the third builds them: neither has the tools of development
 lock:
-	$(LOCK) --extra dev -o requirements.lock
-	$(LOCK) --extra lab -o requirements.image.lock
+	$(LOCK) pyproject.toml tools/build-backend.txt --extra dev -o requirements.lock
+	$(LOCK) pyproject.toml --extra lab -c requirements.lock -o requirements.image.lock
+	$(LOCK) tools/build-backend.txt -c requirements.lock -o requirements.build.lock
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) build

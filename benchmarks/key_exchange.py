@@ -29,10 +29,12 @@ def _smkex() -> float:
     seen = [Observation(n, Endpoint(ip_address(f"192.0.2.{n}"), n)) for n in (1, 2)]
     started = time.perf_counter()
     for _ in range(ROUNDS):
-        client = ClientHandshake(
+        client = ClientHandshake.begin(
             ClientConfig(), ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
         )
-        server = ServerHandshake(ServerConfig(edge_id=1), client.client_share, seen[0], os.urandom(32))
+        server = ServerHandshake.answering(
+            ServerConfig(edge_id=1), client.client_share, seen[0], os.urandom(32)
+        )
         client.receive(0, FrameType.SERVER_SHARE, server.server_share)
         answer = server.receive_nonce(1, client.client_nonce, seen[1], os.urandom(32))
         client.receive(1, FrameType.SERVER_NONCE, answer)

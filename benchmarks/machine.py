@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from smkex.build import description
+
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, memory in GiB, kernel, Python, commit, and the load before the start."""
+    """Processor, cores, memory in GiB, kernel, Python, commit, how it was built, and the load before the start."""
     processor = next(
         (
             line.partition(":")[2].strip()
@@ -31,6 +33,7 @@ def describe() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "commit": commit.stdout.strip(),
+        "sennit": description(),
         "load_before": round(os.getloadavg()[0], 2),
     }
 

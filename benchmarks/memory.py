@@ -163,7 +163,7 @@ def half(ports: list[int], held: list[socket.socket]) -> ClientHandshake:
     """Path 0 has done its part."""
     held.append(path_0 := connect(ports[0]))
     entropy = ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
-    client = ClientHandshake(ClientConfig(allow_shared_path=True), entropy)
+    client = ClientHandshake.begin(ClientConfig(allow_shared_path=True), entropy)
     path_0.sendall(client.client_share)
     client.receive(0, *frame_from(path_0, FrameReader()))
     return client

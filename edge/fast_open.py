@@ -7,6 +7,7 @@ Whoever learns them can make edges accept spoofed SYNs, nothing more: a session 
 """
 
 import asyncio
+import errno
 import logging
 import socket
 from pathlib import Path
@@ -58,7 +59,9 @@ async def follow(listening: socket.socket, path: Path) -> None:
             try:
                 apply(listening, read_keys(path))
             except (OSError, ValueError) as error:
-                log.warning("Fast Open keys in %s: %s", path, error)
+                unknown = isinstance(error, OSError) and error.errno == errno.ENOPROTOOPT
+                why = "listeners of MPTCP take them from Linux 6.2 on" if unknown else error
+                log.warning("no Fast Open with the keys in %s: %s", path, why)
         await asyncio.sleep(LOOK_EVERY)
 
 

@@ -104,7 +104,7 @@ class Handshakes:
         self._check_room(subflow)
         config = self._config()
         seen = observe(subflow.socket, config.edge_id)
-        handshake = ServerHandshake(config, frame, seen, os.urandom(32))
+        handshake = ServerHandshake.answering(config, frame, seen, os.urandom(32))
         session = self._admit(handshake, subflow)
         subflow.send(handshake.server_share)
         await self._await_finished(session, 0)

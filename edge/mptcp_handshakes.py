@@ -71,7 +71,9 @@ class MptcpHandshakes:
 
     async def _handshake(self, pinned: PinnedConnection) -> None:
         share = await _receive(pinned, 0, FrameType.CLIENT_SHARE)
-        handshake = ServerHandshake(self._config(), share, await self._observe(pinned, 0), os.urandom(32))
+        handshake = ServerHandshake.answering(
+            self._config(), share, await self._observe(pinned, 0), os.urandom(32)
+        )
         pinned.expect_join(joins_at(*self._locator))
         await self._manager.announce(pinned.token, *self._locator)
         await pinned.send(0, handshake.server_share)

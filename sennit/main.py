@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sennit import commands
 from sennit.errors import CommandError, ExitStatus
+from smkex import build
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return ExitStatus.OK if arguments else ExitStatus.USAGE
+    if arguments[0] == "--version":
+        print(f"sennit {build.description()}")
+        return ExitStatus.OK
     name, rest = arguments[0], arguments[1:]
     try:
         if name not in _names():
@@ -46,7 +50,7 @@ def _names() -> list[str]:
 
 
 def _overview() -> str:
-    lines = ["usage: sennit COMMAND [ARGUMENTS]", ""]
+    lines = ["usage: sennit COMMAND [ARGUMENTS]", "       sennit --version", ""]
     folder = Path(next(iter(commands.__path__)))
     for name in _names():
         # read, not imported: help must not pay for every command's libraries

@@ -23,7 +23,7 @@ async def _begin(host: str, port: int, counts: dict[str, int], turn: asyncio.Sem
             try:
                 reader, writer = await asyncio.open_connection(host, port)
                 entropy = ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
-                writer.write(ClientHandshake(ClientConfig(), entropy).client_share)
+                writer.write(ClientHandshake.begin(ClientConfig(), entropy).client_share)
                 answer = await reader.read(4096)
             except OSError:
                 counts["unanswered"] += 1

@@ -72,31 +72,47 @@ class ClientHandshake:
     In mode mtls path 0 is TLS's: `after_tls` begins where that has ended.
     """
 
-    def __init__(self, config: ClientConfig, entropy: ClientEntropy) -> None:
+    def __init__(
+        self,
+        config: ClientConfig,
+        nonce: ClientNonce,
+        state: State,
+        *,
+        private: X25519PrivateKey | None = None,
+        share: ClientShare | None = None,
+        first: FirstPath | None = None,
+    ) -> None:
+        """What `begin` and `after_tls` have in common."""
         self._config = config
-        self._private: X25519PrivateKey | None = entropy.key()
-        self._client_share: ClientShare | None = ClientShare.build(
+        self._client_nonce = nonce
+        self.state = state
+        self._private = private
+        self._client_share = share
+        self._first = first
+        self._established: Established | None = None
+
+    @classmethod
+    def begin(cls, config: ClientConfig, entropy: ClientEntropy) -> "ClientHandshake":
+        """Begin with a ClientShare; `entropy` is used for nothing else."""
+        private = entropy.key()
+        share = ClientShare.build(
             entropy.session_id,
             config.modes,
             config.aeads,
-            self._private.public_key().public_bytes_raw(),
+            private.public_key().public_bytes_raw(),
             config.server_name,
         )
-        self._client_nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
-        self._first: FirstPath | None = None
-        self._established: Established | None = None
-        self.state = State.AWAIT_SERVER_SHARE
+        nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
+        return cls(config, nonce, State.AWAIT_SERVER_SHARE, private=private, share=share)
 
     @classmethod
     def after_tls(cls, config: ClientConfig, outcome: TlsOutcome, nonce: bytes) -> "ClientHandshake":
         """Go on from TLS on path 0; `nonce` is 32 fresh random bytes. Raises as `receive`."""
-        made = cls.__new__(cls)
-        made._config = config
-        made._private = made._client_share = made._established = None
-        made._client_nonce = ClientNonce.build(outcome.session_id, nonce)
-        made._first = FirstPath.of_tls(outcome)
-        made._judge_locator(made._first.locator)
-        made.state = State.AWAIT_SERVER_NONCE
+        first = FirstPath.of_tls(outcome)
+        made = cls(
+            config, ClientNonce.build(outcome.session_id, nonce), State.AWAIT_SERVER_NONCE, first=first
+        )
+        made._judge_locator(first.locator)
         return made
 
     @property

@@ -65,14 +65,25 @@ def _choose_aead(offered: tuple[int, ...], accepted: tuple[Aead, ...]) -> Aead:
 
 
 class ServerHandshake:
-    """One session in the making. Subflow 0 is the one that ClientShare came on; others are numbered by the caller.
+    """One session in the making. Subflow 0 is the one that ClientShare came on; others are numbered by the caller."""
 
-    `private_key` (32 fresh random bytes) is used for this session alone and dropped with it.
-    """
+    def __init__(self, config: ServerConfig, first: FirstPath) -> None:
+        """Go on from what path 0 brought; see `answering` and `after_tls`."""
+        self._config = config
+        self._first = first
+        self._secrets: Sequence[bytes] = first.secrets
+        self._candidates: dict[int, Candidate] = {}
+        self._winner: Candidate | None = None
+        self.confirmed: frozenset[int] = frozenset()
 
-    def __init__(
-        self, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
-    ) -> None:
+    @classmethod
+    def answering(
+        cls, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
+    ) -> "ServerHandshake":
+        """Answer a ClientShare: `server_share`. Raises a subclass of `SmkexError`.
+
+        `private_key` (32 fresh random bytes) is used for this session alone and dropped with it.
+        """
         message = ClientShare.parse(client_share)
         if config.draining:
             raise Draining
@@ -95,35 +106,23 @@ class ServerHandshake:
             private.public_key().public_bytes_raw(),
             long_term.certificate.encode() if long_term else b"",
         )
-        self._begin(
-            config,
-            FirstPath(
-                message.session_id,
-                message.frame,
-                answer.frame,
-                mode,
-                aead,
-                config.edge_id,
-                config.locator,
-                observed,
-                secrets,
-            ),
+        first = FirstPath(
+            message.session_id,
+            message.frame,
+            answer.frame,
+            mode,
+            aead,
+            config.edge_id,
+            config.locator,
+            observed,
+            secrets,
         )
+        return cls(config, first)
 
     @classmethod
     def after_tls(cls, config: ServerConfig, outcome: TlsOutcome) -> "ServerHandshake":
         """Go on from TLS on path 0 (mode mtls), whose ServerInfo has been said."""
-        made = cls.__new__(cls)
-        made._begin(config, FirstPath.of_tls(outcome))
-        return made
-
-    def _begin(self, config: ServerConfig, first: FirstPath) -> None:
-        self._config = config
-        self._first = first
-        self._secrets: Sequence[bytes] = first.secrets
-        self._candidates: dict[int, Candidate] = {}
-        self._winner: Candidate | None = None
-        self.confirmed: frozenset[int] = frozenset()
+        return cls(config, FirstPath.of_tls(outcome))
 
     @property
     def session_id(self) -> bytes:

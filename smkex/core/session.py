@@ -246,9 +246,9 @@ class Session:
         except (BadRecord, MalformedMessage) as error:
             # the other end hears of it on this path first: what arrived before need not go out again elsewhere
             events += self._drop(path, error, last_word=self._state(subflow))
-        except SmkexError as error:
-            self.abort(error)
-            events.append(SessionFailed(error))
+        except SmkexError as failure:
+            self.abort(failure)
+            events.append(SessionFailed(failure))
         return events + self._closing()
 
     def data_to_send(self, path: int, now: float) -> bytes:

@@ -122,7 +122,8 @@ class _TlsEnd:
 class TlsClient(_TlsEnd):
     """The client's TLS on path 0. Send `to_send()` first, then feed each record; `outcome` is there at the end."""
 
-    _sender, _peer = "client", "server"
+    _sender = "client"
+    _peer = "server"
 
     def __init__(self, context: SSL.Context, host: str) -> None:
         connection = SSL.Connection(context, None)
@@ -172,7 +173,8 @@ class TlsClient(_TlsEnd):
 class TlsServer(_TlsEnd):
     """The edge's TLS on path 0. Feed each record until `done`, sending `to_send()` after each; then `finish`."""
 
-    _sender, _peer = "server", "client"
+    _sender = "server"
+    _peer = "client"
 
     def __init__(self, context: SSL.Context) -> None:
         connection = SSL.Connection(context, None)

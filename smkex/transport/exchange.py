@@ -72,7 +72,7 @@ async def _attempt(
     timeout: float,
     steps: Callable[[ClientHandshake], Awaitable[SessionTransport]],
 ) -> SessionTransport:
-    handshake = ClientHandshake(config, fresh_entropy())
+    handshake = ClientHandshake.begin(config, fresh_entropy())
     try:
         async with asyncio.timeout(timeout):
             return await steps(handshake)

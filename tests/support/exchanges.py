@@ -40,7 +40,7 @@ class Exchange:
     wire: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.client = ClientHandshake(self.config, entropy())
+        self.client = ClientHandshake.begin(self.config, entropy())
         self.server: ServerHandshake
 
     def _carry(self, name: str, frame: bytes) -> tuple[FrameType, bytes]:
@@ -49,7 +49,7 @@ class Exchange:
 
     def run(self) -> None:
         _, share = self._carry("client_share", self.client.client_share)
-        self.server = ServerHandshake(self.server_config, share, CELLULAR, bytes([9]) * 32)
+        self.server = ServerHandshake.answering(self.server_config, share, CELLULAR, bytes([9]) * 32)
         self.client.receive(0, *self._carry("server_share", self.server.server_share))
         _, nonce = self._carry("client_nonce", self.client.client_nonce)
         if nonce[4:20] != self.server.session_id:

@@ -1,30 +1,38 @@
 """Under every unit test: no key and nonce are ever used twice on different input."""
 
 import hashlib
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from smkex.core.messages import Aead
-from smkex.core.schedule import AeadKey
+from smkex.core import schedule
 
 
 @pytest.fixture(autouse=True)
-def sealed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[bytes, int], bytes]:
-    """Fail the test that seals different input under one key and number; {(key, number): digest of the input}."""
-    used: dict[tuple[bytes, int], bytes] = {}
-    names: WeakKeyDictionary[AeadKey, bytes] = WeakKeyDictionary()
-    original_init, original_seal = AeadKey.__init__, AeadKey.seal
+def sealed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[bytes, bytes], bytes]:
+    """Fail the test that seals different input under one key and nonce; {(key, nonce): associated data and digest}.
 
-    def remember(self: AeadKey, aead: Aead, key: bytes, iv: bytes) -> None:
-        names[self] = key + iv
-        original_init(self, aead, key, iv)
+    It stands between `smkex.core` and the ciphers, so that it sees the same of a compiled core.
+    """
+    used: dict[tuple[bytes, bytes], bytes] = {}
 
-    def seal(self: AeadKey, number: int, data: bytes | memoryview, associated: bytes) -> bytes:
-        digest = hashlib.blake2b(b"%d|" % len(associated) + associated + data).digest()
-        assert used.setdefault((names[self], number), digest) == digest, f"number {number} used twice"
-        return original_seal(self, number, data, associated)
+    def watched(make: Any) -> Any:
+        class Watched:
+            def __init__(self, key: bytes) -> None:
+                self._key, self._cipher = key, make(key)
+                self.decrypt = self._cipher.decrypt
 
-    monkeypatch.setattr(AeadKey, "__init__", remember)
-    monkeypatch.setattr(AeadKey, "seal", seal)
+            def encrypt(self, nonce: bytes, data: bytes | memoryview, associated: bytes) -> bytes:
+                digest = associated + hashlib.blake2b(data).digest()
+                assert used.setdefault((self._key, nonce), digest) == digest, (
+                    f"nonce {nonce.hex()} used twice"
+                )
+                sealed: bytes = self._cipher.encrypt(nonce, data, associated)
+                return sealed
+
+        return Watched
+
+    monkeypatch.setattr(schedule, "AESGCM", watched(AESGCM))
+    monkeypatch.setattr(schedule, "ChaCha20Poly1305", watched(ChaCha20Poly1305))
     return used

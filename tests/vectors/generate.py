@@ -61,8 +61,8 @@ def make(mode: Mode, aead: Aead) -> dict[str, Any]:
     """Run one exchange with inputs that are all different."""
     certified = long_term() if mode is Mode.TOFU else None
     config = ClientConfig(server_name="cdn.example", modes=(mode,), aeads=(aead,), now=NOW)
-    client = ClientHandshake(config, ENTROPY)
-    server = ServerHandshake(
+    client = ClientHandshake.begin(config, ENTROPY)
+    server = ServerHandshake.answering(
         ServerConfig(edge_id=7, modes=(mode,), long_term=certified),
         client.client_share,
         CELLULAR,

@@ -46,7 +46,7 @@ def exchange(source: FuzzedDataProvider, client: ClientHandshake) -> ServerHands
     """Let messages through, tampered with; return the edge's end, if it came to be."""
     server: ServerHandshake | None = None
     for _, frame in tampered(source, client.client_share):
-        server = ServerHandshake(SERVER, frame, CELLULAR, bytes([9]) * 32)
+        server = ServerHandshake.answering(SERVER, frame, CELLULAR, bytes([9]) * 32)
     if server is None:
         return None
     answers = [server.server_share]
@@ -79,7 +79,7 @@ def finish(source: FuzzedDataProvider, client: ClientHandshake, server: ServerHa
 
 def one(data: bytes) -> None:
     source = FuzzedDataProvider(data)
-    client = ClientHandshake(CLIENT, entropy())
+    client = ClientHandshake.begin(CLIENT, entropy())
     try:
         server = exchange(source, client)
     except SmkexError:

@@ -42,13 +42,31 @@ async def test_a_listening_socket_takes_the_keys_of_the_file_as_it_comes_and_cha
                         await asyncio.sleep(0.02)
             path.write_text("no key")
             async with asyncio.timeout(30):
-                while "Fast Open keys in" not in caplog.text:
+                while "no Fast Open with the keys in" not in caplog.text:
                     await asyncio.sleep(0.02)
             assert not task.done()
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         assert kernel_keys(listening) == bytes.fromhex("22" * 16 + "11" * 16)
+
+
+async def test_a_socket_that_takes_no_keys_is_told_of_with_the_kernel_it_wants(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a listener of MPTCP before Linux 6.2: here a socket of UDP answers alike."""
+    path = tmp_path / NAME
+    path.write_text("11" * 16)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        task = asyncio.create_task(follow(other, path))
+        try:
+            async with asyncio.timeout(30):
+                while "from Linux 6.2 on" not in caplog.text:
+                    await asyncio.sleep(0.02)
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 def kernel_keys(listening: socket.socket) -> bytes:

@@ -230,7 +230,7 @@ async def test_handshakes_are_bounded_in_number() -> None:
 
     edge = Edge(limit=3)
     await edge.start()
-    shares = [ClientHandshake(ClientConfig(), entropy(seed)).client_share for seed in range(1, 9)]
+    shares = [ClientHandshake.begin(ClientConfig(), entropy(seed)).client_share for seed in range(1, 9)]
     await asyncio.gather(*(answer_to(edge, share) for share in shares))
     assert edge.handshakes.failures["Overloaded"] == 5
     assert len(edge.handshakes) == 0

@@ -17,7 +17,7 @@ OWN = X25519PrivateKey.from_private_bytes(bytes([5]) * 32).public_key().public_b
 
 
 def first_message(*modes: Mode) -> Segment:
-    share = ClientHandshake(ClientConfig(modes=modes), entropy()).client_share
+    share = ClientHandshake.begin(ClientConfig(modes=modes), entropy()).client_share
     segment = Segment.read(tcp(sequence=1000, data=share))
     assert segment is not None
     return segment

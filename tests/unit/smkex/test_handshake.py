@@ -63,7 +63,7 @@ def test_every_changed_byte_of_finished_is_noticed_by_the_edge(path: int) -> Non
 
 def test_a_substituted_share_shows_in_the_binding() -> None:
     """An active attacker on path 0 with a share of its own, a passive one on path 1."""
-    attacker = ClientHandshake(ClientConfig(), entropy(50))
+    attacker = ClientHandshake.begin(ClientConfig(), entropy(50))
 
     def substitute(name: str, frame: bytes) -> bytes:
         return frame[:21] + attacker.client_share[21:] if name == "client_share" else frame
@@ -76,8 +76,8 @@ def test_path_one_says_nothing_that_depends_on_path_zero() -> None:
     """The same entropy and arbitrary replies on path 0 give identical bytes on path 1."""
     said = set()
     for seed in range(5):
-        client = ClientHandshake(ClientConfig(), entropy())
-        server = ServerHandshake(
+        client = ClientHandshake.begin(ClientConfig(), entropy())
+        server = ServerHandshake.answering(
             ServerConfig(edge_id=seed + 1), client.client_share, CELLULAR, bytes([seed + 1]) * 32
         )
         client.receive(0, FrameType.SERVER_SHARE, server.server_share)
@@ -87,8 +87,10 @@ def test_path_one_says_nothing_that_depends_on_path_zero() -> None:
 
 def test_an_active_attacker_on_path_zero_is_never_path_confirmed() -> None:
     """It completes as the client: it knows all keys, but can speak on path 0 only."""
-    attacker = ClientHandshake(ClientConfig(), entropy())
-    edge = ServerHandshake(ServerConfig(edge_id=1), attacker.client_share, CELLULAR, bytes(31) + b"\1")
+    attacker = ClientHandshake.begin(ClientConfig(), entropy())
+    edge = ServerHandshake.answering(
+        ServerConfig(edge_id=1), attacker.client_share, CELLULAR, bytes(31) + b"\1"
+    )
     attacker.receive(0, FrameType.SERVER_SHARE, edge.server_share)
     answer = edge.receive_nonce(1, attacker.client_nonce, WIFI, bytes(32))
     attacker.receive(1, FrameType.SERVER_NONCE, answer)
@@ -100,8 +102,10 @@ def test_an_active_attacker_on_path_zero_is_never_path_confirmed() -> None:
 
 
 def test_a_nonce_racer_blocks_nobody() -> None:
-    client = ClientHandshake(ClientConfig(), entropy())
-    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    client = ClientHandshake.begin(ClientConfig(), entropy())
+    edge = ServerHandshake.answering(
+        ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
+    )
     client.receive(0, FrameType.SERVER_SHARE, edge.server_share)
     racer = client.client_nonce[:20] + bytes(32)
     for subflow in (1, 2, 3):
@@ -117,8 +121,10 @@ def test_a_nonce_racer_blocks_nobody() -> None:
 
 
 def test_candidates_are_bounded() -> None:
-    client = ClientHandshake(ClientConfig(), entropy())
-    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    client = ClientHandshake.begin(ClientConfig(), entropy())
+    edge = ServerHandshake.answering(
+        ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
+    )
     for subflow in range(1, 5):
         edge.receive_nonce(subflow, client.client_nonce, WIFI, bytes(32))
     with pytest.raises(errors.TooManyCandidates):
@@ -127,18 +133,20 @@ def test_candidates_are_bounded() -> None:
 
 @pytest.mark.parametrize("low_order", [bytes(32), b"\1" + bytes(31)])
 def test_a_low_order_share_is_refused_by_both_ends(low_order: bytes) -> None:
-    client = ClientHandshake(ClientConfig(), entropy())
+    client = ClientHandshake.begin(ClientConfig(), entropy())
     share = client.client_share
     at = share.index(entropy().key().public_key().public_bytes_raw())
     with pytest.raises(errors.BadShare):
-        ServerHandshake(
+        ServerHandshake.answering(
             ServerConfig(edge_id=1), share[:at] + low_order + share[at + 32 :], CELLULAR, bytes([1]) * 32
         )
 
 
 def test_messages_on_the_wrong_path_are_refused() -> None:
-    client = ClientHandshake(ClientConfig(), entropy())
-    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    client = ClientHandshake.begin(ClientConfig(), entropy())
+    edge = ServerHandshake.answering(
+        ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
+    )
     with pytest.raises(errors.WrongPath):
         client.receive(1, FrameType.SERVER_SHARE, edge.server_share)
     assert client.state is State.FAILED
@@ -230,7 +238,7 @@ def test_the_edge_refuses_a_low_order_share_of_the_clients_as_the_client_does_th
 
 
 def test_an_abort_ends_the_handshake_with_the_reason_of_the_other_end() -> None:
-    client = ClientHandshake(ClientConfig(), entropy())
+    client = ClientHandshake.begin(ClientConfig(), entropy())
     with pytest.raises(errors.PeerAborted, match="overloaded"):
         client.receive(0, FrameType.ABORT, encode_abort(errors.Code.OVERLOADED))
     assert client.state is State.FAILED
@@ -242,7 +250,7 @@ def test_a_message_before_its_time_or_after_the_end_is_unexpected() -> None:
     with pytest.raises(errors.UnexpectedMessage, match="state DONE"):
         done.client.receive(1, FrameType.SERVER_NONCE, done.wire["server_nonce"])
     assert done.client.established, "what is done stays done"
-    early = ClientHandshake(ClientConfig(), entropy())
+    early = ClientHandshake.begin(ClientConfig(), entropy())
     with pytest.raises(errors.UnexpectedMessage, match="AWAIT_SERVER_SHARE"):
         early.receive(1, FrameType.SERVER_NONCE, done.wire["server_nonce"])
     with pytest.raises(errors.UnexpectedMessage, match="FAILED"):
@@ -250,12 +258,14 @@ def test_a_message_before_its_time_or_after_the_end_is_unexpected() -> None:
 
 
 def test_nothing_is_known_before_it_is_told() -> None:
-    client = ClientHandshake(ClientConfig(), entropy())
+    client = ClientHandshake.begin(ClientConfig(), entropy())
     with pytest.raises(errors.UnexpectedMessage, match="path 0"):
         _ = client.edge_id
     with pytest.raises(errors.UnexpectedMessage, match="not done"):
         _ = client.established
-    edge = ServerHandshake(ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1")
+    edge = ServerHandshake.answering(
+        ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
+    )
     with pytest.raises(errors.UnexpectedMessage, match="no Finished"):
         _ = edge.established
 
@@ -278,9 +288,9 @@ def test_a_second_finished_on_one_path_is_unexpected() -> None:
 
 
 def test_a_candidate_whose_subflow_has_gone_makes_room_but_the_winner_stays() -> None:
-    client = ClientHandshake(ClientConfig(), entropy())
+    client = ClientHandshake.begin(ClientConfig(), entropy())
     config = ServerConfig(edge_id=1, maximum_candidates=1)
-    edge = ServerHandshake(config, client.client_share, CELLULAR, bytes(31) + b"\1")
+    edge = ServerHandshake.answering(config, client.client_share, CELLULAR, bytes(31) + b"\1")
     client.receive(0, FrameType.SERVER_SHARE, edge.server_share)
     edge.receive_nonce(1, client.client_nonce, WIFI, bytes(32))
     edge.forget(1)

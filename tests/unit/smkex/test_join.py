@@ -84,7 +84,7 @@ def test_a_stranger_joins_and_speaks_on_the_new_path() -> None:
     from smkex.core.config import ServerConfig
     from smkex.core.server_handshake import ServerHandshake
 
-    server = ServerHandshake(ServerConfig(edge_id=300), stranger.client_share, WIFI, b"p" * 32)
+    server = ServerHandshake.answering(ServerConfig(edge_id=300), stranger.client_share, WIFI, b"p" * 32)
     stranger.take_server_share(server.server_share)
     assert stranger.take_server_nonce(server.receive_nonce(1, stranger.client_nonce, done.wifi, b"m" * 32))
     server.receive_finished(1, stranger.finished(1))

@@ -113,7 +113,7 @@ def test_one_changed_byte_of_recorded_tls_changes_the_binding(name: str) -> None
 def test_a_stranger_talks_to_the_edge() -> None:
     stranger = Stranger(b"s" * 16, b"k" * 32, b"n" * 32, b"")
     seen = [Observation(n, Endpoint(__import__("ipaddress").ip_address(f"192.0.2.{n}"), n)) for n in (1, 2)]
-    server = ServerHandshake(ServerConfig(edge_id=300), stranger.client_share, seen[0], b"p" * 32)
+    server = ServerHandshake.answering(ServerConfig(edge_id=300), stranger.client_share, seen[0], b"p" * 32)
     assert stranger.take_server_share(server.server_share) == 300
     assert stranger.take_server_nonce(server.receive_nonce(1, stranger.client_nonce, seen[1], b"m" * 32))
     for path in (0, 1):
