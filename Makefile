@@ -3,7 +3,7 @@ VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
 COMPILED := $(CURDIR)/build/compiled
-.PHONY: help lab test test-compiled test-long test-ansible release check fuzz bench bench-compare install lock clean
+.PHONY: help lab test test-compiled test-long test-ansible release check fuzz bench bench-compare figures install lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make check  style, types, import rules and unit tests (no root, some three minutes)"
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
+	@echo "make figures  the papers' figures, measured in the lab into docs/figures (root, a quiet machine, ten minutes)"
 	@echo "make lock   renew both locks from pyproject.toml"
 
 install: $(VENV)/.installed
@@ -54,6 +55,7 @@ test: check test-compiled
 	@$(PYTEST) -q tests/ansible
 	@$(PYTEST) -q tests/compose
 
+FIGURES ?=
 SECONDS ?= 60
 TARGETS ?=
 
@@ -77,6 +79,11 @@ bench: $(COMPILED)/.built
 	@sh tools/install-packages packages.bench.debian
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED):$(CURDIR) $(VENV)/bin/python -m benchmarks --save
 	@$(VENV)/bin/python -m benchmarks.report
+
+# the papers' figures, in a lab of its own, with the core as releases have it
+figures: $(COMPILED)/.built
+	@export SENNIT_LAB_NAME=figures PYTHONPATH=$(COMPILED); trap '$(SENNIT) lab down' EXIT; \
+	  $(SENNIT) lab up && $(SENNIT) lab figures -o docs/figures $(FIGURES)
 
 # what is in the work tree beside what was committed
 bench-compare: install

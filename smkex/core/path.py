@@ -24,20 +24,15 @@ SILENCE_LIMIT = (
 NEVER = float("inf")
 NEAR = 0.001  # seconds of round trip, below which a further one costs nobody anything
 RECORD_FIRST = 14_000  # bytes of a record that, frame and all, fits in an initial window (RFC 6928)
-RECORD_TIME = 0.0001  # seconds of a path's rate that a record may take
 
 
-def record_limit(outstanding: int, rtt: float, shortest: float) -> int:
-    """How large a record may be, with `outstanding` bytes on their way on a path of `rtt` seconds.
-
-    `shortest` is its round-trip time without queues.
+def record_limit(shortest: float) -> int:
+    """How large a record may be on a path whose round trip takes `shortest` seconds without queues.
 
     It counts only when it is whole. Sent again on a path that has carried nothing yet, one that exceeds the initial
-    window takes a round trip more, or several; so only what is near, or very fast, gets large ones, which cost less.
+    window takes a round trip more, or several; so only what is near gets large ones, which cost less.
     """
-    if shortest < NEAR:
-        return RECORD_DATA_LIMIT
-    return min(max(RECORD_FIRST, int(outstanding / rtt * RECORD_TIME)), RECORD_DATA_LIMIT)
+    return RECORD_DATA_LIMIT if shortest < NEAR else RECORD_FIRST
 
 
 @dataclass(slots=True)

@@ -47,11 +47,6 @@ class SendingStream:
         """The record that the other end's application waits for."""
         return self._kept[0] if self._kept else None
 
-    @property
-    def outstanding(self) -> int:
-        """Bytes sealed that the other end is not known to have up to."""
-        return self.next_dsn - self.acknowledged
-
     def next_record(self, most: int = RECORD_DATA_LIMIT) -> SealedRecord | None:
         """Seal the next record, of at most `most` bytes, as full as what is queued and the window allow."""
         room = min(most, self._limit - self.next_dsn)

@@ -323,10 +323,10 @@ class Session:
         if self._scheduler is Scheduler.LOWEST_LATENCY:
             if number != self.preferred():
                 return None
-            return out.next_record(record_limit(out.outstanding, path.rtt, path.shortest))
+            return out.next_record(record_limit(path.shortest))
         if number not in self._usable():
             return None
-        most = record_limit(out.outstanding, path.rtt, path.shortest)
+        most = record_limit(path.shortest)
         if self._scheduler is Scheduler.AGGREGATE:
             return out.next_record(most)
         copy = out.missing_after(path.position) or out.next_record(most)
