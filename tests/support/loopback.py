@@ -151,9 +151,15 @@ async def read(connection: Connection, count: int) -> str:
 
 
 async def start(edge: LoopbackEdge, **options: object) -> tuple[Connection, "asyncio.Task[str]", int]:
-    """Begin a transfer; return once a third of it is through, with the path that carries it."""
+    """Begin a transfer; return with the path that carries it, once a third is through and while more is on its way."""
     connection = await edge.connect(**options)
+    for relay in edge.relays:
+        relay.hold_after = relay.carried + SIZE // 3
     connection.writer.write(b"%08d" % SIZE)
     reading = asyncio.create_task(read(connection, SIZE))
-    await until(lambda: sum(relay.carried for relay in edge.relays) > SIZE // 3)
-    return connection, reading, carrying(edge)
+    await until(lambda: not all(relay.passing.is_set() for relay in edge.relays))
+    path = carrying(edge)
+    for relay in edge.relays:
+        relay.hold_after = None
+        relay.come_back()
+    return connection, reading, path

@@ -10,7 +10,8 @@ TICKET = 4096  # bytes
 
 class Relay:
     """Set `flip_after` (bytes towards the client) to change one byte there, `blackhole` to carry nothing more,
-    `tickets` to carry no more than so many bytes for each.
+    `hold_after` (bytes towards the client) to carry nothing more until `come_back`, `tickets` to carry no more than so
+    many bytes for each.
 
     `instead` is what does the relaying where the test has an attacker of its own.
     """
@@ -18,6 +19,7 @@ class Relay:
     def __init__(self, upstream_port: int) -> None:
         self.upstream = upstream_port
         self.flip_after: int | None = None
+        self.hold_after: int | None = None
         self.carried = 0
         self.passing = asyncio.Event()
         self.passing.set()
@@ -65,6 +67,9 @@ class Relay:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK if self.tickets is None else TICKET):
+                if towards_client and self.hold_after is not None and self.carried >= self.hold_after:
+                    self.hold_after = None
+                    self.blackhole()
                 await self.passing.wait()
                 if self.tickets is not None:
                     await self.tickets.acquire()
