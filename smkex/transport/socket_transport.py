@@ -11,6 +11,7 @@ from typing import Any
 
 Data = bytes | bytearray | memoryview
 PIECES = 16  # buffers given to the kernel in one call
+DRAIN = 64  # reads at most from a connection that has broken: more than its kernel holds
 _BUSY = (BlockingIOError, InterruptedError)
 
 
@@ -30,7 +31,7 @@ class SocketTransport(asyncio.Transport):
         self._queue: deque[memoryview] = deque()
         self._queued = 0
         self._low, self._high = 16 << 10, 64 << 10
-        self._closing = self._lost = False
+        self._closing = self._lost = self._broken = False
         self._reading_paused = self._writing_paused = self._awaiting_room = False
         protocol.connection_made(self)
         if self.is_reading():
@@ -59,6 +60,9 @@ class SocketTransport(asyncio.Transport):
         except OSError as error:
             self._lose(error)
             return
+        self._received(count)
+
+    def _received(self, count: int) -> None:
         try:
             if count:
                 self._protocol.buffer_updated(count)
@@ -75,7 +79,7 @@ class SocketTransport(asyncio.Transport):
     # --- writing
 
     def write(self, data: Data) -> None:
-        if self._lost or not data:
+        if self._lost or self._broken or not data:
             return
         sent = 0
         if not self._queue:
@@ -84,7 +88,7 @@ class SocketTransport(asyncio.Transport):
             except _BUSY:
                 pass
             except OSError as error:
-                self._lose(error)
+                self._break(error)
                 return
             if sent == len(data):
                 return
@@ -101,7 +105,7 @@ class SocketTransport(asyncio.Transport):
         except _BUSY:
             return
         except OSError as error:
-            self._lose(error)
+            self._break(error)
             return
         if self._writing_paused and self._queued <= self._low:
             self._writing_paused = False
@@ -110,6 +114,27 @@ class SocketTransport(asyncio.Transport):
             self._await_room(False)
             if self._closing:
                 self._lose(None)
+
+    def _break(self, error: OSError) -> None:
+        """The socket takes nothing more. What has arrived is read before the end: it may be the other's last word."""
+        self._broken = True
+        self._queue.clear()
+        self._queued = 0
+        self._await_room(False)
+        self._loop.call_soon(self._drain, error)
+
+    def _drain(self, error: OSError) -> None:
+        for _ in range(DRAIN):
+            if self._lost or not self.is_reading():
+                break
+            try:
+                count = self._socket.recv_into(self._protocol.get_buffer(-1))
+            except OSError:  # that there is nothing, or the same again
+                break
+            if not count:
+                break
+            self._received(count)
+        self._lose(error)
 
     def _await_room(self, awaiting: bool) -> None:
         if awaiting is self._awaiting_room:

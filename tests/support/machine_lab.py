@@ -118,7 +118,7 @@ class MachineLab:
         write_secret(self.folder / "vault.json", json.dumps(values))
 
     def playbook(
-        self, name: str, archive: Path, *options: str, timeout: float = 1800
+        self, name: str, archive: Path, *options: str, timeout: float = 3600
     ) -> "subprocess.CompletedProcess[str]":
         """Run a playbook over the inventory `lab`, as an operator would; NAME.log has its output, with times."""
         config = next(iter(self.machines.values())).ssh_config(list(self.machines.values()))

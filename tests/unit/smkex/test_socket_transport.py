@@ -155,6 +155,18 @@ async def test_a_reset_is_told_and_the_event_loop_keeps_nothing(pair: Pair, writ
     assert not asyncio.get_running_loop().remove_writer(number)
 
 
+async def test_what_came_before_a_reset_is_read_even_if_a_write_finds_out_first(pair: Pair) -> None:
+    """The last word of an end that gives a path up is its state: without it megabytes go out again elsewhere."""
+    said = b"last word" * 1000  # several reads
+    pair.other.send(said)
+    pair.other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    pair.other.close()
+    pair.transport.write(b"a")
+    pair.transport.write(b"b")
+    assert isinstance(await pair.lost(), ConnectionError)
+    assert pair.taker.received == said
+
+
 async def test_a_socket_that_is_gone_at_once_is_told_by_the_write(pair: Pair) -> None:
     pair.other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     pair.other.close()
