@@ -1,9 +1,11 @@
 """MPTCPsec, Figure 8: throughput of long transfers, in clear, under TLS, and in SMKEX sessions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from lab.emulation.impairment import Impairment
 from lab.figures.effort import Effort
 from lab.figures.plot import STYLES, new_figure, save
 from lab.figures.stage import Stage
@@ -28,45 +30,66 @@ RATIOS = (
     ("SMKEX over mptcp", "TLS 1.3 over MPTCP", 1.0),
     ("SMKEX over tcp", "TLS 1.3", None),
 )  # and what to reach
+SLOW = Impairment(0.005, 200e6)  # the links' limit, not the processors'
+SLOW_CONTENDERS = ("raw-mptcp", "smkex-mptcp")
+SLOW_RATIO = ("SMKEX over mptcp", "raw MPTCP", 0.97)
+PLAIN_LINKS, SLOW_LINKS = "as fast as the processors", "200 Mbit/s each"
 
 
 def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
-    """All contenders in turn: a row for each transfer."""
-    size = effort.transfer_size
+    """All contenders in turn, then those over MPTCP on slow links: a row for each transfer."""
+    rows = _in_turn(stage, effort.transfer_size, effort.transfers, tuple(CONTENDERS), PLAIN_LINKS)
+    stage.set_links(SLOW, SLOW)
+    size, transfers = effort.transfer_size // 8, (effort.transfers + 1) // 2
+    rows += _in_turn(stage, size, transfers, SLOW_CONTENDERS, SLOW_LINKS)
+    stage.make_plain()
+    return rows
+
+
+def _in_turn(
+    stage: Stage, size: int, transfers: int, contenders: Sequence[str], links: str
+) -> list[dict[str, Any]]:
     stage.serve_file(size)
     rows = []
-    for sample in range(-1, effort.transfers):
-        for contender, name in CONTENDERS.items():
+    for sample in range(-1, transfers):
+        for contender in contenders:
             trace = stage.ask("bulk", contender=contender, size=size)["trace"]
             seconds = trace[-1][0] - trace[0][0]
-            if sample >= 0:  # the first warms up
-                rate = size * 8 / seconds / 1e9
-                rows.append(
-                    {"contender": name, "sample": sample, "seconds": seconds, "gbit_per_second": rate}
-                )
+            if sample < 0:  # the first warms up
+                continue
+            row = {"links": links, "contender": CONTENDERS[contender], "sample": sample, "seconds": seconds}
+            rows.append({**row, "gbit_per_second": size * 8 / seconds / 1e9})
     stage.forget_file(size)
     return rows
 
 
-def _rates(rows: Rows) -> dict[str, list[float]]:
-    """In the order of the samples."""
-    return {
-        name: [float(row["gbit_per_second"]) for row in rows if row["contender"] == name]
-        for name in CONTENDERS.values()
-    }
+def _rates(rows: Rows, links: str = PLAIN_LINKS) -> dict[str, list[float]]:
+    """By contender, in the order of the samples."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["links"] == links:
+            found.setdefault(row["contender"], []).append(float(row["gbit_per_second"]))
+    return found
+
+
+def _ratio(rates: dict[str, list[float]], ours: str, peer: str) -> float:
+    return median(one / other for one, other in zip(rates[ours], rates[peer], strict=True))
 
 
 def judge(rows: Rows, verdict: Verdict) -> None:
-    rates = _rates(rows)
+    rates, slow = _rates(rows), _rates(rows, SLOW_LINKS)
     for name, values in rates.items():
         verdict.note(f"{name}: median", median(values), "Gbit/s")
     for ours, peer, target in RATIOS:
-        ratio = median(one / other for one, other in zip(rates[ours], rates[peer], strict=True))
         what = f"{ours} / {peer}, median of pairs"
         if target is None:
-            verdict.note(what, ratio)
+            verdict.note(what, _ratio(rates, ours, peer))
         else:
-            verdict.at_least(what, ratio, target)
+            verdict.at_least(what, _ratio(rates, ours, peer), target)
+    for name, values in slow.items():
+        verdict.note(f"{name}, links of {SLOW_LINKS}: median", median(values) * 1000, "Mbit/s")
+    ours, peer, target = SLOW_RATIO
+    verdict.at_least(f"{ours} / {peer}, links of {SLOW_LINKS}", _ratio(slow, ours, peer), target)
 
 
 def draw(rows: Rows, path: Path) -> None:

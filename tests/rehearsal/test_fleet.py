@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.needs("root", "netns", "bird", "qemu"), pytest.mark.ti
 SENNIT = str(ROOT / ".venv" / "bin" / "sennit")
 PAGE = ROOT / "docs" / "operate" / "rehearsal.md"
 SIZE = 8 << 20
+PAUSE = 1.0  # seconds between downloads: emulated, they cost the machines that are being upgraded most of their time
 
 
 class Record:
@@ -121,6 +122,7 @@ class Client:
                 self.done += 1
             else:
                 self.failed.append(f"{time.strftime('%H:%M:%S')}: {got.stderr.decode().strip()}")
+            self._stopped.wait(PAUSE)
 
 
 def test_bare_machines_become_a_fleet(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:

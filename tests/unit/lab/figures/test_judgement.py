@@ -31,11 +31,13 @@ def transfer_rows(first: float) -> list[dict[str, Any]]:
     ]
 
 
-def rate_rows(ours: float) -> list[dict[str, Any]]:
+def rate_rows(ours: float, slow: float = 0.99) -> list[dict[str, Any]]:
     rates = dict(zip(throughput.CONTENDERS.values(), (5.0, 1.0, ours, 9.0, 2.0, ours), strict=True))
+    slow_rates = {"raw MPTCP": 0.2, "SMKEX over mptcp": 0.2 * slow}
     return [
-        {"contender": name, "sample": n, "seconds": 1.0, "gbit_per_second": rate + n / 100}
-        for name, rate in rates.items()
+        {"links": links, "contender": name, "sample": n, "seconds": 1.0, "gbit_per_second": rate + n / 1000}
+        for links, by_name in ((throughput.PLAIN_LINKS, rates), (throughput.SLOW_LINKS, slow_rates))
+        for name, rate in by_name.items()
         for n in range(3)
     ]
 
@@ -69,6 +71,7 @@ def judged(module: Any, rows: list[dict[str, Any]], folder: Path) -> Verdict:
         (setup_time, setup_rows(0.0009), setup_rows(0.0011)),
         (transfer_time, transfer_rows(0.58), transfer_rows(0.60)),
         (throughput, rate_rows(1.1), rate_rows(0.9)),
+        (throughput, rate_rows(1.1), rate_rows(1.1, slow=0.95)),
         (injection, attack_rows(), attack_rows(stall=0.09)),
         (injection, attack_rows(), attack_rows(survives="BadRecord")),
         (injection, attack_rows(), attack_rows(tls=1000)),
