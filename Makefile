@@ -42,7 +42,7 @@ check: install
 	@$(VENV)/bin/coverage report  # of smkex.core, all of it: fail_under in pyproject.toml
 
 # what releases hold: the wheel with its core compiled, beside the sources
-$(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(wildcard smkex/*.py smkex/*/*.py edge/*.py edge/*/*.py)
+$(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(shell find smkex edge balancer origin sennit lab -name '*.py')
 	@rm -rf build && packaging/build-wheel build/wheel
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) build/wheel/*.whl
 	@touch $@
