@@ -17,7 +17,7 @@ help:
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
 	@echo "make figures  the papers' figures, measured in the lab into docs/figures (root, a quiet machine, ten minutes)"
-	@echo "make lock   renew both locks from pyproject.toml"
+	@echo "make lock   renew the locks from pyproject.toml and tools/build-backend.txt"
 
 install: $(VENV)/.installed
 
