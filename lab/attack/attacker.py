@@ -7,6 +7,7 @@ Frames of the handshake pass the strategy; what follows is passed on as it is. W
 import argparse
 import asyncio
 import contextlib
+import errno
 import socket
 import sys
 from pathlib import Path
@@ -24,11 +25,17 @@ IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection
 CHUNK = 1 << 16
 ACTED = "a record CHANGED"  # said by who attacks the running session
+ABSENT = "TOOK NO PART"  # said where TIME_WAIT, a minute long, keeps the address and port of an earlier connection
 ALERTS = (20, 21, 23)  # first bytes of TLS records that are not the handshake's
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def reason(error: Exception) -> str:
+    """Why a connection ended, for the log that the arena reads."""
+    return ABSENT if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL else str(error)
 
 
 def listening() -> socket.socket:
@@ -93,7 +100,7 @@ class Relay:
                     say(f"{way}: {kind.name}{'' if changed == frame else ' CHANGED'}")
                     await loop.sock_sendall(sink, changed)
         except (OSError, SmkexError) as error:
-            say(f"{way}: {error}")
+            say(f"{way}: {reason(error)}")
         finally:
             with contextlib.suppress(OSError):
                 sink.shutdown(socket.SHUT_WR)
@@ -160,7 +167,7 @@ async def _relay(
     try:
         edge = await dial(client, target)
     except (OSError, TimeoutError) as error:
-        say(f"to {target}: {error}")
+        say(f"to {target}: {reason(error)}")
         phone.close()
         return
     if options.strategy == "tls-mitm":

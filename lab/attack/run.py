@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.attack.attacker import ACTED
+from lab.attack.attacker import ABSENT, ACTED
 from lab.attack.cells import Attack, Outcome, Powers, Row, attacks
 from lab.attack.impersonation import FORGED
 from lab.attack.interception import PORT, RESOLVER_PORT, intercepted, names_forged
@@ -53,7 +53,14 @@ class Arena:
         self.sample = (lab.place.node("origin") / SAMPLE).read_bytes()
 
     def attack(self, row: Row, attack: Attack) -> Result:
-        """Put the attackers in their places, download, and judge."""
+        """Put the attackers in their places, download, and judge. Raises `LabFailed` where they take no part."""
+        for _ in range(TRIES):
+            if (result := self._attempt(row, attack)) is not None:
+                return result
+        raise LabFailed(f"an attacker had no port to dial from, in {TRIES} downloads")
+
+    def _attempt(self, row: Row, attack: Attack) -> Result | None:
+        """None where the phone dialled from a port that its attacker's kernel still keeps from before."""
         before = self._failures()
         with tempfile.TemporaryDirectory(prefix="sennit-attack") as folder, contextlib.ExitStack() as stack:
             recordings = [
@@ -75,6 +82,8 @@ class Arena:
                 done = self._download_until_acted((*options, *spread), Path(folder) / "attacker0.log")
             else:
                 done = self._download(options)
+            if any(ABSENT in log.read_text() for log in Path(folder).glob("attacker*.log")):
+                return None
             outcome, error = self._judge(done)
             stack.close()
             if recordings and outcome is Outcome.SAFE:

@@ -94,6 +94,7 @@ def test_attackers_leave_nothing_behind(place: Place) -> None:
         assert "0x5a" not in policies
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            assert "lab.attack" not in command.read_text()
+            said = command.read_text()
         except OSError:
             continue
+        assert not ("lab.attack" in said and str(place.folder) in said)
