@@ -17,6 +17,7 @@ class Failure:
     name: str
     breaks: Callable[[], object]
     mends: Callable[[], object]
+    ends_servers: bool = False
 
 
 def failures(lab: NamespaceLab) -> list[Failure]:
@@ -32,12 +33,17 @@ def failures(lab: NamespaceLab) -> list[Failure]:
 
 def _killed(lab: NamespaceLab, edge: Node) -> Failure:
     return Failure(
-        f"{edge.name}'s server killed", lambda: lab.kill_server(edge), lambda: lab.start_server(edge)
+        f"{edge.name}'s server killed",
+        lambda: lab.kill_server(edge),
+        lambda: lab.start_server(edge),
+        ends_servers=True,
     )
 
 
 def _lost(lab: NamespaceLab, edge: Node) -> Failure:
-    return Failure(f"{edge.name}'s host lost", lambda: lab.lose(edge), lambda: lab.restore(edge))
+    return Failure(
+        f"{edge.name}'s host lost", lambda: lab.lose(edge), lambda: lab.restore(edge), ends_servers=True
+    )
 
 
 def _drained(lab: NamespaceLab, edge: Node) -> Failure:

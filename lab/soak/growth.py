@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-ENOUGH = 12  # samples of one process: fewer say nothing of growth
+ENOUGH = 12  # samples of one process: fewer say nothing of its descriptors
+SETTLED = 240  # and of its memory: caches fill and allocators find their size for a minute of load or more
 
 
 @dataclass(slots=True)
@@ -18,20 +19,25 @@ class Series:
     resident: list[int] = field(default_factory=list)
     descriptors: list[int] = field(default_factory=list)
 
-    def growth(self) -> tuple[float, int] | None:
-        """Bytes, and descriptors, from the second third to the last, by medians; None while too short to tell.
-
-        The first third is left out: caches fill and allocators find their size.
-        """
-        if len(self.resident) < ENOUGH:
+    def memory_growth(self) -> float | None:
+        """Bytes from the second third to the last, by medians; None while too short to tell."""
+        if len(self.resident) < SETTLED:
             return None
-        third = len(self.resident) // 3
-        memory = statistics.median(self.resident[2 * third :]) - statistics.median(
-            self.resident[third : 2 * third]
-        )
-        # what is open at the quietest moment of each: sessions in flight come and go
-        files = min(self.descriptors[2 * third :]) - min(self.descriptors[third : 2 * third])
-        return memory, files
+        before, after = _thirds(self.resident)
+        return statistics.median(after) - statistics.median(before)
+
+    def descriptor_growth(self) -> int | None:
+        """What is open at the quietest moment of each third, for sessions in flight come and go; None as above."""
+        if len(self.descriptors) < ENOUGH:
+            return None
+        before, after = _thirds(self.descriptors)
+        return min(after) - min(before)
+
+
+def _thirds(samples: list[int]) -> tuple[list[int], list[int]]:
+    """The second and the last."""
+    third = len(samples) // 3
+    return samples[third : 2 * third], samples[2 * third :]
 
 
 class Watch:

@@ -17,7 +17,7 @@ from lab.sample import SAMPLE
 from lab.scenarios.download import sample_digest
 from lab.scenarios.verdict import Verdict
 from lab.soak.failures import Failure, failures
-from lab.soak.growth import ENOUGH, Series, Watch
+from lab.soak.growth import SETTLED, Series, Watch
 
 WORKERS = 4
 BROKEN_FOR = 8.0  # seconds that a failure lasts: longer than what BGP and the agents need to get round it
@@ -76,7 +76,9 @@ def _break_in_turn(
     client: subprocess.Popen[bytes],
 ) -> int:
     end, injected = time.monotonic() + seconds, 0
-    for failure in itertools.cycle(every):
+    # what ends edge servers comes once: those that follow live long enough to show whether they grow
+    lasting = [failure for failure in every if not failure.ends_servers] or every
+    for failure in itertools.chain(every, itertools.cycle(lasting)):
         _look(lab, watch, QUIET_FOR, client)
         if time.monotonic() > end or client.poll() is not None:
             return injected
@@ -116,13 +118,20 @@ def _judge_requests(verdict: Verdict, requests: list[dict[str, Any]]) -> None:
 
 def _judge_growth(verdict: Verdict, every: list[Series]) -> None:
     """The worst of each daemon; a process that lived too short to tell is not judged, and counted."""
-    judged = [(one, growth) for one in every if (growth := one.growth()) is not None]
-    verdict.note(f"processes seen for less than {ENOUGH} samples", len(every) - len(judged))
-    for name in sorted({one.name for one, _ in judged}):
-        mine = [(one, memory, files) for one, (memory, files) in judged if one.name == name]
-        one, memory, _ = max(mine, key=lambda each: each[1])
-        limit = max(GROWTH_BYTES, GROWTH_SHARE * statistics.median(one.resident)) / 2**20
-        verdict.within(f"{name}: memory grew by", memory / 2**20, limit, "MiB")
-        verdict.within(
-            f"{name}: descriptors grew by", max(files for _, _, files in mine), GROWTH_DESCRIPTORS, ""
-        )
+    settled = [one for one in every if one.memory_growth() is not None]
+    verdict.note(f"processes seen for less than {SETTLED} s, memory not judged", len(every) - len(settled))
+    for name in sorted({one.name for one in every}):
+        memory = [
+            (growth, one)
+            for one in settled
+            if one.name == name and (growth := one.memory_growth()) is not None
+        ]
+        if memory:
+            worst, one = max(memory, key=lambda each: each[0])
+            limit = max(GROWTH_BYTES, GROWTH_SHARE * statistics.median(one.resident)) / 2**20
+            verdict.within(f"{name}: memory grew by", worst / 2**20, limit, "MiB")
+        descriptors = [
+            growth for one in every if one.name == name and (growth := one.descriptor_growth()) is not None
+        ]
+        if descriptors:
+            verdict.within(f"{name}: descriptors grew by", max(descriptors), GROWTH_DESCRIPTORS, "")

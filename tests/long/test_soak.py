@@ -17,10 +17,9 @@ def test_nothing_is_lost_under_load_with_failures(place: Place) -> None:
     command = [sennit(), "lab", "soak", "--minutes", "0.4", "--failures", "2", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=150)
     verdict = json.loads(done.stdout)
-    # growth says something after many minutes only: caches fill in the first
-    bad = [one for one in verdict["findings"] if not one["ok"] and "memory grew" not in one["what"]]
+    bad = [one for one in verdict["findings"] if not one["ok"]]
     assert not bad, json.dumps(verdict, indent=1)
     found = {finding["what"]: finding["value"] for finding in verdict["findings"]}
     assert found["failures injected"] >= 1  # a busy machine takes long to mend one
     assert found["requests"] > 50
-    assert any(name.startswith("sennit edge: memory") for name in found)
+    assert any(name.startswith("sennit edge: descriptors") for name in found)

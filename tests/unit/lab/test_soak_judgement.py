@@ -1,8 +1,8 @@
 """A soak's judgement bites: what grows, is lost or is wrong fails it."""
 
 from lab.scenarios.verdict import Verdict
-from lab.soak.growth import ENOUGH, Series
-from lab.soak.run import GROWTH_BYTES, _judge_growth, _judge_requests
+from lab.soak.growth import ENOUGH, SETTLED, Series
+from lab.soak.run import _judge_growth, _judge_requests
 
 MIB = 1 << 20
 
@@ -10,8 +10,8 @@ MIB = 1 << 20
 def series(step: int, descriptor_step: float = 0.0) -> Series:
     return Series(
         "sennit edge",
-        [100 * MIB + step * n for n in range(60)],
-        [20 + int(descriptor_step * n) for n in range(60)],
+        [100 * MIB + step * n for n in range(SETTLED)],
+        [20 + int(descriptor_step * n) for n in range(SETTLED)],
     )
 
 
@@ -34,14 +34,18 @@ def test_a_leak_of_descriptors_fails() -> None:
 
 
 def test_growth_at_the_start_alone_is_no_leak() -> None:
-    one = Series("sennit edge", [MIB * min(n, 15) for n in range(60)], [5] * 60)
-    assert one.growth() == (0, 0)
-    assert GROWTH_BYTES > 0
+    one = Series("sennit edge", [MIB * min(n, SETTLED // 4) for n in range(SETTLED)], [5] * SETTLED)
+    assert one.memory_growth() == 0
+    assert judged(one).ok
 
 
 def test_a_process_seen_too_briefly_is_not_judged() -> None:
-    short = Series("sennit edge", [MIB] * (ENOUGH - 1), [5] * (ENOUGH - 1))
-    assert short.growth() is None
+    short = Series("sennit edge", [MIB * n for n in range(ENOUGH)], list(range(0, 10 * ENOUGH, 10)))
+    assert short.memory_growth() is None
+    assert [finding.what for finding in judged(short).findings if not finding.ok] == [
+        "sennit edge: descriptors grew by"
+    ]
+    assert Series("sennit edge", [MIB] * (ENOUGH - 1), [5] * (ENOUGH - 1)).descriptor_growth() is None
 
 
 def test_a_lost_request_and_a_wrong_byte_fail() -> None:
