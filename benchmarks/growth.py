@@ -1,16 +1,16 @@
 """How the cost of an edge and of a session grows with work: sessions held, sizes of objects, paths.
 
-Sessions: the edge of memory.py, whose processor time for each new key exchange and memory are looked at while more and
-more sessions stand open. Sizes: whole downloads from a hit in the edge's cache over loopback, beside nginx. Paths: one
-stream through two sessions in memory, spread over all of their paths.
+Sessions: edges as in memory.py, whose processor time for each new key exchange and memory are looked at while more and
+more sessions stand open; as many processes share them as the limit on open files asks for. Sizes: whole downloads from
+a hit in the edge's cache over loopback, beside nginx. Paths: one stream through two sessions in memory, spread over all
+of their paths.
 """
 
 import asyncio
 import os
-import resource
 import shutil
-import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.edge_load import ask, close, open_one
 from benchmarks.edge_peers import Peer, certificate, edge, nginx
-from benchmarks.memory import SPARE, running_edge, session, settled
+from benchmarks.memory import SPARE, descriptors, running_edge, settled
 from benchmarks.result import Curve, Measured
 from smkex.core.events import DataReceived
 from smkex.core.frame import FrameReader
@@ -43,27 +43,49 @@ def measure() -> list[Measured]:
     return [*_sessions(), _sizes(), _paths()]
 
 
+class _Holder:
+    """One edge, and a process that opens sessions with it and holds them: both need two descriptors for each."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._edge = stack.enter_context(running_edge())
+        command = [sys.executable, "-m", "benchmarks.session_holder", *map(str, self._edge.ports)]
+        self._process = stack.enter_context(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+        stack.callback(self._process.kill)
+        self._held = 0
+        self.cpu = self._edge.state()["cpu"]
+
+    def hold(self, count: int) -> tuple[int, float]:
+        """Hold `count` sessions: the edge's resident bytes then, and processor seconds for those that are new."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(count - self._held, file=self._process.stdin, flush=True)
+        if not self._process.stdout.readline():
+            raise RuntimeError("the sessions' holder ended")
+        self._held = count
+        resident = settled(self._edge, "sessions", 2 * count)
+        before, self.cpu = self.cpu, self._edge.state()["cpu"]
+        return resident, self.cpu - before
+
+
 def _sessions() -> list[Measured]:
-    most = (_descriptors(2 * SESSIONS[-1] + 2 * SPARE) - SPARE) // 2
-    held: list[socket.socket] = []
+    each = (descriptors() - SPARE) // 2
+    processes = -(-SESSIONS[-1] // each)
     memory: list[tuple[float, float]] = []
     work: list[tuple[float, float]] = []
-    with running_edge() as process:
-        begun = process.state()["cpu"]
-        for count in sorted({min(count, most) for count in SESSIONS}):
+    with ExitStack() as stack:
+        holders = [_Holder(stack) for _ in range(processes)]
+        begun = 0
+        for count in SESSIONS:
             print(f"growth: {count:,} sessions ...", file=sys.stderr, flush=True)
-            more = count - len(held) // 2
-            for _ in range(more):
-                session(process.ports, held)
-            resident = settled(process, "sessions", len(held))
-            used = process.state()["cpu"]
-            memory.append((count, resident / 1e6))
-            work.append((count, (used - begun) / more * 1e6))
-            begun = used
-    for each in held:
-        each.close()
+            shares = [count // processes + (number < count % processes) for number in range(processes)]
+            found = [holder.hold(share) for holder, share in zip(holders, shares, strict=True)]
+            memory.append((count, sum(resident for resident, _ in found) / 1e6))
+            work.append((count, sum(seconds for _, seconds in found) / (count - begun) * 1e6))
+            begun = count
     return [
-        Curve("memory of an edge with open sessions", "sessions", "MB", {"edge": memory}),
+        Curve(f"memory of {processes} edges with open sessions", "sessions", "MB", {"edge": memory}),
         Curve(
             "processor time of a key exchange while others stand open",
             "sessions",
@@ -71,16 +93,6 @@ def _sessions() -> list[Measured]:
             {"edge": work},
         ),
     ]
-
-
-def _descriptors(wanted: int) -> int:
-    """Raise the limit on open files as far as this machine lets; the edge inherits it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
-    except (ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _sizes() -> Curve:

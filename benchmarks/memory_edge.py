@@ -8,12 +8,14 @@ import asyncio
 import gc
 import json
 import resource
+import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import smkex.core.session
+from edge.accept import Acceptor
 from edge.handshakes import Handshakes
 from edge.http1 import Limits
 from edge.serve import HttpServer
@@ -52,15 +54,12 @@ class Edge:
 
     async def listen(self) -> list[int]:
         await self._http.start()
-        loop = asyncio.get_running_loop()
-        self._servers = [
-            await loop.create_server(lambda: Subflow(self._accepted), "127.0.0.1", 0, backlog=1024)
-            for _ in range(2)
-        ]
-        return [server.sockets[0].getsockname()[1] for server in self._servers]
+        listening = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(2)]
+        self._acceptors = [Acceptor(each, self._accepted) for each in listening]
+        return [each.getsockname()[1] for each in listening]
 
-    def _accepted(self, subflow: Subflow) -> None:
-        task = asyncio.create_task(self.handshakes.run(subflow))
+    def _accepted(self, connection: socket.socket, peer: tuple[Any, ...]) -> None:
+        task = asyncio.create_task(self.handshakes.run(Subflow.over(connection, peer)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
