@@ -1,0 +1,19 @@
+"""Open sessions with an edge of benchmarks/memory_edge.py and hold them: a process of its own, for its descriptors.
+
+`python -m benchmarks.session_holder SERVICE-PORT LOCATOR-PORT`: each line of stdin is a number of sessions to open
+besides those that are there; it prints the number of all once they are.
+"""
+
+import socket
+import sys
+
+from benchmarks.memory import descriptors, session
+
+if __name__ == "__main__":
+    descriptors()
+    ports = [int(word) for word in sys.argv[1:]]
+    held: list[socket.socket] = []
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            session(ports, held)
+        print(len(held) // 2, flush=True)
