@@ -85,7 +85,7 @@ def _sessions() -> list[Measured]:
             work.append((count, sum(seconds for _, seconds in found) / (count - begun) * 1e6))
             begun = count
     return [
-        Curve(f"memory of {processes} edges with open sessions", "sessions", "MB", {"edge": memory}),
+        Curve("memory of edges with open sessions", "sessions", "MB", {"edge": memory}),
         Curve(
             "processor time of a key exchange while others stand open",
             "sessions",

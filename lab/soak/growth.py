@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ SETTLED = 240  # and of its memory: caches fill and allocators find their size f
 
 @dataclass(slots=True)
 class Series:
-    """What one process held, sample by sample: resident bytes, and open descriptors."""
+    """What one process held, sample by sample: seconds since the start, resident bytes, open descriptors."""
 
     name: str
+    times: list[float] = field(default_factory=list, kw_only=True)
     resident: list[int] = field(default_factory=list)
     descriptors: list[int] = field(default_factory=list)
 
@@ -44,7 +46,17 @@ class Watch:
     """Samples processes; one that died and was started again is another."""
 
     def __init__(self) -> None:
+        self._started = time.monotonic()
         self.series: dict[int, Series] = {}
+        self.failures: list[tuple[float, str]] = []
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def note_failure(self, name: str) -> None:
+        """Something is broken now, for the picture."""
+        self.failures.append((self.elapsed, name))
 
     def sample(self, processes: Iterable[tuple[int, str]]) -> None:
         """Look at (process id, name) once; who is gone is passed over."""
@@ -55,5 +67,6 @@ class Watch:
             except (OSError, IndexError):
                 continue
             series = self.series.setdefault(pid, Series(name))
+            series.times.append(self.elapsed)
             series.resident.append(resident)
             series.descriptors.append(descriptors)

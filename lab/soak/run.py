@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from lab.namespace.bringup import say
@@ -18,6 +19,7 @@ from lab.scenarios.download import sample_digest
 from lab.scenarios.verdict import Verdict
 from lab.soak.failures import Failure, failures
 from lab.soak.growth import SETTLED, Series, Watch
+from lab.soak.picture import draw
 
 WORKERS = 4
 BROKEN_FOR = 8.0  # seconds that a failure lasts: longer than what BGP and the agents need to get round it
@@ -28,8 +30,11 @@ GROWTH_SHARE = 0.10  # of what it held before
 GROWTH_DESCRIPTORS = 4
 
 
-def soak(lab: NamespaceLab, seconds: float, only: int | None = None) -> Verdict:
-    """Load the lab for `seconds` while failures, the first `only` of them, come in turn. Raises `LabFailed`."""
+def soak(lab: NamespaceLab, seconds: float, only: int | None = None, picture: Path | None = None) -> Verdict:
+    """Load the lab for `seconds` while failures, the first `only` of them, come in turn. Raises `LabFailed`.
+
+    `picture` is a PNG to draw of what each daemon held meanwhile.
+    """
     verdict = Verdict("soak", lab.name)
     log = lab.place.folder / "log" / "soak.jsonl"
     watch = Watch()
@@ -44,6 +49,8 @@ def soak(lab: NamespaceLab, seconds: float, only: int | None = None) -> Verdict:
     verdict.note("failures injected", injected)
     _judge_requests(verdict, [json.loads(line) for line in log.read_text().splitlines()])
     _judge_growth(verdict, list(watch.series.values()))
+    if picture is not None:
+        draw(watch, picture)
     return verdict
 
 
@@ -84,6 +91,7 @@ def _break_in_turn(
             return injected
         say(f"soak: {failure.name} ({max(0, end - time.monotonic()):.0f} s left)")
         try:
+            watch.note_failure(failure.name)
             failure.breaks()
             _look(lab, watch, BROKEN_FOR, client)
         finally:

@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "soak":
             action.add_argument("--minutes", type=float, default=30.0)
             action.add_argument("--failures", type=int, help="only the first so many kinds")
+            action.add_argument(
+                "--picture", type=Path, metavar="FILE", help="a PNG of memory and descriptors"
+            )
             action.add_argument("--json", action="store_true", help="the verdict as JSON")
         if name == "figures":
             _figures_options(action)
@@ -203,7 +206,7 @@ def _soak(options: argparse.Namespace) -> int:
     from lab.topology import LAB
 
     lab = NamespaceLab(Place.from_environment(), LAB)
-    verdict = soak(lab, options.minutes * 60, options.failures)
+    verdict = soak(lab, options.minutes * 60, options.failures, options.picture)
     print(json.dumps(verdict.as_dict(), indent=2) if options.json else verdict.text())
     return ExitStatus.OK if verdict.ok else ExitStatus.FAILURE
 
