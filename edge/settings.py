@@ -57,7 +57,7 @@ class EdgeSettings(DaemonSettings):
     finish_timeout: float = Field(
         default=3600.0, ge=0, description="seconds that replaced workers may go on with their sessions"
     )
-    # an idle session takes some 60 KB: 1.2 GB in the worst case, and more only as clients are slow to take
+    # an idle session takes 64 KB at most: 1.3 GB in the worst case, and more only as clients are slow to take
     max_sessions: int = Field(default=20_000, ge=1, description="established sessions at most")
     require_both: bool = Field(default=False, description="serve only when both paths are confirmed")
     tofu_key: Path | None = Field(default=None, description="key of mode tofu (`sennit edge-key create`)")
