@@ -1,11 +1,12 @@
 """An established session as an ordinary asyncio transport: whatever speaks asyncio protocols runs inside it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from smkex.core.errors import SmkexError
+from smkex.core.errors import Cancelled, SmkexError
 from smkex.core.established import Established
 from smkex.core.events import (
     DataReceived,
@@ -24,6 +25,9 @@ CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for
 HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
 LOW_WATER = 256 << 10
 TOGETHER = 16 << 10  # bytes of a frame that another may follow in one write
+JOINED = (
+    16 << 10
+)  # bytes of received pieces that wait as one: an object for each tiny one would exceed the window
 LINGER = 5.0  # seconds the last bytes of a session may take to leave a subflow
 
 
@@ -61,7 +65,7 @@ class SessionTransport(asyncio.Transport):
         self._session = Session(established.keys, role, scheduler=scheduler)
         self._subflows: dict[int, Subflow] = {}
         self._protocol: asyncio.Protocol | None = None
-        self._early: list[bytes] = []
+        self._early: deque[bytes | bytearray] = deque()
         self._peer_ended = False
         self._reading_paused = False
         self._writing_paused = False
@@ -212,6 +216,7 @@ class SessionTransport(asyncio.Transport):
         self._await_close()
         self._deliver()
         self._pump()
+        self._finish_if_over()
 
     def _await_close(self) -> None:
         """Give up a close that gets nowhere; what was written may take its time to arrive."""
@@ -240,10 +245,11 @@ class SessionTransport(asyncio.Transport):
     # --- inside
 
     def _handle(self, events: list[Event]) -> None:
+        late = bool(self._early)
         for event in events:
             match event:
                 case DataReceived(data):
-                    self._early.append(data)
+                    self._keep(data, late)
                 case StreamEnded():
                     self._peer_ended = True
                 case PathDropped(path):
@@ -266,16 +272,42 @@ class SessionTransport(asyncio.Transport):
         finally:
             self._handling = False
         self._pump()
-        if self._session.over and not self._lost:
+        self._finish_if_over()
+
+    def _finish_if_over(self) -> None:
+        """What a slow protocol has not taken yet is delivered before the end: without it, the end would be a lie."""
+        waits = self.error is None and not self._closing and (self._early or self._peer_ended)
+        if self._session.over and not self._lost and not waits:
             self._finish(self.error)
 
+    def _keep(self, data: bytes, late: bool) -> None:
+        """Hold `data` until it is delivered; behind what waits already (`late`), small pieces are joined."""
+        last = self._early[-1] if late else b""
+        if not last or len(last) + len(data) > JOINED:
+            self._early.append(data)
+        elif isinstance(last, bytearray):
+            last += data
+        else:
+            self._early[-1] = bytearray(last) + data
+
     def _deliver(self) -> None:
-        while self._early and self._protocol is not None and not self._reading_paused:
-            data = self._early.pop(0)
+        try:
+            self._deliver_all()
+        except (
+            Exception
+        ) as error:  # what the protocol has missed nobody can give it: no later byte may follow
+            self._loop.call_exception_handler(
+                {"message": "a session's protocol failed", "exception": error, "transport": self}
+            )
+            self.fail(Cancelled("the application failed"))
+
+    def _deliver_all(self) -> None:
+        while self._early and self._protocol is not None and not self._reading_paused and not self._lost:
+            data = self._early.popleft()
             self._session.consume(len(data))
             if not self._closing:
-                self._protocol.data_received(data)
-        if self._peer_ended and not self._early and self._protocol and not self._reading_paused:
+                self._protocol.data_received(data if isinstance(data, bytes) else bytes(data))
+        if self._peer_ended and not (self._early or self._reading_paused or self._lost) and self._protocol:
             self._peer_ended = False
             if not self._closing and not self._protocol.eof_received():
                 self.close()
@@ -283,6 +315,7 @@ class SessionTransport(asyncio.Transport):
     def _resume(self) -> None:
         self._deliver()
         self._pump()  # the other end may be waiting to hear that there is room again
+        self._finish_if_over()
 
     def _on_timer(self) -> None:
         self._timer = None

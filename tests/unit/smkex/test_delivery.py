@@ -1,0 +1,176 @@
+"""What a session's transport hands to its protocol: all of it, in order, and nothing after the end."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import Mock
+
+from smkex.core.errors import SmkexError
+from smkex.core.established import Established
+from smkex.core.frame import FrameReader
+from smkex.core.messages import Aead
+from smkex.core.schedule import KeySchedule
+from smkex.core.session import Session
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+TINY = 2  # bytes of a record that nobody who means well would send
+
+
+class Wire:
+    """A subflow that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.reader = FrameReader()
+        self.lost, self.writable = False, True
+        self.written = b""
+        self.transport = Mock()
+        self.transport.write.side_effect = self._write
+        self.transport.get_write_buffer_size.return_value = 0
+
+    def _write(self, data: bytes) -> None:
+        self.written += data
+
+    def attach(self, owner: object, path: int) -> None:
+        pass
+
+    def rtt(self) -> float:
+        return 0.01
+
+    def take(self) -> bytes:
+        written, self.written = self.written, b""
+        return written
+
+
+class Pair:
+    """A session's transport, and the core of a session at its other end."""
+
+    def __init__(self, paths: int = 1) -> None:
+        keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
+        established = cast(Established, SimpleNamespace(keys=keys))
+        self.transport = SessionTransport(established, "client", {})
+        self.other = Session(keys, "server")
+        self.wires = [Wire() for _ in range(paths)]
+        for path, wire in enumerate(self.wires):
+            self.transport.add_subflow(path, cast(Subflow, wire))
+            self.other.add_path(path, FrameReader(), 0.01, 0.0)
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def exchange(self) -> None:
+        """Carry what both ends have to say until there is nothing more."""
+        said = True
+        while said:
+            said = False
+            for path, wire in enumerate(self.wires):
+                if up := wire.take():
+                    self.other.receive(path, up, self.now)
+                down = b"".join(self._frames(path))
+                if down:
+                    self.transport.subflow_received(path, down)
+                said = said or bool(up or down)
+
+    def _frames(self, path: int) -> Iterator[bytes]:
+        while frame := self.other.data_to_send(path, self.now + 1):
+            yield frame
+
+    def say_in_records_of(self, size: int, data: bytes) -> None:
+        for at in range(0, len(data), size):
+            self.other.write(data[at : at + size])
+            self.exchange()
+
+
+def paused_reader(pair: Pair, limit: int = 1 << 16) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=limit)
+    pair.transport.start(asyncio.StreamReaderProtocol(reader))
+    return reader
+
+
+async def test_a_slow_reader_gets_all_that_came_before_both_ends_had_ended() -> None:
+    pair = Pair()
+    reader = paused_reader(pair)
+    closed = Mock()
+    pair.transport.on_closed = closed
+    pair.transport.write_eof()
+    pair.exchange()
+    for _ in range(20):
+        pair.other.write(bytes(50_000))
+    pair.other.end()
+    pair.exchange()
+    assert pair.other.over  # everything arrived and is acknowledged, both ways
+    assert not closed.called
+    got = b""
+    async with asyncio.timeout(10):
+        while data := await reader.read(10_000):
+            got += data
+    assert len(got) == 1_000_000
+    assert closed.call_count == 1
+
+
+async def test_closing_a_session_that_has_ended_ends_it_although_nobody_read_the_rest() -> None:
+    pair = Pair()
+    paused_reader(pair)
+    closed = Mock()
+    pair.transport.on_closed = closed
+    pair.transport.write_eof()
+    for _ in range(20):
+        pair.other.write(bytes(50_000))
+    pair.other.end()
+    pair.exchange()
+    pair.transport.close()
+    assert closed.call_count == 1
+
+
+async def test_tiny_records_cost_no_more_memory_than_the_window_while_nobody_takes_them() -> None:
+    pair = Pair()
+    taken = bytearray()
+    protocol = Mock()
+    protocol.data_received.side_effect = taken.extend
+    pair.transport.start(protocol)
+    pair.transport.pause_reading()
+    sent = bytes(range(256)) * 80
+    pair.say_in_records_of(TINY, sent)
+    held = sum(map(sys.getsizeof, pair.transport._early))
+    assert held < 4 * len(sent)
+    pair.transport.resume_reading()
+    await asyncio.sleep(0)
+    assert bytes(taken) == sent
+    assert all(isinstance(call.args[0], bytes) for call in protocol.data_received.call_args_list)
+
+
+async def test_a_protocol_that_fails_is_given_nothing_more_and_no_end_that_looks_whole() -> None:
+    told = Mock()
+    asyncio.get_running_loop().set_exception_handler(told)
+    pair = Pair(paths=2)
+    protocol = Mock()
+    protocol.data_received.side_effect = RuntimeError("a fault")
+    pair.transport.start(protocol)
+    pair.other.write(b"first")
+    pair.exchange()
+    pair.other.write(b"second")
+    pair.other.end()
+    pair.exchange()
+    await asyncio.sleep(0)
+    assert protocol.data_received.call_args_list == [((b"first",),)]
+    (error,) = protocol.connection_lost.call_args.args
+    assert isinstance(error, SmkexError)
+    assert pair.other.over
+    assert told.called
+
+
+async def test_a_protocol_that_gives_up_while_data_waits_is_given_nothing_more() -> None:
+    pair = Pair()
+    protocol = Mock()
+    protocol.data_received.side_effect = lambda data: pair.transport.abort()
+    pair.transport.start(protocol)
+    pair.transport.pause_reading()
+    for part in (b"first", b"second"):
+        pair.other.write(bytes(20_000) + part)
+        pair.exchange()
+    pair.transport.resume_reading()
+    await asyncio.sleep(0)
+    assert protocol.data_received.call_count == 1
