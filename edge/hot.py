@@ -17,7 +17,6 @@ from edge.answers import select
 from edge.cache.cache_status import CacheStatus
 from edge.cache.entry import Entry
 from edge.cache.store import Store
-from edge.cache.variants import selects
 from edge.request import key_of
 
 HEAD_LIMIT = 8 << 10
@@ -110,16 +109,13 @@ class HotPath:
         asked = self._asked.get(data) or self._read(data)
         if asked is None:
             return None
-        for entry in self._store.remembered(asked.key):
-            if entry.variant and not selects(entry.variant, asked.fields):
-                continue
-            now = self._clock()
-            if entry.body is None or now >= entry.fresh_until or "no-cache" in entry.control:
-                return None
-            self._store.use(entry)
-            self.hits += 1
-            return self._response(entry, now)
-        return None
+        entry = self._store.remembered(asked.key, asked.fields)
+        now = self._clock()
+        if entry is None or entry.body is None or now >= entry.fresh_until or "no-cache" in entry.control:
+            return None
+        self._store.use(entry)
+        self.hits += 1
+        return self._response(entry, now)
 
     def _read(self, data: bytes) -> _Asked | None:
         """Parse one whole, simple request; None for anything else."""

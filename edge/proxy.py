@@ -22,7 +22,7 @@ from edge.cache.spool import SpoolFailed
 from edge.cache.store import Store
 from edge.hot import HotPath
 from edge.pass_on import BodyTooLarge, body_of, pass_on
-from edge.request import Request, key_of
+from edge.request import Request, key_of, plain_host
 from edge.upstream import Answer, OriginFailed, Upstream
 
 log = logging.getLogger("edge.proxy")
@@ -245,7 +245,7 @@ class CachingProxy:
         for name, value in answer.headers:
             if name in ("location", "content-location"):
                 named = urlsplit(urljoin(base, value))
-                if named.netloc.lower() == host.lower():
+                if plain_host(named.netloc) == host:
                     target = (named.path or "/") + (f"?{named.query}" if named.query else "")
                     keys.add(key_of(host, target.encode("latin-1", "replace")))
         for key in keys:

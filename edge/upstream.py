@@ -92,6 +92,8 @@ class Upstream:
         )
         response = await self._send(request, repeatable=body is None and method in ("GET", "HEAD"))
         try:
+            if not 200 <= response.status_code <= 599:  # nothing was asked that 101 would answer
+                raise OriginFailed(502, "the origin gave a status that is none")
             pairs = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in response.headers.raw]
             yield Answer(response.status_code, end_to_end(pairs), _parts(response))
         finally:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from edge.cache.conditions import EVALUATED, validators
-from edge.cache.control import Fields, Pairs, joined
+from edge.cache.control import Fields, Pairs, joined, members
 from edge.cache.entry import Entry, merged
 from edge.cache.files import BodyFile
 from edge.cache.leases import Leases
@@ -190,11 +190,11 @@ class Fetches:
             if stored is None or not conditions or answer.status != 304:
                 await self._receive(fetch, answer, requested_at, received_at)
                 return
-            fresh = joined(answer.headers)
-            if "etag" not in fresh or stored.etag is None or _same(fresh["etag"], stored.etag):
+            if _confirms(stored, answer.headers):
                 await self._confirm(fetch, stored, answer.headers, requested_at, received_at)
                 return
-        # a 304 for something else than we have (RFC 9111 section 4.3.4): ask for the whole
+        # a 304 for something else than we have (RFC 9111 section 4.3.4), or not for everybody: ask for the whole
+        await self._store.remove(fetch.key)
         fetch.stored = None
         await self._ask(fetch)
 
@@ -285,6 +285,16 @@ class Fetches:
         self._not_shared.move_to_end(key)
         if len(self._not_shared) > NOT_SHARED_LIMIT:
             self._not_shared.popitem(last=False)
+
+
+def _confirms(stored: Entry, headers: Pairs) -> bool:
+    """Whether a 304 is for what is stored, and leaves it what may be stored and given to the same requests."""
+    fresh = joined(headers)
+    if "etag" in fresh and stored.etag is not None and not _same(fresh["etag"], stored.etag):
+        return False
+    fields = joined(merged(stored.headers, headers))
+    varies = set(members(fields.get("vary", ""))) != {name for name, _ in stored.variant}
+    return not varies and why_not("GET", {}, stored.status, fields) is None
 
 
 def _same(one: str, other: str) -> bool:

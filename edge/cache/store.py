@@ -72,9 +72,9 @@ class Store:
         entry = _select(self._memory.get(key), asked)
         return entry if entry is not None else _select(self.load(key), asked)
 
-    def remembered(self, key: str) -> Sequence[Entry]:
-        """What is in memory of the responses to `key`, nothing more."""
-        return self._memory.get(key)
+    def remembered(self, key: str, asked: Fields) -> Entry | None:
+        """As `find`, of what is in memory and nothing more."""
+        return _select(self._memory.get(key), asked)
 
     def load(self, key: str) -> Sequence[Entry]:
         """All stored responses to `key` as the index has them now."""
