@@ -92,6 +92,8 @@ class Handshakes:
             self._refuse(subflow, DeadlineMissed())
         except SmkexError as error:
             self._refuse(subflow, error)
+        except OSError as error:  # the connection was reset, and nobody has read so far
+            self._refuse(subflow, _broken(error))
 
     def _refuse(self, subflow: Subflow, error: SmkexError) -> None:
         if subflow.transport.is_closing():
@@ -196,7 +198,10 @@ class Handshakes:
         except SmkexError as error:
             self._fail(session, number, error)
         else:
-            self._advance(session)
+            try:
+                self._advance(session)
+            except OSError as error:  # path 0 has been reset since it was confirmed
+                self._fail(session, number, _broken(error))
 
     def _advance(self, session: PendingSession) -> None:
         """A Finished verified: begin the session, or give it its other path."""
@@ -272,3 +277,7 @@ class Handshakes:
         session.ended = True
         session.subflows.clear()
         self._pending.remove(session)
+
+
+def _broken(error: OSError) -> Truncated:
+    return Truncated(f"the connection broke during the handshake: {error.strerror}")

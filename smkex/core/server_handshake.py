@@ -160,7 +160,8 @@ class ServerHandshake:
         `nonce` is 32 fresh random bytes. Raises `TooManyCandidates`, `UnexpectedMessage` once a Finished
         verified.
         """
-        if self._winner is not None or subflow in self._candidates or subflow == 0:
+        # without secrets, since the session has ended, the keys would be no secret either
+        if self._winner is not None or not self._secrets or subflow in self._candidates or subflow == 0:
             raise UnexpectedMessage("a ClientNonce came where none is due")
         if len(self._candidates) >= self._config.maximum_candidates:
             raise TooManyCandidates
@@ -197,12 +198,11 @@ class ServerHandshake:
         raise FinishedMismatch
 
     def is_candidate_only(self, subflow: int) -> bool:
-        """Whether what happens on `subflow` concerns only itself: it is neither path 0 nor the winner's."""
-        return (
-            subflow != 0
-            and subflow != self.winner
-            and (self._winner is not None or len(self._candidates) > 1)
-        )
+        """Whether what happens on `subflow` concerns only itself: it is neither path 0 nor the winner's.
+
+        The only candidate so far is no exception: it may be a racer's, and the client's still to come.
+        """
+        return subflow not in (0, self.winner)
 
     def forget(self, subflow: int) -> None:
         """Drop the candidate of a subflow that has gone."""
