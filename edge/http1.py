@@ -30,6 +30,7 @@ class Limits:
     head: int = 32 << 10  # browsers stay below 16 KB; servers in front of origins allow 8 to 64
     target: int = 8 << 10  # RFC 9112 section 3 recommends 8,000 octets
     fields: int = 128
+    waiting: int = 128  # requests sent ahead of their answers: each takes memory a hundred times its bytes
     idle: float = 60.0  # an open session without a request
     head_wait: float = 10.0  # from the first byte of a head to its end
     body_wait: float = 30.0  # between two pieces of a body
@@ -55,6 +56,7 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
         self._in_head = False
         self._in_body = False
         self._head_size = 0
+        self._beside = 0  # bytes of reads that brought nothing of a body: of trailers, of chunks' extensions
         self._count = 0
         self._hosts = 0
         self._refusal: Refused | None = None
@@ -81,6 +83,10 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
             self._head_size += len(data)
             if self._head_size > self.limits.head:
                 return self.refuse(Refused(431, "the head is too long"))
+        elif self._in_body:
+            if self._beside > self.limits.head:
+                return self.refuse(Refused(431, "the trailers are too long"))
+            self._beside += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -139,13 +145,17 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
             and self.parser.get_method() != b"CONNECT"
         ):
             self._raise(400, "the target is no path")
+        if len(self.pipeline) >= self.limits.waiting - 1:
+            self._raise(400, "too many requests wait")
         self._in_body = True
+        self._beside = 0
         self.deadline = self.loop.time() + self.limits.body_wait
         super().on_headers_complete()
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
+        self._beside = 0
         self.deadline = self.loop.time() + self.limits.body_wait
         super().on_body(body)
 

@@ -196,6 +196,21 @@ async def test_a_line_without_end_is_cut(connection: Connection) -> None:
     assert statuses(answer) == [431]
 
 
+async def test_trailers_are_bounded(connection: Connection) -> None:
+    answer = await ask(connection, CHUNKED + b"3\r\nabc\r\n0\r\nx: ", *[b"y" * 10_000] * 20, b"\r\n\r\n")
+    assert 200 not in statuses(answer)
+
+
+async def test_the_extensions_of_chunks_are_bounded(connection: Connection) -> None:
+    answer = await ask(connection, CHUNKED + b"3;x=", *[b"y" * 10_000] * 20, b"\r\nabc\r\n0\r\n\r\n")
+    assert 200 not in statuses(answer)
+
+
+async def test_requests_that_wait_for_an_answer_are_bounded(connection: Connection) -> None:
+    answer = await ask(connection, (GET % b"slow") + (GET % b"a") * 1000)
+    assert len(statuses(answer)) <= LIMITS.waiting
+
+
 async def test_targets_are_bounded(connection: Connection) -> None:
     assert statuses(await ask(connection, GET % (b"a" * 9000))) == [414]
 
