@@ -98,7 +98,7 @@ class Listener:
             self._accepting.append(Acceptor(listening, self._accepted))
         self._service = {listening.getsockname()[:2] for listening in self._sockets[::2]}
         if self._handover is not None:
-            self._handover.start(lambda connection: self._begin(connection, None, None))
+            self._handover.start(self._handed_over)
         keys = self._settings.fast_open_keys or self._settings.state / fast_open.NAME
         for locator in self._sockets[1::2]:
             self._following.append(asyncio.create_task(fast_open.follow(locator, keys)))
@@ -143,7 +143,17 @@ class Listener:
         config = self._identity.config()
         return replace(config, draining=True) if self.draining else config
 
-    def _accepted(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+    def _handed_over(self, connection: socket.socket) -> None:
+        """Take a subflow from another worker, which has just ceased to count it."""
+        try:
+            address = connection.getpeername()
+        except OSError as error:
+            log.info("a subflow was gone before its hand-over: %s", error)
+            connection.close()
+            return
+        self._accepted(connection, address, fresh=False)
+
+    def _accepted(self, connection: socket.socket, address: tuple[Any, ...], *, fresh: bool = True) -> None:
         key = self._in_handshake.enter(address[0])
         if key is None or len(self._subflows) >= 2 * self._settings.max_pending_handshakes:
             if key is not None:
@@ -151,28 +161,23 @@ class Listener:
             self.handshakes.failures["Overloaded"] += 1
             refuse_busy(connection)
             return
-        self._begin(connection, address, key)
-
-    def _begin(self, connection: socket.socket, address: tuple[Any, ...] | None, key: int | None) -> None:
-        """Take a subflow on. One from another worker has no `address`, and no `key`: it was counted there."""
-        task = asyncio.create_task(self._handshake(connection, address))
+        task = asyncio.create_task(self._handshake(connection, address, fresh=fresh))
         self._subflows.add(task)
 
         def done(_: object) -> None:
             self._subflows.discard(task)
-            if key is not None:
-                self._in_handshake.leave(key)
+            self._in_handshake.leave(key)
 
         task.add_done_callback(done)
 
-    async def _handshake(self, connection: socket.socket, address: tuple[Any, ...] | None) -> None:
+    async def _handshake(self, connection: socket.socket, address: tuple[Any, ...], *, fresh: bool) -> None:
+        """`fresh`: not from another worker, to which it could be given."""
         if speaks_mptcp(connection):
             if self._mptcp is None:
                 connection.close()
             else:
                 await self._mptcp.run(connection)
             return
-        fresh = address is not None
         if self._handover is not None and await self._passed_over(self._handover, connection, fresh=fresh):
             return
         try:

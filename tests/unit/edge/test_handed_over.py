@@ -1,0 +1,74 @@
+"""Subflows that other workers pass over are bounded like those that a worker accepts itself."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from http_edge import application
+from loopback import until
+
+from edge.handover import Handover
+from edge.identity import load_identity
+from edge.listener import Listener
+from edge.node import Node, Vip
+from edge.serve import HttpServer
+from edge.settings import EdgeSettings
+from smkex.core.errors import Overloaded
+from smkex.core.frame import FrameType, header
+from smkex.core.messages import encode_abort
+
+PER_PREFIX = 8
+# of a ClientNonce as much as names a session: the rest never comes
+BEGUN = header(FrameType.CLIENT_NONCE, 48) + bytes(16)
+
+
+class Worker:
+    """A listener to which another worker passes subflows, and who sends them."""
+
+    def __init__(self, folder: Path) -> None:
+        inbox, self.outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.handover = Handover(0, bytes(32), inbox, [self.outbox])
+        node = Node(1, "edge1", Vip("127.0.0.1", 1, 1))
+        settings = EdgeSettings(state=folder, max_handshakes_per_prefix=PER_PREFIX, _cli_parse_args=[])
+        identity = load_identity(settings, node)
+        self.listener = Listener(node, identity, settings, HttpServer(application), None, self.handover)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.clients: list[socket.socket] = []
+
+    async def start(self) -> None:
+        locator = socket.create_server(("127.0.0.1", 0))
+        await self.listener.start([socket.create_server(("127.0.0.1", 0)), locator])
+
+    def pass_over(self) -> None:
+        client = socket.create_connection(self._listening.getsockname())
+        client.send(BEGUN)
+        accepted, _ = self._listening.accept()
+        assert self.handover.give(0, accepted)
+        self.clients.append(client)
+
+    async def stop(self) -> None:
+        await self.listener.stop()
+        for one in (*self.clients, self._listening, self.outbox):
+            one.close()
+
+
+@pytest.fixture
+async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
+    made = Worker(tmp_path)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_one_prefix_gets_its_share_of_a_worker_and_no_more(worker: Worker) -> None:
+    for _ in range(PER_PREFIX + 3):
+        worker.pass_over()
+    await until(lambda: worker.listener.handshakes.failures["Overloaded"] == 3)
+    assert len(worker.listener._subflows) == PER_PREFIX
+    refused = worker.clients[-1]
+    assert await asyncio.to_thread(refused.recv, 100) == encode_abort(Overloaded.code)
+    for client in worker.clients:
+        client.close()
+    await until(lambda: len(worker.listener._in_handshake) == 0)
