@@ -16,6 +16,7 @@ class SendingStream:
     def __init__(self, keys: EpochKeys, window: int, start: int = 0) -> None:
         self._keys = keys
         self._unsent: deque[memoryview] = deque()
+        self._window = window
         self._limit = start + window
         self._kept: deque[SealedRecord] = deque()
         self.again: dict[int, SealedRecord] = {}  # what is to be sent once more, by DSN
@@ -90,9 +91,13 @@ class SendingStream:
         if acknowledged > end or (ranges and ranges[-1][1] > self.next_dsn):
             raise MisusedStream("bytes are acknowledged that were never sent")
         self.acknowledged = max(self.acknowledged, acknowledged)
-        self._limit = max(self._limit, limit)
+        # whatever room the other end says it has: what it does not acknowledge is kept here
+        self._limit = max(self._limit, min(limit, self.acknowledged + self._window))
         while self._kept and self._kept[0].end <= self.acknowledged:
             self._arrive(self._kept.popleft())
+        if self._kept and self._kept[0].dsn < self.acknowledged:
+            # records count when they are whole; byte by byte, an end could look slow for months and keep all of them
+            raise MisusedStream("a part of a record is acknowledged")
         at = 0
         for record in self._kept if ranges else ():
             while at < len(ranges) and ranges[at][1] <= record.dsn:

@@ -30,6 +30,7 @@ class _Here(threading.local):
 
     def __init__(self) -> None:
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
+        self.first = self.buffer[:HANDSHAKE_LIMIT]  # until the handshake is done, what comes is held
 
 
 _here = _Here()
@@ -52,7 +53,7 @@ class Subflow(asyncio.BufferedProtocol):
 
     def __init__(self, accepted: Callable[["Subflow"], None] | None = None) -> None:
         self.reader = FrameReader()
-        self._buffer = _here.buffer
+        self._buffer = _here.first
         self.transport: asyncio.Transport
         self.writable = True
         self.lost = False
@@ -162,6 +163,7 @@ class Subflow(asyncio.BufferedProtocol):
     def attach(self, owner: SubflowOwner, path: int) -> None:
         """Hand all that comes from now on to `owner`; what the reader holds is the owner's to take."""
         self._owner, self._path = owner, path
+        self._buffer = _here.buffer
         if not self.lost and self.rtt() >= NEAR:
             # what waits here or in the kernel goes before anything more urgent: a record that is sent again
             self.transport.set_write_buffer_limits(high=0)

@@ -19,7 +19,7 @@ from smkex.core.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode
 from smkex.core.messages import encode_abort
 from smkex.core.path import RECORD_FIRST
 from smkex.core.reassembly import Reassembly
-from smkex.core.record import DSN_LIMIT, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
+from smkex.core.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
 from smkex.core.scheduler import Scheduler, fastest
 from smkex.core.session import LAST_PATH, MAXIMUM_PATHS, Session
 
@@ -188,12 +188,32 @@ def test_a_peer_that_acknowledges_nothing_costs_a_window_and_no_more() -> None:
     assert sum(len(frame) - 28 for frame in carried) == 8 << 20
 
 
+def test_a_peer_that_says_it_has_room_for_everything_costs_a_window_and_no_more() -> None:
+    server = Session(fresh_keys(), "server", 1 << 20)
+    server.add_path(0, FrameReader(), 0.0, 0.0)
+    boundless = ControlSealer(server._keys, "client", 0).seal(Control(0, limit=DSN_LIMIT))
+    server.receive(0, boundless, 0.0)
+    server.write(bytes(4 << 20))
+    kept = 0
+    while frame := server.data_to_send(0, 0.0):
+        kept += len(frame) if frame[0] == FrameType.DATA else 0
+    assert kept <= (1 << 20) + 32 * OVERHEAD
+
+
 def test_an_acknowledgement_of_what_was_never_sent_ends_the_session() -> None:
     for control in (Control(1, 1 << 20), Control(0, 1 << 20, ranges=((5, 6),)), Control(0, 1 << 20, pong=1)):
         net = Net(0.01, 0.02)
         frame = ControlSealer(net.keys, "server", 0).seal(control)
         failed = [e for e in net.client.receive(0, frame, 0.0) if isinstance(e, SessionFailed)]
         assert [type(event.error) for event in failed] == [errors.MisusedStream]
+
+
+def test_an_acknowledgement_of_a_part_of_a_record_ends_the_session() -> None:
+    net = Net(0.01, 0.02)
+    net.client.write(b"a record")
+    assert net.client.data_to_send(0, 0.0)
+    frame = ControlSealer(net.keys, "server", 0).seal(Control(1, 1 << 20))
+    assert failures_after(net, frame) == [errors.MisusedStream]
 
 
 @given(

@@ -1,11 +1,14 @@
 """A subflow's reads: one buffer for all of a thread's event loop, and none shared between threads."""
 
+import asyncio
 import errno
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
-from smkex.core.frame import FrameType
+from smkex.core.frame import HANDSHAKE_LIMIT, FrameType
 from smkex.core.messages import encode_abort
+from smkex.transport.socket_transport import SocketTransport
 from smkex.transport.subflow import Subflow
 
 
@@ -28,6 +31,21 @@ async def test_what_one_subflow_received_stays_when_the_next_receives() -> None:
         subflow.buffer_updated(len(frame))
     assert await first.next_frame() == (FrameType.ABORT, encode_abort(1))
     assert await second.next_frame() == (FrameType.ABORT, encode_abort(2))
+
+
+async def test_a_client_in_its_handshake_can_make_a_subflow_hold_no_more_than_two_frames() -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    subflow = Subflow()
+    subflow._limit_unsent = Mock()  # type: ignore[method-assign]
+    SocketTransport(near, subflow, ("", 0))
+    far.send(bytes(60_000))
+    async with asyncio.timeout(10):
+        while subflow.transport.is_reading():
+            await asyncio.sleep(0)
+    assert HANDSHAKE_LIMIT < subflow.reader.pending <= 2 * HANDSHAKE_LIMIT
+    subflow.transport.abort()
+    far.close()
 
 
 async def test_a_kernel_without_the_limit_of_unsent_bytes_carries_subflows_all_the_same() -> None:
