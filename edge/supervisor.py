@@ -245,12 +245,21 @@ class Supervisor:
             if not generation.workers and generation is self._older:
                 self._forget_older()
             return
-        if not worker.ready.is_set():
-            return  # it never started: whoever waits for it says so
+        if not worker.ready.is_set() and not generation.accepting:
+            return  # one of the first, which never started: whoever waits for it says so
         log.error("worker %d ended with status %d: starting another", worker.index, status)
-        await asyncio.sleep(RESTART_AFTER)
-        if not (generation.replaced or self._stopping):
-            await self._spawn(generation, worker.index)
+        await self._replace(generation, worker.index)
+
+    async def _replace(self, generation: Generation, index: int) -> None:
+        """Start a worker in the place of one that ended, however often it takes: memory may be short just now."""
+        while True:
+            await asyncio.sleep(RESTART_AFTER)
+            if generation.replaced or self._stopping:
+                return
+            try:
+                return await self._spawn(generation, index)
+            except OSError as error:
+                log.error("worker %d cannot be started: %s", index, error)
 
     def _forget_older(self) -> None:
         log.info("the workers before the reload have finished")
