@@ -65,7 +65,7 @@ class _Head:
 
     def begin(self) -> None:
         self.url = b""
-        self.host = b""
+        self.host: bytes | None = None
         self.fields: list[tuple[bytes, bytes]] | None = []
         self.complete = False
 
@@ -77,7 +77,7 @@ class _Head:
         if self.fields is None:
             return
         if name == b"host":
-            if self.host:
+            if self.host is not None:
                 self.fields = None
                 return
             self.host = value
@@ -122,7 +122,7 @@ class HotPath:
         if not data.startswith(b"GET /") or data.find(b"\r\n\r\n") != len(data) - 4 or len(data) > HEAD_LIMIT:
             return None
         head = self._parse(data)
-        if head is None or head.fields is None:
+        if head is None or head.fields is None or not head.host:
             return None
         asked = _Asked(key_of(head.host.decode("latin-1"), head.url), _decoded(head.fields))
         if len(data) <= HEAD_KEPT:

@@ -57,7 +57,10 @@ async def pass_on(
     """Relay one exchange; `on_head` says what headers to add. Raises `OriginFailed`, `BodyTooLarge`."""
     # 100-continue is this hop's matter: the server has asked the client for the body (RFC 9110 section 10.1.1)
     headers = [pair for pair in request.headers if pair[0] != "expect"]
-    async with upstream.request(request.method, request.target, headers, body) as answer:
+    async with (
+        upstream.passing(),
+        upstream.request(request.method, request.target, headers, body) as answer,
+    ):
         more = on_head(answer)
         own = TAG_FIELDS | {"cache-status"}
         await start(send, answer.status, [pair for pair in answer.headers if pair[0] not in own] + more)

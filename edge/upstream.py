@@ -63,6 +63,8 @@ class Upstream:
         self._name = name
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS // 4)
         self._transport = transport or httpx.AsyncHTTPTransport(limits=limits)
+        # half of them: a request that is passed on lasts as long as its client likes
+        self._passing = asyncio.Semaphore(CONNECTIONS // 2)
         self._timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=POOL_TIMEOUT).as_dict()
 
     async def close(self) -> None:
@@ -77,6 +79,19 @@ class Upstream:
             for token in members(value)
         ]
         return self._name in passed or len(passed) > LOOP_LIMIT
+
+    @asynccontextmanager
+    async def passing(self) -> AsyncIterator[None]:
+        """Room for a request whose client decides how long it takes; the others keep theirs. Raises `OriginFailed`."""
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT):
+                await self._passing.acquire()
+        except TimeoutError:
+            raise OriginFailed(504, "too many requests are passed on to the origin") from None
+        try:
+            yield
+        finally:
+            self._passing.release()
 
     @asynccontextmanager
     async def request(

@@ -71,6 +71,7 @@ async def test_it_says_what_the_general_way_says(it: Cdn, more: bytes) -> None:
         b"HEAD /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
         b"GET /a HTTP/1.0\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
         b"GET /a HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost:\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
         b"GET /b HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding : gzip\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\nx: y\r\n\r\n",
