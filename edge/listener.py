@@ -175,8 +175,11 @@ class Listener:
         if speaks_mptcp(connection):
             if self._mptcp is None:
                 connection.close()
-            else:
+            elif self._has_room(address[0]):
                 await self._mptcp.run(connection)
+            else:
+                self.handshakes.failures["Overloaded"] += 1
+                refuse_busy(connection)
             return
         if self._handover is not None and await self._passed_over(self._handover, connection, fresh=fresh):
             return
@@ -225,10 +228,13 @@ class Listener:
 
     def _admit(self, address: str) -> None:
         """Refuse early, before keys are made, what `_serve` would have to, and what there is no memory for."""
-        if self._memory.is_full:
+        if not self._has_room(address):
             raise Overloaded
-        if len(self._sessions) >= self._settings.max_sessions or self._in_session.is_full(address):
-            raise Overloaded
+
+    def _has_room(self, address: str) -> bool:
+        if self._memory.is_full or len(self._sessions) >= self._settings.max_sessions:
+            return False
+        return not self._in_session.is_full(address)
 
     def _serve(self, session: SessionTransport) -> None:
         key = self._in_session.enter(session.get_extra_info("peername")[0])

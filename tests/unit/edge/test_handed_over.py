@@ -1,9 +1,11 @@
-"""Subflows that other workers pass over are bounded like those that a worker accepts itself."""
+"""What is bounded when a client comes by TCP is bounded too when another worker passes it over, or it speaks MPTCP."""
 
 import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
 from http_edge import application
@@ -72,3 +74,18 @@ async def test_one_prefix_gets_its_share_of_a_worker_and_no_more(worker: Worker)
     for client in worker.clients:
         client.close()
     await until(lambda: len(worker.listener._in_handshake) == 0)
+
+
+async def test_a_client_that_speaks_mptcp_is_told_too_that_memory_is_full(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = AsyncMock()
+    monkeypatch.setattr("edge.listener.speaks_mptcp", lambda connection: True)
+    monkeypatch.setattr(worker.listener, "_mptcp", SimpleNamespace(run=begun))
+    worker.pass_over()
+    await until(lambda: begun.await_count == 1)
+    worker.listener._memory.limit = 0
+    worker.listener._memory._looked_at = float("-inf")
+    worker.pass_over()
+    assert await asyncio.to_thread(worker.clients[-1].recv, 100) == encode_abort(Overloaded.code)
+    assert begun.await_count == 1
