@@ -62,6 +62,8 @@ class CachingProxy:
         request = Request.of(scope)
         if len(request.target) > TARGET_LIMIT:
             return await say(send, 414, "the target is too long")
+        if not request.target.startswith(b"/"):  # OPTIONS * is for a server, and this one has nothing to say
+            return await say(send, 400, "the target is no path")
         if request.method in REFUSED:
             return await say(send, 501, f"{request.method} is not for this server")
         if self._upstream.is_loop(request.headers):

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -106,3 +108,16 @@ async def test_a_status_that_http_does_not_have_is_a_failure_of_the_origin(it: C
         assert (await it.get()).status_code == 502
         await it.settled()
     assert it.proxy.hot.answer(b"GET /a HTTP/1.1\r\nhost: cdn\r\n\r\n") is None
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_a_target_that_is_no_path_reaches_no_origin(it: Cdn, method: str) -> None:
+    sent = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "raw_path": b"*", "query_string": b"", "headers": []}
+    await it.proxy(scope, AsyncMock(), send)
+    assert sent[0]["status"] == 400
+    assert not it.origin.asked
