@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 NEVER = float("inf")
+HAS_LEFT = "sennit.has_left"  # an extension of ASGI: says whether what is sent reaches nobody any more
 Hot = Callable[[bytes], bytes | None]
 _REASONS = {
     400: b"Bad Request",
@@ -150,6 +151,7 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
         self._in_body = True
         self._beside = 0
         self.deadline = self.loop.time() + self.limits.body_wait
+        self.scope["extensions"] = {HAS_LEFT: self.transport.is_closing}
         super().on_headers_complete()
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False

@@ -18,7 +18,7 @@ class BodyTooLarge(Exception):
 
 
 class ClientLeft(Exception):
-    """The client went away in the middle of its request's body."""
+    """The client went away in the middle of its request's body, or of the answer."""
 
 
 def body_of(request: Request, receive: Receive, limit: int) -> AsyncIterator[bytes] | None:

@@ -21,7 +21,8 @@ from edge.cache.reuse import Reuse, decide, may_serve_on_error, wishes
 from edge.cache.spool import SpoolFailed
 from edge.cache.store import Store
 from edge.hot import HotPath
-from edge.pass_on import BodyTooLarge, body_of, pass_on
+from edge.http1 import HAS_LEFT
+from edge.pass_on import BodyTooLarge, ClientLeft, body_of, pass_on
 from edge.request import Request, key_of, plain_host
 from edge.upstream import Answer, OriginFailed, Upstream
 
@@ -60,6 +61,8 @@ class CachingProxy:
         if scope["type"] != "http":
             return
         request = Request.of(scope)
+        if HAS_LEFT in scope.get("extensions", {}):
+            send = _while_it_stays(send, scope["extensions"][HAS_LEFT])
         if len(request.target) > TARGET_LIMIT:
             return await say(send, 414, "the target is too long")
         if not request.target.startswith(b"/"):  # OPTIONS * is for a server, and this one has nothing to say
@@ -72,6 +75,8 @@ class CachingProxy:
             await self._answer(request, receive, send)
         except OriginFailed as error:
             await say(send, error.status, str(error), self._status(CacheStatus(detail="origin-failed")))
+        except ClientLeft:
+            log.debug("%s: the client has left", request.key)
         except BodyTooLarge:
             await say(send, 413, f"a request's body may have {self._request_limit} bytes")
         except SpoolFailed as error:
@@ -272,6 +277,17 @@ class CachingProxy:
         """This cache's member, after those of caches nearer to the origin (RFC 9211 section 2)."""
         before = [("cache-status", v) for n, v in answer.headers if n == "cache-status"] if answer else []
         return [*before, ("cache-status", status.value(self._name))]
+
+
+def _while_it_stays(send: Send, has_left: Callable[[], bool]) -> Send:
+    """Raise `ClientLeft` where `send` would do nothing: the rest of an answer is not to be fetched for nobody."""
+
+    async def checked(message: MutableMapping[str, Any]) -> None:
+        if has_left():
+            raise ClientLeft
+        await send(message)
+
+    return checked
 
 
 def _has_body(request: Request) -> bool:
