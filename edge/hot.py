@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from edge.answers import select
 from edge.cache.cache_status import CacheStatus
-from edge.cache.entry import Entry
+from edge.cache.entry import JOINED, Entry
 from edge.cache.store import Store
 from edge.request import key_of
 
@@ -23,7 +23,6 @@ HEAD_LIMIT = 8 << 10
 FIELDS_LIMIT = 128
 HEADS = 1024  # heads of requests whose parse is kept: a client asks with the same words again and again
 HEAD_KEPT = 1 << 10  # bytes of one
-JOINED = 16 << 10  # bytes of a body that is kept joined to its head for as long as that is right
 # fields that ask for something, or mean something for the connection: the general way reads them
 _DECIDE = frozenset(
     {

@@ -6,6 +6,7 @@ from edge.cache.control import Pairs, date, directives, joined
 from edge.cache.freshness import initial_age, lifetime
 from edge.cache.variants import Variant
 
+JOINED = 16 << 10  # bytes of a body that `edge.hot` keeps joined to its head for as long as that is right
 OVERHEAD = 512  # bytes that a row and its indexes take beside headers and body, about
 
 

@@ -7,7 +7,7 @@ within `Store.HEAR_EVERY`.
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from edge.cache.entry import Entry
+from edge.cache.entry import JOINED, Entry
 
 PYTHON_OBJECTS = 2048  # bytes of objects around one entry's headers, about
 
@@ -50,4 +50,6 @@ class Memory:
 
 def _cost(entry: Entry) -> int:
     held = len(entry.body) if entry.body is not None else 0
+    if held <= JOINED:
+        held *= 2  # once more with its head, for the straight way
     return held + entry.cost() - entry.size + PYTHON_OBJECTS

@@ -156,3 +156,20 @@ async def test_hot_and_other_requests_take_turns_on_one_session(it: Cdn) -> None
     assert await answers(simple[20:], 1) == [b"200"]
     assert it.proxy.hot.hits == before + 1
     await server.stop()
+
+
+async def test_responses_kept_ready_count_as_memory(tmp_path: Path) -> None:
+    async with cdn(tmp_path / "cache", memory_limit=200_000) as it:
+        it.origin.headers = [("cache-control", "max-age=60")]
+        it.origin.body = bytes(10_000)
+        paths = [f"/{number}" for number in range(30)]
+        for path in paths:
+            await it.get(path)
+            await it.settled()
+            await it.get(path)  # into memory
+            assert it.proxy.hot.answer(f"GET {path} HTTP/1.1\r\nHost: cdn\r\n\r\n".encode())
+        there = [entry for path in paths for entry in it.store._memory.get(f"cdn {path}")]
+        assert there
+        assert (
+            sum(len(entry.body or b"") + len(entry.hot[2] if entry.hot else b"") for entry in there) < 200_000
+        )
