@@ -222,16 +222,19 @@ class Fetches:
 
     async def _receive(self, fetch: Fetch, answer: Answer, requested_at: float, received_at: float) -> None:
         entry = self._entry(fetch, answer, requested_at, received_at)
-        storing = not fetch.doomed and self._may_keep(fetch, entry)
+        storing = not fetch.doomed and self._may_keep(fetch, entry, fetch.asked)
         limit = self._store.object_limit if storing else 0
         spool = fetch.spool = Spool(self._store.body_file, small=SMALL, limit=limit)
         if fetch.has_leader:
             fetch.leader = spool.reader()
         if not storing:
             self._leave(fetch)
-            self._mark_not_shared(fetch.key)
-            if fetch.stored is not None and entry.status not in ERRORS:
-                await self._store.remove(fetch.key)  # the origin says something newer, which must not be kept
+            if fetch.doomed or not self._may_keep(fetch, entry, {}):  # else it is only this client's wish
+                self._mark_not_shared(fetch.key)
+                if fetch.stored is not None and entry.status not in ERRORS:
+                    await self._store.remove(
+                        fetch.key
+                    )  # the origin says something newer, which must not be kept
         if not storing or not 0 <= entry.size <= WAITED_FOR:
             self._let_go(fetch)
         fetch.head.set_result(Head(entry, storing=storing))
@@ -273,8 +276,8 @@ class Fetches:
             negative_seconds=self._store.negative_seconds,
         )
 
-    def _may_keep(self, fetch: Fetch, entry: Entry) -> bool:
-        if why_not("GET", fetch.asked, entry.status, entry.fields) is not None:
+    def _may_keep(self, fetch: Fetch, entry: Entry, asked: Fields) -> bool:
+        if why_not("GET", asked, entry.status, entry.fields) is not None:
             return False
         if fetch.stored is not None and entry.status in ERRORS:
             return False  # what is stored may still stand in for it

@@ -1,5 +1,6 @@
 """Whatever one client or answer says, another client is given only what is right for it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,24 @@ async def test_a_target_that_is_no_path_reaches_no_origin(it: Cdn, method: str) 
     await it.proxy(scope, AsyncMock(), send)
     assert sent[0]["status"] == 400
     assert not it.origin.asked
+
+
+@pytest.mark.parametrize(
+    "asks", [{"cache_control": "no-cache, no-store"}, {"cache_control": "no-cache", "authorization": "hers"}]
+)
+async def test_a_client_whose_answer_is_hers_alone_takes_nothing_from_the_others(
+    it: Cdn, asks: dict[str, str]
+) -> None:
+    it.origin.headers = [FRESH]
+    await it.get()
+    await it.settled()
+    await it.get(**asks)
+    await it.settled()
+    assert "hit" in (await it.get()).headers["cache-status"]
+    it.clock.now += 61
+    await it.get(**asks)
+    await it.settled()
+    it.origin.asked.clear()
+    answers = await asyncio.gather(*(it.get() for _ in range(20)))
+    assert {answer.text for answer in answers} == {"body"}
+    assert len(it.origin.asked) == 1
