@@ -34,6 +34,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 TARGET_LIMIT = 8192
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 REFUSED = frozenset({"CONNECT", "TRACE"})
+WAITED_FOR = 8  # answers to others that turned out not to suit a request, before it asks for itself
 RANGE_AHEAD = 1 << 20  # bytes that a range may lie ahead of what has arrived of the whole, to wait for that
 
 
@@ -149,8 +150,8 @@ class CachingProxy:
         alone = "authorization" in request.fields
         seen: set[Fetch] = set()
         while True:
-            others = [] if alone else [one for one in self.fetches.running(request.key) if one not in seen]
-            if not others:
+            others = [one for one in self.fetches.running(request.key) if one not in seen]
+            if alone or not others or len(seen) == WAITED_FOR:
                 fetch = self._fetch(request, stored, leader=True)
                 break
             fetch = others[0]

@@ -143,3 +143,36 @@ async def test_a_client_whose_answer_is_hers_alone_takes_nothing_from_the_others
     answers = await asyncio.gather(*(it.get() for _ in range(20)))
     assert {answer.text for answer in answers} == {"body"}
     assert len(it.origin.asked) == 1
+
+
+async def test_nobody_waits_for_ever_for_what_others_ask_for_anew_and_anew(
+    it: Cdn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates: dict[str, asyncio.Event] = {}
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        language = request.headers["accept-language"]
+        await gates.setdefault(language, asyncio.Event()).wait()
+        headers = [FRESH, ("vary", "accept-language"), ("content-length", "2")]
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"ok"))
+
+    async def asked_for(language: str) -> None:
+        async with asyncio.timeout(10):
+            while language not in gates:
+                await asyncio.sleep(0)
+
+    monkeypatch.setattr(it.origin, "handle_async_request", slow)
+    asking = [asyncio.create_task(it.get(accept_language="x0"))]
+    await asked_for("x0")
+    waits = asyncio.create_task(it.get(accept_language="hers"))
+    for number in range(1, 30):
+        # each is asked for alone, so that it waits for nobody, and before the last has been answered
+        asking.append(asyncio.create_task(it.get(accept_language=f"x{number}", authorization="his")))
+        await asked_for(f"x{number}")
+        gates[f"x{number - 1}"].set()
+        await asking[-2]
+    assert "hers" in gates
+    for gate in gates.values():
+        gate.set()
+    assert (await waits).text == "ok"
+    await asyncio.gather(*asking)
