@@ -189,9 +189,10 @@ def test_a_peer_that_acknowledges_nothing_costs_a_window_and_no_more() -> None:
 
 
 def test_a_peer_that_says_it_has_room_for_everything_costs_a_window_and_no_more() -> None:
-    server = Session(fresh_keys(), "server", 1 << 20)
+    keys = fresh_keys()
+    server = Session(keys, "server", 1 << 20)
     server.add_path(0, FrameReader(), 0.0, 0.0)
-    boundless = ControlSealer(server._keys, "client", 0).seal(Control(0, limit=DSN_LIMIT))
+    boundless = ControlSealer(keys, "client", 0).seal(Control(0, limit=DSN_LIMIT))
     server.receive(0, boundless, 0.0)
     server.write(bytes(4 << 20))
     kept = 0
