@@ -5,11 +5,12 @@ Decides for each request between the store, a fetch shared with others, and pass
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from edge.answers import Send, say, select, send_arriving, send_stored
 from edge.cache.cache_status import CacheStatus
@@ -23,7 +24,7 @@ from edge.cache.store import Store
 from edge.hot import HotPath
 from edge.http1 import HAS_LEFT
 from edge.pass_on import BodyTooLarge, ClientLeft, body_of, pass_on
-from edge.request import Request, key_of, plain_host
+from edge.request import Request, key_of_url
 from edge.upstream import Answer, OriginFailed, Upstream
 
 log = logging.getLogger("edge.proxy")
@@ -61,13 +62,14 @@ class CachingProxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request = Request.of(scope)
+        try:
+            request = Request.of(scope)
+        except ValueError:  # OPTIONS * is for a server, and this one has nothing to say
+            return await say(send, 400, "the target is no path")
         if HAS_LEFT in scope.get("extensions", {}):
             send = _while_it_stays(send, scope["extensions"][HAS_LEFT])
         if len(request.target) > TARGET_LIMIT:
             return await say(send, 414, "the target is too long")
-        if not request.target.startswith(b"/"):  # OPTIONS * is for a server, and this one has nothing to say
-            return await say(send, 400, "the target is no path")
         if request.method in REFUSED:
             return await say(send, 501, f"{request.method} is not for this server")
         if self._upstream.is_loop(request.headers):
@@ -252,10 +254,9 @@ class CachingProxy:
         base = f"http://{host}{request.target.decode('latin-1')}"
         for name, value in answer.headers:
             if name in ("location", "content-location"):
-                named = urlsplit(urljoin(base, value))
-                if plain_host(named.netloc) == host:
-                    target = (named.path or "/") + (f"?{named.query}" if named.query else "")
-                    keys.add(key_of(host, target.encode("latin-1", "replace")))
+                with contextlib.suppress(ValueError):  # what is no URL was never stored
+                    key = key_of_url(urljoin(base, value))
+                    keys |= {key} if key.startswith(f"{host} ") else set()
         for key in keys:
             self.fetches.doom(key)
             await self._store.remove(key)

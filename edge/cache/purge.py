@@ -6,17 +6,17 @@ once, whatever restarts.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from edge.cache.fetch import Fetches
 from edge.cache.store import Store
-from edge.request import key_of
+from edge.request import key_of_url
 
 log = logging.getLogger("edge.purge")
 
@@ -44,16 +44,12 @@ def parse(value: Any) -> list[Purge]:
     return sorted(found, key=lambda purge: purge.id)
 
 
-def key_of_url(url: str) -> str:
-    """The store's key of a URL; the scheme does not matter: one store serves all."""
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return key_of(parts.netloc, target.encode())
-
-
 async def apply(purge: Purge, store: Store, fetches: Fetches) -> None:
     """Remove what it names; what is on its way just now is not stored."""
-    keys = [key_of_url(purge.url)] if purge.url else []
+    keys: list[str] = []
+    if purge.url:
+        with contextlib.suppress(ValueError):  # nothing was ever stored for what is no URL
+            keys = [key_of_url(purge.url)]
     tags = [purge.tag] if purge.tag else []
     if tags:
         fetches.doom_all()  # the tags of what is on its way are not known yet

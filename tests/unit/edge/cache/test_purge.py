@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
-from edge.cache.purge import follow_purges, key_of_url, parse
+from edge.cache.purge import follow_purges, parse
+from edge.request import key_of_url
 
 
 async def settle(it: Cdn, number: int) -> None:
