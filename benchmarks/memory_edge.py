@@ -59,6 +59,7 @@ class Edge:
         return [each.getsockname()[1] for each in listening]
 
     def _accepted(self, connection: socket.socket, peer: tuple[Any, ...]) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         task = asyncio.create_task(self.handshakes.run(Subflow.over(connection, peer)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
