@@ -232,9 +232,8 @@ class Fetches:
             if fetch.doomed or not self._may_keep(fetch, entry, {}):  # else it is only this client's wish
                 self._mark_not_shared(fetch.key)
                 if fetch.stored is not None and entry.status not in ERRORS:
-                    await self._store.remove(
-                        fetch.key
-                    )  # the origin says something newer, which must not be kept
+                    # the origin says something newer, which must not be kept
+                    await self._store.remove(fetch.key)
         if not storing or not 0 <= entry.size <= WAITED_FOR:
             self._let_go(fetch)
         fetch.head.set_result(Head(entry, storing=storing))

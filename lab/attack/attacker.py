@@ -25,9 +25,8 @@ IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection
 CHUNK = 1 << 16
 ACTED = "a record CHANGED"  # said by who attacks the running session
-ABSENT = (
-    "TOOK NO PART"  # said where TIME_WAIT, a minute long, keeps the address and port of an earlier connection
-)
+# said where TIME_WAIT, a minute long, keeps the address and port of an earlier connection
+ABSENT = "TOOK NO PART"
 ALERTS = (20, 21, 23)  # first bytes of TLS records that are not the handshake's
 
 

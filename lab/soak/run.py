@@ -127,7 +127,9 @@ def _judge_requests(verdict: Verdict, requests: list[dict[str, Any]]) -> None:
 def _judge_growth(verdict: Verdict, every: list[Series]) -> None:
     """The worst of each daemon; a process that lived too short to tell is not judged, and counted."""
     settled = [one for one in every if one.memory_growth() is not None]
-    verdict.note(f"processes seen for less than {SETTLED} s, memory not judged", len(every) - len(settled))
+    verdict.note(
+        f"processes seen for less than {SETTLED} samples, memory not judged", len(every) - len(settled)
+    )
     for name in sorted({one.name for one in every}):
         memory = [
             (growth, one)

@@ -25,9 +25,8 @@ CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for
 HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
 LOW_WATER = 256 << 10
 TOGETHER = 16 << 10  # bytes of a frame that another may follow in one write
-JOINED = (
-    16 << 10
-)  # bytes of received pieces that wait as one: an object for each tiny one would exceed the window
+# bytes of received pieces that wait as one: an object for each tiny one would exceed the window
+JOINED = 16 << 10
 LINGER = 5.0  # seconds the last bytes of a session may take to leave a subflow
 
 
@@ -293,9 +292,8 @@ class SessionTransport(asyncio.Transport):
     def _deliver(self) -> None:
         try:
             self._deliver_all()
-        except (
-            Exception
-        ) as error:  # what the protocol has missed nobody can give it: no later byte may follow
+        except Exception as error:
+            # what the protocol has missed nobody can give it: no later byte may follow
             self._loop.call_exception_handler(
                 {"message": "a session's protocol failed", "exception": error, "transport": self}
             )
