@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import uuid
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 SUFFIX = ".body"
@@ -54,14 +54,17 @@ class BodyFile:
         self._descriptor = -1
 
 
-def sweep(folder: Path, known: Container[str]) -> int:
-    """Remove the bodies that nobody writes and no row names; return how many."""
-    removed = 0
-    for path in folder.glob(f"*{SUFFIX}"):
-        if path.name not in known and not _is_being_written(path):
-            path.unlink(missing_ok=True)
-            removed += 1
-    return removed
+def sweep(folder: Path, known: Callable[[], Container[str]]) -> int:
+    """Remove the bodies that nobody writes and no row names; return how many.
+
+    `known` is asked after the locks: a body comes into the index before its writer lets go of it.
+    """
+    idle = [path for path in folder.glob(f"*{SUFFIX}") if not _is_being_written(path)]
+    rows = known()
+    left = [path for path in idle if path.name not in rows]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 def _is_being_written(path: Path) -> bool:

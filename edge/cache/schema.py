@@ -6,14 +6,19 @@ read is thrown away, since it is a cache.
 """
 
 import contextlib
+import fcntl
 import logging
+import os
 import sqlite3
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 log = logging.getLogger("edge.cache")
 
 LAYOUT = 1  # a database of another layout is thrown away
 BUSY = 5.0  # seconds to wait for another worker's transaction, which takes milliseconds
+LOOK_EVERY = 0.01  # seconds between tries to open the index while another worker does
 CHECKPOINT = 2000  # pages of 4 KB in the write-ahead log before it is copied back
 
 _TABLES = """
@@ -39,7 +44,34 @@ END;
 
 
 def open_index(path: Path) -> sqlite3.Connection:
-    """Open the index, making it where there is none; an unreadable one is replaced by an empty one."""
+    """Open the index, making it where there is none; an unreadable one is replaced by an empty one.
+
+    Raises TimeoutError when another worker has been opening it for `BUSY` seconds.
+    """
+    with _alone(path.parent):
+        return _open_or_replace(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One worker at a time: SQLite waits for nobody while it changes to a write-ahead log, and one replaces files."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + BUSY
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"another process has held {folder} for {BUSY:.0f} s") from None
+                time.sleep(LOOK_EVERY)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open_or_replace(path: Path) -> sqlite3.Connection:
     try:
         return _open(path)
     except sqlite3.DatabaseError as error:

@@ -60,12 +60,14 @@ class Store:
         self._used: set[int] = set()
         self._heard = self._last_gone()
         self._version = self._data_version()
-        known = {row[0] for row in self._reader.execute("SELECT file FROM entry WHERE file IS NOT NULL")}
-        left = sweep(folder, known)
+        left = sweep(folder, self._files)
         if left:
             log.info("removed %d bodies that a crash had left", left)
 
     # --- reading
+
+    def _files(self) -> set[str]:
+        return {row[0] for row in self._reader.execute("SELECT file FROM entry WHERE file IS NOT NULL")}
 
     def find(self, key: str, asked: Fields) -> Entry | None:
         """The stored response that the request selects, the newest of them; from memory where it is there."""

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from edge.cache.entry import Entry
+from edge.cache.files import BodyFile, sweep
+from edge.cache.schema import _alone, open_index
 from edge.cache.store import SMALL, Store
 from edge.cache.write import VARIANTS_LIMIT
 
@@ -160,8 +163,11 @@ async def test_a_database_that_is_full_stores_no_more_and_goes_on(store: Store) 
 
 WRITES = """
 import asyncio, hashlib, os, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from edge.cache.entry import Entry
+from edge.cache.files import BodyFile, sweep
+from edge.cache.schema import _alone, open_index
 from edge.cache.store import Store
 
 async def main():
@@ -217,3 +223,41 @@ async def test_kill_minus_nine_while_storing_leaves_no_corrupt_object(tmp_path: 
         rows = store._reader.execute("SELECT sum(cost), count(file) FROM entry").fetchone()
         assert (store.size, len(list(tmp_path.glob("*.body")))) == tuple(rows)
         store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database" * 1000])
+def test_workers_that_start_at_once_share_one_index(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "index.sqlite"
+    for _ in range(10):
+        for old in tmp_path.iterdir():
+            old.unlink()
+        path.write_bytes(content)
+        with ThreadPoolExecutor(8) as workers:
+            opened = list(workers.map(open_index, [path] * 8))
+        opened[0].execute("INSERT INTO gone (key, at) VALUES ('/a', 0)")
+        for one in opened:
+            assert one.execute("SELECT key FROM gone").fetchall() == [("/a",)]
+            one.close()
+
+
+def test_an_index_that_another_holds_is_waited_for_and_then_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.cache.schema.BUSY", 0.05)
+    with _alone(tmp_path), pytest.raises(TimeoutError, match="another process"):
+        open_index(tmp_path / "index.sqlite")
+    open_index(tmp_path / "index.sqlite").close()
+
+
+def test_a_body_that_was_stored_while_another_worker_started_stays(tmp_path: Path) -> None:
+    file = BodyFile(tmp_path)
+
+    def rows() -> set[str]:
+        file.close()
+        return {file.name}
+
+    assert sweep(tmp_path, lambda: set()) == 0  # it is being written
+    assert sweep(tmp_path, rows) == 0
+    assert sweep(tmp_path, rows) == 0
+    assert file.path.exists()
+    assert sweep(tmp_path, lambda: set()) == 1
