@@ -3,6 +3,7 @@
 The steps build on each other; what each showed is written to docs/operate/rehearsal.md.
 """
 
+import json
 import re
 import subprocess
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from debian_image import ROOT, bake, release
-from machine_lab import MachineLab
+from machine_lab import CONTROL, MachineLab
 
 from lab.topology import LAB, SERVICE_NAME, VIP
 from lab.wait import wait_for
@@ -21,7 +22,8 @@ pytestmark = [pytest.mark.needs("root", "netns", "bird", "qemu"), pytest.mark.ti
 SENNIT = str(ROOT / ".venv" / "bin" / "sennit")
 PAGE = ROOT / "docs" / "operate" / "rehearsal.md"
 SIZE = 8 << 20
-PAUSE = 1.0  # seconds between downloads: emulated, they cost the machines that are being upgraded most of their time
+RATE = "1M"  # of a download during an upgrade: one is nearly always under way, and the machines have time for the rest
+DAEMONS = ("control", "origin", "agent", "forwarder", "edge")
 
 
 class Record:
@@ -38,8 +40,8 @@ class Record:
         PAGE.write_text(
             "# The rehearsal\n\nWritten by `make test-ansible`: three machines under qemu without hardware support,\n"
             "one emulated core each, from bare Debian 12 with its own kernel. The first has control plane and origin\n"
-            "beside its edge. Phone, ISPs and transit are namespaces of the machine that it ran on.\n"
-            + self.text
+            "beside its edge; the backbone is inside WireGuard. Phone, ISPs and transit are namespaces of the machine\n"
+            "that it ran on.\n" + self.text
         )
         print(f"rehearsal: {time.monotonic() - self._started:.0f} s: {title}", flush=True)
 
@@ -74,9 +76,9 @@ def _play(lab: MachineLab, name: str, archive: Path, *options: str) -> str:
     )
 
 
-def _edges(lab: MachineLab) -> str:
+def _edges(lab: MachineLab, *options: str) -> str:
     return lab.machines["edge1"].run(
-        *("sennit", "edges", "list", "--control", "https://10.255.0.1:8443"),
+        *("sennit", "edges", "list", *options, "--control", f"https://{CONTROL}:8443"),
         *("--ca", "/etc/sennit/control/ca.pem", "--token-file", "/etc/sennit/control/admin.token"),
     ).stdout  # fmt: skip
 
@@ -95,7 +97,7 @@ def _releases(lab: MachineLab) -> str:
 
 
 class Client:
-    """A phone that downloads in a loop, and counts."""
+    """A phone that downloads in a loop, slowly, and counts."""
 
     def __init__(self, lab: MachineLab) -> None:
         self.done = 0
@@ -114,7 +116,7 @@ class Client:
     def _loop(self) -> None:
         while not self._stopped.is_set():
             try:
-                got = _get(self._lab)
+                got = _get(self._lab, "--limit-rate", RATE)
             except subprocess.TimeoutExpired as error:
                 self.failed.append(f"{time.strftime('%H:%M:%S')}: {error}")
                 continue
@@ -122,7 +124,6 @@ class Client:
                 self.done += 1
             else:
                 self.failed.append(f"{time.strftime('%H:%M:%S')}: {got.stderr.decode().strip()}")
-            self._stopped.wait(PAUSE)
 
 
 def test_bare_machines_become_a_fleet(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:
@@ -132,6 +133,46 @@ def test_bare_machines_become_a_fleet(lab: MachineLab, archives: tuple[Path, Pat
     recap = _play(lab, "site", archives[0])
     lab.machines["edge1"].run("sh", "-c", f"head -c {SIZE} /dev/urandom >/srv/sennit/file")
     record.add("From bare machines to a fleet", about, recap, _edges(lab))
+
+
+def test_every_daemon_runs_as_its_own_user(lab: MachineLab) -> None:
+    machine = lab.machines["edge1"]
+    for name in DAEMONS:
+        shown = machine.run(
+            "systemctl", "show", f"sennit-{name}", "-p", "ActiveState", "-p", "NRestarts", "-p", "User"
+        )
+        assert set(shown.stdout.split()) == {"ActiveState=active", "NRestarts=0", f"User=sennit-{name}"}
+    for each in lab.machines.values():
+        assert each.run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
+
+
+def test_the_server_itself_holds_no_net_admin(lab: MachineLab) -> None:
+    status = lab.machines["edge1"].run(
+        "sh", "-c", "cat /proc/$(systemctl show -p MainPID --value sennit-edge)/status"
+    )
+    permitted = next(line.split()[1] for line in status.stdout.splitlines() if line.startswith("CapPrm:"))
+    assert not int(permitted, 16) & 1 << 12
+
+
+def test_the_control_plane_calls_the_edges_well(lab: MachineLab) -> None:
+    edges = json.loads(_edges(lab, "--json"))
+    told = [(edge["name"], edge["state"], edge["lease"]["health"]) for edge in edges]
+    assert told == [(name, "up", "ok") for name in lab.machines]
+
+
+def test_a_key_of_the_backbone_stays_on_its_host(lab: MachineLab) -> None:
+    for name, machine in lab.machines.items():
+        assert machine.run("stat", "-c", "%a %U", "/etc/sennit/backbone/wireguard.key").stdout == "600 root\n"
+        public = (lab.folder / "secrets" / "wireguard" / f"{name}.pub").read_text().strip()
+        assert machine.run("wg", "show", "wg0", "public-key").stdout.strip() == public
+        key = machine.run("cat", "/etc/sennit/backbone/wireguard.key").stdout.strip().encode()
+        kept = [file for file in lab.folder.rglob("*") if file.is_file() and file.suffix != ".console"]
+        assert not [file for file in kept if key in file.read_bytes()]
+
+
+def test_nobody_else_reaches_the_listening_port_of_the_backbone(lab: MachineLab) -> None:
+    rules = lab.machines["edge1"].run("nft", "list", "table", "inet", "sennit").stdout
+    assert "udp dport 51820 ip saddr != @endpoints" in rules
 
 
 @pytest.mark.parametrize("transport", ["tcp", "mptcp"])
@@ -146,8 +187,18 @@ def test_a_phone_downloads_over_two_paths_through_two_edges(
     assert "enters at edge 1" in report
     assert "enters at edge 2" in report
     counters = lab.machines["edge2"].run("sennit", "forwarder", "status").stdout
-    assert "forwarded " in counters
+    assert re.search(r"^forwarded\s+[1-9]", counters, re.MULTILINE), counters
+    backbone = lab.machines["edge2"].run("wg", "show", "wg0", "transfer").stdout
+    assert any(int(line.split()[2]) for line in backbone.splitlines())
     record.add(f"A download over two paths, transport {transport}", report, "edge2: " + counters)
+
+
+def test_a_restart_of_the_backbone_leaves_the_forwarder_attached(lab: MachineLab) -> None:
+    machine = lab.machines["edge2"]
+    machine.run("systemctl", "restart", "sennit-backbone")
+    ping = ("ping", "-c", "1", "-W", "2", CONTROL)
+    wait_for("the tunnel", lambda: machine.run(*ping, check=False).returncode == 0, 60)
+    assert "bpf" in machine.run("tc", "filter", "show", "dev", "wg0", "ingress").stdout
 
 
 def test_a_second_run_changes_nothing(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:
@@ -159,7 +210,7 @@ def test_a_second_run_changes_nothing(lab: MachineLab, archives: tuple[Path, Pat
 def test_check_mode_finds_nothing_to_change(
     lab: MachineLab, archives: tuple[Path, Path], record: Record
 ) -> None:
-    recap = _play(lab, "site", archives[0], "--check", "--diff", "--limit", "edge1")
+    recap = _play(lab, "site", archives[0], "--check", "--diff", "--limit", "edge2")
     record.add("What would change? Nothing", recap)
     assert re.findall(r"changed=(\d+)", recap) == ["0"]
 
@@ -202,14 +253,33 @@ def test_a_rollback_is_a_switch(lab: MachineLab, archives: tuple[Path, Path], re
     assert _get(lab).returncode == 0
 
 
+def test_agent_and_edge_end_in_order_and_the_route_goes_first(lab: MachineLab) -> None:
+    machine = lab.machines["edge2"]
+    begun = machine.run("date", "+%s").stdout.strip()
+    machine.run("systemctl", "stop", "sennit-agent", "sennit-edge")  # a job each: the second has to wait
+    said = machine.run(
+        *("journalctl", "-u", "sennit-agent", "-u", "sennit-edge", "-o", "json"),
+        *("--output-fields=MESSAGE,UNIT", "_PID=1", "--since", f"@{begun}"),
+    )
+    lines = [json.loads(line) for line in said.stdout.splitlines()]
+    stops = [(each.get("UNIT"), each["MESSAGE"].split()[0]) for each in lines]
+    assert stops.index(("sennit-agent.service", "Stopped")) < stops.index(("sennit-edge.service", "Stopping"))
+    assert " down " in machine.run("birdc", "show", "protocols", "vip").stdout
+    machine.run("systemctl", "start", "sennit-edge", "sennit-agent")
+    wait_for(
+        "the edge", lambda: all(edge["state"] == "up" for edge in json.loads(_edges(lab, "--json"))), 120
+    )
+
+
 def test_a_removed_edge_leaves_nothing(lab: MachineLab, archives: tuple[Path, Path], record: Record) -> None:
     recap = _play(lab, "remove", archives[0], "--limit", "edge3")
     machine = lab.machines["edge3"]
     left = machine.run(
         "sh", "-c", "ls -d /opt/sennit /etc/sennit /var/lib/sennit /etc/systemd/system/sennit* 2>/dev/null; "
-        "ip -4 -brief address show lo; tc filter show dev up0 ingress; ip rule; getent passwd | grep sennit; true",
+        "ls /sys/class/net; ip -4 -brief address show lo; tc filter show dev up0 ingress; ip rule; "
+        "getent passwd | grep sennit; true",
     ).stdout  # fmt: skip
     record.add("A removal, and what it leaves", recap, left, _edges(lab))
-    assert "sennit" not in left
-    assert VIP not in left
+    assert "up0" in left
+    assert not re.search(f"sennit|wg0|{VIP}", left)
     assert _get(lab).returncode == 0

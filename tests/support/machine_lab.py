@@ -25,8 +25,7 @@ from lab.namespace.processes import end_processes
 from lab.secrets import make_certificates, write_secret
 from lab.topology import BACKBONE, LAB, SERVICE_NAME, VIP, Topology
 
-CONTROL = "10.255.0.1"
-INSIDE_WIREGUARD = "10.254.0.1"  # the control plane's address where the backbone is inside WireGuard
+CONTROL = "10.254.0.1"  # inside WireGuard
 BIN = ROOT / ".venv" / "bin"
 
 
@@ -101,7 +100,7 @@ class MachineLab:
     def _secrets(self) -> None:
         """What the operator's vault would hold."""
         made = self.folder / "secrets"
-        make_certificates(made, control=(CONTROL, INSIDE_WIREGUARD), service=(SERVICE_NAME, VIP))
+        make_certificates(made, control=(CONTROL,), service=(SERVICE_NAME, VIP))
         files = {
             "sennit_control_ca": "ca.pem",
             "sennit_control_tls_certificate": "control.pem",
