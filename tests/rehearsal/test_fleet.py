@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 from debian_image import ROOT, bake, release
-from machine_lab import CONTROL, MachineLab
+from machine_lab import MachineLab
+from provisioned import DAEMONS, failed_units, holds_net_admin, state_of, stop_agent_and_edge
+from virtual_machines import VirtualMachineLab
 
 from lab.topology import LAB, SERVICE_NAME, VIP
 from lab.wait import wait_for
@@ -23,7 +25,6 @@ SENNIT = str(ROOT / ".venv" / "bin" / "sennit")
 PAGE = ROOT / "docs" / "operate" / "rehearsal.md"
 SIZE = 8 << 20
 RATE = "1M"  # of a download during an upgrade: one is nearly always under way, and the machines have time for the rest
-DAEMONS = ("control", "origin", "agent", "forwarder", "edge")
 
 
 class Record:
@@ -58,8 +59,8 @@ def archives() -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachineLab]:
-    with MachineLab(
-        tmp_path_factory.mktemp("fleet"), bake("bare"), [edge.name for edge in LAB.edges()]
+    with VirtualMachineLab(
+        tmp_path_factory.mktemp("fleet"), bake("disk"), [edge.name for edge in LAB.edges()]
     ) as lab:
         yield lab
 
@@ -78,7 +79,7 @@ def _play(lab: MachineLab, name: str, archive: Path, *options: str) -> str:
 
 def _edges(lab: MachineLab, *options: str) -> str:
     return lab.machines["edge1"].run(
-        *("sennit", "edges", "list", *options, "--control", f"https://{CONTROL}:8443"),
+        *("sennit", "edges", "list", *options, "--control", f"https://{lab.control}:8443"),
         *("--ca", "/etc/sennit/control/ca.pem", "--token-file", "/etc/sennit/control/admin.token"),
     ).stdout  # fmt: skip
 
@@ -136,22 +137,12 @@ def test_bare_machines_become_a_fleet(lab: MachineLab, archives: tuple[Path, Pat
 
 
 def test_every_daemon_runs_as_its_own_user(lab: MachineLab) -> None:
-    machine = lab.machines["edge1"]
     for name in DAEMONS:
-        shown = machine.run(
-            "systemctl", "show", f"sennit-{name}", "-p", "ActiveState", "-p", "NRestarts", "-p", "User"
-        )
-        assert set(shown.stdout.split()) == {"ActiveState=active", "NRestarts=0", f"User=sennit-{name}"}
-    for each in lab.machines.values():
-        assert each.run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
-
-
-def test_the_server_itself_holds_no_net_admin(lab: MachineLab) -> None:
-    status = lab.machines["edge1"].run(
-        "sh", "-c", "cat /proc/$(systemctl show -p MainPID --value sennit-edge)/status"
-    )
-    permitted = next(line.split()[1] for line in status.stdout.splitlines() if line.startswith("CapPrm:"))
-    assert not int(permitted, 16) & 1 << 12
+        said = state_of(lab.machines["edge1"], name)
+        assert said == {"ActiveState=active", "NRestarts=0", f"User=sennit-{name}"}
+    for machine in lab.machines.values():
+        assert failed_units(machine) == ""
+        assert not holds_net_admin(machine, "sennit-edge")
 
 
 def test_the_control_plane_calls_the_edges_well(lab: MachineLab) -> None:
@@ -196,7 +187,7 @@ def test_a_phone_downloads_over_two_paths_through_two_edges(
 def test_a_restart_of_the_backbone_leaves_the_forwarder_attached(lab: MachineLab) -> None:
     machine = lab.machines["edge2"]
     machine.run("systemctl", "restart", "sennit-backbone")
-    ping = ("ping", "-c", "1", "-W", "2", CONTROL)
+    ping = ("ping", "-c", "1", "-W", "2", lab.control)
     wait_for("the tunnel", lambda: machine.run(*ping, check=False).returncode == 0, 60)
     assert "bpf" in machine.run("tc", "filter", "show", "dev", "wg0", "ingress").stdout
 
@@ -255,14 +246,7 @@ def test_a_rollback_is_a_switch(lab: MachineLab, archives: tuple[Path, Path], re
 
 def test_agent_and_edge_end_in_order_and_the_route_goes_first(lab: MachineLab) -> None:
     machine = lab.machines["edge2"]
-    begun = machine.run("date", "+%s").stdout.strip()
-    machine.run("systemctl", "stop", "sennit-agent", "sennit-edge")  # a job each: the second has to wait
-    said = machine.run(
-        *("journalctl", "-u", "sennit-agent", "-u", "sennit-edge", "-o", "json"),
-        *("--output-fields=MESSAGE,UNIT", "_PID=1", "--since", f"@{begun}"),
-    )
-    lines = [json.loads(line) for line in said.stdout.splitlines()]
-    stops = [(each.get("UNIT"), each["MESSAGE"].split()[0]) for each in lines]
+    stops = stop_agent_and_edge(machine)
     assert stops.index(("sennit-agent.service", "Stopped")) < stops.index(("sennit-edge.service", "Stopping"))
     assert " down " in machine.run("birdc", "show", "protocols", "vip").stdout
     machine.run("systemctl", "start", "sennit-edge", "sennit-agent")

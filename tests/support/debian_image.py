@@ -1,8 +1,9 @@
-"""Bake disk images of bare Debian 12, with the distribution's own kernel, for machines under qemu.
+"""Bake images of Debian 12 for machines.
 
-`bare` has what Debian's installer leaves on a server (systemd, ssh, Python) and the package files that the roles will
-ask for, so that machines need no network to install them. `prepared` has those packages installed. Images are kept in
-the user's cache and baked again when anything that they are made of changes.
+`disk` is for machines under qemu: the distribution's own kernel, what Debian's installer leaves on a server (systemd,
+ssh, Python), and the package files that the roles will ask for, so that machines need no network to install them.
+`root` is a folder for containers: no kernel, and those packages installed. Images are kept in the user's cache and
+baked again when anything that they are made of changes.
 """
 
 import fcntl
@@ -24,9 +25,10 @@ from lab.topology import LAB, Topology
 ROOT = Path(__file__).parents[2]
 SUITE = "bookworm"
 SYSTEM = (
-    *("systemd-sysv", "dbus", "udev", "linux-image-cloud-amd64", "initramfs-tools", "openssh-server"),
+    *("systemd-sysv", "dbus", "udev", "openssh-server"),
     *("python3", "python3-apt", "iproute2", "ca-certificates", "kmod", "procps"),
 )
+KERNEL = ("linux-image-cloud-amd64", "initramfs-tools")
 SIZE = "6G"  # sparse
 KEEP = 86_400  # seconds
 MANAGEMENT = "52:54:00:aa:00:01"
@@ -36,9 +38,13 @@ KERNEL_SETTINGS = "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigation
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A baked folder: disk.raw, vmlinuz, initrd, and the key that root's ssh takes."""
+    """A baked folder: the key that root's ssh takes, and either disk.raw, vmlinuz and initrd or the folder root."""
 
     folder: Path
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
 
     @property
     def disk(self) -> Path:
@@ -65,8 +71,9 @@ def mac(edge_id: int, interface: str) -> str:
 
 
 def bake(kind: str) -> Image:
-    """Return the image of a kind, `bare` or `prepared`; a minute when it is not in the cache."""
-    content = [kind, SUITE, SYSTEM, role_packages(), _network_files(LAB), inspect.getsource(_bake)]
+    """Return the image of a kind, `disk` or `root`; a minute when it is not in the cache."""
+    made = [inspect.getsource(step) for step in (_bake, _root, _disk)]
+    content = [kind, SUITE, SYSTEM, KERNEL, role_packages(), _network_files(LAB), made]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sennit"
     cache.mkdir(parents=True, exist_ok=True)
@@ -84,29 +91,34 @@ def bake(kind: str) -> Image:
 
 
 def _bake(work: Path, kind: str) -> None:
-    made, root = work / "image", work / "root"
+    made = work / "image"
     made.mkdir()
-    install = "chroot $1 env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "
-    install += "--download-only " if kind == "bare" else ""
+    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made / "key"))
+    if kind == "root":
+        _root(made / "root", made, "")
+    else:
+        _root(work / "root", made, "--download-only", *KERNEL)
+        _disk(work / "root", made)
+
+
+def _root(root: Path, made: Path, how: str, *more: str) -> None:
     # policy-rc.d: nothing starts while it is baked
+    install = f"chroot $1 env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends {how}"
     _run(
-        *(
-            "mmdebstrap",
-            "--quiet",
-            "--variant=minbase",
-            "--skip=cleanup/apt",
-            f"--include={','.join(SYSTEM)}",
-        ),
+        *("mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt"),
+        f"--include={','.join((*SYSTEM, *more))}",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")),
         f"--customize-hook={install} install {' '.join(role_packages())} >/dev/null",
         *(SUITE, str(root)),
     )
-    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made / "key"))
     ssh = root / "root" / ".ssh"
     ssh.mkdir(mode=0o700, parents=True, exist_ok=True)
     shutil.copy(made / "key.pub", ssh / "authorized_keys")
+    (root / "etc" / "hostname").unlink(missing_ok=True)  # who starts it says it
+
+
+def _disk(root: Path, made: Path) -> None:
     (root / "etc" / "fstab").write_text("/dev/vda / ext4 defaults,noatime 0 1\n")
-    (root / "etc" / "hostname").unlink(missing_ok=True)  # the kernel's command line says it
     for name, text in _network_files(LAB).items():
         (root / "etc" / "systemd" / "network" / name).write_text(text)
     _run("chroot", str(root), "systemctl", "--quiet", "enable", "systemd-networkd")

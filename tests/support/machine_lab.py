@@ -1,4 +1,4 @@
-"""The lab's network with machines in place of its edges: phone, ISPs and transit are namespaces, edges run under qemu.
+"""The lab's network with machines in place of its edges: phone, ISPs and transit are namespaces.
 
 The first machine has control plane and origin beside its edge, as the inventory `lab` says.
 """
@@ -7,14 +7,14 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
-from debian_image import ROOT, Image, mac
-from virtual_machines import Machine, open_tap
+from debian_image import ROOT
+from machine import Machine
 
 from lab import bird, resolver
 from lab.namespace.daemons import bird as bird_command
@@ -23,9 +23,8 @@ from lab.namespace.network import build, remove
 from lab.namespace.place import Place
 from lab.namespace.processes import end_processes
 from lab.secrets import make_certificates, write_secret
-from lab.topology import BACKBONE, LAB, SERVICE_NAME, VIP, Topology
+from lab.topology import BACKBONE, LAB, SERVICE_NAME, VIP, End, Topology
 
-CONTROL = "10.254.0.1"  # inside WireGuard
 BIN = ROOT / ".venv" / "bin"
 
 
@@ -40,18 +39,28 @@ def _without_edges(topology: Topology) -> Topology:
 
 
 class MachineLab:
-    """Network, machines and what an operator has at hand: inventory, secrets, archives. A context manager."""
+    """Network, machines and what an operator has at hand: inventory, secrets, archives. A context manager.
 
-    def __init__(self, folder: Path, image: Image, edges: Sequence[str]) -> None:
+    Subclasses say what a machine is. `controller` begins the commands that reach it, `control` is the address of the
+    control plane, and `variables` are what the inventory `lab` says otherwise.
+    """
+
+    controller: Sequence[str] = ()
+    control: str
+    variables: ClassVar[Mapping[str, object]] = {}
+
+    def __init__(self, folder: Path) -> None:
         self.place = Place(f"vm{os.getpid()}", folder / "network")
         self.folder = folder
         self.machines: dict[str, Machine] = {}
-        self._image, self._edges = image, edges
 
     def __enter__(self) -> Self:
         try:
             self._network()
             self._boot()
+            self._neighbours()
+            for machine in self.machines.values():
+                machine.wait()
             self._secrets()
         except BaseException:
             self.__exit__(None, None, None)
@@ -72,35 +81,30 @@ class MachineLab:
         build(self.place, topology)
 
     def _boot(self) -> None:
-        for name in self._edges:
-            node = LAB.node(name)
-            assert node.edge_id is not None
-            _, carrier, _ = LAB.ends(name)[0]
-            uplink = open_tap(carrier.interface, self.place.namespace(carrier.node))
-            backbone = open_tap(name, self.place.namespace(BACKBONE))
-            for namespace, words in (
-                (carrier.node, f"address add {carrier.address} dev {carrier.interface}"),
-                (carrier.node, f"link set {carrier.interface} up"),
-                (BACKBONE, f"link set {name} master bridge up"),
-            ):
-                subprocess.run(["ip", "-n", self.place.namespace(namespace), *words.split()], check=True)
-            taps = {mac(node.edge_id, "up0"): uplink, mac(node.edge_id, "bb0"): backbone}
-            self.machines[name] = Machine(name, self._image, self.folder, taps)
-            os.close(uplink)
-            os.close(backbone)
-        for carrier_node in LAB.carriers():
-            file = self.place.node(carrier_node.name) / "bird.conf"
-            file.write_text(bird.configuration(LAB, carrier_node, file.parent))
-            start(self.place, carrier_node.name, "bird", *bird_command(self.place, carrier_node))
-            if carrier_node.resolves:
-                start(self.place, carrier_node.name, "resolver", *resolver.command(LAB, carrier_node.name))
-        for machine in self.machines.values():
-            machine.wait()
+        """Start the machines, each connected to its carrier and to the backbone."""
+        raise NotImplementedError
+
+    def _ip(self, node: str, words: str) -> None:
+        subprocess.run(["ip", "-n", self.place.namespace(node), *words.split()], check=True)
+
+    def _connect(self, name: str, carrier: End) -> None:
+        """Bring up the other ends of a machine's two interfaces, which are there already."""
+        self._ip(carrier.node, f"address add {carrier.address} dev {carrier.interface}")
+        self._ip(carrier.node, f"link set {carrier.interface} up")
+        self._ip(BACKBONE, f"link set {name} master bridge up")
+
+    def _neighbours(self) -> None:
+        for carrier in LAB.carriers():
+            file = self.place.node(carrier.name) / "bird.conf"
+            file.write_text(bird.configuration(LAB, carrier, file.parent))
+            start(self.place, carrier.name, "bird", *bird_command(self.place, carrier))
+            if carrier.resolves:
+                start(self.place, carrier.name, "resolver", *resolver.command(LAB, carrier.name))
 
     def _secrets(self) -> None:
         """What the operator's vault would hold."""
         made = self.folder / "secrets"
-        make_certificates(made, control=(CONTROL,), service=(SERVICE_NAME, VIP))
+        make_certificates(made, control=(self.control,), service=(SERVICE_NAME, VIP))
         files = {
             "sennit_control_ca": "ca.pem",
             "sennit_control_tls_certificate": "control.pem",
@@ -115,6 +119,7 @@ class MachineLab:
         values["edge_tofu_public_file"] = str(made / "{{ inventory_hostname }}.pub")
         values["backbone_wireguard_folder"] = str(made / "wireguard")
         write_secret(self.folder / "vault.json", json.dumps(values))
+        (self.folder / "variables.json").write_text(json.dumps(self.variables))
 
     def playbook(
         self, name: str, archive: Path, *options: str, timeout: float = 3600
@@ -123,9 +128,10 @@ class MachineLab:
         config = next(iter(self.machines.values())).ssh_config(list(self.machines.values()))
         return subprocess.run(
             [
+                *self.controller,
                 *(str(BIN / "ansible-playbook"), f"playbooks/{name}.yml", "-i", "inventories/lab"),
                 *("-e", f"@{self.folder / 'vault.json'}", "-e", f"sennit_archive={archive}"),
-                *("-e", "sennit_batch=100%"),
+                *("-e", "sennit_batch=100%", "-e", f"@{self.folder / 'variables.json'}"),
                 *(f"--ssh-common-args=-F {config}", *options),
             ],
             cwd=ROOT / "ansible",
@@ -134,6 +140,8 @@ class MachineLab:
                 "PATH": f"{BIN}:{os.environ['PATH']}",
                 "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_LOG_PATH": str(self.folder / f"{name}.log"),
+                # machines of another lab have the same names: connections must not be shared
+                "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "ssh"),
             },
             stdin=subprocess.DEVNULL,
             capture_output=True,

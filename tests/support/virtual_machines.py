@@ -6,100 +6,67 @@ device, which lives in a network namespace of the lab. The disk is the baked ima
 
 import fcntl
 import os
-import shlex
 import socket
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from debian_image import KERNEL_SETTINGS, MANAGEMENT, Image
+from debian_image import KERNEL_SETTINGS, MANAGEMENT, Image, mac
+from machine import Machine
+from machine_lab import MachineLab
 
-from lab.wait import wait_for
+from lab.topology import BACKBONE, LAB
 
 _TUNSETIFF, _TAP, _NO_PI, _VNET_HDR = 0x400454CA, 0x0002, 0x1000, 0x4000
-BOOT = 180  # seconds at most: a dozen on a quiet machine
 
 
-class Machine:
-    """One running machine."""
+class VirtualMachineLab(MachineLab):
+    """Edges are machines under qemu, their backbone is inside WireGuard, as the inventory `lab` says."""
 
-    def __init__(
-        self, name: str, image: Image, folder: Path, taps: Mapping[str, int], memory: int = 768
-    ) -> None:
-        """Start it; `taps` are descriptors by the MAC address of the interface that they are to be."""
-        self.name, self._image, self._folder = name, image, folder
-        self.port = _free_port()
-        folder.mkdir(parents=True, exist_ok=True)
-        self.console = folder / f"{name}.console"
-        command = [
-            *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive who started it
-            *("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-smp", "1"),
-            *("-m", str(memory), "-display", "none", "-nodefaults", "-no-reboot"),
-            *("-serial", f"file:{self.console}", "-device", "virtio-rng-pci"),
-            *("-kernel", str(image.folder / "vmlinuz"), "-initrd", str(image.folder / "initrd")),
-            *("-append", f"{KERNEL_SETTINGS} systemd.hostname={name}"),
-            *("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"),
-            *("-netdev", f"user,id=management,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
-            *("-device", f"virtio-net-pci,netdev=management,mac={MANAGEMENT}"),
-        ]
-        for number, (mac, descriptor) in enumerate(taps.items()):
-            command += ["-netdev", f"tap,id=n{number},fd={descriptor}"]
-            command += ["-device", f"virtio-net-pci,netdev=n{number},mac={mac}"]
-        with (folder / f"{name}.qemu").open("w") as output:
-            self._process = subprocess.Popen(
-                command, pass_fds=list(taps.values()), stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+    control = "10.254.0.1"
 
-    def wait(self) -> None:
-        """Wait until ssh answers. Raises `LabFailed` with the console's end."""
-        wait_for(f"ssh of {self.name}", lambda: self._answers(), BOOT, self.console)
+    def __init__(self, folder: Path, image: Image, edges: Sequence[str]) -> None:
+        super().__init__(folder)
+        self._image, self._edges = image, edges
 
-    def _answers(self) -> bool:
-        if self._process.poll() is not None:
-            raise RuntimeError(f"qemu ended: {(self._folder / f'{self.name}.qemu').read_text()}")
-        try:
-            return self.run("true", check=False, timeout=20).returncode == 0
-        except subprocess.TimeoutExpired:
-            return False
+    def _boot(self) -> None:
+        for name in self._edges:
+            node = LAB.node(name)
+            assert node.edge_id is not None
+            _, carrier, _ = LAB.ends(name)[0]
+            uplink = open_tap(carrier.interface, self.place.namespace(carrier.node))
+            backbone = open_tap(name, self.place.namespace(BACKBONE))
+            self._connect(name, carrier)
+            taps = {mac(node.edge_id, "up0"): uplink, mac(node.edge_id, "bb0"): backbone}
+            self.machines[name] = _start(name, self._image, self.folder, taps)
+            os.close(uplink)
+            os.close(backbone)
 
-    def run(
-        self, *command: str, check: bool = True, timeout: float = 120
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run a command as root. Raises `RuntimeError` with what it said."""
-        done = subprocess.run(
-            ["ssh", "-F", str(self.ssh_config([self])), self.name, shlex.join(command)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
+
+def _start(name: str, image: Image, folder: Path, taps: Mapping[str, int], memory: int = 768) -> Machine:
+    """Start a machine; `taps` are descriptors by the MAC address of the interface that they are to be, `memory` MB."""
+    port = _free_port()
+    console = Machine.console_of(name, folder)
+    command = [
+        *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive who started it
+        *("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-smp", "1"),
+        *("-m", str(memory), "-display", "none", "-nodefaults", "-no-reboot"),
+        *("-serial", "stdio", "-device", "virtio-rng-pci"),
+        *("-kernel", str(image.folder / "vmlinuz"), "-initrd", str(image.folder / "initrd")),
+        *("-append", f"{KERNEL_SETTINGS} systemd.hostname={name}"),
+        *("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"),
+        *("-netdev", f"user,id=management,hostfwd=tcp:127.0.0.1:{port}-:22"),
+        *("-device", f"virtio-net-pci,netdev=management,mac={MANAGEMENT}"),
+    ]
+    for number, (address, descriptor) in enumerate(taps.items()):
+        command += ["-netdev", f"tap,id=n{number},fd={descriptor}"]
+        command += ["-device", f"virtio-net-pci,netdev=n{number},mac={address}"]
+    with console.open("w") as output:
+        process = subprocess.Popen(
+            command, pass_fds=list(taps.values()), stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
-        if check and done.returncode:
-            raise RuntimeError(
-                f"on {self.name}: {shlex.join(command)}: {(done.stderr or done.stdout).strip()}"
-            )
-        return done
-
-    def ssh_config(self, machines: "list[Machine]") -> Path:
-        """Write what ssh, and Ansible through it, needs to know of `machines`."""
-        names = "-".join(machine.name for machine in machines)
-        path = self._folder / f"{names}.ssh"
-        path.write_text(
-            "".join(
-                f"Host {machine.name}\n  HostName 127.0.0.1\n  Port {machine.port}\n" for machine in machines
-            )
-            + f"Host *\n  User root\n  IdentityFile {self._image.ssh_key}\n  StrictHostKeyChecking no\n"
-            "  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n  ConnectTimeout 15\n"
-            f"  ControlMaster auto\n  ControlPersist 60\n  ControlPath {self._folder}/%n-%p\n"
-        )
-        return path
-
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    return Machine(name, folder, image.ssh_key, process, address="127.0.0.1", port=port)
 
 
 def open_tap(name: str, namespace: str) -> int:

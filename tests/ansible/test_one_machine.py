@@ -1,0 +1,71 @@
+"""One machine: Debian 12 with systemd in a container, provisioned by site.yml, and asked how it is."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from containers import ContainerLab
+from debian_image import ROOT, bake, release
+from provisioned import DAEMONS, failed_units, holds_net_admin, state_of, stop_agent_and_edge
+
+from lab.topology import SERVICE_NAME
+from lab.wait import wait_for
+
+pytestmark = [pytest.mark.needs("root", "netns", "bcc", "bird", "container"), pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def archive() -> Path:
+    return release()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[ContainerLab]:
+    with ContainerLab(tmp_path_factory.mktemp("machines"), bake("root"), ["edge1"]) as lab:
+        done = lab.playbook("site", archive, "--limit", "edge1")
+        assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+        yield lab
+
+
+def test_every_daemon_runs_as_its_own_user(lab: ContainerLab) -> None:
+    machine = lab.machines["edge1"]
+    for name in DAEMONS:
+        assert state_of(machine, name) == {"ActiveState=active", "NRestarts=0", f"User=sennit-{name}"}
+    assert failed_units(machine) == ""
+
+
+def test_the_control_plane_calls_the_edge_well(lab: ContainerLab) -> None:
+    shown = lab.machines["edge1"].run(
+        *("sennit", "edges", "list", "--json", "--control", f"https://{lab.control}:8443"),
+        *("--ca", "/etc/sennit/control/ca.pem", "--token-file", "/etc/sennit/control/admin.token"),
+    )
+    (edge,) = json.loads(shown.stdout)
+    assert (edge["name"], edge["state"], edge["lease"]["health"]) == ("edge1", "up", "ok")
+
+
+def test_the_server_itself_holds_no_net_admin(lab: ContainerLab) -> None:
+    machine = lab.machines["edge1"]
+    assert holds_net_admin(machine, "ssh")
+    assert not holds_net_admin(machine, "sennit-edge")
+
+
+def test_a_neighbour_hears_the_service_address_and_a_phone_downloads(lab: ContainerLab) -> None:
+    lab.machines["edge1"].run("sh", "-c", "head -c 1000000 /dev/zero >/srv/sennit/file")
+    command = lab.phone(
+        str(ROOT / ".venv" / "bin" / "sennit"), "get", "--json", f"smkex://{SERVICE_NAME}/file"
+    )
+    wait_for(
+        "a download over two paths",
+        lambda: subprocess.run(command, capture_output=True, timeout=120).stdout == bytes(1_000_000),
+        120,
+    )
+
+
+def test_agent_and_edge_end_in_order_and_the_route_goes_first(lab: ContainerLab) -> None:
+    """Last: it stops what the others look at."""
+    machine = lab.machines["edge1"]
+    stops = stop_agent_and_edge(machine)
+    assert stops.index(("sennit-agent.service", "Stopped")) < stops.index(("sennit-edge.service", "Stopping"))
+    assert " down " in machine.run("birdc", "show", "protocols", "vip").stdout
