@@ -47,11 +47,19 @@ class Refused(Exception):
 
 
 class Http1(HttpToolsProtocol):  # type: ignore[misc]
-    """One session's protocol. Its server calls `overdue` once `deadline` has passed."""
+    """One session's protocol. Its server calls `overdue` once `deadline` has passed, it calls `lost` at its end."""
 
-    def __init__(self, *, limits: Limits, hot: Hot | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        hot: Hot | None = None,
+        lost: Callable[[], object] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._hot = hot
+        self._lost = lost
         self.limits = limits
         self.deadline = NEVER
         self._in_head = False
@@ -103,6 +111,8 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
     def connection_lost(self, exc: Exception | None) -> None:
         self.deadline = NEVER
         super().connection_lost(exc)
+        if self._lost is not None:
+            self._lost()
 
     def pause_writing(self) -> None:
         super().pause_writing()

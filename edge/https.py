@@ -1,12 +1,16 @@
 """Ordinary HTTPS beside the sessions: TLS 1.3 and 1.2 on a port of its own, the same application and cache."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
 from pathlib import Path
 
+from edge.admission import PerPrefix
+from edge.memory import MemoryBound, default_limit
 from edge.serve import HttpServer
+from edge.settings import EdgeSettings
 
 log = logging.getLogger("edge.https")
 
@@ -29,13 +33,15 @@ def context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 class HttpsListener:
-    """Accept TLS connections for `server`: `pending` in their handshake at most, `limit` altogether."""
+    """Accept TLS connections for `server`, within the bounds that sessions have, counted apart from theirs."""
 
-    def __init__(self, server: HttpServer, tls: ssl.SSLContext, *, limit: int, pending: int) -> None:
+    def __init__(self, server: HttpServer, tls: ssl.SSLContext, settings: EdgeSettings) -> None:
         self._server = server
         self._tls = tls
-        self._limit = limit
-        self._pending = pending
+        self._settings = settings
+        self._in_handshake = PerPrefix(settings.max_handshakes_per_prefix)
+        self._open = PerPrefix(settings.max_sessions_per_prefix)
+        self._memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
         self._listening: socket.socket | None = None
@@ -59,32 +65,55 @@ class HttpsListener:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(listening)
+                connection, address = await loop.sock_accept(listening)
             except OSError as error:
                 log.warning("accept: %s", error)
                 await asyncio.sleep(0.1)  # out of descriptors: let some go before the next try
                 continue
-            if len(self._handshakes) >= self._pending or self._server.connections >= self._limit:
+            if not self._has_room():
                 connection.close()  # early and cheap: before any of TLS
                 continue
-            task = asyncio.create_task(self._handshake(connection))
+            task = asyncio.create_task(self._handshake(connection, address[0]))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
-    async def _handshake(self, connection: socket.socket) -> None:
+    def _has_room(self) -> bool:
+        if len(self._handshakes) >= self._settings.max_pending_tls or self._memory.is_full:
+            return False
+        return self._server.connections < self._settings.max_sessions
+
+    async def _handshake(self, connection: socket.socket, address: str) -> None:
         loop = asyncio.get_running_loop()
+        place = contextlib.ExitStack()  # left when the connection is lost, or never comes to be
+        opened = False
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.connect_accepted_socket(
-                self._server.protocol,
-                connection,
-                ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
-                ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
-            )
+            with contextlib.ExitStack() as handshake:
+                if not (
+                    _enter(self._in_handshake, address, handshake) and _enter(self._open, address, place)
+                ):
+                    return
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                await loop.connect_accepted_socket(
+                    lambda: self._server.protocol(place.close),
+                    connection,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+                    ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
+                )
+                opened = True
         except OSError as error:  # ssl.SSLError is one
             log.debug("TLS handshake: %s", error)
-            connection.close()
+        finally:
+            if not opened:
+                connection.close()
+                place.close()
+
+
+def _enter(bound: PerPrefix, address: str, until: contextlib.ExitStack) -> bool:
+    key = bound.enter(address)
+    if key is not None:
+        until.callback(bound.leave, key)
+    return key is not None
 
 
 def listen(address: str, port: int, *, share: bool = False) -> socket.socket:

@@ -95,7 +95,7 @@ def _https(server: HttpServer, settings: EdgeSettings, node: Node) -> HttpsListe
     if settings.tls_certificate is None or settings.tls_key is None:
         raise IdentityUnusable("--https-port needs --tls-certificate and --tls-key")
     tls = context(settings.tls_certificate, settings.tls_key)
-    made = HttpsListener(server, tls, limit=settings.max_sessions, pending=settings.max_pending_tls)
+    made = HttpsListener(server, tls, settings)
     made.start(listen(node.vip.v4, settings.https_port))
     log.info("HTTPS on %s port %d", node.vip.v4, settings.https_port)
     return made

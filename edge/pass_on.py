@@ -58,7 +58,7 @@ async def pass_on(
     # 100-continue is this hop's matter: the server has asked the client for the body (RFC 9110 section 10.1.1)
     headers = [pair for pair in request.headers if pair[0] != "expect"]
     async with (
-        upstream.passing(),
+        upstream.passing(request.client),
         upstream.request(request.method, request.target, headers, body) as answer,
     ):
         more = on_head(answer)

@@ -27,6 +27,7 @@ class Request:
     headers: Pairs
     fields: Fields
     key: str
+    client: str = ""  # its address where that is known
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any]) -> "Request":
@@ -42,7 +43,8 @@ class Request:
             if name not in gone
         ]
         fields = joined(pairs)
-        return cls(scope["method"], target, pairs, fields, key_of(fields.get("host", ""), target))
+        client, _ = scope.get("client") or ("", 0)
+        return cls(scope["method"], target, pairs, fields, key_of(fields.get("host", ""), target), client)
 
 
 def plain_host(host: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -70,11 +71,12 @@ class HttpServer:
             self._clock.cancel()
         await self._lifespan.shutdown()
 
-    def protocol(self) -> asyncio.Protocol:
-        """A protocol for one new session."""
+    def protocol(self, lost: Callable[[], object] | None = None) -> asyncio.Protocol:
+        """A protocol for one new session, which calls `lost` when its connection is."""
         made: asyncio.Protocol = Http1(
             limits=self._limits,
             hot=self._hot,
+            lost=lost,
             config=self._config,
             server_state=self._state,
             app_state=self._lifespan.state,

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import httpx
 
+from edge.admission import prefix_of
 from edge.cache.control import Pairs, members
 
 log = logging.getLogger("edge.upstream")
@@ -63,8 +65,10 @@ class Upstream:
         self._name = name
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS // 4)
         self._transport = transport or httpx.AsyncHTTPTransport(limits=limits)
-        # half of them: a request that is passed on lasts as long as its client likes
+        # half of them: a request that is passed on lasts as long as its client likes. And of these a quarter for the
+        # clients of one prefix
         self._passing = asyncio.Semaphore(CONNECTIONS // 2)
+        self._of_prefix: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
         self._timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=POOL_TIMEOUT).as_dict()
 
     async def close(self) -> None:
@@ -81,17 +85,18 @@ class Upstream:
         return self._name in passed or len(passed) > LOOP_LIMIT
 
     @asynccontextmanager
-    async def passing(self) -> AsyncIterator[None]:
+    async def passing(self, client: str) -> AsyncIterator[None]:
         """Room for a request whose client decides how long it takes; the others keep theirs. Raises `OriginFailed`."""
-        try:
-            async with asyncio.timeout(POOL_TIMEOUT):
-                await self._passing.acquire()
-        except TimeoutError:
-            raise OriginFailed(504, "too many requests are passed on to the origin") from None
-        try:
+        share = asyncio.Semaphore(max(1, CONNECTIONS // 8))
+        share = self._of_prefix.setdefault(prefix_of(client) if client else 0, share)
+        async with AsyncExitStack() as places:
+            try:
+                async with asyncio.timeout(POOL_TIMEOUT):
+                    await places.enter_async_context(share)
+                    await places.enter_async_context(self._passing)
+            except TimeoutError:
+                raise OriginFailed(504, "too many requests are passed on to the origin") from None
             yield
-        finally:
-            self._passing.release()
 
     @asynccontextmanager
     async def request(

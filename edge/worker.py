@@ -175,7 +175,7 @@ def _https(server: HttpServer, settings: EdgeSettings) -> HttpsListener | None:
     if settings.https_port is None or settings.tls_certificate is None or settings.tls_key is None:
         return None
     tls = context(settings.tls_certificate, settings.tls_key)
-    return HttpsListener(server, tls, limit=settings.max_sessions, pending=settings.max_pending_tls)
+    return HttpsListener(server, tls, settings)
 
 
 def _socket(descriptor: int) -> socket.socket:

@@ -17,7 +17,7 @@ from edge.cache.control import Fields, Pairs, joined, members
 from edge.cache.entry import Entry, merged
 from edge.cache.files import BodyFile
 from edge.cache.leases import Leases
-from edge.cache.reuse import Reuse, decide
+from edge.cache.reuse import Reuse, decide, wishes
 from edge.cache.spool import Spool, SpoolFailed, SpoolReader
 from edge.cache.store import SMALL, Store
 from edge.cache.storing import is_worth_storing, why_not
@@ -160,6 +160,8 @@ class Fetches:
         """Be the one of all workers who asks; whether another was, and has stored what answers this too."""
         if "authorization" in fetch.asked or not self.may_share(fetch.key):
             return False
+        if "no-cache" in wishes(fetch.asked):
+            return False  # what another brings would not answer it, and one after the other would keep the others out
         fetch.leased = await self._leases.take(fetch.key)
         self._store.load(fetch.key)
         found = self._store.find(fetch.key, fetch.asked)

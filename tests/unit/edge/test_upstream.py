@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from loopback import until
@@ -10,7 +11,7 @@ from loopback import until
 from edge import upstream
 from edge.pass_on import pass_on
 from edge.request import Request
-from edge.upstream import Upstream
+from edge.upstream import OriginFailed, Upstream
 
 CONNECTIONS = 6
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -41,9 +42,10 @@ async def origin() -> AsyncIterator[tuple[Origin, str]]:
     server.close()
 
 
-def upload() -> Request:
+def upload(client: str) -> Request:
     headers = [(b"host", b"cdn"), (b"transfer-encoding", b"chunked")]
-    return Request.of({"method": "POST", "raw_path": b"/a", "query_string": b"", "headers": headers})
+    scope = {"method": "POST", "raw_path": b"/a", "query_string": b"", "headers": headers}
+    return Request.of({**scope, "client": (client, 1024)})
 
 
 async def never_ends() -> AsyncIterator[bytes]:
@@ -51,26 +53,68 @@ async def never_ends() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
+async def ignore(message: object) -> None:
+    pass
+
+
+@asynccontextmanager
+async def uploading(asks: Upstream, clients: list[str]) -> AsyncIterator[None]:
+    """Uploads that never end, one for each of `clients`."""
+    slow = [
+        asyncio.create_task(pass_on(asks, upload(client), never_ends(), lambda answer: [], ignore))
+        for client in clients
+    ]
+    try:
+        yield
+    finally:
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        await asks.close()
+
+
 async def test_clients_that_never_finish_their_bodies_leave_connections_for_the_others(
     origin: tuple[Origin, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upstream, "CONNECTIONS", CONNECTIONS)
-    monkeypatch.setattr(upstream, "POOL_TIMEOUT", 3.0)
+    it, url = origin
+    asks = Upstream(url, "edge1")
+    async with uploading(asks, [f"10.0.{number}.1" for number in range(2 * CONNECTIONS)]):
+        await until(lambda: len(it.heads) >= CONNECTIONS // 2)
+        async with asks.request("GET", b"/b", [("host", "cdn")]) as answer:
+            assert answer.status == 200
+            assert [part async for part in answer.parts] == [b"ok"]
+
+
+async def test_one_network_that_never_finishes_leaves_places_for_uploads_of_others(
+    origin: tuple[Origin, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "CONNECTIONS", 16)
     it, url = origin
     asks = Upstream(url, "edge1")
 
-    async def send(message: object) -> None:
-        pass
+    async def one_part() -> AsyncIterator[bytes]:
+        yield b"a"
 
-    slow = [
-        asyncio.create_task(pass_on(asks, upload(), never_ends(), lambda answer: [], send))
-        for _ in range(2 * CONNECTIONS)
-    ]
-    await until(lambda: len(it.heads) >= CONNECTIONS // 2)
-    async with asks.request("GET", b"/b", [("host", "cdn")]) as answer:
+    async with uploading(asks, [f"10.0.0.{number}" for number in range(1, 17)]):
+        await until(lambda: len(it.heads) >= 2)
+        answer = await asyncio.wait_for(
+            pass_on(asks, upload("10.0.1.1"), one_part(), lambda answer: [], ignore), 5
+        )
         assert answer.status == 200
-        assert [part async for part in answer.parts] == [b"ok"]
-    for task in slow:
-        task.cancel()
-    await asyncio.gather(*slow, return_exceptions=True)
-    await asks.close()
+        assert len(it.heads) == 3
+    assert not asks._of_prefix  # nothing is kept of networks that have left
+
+
+async def test_who_waits_too_long_for_a_place_is_told_so(
+    origin: tuple[Origin, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "CONNECTIONS", 8)
+    monkeypatch.setattr(upstream, "POOL_TIMEOUT", 0.05)
+    it, url = origin
+    asks = Upstream(url, "edge1")
+    async with uploading(asks, ["10.0.0.1"]):
+        await until(lambda: len(it.heads) == 1)
+        with pytest.raises(OriginFailed) as failed:
+            await pass_on(asks, upload("10.0.0.2"), never_ends(), lambda answer: [], ignore)
+        assert failed.value.status == 504

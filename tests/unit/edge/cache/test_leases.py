@@ -112,6 +112,21 @@ async def test_the_lease_of_a_worker_that_is_killed_is_free(workers: tuple[Cdn, 
     assert (await asking).content == b"body"
 
 
+async def test_one_worker_s_clients_that_insist_keep_no_other_worker_waiting(
+    workers: tuple[Cdn, Cdn],
+) -> None:
+    one, other = workers
+    insisting = asyncio.create_task(one.get(cache_control="no-cache"))
+    async with asyncio.timeout(10):
+        while not one.origin.asked:
+            await asyncio.sleep(0.001)
+    assert other.origin.gate is not None
+    other.origin.gate.set()
+    assert (await asyncio.wait_for(other.get(), 5)).content == b"body"
+    open_gates(workers)
+    assert (await insisting).content == b"body"
+
+
 async def test_a_lease_is_not_waited_for_without_end(workers: tuple[Cdn, Cdn]) -> None:
     one, other = workers
     assert await one.proxy.fetches._leases.take("key")
