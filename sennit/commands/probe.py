@@ -75,6 +75,7 @@ def _run(arguments: list[str]) -> int:
     from balancer.agent.probe_settings import ProbeSettings
     from balancer.agent.prober import Prober
     from sennit.daemon import log_to_stderr, say_ready
+    from sennit.systemd import feed_watchdog
 
     settings = ProbeSettings.from_arguments(arguments)
     log_to_stderr(settings.log_level)
@@ -85,9 +86,11 @@ def _run(arguments: list[str]) -> int:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        watchdog = asyncio.create_task(feed_watchdog())
         say_ready()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        watchdog.cancel()
 
     asyncio.run(main())
     return ExitStatus.OK

@@ -10,7 +10,7 @@ from containers import ContainerLab
 from debian_image import ROOT, bake, release
 from provisioned import DAEMONS, failed_units, holds_net_admin, state_of, stop_agent_and_edge
 
-from lab.topology import SERVICE_NAME
+from lab.topology import LAB, SERVICE_NAME
 from lab.wait import wait_for
 
 pytestmark = [pytest.mark.needs("root", "netns", "bcc", "bird", "container"), pytest.mark.timeout(1800)]
@@ -31,7 +31,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Con
 
 def test_every_daemon_runs_as_its_own_user(lab: ContainerLab) -> None:
     machine = lab.machines["edge1"]
-    for name in DAEMONS:
+    for name in (*DAEMONS, "probe"):
         assert state_of(machine, name) == {"ActiveState=active", "NRestarts=0", f"User=sennit-{name}"}
     assert failed_units(machine) == ""
 
@@ -49,6 +49,27 @@ def test_the_server_itself_holds_no_net_admin(lab: ContainerLab) -> None:
     machine = lab.machines["edge1"]
     assert holds_net_admin(machine, "ssh")
     assert not holds_net_admin(machine, "sennit-edge")
+
+
+def test_it_probes_itself_as_a_client_would(lab: ContainerLab) -> None:
+    machine = lab.machines["edge1"]
+
+    def own() -> bool:
+        said = json.loads(machine.run("cat", "/var/lib/sennit/probes.json").stdout)
+        return [(each["name"], each["ok"]) for each in said["results"]] == [("probe-service", True)]
+
+    wait_for("a probe", own, 60)
+    attached = machine.run("tc", "filter", "show", "dev", "probe0", "ingress").stdout
+    assert "bpf" in attached
+
+
+def test_its_agent_can_be_asked_from_outside_by_other_edges_alone(lab: ContainerLab) -> None:
+    machine, address = lab.machines["edge1"], LAB.outside_address("edge1")
+    assert f"{address}:8444" in machine.run("ss", "-Hltn", "sport", "=", ":8444").stdout
+    rules = machine.run("nft", "list", "table", "inet", "sennit").stdout
+    assert "tcp dport 8444 ip saddr @outside_edges accept" in rules
+    stranger = lab.phone("curl", "--silent", "--max-time", "2", f"http://{address}:8444/")
+    assert subprocess.run(stranger, capture_output=True).returncode == 28  # it waits in vain
 
 
 def test_a_neighbour_hears_the_service_address_and_a_phone_downloads(lab: ContainerLab) -> None:

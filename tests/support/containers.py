@@ -24,6 +24,8 @@ class ContainerLab(MachineLab):
     control = LAB.backbone_address("edge1")
     variables: ClassVar = {
         "sennit_wireguard": False,
+        "sennit_probes": True,
+        "sennit_outside_address": LAB.outside_address("edge1"),
         "sennit_backbone_interface": "bb0",
         "sennit_backbone_address": "10.255.0.{{ sennit_edge_id }}",
         "sennit_control_listen": f"{control}:8443",

@@ -4,7 +4,7 @@ import json
 
 from machine import Machine
 
-DAEMONS = ("control", "origin", "agent", "forwarder", "edge")
+DAEMONS = ("control", "origin", "agent", "forwarder", "edge")  # and "probe", with sennit_probes
 NET_ADMIN = 1 << 12
 
 
