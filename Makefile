@@ -10,7 +10,7 @@ help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
 	@echo "make test   everything (root)"
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
-	@echo "make test-ansible  three machines from bare Debian through upgrade, drain, rollback, removal (root, under qemu)"
+	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
 	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
 	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
 	@echo "make check  style, types, import rules and unit tests (no root, some three minutes)"

@@ -25,7 +25,7 @@ class ContainerLab(MachineLab):
     variables: ClassVar = {
         "sennit_wireguard": False,
         "sennit_probes": True,
-        "sennit_outside_address": LAB.outside_address("edge1"),
+        "sennit_outside_address": "10.1{{ sennit_edge_id }}.0.2",
         "sennit_backbone_interface": "bb0",
         "sennit_backbone_address": "10.255.0.{{ sennit_edge_id }}",
         "sennit_control_listen": f"{control}:8443",
@@ -72,7 +72,8 @@ class ContainerLab(MachineLab):
         with Machine.console_of(name, self.folder).open("w") as output:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},  # sysctls
+                # sysctls of the network may be set; the folder is read by several at once and written by none
+                env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", "SYSTEMD_NSPAWN_LOCK": "0"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

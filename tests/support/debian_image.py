@@ -96,6 +96,11 @@ def _bake(work: Path, kind: str) -> None:
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made / "key"))
     if kind == "root":
         _root(made / "root", made, "")
+        service = made / "root" / "etc" / "systemd" / "system" / "systemd-timesyncd.service.d"
+        service.mkdir()
+        (service / "container.conf").write_text(
+            "[Unit]\nConditionVirtualization=\n"
+        )  # as on a machine of its own
     else:
         _root(work / "root", made, "--download-only", *KERNEL)
         _disk(work / "root", made)
