@@ -3,7 +3,7 @@ VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
 COMPILED := $(CURDIR)/build/compiled
-.PHONY: help lab test test-compiled test-long test-ansible release check fuzz bench bench-compare figures install lock clean
+.PHONY: help lab test test-compiled test-roles test-long test-ansible release check fuzz bench bench-compare figures install lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,9 +50,14 @@ $(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(sh
 test-compiled: $(COMPILED)/.built
 	@EXPECT_COMPILED=1 PYTHONPATH=$(COMPILED) $(PYTEST) -q tests/unit/smkex tests/unit/edge
 
-test: check test-compiled
-	@$(PYTEST) -q tests/fuzz tests/model tests/datapath tests/netns
+test-roles: install
 	@$(PYTEST) -q tests/ansible
+
+# the first two at once: a processor each, and no test of theirs minds the other
+test:
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 check test-roles
+	@$(MAKE) --no-print-directory test-compiled
+	@$(PYTEST) -q tests/fuzz tests/model tests/datapath tests/netns
 	@$(PYTEST) -q tests/compose
 
 FIGURES ?=
