@@ -1,6 +1,7 @@
 """One machine: Debian 12 with systemd in a container, provisioned by site.yml, and asked how it is."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,28 @@ def test_a_neighbour_hears_the_service_address_and_a_phone_downloads(lab: Contai
         lambda: subprocess.run(command, capture_output=True, timeout=120).stdout == bytes(1_000_000),
         120,
     )
+
+
+def test_the_prober_goes_when_the_inventory_says_so_and_the_edge_announces_on(
+    lab: ContainerLab, archive: Path
+) -> None:
+    machine = lab.machines["edge1"]
+    announced = machine.run("birdc", "show", "protocols", "vip").stdout
+    options = ("--limit", "edge1", "-e", "sennit_probes=false")
+    done = lab.playbook("site", archive, *options)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    left = machine.run(
+        "sh", "-c", "ls -d /etc/systemd/system/*sennit-probe* /etc/systemd/system/*/sennit-probe* "
+        "/var/lib/sennit/probes.json /run/netns/sennit-probe /sys/class/net/probe0 2>/dev/null; true"
+    ).stdout  # fmt: skip
+    assert left == ""
+    assert "probe0" not in machine.run("sennit", "forwarder", "status").stdout
+    assert failed_units(machine) == ""
+    assert " up " in announced
+    assert (
+        machine.run("birdc", "show", "protocols", "vip").stdout == announced
+    )  # with the time of its last change
+    assert re.findall(r"changed=(\d+)", lab.playbook("site", archive, *options).stdout) == ["0"]
 
 
 def test_agent_and_edge_end_in_order_and_the_route_goes_first(lab: ContainerLab) -> None:
