@@ -1,6 +1,7 @@
 """`make test-ansible`: three machines through everything that an operator does with a fleet.
 
-First containers on the kernel that is there, a quarter of an hour; then machines of bare Debian 12 under qemu, hours.
+First containers on the kernel that is there, a quarter of an hour; then machines of bare Debian 12 under
+qemu, an hour and a quarter.
 The steps build on each other; what each showed on machines is written to docs/operate/rehearsal.md.
 """
 
