@@ -96,11 +96,13 @@ def _bake(work: Path, kind: str) -> None:
     _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made / "key"))
     if kind == "root":
         _root(made / "root", made, "")
-        service = made / "root" / "etc" / "systemd" / "system" / "systemd-timesyncd.service.d"
-        service.mkdir()
-        (service / "container.conf").write_text(
+        units = made / "root" / "etc" / "systemd" / "system"
+        (units / "systemd-timesyncd.service.d").mkdir()
+        (units / "systemd-timesyncd.service.d" / "container.conf").write_text(
             "[Unit]\nConditionVirtualization=\n"
         )  # as on a machine of its own
+        # it notes each boot in the kernel's audit log, which is the host's, and has failed
+        (units / "systemd-update-utmp.service").symlink_to("/dev/null")
     else:
         _root(work / "root", made, "--download-only", *KERNEL)
         _disk(work / "root", made)
