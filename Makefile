@@ -72,7 +72,7 @@ test-long: install
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q tests/long
 	@EXPECT_ALL_CAPABILITIES=1 SENNIT_LONG_BYTES=1073741824 $(PYTEST) -q tests/netns/lab/test_long_download.py
 
-# writes docs/operate/rehearsal.md
+# writes docs/operate/rehearsal-containers.md and rehearsal.md
 test-ansible: install
 	@sh tools/install-packages packages.ansible.debian
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q -s -x tests/rehearsal

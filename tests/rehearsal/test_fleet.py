@@ -1,8 +1,8 @@
 """`make test-ansible`: three machines through everything that an operator does with a fleet.
 
-First containers on the kernel that is there, a quarter of an hour; then machines of bare Debian 12 under
-qemu, an hour and a quarter.
-The steps build on each other; what each showed on machines is written to docs/operate/rehearsal.md.
+First containers on the kernel that is there, a quarter of an hour; then machines of bare Debian 12 under qemu, eighty
+minutes. The steps build on each other; what each showed is written to docs/operate/rehearsal-containers.md and
+docs/operate/rehearsal.md.
 """
 
 import json

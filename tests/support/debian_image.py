@@ -97,11 +97,10 @@ def _bake(work: Path, kind: str) -> None:
     if kind == "root":
         _root(made / "root", made, "")
         units = made / "root" / "etc" / "systemd" / "system"
-        (units / "systemd-timesyncd.service.d").mkdir()
-        (units / "systemd-timesyncd.service.d" / "container.conf").write_text(
-            "[Unit]\nConditionVirtualization=\n"
-        )  # as on a machine of its own
-        # it notes each boot in the kernel's audit log, which is the host's, and has failed
+        keeps_time = units / "systemd-timesyncd.service.d"  # as on a machine of its own
+        keeps_time.mkdir()
+        (keeps_time / "container.conf").write_text("[Unit]\nConditionVirtualization=\n")
+        # it would note each boot in the audit log, which is the host's; once it failed
         (units / "systemd-update-utmp.service").symlink_to("/dev/null")
     else:
         _root(work / "root", made, "--download-only", *KERNEL)

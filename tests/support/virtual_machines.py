@@ -18,8 +18,6 @@ from machine_lab import MachineLab
 
 from lab.topology import BACKBONE, LAB
 
-# the first with AES: later ones have more registers to keep at each switch, a third of a boot where all is emulated
-_PROCESSOR = "Westmere"
 _TUNSETIFF, _TAP, _NO_PI, _VNET_HDR = 0x400454CA, 0x0002, 0x1000, 0x4000
 
 
@@ -52,7 +50,7 @@ def _start(name: str, image: Image, folder: Path, taps: Mapping[str, int], memor
     console = Machine.console_of(name, folder)
     command = [
         *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive who started it
-        *("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", _PROCESSOR, "-smp", "1"),
+        *("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-smp", "1"),
         *("-m", str(memory), "-display", "none", "-nodefaults", "-no-reboot"),
         *("-serial", "stdio", "-device", "virtio-rng-pci"),
         *("-kernel", str(image.folder / "vmlinuz"), "-initrd", str(image.folder / "initrd")),
