@@ -1,8 +1,11 @@
 """The rules of the house that a machine can check."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,3 +38,11 @@ def test_there_is_no_drawer_for_odds_and_ends() -> None:
     names = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
     assert not names & {"utils.py", "helpers.py", "common.py", "misc.py"}
     assert not (ROOT / "tests" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("packages*.debian")), ids=lambda file: file.name)
+def test_a_package_list_names_no_release_of_a_program(file: Path) -> None:
+    """`postgresql-15` exists in Debian 12 alone: its metapackage `postgresql` in all."""
+    names = file.read_text().split()
+    assert len(names) == len(set(names)) > 0
+    assert [name for name in names if re.search(r"-\d+(\.\d+)*$|^python3\.", name)] == []
