@@ -69,6 +69,13 @@ def test_a_host_is_made_of_itself(node: Node) -> None:
     assert set(parts) == wanted
 
 
+def test_the_image_is_built_here_and_never_asked_of_a_registry() -> None:
+    assert [name for name, one in SERVICES.items() if "build" in one] == ["secrets"]
+    assert {(one["image"], one["pull_policy"]) for one in SERVICES.values()} == {
+        (SERVICES["secrets"]["image"], "never")
+    }
+
+
 def test_an_edge_enrols_as_what_the_topology_says() -> None:
     for edge in LAB.edges():
         agent = " ".join(SERVICES[f"{edge.name}-agent"]["command"])
