@@ -213,19 +213,12 @@ def _soak(options: argparse.Namespace) -> int:
 
 def _hint() -> None:
     from lab.namespace.bringup import say
+    from lab.namespace.hints import suggested_commands
     from lab.namespace.place import Place
-    from lab.topology import SERVICE_NAME
 
     say("it stays up. Try:")
-    for hint in (
-        f"sennit lab exec phone -- sennit get smkex://{SERVICE_NAME}/sample.bin --verbose -o /dev/null",
-        "sennit lab run all",
-        "sennit lab attack",
-        "sennit lab status",
-        f"sennit lab exec edge2 -- sennit forwarder status --bpffs {Place.from_environment().node('edge2') / 'bpf'}",
-        "sennit lab down",
-    ):
-        print(f"  {hint}", file=sys.stderr)
+    for command in suggested_commands(Place.from_environment()):
+        print(f"  {command}", file=sys.stderr)
 
 
 def _status(options: argparse.Namespace) -> int:

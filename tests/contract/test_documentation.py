@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from balancer.model.verdict import EXPLAINED
+from lab.namespace.hints import suggested_commands
+from lab.namespace.place import Place
 from lab.topology import LAB
 from sennit import commands
 
@@ -68,6 +70,16 @@ def test_the_readmes_commands_are_targets() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text()):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize(
+    ("page", "end"), [("README.md", "\n"), ("docs/lab.svg", "</text>\n"), ("docs/lab.cast", "\\r\\n")]
+)
+def test_a_page_shows_the_commands_that_the_lab_suggests(page: str, end: str) -> None:
+    commands = suggested_commands(Place("sennit", Path("/run/sennit-lab")))
+    text = (ROOT / page).read_text()
+    shown = text.split("lab: it stays up. Try:", 1)[1].split(end)[1 : len(commands) + 1]
+    assert [line.partition("  ")[2] for line in shown] == list(commands)
 
 
 def test_the_forwarders_page_explains_every_reason() -> None:
