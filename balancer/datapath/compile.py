@@ -1,13 +1,11 @@
 """The one door to bcc: compile the C programs and load them into the kernel."""
 
-import os
 import re
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balancer.datapath.headers import kernel_headers
+from balancer.datapath.headers import own_headers
 from balancer.datapath.pins import SIZES
 
 SOURCE = Path(__file__).with_name("c")
@@ -45,26 +43,21 @@ def compile_and_load(
         raise CompileFailed(
             "Python's bcc is missing: apt-get install python3-bpfcc (the package `bcc` elsewhere is another)"
         ) from None
-    with tempfile.TemporaryDirectory(prefix="sennit-headers-") as folder:
-        tree = kernel_headers(Path(folder))
-        if tree is not None:
-            os.environ["BCC_KERNEL_SOURCE"] = str(tree)
-        asked = {"-DRAW": raw, "-DFAST": fast, "-DREPEATED": bool(more)}
-        flags = ["-Wno-everything", *(flag for flag, wanted in asked.items() if wanted)]
-        names = (
-            *PROGRAMS,
-            *(name + RAW for name in PROGRAMS if raw),
-            *(FAST if fast else ()),
-            *programs,
-        )
+    asked = {"-DRAW": raw, "-DFAST": fast, "-DREPEATED": bool(more)}
+    flags = ["-Wno-everything", *(flag for flag, wanted in asked.items() if wanted)]
+    names = (
+        *PROGRAMS,
+        *(name + RAW for name in PROGRAMS if raw),
+        *(FAST if fast else ()),
+        *programs,
+    )
+    with own_headers():
         try:
             owner = BPF(text=(source() + more).encode(), cflags=flags)
             kinds = {name: BPF.XDP if name.endswith("_xdp") else BPF.SCHED_CLS for name in names}
             loaded = {name: owner.load_func(name.encode(), kind).fd for name, kind in kinds.items()}
         except Exception as error:  # bcc raises bare Exceptions
             raise CompileFailed(str(error) or "bcc could not compile the programs") from error
-        finally:
-            os.environ.pop("BCC_KERNEL_SOURCE", None)
     return Loaded(loaded, {name: owner[name.encode()].map_fd for name in SIZES}, owner)
 
 

@@ -66,7 +66,7 @@ def content(
         tuple(meant.items()),
         _pack_first(places.vips[0] if places.vips else None),
         tuple(
-            (ID.pack(number), BUCKET.pack(bucket.current, bucket.previous))
+            (ID.pack(number), BUCKET.pack(bucket.owner, bucket.previous))
             for number, bucket in enumerate(ring_of(edge_id, table))
         ),
         bool(places.prefixes),

@@ -1,10 +1,17 @@
-"""The kernel headers that bcc wants, where the machine has none: a small tree around the uapi headers.
+"""The header tree that bcc compiles with: a small one around the uapi headers of Debian's linux-libc-dev.
 
-The programs use uapi headers only (Debian's linux-libc-dev), so nothing in it depends on the running kernel.
+The machine's own kernel headers (/lib/modules/RELEASE/build, /sys/kernel/kheaders.tar.xz) are never taken: they differ
+between machines and define macros such as `current`. The programs use uapi headers only, so that they compile to the
+same on every machine.
 """
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+VARIABLE = "BCC_KERNEL_SOURCE"  # where bcc looks for headers before it looks anywhere else
 
 KCONFIG = """\
 #pragma once
@@ -29,18 +36,31 @@ typedef int pid_t;
 
 
 class HeadersMissing(Exception):
-    """There are neither kernel headers nor those of linux-libc-dev."""
+    """The uapi headers of linux-libc-dev are not installed."""
 
 
-def kernel_headers(folder: Path) -> Path | None:
-    """Return a header tree made below `folder`, or None where the machine's own kernel headers will do."""
-    # not Path.is_dir, which raises where systemd hides the folder (ProtectKernelModules)
-    if os.path.isdir(f"/lib/modules/{os.uname().release}/build/include"):
-        return None
+@contextlib.contextmanager
+def own_headers() -> Iterator[None]:
+    """Have bcc compile with the tree of `make_tree`, in a temporary folder. Raises `HeadersMissing`."""
+    given = os.environ.get(VARIABLE)
+    with tempfile.TemporaryDirectory(prefix="sennit-headers-") as folder:
+        make_tree(Path(folder))
+        os.environ[VARIABLE] = folder
+        try:
+            yield
+        finally:
+            if given is None:
+                del os.environ[VARIABLE]
+            else:
+                os.environ[VARIABLE] = given
+
+
+def make_tree(folder: Path) -> None:
+    """Make the header tree below `folder`. Raises `HeadersMissing`."""
     uapi = Path("/usr/include")
     machine = uapi / f"{os.uname().machine}-linux-gnu" / "asm"
     if not (uapi / "linux" / "bpf.h").exists() or not machine.is_dir():
-        raise HeadersMissing("no kernel headers: apt-get install linux-libc-dev")
+        raise HeadersMissing(f"no uapi headers in {uapi}/linux or {machine}: apt-get install linux-libc-dev")
     for name, target in (("linux", uapi / "linux"), ("asm-generic", uapi / "asm-generic"), ("asm", machine)):
         link = folder / "include" / "uapi" / name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +69,6 @@ def kernel_headers(folder: Path) -> Path | None:
     _write(folder / "include" / "linux" / "kconfig.h", KCONFIG)
     _write(folder / "include" / "linux" / "log2.h", "")
     _write(folder / "arch" / "x86" / "include" / "asm" / "page.h", "#define PAGE_SIZE 4096\n")
-    return folder
 
 
 def _write(path: Path, text: str) -> None:

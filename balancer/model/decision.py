@@ -138,7 +138,7 @@ class Forwarder:
         owner = self._edge(self._site_owner(packet, 0)) if service else None
         if owner is None or owner.id == self.own_id:
             return Outcome(Reason.SERVICE_PORT, packet.data)
-        chained = self._ring[flow_hash(packet, SEED) % BUCKETS].current == self.own_id
+        chained = self._ring[flow_hash(packet, SEED) % BUCKETS].owner == self.own_id
         return self._send(packet, owner, Reason.SITE_CHAINED if chained else Reason.SITE_FORWARDED)
 
     def _site_owner(self, packet: Packet, sender: int) -> int:
@@ -146,9 +146,9 @@ class Forwarder:
         if not self._ring:
             return 0
         bucket = self._ring[flow_hash(packet, SEED) % BUCKETS]
-        if bucket.current != self.own_id:
+        if bucket.owner != self.own_id:
             if not sender:
-                return bucket.current
+                return bucket.owner
             return self.own_id if bucket.previous == self.own_id else 0
         opens = packet.flags & (SYN | ACK | RST) == SYN
         if opens or bucket.previous in (self.own_id, sender):

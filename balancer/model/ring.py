@@ -18,9 +18,9 @@ SEED = 0x5E  # of the hash from flow to bucket: one for all edges of a site
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Who takes new flows, and who took them before the last change: what has no socket at the one is the other's."""
+    """The owner of new flows, and the one before the last change, which has the flows without a socket at the owner."""
 
-    current: int
+    owner: int
     previous: int
 
 

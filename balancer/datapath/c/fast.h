@@ -127,7 +127,7 @@ static __always_inline __u32 by_the_ring_alone(const struct node *node, const st
     struct bucket bucket = find_bucket(node, packet);
     __u32 own = node->config->own_id;
 
-    return bucket.current == own || bucket.previous == own ? 0 : bucket.current;
+    return bucket.owner == own || bucket.previous == own ? 0 : bucket.owner;
 }
 
 static __always_inline int decide_fast(struct xdp_md *ctx)

@@ -56,7 +56,7 @@ struct live {
 
 /* Which edge of the site takes new flows of a bucket, and which did before. */
 struct bucket {
-    __u16 current;
+    __u16 owner; /* not `current`: a macro of the kernel's own headers has that name */
     __u16 previous;
 };
 

@@ -64,12 +64,12 @@ static __always_inline __u32 site_owner(struct __sk_buff *skb, const struct node
     __u32 own = node->config->own_id;
     int opens = (packet->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST)) == FLAG_SYN;
 
-    if (!bucket.current)
+    if (!bucket.owner)
         return 0;
-    if (bucket.current != own) {
+    if (bucket.owner != own) {
         if (sender) /* handed on: never again */
             return bucket.previous == own ? own : 0;
-        return bucket.previous == own && !opens && is_connected(skb, packet) ? own : bucket.current;
+        return bucket.previous == own && !opens && is_connected(skb, packet) ? own : bucket.owner;
     }
     if (opens || bucket.previous == own || bucket.previous == sender || is_connected(skb, packet))
         return own;

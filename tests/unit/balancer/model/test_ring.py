@@ -52,10 +52,10 @@ def test_a_heavier_edge_takes_buckets_from_all_and_gives_none() -> None:
 
 def test_the_ring_has_who_was_there_before() -> None:
     site = Site("a", (Member(1),), (Member(1), Member(2)))
-    assert {bucket.current for bucket in ring(site)} == {1}
+    assert {bucket.owner for bucket in ring(site)} == {1}
     assert {bucket.previous for bucket in ring(site)} == {1, 2}
     table = ForwardingTable(1, sites=(site,))
     assert ring_of(2, table) == ring_of(1, table), "an edge that left knows the ring too"
     assert ring_of(3, table) == ()
     assert set(owners((Member(1), Member(2, 0)))) == {1}, "it hands on, and takes nothing"
-    assert all(bucket.current == bucket.previous for bucket in ring(Site("a", (Member(1), Member(2)))))
+    assert all(bucket.owner == bucket.previous for bucket in ring(Site("a", (Member(1), Member(2)))))
