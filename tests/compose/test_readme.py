@@ -1,36 +1,29 @@
-"""The README's walk through the compose lab: every command as it stands there, in its order."""
+"""The commands of the walkthrough, as they stand there, in their order, in the compose lab."""
 
 import json
 import re
 import time
-from pathlib import Path
 
 import pytest
+from page_commands import page_commands
 
 pytestmark = pytest.mark.needs("docker")
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-SECTION = README[README.index("## With Docker") : README.index("## Without Docker")]
-COMMANDS = [
-    command
-    for block in re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
-    for command in re.sub(r"\\\n\s*", "", block).splitlines()
-    if command and not command.startswith("#")
-]
+WALKTHROUGH = page_commands("docs/walkthrough.md", until="## In network namespaces")
 
 
-def test_the_walk_of_the_readme(compose) -> None:  # type: ignore[no-untyped-def]
+def test_the_walkthrough(compose) -> None:  # type: ignore[no-untyped-def]
     """The shell lives on from command to command, as a user's does; `up` is done, `down` comes last."""
-    assert COMMANDS[0] == "docker compose up -d --wait"
-    assert COMMANDS[-1] == "docker compose down -v"
+    assert WALKTHROUGH[0] == "docker compose up -d --wait"
+    assert WALKTHROUGH[-1] == "docker compose down -v"
     before = ""
     outputs: dict[str, str] = {}
-    for command in COMMANDS[1:-1]:
+    for command in WALKTHROUGH[1:-1]:
         if re.match(r"\w+=", command):
             before += command + "\n"
             continue
         done = compose(before + command)
-        outputs[command] = done.stdout + done.stderr
+        outputs.setdefault(command, done.stdout + done.stderr)
     shown = {key: text for key, text in outputs.items() if key.startswith("$API")}
 
     download = next(text for command, text in outputs.items() if "sennit get" in command)
@@ -41,8 +34,10 @@ def test_the_walk_of_the_readme(compose) -> None:  # type: ignore[no-untyped-def
     assert re.search(r"path 1 +wifi0 .*enters at edge 2 ", download)
     assert "weakened  nothing" in download
 
-    edges = json.loads(shown["$API/v1/edges"])["items"]
-    assert [edge["lease"]["health"] for edge in edges] == ["ok"] * 3
+    edges = outputs["docker compose exec control sennit edges list"].splitlines()
+    assert [line.split()[1:2] + line.split()[5:8] for line in edges if line[:1].isdigit()] == [
+        [name, "active", "up", "up"] for name in ("edge1", "edge2", "edge3")
+    ]
     traced = json.loads(next(text for command, text in shown.items() if "/v1/trace" in command))
     assert (traced["reason"], traced["to"]["name"]) == ("forwarded", "edge1")
     drained = json.loads(next(text for command, text in shown.items() if "draining" in command))

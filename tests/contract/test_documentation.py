@@ -1,11 +1,13 @@
 """What the documentation names exists, and its tables are the code's."""
 
-import importlib.util
 import pkgutil
 import re
 from pathlib import Path
 
+import draw_diagrams
+import draw_network
 import pytest
+from page_commands import page_commands
 
 from balancer.model.verdict import EXPLAINED
 from lab.namespace.hints import suggested_commands
@@ -21,6 +23,8 @@ LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target, place in LINK.findall(page.read_text()):
+        if target.startswith("https://"):
+            continue
         there = page.parent / target if target else page
         assert there.exists(), target
         assert not place or place in _places(there), f"{target}#{place}"
@@ -44,12 +48,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 def test_the_drawing_of_the_lab_is_that_of_its_topology() -> None:
-    spec = importlib.util.spec_from_file_location("draw_network", ROOT / "tools" / "draw_network.py")
-    assert spec is not None
-    assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    drawn = tool.draw(LAB)
+    drawn = draw_network.draw(LAB)
     assert drawn == (ROOT / "docs" / "network.svg").read_text(), (
         "python tools/draw_network.py docs/network.svg"
     )
@@ -58,9 +57,35 @@ def test_the_drawing_of_the_lab_is_that_of_its_topology() -> None:
             assert f"{end.interface}  {end.address}" in drawn
 
 
-def test_the_folders_of_the_readme_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    table = text[text.index("## Where to look") : text.index("## What it does not")]
+def test_the_readme_begins_as_the_walkthrough_does() -> None:
+    readme = page_commands("README.md", until="## Without Docker")
+    walkthrough = page_commands("docs/walkthrough.md", until="## In network namespaces")
+    assert readme[0].startswith("git clone ")
+    assert readme[0].endswith(" && cd sennit")
+    assert readme[1:] == walkthrough[: len(readme) - 1]
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 110
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_images_exist_in_both_palettes(page: Path) -> None:
+    text = page.read_text()
+    for source in re.findall(r'(?:src|srcset)="([^"]+)"', text):
+        assert (page.parent / source).exists(), source
+    light, dark = (re.findall(rf'="([^"]+)-{name}\.svg"', text) for name in ("light", "dark"))
+    assert light == dark
+
+
+def test_the_diagrams_are_as_their_source_draws_them() -> None:
+    for name, content in draw_diagrams.drawn().items():
+        assert (draw_diagrams.FOLDER / name).read_text() == content, "python tools/draw_diagrams.py"
+
+
+def test_the_folders_that_contributing_lists_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text[text.index("## Where to look") : text.index("## What a change")]
     for folders in re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE):
         for folder in re.findall(r"`([^`]+)`", folders):
             assert (ROOT / folder).is_dir(), folder
@@ -73,7 +98,8 @@ def test_the_readmes_commands_are_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "end"), [("README.md", "\n"), ("docs/lab.svg", "</text>\n"), ("docs/lab.cast", "\\r\\n")]
+    ("page", "end"),
+    [("docs/walkthrough.md", "\n"), ("docs/lab.svg", "</text>\n"), ("docs/lab.cast", "\\r\\n")],
 )
 def test_a_page_shows_the_commands_that_the_lab_suggests(page: str, end: str) -> None:
     commands = suggested_commands(Place("sennit", Path("/run/sennit-lab")))
