@@ -18,7 +18,7 @@ from edge.cache.conditions import FOR_THE_ORIGIN
 from edge.cache.control import Pairs, joined
 from edge.cache.entry import Entry
 from edge.cache.fetch import Fetch, Fetches, Head
-from edge.cache.reuse import Reuse, decide, may_serve_on_error, wishes
+from edge.cache.reuse import Reuse, decide, insists, may_serve_on_error, wishes
 from edge.cache.spool import SpoolFailed
 from edge.cache.store import Store
 from edge.hot import HotPath
@@ -120,7 +120,7 @@ class CachingProxy:
             decision = decide(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
             return decision.reason
-        if decision.reuse is Reuse.SERVE_AND_REVALIDATE and not self.fetches.running(request.key):
+        if decision.reuse is Reuse.SERVE_AND_REVALIDATE and not self.fetches.is_running(request.key):
             self._fetch(request, entry, leader=False)
         status = CacheStatus(hit=True, ttl=int(entry.fresh_until - self._clock()))
         return None if await self._send_entry(entry, request, status, send) else "miss"
@@ -148,18 +148,18 @@ class CachingProxy:
 
     async def _from_origin(self, request: Request, stored: Entry | None, reason: str, send: Send) -> None:
         collapsed = False
-        # what belongs to somebody is asked for alone, for nobody else to be given
-        alone = "authorization" in request.fields
+        # an answer to credentials is for no other request; and no other's answer is fresh enough for one that insists
+        alone = "authorization" in request.fields or insists(request.fields)
         seen: set[Fetch] = set()
         while True:
-            others = [one for one in self.fetches.running(request.key) if one not in seen]
+            others = [one for one in self.fetches.joinable(request.key) if one not in seen]
             if alone or not others or len(seen) == WAITED_FOR:
                 fetch = self._fetch(request, stored, leader=True)
                 break
             fetch = others[0]
             seen.add(fetch)
             await asyncio.wait([fetch.head])
-            if fetch.suits(request.fields):
+            if fetch.suits(request.fields, self._clock()):
                 collapsed = True
                 break
         head = await asyncio.shield(fetch.head)
@@ -229,7 +229,7 @@ class CachingProxy:
         first = value.removeprefix("bytes=").split("-")[0]
         if not first.isdigit() or len(first) > 15 or not self.fetches.may_share(request.key):
             return True
-        spools = [fetch.spool for fetch in self.fetches.running(request.key) if fetch.spool is not None]
+        spools = [fetch.spool for fetch in self.fetches.joinable(request.key) if fetch.spool is not None]
         return int(first) > max((spool.size for spool in spools), default=0) + RANGE_AHEAD
 
     # --- passed on

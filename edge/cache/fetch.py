@@ -1,7 +1,9 @@
 """Requests to the origin that may fill the store, each made once for everybody who waits for the same.
 
-A fetch goes on when its client leaves, as long as it is being stored. Whoever comes while it runs follows it: as soon
-as the head is there if the response may be stored and suits the request, else with a request of their own.
+A fetch goes on when its client leaves, as long as it is being stored. A request that comes while it runs waits for its
+head, and follows it exactly where the store's own rules would serve it that response now (RFC 9111 section 4); else it
+makes a request of its own. A fetch with Authorization can be followed only once its head shows that RFC 9111 section
+3.5 allows it.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from edge.cache.control import Fields, Pairs, joined, members
 from edge.cache.entry import Entry, merged
 from edge.cache.files import BodyFile
 from edge.cache.leases import Leases
-from edge.cache.reuse import Reuse, decide, wishes
+from edge.cache.reuse import Reuse, decide, insists
 from edge.cache.spool import Spool, SpoolFailed, SpoolReader
 from edge.cache.store import SMALL, Store
 from edge.cache.storing import is_worth_storing, why_not
@@ -28,7 +30,9 @@ from edge.upstream import Answer, OriginFailed, Upstream
 log = logging.getLogger("edge.cache")
 
 ERRORS = frozenset({500, 502, 503, 504})  # for which stale responses may stand in (RFC 5861 section 4)
-NOT_SHARED_FOR = 10.0  # seconds that nobody waits for others at a URL whose response could not be stored
+NOT_SHARED_FOR = (
+    10.0  # seconds that requests do not wait for others at a URL whose response was for one of them alone
+)
 NOT_SHARED_LIMIT = 10_000
 WAITED_FOR = 8 << 20  # bytes of a body that other workers wait for; of a larger one each asks for itself
 
@@ -37,7 +41,8 @@ WAITED_FOR = 8 << 20  # bytes of a body that other workers wait for; of a larger
 class Head:
     """What a fetch brought: an answer, a confirmation of what is stored, or a failure.
 
-    `elsewhere`: another worker asked, and what it has stored meanwhile counts as confirmed.
+    `storing`: the response is in the store, or will be. `elsewhere`: another worker asked, and what it has stored
+    meanwhile counts as confirmed.
     """
 
     entry: Entry | None = None
@@ -68,14 +73,27 @@ class Fetch:
     leased: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
-    def suits(self, asked: Fields) -> bool:
-        """Whether another request may be answered with this fetch's answer. Its head must be there."""
+    @property
+    def authorized(self) -> bool:
+        return "authorization" in self.asked
+
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether another request may wait for its head: not where that belongs to one client unless it says more."""
+        return not self.authorized or self.head.done()
+
+    def suits(self, asked: Fields, now: float) -> bool:
+        """Whether another request may be answered with this fetch's answer. Its head must be there.
+
+        Only as the store would answer it from the same response at this moment (RFC 9111 section 4). A failure answers
+        all who wait, unless it came to a client's own credentials.
+        """
         head = self.head.result()
         if head.failure is not None:
-            return True
-        if head.entry is None or not selects(head.entry.variant, asked):
+            return not self.authorized
+        if head.entry is None or not head.storing or self.doomed:
             return False
-        return head.confirmed or (head.storing and not self.doomed)
+        return selects(head.entry.variant, asked) and decide(head.entry, asked, now).reuse is Reuse.SERVE
 
 
 class Fetches:
@@ -90,12 +108,18 @@ class Fetches:
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_shared: OrderedDict[str, float] = OrderedDict()
 
-    def running(self, key: str) -> list[Fetch]:
+    def joinable(self, key: str) -> list[Fetch]:
         """Those that a new request for `key` may wait for."""
-        return self._running.get(key, []) if self.may_share(key) else []
+        if not self.may_share(key):
+            return []
+        return [fetch for fetch in self._running.get(key, []) if fetch.can_be_joined]
+
+    def is_running(self, key: str) -> bool:
+        """Whether the origin is being asked for what will be stored as `key`."""
+        return key in self._running
 
     def may_share(self, key: str) -> bool:
-        """False while it is known that a response to `key` could not be stored."""
+        """False while it is known that a response to `key` could not be given to others."""
         return not self._not_shared or self._not_shared.get(key, 0.0) <= self._clock()
 
     def start(
@@ -157,18 +181,23 @@ class Fetches:
                 fetch.spool.file.discard()
 
     async def _asked_elsewhere(self, fetch: Fetch) -> bool:
-        """Be the one of all workers who asks; whether another was, and has stored what answers this too."""
-        if "authorization" in fetch.asked or not self.may_share(fetch.key):
+        """Acquire the fetch lease; return whether another worker has stored a response that answers this too."""
+        if fetch.authorized or insists(fetch.asked) or not self.may_share(fetch.key):
+            # what another brings would not answer it, and one after the other would keep the others out
             return False
-        if "no-cache" in wishes(fetch.asked):
-            return False  # what another brings would not answer it, and one after the other would keep the others out
-        fetch.leased = await self._leases.take(fetch.key)
+        fetch.leased = await self._leases.take(fetch.key, 0)
+        waits = not fetch.leased
+        if waits:
+            fetch.leased = await self._leases.take(fetch.key)
         self._store.load(fetch.key)
         found = self._store.find(fetch.key, fetch.asked)
-        if found is None or decide(found, fetch.asked, self._clock()).reuse is not Reuse.SERVE:
-            return False
-        fetch.head.set_result(Head(found, confirmed=True, elsewhere=True))
-        return True
+        if found is not None and decide(found, fetch.asked, self._clock()).reuse is Reuse.SERVE:
+            fetch.head.set_result(Head(found, confirmed=True, storing=True, elsewhere=True))
+            return True
+        if waits:
+            # what the other worker was given is for no other request: do not let the rest wait in turn for the same
+            self._let_go(fetch)
+        return False
 
     def _let_go(self, fetch: Fetch) -> None:
         if fetch.leased:
@@ -218,9 +247,12 @@ class Fetches:
             file=stored.file,
             id=stored.id,
         )
-        if not fetch.doomed:
+        # what a 304 says to one client's credentials, or under its no-store, is for that client alone
+        storing = not fetch.doomed and why_not("GET", fetch.asked, entry.status, entry.fields) is None
+        if storing:
+            self._note_reuse(entry)
             await self._store.refresh(entry)
-        fetch.head.set_result(Head(entry, confirmed=True))
+        fetch.head.set_result(Head(entry, confirmed=True, storing=storing))
 
     async def _receive(self, fetch: Fetch, answer: Answer, requested_at: float, received_at: float) -> None:
         entry = self._entry(fetch, answer, requested_at, received_at)
@@ -236,6 +268,8 @@ class Fetches:
                 if fetch.stored is not None and entry.status not in ERRORS:
                     # the origin says something newer, which must not be kept
                     await self._store.remove(fetch.key)
+        elif not self._note_reuse(entry):
+            self._let_go(fetch)
         if not storing or not 0 <= entry.size <= WAITED_FOR:
             self._let_go(fetch)
         fetch.head.set_result(Head(entry, storing=storing))
@@ -283,6 +317,13 @@ class Fetches:
         if fetch.stored is not None and entry.status in ERRORS:
             return False  # what is stored may still stand in for it
         return entry.size <= self._store.object_limit and is_worth_storing(entry.fields, entry.lifetime)
+
+    def _note_reuse(self, entry: Entry) -> bool:
+        """Return whether other requests may use `entry` unvalidated; if not, remember not to wait for the like."""
+        reusable = decide(entry, {}, self._clock()).reuse is Reuse.SERVE
+        if not reusable:
+            self._mark_not_shared(entry.key)
+        return reusable
 
     def _mark_not_shared(self, key: str) -> None:
         self._not_shared[key] = self._clock() + NOT_SHARED_FOR

@@ -40,6 +40,12 @@ def wishes(asked: Fields) -> dict[str, str]:
     return {"no-cache": ""} if "no-cache" in directives(asked.get("pragma", "")) else {}
 
 
+def insists(asked: Fields) -> bool:
+    """Whether a request takes no stored response without the origin's confirmation."""
+    wanted = wishes(asked)
+    return "no-cache" in wanted or (seconds(wanted.get("max-age")) == 0 and "max-stale" not in wanted)
+
+
 def decide(entry: Entry, asked: Fields, now: float) -> Decision:
     """Choose what becomes of a request that selects `entry`."""
     wanted = wishes(asked)
