@@ -64,7 +64,7 @@ EDGES = tuple(
 )
 CLIENT = "198.51.100.7"
 # katran's program, its flow table knowing the flow, took 6.0 of these bare encapsulations in XDP in a run of both
-# (docs/forwarder.md, "Speed"); the target is 0.55 of that
+# (docs/forwarder/tuning.md, "Speed"); the target is 0.55 of that
 TARGET = 0.55 * 6.0
 
 WAYS = (

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
                     type=int,
                     default=field.default,
                     metavar="N",
-                    help=f"a second; 0 is no limit (default {field.default:,}; docs/forwarder.md says why)",
+                    help=f"a second; 0 is no limit (default {field.default:,}; docs/forwarder/tuning.md says why)",
                 )
             action.add_argument(
                 "--node-timeout", type=float, default=60, help="seconds to wait for the agent"

@@ -16,7 +16,7 @@ def panels() -> list[dict]:  # type: ignore[type-arg]
 
 
 def documented() -> set[str]:
-    text = "\n".join((ROOT / "docs" / name).read_text() for name in ("metrics.md", "forwarder.md"))
+    text = "\n".join((ROOT / "docs" / name).read_text() for name in ("metrics.md", "forwarder/operation.md"))
     whole = set(re.findall(r"\b(sennit_[a-z_]+)", text))
     # the forwarder's page shortens the names that follow the first
     short = {f"sennit_forwarder_{end}" for end in re.findall(r"`\.\.\._([a-z_]+)", text)}

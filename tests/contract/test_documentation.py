@@ -109,8 +109,8 @@ def test_a_page_shows_the_commands_that_the_lab_suggests(page: str, end: str) ->
 
 
 def test_the_forwarders_page_explains_every_reason() -> None:
-    text = (ROOT / "docs" / "forwarder.md").read_text()
-    section = text[text.index("## Reasons") : text.index("## At a real")]
+    text = (ROOT / "docs" / "forwarder" / "operation.md").read_text()
+    section = text[text.index("## Reasons") :]
     found = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", section, re.MULTILINE)
     rows = {name: cause for name, cause, _ in found}
     assert rows == {reason.name.lower(): meaning for reason, meaning in EXPLAINED.items()}
@@ -153,3 +153,15 @@ def test_every_claim_of_the_security_page_names_a_test() -> None:
     ]
     assert len(rows) > 20
     assert [row for row in rows if "::test_" not in row] == []
+
+
+DECISIONS = sorted(page for page in (ROOT / "docs" / "decisions").glob("*.md") if page.name != "README.md")
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_context_decision_and_cost(page: Path) -> None:
+    text = page.read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Cost"]
+    assert len(text.split()) <= 400
+    title = text.splitlines()[0].removeprefix("# ")
+    assert f"[{title}]({page.name})" in (page.parent / "README.md").read_text()
