@@ -51,17 +51,20 @@ async def pass_on(
     upstream: Upstream,
     request: Request,
     body: AsyncIterator[bytes] | None,
-    on_head: Callable[[Answer], Pairs],
+    on_head: Callable[[Answer], Awaitable[Pairs]],
     send: Send,
 ) -> Answer:
-    """Relay one exchange; `on_head` says what headers to add. Raises `OriginFailed`, `BodyTooLarge`."""
+    """Relay one exchange. Raises `OriginFailed`, `BodyTooLarge`.
+
+    `on_head` does what is to be done before the client hears of the answer, and gives headers to add to it.
+    """
     # 100-continue is this hop's matter: the server has asked the client for the body (RFC 9110 section 10.1.1)
     headers = [pair for pair in request.headers if pair[0] != "expect"]
     async with (
         upstream.passing(request.client),
         upstream.request(request.method, request.target, headers, body) as answer,
     ):
-        more = on_head(answer)
+        more = await on_head(answer)
         own = TAG_FIELDS | {"cache-status"}
         await start(send, answer.status, [pair for pair in answer.headers if pair[0] not in own] + more)
         try:

@@ -237,18 +237,19 @@ class CachingProxy:
     async def _pass(self, request: Request, reason: str, send: Send, receive: Receive | None) -> None:
         body = body_of(request, receive, self._request_limit) if receive is not None else None
 
-        def on_head(answer: Answer) -> Pairs:
+        async def on_head(answer: Answer) -> Pairs:
+            # before the answer goes out: a request that its client then sends must not find what it has changed
+            if request.method not in SAFE and 200 <= answer.status < 400:
+                await self._invalidate(request, answer)
+            elif request.method == "HEAD" and answer.status == 200:
+                await self._compare_with_head(request, answer)
             status = CacheStatus(forward=reason, forward_status=answer.status)
             return [*self._via(), *self._status(status, answer)]
 
-        answer = await pass_on(self._upstream, request, body, on_head, send)
-        if request.method not in SAFE and 200 <= answer.status < 400:
-            await self._invalidate(request, answer)
-        elif request.method == "HEAD" and answer.status == 200:
-            await self._compare_with_head(request, answer)
+        await pass_on(self._upstream, request, body, on_head, send)
 
     async def _invalidate(self, request: Request, answer: Answer) -> None:
-        """After an unsafe method has succeeded (RFC 9111 section 4.4): its URL, and those of the same host it names."""
+        """Invalidate what an unsafe method has changed (RFC 9111 section 4.4): its URL, and those of its host."""
         keys = {request.key}
         host = request.fields.get("host", "")
         base = f"http://{host}{request.target.decode('latin-1')}"
@@ -257,9 +258,7 @@ class CachingProxy:
                 with contextlib.suppress(ValueError):  # what is no URL was never stored
                     key = key_of_url(urljoin(base, value))
                     keys |= {key} if key.startswith(f"{host} ") else set()
-        for key in keys:
-            self.fetches.doom(key)
-            await self._store.remove(key)
+        await self._store.invalidate(keys)
 
     async def _compare_with_head(self, request: Request, answer: Answer) -> None:
         """A HEAD may show that what is stored is no longer right (RFC 9111 section 4.3.5)."""
@@ -269,8 +268,7 @@ class CachingProxy:
         fields = joined(answer.headers)
         names = ("etag", "last-modified", "content-length")
         if any(name in fields and fields[name] != stored.fields.get(name, fields[name]) for name in names):
-            self.fetches.doom(request.key)
-            await self._store.remove(request.key)
+            await self._store.invalidate([request.key])
 
     def _via(self) -> Pairs:
         return [("via", f"1.1 {self._name}")]

@@ -65,6 +65,7 @@ class Fetch:
     headers: Pairs
     asked: Fields
     stored: Entry | None
+    since: int  # the last change to the store before it: a later invalidation keeps out what it brings
     head: asyncio.Future[Head]
     spool: Spool | None = None
     leader: SpoolReader | None = None
@@ -107,6 +108,7 @@ class Fetches:
         self._running: dict[str, list[Fetch]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_shared: OrderedDict[str, float] = OrderedDict()
+        store.watch_invalidations(self.doom, self.doom_all)
 
     def joinable(self, key: str) -> list[Fetch]:
         """Those that a new request for `key` may wait for."""
@@ -127,7 +129,7 @@ class Fetches:
     ) -> Fetch:
         """Begin; with `leader` the caller takes `Fetch.leader` once the head is there, and closes it."""
         head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
-        fetch = Fetch(key, target, headers, asked, stored, head, has_leader=leader)
+        fetch = Fetch(key, target, headers, asked, stored, self._store.heard, head, has_leader=leader)
         self._running.setdefault(key, []).append(fetch)
         task = asyncio.create_task(self._run(fetch))
         fetch.task = task
@@ -139,6 +141,7 @@ class Fetches:
         """What is on its way for `key` may be older than what has just changed: it is not to be stored."""
         for fetch in self._running.pop(key, []):
             fetch.doomed = True
+            self._let_go(fetch)  # what it brings is stored for no other worker
 
     def doom_all(self) -> None:
         for key in list(self._running):
@@ -194,7 +197,7 @@ class Fetches:
         if found is not None and decide(found, fetch.asked, self._clock()).reuse is Reuse.SERVE:
             fetch.head.set_result(Head(found, confirmed=True, storing=True, elsewhere=True))
             return True
-        if waits:
+        if waits or fetch.doomed:
             # what the other worker was given is for no other request: do not let the rest wait in turn for the same
             self._let_go(fetch)
         return False
@@ -251,7 +254,7 @@ class Fetches:
         storing = not fetch.doomed and why_not("GET", fetch.asked, entry.status, entry.fields) is None
         if storing:
             self._note_reuse(entry)
-            await self._store.refresh(entry)
+            storing = await self._store.refresh(entry, fetch.since)
         fetch.head.set_result(Head(entry, confirmed=True, storing=storing))
 
     async def _receive(self, fetch: Fetch, answer: Answer, requested_at: float, received_at: float) -> None:
@@ -288,7 +291,7 @@ class Fetches:
             entry.size = spool.size
             entry.body = spool.content()
             entry.file = file.name if file is not None else None
-            kept = await self._store.keep(entry, file, tags_of(entry.fields))
+            kept = await self._store.keep(entry, file, tags_of(entry.fields), fetch.since)
             if kept and fetch.doomed:
                 await self._store.remove(fetch.key)  # it was invalidated while it was written
         if not kept and file is not None:

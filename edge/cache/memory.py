@@ -1,7 +1,7 @@
 """Stored responses that were asked for lately, in memory: headers of all, bodies of the small ones.
 
 Bounded in bytes, the least recently used key goes first. What another worker replaces or removes is forgotten here
-within `Store.HEAR_EVERY`.
+before the next look at it (`Store.hear`).
 """
 
 from collections import OrderedDict

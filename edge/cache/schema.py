@@ -1,7 +1,8 @@
 """The index of stored responses: an SQLite database that all workers of a node share.
 
 Small bodies lie in their row, large ones in a file beside it. `total` is kept by triggers, never summed up. `gone`
-tells the other workers which keys to forget in memory. A crash leaves the last whole transaction; what SQLite cannot
+tells the other workers which keys to forget in memory; a row whose `by` is NULL is an invalidation, which keeps out
+of the index too what is on its way for that key. A crash leaves the last whole transaction; what SQLite cannot
 read is thrown away, since it is a cache.
 """
 

@@ -16,19 +16,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from edge.cache.change_number import ChangeNumber
 from edge.cache.control import Fields
 from edge.cache.entry import Entry
 from edge.cache.files import BodyFile, sweep
 from edge.cache.memory import Memory
 from edge.cache.schema import open_index
 from edge.cache.variants import selects
-from edge.cache.write import Writer
+from edge.cache.write import ANY, Writer, last_change
 
 log = logging.getLogger("edge.cache")
 T = TypeVar("T")
 
 SMALL = 64 << 10  # bytes of a body that lies in its row, and in memory
-HEAR_EVERY = 0.25  # seconds between looks at what other workers have changed
+HEAR_EVERY = 0.25  # seconds between looks at what other workers have changed, where no request looks before
 FLUSH_EVERY = 5.0  # seconds between writes of what was used
 _BY_KEY = (
     "SELECT id, key, variant, status, headers, requested_at, received_at, size, body, file"
@@ -53,16 +54,22 @@ class Store:
         self.negative_seconds = negative_seconds
         self._name = uuid.uuid4().hex
         path = folder / "index.sqlite"
-        self._writer = Writer(open_index(path), folder, limit, self._name)
+        self._changes = ChangeNumber(folder / "changes")
+        self._writer = Writer(open_index(path), folder, limit, self._name, self._changes)
         self._reader = open_index(path)
         self._thread = ThreadPoolExecutor(1, "cache-writer")
         self._memory = Memory(memory_limit)
         self._used: set[int] = set()
-        self._heard = self._last_gone()
-        self._version = self._data_version()
+        self.heard = last_change(self._reader)
+        self._on_invalidated: Callable[[str], None] = lambda key: None
+        self._on_unknown: Callable[[], None] = lambda: None
         left = sweep(folder, self._files)
         if left:
             log.info("removed %d bodies that a crash had left", left)
+
+    def watch_invalidations(self, one: Callable[[str], None], everything: Callable[[], None]) -> None:
+        """Call `one` with each key that any worker has invalidated, `everything` where it is not known which."""
+        self._on_invalidated, self._on_unknown = one, everything
 
     # --- reading
 
@@ -71,11 +78,13 @@ class Store:
 
     def find(self, key: str, asked: Fields) -> Entry | None:
         """The stored response that the request selects, the newest of them; from memory where it is there."""
+        self._catch_up()
         entry = _select(self._memory.get(key), asked)
         return entry if entry is not None else _select(self.load(key), asked)
 
     def remembered(self, key: str, asked: Fields) -> Entry | None:
         """As `find`, of what is in memory and nothing more."""
+        self._catch_up()
         return _select(self._memory.get(key), asked)
 
     def load(self, key: str) -> Sequence[Entry]:
@@ -117,27 +126,42 @@ class Store:
         """A file for a large body. Raises OSError."""
         return BodyFile(self.folder)
 
-    async def keep(self, entry: Entry, file: BodyFile | None, tags: Iterable[str]) -> bool:
-        """Store a whole response, with its body in the entry or in `file`; False when the disk would not."""
+    async def keep(
+        self, entry: Entry, file: BodyFile | None, tags: Iterable[str], since: int | None = None
+    ) -> bool:
+        """Store a whole response, with its body in the entry or in `file`.
+
+        Return False where the disk fails, or where its key was invalidated after change `since` (`heard`).
+        """
         names = sorted(set(tags))
 
-        def write() -> None:
+        def write() -> bool:
             if file is not None:
                 file.sync()
-            self._writer.keep(entry, names)
+            return self._writer.keep(entry, names, since)
 
         try:
-            await self._write(write)
+            kept = await self._write(write)
         except (sqlite3.Error, OSError) as error:
             log.warning("a response of %d bytes could not be stored: %s", entry.size, error)
             return False
         self._memory.forget(entry.key)
-        return True
+        return kept
 
-    async def refresh(self, entry: Entry) -> None:
-        """Write down the headers and times of an entry that the origin has confirmed (304)."""
-        await self._attempt(lambda: self._writer.refresh(entry))
+    async def refresh(self, entry: Entry, since: int | None = None) -> bool:
+        """Write down the headers and times of an entry that the origin has confirmed (304); False as `keep`."""
+        kept = await self._attempt(lambda: self._writer.refresh(entry, since))
         self._memory.forget(entry.key)
+        return bool(kept)
+
+    async def invalidate(self, keys: Iterable[str]) -> None:
+        """Remove all responses to `keys`, in every worker, and what is on its way for them (RFC 9111 section 4.4)."""
+        named = list(keys)
+        for key in named:
+            self._memory.forget(key)
+            self._on_invalidated(key)
+        await self._attempt(lambda: self._writer.invalidate(named))
+        self.hear()
 
     async def remove(self, key: str) -> int:
         """Remove all responses to `key`; return how many."""
@@ -183,37 +207,44 @@ class Store:
     def hear(self) -> None:
         """Forget in memory what other workers have changed."""
         try:
-            version = self._data_version()
-            if version == self._version:
+            last = last_change(self._reader)
+            if last == self.heard:
                 return
-            self._version = version
             rows = self._reader.execute(
-                "SELECT seq, key, by FROM gone WHERE seq > ? ORDER BY seq", (self._heard,)
+                "SELECT seq, key, by FROM gone WHERE seq > ? ORDER BY seq", (self.heard,)
             ).fetchall()
         except sqlite3.Error as error:
             log.warning("the cache's index cannot be read: %s", error)
-            self._memory.clear()
+            self._forget_all()
             return
-        if rows and rows[0][0] > self._heard + 1:
-            self._memory.clear()  # the log of changes begins after what was heard last
-        for seq, key, by in rows:
-            self._heard = seq
+        if not rows or rows[0][0] > self.heard + 1:
+            self._forget_all()  # the log of changes begins after what was heard last
+        for _, key, by in rows:
             if by != self._name:
                 self._memory.forget(key)
+            if by is None and key == ANY:
+                self._on_unknown()
+            elif by is None:
+                self._on_invalidated(key)
+        self.heard = max(last, rows[-1][0]) if rows else last
+
+    def _catch_up(self) -> None:
+        """Hear at once of what another worker has invalidated: what is in memory is about to be served."""
+        if self._changes.value != self.heard:
+            self.hear()
+
+    def _forget_all(self) -> None:
+        self._memory.clear()
+        self._on_unknown()
 
     def close(self) -> None:
         self._thread.shutdown()
         self._writer.close()
         self._reader.close()
+        self._changes.close()
 
     def _state(self, name: str) -> int:
         return int(self._reader.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()[0])
-
-    def _last_gone(self) -> int:
-        return int(self._reader.execute("SELECT coalesce(max(seq), 0) FROM gone").fetchone()[0])
-
-    def _data_version(self) -> int:
-        return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _select(entries: Sequence[Entry], asked: Fields) -> Entry | None:

@@ -9,9 +9,10 @@ import pytest
 from loopback import until
 
 from edge import upstream
+from edge.cache.control import Pairs
 from edge.pass_on import pass_on
 from edge.request import Request
-from edge.upstream import OriginFailed, Upstream
+from edge.upstream import Answer, OriginFailed, Upstream
 
 CONNECTIONS = 6
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -53,6 +54,10 @@ async def never_ends() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
+async def no_more(answer: Answer) -> Pairs:
+    return []
+
+
 async def ignore(message: object) -> None:
     pass
 
@@ -61,7 +66,7 @@ async def ignore(message: object) -> None:
 async def uploading(asks: Upstream, clients: list[str]) -> AsyncIterator[None]:
     """Uploads that never end, one for each of `clients`."""
     slow = [
-        asyncio.create_task(pass_on(asks, upload(client), never_ends(), lambda answer: [], ignore))
+        asyncio.create_task(pass_on(asks, upload(client), never_ends(), no_more, ignore))
         for client in clients
     ]
     try:
@@ -98,9 +103,7 @@ async def test_one_network_that_never_finishes_leaves_places_for_uploads_of_othe
 
     async with uploading(asks, [f"10.0.0.{number}" for number in range(1, 17)]):
         await until(lambda: len(it.heads) >= 2)
-        answer = await asyncio.wait_for(
-            pass_on(asks, upload("10.0.1.1"), one_part(), lambda answer: [], ignore), 5
-        )
+        answer = await asyncio.wait_for(pass_on(asks, upload("10.0.1.1"), one_part(), no_more, ignore), 5)
         assert answer.status == 200
         assert len(it.heads) == 3
     assert not asks._of_prefix  # nothing is kept of networks that have left
@@ -116,5 +119,5 @@ async def test_who_waits_too_long_for_a_place_is_told_so(
     async with uploading(asks, ["10.0.0.1"]):
         await until(lambda: len(it.heads) == 1)
         with pytest.raises(OriginFailed) as failed:
-            await pass_on(asks, upload("10.0.0.2"), never_ends(), lambda answer: [], ignore)
+            await pass_on(asks, upload("10.0.0.2"), never_ends(), no_more, ignore)
         assert failed.value.status == 504

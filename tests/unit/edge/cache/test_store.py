@@ -128,9 +128,55 @@ async def test_what_one_worker_changes_the_others_hear_of(store: Store, tmp_path
     await put(store, "a", 100)
     assert other.find("a", {}) is not None
     await store.remove("a")
-    assert other.find("a", {}) is not None  # its memory has not heard yet
+    assert other.find("a", {}) is None
+    assert await put(store, "a", 100)
+    assert other.remembered("a", {}) is None
+    assert other.find("a", {}) is not None
+    await store.invalidate(["a"])
+    assert other.remembered("a", {}) is None
+    assert other.find("a", {}) is None
+    other.close()
+
+
+async def test_what_an_older_release_changes_is_heard_of_without_the_number(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store._writer, "_announce", lambda number: None)
+    other = Store(tmp_path, 1_000_000, 1_000_000)
+    await put(store, "a", 100)
+    assert other.find("a", {}) is not None
+    await store.remove("a")
+    assert other.find("a", {}) is not None
     other.hear()
     assert other.find("a", {}) is None
+    other.close()
+
+
+@pytest.mark.parametrize(("keys", "tags"), [(["a"], []), ([], ["t"])])
+async def test_a_purge_keeps_out_what_another_worker_is_being_given(
+    store: Store, tmp_path: Path, keys: list[str], tags: list[str]
+) -> None:
+    other = Store(tmp_path, 1_000_000, 1_000_000)
+    since = other.heard
+    await store.purge(1, keys, tags)
+    assert not await other.keep(entry("a", 1), None, ["t"], since)
+    assert other.find("a", {}) is None
+    assert await other.keep(entry("a", 1), None, ["t"], other.heard)
+    other.close()
+
+
+async def test_a_worker_that_has_missed_part_of_the_log_forgets_everything(
+    store: Store, tmp_path: Path
+) -> None:
+    other = Store(tmp_path, 1_000_000, 1_000_000)
+    unknown: list[str] = []
+    other.watch_invalidations(unknown.append, lambda: unknown.append("everything"))
+    await put(store, "a", 100)
+    assert other.find("a", {}) is not None
+    await store.invalidate(["a"])
+    store._writer._index.execute("DELETE FROM gone")
+    assert other.remembered("a", {}) is None
+    assert unknown == ["everything"]
     other.close()
 
 
