@@ -1,7 +1,6 @@
 """The edge and the servers beside it, as processes on loopback: nginx and uvicorn, both over TLS 1.3."""
 
 import contextlib
-import datetime
 import json
 import os
 import secrets
@@ -16,10 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.support.certificates import identity
 
 SENNIT = Path(sys.executable).with_name("sennit")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -83,25 +79,8 @@ def _resident(pid: int) -> int:
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed ECDSA P-256 certificate for localhost."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, secret = folder / "cert.pem", folder / "key.pem"
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = serialization.PrivateFormat.PKCS8
-    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
-    return pem, secret
+    made, secret = identity(folder, "cert", "localhost")
+    return made, secret.rename(folder / "key.pem")
 
 
 def free_ports(count: int) -> int:

@@ -90,7 +90,27 @@ def _sign(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
     )
+    usage = _key_usage(digital_signature=bool(hosts), key_cert_sign=not hosts, crl_sign=not hosts)
+    builder = builder.add_extension(usage, critical=True)
     if hosts:
         names = [_host(host) for host in hosts]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(signer, hashes.SHA256())
+
+
+def _key_usage(**allowed: bool) -> x509.KeyUsage:
+    none = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    return x509.KeyUsage(**none | allowed)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from balancer.api.client import ApiError, ControlClient, Unreachable
+from balancer.api.client import ApiError, ControlClient, Unreachable, UntrustedServer
 from sennit.errors import CommandError, ExitStatus
 
 Result = TypeVar("Result")
@@ -58,6 +58,8 @@ def call(options: argparse.Namespace, request: Callable[[ControlClient], Awaitab
 
     try:
         return asyncio.run(run())
+    except UntrustedServer as error:
+        raise CommandError(error.refused, hint=error.remedy, status=ExitStatus.UNREACHABLE) from None
     except Unreachable as error:
         raise CommandError(
             f"the control plane does not answer: {error}",

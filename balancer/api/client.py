@@ -47,6 +47,7 @@ from balancer.api.tables import (
     GenerationView,
     RollbackRequest,
 )
+from balancer.api.trust import client_context, explain_refusal, find_refusal
 from balancer.model.delta import merge
 
 # longer than between heartbeats, which would each pay for a handshake; shorter than the control plane keeps it open
@@ -57,6 +58,15 @@ Item = TypeVar("Item")
 
 class Unreachable(Exception):
     """The control plane gave no answer, or none that can be understood."""
+
+
+class UntrustedServer(Unreachable):
+    """The control plane's certificate is refused; `remedy` says what to do, or is empty."""
+
+    def __init__(self, url: str, refusal: ssl.SSLCertVerificationError) -> None:
+        self.refused = f"{url}: the control plane's certificate is refused: {refusal.verify_message}"
+        self.remedy = explain_refusal(refusal)
+        super().__init__(f"{self.refused}; {self.remedy}" if self.remedy else self.refused)
 
 
 class Garbled(Unreachable):
@@ -102,7 +112,7 @@ class ControlClient:
             transport=transport,
             limits=httpx.Limits(keepalive_expiry=KEPT_OPEN),
             trust_env=False,
-            verify=_tls(ca) if url.startswith("https:") else False,
+            verify=client_context(ca) if url.startswith("https:") else False,
         )
 
     async def __aenter__(self) -> Self:
@@ -285,6 +295,8 @@ class ControlClient:
                 timeout=timeout,
             )
         except httpx.HTTPError as error:
+            if refusal := find_refusal(error):
+                raise UntrustedServer(str(self._http.base_url), refusal) from error
             raise Unreachable(f"{self._http.base_url}: {error or type(error).__name__}") from error
         if response.status_code >= 400:
             raise ApiError(response.status_code, _problem(response), str(response.url))
@@ -300,12 +312,6 @@ def _problem(response: httpx.Response) -> Problem | None:
         return Problem.model_validate_json(response.content)
     except ValidationError:
         return None
-
-
-def _tls(ca: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
 
 
 def _refuse_clear_text(url: str) -> None:

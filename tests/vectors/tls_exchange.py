@@ -29,6 +29,19 @@ SUITES = {
     Aead.CHACHA20_POLY1305: b"TLS_CHACHA20_POLY1305_SHA256",
 }
 
+# of a certificate that servers show and that is its own authority, as strict verification wants it
+USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 def identity() -> tuple[bytes, bytes]:
     """A certificate of HOST that is its own authority, for a century, and its key: both in PEM."""
@@ -44,6 +57,8 @@ def identity() -> tuple[bytes, bytes]:
         .not_valid_after(datetime.datetime(2124, 1, 1, tzinfo=datetime.UTC))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(USAGE, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
