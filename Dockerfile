@@ -16,11 +16,12 @@ RUN /opt/sennit/bin/pip install --quiet --require-hashes -r requirements.image.l
 COPY requirements.build.lock .
 RUN python3 -m venv /compiler \
  && /compiler/bin/pip install --quiet --require-hashes -r requirements.build.lock \
- && echo /opt/sennit/lib/python3.11/site-packages >/compiler/lib/python3.11/site-packages/runtime.pth
+ && echo /opt/sennit/lib/python3*/site-packages >runtime.pth \
+ && mv runtime.pth /compiler/lib/python3*/site-packages/
 COPY . .
 RUN packaging/build-wheel /wheel /compiler/bin/python \
  && /opt/sennit/bin/pip install --quiet --no-deps --no-index /wheel/*.whl \
- && rm -rf /opt/sennit/lib/python3.11/site-packages/pip*
+ && rm -rf /opt/sennit/lib/python3*/site-packages/pip*
 
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update -qq \

@@ -46,3 +46,10 @@ def test_a_package_list_names_no_release_of_a_program(file: Path) -> None:
     names = file.read_text().split()
     assert len(names) == len(set(names)) > 0
     assert [name for name in names if re.search(r"-\d+(\.\d+)*$|^python3\.", name)] == []
+
+
+def test_the_image_is_built_on_any_release_of_debian() -> None:
+    """`DEBIAN_IMAGE` chooses the base: nothing but its default names a release, or the Python of one."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    named = [line for line in lines if re.search(r"python3\.\d|bookworm|trixie", line)]
+    assert named == ["ARG DEBIAN_IMAGE=debian:bookworm-slim"]
