@@ -3,7 +3,7 @@ VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
 COMPILED := $(CURDIR)/build/compiled
-.PHONY: help lab test test-compiled test-roles test-long test-ansible release check fuzz bench bench-compare figures install lock clean
+.PHONY: help lab test test-compiled test-roles test-long test-ansible release check docs fuzz bench bench-compare figures install lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
 	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
 	@echo "make check  style, types, import rules and unit tests (no root, some three minutes)"
+	@echo "make docs   the documentation as a site, build/docs/index.html; a broken link fails it"
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
 	@echo "make figures  the papers' figures, measured in the lab into docs/figures (root, a quiet machine, ten minutes)"
@@ -39,7 +40,14 @@ check: install
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/coverage run -m pytest -q tests/unit tests/contract
+	@$(MAKE) --no-print-directory docs
 	@$(VENV)/bin/coverage report  # of smkex.core, all of it: fail_under in pyproject.toml
+
+# -W: every warning, such as a link to a missing page or image, ends the build with status 1
+docs: install
+	@rm -rf build/docs
+	@$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "docs: build/docs/index.html"
 
 # what releases hold: the wheel with its core compiled, beside the sources
 $(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(shell find smkex edge balancer origin sennit lab -name '*.py')

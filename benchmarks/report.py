@@ -51,7 +51,7 @@ def tables() -> str:
 def _section(content: dict[str, Any]) -> str:
     machine, results = content["machine"], [from_dict(each) for each in content["results"]]
     lines = [
-        f"### {content['benchmark'].replace('_', ' ')}",
+        f"## {content['benchmark'].replace('_', ' ')}",
         "",
         f"{content['at'][:10]}, {machine['processor']}, {machine['cores']} cores, kernel {machine['kernel']}, "
         f"Python {machine['python']}, {machine['stolen_seconds']} s taken by the host.",

@@ -1,0 +1,37 @@
+"""Sphinx settings of the documentation site: `make docs` builds it, and fails on any warning."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS / "_extensions"), str(DOCS.parent), str(DOCS.parent / "tools")]
+
+PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]
+
+project = "Sennit"
+author = copyright = PROJECT["authors"][0]["name"]
+version = release = PROJECT["version"]
+repository_url = PROJECT["urls"]["Homepage"]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "repository_pages", "rest_reference"]
+exclude_patterns = ["_extensions"]
+highlight_language = "none"
+default_role = "code"
+nitpicky = True
+# types of other libraries, whose own documentation is not fetched at build time
+nitpick_ignore_regex = [("py:.*", r"(?!smkex).*")]
+
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+
+html_theme = "furo"
+html_title = f"Sennit {release}"
+html_copy_source = False
+html_theme_options = {
+    "source_view_link": repository_url + "/blob/main/docs/{filename}",
+    "top_of_page_buttons": ["view"],
+}
