@@ -14,8 +14,9 @@ from edge.path_manager import PathManagerClient
 from smkex.core.config import ServerConfig
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
 from smkex.core.frame import FrameType
-from smkex.core.messages import ClientNonce, Endpoint, Observation, encode_abort, encode_ready, parse_abort
+from smkex.core.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
 from smkex.core.path import NEAR
+from smkex.core.scheduler import fastest
 from smkex.core.server_handshake import ServerHandshake
 from smkex.transport.mptcp import PinnedConnection
 from smkex.transport.mptcp_frames import receive_frame
@@ -83,19 +84,16 @@ class MptcpHandshakes:
             raise UnexpectedMessage("the nonce is of another session")
         answer = handshake.receive_nonce(1, nonce, await self._observe(pinned, 1), os.urandom(32))
         await pinned.send(1, answer)
-        first = await _receive(pinned, 0, FrameType.FINISHED, then=1)
-        handshake.receive_finished(0, first)
-        handshake.receive_finished(1, await _receive(pinned, 1, FrameType.FINISHED))
-        await pinned.send(0, encode_ready(handshake.established.keys.ready()))
-        await self._begin(pinned, handshake)
+        handshake.receive_finished(1, await _receive(pinned, 1, FrameType.FINISHED, then=0))
+        handshake.receive_finished(0, await _receive(pinned, 0, FrameType.FINISHED))
+        preferred = _preferred_path(pinned)
+        ready = Ready.build(preferred, handshake.established.keys.ready(preferred))
+        await pinned.send(preferred, ready.frame, last=True)
+        await self._begin(pinned, handshake, preferred)
 
-    async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake) -> None:
-        paths, subflows = pinned.paths, pinned.subflows
-        # which path is the backup is the client's to say: were each end to mark another, none would be preferred, and
-        # the kernel would spread the stream over both. But its word takes the way of path 1, and where that is the
-        # longer one there is no doubt
-        first, second = (max(subflow.rtt_us / 1e6, NEAR) for subflow in subflows)
-        sock = await pinned.release(prefer=0 if first <= second else None)
+    async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake, preferred: int) -> None:
+        paths = pinned.paths
+        sock = await pinned.release(preferred)
         session = SessionTransport(
             handshake.established,
             "server",
@@ -116,6 +114,12 @@ class MptcpHandshakes:
         state = await self._manager.inspect(seen)
         client = Endpoint(ip_address(seen.remote), seen.remote_port)
         return observation(state.mark, client, self._config().edge_id)
+
+
+def _preferred_path(pinned: PinnedConnection) -> int:
+    """Return the first path unless the other is clearly faster; a difference below NEAR is measuring noise."""
+    latencies = {path: max(subflow.rtt_us / 1e6, NEAR) for path, subflow in enumerate(pinned.subflows)}
+    return fastest(latencies, 0) or 0
 
 
 async def _receive(

@@ -313,16 +313,24 @@ class Finished:
         return cls(path, verify, frame)
 
 
-def encode_ready(verify: bytes) -> bytes:
-    """The frame of Ready (transport mptcp only): the edge has both Finished, and the pinned phase ends."""
-    return encode(FrameType.READY, verify)
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Edge to client, transport mptcp only: both Finished verified, and `path` carries the session from now on."""
 
+    path: int
+    verify: bytes
+    frame: bytes
 
-def parse_ready(frame: bytes) -> bytes:
-    reader = _body(frame, FrameType.READY)
-    verify = reader.take(DIGEST)
-    reader.finish()
-    return verify
+    @classmethod
+    def build(cls, path: int, verify: bytes) -> "Ready":
+        return cls.parse(encode(FrameType.READY, u8(path) + verify))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "Ready":
+        reader = _body(frame, FrameType.READY)
+        path, verify = reader.u8(), reader.take(DIGEST)
+        reader.finish()
+        return cls(path, verify, frame)
 
 
 def encode_abort(code: int) -> bytes:

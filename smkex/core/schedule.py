@@ -82,9 +82,9 @@ class KeySchedule:
         """What Finished carries on `path`; that of one path says nothing on another."""
         return hmac.digest(self.expand("client finished", 32), u8(path) + self.th, "sha256")
 
-    def ready(self) -> bytes:
-        """What Ready carries: the edge has verified the Finished of both paths (32 bytes)."""
-        return hmac.digest(self.expand("server ready", 32), self.th, "sha256")
+    def ready(self, path: int) -> bytes:
+        """What Ready carries on `path`: both Finished verified, and this path is the preferred one (32 bytes)."""
+        return hmac.digest(self.expand("server ready", 32), u8(path) + self.th, "sha256")
 
     def join_mac(self, sender: str, join: bytes) -> bytes:
         """What JoinChallenge ("server") and JoinResponse ("client") prove in the join of hash `join` (32 bytes)."""

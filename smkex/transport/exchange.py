@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 class ClientTransport(Protocol):
     """What a transport offers a client's handshake; paths are 0 and 1."""
 
+    finished_order: tuple[int, int]
+
     async def open_first(self) -> None: ...
     async def open_second(self, edge_id: int, locator: LocatorKind) -> None: ...
     async def send(self, path: int, frame: bytes) -> None: ...
@@ -157,7 +159,7 @@ async def _exchange_at(
 
 
 async def _finish(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
-    for path in (0, 1):
+    for path in transport.finished_order:
         await _send(transport, path, handshake.finished(path))
     return await transport.establish(handshake)
 

@@ -5,13 +5,16 @@ other as backup, sends, sees from the counters that the bytes went that way and 
 back, since the marks of both ends count and the next message, perhaps the peer's, may need the other path. Taking
 back is repeated while an end waits, because the MP_PRIO that tells the peer may be lost.
 
+An MP_PRIO travels on the subflow that it is about. So what the peer's marks on a path are is certain once something
+has arrived on that very path that the peer sent after its last change of them; `release` is for such a path.
+
 Every deviation raises: nothing falls back. The bytes themselves mean nothing to this file.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Protocol
 
 from smkex.transport.mptcp_errors import (
@@ -114,11 +117,12 @@ class PinnedConnection:
                 await wait()
         return self._paths[-1]
 
-    async def send(self, path: int, data: bytes) -> None:
+    async def send(self, path: int, data: bytes, *, last: bool = False) -> None:
         """Send `data` on one path alone; return when the counters show that it went there.
 
-        All that was received before must have been read and checked out. Raises WrongPath, MissingSubflow,
-        UnexpectedSubflow, FellBackToTcp, PeerClosed, TimedOut, NotPermitted.
+        All that was received before must have been read and checked out. With `last` the other paths stay backup,
+        for `release` to the same path. Raises WrongPath, MissingSubflow, UnexpectedSubflow, FellBackToTcp,
+        PeerClosed, TimedOut, NotPermitted.
         """
         self.verify()
         self._known(path)
@@ -128,7 +132,8 @@ class PinnedConnection:
             await self._write(data)
             self._sent[path] += len(data)
             await self._handed_over(path)
-            await self._clear_marks()
+            if not last:
+                await self._clear_marks(sorted(self._marked))
 
     async def receive_exactly(self, path: int, n: int, *, then: int | None = None) -> bytes:
         """Read `n` bytes that must come on `path`, and only there.
@@ -155,6 +160,19 @@ class PinnedConnection:
                 self._check_received(subflows, ahead={path} if then is None else {path, then})
         return bytes(data)
 
+    async def arriving_path(self) -> int:
+        """Wait for the peer's next message and return the path that it comes on. Raises WrongPath where it is both."""
+        async with self._bounded("nothing came on any path"):
+            await self._readable()
+        arriving = [
+            path
+            for path, subflow in enumerate(self._snapshot())
+            if subflow.bytes_received != self._received[path]
+        ]
+        if len(arriving) != 1:
+            raise WrongPath(f"one message came on {len(arriving)} paths")
+        return arriving[0]
+
     def verify(self) -> None:
         """Check that exactly the expected subflows exist and that each has carried exactly what it should have.
 
@@ -164,21 +182,23 @@ class PinnedConnection:
         self._check_received(subflows, ahead=set())
         self._check_sent(subflows)
 
-    async def release(self, prefer: int | None = 0) -> socket.socket:
-        """End the pinning and hand back the socket for ordinary use.
+    async def release(self, prefer: int) -> socket.socket:
+        """End the pinning and hand back the socket, once nothing but path `prefer` can carry what is sent here.
 
-        The kernel will use path `prefer` and the others when it fails; with None all at once. Whoever receives
-        the last pinned message verifies it, releases, and is the first to stream: the peer, which may release
-        later, takes what it finds then as stream.
+        The others are backup by this end's own mark, and neither end's mark is on `prefer`: the kernel uses the
+        others only when `prefer` fails. Both ends must name the same path, that of the last pinned message; were
+        each to prefer another, both would be backup at both ends, and the kernel would spread the stream over them.
+        Whoever receives that message verifies it, releases, and is the first to stream: the peer, which may release
+        later, takes what it finds then as stream. Raises TimedOut where the peer's mark stays on `prefer`.
         """
         subflows = self._snapshot()
         self._check_received(subflows, ahead=set(range(len(subflows))))
         self._check_sent(subflows)
-        async with self._bounded("the subflows' priorities could not be set"):
-            for path, addresses in enumerate(self._paths):
-                backup = prefer is not None and path != prefer
-                if backup or path in self._marked or path in self._cleared:
-                    await self._steering.set_backup(self.token, addresses, backup)
+        self._known(prefer)
+        async with self._bounded(f"the kernel could not be made to prefer path {prefer}"):
+            # once more, since the MP_PRIO that said so may have been lost
+            await self._clear_marks(sorted({prefer} & (self._marked | self._cleared)))
+            await self._steer_to(prefer)
         return self._socket
 
     def abandon(self, last_word: bytes) -> None:
@@ -192,8 +212,9 @@ class PinnedConnection:
         if len(self._paths) == 1:
             return
         for other, addresses in enumerate(self._paths):
-            if other != path:
+            if other != path and other not in self._marked:
                 self._marked.add(other)
+                self._cleared.discard(other)
                 await self._steering.set_backup(self.token, addresses, True)
         wait = _Backoff()
         while True:
@@ -203,11 +224,11 @@ class PinnedConnection:
                 return
             await wait()
 
-    async def _clear_marks(self) -> None:
-        for path in sorted(self._marked):
+    async def _clear_marks(self, paths: Iterable[int]) -> None:
+        for path in paths:
             await self._steering.set_backup(self.token, self._paths[path], False)
             self._cleared.add(path)
-        self._marked.clear()
+            self._marked.discard(path)
 
     async def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -238,8 +259,7 @@ class PinnedConnection:
                 async with asyncio.timeout(pause if self._cleared else None):
                     return await wait_ready(self._socket)
             except TimeoutError:
-                for path in sorted(self._cleared):
-                    await self._steering.set_backup(self.token, self._paths[path], False)
+                await self._clear_marks(sorted(self._cleared))
                 pause = min(2 * pause, _REPEAT_LONGEST)
 
     def _snapshot(self) -> list[Subflow]:

@@ -1,6 +1,11 @@
 """Frames over a pinned MPTCP connection: one whole message on one path, checked before it is believed."""
 
+import hmac
+
+from smkex.core.errors import MacMismatch, PeerAborted, UnexpectedMessage, WrongPath
 from smkex.core.frame import HEADER, FrameReader, FrameType
+from smkex.core.messages import Ready, parse_abort
+from smkex.core.schedule import KeySchedule
 from smkex.transport.mptcp import PinnedConnection
 
 
@@ -22,3 +27,22 @@ async def receive_frame(
     if verify:
         connection.verify()
     return found[0]
+
+
+async def receive_ready(connection: PinnedConnection, keys: KeySchedule) -> int:
+    """Read the edge's Ready and return the path that it prefers, the one that Ready comes on.
+
+    Raises `WrongPath` for a Ready that was moved to another path, `MacMismatch`, `UnexpectedMessage`, `PeerAborted`.
+    """
+    path = await connection.arriving_path()
+    kind, frame = await receive_frame(connection, path)
+    if kind is FrameType.ABORT:
+        raise PeerAborted(parse_abort(frame), authenticated=False)
+    if kind is not FrameType.READY:
+        raise UnexpectedMessage(f"{kind.name} came instead of READY")
+    ready = Ready.parse(frame)
+    if ready.path != path:
+        raise WrongPath(f"a Ready of path {ready.path} came on path {path}")
+    if not hmac.compare_digest(ready.verify, keys.ready(path)):
+        raise MacMismatch("the edge's Ready does not verify")
+    return path

@@ -9,6 +9,7 @@ from smkex.core.messages import (
     ClientShare,
     Mode,
     Observation,
+    Ready,
     ServerNonce,
     ServerShare,
     parse_abort,
@@ -47,6 +48,8 @@ def _words(kind: FrameType, frame: bytes) -> tuple[str, str]:
             return "ServerNonce", f"{_seen(ServerNonce.parse(frame).observed)}; N_S, binding, MAC"
         case FrameType.FINISHED:
             return "Finished", "binding and MAC are right"
+        case FrameType.READY:
+            return "Ready", f"path {Ready.parse(frame).path} is preferred"
         case FrameType.ABORT:
             return "Abort", f"code {parse_abort(frame)}"
         case _:

@@ -21,6 +21,7 @@ class TcpTransport:
     """The client's two TCP connections (an `exchange.ClientTransport`)."""
 
     name = "tcp"
+    finished_order = (0, 1)
 
     def __init__(
         self,

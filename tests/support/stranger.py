@@ -85,8 +85,9 @@ class Stranger:
         mac = hmac.digest(self.key("client finished", 32), bytes([path]) + self.th, "sha256")
         return frame(5, bytes([path]) + mac)
 
-    def ready(self) -> bytes:
-        return frame(7, hmac.digest(self.key("server ready", 32), self.th, "sha256"))
+    def ready(self, path: int) -> bytes:
+        mac = hmac.digest(self.key("server ready", 32), bytes([path]) + self.th, "sha256")
+        return frame(7, bytes([path]) + mac)
 
     def seal(self, dsn: int, data: bytes, who: str = "client") -> bytes:
         head = b"\x10" + (8 + len(data) + 16).to_bytes(3, "big") + struct.pack("!Q", dsn)

@@ -20,7 +20,7 @@ from smkex.core.config import ClientConfig, ClientEntropy, LongTermKey, ServerCo
 from smkex.core.control import Control, ControlSealer
 from smkex.core.frame import FrameType
 from smkex.core.join import Join, JoinAcceptor, JoinInitiator
-from smkex.core.messages import Aead, Endpoint, Mode, Observation, ServerNonce, encode_ready
+from smkex.core.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce
 from smkex.core.record import EPOCH_SHIFT, EpochKeys, seal
 from smkex.core.schedule import KeySchedule
 from smkex.core.server_handshake import ServerHandshake
@@ -120,7 +120,8 @@ def _rest(
             "server_nonce": answer.hex(),
             "finished_0": client.finished(0).hex(),
             "finished_1": client.finished(1).hex(),
-            "ready (transport mptcp only)": encode_ready(keys.ready()).hex(),
+            "ready_0 (transport mptcp only)": Ready.build(0, keys.ready(0)).frame.hex(),
+            "ready_1 (transport mptcp only)": Ready.build(1, keys.ready(1)).frame.hex(),
         },
         "binding": ServerNonce.parse(answer).binding.hex(),
         "th": keys.th.hex(),

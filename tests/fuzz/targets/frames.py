@@ -10,10 +10,10 @@ with covered():
         ClientNonce,
         ClientShare,
         Finished,
+        Ready,
         ServerNonce,
         ServerShare,
         parse_abort,
-        parse_ready,
     )
 
 PARSERS = {
@@ -23,7 +23,7 @@ PARSERS = {
     FrameType.SERVER_NONCE: ServerNonce.parse,
     FrameType.FINISHED: Finished.parse,
     FrameType.ABORT: parse_abort,
-    FrameType.READY: parse_ready,
+    FrameType.READY: Ready.parse,
     FrameType.JOIN: Join.parse,
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from lab.namespace.daemons import sennit
 from lab.namespace.place import Place
+from lab.sample import SAMPLE_BYTES
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
@@ -34,6 +35,22 @@ def test_a_download_takes_the_time_of_its_slow_second_path(place: Place, get, ou
         assert report["paths"][0]["rtt"] < 0.05 < ROUND_TRIP <= report["paths"][1]["rtt"]
     finally:
         assert link(place, "phone-ispb", "--clear").returncode == 0
+
+
+@pytest.mark.parametrize(("slow", "faster"), [("phone-ispa", 1), ("phone-ispb", 0)])
+def test_bulk_over_mptcp_takes_the_faster_path_alone(
+    place: Place, get, output, slow: str, faster: int
+) -> None:  # type: ignore[no-untyped-def]
+    done = link(place, slow, "--delay", "10ms")
+    try:
+        assert done.returncode == 0, done.stderr
+        got = get("--transport", "mptcp", "--json", "-o", str(output))
+        assert got.returncode == 0, got.stderr
+        paths = json.loads(got.stderr.splitlines()[-1])["report"]["paths"]
+        assert paths[faster]["bytes_received"] > SAMPLE_BYTES
+        assert paths[1 - faster]["bytes_received"] < SAMPLE_BYTES // 50
+    finally:
+        assert link(place, slow, "--clear").returncode == 0
 
 
 def test_what_cannot_be_is_refused_with_the_reason(place: Place) -> None:

@@ -64,7 +64,7 @@ async def follow(role: str, connection: PinnedConnection, steps: list[list[Any]]
                 await connection.send(path, payload(number, size))
             case [("client" | "server" | "misroute") as sender, path, size]:
                 if sender == role:
-                    await connection.send(path, payload(number, size))
+                    await connection.send(path, payload(number, size), last=number + 1 == len(steps))
                 else:
                     following = steps[number + 1] if number + 1 < len(steps) else [None]
                     then = following[1] if following[0] == sender else None
@@ -85,7 +85,10 @@ async def client(script: dict[str, Any]) -> dict[str, Any]:
         report["announced"] = [(a.address, a.port) for a in connection.announcements]
         report["connect_ms"], report["steps_ms"] = (connected - started) * 1000, (done - connected) * 1000
         if size := script.get("stream"):
-            await stream(await connection.release(script.get("prefer", 0)), sending=size)
+            sock = await connection.release(script.get("prefer", 0))
+            before = report["sent"]
+            after = await stream(connection, sock, sending=size)
+            report["streamed"] = [now - then for now, then in zip(after, before, strict=True)]
         return report
     finally:
         if script.get("crash"):
@@ -110,7 +113,7 @@ async def server(script: dict[str, Any]) -> dict[str, Any]:
         report = described(connection)
         report["marks"] = [(await manager.inspect(path)).mark for path in connection.paths]
         if size := script.get("stream"):
-            await stream(await connection.release(script.get("prefer", 0)), receiving=size)
+            await stream(connection, await connection.release(script.get("prefer", 0)), receiving=size)
         return report
     finally:
         sock.close()
@@ -124,17 +127,21 @@ def plain_listener() -> socket.socket:
     return listener
 
 
-async def stream(sock: Any, *, sending: int = 0, receiving: int = 0) -> None:
+async def stream(
+    connection: PinnedConnection, sock: Any, *, sending: int = 0, receiving: int = 0
+) -> list[int]:
+    """Stream after the pinned messages; return the bytes sent so far, by path."""
     reader, writer = await asyncio.open_connection(sock=sock)
     if sending:
         writer.write(b"x" * sending)
         await writer.drain()
         assert await reader.readexactly(4) == b"done"
-    else:
-        await reader.readexactly(receiving)
-        writer.write(b"done")
-        await writer.drain()
-        assert await reader.read() == b""
+        return [subflow.bytes_sent for subflow in connection.subflows]
+    await reader.readexactly(receiving)
+    writer.write(b"done")
+    await writer.drain()
+    assert await reader.read() == b""
+    return []
 
 
 def described(connection: PinnedConnection) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_no_packet_of_one_path_leaves_by_the_other(links: Any) -> None:
     subprocess.run(
         ["ip", "netns", "exec", links.phone, "nft", "-f", "-"], input=COUNTERS, text=True, check=True
     )
-    client, server = links.exchange(BOTH, stream=1 << 20, prefer=None)
+    client, server = links.exchange(BOTH, stream=1 << 20)
     assert (client["error"], server["error"]) == (None, None)
     listed = json.loads(run(links, "nft", "-j", "list", "counters", namespace=links.phone))["nftables"]
     packets = {row["counter"]["name"]: row["counter"]["packets"] for row in listed if "counter" in row}

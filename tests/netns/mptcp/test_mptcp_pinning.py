@@ -1,5 +1,6 @@
 """Messages go exactly where they are sent, and nothing else is accepted. Real kernel, two links."""
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -52,12 +53,50 @@ def test_the_client_sees_the_announced_locator_and_does_not_dial_it(links: Any) 
     assert server["local"] == ["203.0.113.1"]
 
 
-@pytest.mark.parametrize("prefer", [0, 1, None])
-def test_after_release_the_connection_is_an_ordinary_stream(links: Any, prefer: int | None) -> None:
+@pytest.mark.parametrize("prefer", [0, 1])
+def test_after_release_the_connection_is_an_ordinary_stream(links: Any, prefer: int) -> None:
     client, server = links.exchange(
-        [*HANDSHAKE, ["client", 0, 9], ["server", 0, 9]], stream=1 << 20, prefer=prefer
+        [*HANDSHAKE, ["client", 0, 9], ["server", prefer, 9]], stream=1 << 20, prefer=prefer
     )
     assert (client["error"], server["error"]) == (None, None)
+    assert client["streamed"][prefer] >= 1 << 20
+    assert client["streamed"][1 - prefer] == 0
+
+
+def test_ends_that_prefer_different_paths_fail_instead_of_spreading_the_stream(links: Any) -> None:
+    """Each would mark the other's path: both would be backup at both ends, and the kernel would use both."""
+    steps = [*HANDSHAKE, ["client", 0, 9], ["server", 0, 9]]
+    server = links.start("server", steps=steps, stream=1 << 20, prefer=0)
+    server.wait_ready()
+    client = links.start("client", steps=steps, stream=1 << 20, prefer=1, timeout=1).result()
+    assert client["error"] == "TimedOut"
+    assert "prefer path 1" in client["message"]
+
+
+@pytest.mark.parametrize("prefer", [0, 1])
+def test_lost_changes_of_priority_are_made_up_for(links: Any, prefer: int) -> None:
+    """Every second MP_PRIO is lost, in both directions: messages and stream go where they should all the same."""
+    drop = """
+table ip lossy {
+  chain in {
+    type filter hook prerouting priority -150;
+    tcp option mptcp subtype 5 meta length < 100 numgen inc mod 2 == 0 counter drop
+  }
+}
+"""
+    for namespace in (links.phone, links.server):
+        subprocess.run(
+            ["ip", "netns", "exec", namespace, "nft", "-f", "-"], input=drop, text=True, check=True
+        )
+    client, server = links.exchange(
+        [*HANDSHAKE, ["client", 1 - prefer, 8], ["client", prefer, 9], ["server", prefer, 9]],
+        stream=1 << 20,
+        prefer=prefer,
+        timeout=20,
+    )
+    assert (client["error"], server["error"]) == (None, None)
+    assert client["streamed"][prefer] >= 1 << 20
+    assert client["streamed"][1 - prefer] == 0
 
 
 def test_a_message_on_the_wrong_path_is_refused_by_its_receiver(links: Any) -> None:

@@ -16,13 +16,12 @@ from smkex.core.messages import (
     ClientShare,
     Endpoint,
     Finished,
+    Ready,
     ServerNonce,
     ServerShare,
     encode_abort,
     encode_options,
-    encode_ready,
     parse_abort,
-    parse_ready,
     read_options,
 )
 from smkex.core.server_info import ServerInfo
@@ -107,10 +106,14 @@ def test_server_info_of_another_mode_is_refused() -> None:
 
 
 def test_ready_and_abort_are_read_as_written() -> None:
-    assert parse_ready(encode_ready(b"v" * 32)) == b"v" * 32
+    assert Ready.parse(Ready.build(1, b"v" * 32).frame) == Ready(
+        1, b"v" * 32, Ready.build(1, b"v" * 32).frame
+    )
     assert parse_abort(encode_abort(errors.Code.OVERLOADED)) == errors.Code.OVERLOADED
     with pytest.raises(errors.MalformedMessage):
-        parse_ready(encode_abort(errors.Code.OVERLOADED))
+        Ready.parse(encode_abort(errors.Code.OVERLOADED))
+    with pytest.raises(errors.MalformedMessage):
+        Ready.parse(encode(FrameType.READY, b"v" * 32))
     with pytest.raises(errors.MalformedMessage):
         parse_abort(encode(FrameType.ABORT, b"\0\1\2"))
 
@@ -118,8 +121,9 @@ def test_ready_and_abort_are_read_as_written() -> None:
 def test_both_ends_have_the_same_word_for_ready() -> None:
     done = Exchange()
     done.run()
-    assert done.client.established.keys.ready() == done.server.established.keys.ready()
-    assert done.client.established.keys.ready() != done.client.established.keys.finished(0)
+    client, server = done.client.established.keys, done.server.established.keys
+    assert [client.ready(path) for path in (0, 1)] == [server.ready(path) for path in (0, 1)]
+    assert len({client.ready(0), client.ready(1), client.finished(0), client.finished(1)}) == 4
 
 
 def test_a_reason_that_has_no_name_is_told_by_its_number() -> None:

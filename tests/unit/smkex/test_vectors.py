@@ -69,7 +69,7 @@ def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
     for purpose, value in vector["keys"].items():
         assert stranger.key(purpose, len(value) // 2).hex() == value, purpose
     assert [stranger.finished(n) for n in (0, 1)] == [messages["finished_0"], messages["finished_1"]]
-    assert stranger.ready() == messages["ready"]
+    assert [stranger.ready(n) for n in (0, 1)] == [messages["ready_0"], messages["ready_1"]]
     for record in vector["records"]:
         sealed = stranger.seal(record["dsn"], bytes.fromhex(record["data"]), record["sender"])
         assert sealed.hex() == record["frame"]
