@@ -4,6 +4,9 @@ import asyncio
 
 import httpx
 
+from smkex.http.httpx_transport import PoolTransport
+from smkex.http.pool import HttpPool
+
 EVERY = 2.0  # seconds
 TIMEOUT = 2.0
 FAILED_AFTER = 2  # times in a row
@@ -14,7 +17,10 @@ class OriginWatch:
 
     def __init__(self, upstream: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._client = httpx.AsyncClient(
-            base_url=upstream, timeout=TIMEOUT, trust_env=False, transport=transport
+            base_url=upstream,
+            timeout=TIMEOUT,
+            trust_env=False,
+            transport=transport or PoolTransport(HttpPool()),
         )
         self._failures = 0
         self._why = ""

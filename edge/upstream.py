@@ -11,12 +11,15 @@ import httpx
 
 from edge.admission import prefix_of
 from edge.cache.control import Pairs, members
+from smkex.http.httpx_transport import PoolTransport
+from smkex.http.pool import HttpPool
 
 log = logging.getLogger("edge.upstream")
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0  # seconds without a byte
 CONNECTIONS = 256
+KEEP_IDLE = 5.0  # seconds: shorter than servers keep theirs
 POOL_TIMEOUT = 10.0  # seconds for a connection to come free: then the origin is overloaded
 HOP_BY_HOP = frozenset(
     {
@@ -63,8 +66,9 @@ class Upstream:
     def __init__(self, url: str, name: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = httpx.URL(url)
         self._name = name
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS // 4)
-        self._transport = transport or httpx.AsyncHTTPTransport(limits=limits)
+        self._transport = transport or PoolTransport(
+            HttpPool(connections=CONNECTIONS, idle=CONNECTIONS // 4, keep=KEEP_IDLE)
+        )
         # half of them: a request that is passed on lasts as long as its client likes. And of these a quarter for the
         # clients of one prefix
         self._passing = asyncio.Semaphore(CONNECTIONS // 2)

@@ -19,6 +19,7 @@ from smkex.core.events import PathDropped
 from smkex.core.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.core.messages import LocatorKind, Mode
 from smkex.core.scheduler import Scheduler
+from smkex.transport.counting_reader import CountingReader
 from smkex.transport.paths import automatic_paths
 from smkex.transport.resolve import resolve
 from smkex.transport.routes import Address
@@ -33,7 +34,7 @@ READ_LIMIT = 1 << 20
 class Connection:
     """An established session: read from `reader`, write to `writer`, ask `report()`."""
 
-    reader: asyncio.StreamReader
+    reader: CountingReader
     writer: asyncio.StreamWriter
     session: SessionTransport
     target: Target
@@ -210,7 +211,7 @@ async def connect(
     if first_contact and known_hosts is not None:
         assert fleet_key is not None
         known_hosts.remember(Entry(host.lower(), fleet_key))
-    reader = asyncio.StreamReader(limit=READ_LIMIT)
+    reader = CountingReader(READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     addresses = session.get_extra_info("addresses")
     session.start(protocol)

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import httpcore
 
 from smkex.client.connect import Connection, connect
 from smkex.client.edge_cache import EdgeCache
-from smkex.client.http import SessionBackend
+from smkex.client.http import SessionOpener
 from smkex.client.options import ConnectOptions
 from smkex.client.proxy.events import Observer, SessionEnded, SessionOpened, WentDirect
 from smkex.client.proxy.rules import Way
+from smkex.http.connection import Open
+from smkex.http.pool import HttpPool
+from smkex.http.stream import open_tcp
 
 DIRECT_TIMEOUT = 10.0  # seconds for a plain TCP connection
 ROOM_TIMEOUT = 10.0  # seconds that a session waits for another one's end
@@ -45,10 +47,11 @@ class Upstream:
         self._options: ConnectOptions = {"cache": EdgeCache(), **options}
         self._tell = tell
         self._room = asyncio.Semaphore(sessions)
-        backend = SessionBackend(self.open_session)
+        self._opener = SessionOpener(self.open_session)
+        opens: dict[Way, Open] = {Way.SESSION: self._opener, Way.DIRECT: open_tcp}
         self._pools = {
-            Way.SESSION: _pool(sessions, network_backend=backend),
-            Way.DIRECT: _pool(sessions),
+            way: HttpPool(connections=sessions, idle=sessions, keep=IDLE_SESSION, open_stream=open_stream)
+            for way, open_stream in opens.items()
         }
 
     def pool(self, way: Way) -> httpcore.AsyncConnectionPool:
@@ -88,12 +91,4 @@ class Upstream:
     async def close(self) -> None:
         for pool in self._pools.values():
             await pool.aclose()
-
-
-def _pool(size: int, **options: Any) -> httpcore.AsyncConnectionPool:
-    return httpcore.AsyncConnectionPool(
-        max_connections=size,
-        max_keepalive_connections=size,
-        keepalive_expiry=IDLE_SESSION,
-        **options,
-    )
+        await self._opener.close()

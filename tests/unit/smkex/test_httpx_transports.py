@@ -99,7 +99,7 @@ async def test_sync_errors_are_those_of_the_key_exchange_and_of_httpx(edge: Loop
     def work(client: httpx.Client, _: SmkexSyncTransport) -> None:
         with pytest.raises(httpx.UnsupportedProtocol):
             client.get("https://127.0.0.1/")
-        with pytest.raises(httpx.NetworkError):
+        with pytest.raises(httpx.RemoteProtocolError):
             client.get(url(edge, "/broken"))
         strict: dict[str, Any] = edge.options | {"paths": ["lo", "lo"], "allow_shared_path": False}
         with httpx.Client(transport=SmkexSyncTransport(**strict)) as other, pytest.raises(SharedPath):

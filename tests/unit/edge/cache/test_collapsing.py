@@ -11,7 +11,8 @@ import pytest
 from cdn import NOW, Cdn, cdn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from served_cache import Asked, RawOrigin, response, served
+from scripted_server import Asked, ScriptedServer, answer
+from served_cache import served
 
 from edge.cache.control import Pairs, joined
 from edge.cache.entry import Entry
@@ -240,10 +241,10 @@ async def test_workers_do_not_wait_in_turn_for_what_is_for_one_request(tmp_path:
 async def test_a_response_asked_for_as_the_first_answer_ends_is_validated(tmp_path: Path) -> None:
     numbers = itertools.count(1)
 
-    async def answer(asked: Asked) -> bytes:
-        return response(f"{next(numbers)}", "cache-control: no-cache", f'etag: "x{len(origin.asked)}"')
+    def script(asked: Asked) -> list[bytes]:
+        return [answer(f"{next(numbers)}", "cache-control: no-cache", f'etag: "x{len(origin.asked)}"')]
 
-    origin = RawOrigin(answer)
+    origin = ScriptedServer(script)
     async with served(tmp_path, origin) as (it,):
         for number in range(60):
             first = await it.get(f"/{number}")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from loopback import until
-from served_cache import Asked, RawOrigin, Worker, response, served
+from scripted_server import Asked, ScriptedServer, answer
+from served_cache import Worker, served
 
 TRIES = 40
 
@@ -20,17 +21,16 @@ class Documents:
         self.current = 0
         self.fields: list[str] = []
         self.held: asyncio.Event | None = None
-        self.raw = RawOrigin(self._answer)
+        self.raw = ScriptedServer(self._answer)
 
-    async def _answer(self, asked: Asked) -> bytes:
-        method, _, _ = asked
-        if method not in ("GET", "HEAD"):
+    async def _answer(self, asked: Asked) -> list[bytes]:
+        if asked.method not in ("GET", "HEAD"):
             self.current = next(self.number)
-            return response("done", *self.fields)
-        body = response(f"{self.current}", "cache-control: max-age=600", f'etag: "{self.current}"')
+            return [answer("done", *self.fields)]
+        body = answer(f"{self.current}", "cache-control: max-age=600", f'etag: "{self.current}"')
         if self.held is not None:
             await self.held.wait()
-        return body if method == "GET" else body.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        return [body if asked.method == "GET" else body.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"]
 
 
 @pytest.fixture

@@ -1,0 +1,198 @@
+"""One HTTP/1.1 connection of a pool, which is reused only when nothing is left over from the last exchange.
+
+RFC 9112 section 6.3: bytes behind a response belong to no request, and must not become the answer to the next. They are
+looked for in h11's buffer and in the stream, when the response ends, while the connection is idle and again before the
+next request is sent. Ending an exchange never waits, so that no cancellation keeps a connection from its pool.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import Enum, auto
+from typing import Any
+
+import h11
+import httpcore
+
+from smkex.http.stream import ByteStream
+
+READ_BYTES = 64 << 10  # at once
+HEAD_LIMIT = 100 << 10  # bytes of a head, or of a chunk's or the trailers' lines
+INTERIM_LIMIT = 64  # 1xx responses before the final one
+REST = (
+    0.1  # seconds without use after a head that announces a body which must not follow: some servers send it
+)
+
+Open = Callable[[httpcore.Origin, float | None], Awaitable[ByteStream]]
+Headers = list[tuple[bytes, bytes]]
+
+
+class _State(Enum):
+    NEW = auto()
+    ACTIVE = auto()
+    IDLE = auto()
+    CLOSED = auto()
+
+
+class HttpConnection(httpcore.AsyncConnectionInterface):
+    """Opens its stream with the first request. `keep` is for how many seconds it may be idle."""
+
+    def __init__(self, origin: httpcore.Origin, open_stream: Open, keep: float | None) -> None:
+        self._origin = origin
+        self._open = open_stream
+        self._keep = keep
+        self._state = _State.NEW
+        self._stream: ByteStream | None = None
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._framing_in_doubt = False
+        self._rest = 0.0
+        self._usable_from = 0.0
+        self._expires = float("inf")
+
+    # --- one exchange
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send `request` and receive the head of its response; the connection is free once that is closed."""
+        if self._state not in (_State.NEW, _State.IDLE):
+            raise httpcore.ConnectionNotAvailable  # the pool takes another
+        self._state = _State.ACTIVE
+        timeouts = request.extensions.get("timeout", {})
+        try:
+            if self._stream is None:
+                self._stream = await self._open(self._origin, timeouts.get("connect"))
+            else:
+                await self._check_clean(self._stream)
+            await self._send(self._stream, request, timeouts.get("write"))
+            head = await self._receive_head(self._stream, timeouts.get("read"))
+        except BaseException:
+            await self.aclose()
+            raise
+        headers = self._framed(request.method, head)
+        return httpcore.Response(
+            head.status_code,
+            headers=headers,
+            content=_Body(self, self._receive_body(self._stream, timeouts.get("read"))),
+            extensions={"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason},
+        )
+
+    async def _check_clean(self, stream: ByteStream) -> None:
+        await asyncio.sleep(
+            0
+        )  # what TLS has decrypted, or the socket has received, reaches the stream in this turn
+        if stream.has_unread:
+            raise httpcore.ConnectionNotAvailable
+
+    async def _send(self, stream: ByteStream, request: httpcore.Request, timeout: float | None) -> None:
+        async def send(event: h11.Event) -> None:
+            try:
+                data = self._h11.send(event)
+            except h11.LocalProtocolError as error:
+                raise httpcore.LocalProtocolError(str(error)) from error
+            if data:
+                await stream.write(data, timeout)
+
+        try:
+            await send(h11.Request(method=request.method, target=request.url.target, headers=request.headers))
+            async for part in request.stream:  # type: ignore[union-attr]
+                await send(h11.Data(data=part))
+            await send(h11.EndOfMessage())
+        except httpcore.WriteError:
+            pass  # a server may answer, and close, before it has taken the whole request: its answer counts
+
+    async def _receive_head(self, stream: ByteStream, timeout: float | None) -> h11.Response:
+        for _ in range(INTERIM_LIMIT):
+            event = await self._receive_event(stream, timeout)
+            if isinstance(event, h11.Response):
+                return event
+            if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
+                raise httpcore.RemoteProtocolError("the server changes to a protocol that was not asked for")
+        raise httpcore.RemoteProtocolError(f"the server has sent {INTERIM_LIMIT} interim responses")
+
+    async def _receive_body(self, stream: ByteStream, timeout: float | None) -> AsyncIterator[bytes]:
+        while isinstance(event := await self._receive_event(stream, timeout), h11.Data):
+            yield bytes(event.data)
+
+    async def _receive_event(self, stream: ByteStream, timeout: float | None) -> Any:
+        try:
+            while (event := self._h11.next_event()) is h11.NEED_DATA:
+                data = await stream.read(READ_BYTES, timeout)
+                if not data and self._h11.their_state is h11.SEND_RESPONSE:
+                    raise httpcore.RemoteProtocolError("the server closed the connection without a response")
+                self._h11.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            raise httpcore.RemoteProtocolError(str(error)) from error
+        return event
+
+    def _framed(self, method: bytes, head: h11.Response) -> Headers:
+        """Note what the head says of the body; return its fields, without a length that a coding overrides."""
+        headers: Headers = list(head.headers.raw_items())
+        lengths = [value for name, value in headers if name.lower() == b"content-length"]
+        coded = any(name.lower() == b"transfer-encoding" for name, _ in headers)
+        bodyless = method == b"HEAD" or head.status_code in (204, 304)
+        self._rest = REST if bodyless and (coded or any(value != b"0" for value in lengths)) else 0.0
+        if coded and lengths:  # RFC 9112 section 6.3: it ought to be handled as an error
+            self._framing_in_doubt = True
+            headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
+        return headers
+
+    async def finish(self) -> None:
+        """End an exchange: keep the connection for another if all of this one, and no more, has come."""
+        if self._state is not _State.ACTIVE:
+            return
+        over = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
+        if not over or self._framing_in_doubt or self._h11.trailing_data[0] or not self._is_clean():
+            return await self.aclose()
+        self._h11.start_next_cycle()
+        self._state = _State.IDLE
+        now = time.monotonic()
+        self._usable_from = now + self._rest
+        self._expires = now + self._keep if self._keep is not None else float("inf")
+
+    def _is_clean(self) -> bool:
+        return self._stream is not None and not self._stream.has_unread
+
+    # --- the pool's side
+
+    async def aclose(self) -> None:
+        self._state = _State.CLOSED
+        if self._stream is not None:
+            self._stream.close()
+
+    def can_handle_request(self, origin: httpcore.Origin) -> bool:
+        return origin == self._origin
+
+    def is_available(self) -> bool:
+        if self._state is _State.NEW:
+            return True  # also when the request that it was made for was cancelled before it began
+        return self._state is _State.IDLE and time.monotonic() >= self._usable_from
+
+    def has_expired(self) -> bool:
+        return self._state is _State.IDLE and (time.monotonic() > self._expires or not self._is_clean())
+
+    def is_idle(self) -> bool:
+        return self._state is _State.IDLE
+
+    def is_closed(self) -> bool:
+        return self._state is _State.CLOSED
+
+    def info(self) -> str:
+        return f"{self._origin}, HTTP/1.1, {self._state.name}"
+
+
+class _Body:
+    """A response's body. Ends the exchange when it is closed, or fails."""
+
+    def __init__(self, connection: HttpConnection, parts: AsyncIterator[bytes]) -> None:
+        self._connection = connection
+        self._parts = parts
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._parts:
+                yield part
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        await self._connection.finish()

@@ -1,0 +1,16 @@
+"""A stream reader that counts what arrives."""
+
+import asyncio
+from typing import Any
+
+
+class CountingReader(asyncio.StreamReader):
+    """As `asyncio.StreamReader`; `received` bytes have been handed to it so far, whether read or not."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit=limit)
+        self.received = 0
+
+    def feed_data(self, data: Any) -> None:
+        self.received += len(data)
+        super().feed_data(data)
