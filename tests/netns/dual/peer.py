@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import sys
+from functools import partial
 from typing import Any, cast
 
 from loopback import Source, digest_of
@@ -14,10 +15,11 @@ from edge.listener import Listener
 from edge.node import Node, Vip
 from edge.serve import HttpServer
 from edge.settings import EdgeSettings
-from smkex.client import connect
+from smkex.client import connect, establish
 from smkex.core.config import ServerConfig
 from smkex.core.errors import SmkexError
 from smkex.core.messages import LocatorKind
+from smkex.transport.happy_eyeballs import first_reached
 from smkex.transport.subflow import Subflow
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
@@ -69,6 +71,8 @@ async def ask(options: dict[str, Any]) -> None:
     """Connect, download, leave the service port, download again; print how it went."""
     size = 3_000_000
     host, rehome = options.pop("host"), options.pop("rehome", False)
+    if "head_start" in options:
+        establish.first_reached = partial(first_reached, delay=options.pop("head_start"))
     try:
         connection = await connect(host, **options)
     except (SmkexError, OSError) as error:

@@ -12,9 +12,9 @@ import pytest
 from certificates import identity
 from edge_process import EdgeProcess, edge_process, origin
 
-from smkex.client import connect
+from smkex.client import connect, drains
 from smkex.client.connect import Connection
-from smkex.core.errors import DeadlineMissed, Overloaded, PeerAborted
+from smkex.core.errors import Code, Overloaded, PeerAborted
 from smkex.core.messages import Mode
 
 
@@ -169,7 +169,10 @@ async def test_one_network_cannot_take_all_places(tmp_path: Path) -> None:
             await again.close()
 
 
-async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(tmp_path: Path) -> None:
+async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "AGAIN_AFTER", 1000.0)  # the client does not try again
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     async with (
@@ -180,13 +183,14 @@ async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(tmp_
         await until_health(edge, sessions=4, sessions_at_service_port=4)
         (edge.state / "agent.json").write_text('{"admin_state": "draining", "drain": "re-homing"}')
         await until_health(edge, draining=True, sessions=4, sessions_at_service_port=0)
-        async with asyncio.timeout(10):
-            refused = 0
-            while refused < 8:  # more than enough to meet both workers
+        refused: list[int] = []
+        async with asyncio.timeout(30):
+            while len(refused) < 8:  # more than enough to meet both workers
                 try:
-                    await (await open_session(edge, timeout=0.2)).close()
-                except (PeerAborted, DeadlineMissed):
-                    refused += 1
+                    await (await open_session(edge)).close()
+                except PeerAborted as error:
+                    refused.append(error.peer_code)
+        assert set(refused) == {Code.DRAINING}
         scraped = await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/metrics", None, 5)
         assert b"sennit_edge_draining 1.0" in scraped.read()
         for one in running:

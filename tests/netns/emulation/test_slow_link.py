@@ -1,7 +1,6 @@
 """An emulated link as connections see it: round trip, rate, order, and a queue that ends somewhere."""
 
 import socket
-import statistics
 import subprocess
 import threading
 import time
@@ -47,7 +46,7 @@ def connection(one: Path, listening: socket.socket) -> tuple[socket.socket, sock
 def test_the_round_trip_is_within_the_stated_error(
     cable: SlowLink, one: Path, other: Path, round_trip: float
 ) -> None:
-    for _ in range(3):  # a machine that is busy for a moment is measured again
+    for _ in range(10):  # a machine that is busy for a moment is measured again
         stated = cable.set(Impairment(delay=round_trip / 2, rate=50e6))
         again = measure(one, "eth0", OTHER)
         if abs(stated.error) < 0.0002 and abs(again.median - round_trip) < 0.0005:
@@ -56,12 +55,13 @@ def test_the_round_trip_is_within_the_stated_error(
         pytest.fail(f"stated {stated}, then measured {again}")
     with listener(other) as listening:
         took = []
-        for _ in range(3):
+        for _ in range(10):
             sock, accepted, seconds = connection(one, listening)
             took.append(seconds)
             sock.close()
             accepted.close()
-    assert statistics.median(took) == pytest.approx(round_trip, abs=0.002)
+    # the quickest: whatever else the machine does makes the others longer
+    assert min(took) == pytest.approx(round_trip, abs=0.002)
 
 
 def test_a_transfer_gets_the_rate(cable: SlowLink, one: Path, other: Path) -> None:
@@ -94,19 +94,22 @@ def test_datagrams_keep_their_order_and_those_beyond_the_queue_are_lost(
     with receiver, sender:
         receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         receiver.bind((OTHER, 5000))
-        receiver.settimeout(0.5)
+        receiver.settimeout(0.2)
+        began = time.perf_counter()
         for number in range(300):
             sender.sendto(number.to_bytes(4, "big") + bytes(996), (OTHER, 5000))
-        came = []
-        try:
-            while True:
+        burst = time.perf_counter() - began
+        came: list[int] = []
+        while not came or came[-1] != 300:
+            try:
                 came.append(int.from_bytes(receiver.recv(2000)[:4], "big"))
-        except TimeoutError:
-            pass
+            except TimeoutError:
+                sender.sendto((300).to_bytes(4, "big"), (OTHER, 5000))  # comes behind what waits
+    came.remove(300)
     assert came == sorted(came)
     assert came[:20] == list(range(20))
     # 60 kB wait, and what the link sends while the burst is written
-    assert 50 <= len(came) <= 150
+    assert 50 <= len(came) <= 80 + burst * 20e6 / 8 / 1000
 
 
 def test_a_connection_lives_through_every_change(cable: SlowLink, one: Path, other: Path) -> None:

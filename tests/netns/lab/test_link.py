@@ -31,8 +31,8 @@ def test_a_download_takes_the_time_of_its_slow_second_path(place: Place, get, ou
         got = get("--json", "-o", str(output))
         assert got.returncode == 0, got.stderr
         report = json.loads(got.stderr.splitlines()[-1])["report"]
-        assert ROUND_TRIP <= report["setup"] <= 0.5
-        assert report["paths"][0]["rtt"] < 0.05 < ROUND_TRIP <= report["paths"][1]["rtt"]
+        assert ROUND_TRIP <= report["setup"] < 1
+        assert report["paths"][0]["rtt"] < ROUND_TRIP <= report["paths"][1]["rtt"]
     finally:
         assert link(place, "phone-ispb", "--clear").returncode == 0
 

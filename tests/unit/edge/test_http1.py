@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from edge.serve import HttpServer
 from smkex.client.connect import Connection
 from smkex.transport.session import SessionTransport
 
-LIMITS = Limits(idle=1.5, head_wait=0.5, body_wait=0.5, write_wait=0.5)
+LIMITS = Limits(idle=60, head_wait=60, body_wait=60, write_wait=60)
+IMPATIENT = Limits(idle=0.5, head_wait=0.5, body_wait=0.5, write_wait=0.5)
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -41,23 +43,37 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, A
 class HttpEdge(LoopbackEdge):
     """A loopback edge that serves `app`."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         super().__init__()
-        self.server = HttpServer(app, limits=LIMITS)
+        self.server = HttpServer(app, limits=limits)
 
     def _serve(self, session: SessionTransport) -> None:
         self.sessions.append(session)
         session.start(self.server.protocol())
 
 
-@pytest.fixture
-async def connection() -> AsyncIterator[Connection]:
-    async with HttpEdge() as edge:
+@asynccontextmanager
+async def connected(limits: Limits) -> AsyncIterator[Connection]:
+    async with HttpEdge(limits) as edge:
         await edge.server.start()
         made = await edge.connect()
         yield made
         await made.close()
         await edge.server.stop()
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    """To an edge that waits for long, so that a busy machine is no slow client."""
+    async with connected(LIMITS) as made:
+        yield made
+
+
+@pytest.fixture
+async def hurried() -> AsyncIterator[Connection]:
+    """To an edge that waits for nothing long."""
+    async with connected(IMPATIENT) as made:
+        yield made
 
 
 async def ask(connection: Connection, *pieces: bytes, end: bytes | None = None, pause: float = 0.0) -> bytes:
@@ -215,23 +231,23 @@ async def test_targets_are_bounded(connection: Connection) -> None:
     assert statuses(await ask(connection, GET % (b"a" * 9000))) == [414]
 
 
-async def test_a_head_that_trickles_in_is_given_up(connection: Connection) -> None:
-    answer = await ask(connection, b"GET /a HTTP/1.1\r\n", *[b"x: y\r\n"] * 40, pause=0.05)
+async def test_a_head_that_trickles_in_is_given_up(hurried: Connection) -> None:
+    answer = await ask(hurried, b"GET /a HTTP/1.1\r\n", *[b"x: y\r\n"] * 40, pause=0.05)
     assert statuses(answer) == [408]
 
 
-async def test_a_body_that_stops_is_given_up(connection: Connection) -> None:
-    answer = await ask(connection, b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 10\r\n\r\nabc")
+async def test_a_body_that_stops_is_given_up(hurried: Connection) -> None:
+    answer = await ask(hurried, b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 10\r\n\r\nabc")
     assert answer == b""  # the application had the head already, and could have begun to answer
 
 
-async def test_a_session_without_a_request_is_closed(connection: Connection) -> None:
-    async with asyncio.timeout(5):
-        assert await connection.reader.read() == b""
+async def test_a_session_without_a_request_is_closed(hurried: Connection) -> None:
+    async with asyncio.timeout(10):
+        assert await hurried.reader.read() == b""
 
 
 async def test_a_client_that_takes_nothing_is_cut_off() -> None:
-    async with HttpEdge() as edge:
+    async with HttpEdge(IMPATIENT) as edge:
         await edge.server.start()
         connection = await edge.connect()
         connection.writer.write(GET % b"large")

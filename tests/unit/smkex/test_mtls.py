@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from loopback import LoopbackEdge, digest_of
 from OpenSSL import SSL
 
+from smkex.client import drains
 from smkex.core import errors, tls
 from smkex.core.client_handshake import ClientHandshake
 from smkex.core.config import ClientConfig, ServerConfig
@@ -351,9 +352,12 @@ def test_in_mode_mtls_there_is_no_client_share(certificate: tuple[Path, Path]) -
         _ = handshake.client_share
 
 
-async def test_a_draining_edge_says_so_before_tls(certificate: tuple[Path, Path]) -> None:
+async def test_a_draining_edge_says_so_before_tls(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "AGAIN_AFTER", 1000.0)  # the client does not try again
     async with edge(certificate) as running:
         running.config = replace(running.config, draining=True)
         with pytest.raises(errors.PeerAborted, match="draining"):
-            await running.connect(mode=Mode.MTLS, authorities=certificate[0], timeout=0.2)
+            await running.connect(mode=Mode.MTLS, authorities=certificate[0])
         assert running.handshakes.failures == {"Draining": 1}

@@ -22,9 +22,11 @@ class Switch(Bird):
     def __init__(self) -> None:
         self.shown: list[Announcement] = []
         self.away = False
+        self.refused = 0
 
     async def show(self, announcement: Announcement) -> None:
         if self.away:
+            self.refused += 1
             raise BirdError("away")
         self.shown.append(announcement)
 
@@ -32,6 +34,16 @@ class Switch(Bird):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadman, "LOOK_EVERY", 0.01)
+
+
+class Watched(Alive):
+    """Counts how often somebody looked for a sign."""
+
+    looks = 0
+
+    def last(self) -> float:
+        self.looks += 1
+        return super().last()
 
 
 async def until(condition: object) -> None:
@@ -79,10 +91,10 @@ async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path:
 
 
 async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None:
-    alive, bird = Alive(tmp_path), Switch()
+    alive, bird = Watched(tmp_path), Switch()
     alive.beat()
-    task = asyncio.create_task(watch(alive, bird, agent=-1, seconds=5))
-    await asyncio.sleep(0.03)
+    task = asyncio.create_task(watch(alive, bird, agent=-1, seconds=60))
+    await until(lambda: alive.looks >= 6)
     assert not task.done(), "the last sign may be the dead one's"
     alive.beat()
     await asyncio.wait_for(task, 5)
@@ -93,11 +105,10 @@ async def test_an_agent_that_hangs_is_withdrawn_for_each_time(tmp_path: Path) ->
     alive, bird = Alive(tmp_path), Switch()
     bird.away = True
     task = asyncio.create_task(watch(alive, bird, agent=os.getppid(), seconds=0.1))
-    await asyncio.sleep(0.05)
+    await until(lambda: bird.refused)
     bird.away = False  # what could not be said is said later
     await until(lambda: len(bird.shown) == 1)
     alive.beat()
-    await asyncio.sleep(0.05)
     await until(lambda: len(bird.shown) == 2)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -40,16 +40,23 @@ async def test_purges_by_url_and_by_tag_take_effect_once(tmp_path: Path) -> None
         following.cancel()
         # a restart reads the same file again, and does nothing
         following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
-        await asyncio.sleep(0.05)
+        write(
+            tmp_path, [{"id": 1, "url": "smkex://cdn/a?x"}, {"id": 2, "tag": "front"}, {"id": 3, "tag": "no"}]
+        )
+        await settle(it, 3)
         assert "hit" in (await it.get("/a?x")).headers["cache-status"]
         following.cancel()
 
 
-async def test_a_file_that_makes_no_sense_is_passed_over(tmp_path: Path) -> None:
+async def test_a_file_that_makes_no_sense_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with cdn(tmp_path / "cache") as it:
         (tmp_path / "purges.json").write_text('{"purges": [{"id": "x"}]}')
         following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            while "purges.json" not in caplog.text:
+                await asyncio.sleep(0.01)
         write(tmp_path, [{"id": 5, "tag": "t"}])
         await settle(it, 5)
         following.cancel()
