@@ -3,7 +3,8 @@ VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
 COMPILED := $(CURDIR)/build/compiled
-.PHONY: help lab test test-compiled test-roles test-long test-ansible release check docs fuzz bench bench-compare figures install lock clean
+.PHONY: help lab test test-compiled test-roles test-long test-ansible release check docs fuzz bench bench-compare figures install install-lab \
+  lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,19 +19,29 @@ help:
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
 	@echo "make figures  the papers' figures, measured in the lab into docs/figures (root, a quiet machine, ten minutes)"
-	@echo "make lock   renew the locks from pyproject.toml and tools/build-backend.txt"
+	@echo "make install  what all of these need; make install-lab: what the lab needs"
+	@echo "make lock   renew the locks from pyproject.toml and tools/*.txt"
 
 install: $(VENV)/.installed
+install-lab: $(VENV)/.lab
 
-# python3-bpfcc is only to be had as a Debian package, hence --system-site-packages.
-$(VENV)/.installed: requirements.lock pyproject.toml packages.debian
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+# what the lab runs with, and no more: python3-bpfcc is only to be had as a Debian package, hence --system-site-packages
+$(VENV)/.lab: requirements.image.lock requirements.editable.lock pyproject.toml packages.debian
 	@sh tools/install-packages packages.debian
 	@test -x $(VENV)/bin/python || /usr/bin/python3 -m venv --system-site-packages $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --require-hashes -r requirements.image.lock -r requirements.editable.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-lab: install
+# the same with what tests, releases, figures and ansible/ take
+$(VENV)/.installed: $(VENV)/.lab requirements.lock packages.test.debian
+	@sh tools/install-packages packages.test.debian
+	@$(PIP) --require-hashes -r requirements.lock
+	@touch $@
+
+lab: install-lab
 	@$(SENNIT) lab up
 	@$(SENNIT) lab run first-download
 
@@ -52,7 +63,7 @@ docs: install
 # what releases hold: the wheel with its core compiled, beside the sources
 $(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(shell find smkex edge balancer origin sennit lab -name '*.py')
 	@rm -rf build && packaging/build-wheel build/wheel
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) build/wheel/*.whl
+	@$(PIP) --no-deps --target $(COMPILED) build/wheel/*.whl
 	@touch $@
 
 test-compiled: $(COMPILED)/.built
@@ -107,10 +118,12 @@ bench-compare: install
 LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
   --python-version 3.11
 
-# the second is what the image and releases hold, the third builds them: neither has the tools of development
+# the second is what the lab, the image and releases hold, the third installs a checkout, the fourth builds releases:
+# none of them has the tools of development
 lock:
 	$(LOCK) pyproject.toml tools/build-backend.txt --extra dev -o requirements.lock
 	$(LOCK) pyproject.toml --extra lab -c requirements.lock -o requirements.image.lock
+	$(LOCK) tools/editable.txt -c requirements.lock -o requirements.editable.lock
 	$(LOCK) tools/build-backend.txt -c requirements.lock -o requirements.build.lock
 
 clean:

@@ -1,5 +1,6 @@
 """How all figures look: sizes, colours of the contenders, files. matplotlib is an extra, loaded only here."""
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,17 @@ SIZE = (7.2, 4.4)  # inches
 DPI = 130
 
 
+def require_matplotlib() -> None:
+    """Raise `LabFailed` where nothing can be drawn: called before minutes go into measuring."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise LabFailed("matplotlib is not installed: `make install`, or the extra `figures`")
+
+
 def new_figure(title: str, x: str, y: str, *, rows: int = 1) -> "tuple[Figure, Any]":
     """A figure with labelled axes. Raises `LabFailed` where matplotlib is not installed."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise LabFailed("figures need matplotlib: install the extra `figures`") from None
+    require_matplotlib()
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lab.figures.plot import require_matplotlib
 from lab.namespace.bringup import say
 from lab.namespace.running import NamespaceLab
 from lab.sample import SAMPLE
@@ -35,6 +36,8 @@ def soak(lab: NamespaceLab, seconds: float, only: int | None = None, picture: Pa
 
     `picture` is a PNG to draw of what each daemon held meanwhile.
     """
+    if picture is not None:
+        require_matplotlib()
     verdict = Verdict("soak", lab.name)
     log = lab.place.folder / "log" / "soak.jsonl"
     watch = Watch()

@@ -141,11 +141,13 @@ def _figures(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from lab.figures.effort import QUICK, Effort
+    from lab.figures.plot import require_matplotlib
     from lab.figures.run import FIGURES, draw, measure, write_numbers
     from lab.namespace.place import Place
     from lab.namespace.running import NamespaceLab
     from lab.topology import LAB
 
+    require_matplotlib()
     numbers = options.only.split(",")
     if unknown := [number for number in numbers if number not in FIGURES]:
         raise CommandError(

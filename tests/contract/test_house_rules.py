@@ -48,6 +48,35 @@ def test_a_package_list_names_no_release_of_a_program(file: Path) -> None:
     assert [name for name in names if re.search(r"-\d+(\.\d+)*$|^python3\.", name)] == []
 
 
+def test_the_lab_installs_what_it_runs_with_and_no_more(tmp_path: Path) -> None:
+    lists = {name: (ROOT / name).read_text().split() for name in ("packages.debian", "packages.test.debian")}
+    assert not set(lists["packages.debian"]) & set(lists["packages.test.debian"])
+    assert {"packages.debian", "requirements.image.lock", "requirements.editable.lock"} == _installed(
+        "lab", tmp_path
+    )
+    assert {"packages.test.debian", "requirements.lock"} < _installed("check", tmp_path)
+    assert _installed("lab", tmp_path) < _installed("check", tmp_path)
+
+
+def _installed(target: str, folder: Path) -> set[str]:
+    """Return the lists that `make TARGET` installs from into a fresh environment."""
+    command = ["make", "--dry-run", f"VENV={folder / 'fresh'}", target]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"packages[\w.]*\.debian|requirements[\w.]*\.lock", said))
+
+
+def test_all_locks_hold_the_same_versions() -> None:
+    """So that one environment can be made from one after the other."""
+    pins: dict[str, set[str]] = {}
+    locks = sorted(ROOT.glob("requirements*.lock"))
+    assert len(locks) == 4
+    for lock in locks:
+        for name, version in re.findall(r"^([a-z][\w.-]*)==(\S+)", lock.read_text(), re.MULTILINE):
+            pins.setdefault(name, set()).add(version)
+    assert len(pins) > 100
+    assert {name: found for name, found in pins.items() if len(found) > 1} == {}
+
+
 def test_the_image_is_built_on_any_release_of_debian() -> None:
     """`DEBIAN_IMAGE` chooses the base: nothing but its default names a release, or the Python of one."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
