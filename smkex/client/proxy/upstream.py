@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import httpcore
-
 from smkex.client.connect import Connection, connect
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.http import SessionOpener
@@ -54,7 +52,7 @@ class Upstream:
             for way, open_stream in opens.items()
         }
 
-    def pool(self, way: Way) -> httpcore.AsyncConnectionPool:
+    def pool(self, way: Way) -> HttpPool:
         return self._pools[way]
 
     async def open_session(self, host: str, port: int) -> Connection:

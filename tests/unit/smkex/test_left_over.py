@@ -17,7 +17,7 @@ from scripted_server import CHUNKED, LEFT_OVER, POISON, ScriptedServer, answer
 
 from smkex.client.http import SmkexTransport
 from smkex.client.proxy import Proxy, ProxySettings
-from smkex.client.proxy.rules import Rules
+from smkex.client.proxy.rules import Rules, Way
 from smkex.http import connection, stream
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
@@ -31,22 +31,34 @@ def script(parts: list[bytes]) -> ScriptedServer:
     return ScriptedServer(lambda asked: parts if asked.target == "/first" else [NEXT])
 
 
+def may_be_used(connection: httpcore.AsyncConnectionInterface) -> bool:
+    return not (connection.has_expired() or connection.is_closed())
+
+
+class Client(httpx.AsyncClient):
+    """`pool` is whose connections are reused: its own, or its proxy's."""
+
+    pool: HttpPool
+
+
 @asynccontextmanager
 async def reaching(
     server: ScriptedServer, way: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[Client]:
     """A client of `server` over what one of `WAYS` names, with connections that are kept."""
     async with AsyncExitStack() as stack:
         transport: httpx.AsyncBaseTransport | None = None
         proxy: str | None = None
         if way in ("tcp", "tls"):
-            transport = PoolTransport(HttpPool())
+            pool = HttpPool()
+            transport = PoolTransport(pool)
             tls = _tls(folder, monkeypatch) if way == "tls" else None
             port = await stack.enter_async_context(server.listening(tls))
             base = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         else:
             edge = await stack.enter_async_context(LoopbackEdge(protocol=server.protocol))
-            transport, base = SmkexTransport(**edge.options), f"smkex://127.0.0.1:{edge.port}"
+            transport = sessions = SmkexTransport(**edge.options)
+            pool, base = sessions._pooled._pool, f"smkex://127.0.0.1:{edge.port}"
             if way.startswith("proxy"):
                 transport, base = None, "http://127.0.0.1"
                 rules = Rules(("127.0.0.1",), service_port=edge.port)
@@ -57,7 +69,9 @@ async def reaching(
                 await running.start()
                 stack.push_async_callback(running.stop)
                 proxy = f"http://127.0.0.1:{running.port}"
-        client = httpx.AsyncClient(transport=transport, proxy=proxy, base_url=base, trust_env=False)
+                pool = running._upstream.pool(Way.DIRECT if way == "proxy by tcp" else Way.SESSION)
+        client = Client(transport=transport, proxy=proxy, base_url=base, trust_env=False)
+        client.pool = pool
         yield await stack.enter_async_context(client)
 
 
@@ -103,7 +117,7 @@ async def test_what_arrives_while_a_connection_is_idle_closes_it(
     async with reaching(server, way, tmp_path, monkeypatch) as client:
         assert (await client.get("/first")).content == b"body"
         server.say_later(POISON)
-        await asyncio.sleep(0.05)  # the bytes are on their way: a request sent before them could not know
+        await until(lambda: not any(map(may_be_used, client.pool.connections)))
         assert (await client.get("/next")).content == b"right"
     assert server.connections == 2
 
@@ -218,8 +232,8 @@ def test_whatever_follows_a_response_the_next_answer_is_its_own(
                 response = await pool.request("GET", httpcore.URL(**{**_parts(url), "target": target}))
                 if target == "/next":
                     assert response.content == b"right"
-                elif extra and not together:
-                    await asyncio.sleep(0.02)
+                elif extra:
+                    await until(lambda: not any(map(may_be_used, pool.connections)))
             await pool.aclose()
         return server.connections if extra else 2
 
