@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from balancer.control.database import url_of
+from balancer.control.storage.database import url_of
 from benchmarks.control_fleet import Beats, Connection, credential, fill, in_portions
 from benchmarks.edge_peers import certificate, free_ports
 from benchmarks.result import Curve, Measured, Value

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import URL, create_engine, insert
 
-from balancer.control.database import migrate
-from balancer.control.records import EdgeRecord, SiteRecord, VipRecord
+from balancer.control.storage.database import migrate
+from balancer.control.storage.records import EdgeRecord, SiteRecord, VipRecord
 
 
 def fill(url: URL, edges: int) -> None:

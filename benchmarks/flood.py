@@ -5,7 +5,7 @@ import socket
 import sys
 import time
 
-from balancer.model.trace import Endpoint, frame_of
+from balancer.model.reference.trace import Endpoint, frame_of
 from benchmarks.forwarding_network import LOCATOR, VIP
 
 SOURCES = 4096

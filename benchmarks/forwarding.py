@@ -12,8 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from balancer.datapath.counters import read_counters
-from balancer.model.packet import ACK, SYN
+from balancer.datapath.maps.counters import read_counters
+from balancer.model.reference.packet import ACK, SYN
 from balancer.model.verdict import Reason
 from benchmarks.flood import NO_PROTOCOL
 from benchmarks.forwarding_network import LOCATOR, PROXIED, ROUTED, TUNNELLED, VIP, ForwardingNetwork, network

@@ -8,11 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from benchmarks.pairs import compare
 from benchmarks.result import Measured
-from smkex.core.client_handshake import ClientHandshake
-from smkex.core.config import ClientConfig, ClientEntropy, ServerConfig
-from smkex.core.frame import FrameType
-from smkex.core.messages import Endpoint, Observation
-from smkex.core.server_handshake import ServerHandshake
+from smkex.core.handshake.client import ClientHandshake
+from smkex.core.handshake.config import ClientConfig, ClientEntropy, ServerConfig
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import Endpoint, Observation
+from smkex.core.handshake.server import ServerHandshake
 
 ROUNDS = 50
 

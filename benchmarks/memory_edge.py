@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import smkex.core.session
-from edge.accept import Acceptor
-from edge.handshakes import Handshakes
-from edge.http1 import Limits
-from edge.serve import HttpServer
-from smkex.core.config import ServerConfig
-from smkex.core.tls import server_context
+import smkex.core.session.session
+from edge.ingress.acceptor import Acceptor
+from edge.handshake.tcp import Handshakes
+from edge.http.http1 import Limits
+from edge.http.server import HttpServer
+from smkex.core.handshake.config import ServerConfig
+from smkex.core.handshake.tls import server_context
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

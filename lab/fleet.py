@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.secrets import LIFETIME, write_secret
-from smkex.core.certificate import EdgeCertificate, fingerprint
-from smkex.core.keyfile import certificate_pem, private_pem, read_fleet_key
+from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.keys.keyfile import certificate_pem, private_pem, read_fleet_key
 
 KEY, CERTIFICATE = "tofu.key", "tofu.certificate"
 FLEET_KEY = "fleet.key"

@@ -8,7 +8,7 @@ import uvicorn
 from origin.app import OriginApp
 from origin.faults import App, Faults
 from origin.settings import OriginSettings
-from sennit.systemd import feed_watchdog, notify
+from runtime.systemd import feed_watchdog, notify
 
 
 class _Server(uvicorn.Server):

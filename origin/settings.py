@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import DirectoryPath, Field, field_validator
 
 from origin.cache_rules import CacheRules
-from sennit.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, prefixed
 
 
 class OriginSettings(DaemonSettings):

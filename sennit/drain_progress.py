@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from sennit.errors import CommandError
+from runtime.errors import CommandError
 
 if TYPE_CHECKING:
     from balancer.api.client import ControlClient

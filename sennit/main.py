@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 
 from sennit import commands
-from sennit.errors import CommandError, ExitStatus
+from runtime.errors import CommandError, ExitStatus
 from smkex import build
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand.
 
-    Returns the exit status (`sennit.errors.ExitStatus`). Data goes to standard output, everything else to
+    Returns the exit status (`runtime.errors.ExitStatus`). Data goes to standard output, everything else to
     standard error; a failure is one line `error:` and, where there is a cure, one line `hint:`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments

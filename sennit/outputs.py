@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from sennit.errors import CommandError, ExitStatus
+from runtime.errors import CommandError, ExitStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from balancer.api.client import ApiError, ControlClient, Unreachable, UntrustedServer
-from sennit.errors import CommandError, ExitStatus
+from runtime.errors import CommandError, ExitStatus
 
 Result = TypeVar("Result")
 

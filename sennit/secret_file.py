@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from sennit.errors import CommandError
+from runtime.errors import CommandError
 
 
 def write_secret(path: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sennit.errors import CommandError, ExitStatus
+from runtime.errors import CommandError, ExitStatus
 
 if TYPE_CHECKING:
     from smkex.client.edge_cache import EdgeCache
@@ -58,8 +58,8 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
 def connect_options(options: argparse.Namespace) -> "ConnectOptions":
     """Keyword arguments of `smkex.connect`. Raises `CommandError`."""
     from smkex.client.known_hosts import KnownHosts
-    from smkex.core.messages import LocatorKind, Mode
-    from smkex.core.scheduler import Scheduler
+    from smkex.core.wire.messages import LocatorKind, Mode
+    from smkex.core.session.path_scheduler import Scheduler
 
     return {
         "paths": options.path,

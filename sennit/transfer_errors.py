@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import httpx
 
-from sennit.errors import CommandError, ExitStatus
-from smkex.client.download import HttpRefused
+from runtime.errors import CommandError, ExitStatus
+from smkex.client.download.download import HttpRefused
 from smkex.client.explain import explain, smkex_cause
 from smkex.client.known_hosts import KnownHostsDamaged
-from smkex.client.partial import CannotWrite
+from smkex.client.download.partial_file import CannotWrite
 from smkex.core.errors import (
     DeadlineMissed,
     OnePathOnly,

@@ -6,7 +6,7 @@ import importlib.util
 
 def core_is_compiled() -> bool:
     """Whether `smkex.core` is machine code; it behaves the same, and costs about half."""
-    spec = importlib.util.find_spec("smkex.core.session")
+    spec = importlib.util.find_spec("smkex.core.session.session")
     return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
 
 

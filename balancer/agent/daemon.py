@@ -7,29 +7,29 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from balancer.agent import deadman
-from balancer.agent.announcer import Announcer
-from balancer.agent.backoff import Backoff
-from balancer.agent.drain import DrainTimes
+from balancer.agent.announce import deadman
+from balancer.agent.announce.announcer import Announcer
+from balancer.agent.sync.backoff import Backoff
+from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
-from balancer.agent.fast_open_keys import FastOpenKeyring
-from balancer.agent.follow import follow_table
-from balancer.agent.forwards import Forwards
-from balancer.agent.intent import Intent
-from balancer.agent.lease import Changed, Removed, keep_lease
+from balancer.agent.sync.fast_open_keys import FastOpenKeyring
+from balancer.agent.sync.table_follower import follow_table
+from balancer.agent.health.forward_rates import Forwards
+from balancer.agent.announce.intent import Intent
+from balancer.agent.sync.lease import Changed, Removed, keep_lease
 from balancer.agent.metrics import AgentMetrics, serve
-from balancer.agent.node_watch import NodeWatch
-from balancer.agent.peer_answer import PeerAnswer
-from balancer.agent.peer_watch import PeerWatch
-from balancer.agent.peers import Neighbourhood
-from balancer.agent.purges import Purges
+from balancer.agent.health.node_watch import NodeWatch
+from balancer.agent.peers.peer_answer import PeerAnswer
+from balancer.agent.peers.peer_watch import PeerWatch
+from balancer.agent.peers.neighbours import Neighbourhood
+from balancer.agent.sync.purges import Purges
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import Credential, NodeState
-from balancer.agent.withdraw import bird_of
+from balancer.agent.announce.withdraw import bird_of
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
-from sennit.daemon import say_ready
-from sennit.systemd import feed_watchdog
+from runtime.logging import say_ready
+from runtime.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)
 

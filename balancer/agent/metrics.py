@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from balancer.agent.announcer import Announcer
-from balancer.agent.intent import Intent
-from balancer.agent.node_watch import NodeWatch
+from balancer.agent.announce.announcer import Announcer
+from balancer.agent.announce.intent import Intent
+from balancer.agent.health.node_watch import NodeWatch
 from balancer.agent.state import NodeState
 from balancer.api.schemas import Health
 

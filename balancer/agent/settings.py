@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from balancer.api.schemas import Name
-from sennit.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, prefixed
 
 
 class AgentSettings(DaemonSettings):

@@ -9,7 +9,7 @@ from typing import Any
 
 from balancer.api.health import DrainPhase
 from balancer.api.schemas import AdminState
-from balancer.model.files import replace_json, replace_text
+from runtime.files import replace_json, replace_text
 from balancer.model.place import locator_addresses
 from balancer.model.table import ForwardingTable, vip_from_json
 from balancer.model.table_file import TableFile

@@ -14,7 +14,7 @@ from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
-from balancer.control.store import Store
+from balancer.control.storage.store import Store
 from balancer.control.table.publication import Publication
 from balancer.control.table.watch import TableWatch
 from balancer.model.table import Encapsulation

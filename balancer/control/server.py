@@ -13,13 +13,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from balancer.control.app import create_app
-from balancer.control.connection import BoundedConnection
+from balancer.control.http.connection import BoundedConnection
 from balancer.control.garbage import collect_rarely
-from balancer.control.handshakes import Handshakes, TlsConnection
+from balancer.control.http.tls_handshakes import Handshakes, TlsConnection
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings
-from sennit.daemon import say_ready
-from sennit.systemd import feed_watchdog
+from runtime.logging import say_ready
+from runtime.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)
 

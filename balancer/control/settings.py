@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from balancer.control.database import url_of
+from balancer.control.storage.database import url_of
 from balancer.model.table import Encapsulation
-from sennit.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, prefixed
 
 
 class ControlSettings(DaemonSettings):

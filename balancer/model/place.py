@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
 
-from balancer.model.packet import V4_PREFIX, mapped
+from balancer.model.reference.packet import V4_PREFIX, mapped
 from balancer.model.table import Locator, Vip
 
 LOW_BITS = {4: 8, 6: 16}  # of the address, that carry the id

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from edge.cache.control import Pairs, date, directives, joined
-from edge.cache.freshness import initial_age, lifetime
-from edge.cache.variants import Variant
+from edge.http.fields import Pairs, date, directives, joined
+from edge.cache.rules.freshness import initial_age, lifetime
+from edge.cache.rules.variants import Variant
 
-JOINED = 16 << 10  # bytes of a body that `edge.hot` keeps joined to its head for as long as that is right
+JOINED = 16 << 10  # bytes of a body that `edge.proxy.fast_path` keeps joined to its head for as long as that is right
 OVERHEAD = 512  # bytes that a row and its indexes take beside headers and body, about
 
 
@@ -29,7 +29,7 @@ class Entry:
     body: bytes | None = None
     file: str | None = None
     id: int = 0
-    hot: tuple[int, int, bytes] | None = field(default=None, repr=False)  # see `edge.hot`
+    hot: tuple[int, int, bytes] | None = field(default=None, repr=False)  # see `edge.proxy.fast_path`
     fields: dict[str, str] = field(init=False)
     control: dict[str, str] = field(init=False)
     lifetime: float = field(init=False)

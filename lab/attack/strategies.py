@@ -10,10 +10,10 @@ from ipaddress import IPv4Address
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.attack.talk import Talk
-from smkex.core.client_handshake import exchange
-from smkex.core.codec import u16
-from smkex.core.frame import HEADER, FrameType, encode
-from smkex.core.messages import (
+from smkex.core.handshake.client import exchange
+from smkex.core.wire.codec import u16
+from smkex.core.wire.frame import HEADER, FrameType, encode
+from smkex.core.wire.messages import (
     DIGEST,
     NONCE,
     SESSION_ID,
@@ -28,7 +28,7 @@ from smkex.core.messages import (
     ServerNonce,
     ServerShare,
 )
-from smkex.core.schedule import KeySchedule, binding, transcript_hash
+from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
 
 RECORD = 1024  # bytes: what is smaller may be a control message
 # what pairs that never talk agreed on beforehand

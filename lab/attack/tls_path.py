@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from smkex.core.server_info import ServerInfo
-from smkex.core.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, server_context
+from smkex.core.handshake.server_info import ServerInfo
+from smkex.core.handshake.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, server_context
 from smkex.transport.subflow import Subflow
 
 PIECE = 7  # bytes of a handshake message in each record of a relay that cuts them up

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from smkex.transport.mptcp_listen import mptcp_listener, speaks_mptcp
+from smkex.transport.mptcp.listen import mptcp_listener, speaks_mptcp
 
 DIFFIE_HELLMAN, RAW, TLS = range(7801, 7804)
 PATIENCE = 60.0  # seconds without a byte

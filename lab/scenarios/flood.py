@@ -10,9 +10,9 @@ import os
 import resource
 import sys
 
-from smkex.core.client_handshake import ClientHandshake
-from smkex.core.config import ClientConfig, ClientEntropy
-from smkex.core.frame import FrameType
+from smkex.core.handshake.client import ClientHandshake
+from smkex.core.handshake.config import ClientConfig, ClientEntropy
+from smkex.core.wire.frame import FrameType
 
 AT_ONCE = 64
 

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from lab.topology import SERVICE_NAME
-from smkex.client.http import SmkexTransport
+from smkex.client.http.transport import SmkexTransport
 from smkex.core.errors import SmkexError
 
 PATIENCE = (

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from smkex.core.errors import MalformedMessage
-from smkex.core.messages import LocatorKind
-from smkex.transport.target import Target
+from smkex.core.wire.messages import LocatorKind
+from smkex.transport.routes.target import Target
 
 LIFETIME = 3600.0  # seconds
 LIMIT = 1024  # addresses

@@ -6,11 +6,11 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
-from smkex.core.client_handshake import ClientHandshake, State
-from smkex.core.config import ClientConfig, ClientEntropy
+from smkex.core.handshake.client import ClientHandshake, State
+from smkex.core.handshake.config import ClientConfig, ClientEntropy
 from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedMessage
-from smkex.core.frame import FrameType
-from smkex.core.messages import LocatorKind
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import LocatorKind
 from smkex.transport.narration import Narration
 from smkex.transport.session import SessionTransport
 
@@ -97,7 +97,7 @@ async def exchange_keys_over_tls(
     transport: TlsTransport, config: ClientConfig, timeout: float, context: "SSL.Context", host: str
 ) -> SessionTransport:
     """Run one handshake of mode mtls: TLS 1.3 for `host` on path 0, then nonces on path 1. As `exchange_keys`."""
-    from smkex.core.tls import TlsClient
+    from smkex.core.handshake.tls import TlsClient
 
     async def run() -> SessionTransport:
         await transport.open_first()

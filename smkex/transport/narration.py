@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from smkex.core.errors import SmkexError
-from smkex.core.frame import FrameType
-from smkex.core.messages import (
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import (
     ClientNonce,
     ClientShare,
     Mode,

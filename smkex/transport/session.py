@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smkex.core.errors import Cancelled, SmkexError
-from smkex.core.established import Established
+from smkex.core.handshake.established import Established
 from smkex.core.events import (
     DataReceived,
     Event,
@@ -17,8 +17,8 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
-from smkex.core.scheduler import Scheduler
-from smkex.core.session import Session
+from smkex.core.session.path_scheduler import Scheduler
+from smkex.core.session.session import Session
 from smkex.transport.subflow import Subflow
 
 CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for the other end to agree

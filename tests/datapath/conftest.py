@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from packets import VIP, VIP6
 
-from balancer.datapath.bpf import Map, possible_cpus, run_once
-from balancer.datapath.generation import OUTER, Generations, content
-from balancer.datapath.layout import BY_XDP, CONFIG, COUNTER, HOP, ID, NO_LIMITS, Budgets, ForwarderConfig
-from balancer.datapath.live import Live
-from balancer.datapath.pins import SIZES
-from balancer.model.decision import Forwarder
-from balancer.model.packet import mapped
+from balancer.datapath.maps.bpf import Map, possible_cpus, run_once
+from balancer.datapath.maps.generation import OUTER, Generations, content
+from balancer.datapath.maps.layout import BY_XDP, CONFIG, COUNTER, HOP, ID, NO_LIMITS, Budgets, ForwarderConfig
+from balancer.datapath.maps.live_words import Live
+from balancer.datapath.maps.pins import SIZES
+from balancer.model.reference.decision import Forwarder
+from balancer.model.reference.packet import mapped
 from balancer.model.table import (
     EdgeState,
     Encapsulation,
@@ -26,7 +26,7 @@ from balancer.model.table import (
     TableEdge,
     Vip,
 )
-from balancer.model.tunnel import Ends
+from balancer.model.reference.tunnel import Ends
 from balancer.model.verdict import Reason
 
 VIPS = (
@@ -154,7 +154,7 @@ class Programs:
 
 @pytest.fixture(scope="session")
 def programs() -> Programs:
-    from balancer.datapath.compile import compile_and_load
+    from balancer.datapath.load.compile import compile_and_load
 
     return Programs(compile_and_load(fast=True))
 

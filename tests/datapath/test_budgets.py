@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from packets import ACK, CLIENT6, RST, SYN, VIP6, tcp, tunnelled
 
-from balancer.datapath.layout import NO_LIMITS, Budgets
+from balancer.datapath.maps.layout import NO_LIMITS, Budgets
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")

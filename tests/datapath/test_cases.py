@@ -19,10 +19,10 @@ from packets import (
     tunnelled,
 )
 
-from balancer.model.checksum import checksum
-from balancer.model.packet import read_frame
+from balancer.model.reference.checksum import checksum
+from balancer.model.reference.packet import read_frame
 from balancer.model.table import TableEdge
-from balancer.model.tunnel import Ends, encapsulate, tunnel_to
+from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")

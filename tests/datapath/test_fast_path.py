@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packets import ACK, CLIENT6, SYN, VIP6, icmp_error, tcp
 
-from balancer.datapath.layout import NO_LIMITS
-from balancer.model.packet import SYN as SYN_FLAG
-from balancer.model.packet import TCP_PROTOCOL, read_frame
+from balancer.datapath.maps.layout import NO_LIMITS
+from balancer.model.reference.packet import SYN as SYN_FLAG
+from balancer.model.reference.packet import TCP_PROTOCOL, read_frame
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")

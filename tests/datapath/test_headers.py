@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.datapath.compile import source
+from balancer.datapath.load.compile import source
 
 pytestmark = pytest.mark.needs("root", "bcc")
 

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from balancer.datapath.compile import FAST, PROGRAMS
+from balancer.datapath.load.compile import FAST, PROGRAMS
 
 pytestmark = pytest.mark.needs("root", "bcc")
 

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packets import CLIENT, CLIENT6, VIP, VIP6, icmp_error, tcp
 
-from balancer.datapath.compile import SOURCE
-from balancer.model.flow import flow_hash
-from balancer.model.mss import clamp_mss
-from balancer.model.packet import TCP_PROTOCOL, read_frame
+from balancer.datapath.load.compile import SOURCE
+from balancer.model.reference.flow import flow_hash
+from balancer.model.reference.mss import clamp_mss
+from balancer.model.reference.packet import TCP_PROTOCOL, read_frame
 
 TOLD = struct.Struct("=8I")
 MSS = b"\x02\x04\x05\xb4"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from balancer.datapath.layout import ID
+from balancer.datapath.maps.layout import ID
 from balancer.model.table import EdgeState
 
 pytestmark = pytest.mark.needs("root", "bcc")

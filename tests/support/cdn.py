@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from edge.cache.store import Store
-from edge.proxy import CachingProxy
-from edge.upstream import Upstream
+from edge.cache.storage.store import Store
+from edge.proxy.caching_proxy import CachingProxy
+from edge.proxy.upstream import Upstream
 
 NOW = 1_800_000_000.0  # seconds since the epoch at which tests begin
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from loopback import LoopbackEdge
 
-from edge.serve import HttpServer
+from edge.http.server import HttpServer
 
 LONG = 3_000_000
 

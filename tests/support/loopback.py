@@ -8,10 +8,10 @@ from typing import Any
 
 from relays import Relay
 
-from edge.handshakes import Handshakes
+from edge.handshake.tcp import Handshakes
 from smkex.client import connect
 from smkex.client.connect import Connection
-from smkex.core.config import ServerConfig
+from smkex.core.handshake.config import ServerConfig
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

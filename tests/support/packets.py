@@ -3,7 +3,7 @@
 import struct
 from ipaddress import ip_address
 
-from balancer.model.checksum import checksum
+from balancer.model.reference.checksum import checksum
 
 CLIENT, VIP = "198.51.100.7", "203.0.113.1"
 CLIENT6, VIP6 = "2001:db8:c::7", "2001:db8:5e::1"

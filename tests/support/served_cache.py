@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 from scripted_server import ScriptedServer
 
-from edge.cache.store import Store
-from edge.proxy import CachingProxy
-from edge.serve import HttpServer
-from edge.upstream import Upstream
+from edge.cache.storage.store import Store
+from edge.proxy.caching_proxy import CachingProxy
+from edge.http.server import HttpServer
+from edge.proxy.upstream import Upstream
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from smkex.core import schedule
+from smkex.core.keys import key_schedule as schedule
 
 
 @pytest.fixture(autouse=True)

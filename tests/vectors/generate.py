@@ -14,16 +14,16 @@ import tls_exchange
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from smkex.core.certificate import EdgeCertificate, fingerprint
-from smkex.core.client_handshake import ClientHandshake
-from smkex.core.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
-from smkex.core.control import Control, ControlSealer
-from smkex.core.frame import FrameType
-from smkex.core.join import Join, JoinAcceptor, JoinInitiator
-from smkex.core.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce
-from smkex.core.record import EPOCH_SHIFT, EpochKeys, seal
-from smkex.core.schedule import KeySchedule
-from smkex.core.server_handshake import ServerHandshake
+from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.handshake.client import ClientHandshake
+from smkex.core.handshake.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
+from smkex.core.session.control import Control, ControlSealer
+from smkex.core.wire.frame import FrameType
+from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
+from smkex.core.wire.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce
+from smkex.core.session.record import EPOCH_SHIFT, EpochKeys, seal
+from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.handshake.server import ServerHandshake
 
 FOLDER = Path(__file__).parent
 KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}

@@ -5,10 +5,10 @@ from fastapi import APIRouter
 from balancer.api.access import AuditPage
 from balancer.control.audit import repository
 from balancer.control.audit.service import view
-from balancer.control.identity import Operator
-from balancer.control.paging import After, Limit
+from balancer.control.access.identity import Operator
+from balancer.control.http.paging import After, Limit
 from balancer.control.plane import Plane
-from balancer.control.problems import refusals
+from balancer.control.http.problems import refusals
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import AuditRecord, TransitionRecord
+from balancer.control.storage.records import AuditRecord, TransitionRecord
 
 
 async def page(session: AsyncSession, before: int | None, limit: int) -> Sequence[AuditRecord]:

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.access import AuditEntry, Role
-from balancer.control.identity import Identity
-from balancer.control.records import AuditRecord
+from balancer.control.access.identity import Identity
+from balancer.control.storage.records import AuditRecord
 
 
 def record(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import AdminState
 from balancer.control.edges import repository
-from balancer.control.records import EdgeRecord
+from balancer.control.storage.records import EdgeRecord
 
 
 @dataclass(frozen=True, slots=True)

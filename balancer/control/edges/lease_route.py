@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from balancer.api.schemas import LeaseRequest
 from balancer.control.edges import service
 from balancer.control.edges.directory import Known
-from balancer.control.identity import bearer_sha256
+from balancer.control.access.identity import bearer_sha256
 from balancer.control.plane import ControlPlane
-from balancer.control.problems import Refusal
+from balancer.control.http.problems import Refusal
 
 
 class LeaseRoute(APIRoute):

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import AdminState
-from balancer.control.records import CounterRecord, EdgeRecord, FreedIdRecord, TransitionRecord
+from balancer.control.storage.records import CounterRecord, EdgeRecord, FreedIdRecord, TransitionRecord
 
 MANY = 500  # values in one query
 

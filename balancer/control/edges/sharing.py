@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from balancer.api.schemas import LeaseRequest
 from balancer.control.clock import Clock
-from balancer.control.records import LeaseRecord
+from balancer.control.storage.records import LeaseRecord
 
 # rows in one statement: some milliseconds in which nobody is answered, but few statements, since each waits its turn
 # among the requests of a fleet that comes all at once

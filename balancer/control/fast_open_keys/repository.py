@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import FastOpenKeyRecord
+from balancer.control.storage.records import FastOpenKeyRecord
 
 KEPT = 2  # as many as the kernel takes: one that makes cookies, and the one before
 

@@ -4,12 +4,12 @@ from fastapi import APIRouter
 
 from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
 from balancer.control.audit import service as audit
-from balancer.control.identity import Anyone, Operator
-from balancer.control.paging import After, Limit
+from balancer.control.access.identity import Anyone, Operator
+from balancer.control.http.paging import After, Limit
 from balancer.control.plane import Plane
-from balancer.control.problems import refusals
+from balancer.control.http.problems import refusals
 from balancer.control.purges import repository
-from balancer.control.records import PurgeRecord
+from balancer.control.storage.records import PurgeRecord
 
 router = APIRouter(prefix="/v1/purges", tags=["purges"])
 KEPT = 1000

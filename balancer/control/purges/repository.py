@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import PurgeRecord
+from balancer.control.storage.records import PurgeRecord
 
 
 async def page(session: AsyncSession, after: int, limit: int) -> Sequence[PurgeRecord]:

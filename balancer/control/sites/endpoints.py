@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from balancer.api.sites import SiteBody, SitePage, SitePatch, SiteView
-from balancer.control.identity import Admin, Reader
-from balancer.control.paging import AfterName, Limit
+from balancer.control.access.identity import Admin, Reader
+from balancer.control.http.paging import AfterName, Limit
 from balancer.control.plane import Plane
-from balancer.control.preconditions import IfMatch, set_etag
-from balancer.control.problems import also, refusals
+from balancer.control.http.preconditions import IfMatch, set_etag
+from balancer.control.http.problems import also, refusals
 from balancer.control.sites import repository, service
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"])

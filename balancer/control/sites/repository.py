@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import EdgeRecord, SiteRecord
+from balancer.control.storage.records import EdgeRecord, SiteRecord
 
 
 async def by_name(session: AsyncSession, name: str) -> SiteRecord | None:

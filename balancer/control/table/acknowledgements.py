@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.tables import AcknowledgementView, BehindView
 from balancer.control.plane import ControlPlane
-from balancer.control.records import FreedIdRecord
+from balancer.control.storage.records import FreedIdRecord
 
 SHOWN = 100
 

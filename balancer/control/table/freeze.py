@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.api.tables import FreezeView
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository as edges
-from balancer.control.identity import Identity
+from balancer.control.access.identity import Identity
 from balancer.control.plane import ControlPlane
-from balancer.control.problems import Refusal
-from balancer.control.records import EdgeRecord, PinRecord
+from balancer.control.http.problems import Refusal
+from balancer.control.storage.records import EdgeRecord, PinRecord
 from balancer.control.table import repository
 from balancer.control.table.changes import Change, Entry, Key
 from balancer.control.table.publication import Pin, entry_of

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.control.clock import Clock
 from balancer.control.edges import repository as edges
 from balancer.control.edges.state import table_state
-from balancer.control.records import EdgeRecord, GenerationRecord, PinRecord, VipRecord
+from balancer.control.storage.records import EdgeRecord, GenerationRecord, PinRecord, VipRecord
 from balancer.control.table import repository, rings
 from balancer.control.table.changes import Change, Entry, Key, between, differences, key_of
 from balancer.control.table.live import KEPT_GENERATIONS

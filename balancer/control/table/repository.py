@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import FreedIdRecord, GenerationRecord, PinRecord, PublishedRecord
+from balancer.control.storage.records import FreedIdRecord, GenerationRecord, PinRecord, PublishedRecord
 from balancer.control.table.changes import Change, Entry, Key, entry_from_json
 
 MANY = 500  # values in one query

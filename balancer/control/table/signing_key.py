@@ -10,8 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from balancer.control.records import TableKeyRecord
-from balancer.control.store import Store
+from balancer.control.storage.records import TableKeyRecord
+from balancer.control.storage.store import Store
 
 FILE = "table-signing.key"
 

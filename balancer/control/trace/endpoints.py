@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from balancer.api.schemas import TraceEdge, TraceView
-from balancer.control.identity import Reader
+from balancer.control.access.identity import Reader
 from balancer.control.plane import Plane
-from balancer.control.problems import Refusal, refusals
-from balancer.model.decision import Forwarder
-from balancer.model.packet import mapped
+from balancer.control.http.problems import Refusal, refusals
+from balancer.model.reference.decision import Forwarder
+from balancer.model.reference.packet import mapped
 from balancer.model.place import Places
 from balancer.model.table import ForwardingTable, TableEdge
-from balancer.model.trace import Endpoint, Untraceable, forwarder_at, next_hop, trace
+from balancer.model.reference.trace import Endpoint, Untraceable, forwarder_at, next_hop, trace
 from balancer.model.verdict import EXPLAINED
 
 router = APIRouter(prefix="/v1/trace", tags=["trace"])

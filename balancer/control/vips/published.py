@@ -1,6 +1,6 @@
 """A stored VIP as the table has it."""
 
-from balancer.control.records import VipRecord
+from balancer.control.storage.records import VipRecord
 from balancer.model.table import Locator, Replies, Vip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.records import VipRecord
+from balancer.control.storage.records import VipRecord
 
 
 async def by_name(session: AsyncSession, name: str) -> VipRecord | None:

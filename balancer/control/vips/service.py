@@ -5,11 +5,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.api.schemas import VipBody
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository as edges
-from balancer.control.identity import Identity
+from balancer.control.access.identity import Identity
 from balancer.control.plane import ControlPlane
-from balancer.control.preconditions import check
-from balancer.control.problems import Refusal
-from balancer.control.records import VipRecord
+from balancer.control.http.preconditions import check
+from balancer.control.http.problems import Refusal
+from balancer.control.storage.records import VipRecord
 from balancer.control.vips import repository
 from balancer.control.vips.published import vip_of
 from balancer.model.place import overlap

@@ -1,4 +1,4 @@
-/* The forwarder: three tc programs around one table, and before one of them, where a driver takes it, XDP (fast.h). balancer/model/decision.py is the same in Python.
+/* The forwarder: three tc programs around one table, and before one of them, where a driver takes it, XDP (fast.h). balancer/model/reference/decision.py is the same in Python.
  *
  *   outside_ingress   a secondary subflow enters here: to its owner through the tunnel
  *   tunnel_ingress    from the backbone: deliver what is mine with a mark, return what I sent on

@@ -1,4 +1,4 @@
-/* Values shared with Python (balancer/datapath/layout.py): change both. Ports and numbers are in host order;
+/* Values shared with Python (balancer/datapath/maps/layout.py): change both. Ports and numbers are in host order;
  * addresses are in network order and always 16 bytes long, IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
 #pragma once
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 
-from smkex.core.locator import SERVICE_PORT
+from smkex.core.wire.locator import SERVICE_PORT
 
 
 class Way(Enum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from smkex.client.connect import Connection, connect
 from smkex.client.edge_cache import EdgeCache
-from smkex.client.http import SessionOpener
+from smkex.client.http.transport import SessionOpener
 from smkex.client.options import ConnectOptions
 from smkex.client.proxy.events import Observer, SessionEnded, SessionOpened, WentDirect
 from smkex.client.proxy.rules import Way

@@ -3,10 +3,10 @@
 from harness import covered, fuzz
 
 with covered():
-    from smkex.core.certificate import EdgeCertificate
-    from smkex.core.control import Control
+    from smkex.core.keys.certificate import EdgeCertificate
+    from smkex.core.session.control import Control
     from smkex.core.errors import SmkexError
-    from smkex.core.server_info import ServerInfo
+    from smkex.core.handshake.server_info import ServerInfo
 
 
 def control(data: bytes) -> None:

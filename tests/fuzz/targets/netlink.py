@@ -3,8 +3,8 @@
 from harness import covered, fuzz
 
 with covered():
-    from smkex.transport.mptcp_netlink import announcements_in
-    from smkex.transport.netlink import attributes, messages
+    from smkex.transport.mptcp.path_manager import announcements_in
+    from smkex.transport.routes.netlink import attributes, messages
 
 
 def one(data: bytes) -> None:

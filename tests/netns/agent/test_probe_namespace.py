@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.agent.probe_namespace import Pair
+from balancer.agent.probe.namespace import Pair
 
 pytestmark = pytest.mark.needs("root", "netns")
 

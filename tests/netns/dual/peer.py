@@ -9,17 +9,17 @@ from typing import Any, cast
 
 from loopback import Source, digest_of
 
-from edge.handshakes import Handshakes
-from edge.identity import Identity
-from edge.listener import Listener
-from edge.node import Node, Vip
-from edge.serve import HttpServer
-from edge.settings import EdgeSettings
+from edge.handshake.tcp import Handshakes
+from edge.config.identity import Identity
+from edge.ingress.listener import Listener
+from edge.config.node import Node, Vip
+from edge.http.server import HttpServer
+from edge.config.settings import EdgeSettings
 from smkex.client import connect, establish
-from smkex.core.config import ServerConfig
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import SmkexError
-from smkex.core.messages import LocatorKind
-from smkex.transport.happy_eyeballs import first_reached
+from smkex.core.wire.messages import LocatorKind
+from smkex.transport.tcp.happy_eyeballs import first_reached
 from smkex.transport.subflow import Subflow
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address

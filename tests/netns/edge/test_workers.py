@@ -15,7 +15,7 @@ from edge_process import EdgeProcess, edge_process, origin
 from smkex.client import connect, drains
 from smkex.client.connect import Connection
 from smkex.core.errors import Code, Overloaded, PeerAborted
-from smkex.core.messages import Mode
+from smkex.core.wire.messages import Mode
 
 
 async def open_session(edge: EdgeProcess, **options: object) -> Connection:
@@ -38,7 +38,7 @@ async def ask(connection: Connection, path: str) -> bytes:
 
 async def workers_of(edge: EdgeProcess) -> list[int]:
     children = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
-    return [pid for pid in map(int, children) if b"edge.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in map(int, children) if b"edge.server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 async def until_health(edge: EdgeProcess, **wanted: object) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.datapath.counters import read_counters
+from balancer.datapath.maps.counters import read_counters
 from balancer.model.table import EdgeState, ForwardingTable, Locator, Site, TableEdge, Vip
 from balancer.model.verdict import Reason
 

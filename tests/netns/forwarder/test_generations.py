@@ -42,7 +42,7 @@ def lost(network) -> int:  # type: ignore[no-untyped-def]
 
 def test_fifty_generations_a_second_lose_nothing(dual, pair) -> None:  # type: ignore[no-untyped-def]
     """Each puts every edge's state and tunnel into other maps; the daemons look often enough to apply most."""
-    from balancer.datapath.follow import Follower
+    from balancer.datapath.run.table_follower import Follower
 
     client, served = pair
     dual.kill_daemons()  # these followers are in their place, and look at once

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from scapy.utils import rdpcap
 
-from balancer.datapath.capture import CaptureRunning, capture
-from balancer.model.packet import read_frame
+from balancer.datapath.run.capture import CaptureRunning, capture
+from balancer.model.reference.packet import read_frame
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")

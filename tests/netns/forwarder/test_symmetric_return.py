@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from bulk import carry
 
-from balancer.datapath.bpf import pin
-from balancer.model.checksum import checksum
+from balancer.datapath.maps.bpf import pin
+from balancer.model.reference.checksum import checksum
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
 
@@ -155,7 +155,7 @@ def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_somebody_elses_program_is_never_replaced_or_removed(network, owner) -> None:  # type: ignore[no-untyped-def]
-    from balancer.datapath.compile import compile_and_load
+    from balancer.datapath.load.compile import compile_and_load
 
     theirs = network.state("edge2") / "bpf" / "theirs"
     pin(compile_and_load().programs["owner_egress"], theirs)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from bulk import carry
 
-from balancer.datapath.bpf import link_xdp
-from balancer.datapath.counters import read_counters, read_xdp_counters
-from balancer.datapath.xdp_features import SENDS, features_of
+from balancer.datapath.maps.bpf import link_xdp
+from balancer.datapath.maps.counters import read_counters, read_xdp_counters
+from balancer.datapath.load.xdp_features import SENDS, features_of
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
@@ -134,7 +134,7 @@ def test_a_backbone_that_sends_nothing_from_xdp_is_found_out(wired: Any) -> None
 
 def test_somebody_elses_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> None:
     """`native` refuses before anything has changed; `auto` does without; `detach` takes what is ours."""
-    from balancer.datapath.compile import compile_and_load
+    from balancer.datapath.load.compile import compile_and_load
 
     wired.forwarder("edge2", *LOAD, "--xdp", "native")
     assert xdp_of(wired, "up0")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from own_lab import own_lab
 
-from balancer.datapath.counters import read_counters
+from balancer.datapath.maps.counters import read_counters
 from lab.namespace import daemons
 from lab.namespace.place import Place
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.datapath.counters import read_counters
+from balancer.datapath.maps.counters import read_counters
 from balancer.model.verdict import Reason
 from lab.namespace.place import Place
 from lab.sample import SAMPLE_BYTES

@@ -11,7 +11,7 @@ from own_lab import own_lab
 from lab.namespace import bringup
 from lab.namespace.daemons import sennit
 from lab.namespace.hints import suggested_commands
-from sennit.commands.lab import _parser
+from sennit.commands.lab.lab import _parser
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.namespace.place import Place
-from sennit.errors import ExitStatus
+from runtime.errors import ExitStatus
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 

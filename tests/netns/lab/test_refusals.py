@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from balancer.datapath.counters import read_counters
+from balancer.datapath.maps.counters import read_counters
 from balancer.model.verdict import Reason
 from lab.namespace import daemons
 from lab.namespace.place import Place
-from sennit.errors import ExitStatus
+from runtime.errors import ExitStatus
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 

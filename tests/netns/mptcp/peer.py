@@ -12,13 +12,13 @@ import sys
 import time
 from typing import Any
 
-from edge.path_manager import PathManagerClient, start_path_manager
-from edge.privilege import NET_ADMIN, give_up
-from smkex.transport.mptcp import MptcpError, PinnedConnection
-from smkex.transport.mptcp_connect import ClientConnection, connect_mptcp
-from smkex.transport.mptcp_info import FourTuple
-from smkex.transport.mptcp_listen import joins_at, mptcp_listener
-from smkex.transport.subflow_diag import SubflowState
+from edge.handshake.path_manager import PathManagerClient, start_path_manager
+from runtime.capabilities import NET_ADMIN, give_up
+from smkex.transport.mptcp.pinned_connection import MptcpError, PinnedConnection
+from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
+from smkex.transport.mptcp.info import FourTuple
+from smkex.transport.mptcp.listen import joins_at, mptcp_listener
+from smkex.transport.mptcp.subflow_diag import SubflowState
 
 VIP, PORT, LOCATOR = "203.0.113.1", 443, 10001
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 from loopback import Source, digest_of
 
-from edge.identity import Identity
-from edge.listener import Listener
-from edge.node import Node, Vip
-from edge.serve import HttpServer
-from edge.settings import EdgeSettings
+from edge.config.identity import Identity
+from edge.ingress.listener import Listener
+from edge.config.node import Node, Vip
+from edge.http.server import HttpServer
+from edge.config.settings import EdgeSettings
 from smkex.client import connect, paths
 from smkex.core.errors import SmkexError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from smkex.transport.routes import default_routes, route_to
+from smkex.transport.routes.routes import default_routes, route_to
 
 pytestmark = pytest.mark.needs("root", "netns")
 

@@ -11,15 +11,15 @@ import pytest
 from http_edge import application
 from loopback import until
 
-from edge.handover import Handover
-from edge.identity import load_identity
-from edge.listener import Listener
-from edge.node import Node, Vip
-from edge.serve import HttpServer
-from edge.settings import EdgeSettings
+from edge.ingress.handover import Handover
+from edge.config.identity import load_identity
+from edge.ingress.listener import Listener
+from edge.config.node import Node, Vip
+from edge.http.server import HttpServer
+from edge.config.settings import EdgeSettings
 from smkex.core.errors import Overloaded
-from smkex.core.frame import FrameType, header
-from smkex.core.messages import encode_abort
+from smkex.core.wire.frame import FrameType, header
+from smkex.core.wire.messages import encode_abort
 
 PER_PREFIX = 8
 # of a ClientNonce as much as names a session: the rest never comes
@@ -80,7 +80,7 @@ async def test_a_client_that_speaks_mptcp_is_told_too_that_memory_is_full(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = AsyncMock()
-    monkeypatch.setattr("edge.listener.speaks_mptcp", lambda connection: True)
+    monkeypatch.setattr("edge.ingress.listener.speaks_mptcp", lambda connection: True)
     monkeypatch.setattr(worker.listener, "_mptcp", SimpleNamespace(run=begun))
     worker.pass_over()
     await until(lambda: begun.await_count == 1)

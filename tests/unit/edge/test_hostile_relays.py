@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge.handshakes import Handshakes
+from edge.handshake.tcp import Handshakes
 from smkex.client import connect
-from smkex.core.config import ServerConfig
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import SmkexError
-from smkex.core.frame import FrameType, header
-from smkex.core.messages import encode_abort
+from smkex.core.wire.frame import FrameType, header
+from smkex.core.wire.messages import encode_abort
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -225,8 +225,8 @@ async def test_garbage_and_slow_clients_are_ended_by_name(edge: Edge, data: byte
 async def test_handshakes_are_bounded_in_number() -> None:
     from exchanges import entropy
 
-    from smkex.core.client_handshake import ClientHandshake
-    from smkex.core.config import ClientConfig
+    from smkex.core.handshake.client import ClientHandshake
+    from smkex.core.handshake.config import ClientConfig
 
     edge = Edge(limit=3)
     await edge.start()

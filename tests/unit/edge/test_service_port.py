@@ -8,15 +8,15 @@ import pytest
 from http_edge import application
 from loopback import two_neighbouring_ports, until
 
-from edge.identity import load_identity
-from edge.listener import Listener
-from edge.node import Node, Vip
-from edge.serve import HttpServer
-from edge.settings import EdgeSettings
+from edge.config.identity import load_identity
+from edge.ingress.listener import Listener
+from edge.config.node import Node, Vip
+from edge.http.server import HttpServer
+from edge.config.settings import EdgeSettings
 from smkex.client import connect
 from smkex.client.connect import Connection
 from smkex.client.edge_cache import EdgeCache
-from smkex.core.path import STALLED_LIMIT
+from smkex.core.session.path import STALLED_LIMIT
 
 
 class Running:

@@ -9,9 +9,9 @@ from scapy.all import TCP, Ether
 
 from lab.attack.impersonation import forged_identity
 from lab.attack.on_the_side import PSH_ACK, Segment, judge, share_for
-from smkex.core.client_handshake import ClientHandshake
-from smkex.core.config import ClientConfig
-from smkex.core.messages import Endpoint, Mode, ServerShare
+from smkex.core.handshake.client import ClientHandshake
+from smkex.core.handshake.config import ClientConfig
+from smkex.core.wire.messages import Endpoint, Mode, ServerShare
 
 OWN = X25519PrivateKey.from_private_bytes(bytes([5]) * 32).public_key().public_bytes_raw()
 

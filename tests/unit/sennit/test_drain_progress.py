@@ -7,7 +7,7 @@ import pytest
 
 from balancer.api.schemas import EdgeView
 from sennit import drain_progress
-from sennit.errors import CommandError
+from runtime.errors import CommandError
 
 
 def edge(phase: str | None, sessions: int | None, admin: str = "draining", health: str = "up") -> EdgeView:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.identity import Identity, IdentityUnusable, load_identity
-from edge.node import Node, Vip
-from edge.settings import EdgeSettings
+from edge.config.identity import Identity, IdentityUnusable, load_identity
+from edge.config.node import Node, Vip
+from edge.config.settings import EdgeSettings
 from sennit.main import main
-from smkex.core.messages import Mode
+from smkex.core.wire.messages import Mode
 
 NODE = Node(7, "edge7", Vip("203.0.113.1", 443, 10000))
 

@@ -13,8 +13,8 @@ from loopback import LoopbackEdge, digest_of, read, until
 
 from smkex.client import connect
 from smkex.client.edge_cache import FILE_LIMIT, LIFETIME, LIMIT, EdgeCache, EdgeCacheFile
-from smkex.core.messages import LocatorKind
-from smkex.transport.target import Target
+from smkex.core.wire.messages import LocatorKind
+from smkex.transport.routes.target import Target
 
 VIP = ip_address("127.0.0.1")
 LO = ("lo", "lo")

@@ -13,8 +13,8 @@ from http_edge import LONG, http_edge
 from loopback import LoopbackEdge
 
 from smkex.client import connect
-from smkex.client.http import SmkexTransport
-from smkex.client.http_sync import SmkexSyncTransport
+from smkex.client.http.transport import SmkexTransport
+from smkex.client.http.sync_transport import SmkexSyncTransport
 from smkex.client.options import ConnectOptions
 from smkex.core.errors import SharedPath
 

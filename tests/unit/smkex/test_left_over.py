@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from loopback import LoopbackEdge, until
 from scripted_server import CHUNKED, LEFT_OVER, POISON, ScriptedServer, answer
 
-from smkex.client.http import SmkexTransport
+from smkex.client.http.transport import SmkexTransport
 from smkex.client.proxy import Proxy, ProxySettings
 from smkex.client.proxy.rules import Rules, Way
 from smkex.http import connection, stream

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Source, digest_of, read
 
-from edge.handshakes import Handshakes
+from edge.handshake.tcp import Handshakes
 from smkex.client import connect
 from smkex.client.edge_cache import EdgeCache
-from smkex.core.config import ServerConfig
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import MalformedMessage, UnexpectedMessage
-from smkex.core.locator import address_locator
-from smkex.core.messages import LocatorKind
+from smkex.core.wire.locator import address_locator
+from smkex.core.wire.messages import LocatorKind
 from smkex.transport.subflow import Subflow
-from smkex.transport.target import Target
+from smkex.transport.routes.target import Target
 
 VIP, EDGE_ID = "127.0.0.100", 7
 

@@ -6,9 +6,9 @@ import pytest
 from exchanges import Exchange
 
 from smkex.core import errors
-from smkex.core.messages import Ready, encode_abort
-from smkex.transport.mptcp import PinnedConnection
-from smkex.transport.mptcp_frames import receive_ready
+from smkex.core.wire.messages import Ready, encode_abort
+from smkex.transport.mptcp.pinned_connection import PinnedConnection
+from smkex.transport.mptcp.frames import receive_ready
 
 
 class OneMessage:

@@ -9,8 +9,8 @@ from wires import Hand, Net, Wire
 
 from smkex.core import errors
 from smkex.core.events import PathDropped, SessionClosed, SessionFailed, StreamEnded
-from smkex.core.path import PING_EVERY, RECORD_FIRST, SILENCE_LIMIT, STALLED_LIMIT, record_limit
-from smkex.core.scheduler import Scheduler
+from smkex.core.session.path import PING_EVERY, RECORD_FIRST, SILENCE_LIMIT, STALLED_LIMIT, record_limit
+from smkex.core.session.path_scheduler import Scheduler
 
 DATA = bytes(range(256)) * 4000
 

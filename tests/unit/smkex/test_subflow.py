@@ -6,8 +6,8 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
-from smkex.core.frame import HANDSHAKE_LIMIT, FrameType
-from smkex.core.messages import encode_abort
+from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameType
+from smkex.core.wire.messages import encode_abort
 from smkex.transport.socket_transport import SocketTransport
 from smkex.transport.subflow import Subflow
 

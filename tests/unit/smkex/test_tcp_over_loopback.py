@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from loopback import two_neighbouring_ports
 
-from edge.handshakes import Handshakes
+from edge.handshake.tcp import Handshakes
 from smkex.client import connect
-from smkex.core.config import ServerConfig
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow

@@ -14,10 +14,10 @@ from loopback import LoopbackEdge
 
 from smkex.client.known_hosts import Entry, KnownHosts, KnownHostsDamaged
 from smkex.core import errors
-from smkex.core.certificate import EdgeCertificate, fingerprint
-from smkex.core.config import ClientConfig, LongTermKey, ServerConfig
-from smkex.core.frame import FrameType, encode
-from smkex.core.messages import Mode, ServerShare
+from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.handshake.config import ClientConfig, LongTermKey, ServerConfig
+from smkex.core.wire.frame import FrameType, encode
+from smkex.core.wire.messages import Mode, ServerShare
 
 NOW = 1_700_000_000
 FLEET, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))

@@ -11,7 +11,7 @@ import pytest
 
 from balancer.agent.daemon import Agent
 from balancer.agent.enrolment import NotEnrolled
-from balancer.agent.lease import Removed
+from balancer.agent.sync.lease import Removed
 from balancer.agent.settings import AgentSettings
 from balancer.api.schemas import AdminState
 

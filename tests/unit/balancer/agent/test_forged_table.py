@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from balancer.agent.follow import follow_table
-from balancer.agent.lease import Changed
+from balancer.agent.sync.table_follower import follow_table
+from balancer.agent.sync.lease import Changed
 from balancer.agent.state import NodeState
 from balancer.api.client import ControlClient
 from balancer.model.signature import Ed25519PrivateKey, sign

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from balancer.agent.daemon import Agent
 from balancer.agent.settings import AgentSettings
-from sennit.errors import CommandError
+from runtime.errors import CommandError
 
 
 def chosen(control: Any, folder: Path, metrics: str) -> AgentSettings:

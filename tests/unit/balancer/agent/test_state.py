@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.agent.backoff import Backoff
+from balancer.agent.sync.backoff import Backoff
 from balancer.agent.state import Credential, NodeState
 from balancer.api.client import ControlClient
 from balancer.api.health import DrainPhase

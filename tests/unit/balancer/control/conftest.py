@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import create_engine
 
 from balancer.control.app import create_app
-from balancer.control.database import migrate, url_of
+from balancer.control.storage.database import migrate, url_of
 from balancer.control.edges import service
 from balancer.control.plane import ControlPlane, Rules
-from balancer.control.records import Record
+from balancer.control.storage.records import Record
 from balancer.control.table import acknowledgements
 
 ADMIN = "the-admin-token-of-this-test"

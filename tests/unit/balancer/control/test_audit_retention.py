@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from balancer.control.audit import retention
-from balancer.control.records import AuditRecord, TransitionRecord
+from balancer.control.storage.records import AuditRecord, TransitionRecord
 
 DAY = 86_400
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from balancer.control.backup import BackupError, restore, save
+from balancer.control.storage.backup import BackupError, restore, save
 
 ADMIN = "the-admin-token-of-this-test"
 HEADERS = {"Authorization": f"Bearer {ADMIN}"}

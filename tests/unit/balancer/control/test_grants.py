@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from balancer.agent.leave import Leave
+from balancer.agent.announce.withdrawal_grant import Leave
 from balancer.api.schemas import Health, LeaseRequest
 from balancer.control.edges.leases import Leases
 from balancer.control.grants.book import GrantBook

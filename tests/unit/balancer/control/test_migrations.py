@@ -10,9 +10,9 @@ from sqlalchemy import create_engine, inspect, text
 
 from balancer.control.app import running
 from balancer.control.clock import SystemClock
-from balancer.control.database import migrate, url_of
+from balancer.control.storage.database import migrate, url_of
 from balancer.control.plane import Rules
-from balancer.control.records import Record
+from balancer.control.storage.records import Record
 
 OLD = [
     "INSERT INTO vip VALUES ('main', '203.0.113.1', NULL, 443, 'port', 10000)",

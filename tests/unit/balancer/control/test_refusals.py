@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from balancer.control.settings import ControlSettings
-from sennit.errors import CommandError
+from runtime.errors import CommandError
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
-from edge.hot import HEADS
-from edge.http1 import Http1
-from edge.serve import HttpServer
+from edge.proxy.fast_path import HEADS
+from edge.http.http1 import Http1
+from edge.http.server import HttpServer
 
 SIMPLE = b"GET /a HTTP/1.1\r\nHost: cdn\r\n%s\r\n"
 

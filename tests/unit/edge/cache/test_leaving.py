@@ -9,8 +9,8 @@ import pytest
 from cdn import Cdn, cdn
 from loopback import until
 
-from edge.http1 import Http1
-from edge.serve import HttpServer
+from edge.http.http1 import Http1
+from edge.http.server import HttpServer
 
 PART = bytes(1 << 16)
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from cdn import Cdn, cdn
 
-from edge.cache.store import Store
-from edge.proxy import CachingProxy
-from edge.upstream import Upstream
+from edge.cache.storage.store import Store
+from edge.proxy.caching_proxy import CachingProxy
+from edge.proxy.upstream import Upstream
 
 LARGE = [bytes([n]) * 100_000 for n in range(40)]
 WHOLE = b"".join(LARGE)
@@ -274,7 +274,7 @@ async def test_a_purge_in_the_middle_of_a_fetch_keeps_it_out_of_the_store(it: Cd
 async def test_a_full_disk_costs_storing_never_an_answer(
     it: Cdn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from edge.cache.files import BodyFile
+    from edge.cache.storage.body_files import BodyFile
 
     write = BodyFile.write
 

@@ -1,0 +1,1 @@
+"""Decide whether the VIP is announced, and have BIRD do it."""

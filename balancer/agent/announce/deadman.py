@@ -1,0 +1,110 @@
+"""Withdraw the VIP when the agent is killed or hangs: a process beside it that watches for a sign of life.
+
+systemd does the same by ExecStopPost where it manages the agent; this works everywhere, and for an agent that hangs. It
+ends with the agent that started it, or when it has withdrawn for it, or when BIRD is gone as well: a BIRD that does not
+answer for long keeps no session either, and the included file says already that one that comes back announces nothing.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from balancer.agent.announce.announcement import Announcement
+from balancer.agent.announce.bird import Bird, BirdError
+
+log = logging.getLogger("balancer.agent.announce.deadman")
+
+LOOK_EVERY = 0.5  # seconds
+GIVE_UP = 60.0  # seconds of trying to withdraw for a dead agent: several hold times
+
+
+class Alive:
+    """The agent's sign of life: a file whose time is the host's monotonic clock, which no correction makes jump."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / "agent.alive"
+
+    def beat(self) -> None:
+        """Give the sign."""
+        self._path.touch()
+        now = time.monotonic_ns()
+        os.utime(self._path, ns=(now, now))
+
+    def last(self) -> float:
+        """When the last sign was given; long ago where there was none since the host's start."""
+        try:
+            last = self._path.stat().st_mtime
+        except OSError:
+            return float("-inf")
+        return last if last <= time.monotonic() else float("-inf")
+
+
+async def start(
+    state: Path, bird_socket: Path, protocol: str, state_file: Path | None, seconds: float
+) -> asyncio.subprocess.Process:
+    """Start the watcher of this process, in a session of its own; it finds a fresh sign of life."""
+    Alive(state).beat()
+    words = [
+        *(sys.executable, "-m", "balancer.agent.announce.deadman", "--state", str(state)),
+        *("--bird-socket", str(bird_socket), "--protocol", protocol, "--seconds", f"{seconds:g}"),
+        *("--agent", str(os.getpid())),
+    ]
+    if state_file is not None:
+        words += ["--bird-state-file", str(state_file)]
+    return await asyncio.create_subprocess_exec(*words, start_new_session=True)
+
+
+async def watch(alive: Alive, bird: Bird, agent: int, seconds: float) -> None:
+    """Watch until the agent with this process id is gone and withdrawn for, or another one gives signs."""
+    withdrawn, last_of_agent = False, None
+    quiet, looked_at, sign = 0.0, time.monotonic(), alive.last()
+    while True:
+        if last_of_agent is None and os.getppid() != agent:
+            last_of_agent = alive.last()
+        last = alive.last()
+        if last_of_agent is not None and last > last_of_agent:
+            return  # another agent lives here, with a watcher of its own
+        # a host that was frozen froze this process too: only time that was looked at counts
+        now = time.monotonic()
+        quiet = 0.0 if last != sign else quiet + min(now - looked_at, 2 * LOOK_EVERY)
+        looked_at, sign = now, last
+        if quiet <= seconds:
+            withdrawn = False
+        elif not withdrawn:
+            withdrawn = await _withdraw(bird)
+        if last_of_agent is not None and (withdrawn or quiet > seconds + GIVE_UP):
+            return
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def _withdraw(bird: Bird) -> bool:
+    try:
+        await bird.show(Announcement.NONE)
+    except BirdError as error:
+        log.error("the VIP cannot be withdrawn: %s", error)
+        return False
+    log.error("the agent gives no sign of life: the VIP is withdrawn")
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--bird-socket", type=Path, required=True)
+    parser.add_argument("--protocol", required=True)
+    parser.add_argument("--bird-state-file", type=Path)
+    parser.add_argument("--seconds", type=float, required=True)
+    # told, not asked for: an agent that dies while this starts would leave a parent that never goes
+    parser.add_argument("--agent", type=int, required=True, metavar="PID")
+    options = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    bird = Bird(options.bird_socket, options.protocol, options.bird_state_file)
+    asyncio.run(watch(Alive(options.state), bird, options.agent, options.seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""`sennit agent --withdraw`: take the VIP back, whoever announced it, and exit. For systemd's ExecStopPost."""
+
+import asyncio
+
+from balancer.agent.announce.announcement import Announcement
+from balancer.agent.announce.bird import Bird
+from balancer.agent.settings import AgentSettings
+
+
+def bird_of(settings: AgentSettings) -> Bird | None:
+    """The BIRD that the settings name."""
+    if settings.bird_socket is None:
+        return None
+    return Bird(settings.bird_socket, settings.bird_protocol, settings.bird_state_file)
+
+
+def withdraw(settings: AgentSettings) -> None:
+    """Withdraw; nothing where no BIRD is named. Raises `BirdError`."""
+    if bird := bird_of(settings):
+        asyncio.run(bird.show(Announcement.NONE))

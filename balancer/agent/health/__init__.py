@@ -1,0 +1,1 @@
+"""Check the edge, the VIP and the forwarder of this node."""

@@ -1,0 +1,87 @@
+"""Look at this node: its edge, its VIP, its forwarder, its probes and its peers; the outcome is `Findings`."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from balancer.agent.probe import results as probe_results
+from balancer.agent.health.edge_health import EdgeWatch
+from balancer.agent.health.findings import Findings
+from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
+from balancer.agent.peers.peer_watch import PeerWatch
+from balancer.agent.state import NodeState
+from balancer.api.health import PeerReport
+from balancer.api.schemas import Health
+
+BEHIND_AFTER = 10.0  # seconds that a forwarder may take for a table
+ATTACHED_EVERY = 2.0  # seconds between looks at the hooks, which cost some milliseconds each
+CUT_OFF = "backbone: no peer answers"
+
+
+class NodeWatch:
+    """Everything that tells how this node is."""
+
+    def __init__(
+        self, state: NodeState, edge_socket: Path, peers: PeerWatch, *, forwarder: bool, vip_check: bool
+    ) -> None:
+        self._state = state
+        self._edge = EdgeWatch(edge_socket)
+        self._peers = peers
+        self._forwarder = forwarder
+        self._vip_check = vip_check
+        self._behind_since: float | None = None
+        self._attached_at = float("-inf")
+        self._hooks = ForwarderCheck(state.folder)
+        self._detached: str | None = None
+        self.findings = Findings(hard=("edge: not asked yet",))
+        self.probes: tuple[probe_results.ProbeResult, ...] = ()
+
+    async def look(self) -> Findings:
+        """Look at everything once."""
+        now = time.monotonic()
+        edge = await self._edge.look(now)
+        hard = list(edge.reasons) if edge.status is Health.DOWN else []
+        soft = [] if hard else list(edge.reasons)
+        if self._vip_check and (missing := vip_missing(self._state.vip_addresses())):
+            hard.append(missing)
+        if self._forwarder:
+            if now - self._attached_at >= ATTACHED_EVERY:
+                self._attached_at = now
+                self._detached = await asyncio.to_thread(self._hooks.look)
+            if self._detached:
+                hard.append(self._detached)
+            if self._behind(now):
+                soft.append(f"forwarder: has not applied the newest table for {BEHIND_AFTER:g} s")
+        self.probes = probe_results.read(self._state.folder, time.monotonic())
+        # of the probes through other edges' tunnels one that fails may be that edge's fault: its health says so
+        forwarding = [probe for probe in self.probes if probe.edge_id is not None]
+        blamed = [probe for probe in self.probes if probe.edge_id is None]
+        if len(forwarding) > 1 and not any(probe.ok for probe in forwarding):
+            blamed += forwarding
+        soft += [probe.reason for probe in blamed if not probe.ok]
+        if self._peers.cut_off:
+            soft.append(CUT_OFF)
+        self.findings = Findings(tuple(hard), tuple(soft), edge.sessions, edge.at_service_port)
+        return self.findings
+
+    def reports(self) -> list[PeerReport]:
+        """What this edge sees of its peers, for the heartbeat."""
+        forwarding = {probe.edge_id: probe.ok for probe in self.probes if probe.edge_id is not None}
+        return [
+            PeerReport(
+                edge_id=edge_id,
+                forwarding=forwarding.get(edge_id),
+                backbone=self._peers.seen[edge_id].backbone if edge_id in self._peers.seen else None,
+                outside=self._peers.seen[edge_id].outside if edge_id in self._peers.seen else None,
+            )
+            for edge_id in sorted({*forwarding, *self._peers.seen})
+        ][:16]
+
+    def _behind(self, now: float) -> bool:
+        newest, applied = self._state.table_generation(), self._state.applied_generation()
+        if newest is None or applied is None or applied >= newest:
+            self._behind_since = None
+            return False
+        if self._behind_since is None:
+            self._behind_since = now
+        return now - self._behind_since > BEHIND_AFTER

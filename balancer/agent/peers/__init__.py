@@ -1,0 +1,1 @@
+"""Probe other edges' agents, and answer theirs."""

@@ -1,0 +1,1 @@
+"""Keep the lease, and fetch what the control plane publishes: table, purges, Fast Open keys."""

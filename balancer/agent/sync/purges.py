@@ -1,0 +1,36 @@
+"""Fetch purges that heartbeats tell of, and hand them to the edge in purges.json of the state folder."""
+
+import logging
+
+from balancer.agent.sync.changes import News
+from balancer.agent.state import NodeState
+from balancer.api.client import ControlClient
+
+log = logging.getLogger(__name__)
+
+KEPT = 1000
+
+
+class Purges:
+    """Knows the newest purge there is, and fetches up to it."""
+
+    def __init__(self, state: NodeState) -> None:
+        self._state = state
+        self._news = News("purges")
+        self.note = self._news.note
+
+    async def follow(self, client: ControlClient) -> None:
+        """Keep purges.json up to date until cancelled."""
+        await self._news.follow(lambda: self._fetch(client))
+
+    async def _fetch(self, client: ControlClient) -> None:
+        kept = self._state.purges()
+        known = max((each["id"] for each in kept), default=0)
+        if known >= self._news.newest:
+            return
+        fresh = await client.purges(known)
+        kept += [
+            {"id": each.id, "url": each.url, "tag": each.tag, "at": each.at.timestamp()} for each in fresh
+        ]
+        self._state.keep_purges(kept[-KEPT:])
+        log.info("purges", extra={"fetched": len(fresh), "newest": self._news.newest})

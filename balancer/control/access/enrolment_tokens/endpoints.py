@@ -1,0 +1,36 @@
+"""`/v1/enrolment-tokens`."""
+
+from fastapi import APIRouter
+
+from balancer.api.schemas import EnrolmentTokenPage, EnrolmentTokenRequest, NewEnrolmentToken
+from balancer.control.access.enrolment_tokens import repository
+from balancer.control.access.enrolment_tokens import service
+from balancer.control.access.identity import Admin
+from balancer.control.http.paging import After, Limit, RowId
+from balancer.control.plane import Plane
+from balancer.control.http.problems import refusals
+
+router = APIRouter(prefix="/v1/enrolment-tokens", tags=["enrolment tokens"])
+
+
+@router.get("", responses=refusals(401, 403))
+async def list_enrolment_tokens(
+    plane: Plane, _: Admin, after: After = 0, limit: Limit = 1000
+) -> EnrolmentTokenPage:
+    """List one-time tokens without their secrets, a page at a time."""
+    async with plane.store.read() as session:
+        found = await repository.page(session, after, limit + 1)
+    following = found[limit - 1].id if len(found) > limit else None
+    return EnrolmentTokenPage(items=[service.view(each) for each in found[:limit]], next=following)
+
+
+@router.post("", status_code=201, responses=refusals(401, 403))
+async def create_enrolment_token(plane: Plane, by: Admin, body: EnrolmentTokenRequest) -> NewEnrolmentToken:
+    """Make a one-time token; its secret is in this answer only."""
+    return await service.create(plane, body, by)
+
+
+@router.delete("/{token_id}", status_code=204, responses=refusals(401, 403, 404, 409))
+async def revoke_enrolment_token(plane: Plane, by: Admin, token_id: RowId) -> None:
+    """Take back a one-time token that was not used."""
+    await service.revoke(plane, token_id, by)

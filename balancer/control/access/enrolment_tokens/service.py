@@ -1,0 +1,79 @@
+"""The rules for enrolment tokens: good once, for a while, and only their hash is kept."""
+
+import hmac
+import secrets
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.api.schemas import EnrolmentToken, EnrolmentTokenRequest, NewEnrolmentToken
+from balancer.control.audit import service as audit
+from balancer.control.access.enrolment_tokens import repository
+from balancer.control.access.identity import Identity, sha256_hex
+from balancer.control.plane import ControlPlane
+from balancer.control.http.problems import Refusal
+from balancer.control.storage.records import EnrolmentTokenRecord
+
+
+def view(record: EnrolmentTokenRecord) -> EnrolmentToken:
+    """Show a token without its secret."""
+    return EnrolmentToken(
+        id=record.id,
+        note=record.note,
+        edge_name=record.edge_name,
+        edge_id=record.edge_id,
+        expires_at=record.expires_at,
+        used_at=record.used_at,
+    )
+
+
+async def create(plane: ControlPlane, body: EnrolmentTokenRequest, by: Identity) -> NewEnrolmentToken:
+    """Make a token."""
+    token, now = secrets.token_urlsafe(32), plane.clock.now()
+    record = EnrolmentTokenRecord(
+        token_sha256=sha256_hex(token),
+        note=body.note,
+        edge_name=body.edge_name,
+        edge_id=body.edge_id,
+        created_at=now,
+        expires_at=now + timedelta(seconds=body.expires_seconds),
+    )
+    async with plane.store.change() as session:
+        session.add(record)
+        await session.flush()
+        target = f"id {record.id}"
+        audit.record(
+            session, now, by.because(body.note), "enrolment-token.create", target, body.edge_name or ""
+        )
+    return NewEnrolmentToken(**view(record).model_dump(), token=token)
+
+
+async def revoke(plane: ControlPlane, token_id: int, by: Identity) -> None:
+    """Take back a token that nobody has used."""
+    async with plane.store.change() as session:
+        record = await repository.by_id(session, token_id)
+        if record is None:
+            raise Refusal(404, "no-such-token", f"there is no enrolment token {token_id}", field="token_id")
+        if record.used_at is not None:
+            raise Refusal(409, "enrolment-token-used", "this enrolment token was used", field="token_id")
+        await session.delete(record)
+        audit.record(session, plane.clock.now(), by, "enrolment-token.revoke", f"id {token_id}")
+
+
+async def usable(plane: ControlPlane, session: AsyncSession, shown_sha256: str) -> EnrolmentTokenRecord:
+    """Find the token that was shown, unless it was used or has expired."""
+    record = await repository.by_hash(session, shown_sha256)
+    if record is None or not hmac.compare_digest(record.token_sha256, shown_sha256):
+        raise Refusal(401, "enrolment-token-refused", "no such enrolment token", field="authorization")
+    if record.used_at is not None:
+        raise Refusal(401, "enrolment-token-used", "this enrolment token was used", field="authorization")
+    if record.expires_at <= plane.clock.now():
+        raise Refusal(401, "enrolment-token-expired", "this enrolment token expired", field="authorization")
+    return record
+
+
+async def enrolled(session: AsyncSession, shown_sha256: str, credential_sha256: str) -> bool:
+    """Whether this token is the one with which that credential enrolled."""
+    record = await repository.by_hash(session, shown_sha256)
+    used_by = record.used_by_sha256 if record else None
+    return used_by is not None and hmac.compare_digest(used_by, credential_sha256)

@@ -1,0 +1,53 @@
+"""An ASGI layer that refuses bodies over a limit before they are read into memory."""
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from balancer.control.http.problems import of_field, problem
+
+LIMIT = 64 * 1024  # the largest honest body, a VIP, is well under 1 KB
+SECONDS = 10.0  # in which the whole of it must be here
+
+
+class BodyLimit:
+    """Refuse by Content-Length where it is given, else while counting; and what comes too slowly."""
+
+    def __init__(self, app: ASGIApp, limit: int = LIMIT, seconds: float = SECONDS) -> None:
+        self._app = app
+        self._limit = limit
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > self._limit:
+            detail = f"a body may have {self._limit} bytes"
+            response = problem(
+                413, "body-too-large", detail, of_field("body", detail), {"Connection": "close"}
+            )
+            await response(scope, receive, send)
+            return
+        seen, whole, deadline = 0, False, asyncio.get_running_loop().time() + self._seconds
+
+        async def counted() -> Message:
+            nonlocal seen, whole
+            if whole:
+                return await receive()  # waits for the client to go, which may take as long as it likes
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                # the rest may never come: nothing more is read of this connection
+                late = {"Connection": "close"}
+                raise HTTPException(408, f"a body must be here in {self._seconds:g} s", late) from None
+            whole = not message.get("more_body", False)
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise HTTPException(413, f"a body may have {self._limit} bytes", {"Connection": "close"})
+            return message
+
+        await self._app(scope, counted, send)

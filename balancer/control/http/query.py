@@ -1,0 +1,28 @@
+"""Refuse query parameters that an operation does not have: a typing error must not go unseen."""
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from balancer.control.http.problems import Refusal
+
+
+def _known(route: APIRoute) -> frozenset[str]:
+    return frozenset(_names(route.dependant))
+
+
+def _names(dependant: Dependant) -> set[str]:
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*(_names(below) for below in dependant.dependencies))
+
+
+async def refuse_unknown(request: Request) -> None:
+    """Raise the Refusal 422 that names the parameter."""
+    route = request.scope.get("route")
+    if not request.scope["query_string"] or not isinstance(route, APIRoute):
+        return
+    known = _known(route)
+    for name in request.query_params:
+        if name not in known:
+            detail = f"no such parameter; there is: {', '.join(sorted(known)) or 'none'}"
+            raise Refusal(422, "invalid-request", detail, field=name or "query")

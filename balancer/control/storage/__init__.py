@@ -1,0 +1,1 @@
+"""The database: records, sessions, migrations, backup."""

@@ -1,0 +1,91 @@
+"""Back up a state folder with SQLite while the control plane runs, and restore one: the database and the signing key.
+
+With PostgreSQL the database is backed up by its own tools (pg_dump), and the key by copying it.
+"""
+
+import os
+import sqlite3
+import tarfile
+import tempfile
+from pathlib import Path
+
+from balancer.control.storage.database import DATABASE
+from balancer.control.table.signing_key import FILE as SIGNING_KEY
+
+MEMBERS = (DATABASE, SIGNING_KEY)
+LARGEST = 4 << 30
+
+
+class BackupError(Exception):
+    """It cannot be done; nothing was changed."""
+
+
+def save(state: Path, target: Path) -> None:
+    """Write an archive of the state folder as of one moment; raises `BackupError`."""
+    if not (state / DATABASE).exists():
+        raise BackupError(f"{state} has no {DATABASE}: with PostgreSQL, use pg_dump and copy {SIGNING_KEY}")
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise BackupError(str(error)) from None
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder, os.fdopen(descriptor, "wb") as file:
+            copy = Path(folder) / DATABASE
+            _copy(state / DATABASE, copy)
+            with tarfile.open(fileobj=file, mode="w:gz") as archive:
+                archive.add(copy, DATABASE)
+                archive.add(state / SIGNING_KEY, SIGNING_KEY)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, sqlite3.Error) as error:
+        target.unlink(missing_ok=True)
+        raise BackupError(str(error)) from None
+
+
+def _copy(source: Path, target: Path) -> None:
+    """By SQLite's backup: what is committed at the end of it, whoever writes meanwhile."""
+    reading, writing = sqlite3.connect(f"file:{source}?mode=ro", uri=True), sqlite3.connect(target)
+    try:
+        reading.backup(writing)
+        if writing.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+            raise BackupError("the copy is damaged")
+    finally:
+        writing.close()
+        reading.close()
+
+
+def restore(archive: Path, state: Path) -> None:
+    """Make a state folder from an archive; never over one that has a database. Raises `BackupError`."""
+    if (state / DATABASE).exists():
+        raise BackupError(f"{state} has a database: give an empty folder, or move it away")
+    try:
+        found = _read(archive)
+        state.mkdir(parents=True, exist_ok=True)
+        for name in reversed(MEMBERS):  # the database last: where it is, all is
+            _write(state / name, found[name])
+    except (OSError, tarfile.TarError) as error:
+        raise BackupError(f"{archive}: {error}") from None
+
+
+def _read(archive: Path) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with tarfile.open(archive) as members:
+        for name in MEMBERS:
+            try:
+                member = members.getmember(name)
+            except KeyError:
+                raise BackupError(f"{archive}: no {name} in it") from None
+            content = members.extractfile(member)
+            if content is None or member.size > LARGEST:
+                raise BackupError(f"{archive}: {name} is no file, or too large")
+            found[name] = content.read()
+    return found
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,91 @@
+"""Sessions on the database: one change at a time, whoever makes it, each durable before it is answered."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, event, update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
+
+from balancer.control.storage.database import engine
+from balancer.control.storage.records import CounterRecord, Revised
+
+
+class StateInUse(Exception):
+    """Another control plane works in this state folder."""
+
+
+class Store:
+    """Sessions on the database. `publish` runs inside every change, before it is committed."""
+
+    def __init__(self, state: Path, url: URL) -> None:
+        self._lock_file = _own(state)
+        self.engine = engine(url)
+        self.shared = url.get_backend_name() != "sqlite"  # whether other instances may work on it too
+        self._sessions = async_sessionmaker(
+            self.engine, expire_on_commit=False, sync_session_class=RevisingSession
+        )
+        self._writer = asyncio.Lock()
+        self.committed: Callable[[Mapping[object, bool]], None] | None = None
+        self.publish: Callable[[AsyncSession], Awaitable[Callable[[], None] | None]] | None = None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Read a consistent state."""
+        async with self._sessions() as session:
+            yield session
+
+    @asynccontextmanager
+    async def change(self) -> AsyncIterator[AsyncSession]:
+        """Change the state: committed when the block ends well, with the table it leads to."""
+        async with self._writer, self._sessions() as session:
+            session.info["revision"] = await _next_revision(session)
+            yield session
+            await session.flush()
+            announce = await self.publish(session) if self.publish else None
+            await session.commit()
+            if self.committed:
+                self.committed(session.info.get("touched", {}))
+            if announce:
+                announce()
+
+    async def close(self) -> None:
+        """Close the connections and let go of the state folder."""
+        await self.engine.dispose()
+        os.close(self._lock_file)
+
+
+class RevisingSession(Session):
+    """Stamps what it stores with the number of the change."""
+
+
+@event.listens_for(RevisingSession, "before_flush")
+def _stamp(session: Session, *_: object) -> None:
+    """Stamp them, and remember for whoever publishes what is stored (True) and what is deleted (False)."""
+    touched: dict[object, bool] = session.info.setdefault("touched", {})
+    for record in {*session.new, *session.dirty}:
+        if isinstance(record, Revised) and session.is_modified(record):
+            record.revision = session.info["revision"]
+            touched[record] = True
+    touched.update(dict.fromkeys(session.deleted, False))
+
+
+async def _next_revision(session: AsyncSession) -> int:
+    """Number this change. Whoever else changes something waits here until this one is committed."""
+    query = update(CounterRecord).where(CounterRecord.name == "revision")
+    raised = query.values(value=CounterRecord.value + 1).returning(CounterRecord.value)
+    return (await session.scalars(raised)).one()
+
+
+def _own(state: Path) -> int:
+    descriptor = os.open(state / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StateInUse(f"another control plane works in {state}") from None
+    return descriptor

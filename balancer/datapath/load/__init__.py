@@ -1,0 +1,1 @@
+"""Compile, load and attach the programs, and prepare the host for them."""

@@ -1,0 +1,68 @@
+"""The one door to bcc: compile the C programs and load them into the kernel."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from balancer.datapath.load.headers import own_headers
+from balancer.datapath.maps.pins import SIZES
+
+SOURCE = Path(__file__).with_name("c")
+RAW = "_raw"  # the twin for interfaces whose packets begin with IP
+PROGRAMS = ("outside_ingress", "tunnel_ingress", "owner_egress")
+FAST = ("outside_xdp", "backbone_xdp")  # XDP
+
+
+class CompileFailed(Exception):
+    """The programs could not be compiled or loaded; what the compiler or verifier said stands on stderr."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """Descriptors of the programs and maps, valid while `owner` lives."""
+
+    programs: dict[str, int]
+    maps: dict[str, int]
+    owner: Any = field(repr=False)
+
+
+def compile_and_load(
+    raw: bool = False, fast: bool = False, more: str = "", programs: tuple[str, ...] = ()
+) -> Loaded:
+    """Compile (about a second) and load, the `raw` twins and the `fast` path in XDP too where asked for.
+
+    `more` is C behind ours, with `programs` that are repeated on one packet, which no interface ever sees; those whose
+    name ends in _xdp are XDP programs.
+
+    Raises `CompileFailed`, `headers.HeadersMissing`.
+    """
+    try:
+        from bcc import BPF
+    except ImportError:
+        raise CompileFailed(
+            "Python's bcc is missing: apt-get install python3-bpfcc (the package `bcc` elsewhere is another)"
+        ) from None
+    asked = {"-DRAW": raw, "-DFAST": fast, "-DREPEATED": bool(more)}
+    flags = ["-Wno-everything", *(flag for flag, wanted in asked.items() if wanted)]
+    names = (
+        *PROGRAMS,
+        *(name + RAW for name in PROGRAMS if raw),
+        *(FAST if fast else ()),
+        *programs,
+    )
+    with own_headers():
+        try:
+            owner = BPF(text=(source() + more).encode(), cflags=flags)
+            kinds = {name: BPF.XDP if name.endswith("_xdp") else BPF.SCHED_CLS for name in names}
+            loaded = {name: owner.load_func(name.encode(), kind).fd for name, kind in kinds.items()}
+        except Exception as error:  # bcc raises bare Exceptions
+            raise CompileFailed(str(error) or "bcc could not compile the programs") from error
+    return Loaded(loaded, {name: owner[name.encode()].map_fd for name in SIZES}, owner)
+
+
+def source(name: str = "forwarder.c") -> str:
+    """The C program as one text: bcc understands look-ups in maps in the main file alone, not in what that includes."""
+    own = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
+    text = (SOURCE / name).read_text().replace("#pragma once\n", "")
+    return own.sub(lambda found: source(found[1]), text)

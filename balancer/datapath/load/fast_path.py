@@ -1,0 +1,108 @@
+"""Whether the fast path in XDP is taken (`load --xdp`), and putting it in place.
+
+`auto` takes it where the kernel says (Linux 6.3) that the drivers receive and send that way, at devices of hardware or
+of a hypervisor. Virtual interfaces forward faster in tc: with XDP at a veth's end, the other end cuts segments in
+software, and checksums that it left to be completed are lost with a redirect (measured).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from balancer.datapath.load.attach import ForeignProgram
+from balancer.datapath.load.compile import Loaded
+from balancer.datapath.load.host_settings import HostRefuses
+from balancer.datapath.load.interfaces import Link
+from balancer.datapath.load.xdp import attach_xdp, detach_xdp, foreign_xdp
+from balancer.datapath.load.xdp_features import RECEIVES, SENDS, features_of
+
+
+class Xdp(StrEnum):
+    """What `load --xdp` asks for."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class FastPath:
+    """Whether XDP forwards, and why not."""
+
+    native: bool
+    why_not: str = ""
+
+
+def choose(kernel: IPRoute, bpffs: Path, asked: Xdp, outside: tuple[Link, ...], backbone: Link) -> FastPath:
+    """Decide before anything is changed. Raises `ForeignProgram`, `HostRefuses` where `native` cannot be."""
+    if asked is Xdp.OFF:
+        return FastPath(False, "--xdp off")
+    for link in (*outside, backbone):
+        if foreign := foreign_xdp(kernel, bpffs, link.index):
+            why = f"{link.name} has an XDP program that is not ours (id {foreign})"
+            if asked is Xdp.NATIVE:
+                raise ForeignProgram(f"{why}: remove it first, or --xdp off")
+            return FastPath(False, why)
+        if link.raw:
+            if asked is Xdp.NATIVE:
+                raise HostRefuses(f"{link.name} has no Ethernet header: --xdp off")
+            return FastPath(False, f"{link.name} has no Ethernet header")
+    return FastPath(True) if asked is Xdp.NATIVE else _automatic(outside, backbone)
+
+
+def _automatic(outside: tuple[Link, ...], backbone: Link) -> FastPath:
+    for link in (*outside, backbone):
+        if link.kind:
+            return FastPath(False, f"{link.name} is virtual ({link.kind}), where tc is faster")
+        features = features_of(link.index)
+        if features is None:
+            return FastPath(False, "the kernel does not say what drivers take (before Linux 6.3)")
+        if features & RECEIVES != RECEIVES:
+            return FastPath(False, f"the driver of {link.name} has no native XDP that redirects")
+    return FastPath(True)
+
+
+def put_in_place(
+    bpffs: Path, asked: Xdp, chosen: FastPath, loaded: Loaded, outside: tuple[Link, ...], backbone: Link
+) -> FastPath:
+    """Attach what was chosen, or take away what an earlier `load` chose; return what came of it.
+
+    Raises `HostRefuses` where `native` was asked for and is refused; tc does all the work then.
+    """
+    if not chosen.native:
+        detach_xdp(bpffs)
+        return chosen
+    try:
+        used = _attach(bpffs, loaded, outside, backbone)
+    except OSError as error:
+        return _without(bpffs, asked, f"a driver refuses XDP: {error.strerror}")
+    if used is None:
+        return _without(bpffs, asked, f"the driver of {backbone.name} sends nothing from XDP")
+    detach_xdp(bpffs, but=used)
+    return chosen
+
+
+def _attach(bpffs: Path, loaded: Loaded, outside: tuple[Link, ...], backbone: Link) -> tuple[int, ...] | None:
+    """Return the interfaces with a program now; None where the backbone would lose what is redirected to it."""
+    indices = [link.index for link in outside]
+    if not _sends(backbone) and backbone.index not in indices:
+        attach_xdp(bpffs, backbone.index, loaded.programs["backbone_xdp"])
+        indices.append(backbone.index)
+    if features_of(backbone.index) is not None and not _sends(backbone):
+        return None
+    for link in outside:
+        attach_xdp(bpffs, link.index, loaded.programs["outside_xdp"])
+    return tuple(indices)
+
+
+def _sends(link: Link) -> bool:
+    return bool((features_of(link.index) or 0) & SENDS)
+
+
+def _without(bpffs: Path, asked: Xdp, why: str) -> FastPath:
+    detach_xdp(bpffs)
+    if asked is Xdp.NATIVE:
+        raise HostRefuses(f"{why} (tc is in place and forwards): --xdp auto or off")
+    return FastPath(False, why)

@@ -1,0 +1,69 @@
+"""The interfaces that the programs are attached to, as the kernel knows them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from balancer.model.table import TableEdge
+from balancer.model.reference.tunnel import Ends
+
+WITH_ETHERNET = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
+V4, V6, UNIVERSE = 2, 10, 0
+
+
+class NodeUnknown(Exception):
+    """The agent has not enrolled this node, or an interface is not there or not as it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One interface; `raw` if its packets begin with IP. `kind`: of a virtual one, as veth or bridge."""
+
+    name: str
+    index: int
+    mtu: int
+    raw: bool
+    kind: str = ""
+
+
+def find_link(kernel: IPRoute, name: str) -> Link:
+    """Raises `NodeUnknown`."""
+    found = kernel.link_lookup(ifname=name)
+    if not found:
+        raise NodeUnknown(f"there is no interface {name}")
+    message: Any = kernel.get_links(found[0])[0]
+    about: Any = message.get_attr("IFLA_LINKINFO")
+    return Link(
+        name,
+        message["index"],
+        message.get_attr("IFLA_MTU"),
+        message["ifi_type"] not in WITH_ETHERNET,
+        (about.get_attr("IFLA_INFO_KIND") or "") if about else "",
+    )
+
+
+def own_ends(kernel: IPRoute, backbone: Link, entry: TableEdge | None) -> Ends:
+    """Where tunnels to this edge end: the backbone's addresses, and of several the ones that the table names.
+
+    Raises `NodeUnknown`.
+    """
+    ends = Ends(
+        _choose(_addresses(kernel, backbone.index, V4), entry.tunnel_v4 if entry else None),
+        _choose(_addresses(kernel, backbone.index, V6), entry.tunnel_v6 if entry else None),
+    )
+    if ends.v4 is None and ends.v6 is None:
+        raise NodeUnknown(f"{backbone.name} has no address: tunnels end there")
+    return ends
+
+
+def _addresses(kernel: IPRoute, index: int, family: int) -> list[str]:
+    return [
+        message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        for message in kernel.get_addr(family=family, index=index)
+        if message["scope"] == UNIVERSE
+    ]
+
+
+def _choose(addresses: list[str], told: str | None) -> str | None:
+    return told if told in addresses else next(iter(addresses), None)

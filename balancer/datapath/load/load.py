@@ -1,0 +1,170 @@
+"""`sennit forwarder load`: compile, load, attach, pin, and leave; the programs go on in the kernel."""
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from balancer.datapath.load.attach import EGRESS, INGRESS, attach, detach, refuse_foreign
+from balancer.datapath.maps.bpf import Map
+from balancer.datapath.load.compile import RAW, Loaded, compile_and_load
+from balancer.datapath.load.fast_path import Xdp, choose, put_in_place
+from balancer.datapath.run.table_follower import read_table
+from balancer.datapath.maps.generation import OUTER, Content, Generations, content
+from balancer.datapath.load.host_settings import HostRefuses, prepare
+from balancer.datapath.maps.layout import CONFIG, ID, Budgets, ForwarderConfig
+from balancer.datapath.load.interfaces import Link, NodeUnknown, find_link, own_ends
+from balancer.datapath.maps.live_words import Live
+from balancer.datapath.maps.pins import SIZES, mount_bpffs, pin_all, unpin_all
+from balancer.datapath.load.placement import FILE, NotPlaced, Placement
+from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
+from balancer.datapath.load.xdp import detach_xdp
+from balancer.model.table import Encapsulation, ForwardingTable, Vip, vip_from_json
+
+POLL = 0.1  # seconds between looks for node.json
+
+
+@dataclass(frozen=True, slots=True)
+class Interfaces:
+    """Names of the interfaces to the world and of that to the other edges."""
+
+    outside: tuple[str, ...]
+    backbone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a program goes."""
+
+    link: Link
+    parent: int
+    role: str
+
+    @property
+    def program(self) -> str:
+        return self.role + RAW if self.link.raw else self.role
+
+
+def load(
+    state: Path,
+    bpffs: Path,
+    interfaces: Interfaces,
+    node_timeout: float,
+    encapsulation: Encapsulation | None = None,
+    budgets: Budgets = Budgets(),
+    xdp: Xdp = Xdp.AUTO,
+) -> Placement:
+    """Bring the datapath up on this node, with the table of the state folder if there is one; return what was decided.
+
+    Nothing is touched where it cannot be attached, and packets meet the old programs or the new ones, never none.
+
+    Raises `NodeUnknown`, `compile.CompileFailed`, `host.HostRefuses`, `attach.ForeignProgram`, OSError.
+    """
+    edge_id, vip = _wait_for_node(state, node_timeout)
+    table = _table(state)
+    with IPRoute() as kernel:
+        outside = tuple(find_link(kernel, name) for name in interfaces.outside)
+        backbone, loopback = find_link(kernel, interfaces.backbone), find_link(kernel, LOOPBACK)
+        own = own_ends(kernel, backbone, table.edge(edge_id))
+        placement = Placement(edge_id, interfaces.outside, backbone.name, own, vip, encapsulation)
+        hooks = _hooks(outside, backbone, loopback)
+        for hook in hooks:
+            refuse_foreign(kernel, hook.link.index, hook.parent)
+        mount_bpffs(bpffs)
+        fast = choose(kernel, bpffs, xdp, outside, backbone)
+        loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks), fast=fast.native)
+        prepare(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
+        new = content(table, edge_id, own, (vip,), encapsulation)
+        config = _config(placement, outside, backbone, budgets)
+        _fill(loaded, config, outside, new)
+        pin_all(bpffs, loaded.maps)
+        placement.keep(state)
+        try:
+            for hook in hooks:
+                attach(kernel, hook.link.index, hook.parent, loaded.programs[hook.program], hook.role)
+            route_replies(kernel, loopback, backbone, new.overhead, v6=vip.v6 is not None)
+        except NetlinkError as error:
+            raise HostRefuses(f"tc refuses to attach: {error}") from None
+        fast = put_in_place(bpffs, xdp, fast, loaded, outside, backbone)
+        placement = replace(placement, no_xdp=fast.why_not)
+        placement.keep(state)
+    return placement
+
+
+def unload(state: Path, bpffs: Path) -> bool:
+    """Remove filters and pins; whether there were any."""
+    try:
+        names = Placement.read(state).interfaces
+    except NotPlaced:
+        names = ()
+    removed = detach_xdp(bpffs)
+    with IPRoute() as kernel:
+        if names:
+            unroute_replies(kernel)
+        for name in (*names, *((LOOPBACK,) if names else ())):
+            for index in kernel.link_lookup(ifname=name):
+                removed |= detach(kernel, index)
+    unpin_all(bpffs)
+    (state / FILE).unlink(missing_ok=True)
+    return removed
+
+
+def _hooks(outside: tuple[Link, ...], backbone: Link, loopback: Link) -> list[Hook]:
+    """The way in from the world comes last: what it sends on finds everything else in place."""
+    hooks = [
+        Hook(loopback, EGRESS, "owner_egress"),
+        Hook(backbone, INGRESS, "tunnel_ingress"),
+        Hook(backbone, EGRESS, "owner_egress"),
+    ]
+    hooks += [Hook(link, EGRESS, "owner_egress") for link in outside]
+    return hooks + [Hook(link, INGRESS, "outside_ingress") for link in outside]
+
+
+def _config(
+    placement: Placement, outside: tuple[Link, ...], backbone: Link, budgets: Budgets
+) -> ForwarderConfig:
+    return ForwarderConfig(
+        placement.edge_id,
+        placement.own,
+        backbone.index,
+        outside[0].index if len(outside) == 1 else 0,
+        backbone.mtu,
+        budgets,
+        seed=secrets.randbits(32),
+    )
+
+
+def _fill(loaded: Loaded, config: ForwarderConfig, outside: tuple[Link, ...], new: Content) -> None:
+    Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
+    outsides = Map(loaded.maps["outsides"], ID.size, ID.size)
+    outsides.put_all([(ID.pack(link.index), ID.pack(1)) for link in outside])
+    outer = {name: Map(loaded.maps[name], *SIZES[name]) for name in OUTER}
+    Generations(outer, Live(Map(loaded.maps["live_map"], ID.size, 0))).put(new)
+
+
+def _table(state: Path) -> ForwardingTable:
+    try:
+        return read_table(state) or ForwardingTable(generation=0)
+    except ValueError as error:
+        raise NodeUnknown(f"{state / 'table.json'}: {error}") from None
+
+
+def _wait_for_node(state: Path, timeout: float) -> tuple[int, Vip]:
+    path = state / "node.json"
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            node = json.loads(path.read_text())
+            return int(node["edge_id"]), vip_from_json(node["vip"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            if time.monotonic() > deadline:
+                raise NodeUnknown(
+                    f"{path} did not appear within {timeout:g} s: is the agent running?"
+                ) from None
+            time.sleep(POLL)
+        except (KeyError, TypeError, ValueError) as error:
+            raise NodeUnknown(f"{path}: {error}") from None

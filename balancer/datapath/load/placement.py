@@ -1,0 +1,63 @@
+"""What `load` decided for this node, kept in forwarder.json of the state folder for `run` and `detach`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from balancer.model.table import Encapsulation, Vip, vip_from_json
+from balancer.model.reference.tunnel import Ends
+
+FILE = "forwarder.json"
+
+
+class NotPlaced(Exception):
+    """`load` has not been here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Interfaces by name, this edge's tunnel ends, its VIP, and what `load` was told or found out beside the table."""
+
+    edge_id: int
+    outside: tuple[str, ...]
+    backbone: str
+    own: Ends
+    vip: Vip
+    encapsulation: Encapsulation | None = None
+    no_xdp: str = ""  # why tc does everything; "": XDP has the fast path
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        return (*self.outside, self.backbone)
+
+    def keep(self, state: Path) -> None:
+        fields = {
+            "edge_id": self.edge_id,
+            "outside": self.outside,
+            "backbone": self.backbone,
+            "tunnel_v4": self.own.v4,
+            "tunnel_v6": self.own.v6,
+            "vip": self.vip.to_json(),
+            "encapsulation": self.encapsulation,
+            "no_xdp": self.no_xdp,
+        }
+        (state / FILE).write_text(json.dumps(fields))
+
+    @classmethod
+    def read(cls, state: Path) -> "Placement":
+        """Raises `NotPlaced`."""
+        try:
+            fields: dict[str, Any] = json.loads((state / FILE).read_text())
+            chosen = fields["encapsulation"]
+            return cls(
+                int(fields["edge_id"]),
+                tuple(fields["outside"]),
+                fields["backbone"],
+                Ends(fields["tunnel_v4"], fields["tunnel_v6"]),
+                vip_from_json(fields["vip"]),
+                Encapsulation(chosen) if chosen else None,
+                str(fields.get("no_xdp", "")),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise NotPlaced(f"{state / FILE}: {error}: `sennit forwarder load` first") from None

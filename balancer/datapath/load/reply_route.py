@@ -1,0 +1,77 @@
+"""The route of marked replies: to an egress program of ours, before any route or neighbour of this host is asked.
+
+The host would ask for the neighbour of its own next hop before a program on that interface saw the packet: with a dead
+uplink of its own, an edge would lose the subflows that came in elsewhere (measured).
+
+IPv4 is routed to `lo`. IPv6 has no such routes; it goes to the backbone, by a neighbour that is known and does not
+exist: the program there takes the packet before anybody could see that.
+"""
+
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from balancer.datapath.load.interfaces import V4, V6, Link
+from balancer.model.reference.decision import MARK_MASK, MARK_TAG
+
+LOOPBACK = "lo"
+TABLE = PRIORITY = 24094
+NOWHERE, NOWHERE_HARDWARE = "fe80::5e", "02:00:00:00:00:5e"
+EEXIST, ENOENT, ESRCH, EAFNOSUPPORT = 17, 2, 3, 97
+
+
+def route_replies(kernel: IPRoute, loopback: Link, backbone: Link, overhead: int, *, v6: bool) -> None:
+    """Send what carries the forwarder's mark to our programs. Raises NetlinkError."""
+    metrics = {"mtu": backbone.mtu - overhead}
+    kernel.route("replace", dst="0.0.0.0/0", oif=loopback.index, table=TABLE, metrics=metrics)
+    _rule(kernel, V4)
+    if v6:
+        way: dict[str, Any] = {"oif": backbone.index}
+        if not backbone.raw:
+            kernel.neigh(
+                "replace",
+                dst=NOWHERE,
+                lladdr=NOWHERE_HARDWARE,
+                ifindex=backbone.index,
+                family=V6,
+                state="permanent",
+            )
+            way["gateway"] = NOWHERE
+        kernel.route("replace", dst="::/0", family=V6, table=TABLE, metrics=metrics, **way)
+        _rule(kernel, V6)
+
+
+def _rule(kernel: IPRoute, family: int) -> None:
+    try:
+        kernel.rule("add", **_words(family))
+    except NetlinkError as error:
+        if error.code != EEXIST:
+            raise
+
+
+def _words(family: int) -> dict[str, Any]:
+    return {
+        "fwmark": MARK_TAG,
+        "fwmask": MARK_MASK,
+        "table": TABLE,
+        "priority": PRIORITY,
+        "family": family,
+    }
+
+
+def unroute_replies(kernel: IPRoute) -> None:
+    """Remove rules, routes and the neighbour, where they are there."""
+    for family, everywhere in ((V4, "0.0.0.0/0"), (V6, "::/0")):
+        _quietly(kernel.rule, _words(family))
+        _quietly(kernel.route, {"dst": everywhere, "table": TABLE, "family": family})
+    for message in kernel.get_neighbours(family=V6, dst=NOWHERE):
+        _quietly(kernel.neigh, {"dst": NOWHERE, "ifindex": message["ifindex"], "family": V6})
+
+
+def _quietly(command: Any, settings: dict[str, Any]) -> None:
+    try:
+        command("del", **settings)
+    except NetlinkError as error:
+        if error.code not in (ENOENT, ESRCH, EAFNOSUPPORT):
+            raise

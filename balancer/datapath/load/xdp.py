@@ -1,0 +1,83 @@
+"""The fast path's programs on interfaces: links, pinned beside the maps so that they outlive `load`.
+
+A link is its owner's alone: the kernel lets nobody attach over it, and ours go nowhere where another program is.
+Without its pin a link is gone, and with it the program; tc goes on.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from balancer.datapath.maps.bpf import link_info, link_xdp, open_pinned, pin, update_link
+
+FOLDER = "sennit-xdp"  # of no layout: whatever is loaded next finds the links
+
+
+def attach_xdp(bpffs: Path, index: int, program: int) -> None:
+    """Attach, in place of an earlier program of ours without a packet in between. Raises OSError."""
+    path = bpffs / FOLDER / str(index)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    if path.exists():
+        with _opened(path) as link:
+            try:
+                update_link(link, program)
+                return
+            except OSError as error:
+                if error.errno != errno.ENOLINK:  # an interface that was here before had this number
+                    raise
+        path.unlink()
+    link = link_xdp(program, index)
+    try:
+        pin(link, path)
+    finally:
+        os.close(link)
+
+
+def detach_xdp(bpffs: Path, but: tuple[int, ...] = ()) -> bool:
+    """Remove our programs from all interfaces but these; whether there were any."""
+    pinned = [path for path in _pinned(bpffs) if int(path.name) not in but]
+    for path in pinned:
+        path.unlink()
+    with contextlib.suppress(OSError):  # not there, or not empty
+        (bpffs / FOLDER).rmdir()
+    return bool(pinned)
+
+
+def attached_xdp(bpffs: Path) -> dict[int, int]:
+    """Where our programs are: the program's id by the interface's index."""
+    found: dict[int, int] = {}
+    for path in _pinned(bpffs):
+        with _opened(path) as link:
+            info = link_info(link)
+            if info.index:
+                found[info.index] = info.program_id
+    return found
+
+
+def foreign_xdp(kernel: IPRoute, bpffs: Path, index: int) -> int | None:
+    """The id of somebody else's XDP program at an interface."""
+    message: Any = kernel.get_links(index)[0]
+    about: Any = message.get_attr("IFLA_XDP")
+    program = about.get_attr("IFLA_XDP_PROG_ID") if about else None
+    if not program or attached_xdp(bpffs).get(index) == program:
+        return None
+    return int(program)
+
+
+def _pinned(bpffs: Path) -> list[Path]:
+    folder = bpffs / FOLDER
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    link = open_pinned(path)
+    try:
+        yield link
+    finally:
+        os.close(link)

@@ -1,0 +1,1 @@
+"""Maps of the loaded programs: layout, pins, generations of the table, counters."""

@@ -1,0 +1,102 @@
+"""The values that C and Python share (datapath/c/layout.h), and their bytes."""
+
+import struct
+from dataclasses import dataclass
+
+from balancer.model.reference.packet import mapped
+from balancer.model.table import EdgeState
+from balancer.model.reference.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
+from balancer.model.verdict import Reason
+
+LAYOUT_VERSION = 9  # of everything pinned: another layout, another folder
+ADDRESS = struct.Struct("=16s")
+CONFIG = struct.Struct("=16s16sIIIIIIIIII")
+LIVE = struct.Struct("=IIIIIIIIQ")
+EDGE = struct.Struct("=16sIBBH")
+VIP_KEY = struct.Struct("=16sI")
+VIP = struct.Struct("=HHI")
+FIRST_VIP = struct.Struct("=16s16sHHI")
+ID = struct.Struct("=I")
+COUNTER = struct.Struct("=QQ")
+EDGE_COUNTER = struct.Struct("=QQQQ")
+OWNER_BUDGET = struct.Struct("=QQ")
+BUCKET = struct.Struct("=HH")
+QUIET = struct.Struct("=II")
+ARRIVAL = struct.Struct("=II")
+HOP = struct.Struct("=Q16s12s4x")
+BY_XDP = len(Reason)  # a reason's counter for XDP is so many further
+CAPTURED = struct.Struct("=QIIII")  # and the packet's first bytes
+STATES = {EdgeState.UP: 1, EdgeState.DRAINING: 2, EdgeState.DOWN: 3}
+OUTER_V6, GUE = 1, 2
+
+
+SECOND = 1_000_000_000  # in nanoseconds
+TICKS = 10  # of the daemon, a second
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What this node lets pass, a second; 0 is no limit. A fifth of a second's worth may come at once.
+
+    Resets and ICMP messages: enough to tell people's clients, too few to be worth reflecting at somebody.
+    """
+
+    answers: int = 1_000
+    # SYNs of one IPv4 address or IPv6 /64: behind a carrier's NAT are tens of thousands of people
+    source_syns: int = 1_000
+    # SYNs to one owner: more than the handshakes that 8 cores can do (1,400 each with TLS 1.3)
+    owner_syns: int = 20_000
+    # packets to one owner: a tenth of what one core of it can throw away; five for each of those SYNs
+    owner_packets: int = 100_000
+
+    def costs(self) -> tuple[int, int, int, int]:
+        """Nanoseconds each, as in struct config."""
+        rates = (self.answers, self.source_syns, self.owner_syns, self.owner_packets)
+        return tuple(SECOND // rate if rate else 0 for rate in rates)  # type: ignore[return-value]
+
+    @property
+    def quiet_packets(self) -> int:
+        """Packets to an owner in one tick of the daemon that nobody looks at."""
+        return -(-self.owner_packets // TICKS)
+
+
+NO_LIMITS = Budgets(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwarderConfig:
+    """What the programs know of their own edge. `outside_index` is 0 where there are several; `mtu` in bytes."""
+
+    own_id: int
+    own: Ends
+    backbone_index: int
+    outside_index: int
+    backbone_mtu: int
+    budgets: Budgets = Budgets()
+    seed: int = 0
+
+    def pack(self) -> bytes:
+        return CONFIG.pack(
+            mapped(self.own.v4) if self.own.v4 else b"",
+            mapped(self.own.v6) if self.own.v6 else b"",
+            self.own_id,
+            self.backbone_index,
+            self.outside_index,
+            self.backbone_mtu,
+            *self.budgets.costs(),
+            self.budgets.quiet_packets,
+            self.seed,
+        )
+
+
+def pack_edge(tunnel: Tunnel, state: EdgeState) -> bytes:
+    kind = (OUTER_V6 if tunnel.version == 6 else 0) | (GUE if tunnel.gue else 0)
+    return EDGE.pack(tunnel.destination, _constant_sum(tunnel), STATES[state], kind, tunnel.outer)
+
+
+def _constant_sum(tunnel: Tunnel) -> int:
+    """The sum of the outer IPv4 header's words that are the same in every packet, as this machine loads them."""
+    if tunnel.version == 6:
+        return 0
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, DONT_FRAGMENT, TTL, 0, 0)
+    return sum(struct.unpack("=10H", head + tunnel.source[12:] + tunnel.destination[12:]))

@@ -1,0 +1,47 @@
+"""The words that change while packets pass (struct live of layout.h), mapped: each is stored whole."""
+
+import ctypes
+import mmap
+
+from balancer.datapath.maps.bpf import Map
+from balancer.datapath.maps.layout import LIVE
+
+
+class Words(ctypes.Structure):
+    """`struct live`; an assignment to a field is one aligned store."""
+
+    slot: int
+    prefixes: int
+    overhead: int
+    ready: int
+    arrivals: int
+    capture: int
+    tick: int
+    ring: int
+    fresh_until: int
+    _fields_ = (
+        ("slot", ctypes.c_uint32),
+        ("prefixes", ctypes.c_uint32),
+        ("overhead", ctypes.c_uint32),
+        ("ready", ctypes.c_uint32),
+        ("arrivals", ctypes.c_uint32),
+        ("capture", ctypes.c_uint32),
+        ("tick", ctypes.c_uint32),
+        ("ring", ctypes.c_uint32),
+        ("fresh_until", ctypes.c_uint64),
+    )
+
+
+assert ctypes.sizeof(Words) == LIVE.size
+
+
+class Live:
+    """The mapping of live_map; the map itself may be closed."""
+
+    def __init__(self, live_map: Map) -> None:
+        self._memory = mmap.mmap(live_map.descriptor, mmap.PAGESIZE)
+        self.words = Words.from_buffer(self._memory)
+
+    def close(self) -> None:
+        del self.words
+        self._memory.close()

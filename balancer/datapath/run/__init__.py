@@ -1,0 +1,1 @@
+"""The forwarder's daemon: follow the table, serve metrics, capture packets."""

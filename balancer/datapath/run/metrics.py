@@ -1,0 +1,106 @@
+"""What the forwarder tells Prometheus (text format 0.0.4), served by `sennit forwarder run --metrics`."""
+
+import threading
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+
+from balancer.datapath.maps.counters import EdgeTraffic, read_counters, read_traffic, read_xdp_counters
+from balancer.model.table import ForwardingTable
+from balancer.model.verdict import Reason
+
+TIMEOUT = 10  # seconds that a scraper may take
+MOST_EDGES = 1_000  # with lines of their own: those with traffic, the lowest ids first
+
+
+def render(
+    generation: int,
+    fresh: bool,
+    reasons: dict[Reason, tuple[int, int]],
+    traffic: dict[str, EdgeTraffic],
+    by_xdp: int,
+) -> str:
+    """Return all metrics; `traffic` by the names of edges."""
+    lines = [
+        *_metric("generation", "gauge", "The forwarding table's generation in force.", [("", generation)]),
+        *_metric("table_fresh", "gauge", "1 while the table is believed.", [("", int(fresh))]),
+    ]
+    for number, unit in enumerate(("packets", "bytes")):
+        samples = [(f'{{reason="{reason.name.lower()}"}}', both[number]) for reason, both in reasons.items()]
+        lines += _metric(f"{unit}_total", "counter", f"{unit.capitalize()} by reason.", samples)
+    lines += _metric("xdp_packets_total", "counter", "Those of them that ended in XDP.", [("", by_xdp)])
+    for unit in ("packets", "bytes"):
+        samples = [
+            (f'{{edge="{name}",direction="{way}"}}', int(getattr(of_edge, f"{way}_{unit}")))
+            for name, of_edge in traffic.items()
+            for way in ("sent", "received")
+        ]
+        lines += _metric(f"edge_{unit}_total", "counter", f"{unit.capitalize()} in tunnels.", samples)
+    return "\n".join(lines) + "\n"
+
+
+def _metric(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> list[str]:
+    full = f"sennit_forwarder_{name}"
+    return [
+        f"# HELP {full} {text}",
+        f"# TYPE {full} {kind}",
+        *(f"{full}{labels} {value}" for labels, value in samples),
+    ]
+
+
+def collect(bpffs: Path, table: ForwardingTable, fresh: bool) -> str:
+    """Read the counters and return all metrics. Raises `pins.NotLoaded`."""
+    names = {edge.id: edge.name for edge in table.edges}
+    traffic = read_traffic(bpffs, sorted(names))
+    busy = {names[number]: seen for number, seen in traffic.items() if seen != EdgeTraffic(0, 0, 0, 0)}
+    shown = dict(list(busy.items())[:MOST_EDGES])
+    by_xdp = sum(packets for packets, _ in read_xdp_counters(bpffs).values())
+    return render(table.generation, fresh, read_counters(bpffs), shown, by_xdp)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read ADDRESS:PORT or [ADDRESS]:PORT. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    address = ip_address(host.strip("[]"))
+    if not 0 <= int(port) <= 65535:
+        raise ValueError(f"{port}: no such port")
+    return str(address), int(port)
+
+
+class MetricsServer:
+    """GET /metrics on one address, in a thread of its own."""
+
+    def __init__(self, address: tuple[str, int], metrics: Callable[[], str]) -> None:
+        handler = type("Handler", (_Handler,), {"metrics": staticmethod(metrics)})
+        self._server = ThreadingHTTPServer(address, handler)
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    metrics: Callable[[], str]
+    timeout = TIMEOUT
+
+    def do_GET(self) -> None:
+        if self.path != "/metrics":
+            self.send_error(404, "only /metrics is here")
+            return
+        try:
+            body = self.metrics().encode()
+        except Exception as error:  # a scraper must not end the daemon
+            self.send_error(503, str(error)[:200].replace("\n", " "))
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Scrapes are not worth a line."""

@@ -1,0 +1,155 @@
+"""`sennit forwarder run`: follow table.json in the node's state folder into the maps, and say what is applied.
+
+Holds map descriptors only. When it dies the programs go on with the last table; when it starts it puts the table of
+the file in force.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from balancer.datapath.maps.generation import OUTER, Generations, content
+from balancer.datapath.maps.layout import TICKS
+from balancer.datapath.maps.live_words import Live
+from balancer.datapath.run.metrics import collect
+from balancer.datapath.maps.pins import NotLoaded, open_map, pinned_at
+from balancer.datapath.load.placement import NotPlaced, Placement
+from balancer.datapath.run.traffic import TrafficFile
+from balancer.model.table import EdgeState, ForwardingTable
+
+log = logging.getLogger("forwarder")
+
+POLL = (
+    1 / TICKS
+)  # seconds between looks at the file; of what is published in between only the newest is applied
+BELIEVED = 10.0  # seconds for which a look says that the table is followed
+SILENCE = 90.0  # seconds without a word from the control plane (the agent's `contact`): three long polls
+
+
+class Follower:
+    """Keeps the generation in force that the newest table asks for."""
+
+    def __init__(self, state: Path, bpffs: Path) -> None:
+        self._state, self._bpffs = state, bpffs
+        self._pinned = pinned_at(bpffs, "edges")
+        self._placement = Placement.read(state)
+        self._generations = open_generations(bpffs)
+        self._traffic = TrafficFile(state, bpffs)
+        self._seen: tuple[int, int] | None = None
+        self._known: set[int] = set()
+        self.table = ForwardingTable(generation=-1)
+
+    @property
+    def generation(self) -> int:
+        """Of the table in force; -1 before the first."""
+        return self.table.generation
+
+    def metrics(self) -> str:
+        """What Prometheus is told. Raises `pins.NotLoaded`."""
+        fresh = self._generations.live.words.fresh_until > time.monotonic_ns()
+        return collect(self._bpffs, self.table, fresh)
+
+    def run(self, stopped: threading.Event, alive: Callable[[], None]) -> None:
+        """Look until told to stop; calls `alive` each time."""
+        while not stopped.is_set():
+            self.look()
+            self._tell_traffic()
+            alive()
+            stopped.wait(POLL)
+
+    def look(self) -> bool:
+        """Apply the file if it is new; whether it was. A file that is no table is reported and left alone."""
+        self._reopen()
+        self._generations.live.words.tick += 1
+        self._refresh()
+        path = self._state / "table.json"
+        try:
+            about = path.stat()
+        except FileNotFoundError:
+            return False
+        seen = (about.st_ino, about.st_mtime_ns)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            table = read_table(self._state)
+        except (OSError, ValueError) as error:
+            log.error("%s is no table, the last one stays: %s", path, error)
+            return False
+        if table is None:
+            return False
+        if table.generation < self.generation:
+            log.warning("generation %d is older than %d: left alone", table.generation, self.generation)
+            return False
+        self._apply(table)
+        log.info("generation %d applied: %d edges", table.generation, len(table.edges))
+        return True
+
+    def _tell_traffic(self) -> None:
+        try:
+            self._traffic.look(edge.id for edge in self.table.edges)
+        except NotLoaded:  # in the middle of a load
+            pass
+        except OSError as error:
+            log.warning("traffic.json: %s", error)
+
+    def _apply(self, table: ForwardingTable) -> None:
+        here = self._placement
+        self._generations.put(content(table, here.edge_id, here.own, (here.vip,), here.encapsulation))
+        self._remember_arrivals(table)
+        self.table = table
+        temporary = self._state / "applied.json.new"
+        temporary.write_text(json.dumps({"generation": self.generation}))
+        os.replace(temporary, self._state / "applied.json")
+
+    def _remember_arrivals(self, table: ForwardingTable) -> None:
+        """Where an edge is down or gone, subflows that came in by it are looked for elsewhere."""
+        ids = {edge.id for edge in table.edges}
+        self._known |= ids
+        lost = self._known - ids or any(edge.state is EdgeState.DOWN for edge in table.edges)
+        self._generations.live.words.arrivals = int(bool(lost))
+
+    def _refresh(self) -> None:
+        """Say until when the table is believed: a SYN to an unknown id is refused then, and not dropped."""
+        try:
+            silent = time.time() - (self._state / "contact").stat().st_mtime
+        except FileNotFoundError:  # an agent that does not say: this daemon's life will do
+            silent = 0.0
+        if self.generation >= 0 and silent < SILENCE:
+            self._generations.live.words.fresh_until = time.monotonic_ns() + int(BELIEVED * 1e9)
+
+    def _reopen(self) -> None:
+        """A new `load` pins new maps: follow into those."""
+        pinned = pinned_at(self._bpffs, "edges")
+        if pinned in (None, self._pinned):
+            return
+        try:
+            generations, placement = open_generations(self._bpffs), Placement.read(self._state)
+        except (NotLoaded, NotPlaced):  # in the middle of a load
+            return
+        self._generations.close()
+        self._generations, self._placement = generations, placement
+        self._pinned, self._seen = pinned, None
+        log.info("new programs were loaded: following into their maps")
+
+
+def open_generations(bpffs: Path) -> Generations:
+    """Raises `pins.NotLoaded`."""
+    live_map = open_map(bpffs, "live_map")
+    try:
+        live = Live(live_map)
+    finally:
+        live_map.close()
+    return Generations({name: open_map(bpffs, name) for name in OUTER}, live)
+
+
+def read_table(state: Path) -> ForwardingTable | None:
+    """The table of a state folder, or None before there is one. Raises ValueError, OSError."""
+    try:
+        return ForwardingTable.from_json(json.loads((state / "table.json").read_text()))
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""The reference forwarder in Python: packet in, reason and packet out."""

@@ -1,0 +1,264 @@
+"""The forwarder's decisions in Python: packet in, reason and packet out. The C programs agree byte for byte.
+
+What it does not model: budgets, routes, and the neighbour lookup behind a redirect.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from balancer.model.reference.answer import reset, too_big
+from balancer.model.reference.flow import flow_hash
+from balancer.model.reference.mss import clamp_mss
+from balancer.model.reference.packet import (
+    ACK,
+    IPV4,
+    IPV6,
+    RST,
+    SYN,
+    TCP,
+    TCP_PROTOCOL,
+    Packet,
+    mapped,
+    read_frame,
+    read_ip,
+)
+from balancer.model.place import Place, Places
+from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, Replies, TableEdge, Vip
+from balancer.model.reference.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
+from balancer.model.verdict import Reason
+
+MARK_TAG, MARK_MASK, INGRESS_MASK = 0x5E000000, 0xFF000000, 0xFFFF
+DIRECT_TAG = 0x5D000000  # replies take the owner's own way, whatever the ingress
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`packet` is what leaves or is delivered; None when it is dropped. `mark` is set on delivery."""
+
+    reason: Reason
+    packet: bytes | None
+    mark: int | None = None
+
+
+@dataclass(frozen=True)
+class Forwarder:
+    """One edge's point of view. `vips` are the node's own, beside the table's; `fresh`: the table is believed."""
+
+    own_id: int
+    own: Ends
+    table: ForwardingTable
+    vips: tuple[Vip, ...] = ()
+    backbone_mtu: int = 1500
+    encapsulation: Encapsulation | None = None
+    fresh: bool = True
+    places: Places = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", Places.of((*self.vips, *self.table.vips)))
+
+    def outside(self, frame: bytes) -> Outcome:
+        """A packet from the world."""
+        packet = read_frame(frame)
+        place = self.places.find(packet.destination) if packet else None
+        if packet is None or place is None:
+            return Outcome(Reason.NOT_FOR_VIP, frame)
+        if packet.fragment:
+            return _drop(Reason.DROP_FRAGMENT)
+        if packet.protocol != TCP_PROTOCOL:
+            return self._follow_icmp(packet, place)
+        if not packet.has_tcp():
+            return _drop(Reason.DROP_TRUNCATED)
+        port = packet.ports[1]
+        if place.prefix and port != place.vip.service_port:
+            return _drop(Reason.DROP_OTHER_PORT)
+        if not place.prefix and (place.vip.locator is Locator.ADDRESS or port < place.vip.id_port_base):
+            return self._by_the_ring(packet, port == place.vip.service_port)
+        edge_id = place.owner(port)
+        if edge_id == 0:
+            return _drop(Reason.DROP_ID_ZERO)
+        if edge_id == self.own_id:
+            return Outcome(Reason.OWN_LOCATOR, frame)
+        return self._forward(packet, edge_id)
+
+    def tunnel(self, frame: bytes) -> Outcome:
+        """A packet from the backbone."""
+        outer = read_frame(frame)
+        if outer is None or outer.destination != self._own_end(outer.version):
+            return Outcome(Reason.NOT_FOR_VIP, frame)
+        try:
+            contained = inner_at(outer)
+            if contained is None:
+                return Outcome(Reason.NOT_FOR_VIP, frame)
+        except ValueError:
+            contained = None
+        sender = self._senders.get(outer.source)
+        if sender is None or sender == self.own_id:
+            return _drop(Reason.DROP_UNKNOWN_TUNNEL)
+        if outer.fragment:
+            return _drop(Reason.DROP_FRAGMENT)
+        if contained is None or outer.has_options:
+            return _drop(Reason.DROP_BAD_INNER)
+        inner = read_ip(frame, contained[1], contained[0])
+        if inner is None or inner.fragment or not _is_sound(inner):
+            return _drop(Reason.DROP_BAD_INNER)
+        if must_be_lost(outer, inner):
+            return _drop(Reason.DROP_CONGESTION)
+        if place := self.places.find(inner.destination):
+            return self._deliver(outer, inner, place, sender)
+        place = self.places.find(inner.source)
+        if inner.protocol != TCP_PROTOCOL or place is None:
+            return _drop(Reason.DROP_BAD_INNER)
+        if place.owner(inner.ports[0]) != sender:
+            return _drop(Reason.DROP_WRONG_SENDER)
+        return Outcome(Reason.REPLY_RETURNED, decapsulate(outer, inner))
+
+    def reply(self, frame: bytes, mark: int, arrives_by: int = 0) -> Outcome:
+        """A packet that this host sends, with its mark; its flow's packets arrive by the edge `arrives_by`."""
+        packet = read_frame(frame) if mark & MARK_MASK in (MARK_TAG, DIRECT_TAG) else None
+        place = self.places.find(packet.source) if packet else None
+        if packet is None or place is None or packet.protocol != TCP_PROTOCOL or packet.fragment:
+            return Outcome(Reason.NOT_FOR_VIP, frame)
+        if not packet.has_tcp() or place.owner(packet.ports[0]) != self.own_id:
+            return Outcome(Reason.NOT_FOR_VIP, frame)
+        if mark & MARK_MASK == DIRECT_TAG:
+            return Outcome(Reason.REPLY_DIRECT, self._clamp(packet).data)
+        ingress = self._edge(mark & INGRESS_MASK)
+        if ingress and ingress.state is not EdgeState.DOWN:
+            return self._send(packet, ingress, Reason.REPLY_FORWARDED)
+        other = self._edge(arrives_by)
+        if other is None:
+            return _drop(Reason.DROP_INGRESS_DOWN if ingress else Reason.DROP_UNKNOWN_INGRESS)
+        return self._send(
+            packet, other, Reason.REPLY_FORWARDED if other is ingress else Reason.REPLY_REROUTED
+        )
+
+    def _by_the_ring(self, packet: Packet, service: bool) -> Outcome:
+        """A first subflow: at a site, to the edge that has its bucket, or had it when it began."""
+        owner = self._edge(self._site_owner(packet, 0)) if service else None
+        if owner is None or owner.id == self.own_id:
+            return Outcome(Reason.SERVICE_PORT, packet.data)
+        chained = self._ring[flow_hash(packet, SEED) % BUCKETS].owner == self.own_id
+        return self._send(packet, owner, Reason.SITE_CHAINED if chained else Reason.SITE_FORWARDED)
+
+    def _site_owner(self, packet: Packet, sender: int) -> int:
+        """Whose a first subflow's packet is; 0: nobody's here. That this host has no socket of it is assumed."""
+        if not self._ring:
+            return 0
+        bucket = self._ring[flow_hash(packet, SEED) % BUCKETS]
+        if bucket.owner != self.own_id:
+            if not sender:
+                return bucket.owner
+            return self.own_id if bucket.previous == self.own_id else 0
+        opens = packet.flags & (SYN | ACK | RST) == SYN
+        if opens or bucket.previous in (self.own_id, sender):
+            return self.own_id
+        return bucket.previous
+
+    def _deliver_at_site(self, outer: Packet, inner: Packet, sender: int) -> Outcome:
+        owner = self._site_owner(inner, sender)
+        if owner == 0:
+            return _drop(Reason.DROP_WRONG_OWNER)
+        taken = decapsulate(outer, inner)
+        if owner == self.own_id:
+            return Outcome(Reason.SITE_DELIVERED, taken)
+        edge = self._edge(owner)
+        again = read_frame(taken)
+        if edge is None or again is None:
+            return _drop(Reason.DROP_WRONG_OWNER)
+        return self._send(again, edge, Reason.SITE_CHAINED)
+
+    @cached_property
+    def _ring(self) -> tuple[Bucket, ...]:
+        return ring_of(self.own_id, self.table)
+
+    def _forward(self, packet: Packet, edge_id: int) -> Outcome:
+        opens = packet.flags & (SYN | ACK | RST) == SYN
+        owner = self._edge(edge_id)
+        if owner is None and not opens:
+            return _drop(Reason.DROP_UNKNOWN_ID)
+        if owner is None:
+            return _refuse(packet, Reason.RESET_UNKNOWN_ID) if self.fresh else _drop(Reason.DROP_STALE)
+        if owner.state is EdgeState.DOWN and opens:
+            return _refuse(packet, Reason.RESET_OWNER_DOWN)
+        return self._send(packet, owner, Reason.FORWARDED)
+
+    def _deliver(self, outer: Packet, inner: Packet, place: Place, sender: int) -> Outcome:
+        if inner.protocol != TCP_PROTOCOL:
+            if place.owner(inner.quoted_port()) != self.own_id:
+                return _drop(Reason.DROP_BAD_INNER)
+            return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), _mark(place, sender))
+        if self._ring and not place.prefix and inner.ports[1] == place.vip.service_port:
+            return self._deliver_at_site(outer, inner, sender)
+        if place.owner(inner.ports[1]) != self.own_id:
+            return _drop(Reason.DROP_WRONG_OWNER)
+        return Outcome(Reason.DELIVERED, decapsulate(outer, inner), _mark(place, sender))
+
+    def _follow_icmp(self, packet: Packet, place: Place) -> Outcome:
+        edge_id = place.owner(packet.quoted_port())
+        if edge_id in (0, self.own_id):
+            return Outcome(Reason.NOT_FOR_VIP, packet.data)
+        owner = self._edge(edge_id)
+        return self._send(packet, owner, Reason.ICMP_FORWARDED) if owner else _drop(Reason.DROP_UNKNOWN_ID)
+
+    def _send(self, packet: Packet, to: TableEdge, reason: Reason) -> Outcome:
+        tunnel = tunnel_to(self.own, to, self.encapsulation)
+        assert tunnel is not None, "an edge without a tunnel is not found"
+        if len(packet.data) - packet.l3 + tunnel.outer > self.backbone_mtu:
+            if packet.protocol != TCP_PROTOCOL or packet.has_options or reason is Reason.SITE_CHAINED:
+                return _drop(Reason.DROP_TOO_BIG)
+            return Outcome(Reason.ICMP_TOO_BIG, too_big(packet, self.backbone_mtu - tunnel.outer))
+        return Outcome(reason, encapsulate(self._clamp(packet), tunnel))
+
+    def _clamp(self, packet: Packet) -> Packet:
+        """Let full-size segments fit into every tunnel."""
+        if packet.protocol != TCP_PROTOCOL or not packet.flags & SYN:
+            return packet
+        header = IPV4 if packet.version == 4 else IPV6
+        return _with(packet, clamp_mss(packet, self.backbone_mtu - self.overhead - header - TCP))
+
+    @cached_property
+    def overhead(self) -> int:
+        """Bytes of the largest outer header in the table: what fits there fits everywhere."""
+        tunnels = (tunnel_to(self.own, edge, self.encapsulation) for edge in self.table.edges)
+        return max((tunnel.outer for tunnel in tunnels if tunnel), default=IPV4)
+
+    @cached_property
+    def _senders(self) -> dict[bytes, int]:
+        return {
+            mapped(text): edge.id
+            for edge in self.table.edges
+            for text in (edge.tunnel_v4, edge.tunnel_v6)
+            if text
+        }
+
+    def _own_end(self, version: int) -> bytes | None:
+        text = self.own.v4 if version == 4 else self.own.v6
+        return mapped(text) if text else None
+
+    def _edge(self, edge_id: int) -> TableEdge | None:
+        edge = self.table.edge(edge_id)
+        return edge if edge and tunnel_to(self.own, edge) else None
+
+
+def _is_sound(inner: Packet) -> bool:
+    return inner.has_tcp() if inner.protocol == TCP_PROTOCOL else inner.carries_icmp()
+
+
+def _mark(place: Place, sender: int) -> int:
+    return (DIRECT_TAG if place.vip.replies is Replies.DIRECT else MARK_TAG) | sender
+
+
+def _drop(reason: Reason) -> Outcome:
+    return Outcome(reason, None)
+
+
+def _refuse(packet: Packet, reason: Reason) -> Outcome:
+    """A SYN with IP options is not answered: a reset is of another shape."""
+    return _drop(Reason.DROP_FAILED) if packet.has_options else Outcome(reason, reset(packet))
+
+
+def _with(packet: Packet, data: bytes) -> Packet:
+    read = read_ip(data, packet.l3, packet.version)
+    assert read is not None, "only TCP options changed"
+    return read

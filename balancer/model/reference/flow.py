@@ -1,0 +1,40 @@
+"""Numbers that are the same for all packets of a flow or a source, as datapath/c/flow.h computes them."""
+
+import struct
+
+from balancer.model.reference.packet import TCP_PROTOCOL, Packet
+
+WORD = 0xFFFFFFFF
+
+
+def flow_hash(packet: Packet, seed: int = 0) -> int:
+    """32 bits over addresses and ports (MurmurHash3's steps)."""
+    first, second = packet.ports if packet.protocol == TCP_PROTOCOL else (0, 0)
+    return _hash(seed, packet.version, packet.source, packet.destination, first << 16 | second)
+
+
+def flow_hash_back(packet: Packet, seed: int = 0) -> int:
+    """The same number for a TCP packet the other way."""
+    first, second = packet.ports
+    return _hash(seed, packet.version, packet.destination, packet.source, second << 16 | first)
+
+
+def _hash(seed: int, version: int, source: bytes, destination: bytes, ports: int) -> int:
+    # words as this machine loads them from the packet, which is what the C side does
+    words = [*struct.unpack("=4I", source), *struct.unpack("=4I", destination)]
+    hashed = seed
+    for word in [*(words if version == 6 else (words[3], words[7])), ports]:
+        hashed = _stir(hashed, word)
+    hashed ^= hashed >> 16
+    hashed = hashed * 0x85EBCA6B & WORD
+    hashed ^= hashed >> 13
+    hashed = hashed * 0xC2B2AE35 & WORD
+    return hashed ^ hashed >> 16
+
+
+def _stir(hashed: int, word: int) -> int:
+    word = word * 0xCC9E2D51 & WORD
+    word = (word << 15 | word >> 17) & WORD
+    hashed ^= word * 0x1B873593 & WORD
+    hashed = (hashed << 13 | hashed >> 19) & WORD
+    return (hashed * 5 + 0xE6546B64) & WORD

@@ -1,0 +1,98 @@
+"""Ask the reference what a node would do with one TCP packet from the world; nothing is sent."""
+
+import json
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+from balancer.model.reference.checksum import checksum
+from balancer.model.reference.decision import Forwarder, Outcome
+from balancer.model.reference.packet import ACK, SYN, TCP, TCP_PROTOCOL, mapped, read_frame
+from balancer.model.table import ForwardingTable, TableEdge, Vip, vip_from_json
+from balancer.model.reference.tunnel import TYPES, Ends
+
+
+class Untraceable(Exception):
+    """What the decision needs is not there, or an endpoint is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and a port."""
+
+    address: IPv4Address | IPv6Address
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Endpoint":
+        """Read ADDRESS:PORT, or [ADDRESS]:PORT for IPv6. Raises `Untraceable`."""
+        address, _, port = text.rpartition(":")
+        bracketed = address.startswith("[") and address.endswith("]")
+        try:
+            endpoint = cls(ip_address(address.strip("[]")), int(port))
+        except ValueError:
+            raise Untraceable(f"{text!r} is neither ADDRESS:PORT nor [IPV6-ADDRESS]:PORT") from None
+        if bracketed != (endpoint.address.version == 6):
+            raise Untraceable(f"{text!r}: brackets belong around an IPv6 address, and only there")
+        if not 0 <= endpoint.port <= 65535:
+            raise Untraceable(f"{text!r}: no such port")
+        return endpoint
+
+
+def node_forwarder(state: Path) -> Forwarder:
+    """Return the decision of the node whose state folder this is. Raises `Untraceable`."""
+    try:
+        node = json.loads((state / "node.json").read_text())
+        table = ForwardingTable.from_json(json.loads((state / "table.json").read_text()))
+        edge_id, vip = int(node["edge_id"]), vip_from_json(node["vip"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Untraceable(f"{state}: {error}") from None
+    try:
+        return forwarder_at(edge_id, vip, table)
+    except Untraceable as error:
+        raise Untraceable(f"{state}: {error}") from None
+
+
+def forwarder_at(edge_id: int, vip: Vip, table: ForwardingTable) -> Forwarder:
+    """Return the decision of one edge. Raises `Untraceable`."""
+    own = table.edge(edge_id)
+    if own is None:
+        raise Untraceable(f"the table has no edge {edge_id}")
+    if own.tunnel_v4 is None and own.tunnel_v6 is None:
+        raise Untraceable(f"no tunnel ends at edge {edge_id}")
+    return Forwarder(edge_id, Ends(own.tunnel_v4, own.tunnel_v6), table, (vip,))
+
+
+def trace(forwarder: Forwarder, source: Endpoint, destination: Endpoint, *, opens: bool) -> Outcome:
+    """Decide on a SYN (`opens`), or on a packet of a running connection. Raises `Untraceable`."""
+    return forwarder.outside(frame_of(source, destination, SYN if opens else ACK))
+
+
+def frame_of(source: Endpoint, destination: Endpoint, flags: int) -> bytes:
+    """A TCP segment without data, in Ethernet. Raises `Untraceable`."""
+    version = destination.address.version
+    if source.address.version != version:
+        raise Untraceable("one endpoint is IPv4 and the other IPv6")
+    segment = struct.pack("!HHIIBBHHH", source.port, destination.port, 0, 0, 5 << 4, flags, 65535, 0, 0)
+    addresses = source.address.packed + destination.address.packed
+    if version == 4:
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + TCP, 0, 0x4000, 64, TCP_PROTOCOL, 0) + addresses
+        head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    else:
+        head = struct.pack("!IHBB", 6 << 28, TCP, TCP_PROTOCOL, 64) + addresses
+    return bytes(12) + TYPES[version] + head + segment
+
+
+def next_hop(outcome: Outcome, forwarder: Forwarder) -> TableEdge | None:
+    """The edge that a forwarded packet goes to."""
+    if outcome.packet is None or not outcome.reason.name.endswith("FORWARDED"):
+        return None
+    outer = read_frame(outcome.packet)
+    ends = {
+        mapped(text): edge
+        for edge in forwarder.table.edges
+        for text in (edge.tunnel_v4, edge.tunnel_v6)
+        if text
+    }
+    return ends.get(outer.destination) if outer else None

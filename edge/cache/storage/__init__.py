@@ -1,0 +1,1 @@
+"""Stored responses on disk and in memory, shared by the workers of a node."""

@@ -1,0 +1,197 @@
+"""Transactions on the index of stored responses, each whole or not at all. Runs in the store's writing thread."""
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from edge.cache.storage.change_number import ChangeNumber
+from edge.cache.entry import Entry
+
+VARIANTS_LIMIT = 16  # stored responses to one URL; the oldest goes
+LOW_WATER = 0.97  # share of the limit that eviction goes down to, so that not every store evicts
+BATCH = 64  # entries evicted at once
+ANY = ""  # in the log of changes, for every key
+GONE_FOR = 60.0  # seconds that the log of changes reaches back
+
+
+def last_change(index: sqlite3.Connection) -> int:
+    """The number of the newest row that the log of changes has had, also when it is gone from there."""
+    row = index.execute("SELECT seq FROM sqlite_sequence WHERE name = 'gone'").fetchone()
+    return int(row[0]) if row is not None else 0
+
+
+class Writer:
+    """The only connection of this worker that writes."""
+
+    def __init__(
+        self, index: sqlite3.Connection, folder: Path, limit: int, name: str, changes: ChangeNumber
+    ) -> None:
+        self._index = index
+        self._changes = changes
+        self._folder = folder
+        self._limit = limit
+        self._name = name
+
+    def keep(self, entry: Entry, tags: Sequence[str], since: int | None = None) -> bool:
+        """Put a response in the place of what its key and variant had, and evict what is then too much.
+
+        Return False, with nothing stored, where its key was invalidated after change `since`.
+        """
+        variant = json.dumps(entry.variant)
+        cost = entry.cost()
+        with self._transaction() as files:
+            if self._is_invalidated(entry.key, since):
+                return False
+            files += self._delete("key = ? AND variant = ?", (entry.key, variant))
+            others = "SELECT id FROM entry WHERE key = ? ORDER BY received_at DESC, id DESC LIMIT -1 OFFSET ?"
+            files += self._delete(f"id IN ({others})", (entry.key, VARIANTS_LIMIT - 1))
+            files += self._evict(self._limit - cost)
+            done = self._index.execute(
+                "INSERT INTO entry (key, variant, status, headers, requested_at, received_at, size, body, file, cost,"
+                " used) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    entry.key,
+                    variant,
+                    entry.status,
+                    json.dumps(entry.headers),
+                    entry.requested_at,
+                    entry.received_at,
+                    entry.size,
+                    entry.body,
+                    entry.file,
+                    cost,
+                    time.time(),
+                ),
+            )
+            entry.id = done.lastrowid or 0
+            self._index.executemany(
+                "INSERT OR IGNORE INTO tag VALUES (?, ?)", [(tag, entry.id) for tag in tags]
+            )
+            self._tell([entry.key])
+        return True
+
+    def refresh(self, entry: Entry, since: int | None = None) -> bool:
+        """Write a confirmed entry's headers and times; return False where it was invalidated after change `since`."""
+        with self._transaction():
+            if self._is_invalidated(entry.key, since):
+                return False
+            self._index.execute(
+                "UPDATE entry SET headers = ?, requested_at = ?, received_at = ? WHERE id = ?",
+                (json.dumps(entry.headers), entry.requested_at, entry.received_at, entry.id),
+            )
+            self._tell([entry.key])
+        return True
+
+    def invalidate(self, keys: Iterable[str]) -> None:
+        """Remove all responses to `keys`, and keep out of the index what is on its way for them in any worker."""
+        with self._transaction() as files:
+            for key in keys:
+                files += self._delete("key = ?", (key,))
+                self._keep_out(key)
+
+    def remove_key(self, key: str) -> int:
+        with self._transaction() as files:
+            count = int(self._index.execute("SELECT count(*) FROM entry WHERE key = ?", (key,)).fetchone()[0])
+            if count:
+                files += self._delete("key = ?", (key,))
+                self._tell([key])
+        return count
+
+    def purge(self, number: int, keys: Sequence[str], tags: Sequence[str]) -> list[str] | None:
+        """Apply purge `number`, once; return the keys that lost a response, None when it was applied before."""
+        with self._transaction() as files:
+            last = self._index.execute("SELECT value FROM state WHERE name = 'last_purge'").fetchone()[0]
+            if number <= last:
+                return None
+            numbers = [(key, "key = ?") for key in keys]
+            numbers += [(tag, "id IN (SELECT entry FROM tag WHERE tag = ?)") for tag in tags]
+            touched: list[str] = []
+            for value, where in numbers:
+                rows = self._index.execute(f"SELECT DISTINCT key FROM entry WHERE {where}", (value,))  # noqa: S608
+                touched += [row[0] for row in rows]
+                files += self._delete(where, (value,))
+            self._tell(touched)
+            for key in [*keys, *([ANY] if tags else [])]:  # the tags of what is on its way are not known yet
+                self._keep_out(key)
+            self._index.execute("UPDATE state SET value = ? WHERE name = 'last_purge'", (number,))
+        return touched
+
+    def used(self, numbers: Iterable[int]) -> None:
+        now = time.time()
+        with self._transaction():
+            self._index.executemany("UPDATE entry SET used = ? WHERE id = ?", [(now, n) for n in numbers])
+            self._index.execute("DELETE FROM gone WHERE at < ?", (now - GONE_FOR,))
+
+    def close(self) -> None:
+        self._index.close()
+
+    def _evict(self, room: int) -> list[str]:
+        """Remove the least recently used until the others take at most `room` bytes."""
+        files: list[str] = []
+        total = self._total()
+        target = room if total <= room else min(room, int(self._limit * LOW_WATER))
+        while total > target:
+            oldest = "SELECT id FROM entry ORDER BY used LIMIT ?"
+            numbers = [row[0] for row in self._index.execute(oldest, (BATCH,))]
+            if not numbers:
+                break
+            for number in numbers:
+                files += self._delete("id = ?", (number,))
+                total = self._total()
+                if total <= target:
+                    break
+        return files
+
+    def _total(self) -> int:
+        return int(self._index.execute("SELECT value FROM state WHERE name = 'total'").fetchone()[0])
+
+    def _delete(self, where: str, values: Sequence[object]) -> list[str]:
+        # the log of changes too: what is evicted here may be in another worker's memory, and a file gone with it
+        self._index.execute(
+            f"INSERT INTO gone (key, by, at) SELECT key, ?, ? FROM entry WHERE file IS NOT NULL AND {where}",  # noqa: S608
+            (self._name, time.time(), *values),
+        )
+        rows = self._index.execute(f"DELETE FROM entry WHERE {where} RETURNING file", values).fetchall()  # noqa: S608
+        return [row[0] for row in rows if row[0] is not None]
+
+    def _is_invalidated(self, key: str, since: int | None) -> bool:
+        found = self._index.execute(
+            "SELECT 1 FROM gone WHERE seq > ? AND key IN (?, ?) AND by IS NULL LIMIT 1", (since, key, ANY)
+        )
+        return since is not None and found.fetchone() is not None
+
+    def _keep_out(self, key: str) -> None:
+        """Log an invalidation: what is on its way for `key` in any worker may be older than it."""
+        self._index.execute("INSERT INTO gone (key, by, at) VALUES (?, NULL, ?)", (key, time.time()))
+
+    def _tell(self, keys: Iterable[str]) -> None:
+        now = time.time()
+        self._index.executemany(
+            "INSERT INTO gone (key, by, at) VALUES (?, ?, ?)", [(key, self._name, now) for key in keys]
+        )
+
+    def _announce(self, number: int) -> None:
+        try:
+            self._changes.set(number)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"the number of the last change: {error}") from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[list[str]]:
+        """Commit at the end; the files named in the list go once nothing names them any more."""
+        files: list[str] = []
+        self._index.execute("BEGIN IMMEDIATE")
+        try:
+            yield files
+            # before it is committed: two transactions' numbers then come in their order
+            self._announce(last_change(self._index))
+            self._index.execute("COMMIT")
+        except BaseException:
+            if self._index.in_transaction:
+                self._index.execute("ROLLBACK")
+            raise
+        for name in files:
+            (self._folder / name).unlink(missing_ok=True)

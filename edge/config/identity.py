@@ -1,0 +1,77 @@
+"""What this edge can prove of itself: its certified key of mode tofu, while it holds; its certificate of mode mtls."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from OpenSSL import SSL
+
+from edge.config.node import Node
+from edge.config.settings import EdgeSettings
+from smkex.core.handshake.config import LongTermKey, ServerConfig
+from smkex.core.errors import CertificateRefused, TlsFailed
+from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_edge_key
+from smkex.core.wire.messages import LocatorKind, Mode
+from smkex.core.handshake.tls import server_context
+
+
+class IdentityUnusable(Exception):
+    """Key and certificate are not what the settings say; the text says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`config` is asked at every handshake, so that an expired certificate is shown to nobody."""
+
+    edge_id: int
+    long_term: LongTermKey | None
+    tls: SSL.Context | None = None
+    clock: Callable[[], float] = time.time
+    locator: LocatorKind = LocatorKind.PORT
+
+    def config(self) -> ServerConfig:
+        config = ServerConfig(self.edge_id, locator=self.locator, tls=self.tls)
+        if self.long_term is None or not self.long_term.certificate.valid_at(int(self.clock())):
+            return config
+        return replace(config, modes=(Mode.TOFU, Mode.OPPORTUNISTIC), long_term=self.long_term)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the edge's health must tell."""
+        if self.long_term is None or self.long_term.certificate.valid_at(int(self.clock())):
+            return []
+        return ["the tofu certificate has expired"]
+
+
+def load_identity(settings: EdgeSettings, node: Node) -> Identity:
+    """Read keys and certificates, where there are any. Raises `IdentityUnusable`."""
+    return Identity(node.edge_id, _long_term(settings, node), _tls(settings), locator=node.vip.locator)
+
+
+def _tls(settings: EdgeSettings) -> SSL.Context | None:
+    if settings.tls_certificate is None and settings.tls_key is None:
+        return None
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise IdentityUnusable("--tls-certificate and --tls-key belong together")
+    try:
+        return server_context(settings.tls_certificate, settings.tls_key)
+    except TlsFailed as error:
+        raise IdentityUnusable(str(error)) from None
+
+
+def _long_term(settings: EdgeSettings, node: Node) -> LongTermKey | None:
+    if settings.tofu_key is None and settings.tofu_certificate is None:
+        return None
+    if settings.tofu_key is None or settings.tofu_certificate is None:
+        raise IdentityUnusable("--tofu-key and --tofu-certificate belong together")
+    try:
+        key = read_edge_key(settings.tofu_key.read_bytes())
+        certificate = read_certificate(settings.tofu_certificate.read_text())
+        certificate.verify(node.edge_id, int(time.time()))
+    except (OSError, KeyFileDamaged) as error:
+        raise IdentityUnusable(str(error)) from None
+    except CertificateRefused as error:
+        raise IdentityUnusable(f"{settings.tofu_certificate}: {error}") from None
+    if key.public_key().public_bytes_raw() != certificate.share:
+        raise IdentityUnusable(f"{settings.tofu_certificate} is not for the key in {settings.tofu_key}")
+    return LongTermKey(key.private_bytes_raw(), certificate)

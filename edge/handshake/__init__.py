@@ -1,0 +1,1 @@
+"""Serve key exchanges over tcp and mptcp until a session is established."""

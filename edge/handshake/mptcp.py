@@ -1,0 +1,133 @@
+"""Serve handshakes over transport `mptcp`: one connection, each message pinned to its path and checked."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from edge.handshake.observation import observation
+from edge.handshake.path_manager import PathManagerClient
+from smkex.core.handshake.config import ServerConfig
+from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
+from smkex.core.session.path import NEAR
+from smkex.core.session.path_scheduler import fastest
+from smkex.core.handshake.server import ServerHandshake
+from smkex.transport.mptcp.pinned_connection import PinnedConnection
+from smkex.transport.mptcp.frames import receive_frame
+from smkex.transport.mptcp.listen import joins_at
+from smkex.transport.session import SessionTransport
+from smkex.transport.subflow import Subflow
+
+log = logging.getLogger("edge.mptcp")
+
+
+class MptcpHandshakes:
+    """All handshakes over MPTCP of one edge; `serve` is called with each new session."""
+
+    def __init__(
+        self,
+        config: Callable[[], ServerConfig],
+        locator: tuple[str, int],
+        manager: PathManagerClient,
+        serve: Callable[[SessionTransport], None],
+        *,
+        timeout: float,
+        failures: Counter[str],
+    ) -> None:
+        self._config = config
+        self._locator = locator
+        self._manager = manager
+        self._serve = serve
+        self._timeout = timeout
+        self._failures = failures
+
+    async def run(self, connection: socket.socket) -> None:
+        """Take one accepted MPTCP connection through its handshake; never raises what a peer caused."""
+        pinned: PinnedConnection | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                pinned = PinnedConnection(connection, self._manager, timeout=self._timeout)
+                await self._handshake(pinned)
+        except TimeoutError:
+            self._refuse(connection, DeadlineMissed())
+        except (SmkexError, OSError) as error:
+            self._refuse(connection, error)
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+
+    def _refuse(self, connection: socket.socket, error: SmkexError | OSError) -> None:
+        self._failures[type(error).__name__] += 1
+        log.info("handshake failed: %s: %s", type(error).__name__, error)
+        with contextlib.suppress(OSError):
+            if isinstance(error, SmkexError):
+                connection.send(encode_abort(error.code))
+        connection.close()
+
+    async def _handshake(self, pinned: PinnedConnection) -> None:
+        share = await _receive(pinned, 0, FrameType.CLIENT_SHARE)
+        handshake = ServerHandshake.answering(
+            self._config(), share, await self._observe(pinned, 0), os.urandom(32)
+        )
+        pinned.expect_join(joins_at(*self._locator))
+        await self._manager.announce(pinned.token, *self._locator)
+        await pinned.send(0, handshake.server_share)
+        await pinned.joined()
+        nonce = await _receive(pinned, 1, FrameType.CLIENT_NONCE)
+        if ClientNonce.parse(nonce).session_id != handshake.session_id:
+            raise UnexpectedMessage("the nonce is of another session")
+        answer = handshake.receive_nonce(1, nonce, await self._observe(pinned, 1), os.urandom(32))
+        await pinned.send(1, answer)
+        handshake.receive_finished(1, await _receive(pinned, 1, FrameType.FINISHED, then=0))
+        handshake.receive_finished(0, await _receive(pinned, 0, FrameType.FINISHED))
+        preferred = _preferred_path(pinned)
+        ready = Ready.build(preferred, handshake.established.keys.ready(preferred))
+        await pinned.send(preferred, ready.frame, last=True)
+        await self._begin(pinned, handshake, preferred)
+
+    async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake, preferred: int) -> None:
+        paths = pinned.paths
+        sock = await pinned.release(preferred)
+        session = SessionTransport(
+            handshake.established,
+            "server",
+            {
+                "peername": (paths[0].remote, paths[0].remote_port),
+                "sockname": (paths[0].local, paths[0].local_port),
+                "transport": "mptcp",
+                "path_confirmed": lambda: handshake.path_confirmed,
+            },
+        )
+        subflow = Subflow.over(sock)
+        self._serve(session)
+        session.add_subflow(0, subflow)
+
+    async def _observe(self, pinned: PinnedConnection, path: int) -> Observation:
+        """As `observe`, per subflow: the mark of an MPTCP socket does not tell its subflows apart."""
+        seen = pinned.paths[path]
+        state = await self._manager.inspect(seen)
+        client = Endpoint(ip_address(seen.remote), seen.remote_port)
+        return observation(state.mark, client, self._config().edge_id)
+
+
+def _preferred_path(pinned: PinnedConnection) -> int:
+    """Return the first path unless the other is clearly faster; a difference below NEAR is measuring noise."""
+    latencies = {path: max(subflow.rtt_us / 1e6, NEAR) for path, subflow in enumerate(pinned.subflows)}
+    return fastest(latencies, 0) or 0
+
+
+async def _receive(
+    pinned: PinnedConnection, path: int, wanted: FrameType, *, then: int | None = None
+) -> bytes:
+    kind, frame = await receive_frame(pinned, path, then=then, verify=then is None)
+    if kind is FrameType.ABORT:
+        raise PeerAborted(parse_abort(frame), authenticated=False)
+    if kind is not wanted:
+        raise UnexpectedMessage(f"{kind.name} came instead of {wanted.name}")
+    return frame

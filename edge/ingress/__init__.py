@@ -1,0 +1,1 @@
+"""Accept subflows and ordinary HTTPS connections, and bring each to the worker that owns its session."""

@@ -1,0 +1,121 @@
+"""Ordinary HTTPS beside the sessions: TLS 1.3 and 1.2 on a port of its own, the same application and cache."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from pathlib import Path
+
+from edge.limits.admission import PerPrefix
+from edge.limits.memory import MemoryBound, default_limit
+from edge.http.server import HttpServer
+from edge.config.settings import EdgeSettings
+
+log = logging.getLogger("edge.ingress.https")
+
+HANDSHAKE_TIMEOUT = 10.0
+SHUTDOWN_TIMEOUT = 5.0
+BACKLOG = 1024
+# what OpenSSL calls HIGH still has CBC and RSA key exchange; TLS 1.3 has its own list, all good
+TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+def context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS as Mozilla's intermediate profile has it, without renegotiation. Raises OSError, `ssl.SSLError`."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.set_ciphers(TLS_1_2_CIPHERS)
+    made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    made.set_alpn_protocols(["http/1.1"])
+    made.load_cert_chain(certificate, key)
+    return made
+
+
+class HttpsListener:
+    """Accept TLS connections for `server`, within the bounds that sessions have, counted apart from theirs."""
+
+    def __init__(self, server: HttpServer, tls: ssl.SSLContext, settings: EdgeSettings) -> None:
+        self._server = server
+        self._tls = tls
+        self._settings = settings
+        self._in_handshake = PerPrefix(settings.max_handshakes_per_prefix)
+        self._open = PerPrefix(settings.max_sessions_per_prefix)
+        self._memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepting: asyncio.Task[None] | None = None
+        self._listening: socket.socket | None = None
+
+    def start(self, listening: socket.socket) -> None:
+        """Take over a listening socket."""
+        listening.setblocking(False)
+        self._listening = listening
+        self._accepting = asyncio.create_task(self._accept(listening))
+
+    async def stop(self) -> None:
+        """Stop to accept. What is open is the HTTP server's to end."""
+        if self._listening is None or self._accepting is None:
+            return
+        for task in (self._accepting, *self._handshakes):
+            task.cancel()
+        await asyncio.gather(self._accepting, *self._handshakes, return_exceptions=True)
+        self._listening.close()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listening)
+            except OSError as error:
+                log.warning("accept: %s", error)
+                await asyncio.sleep(0.1)  # out of descriptors: let some go before the next try
+                continue
+            if not self._has_room():
+                connection.close()  # early and cheap: before any of TLS
+                continue
+            task = asyncio.create_task(self._handshake(connection, address[0]))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    def _has_room(self) -> bool:
+        if len(self._handshakes) >= self._settings.max_pending_tls or self._memory.is_full:
+            return False
+        return self._server.connections < self._settings.max_sessions
+
+    async def _handshake(self, connection: socket.socket, address: str) -> None:
+        loop = asyncio.get_running_loop()
+        place = contextlib.ExitStack()  # left when the connection is lost, or never comes to be
+        opened = False
+        try:
+            with contextlib.ExitStack() as handshake:
+                if not (
+                    _enter(self._in_handshake, address, handshake) and _enter(self._open, address, place)
+                ):
+                    return
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                await loop.connect_accepted_socket(
+                    lambda: self._server.protocol(place.close),
+                    connection,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+                    ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
+                )
+                opened = True
+        except OSError as error:  # ssl.SSLError is one
+            log.debug("TLS handshake: %s", error)
+        finally:
+            if not opened:
+                connection.close()
+                place.close()
+
+
+def _enter(bound: PerPrefix, address: str, until: contextlib.ExitStack) -> bool:
+    key = bound.enter(address)
+    if key is not None:
+        until.callback(bound.leave, key)
+    return key is not None
+
+
+def listen(address: str, port: int, *, share: bool = False) -> socket.socket:
+    """A listening socket; with `share` other workers listen on the same port. Raises OSError."""
+    return socket.create_server((address, port), backlog=BACKLOG, reuse_port=share)

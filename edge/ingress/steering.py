@@ -1,0 +1,98 @@
+"""Which session a new subflow belongs to, told from its first bytes without taking them, and which worker serves it.
+
+All subflows of a session must meet in one process. Its id is in the first frame of each, or, where path 0 is TLS, the
+hash of the ClientHello; a keyed hash of the id names the worker, the same in every process, so nobody has to be asked,
+and no client can choose.
+"""
+
+import asyncio
+import hashlib
+import socket
+from dataclasses import dataclass
+
+from smkex.core.wire.frame import HEADER, TLS_HEADER, TLS_RECORD_LIMIT, FrameType
+from smkex.core.wire.messages import SESSION_ID
+from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
+from smkex.core.handshake.tls import session_id_of
+
+HELLO_LIMIT = TLS_HEADER + TLS_RECORD_LIMIT  # bytes with the records' headers
+HELLO_RECORDS = 8
+_TLS_MESSAGE_HEADER = 4
+# where the session id begins: ClientShare has a version before it
+_ID_AT = {FrameType.CLIENT_SHARE: HEADER + 1, FrameType.CLIENT_NONCE: HEADER, FrameType.JOIN: HEADER}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a subflow's first bytes say: the session, and by which frame (None: a ClientHello)."""
+
+    session_id: bytes
+    kind: FrameType | None
+
+
+def owner_of(session_id: bytes, secret: bytes, workers: int) -> int:
+    """The number of the worker that serves a session."""
+    digest = hashlib.blake2s(session_id, key=secret, digest_size=8).digest()
+    return int.from_bytes(digest, "big") % workers
+
+
+def read_claim(first: bytes) -> Claim | int | None:
+    """The claim in a subflow's first bytes; a number: as many are needed to tell; None: it makes none."""
+    if not first:
+        return 1
+    if first[0] == TLS_FIRST_BYTE:
+        return _read_hello(first)
+    at = _ID_AT.get(first[0])  # type: ignore[call-overload]
+    if at is None:
+        return None
+    if len(first) < at + SESSION_ID:
+        return int(at + SESSION_ID)
+    return Claim(first[at : at + SESSION_ID], FrameType(first[0]))
+
+
+def _read_hello(first: bytes) -> Claim | int | None:
+    """A ClientHello may come in several records; more than a few are no client's."""
+    message, at = b"", 0
+    for _ in range(HELLO_RECORDS):
+        if len(first) < at + TLS_HEADER:
+            return at + TLS_HEADER
+        length = int.from_bytes(first[at + 3 : at + TLS_HEADER], "big")
+        end = at + TLS_HEADER + length
+        if first[at] != TLS_FIRST_BYTE or not 1 <= length <= TLS_RECORD_LIMIT or end > HELLO_LIMIT:
+            return None
+        if len(first) < end:
+            return end
+        message += first[at + TLS_HEADER : end]
+        at = end
+        size = _TLS_MESSAGE_HEADER + int.from_bytes(message[1:_TLS_MESSAGE_HEADER], "big")
+        if len(message) >= _TLS_MESSAGE_HEADER and size <= len(message):
+            return Claim(session_id_of(message[:size]), None)
+    return None
+
+
+async def peek_claim(connection: socket.socket) -> Claim | None:
+    """Wait for a subflow's first bytes and leave them where they are. The caller bounds the time.
+
+    Raises OSError; a connection that ends first makes no claim.
+    """
+    needed = 1
+    while True:
+        # the kernel wakes nobody before this many are there, so that a slow sender costs nothing
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, needed)
+        await _readable(connection)
+        first = connection.recv(needed, socket.MSG_PEEK)
+        found = read_claim(first)
+        if not isinstance(found, int) or len(first) < needed:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            return None if isinstance(found, int) else found
+        needed = found
+
+
+async def _readable(connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(connection, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(connection)

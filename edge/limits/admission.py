@@ -1,0 +1,60 @@
+"""Who is let in while others wait: bounds for each client prefix, so that one network cannot take all of an edge.
+
+A prefix is what one site or subscriber line usually has: /24 in IPv4, /56 in IPv6.
+"""
+
+import contextlib
+import functools
+import socket
+from collections import Counter
+from ipaddress import IPv4Address, ip_address
+
+from smkex.core.errors import Overloaded
+from smkex.core.wire.messages import encode_abort
+
+V4_BITS, V6_BITS = 24, 56
+BUSY = encode_abort(Overloaded.code)
+
+
+class PerPrefix:
+    """Counts what each prefix holds, `limit` at most."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: Counter[int] = Counter()
+
+    def enter(self, address: str) -> int | None:
+        """Count one in; the key to give to `leave`, or None when the prefix has its share."""
+        key = prefix_of(address)
+        if self._held[key] >= self._limit:
+            return None
+        self._held[key] += 1
+        return key
+
+    def is_full(self, address: str) -> bool:
+        return self._held[prefix_of(address)] >= self._limit
+
+    def leave(self, key: int) -> None:
+        self._held[key] -= 1
+        if self._held[key] <= 0:
+            del self._held[key]
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+@functools.lru_cache(maxsize=4096)  # it is asked four times for each session
+def prefix_of(address: str) -> int:
+    """A number for the prefix of an address; those of IPv4 and IPv6 never meet."""
+    ip = ip_address(address.partition("%")[0])
+    mapped = None if isinstance(ip, IPv4Address) else ip.ipv4_mapped
+    if isinstance(ip, IPv4Address) or mapped is not None:
+        return int(mapped or ip) >> (32 - V4_BITS)
+    return (int(ip) >> (128 - V6_BITS)) | 1 << V6_BITS
+
+
+def refuse_busy(connection: socket.socket) -> None:
+    """Say "busy" and close: one system call each, before anything is made for the client."""
+    with contextlib.suppress(OSError):
+        connection.send(BUSY, socket.MSG_DONTWAIT)
+    connection.close()

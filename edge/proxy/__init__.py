@@ -1,0 +1,1 @@
+"""The built-in application: a caching reverse proxy in front of the origin."""

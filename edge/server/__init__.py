@@ -1,0 +1,1 @@
+"""The edge's processes: main, supervisor, workers, drain, health and metrics."""

@@ -1,0 +1,48 @@
+"""What the edge serves: the built-in cache, or any ASGI application (`--app module:app`)."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from uvicorn.importer import ImportFromStringError, import_from_string
+
+from edge.proxy.assembly import cache
+from edge.http.server import HttpServer
+from edge.config.settings import EdgeSettings
+
+
+class ApplicationUnusable(Exception):
+    """The application cannot be imported, or refused to start."""
+
+
+@asynccontextmanager
+async def serving(settings: EdgeSettings, name: str) -> AsyncIterator[HttpServer]:
+    """The running HTTP server. Raises `ApplicationUnusable`; OSError for a cache's folder."""
+    if settings.app is None:
+        async with (
+            cache(settings, name) as proxy,
+            _running(HttpServer(proxy, date=False, hot=proxy.hot.answer)) as server,
+        ):
+            yield server
+    else:
+        async with _running(HttpServer(_load(settings.app))) as server:
+            yield server
+
+
+@asynccontextmanager
+async def _running(server: HttpServer) -> AsyncIterator[HttpServer]:
+    if not await server.start():
+        raise ApplicationUnusable("the application refused to start: the log says why")
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _load(name: str) -> object:
+    sys.path.insert(0, str(Path.cwd()))  # as uvicorn and gunicorn do: applications lie where one stands
+    try:
+        return import_from_string(name)
+    except ImportFromStringError as error:
+        raise ApplicationUnusable(str(error)) from None

@@ -1,0 +1,126 @@
+"""The edge's daemon: from settings to a listening edge, and its end in order."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from edge.server import metrics
+from edge.server.application import serving
+from edge.server.draining import follow
+from edge.server.health import HealthEndpoint
+from edge.ingress.https import HttpsListener, context, listen
+from edge.config.identity import IdentityUnusable, load_identity
+from edge.ingress.listener import Listener
+from edge.limits.memory import collect_seldom, keep_freed
+from edge.config.node import Node, wait_for_node
+from edge.server.origin_watch import OriginWatch
+from edge.handshake.path_manager import PathManagerClient, start_path_manager
+from runtime.capabilities import NET_ADMIN, give_up
+from edge.http.server import HttpServer
+from edge.config.settings import EdgeSettings
+from edge.server.supervisor import Supervisor
+from runtime.systemd import feed_watchdog, notify
+from smkex.transport.mptcp.errors import MptcpError
+
+log = logging.getLogger("edge")
+
+
+def run(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None:
+    """Serve until SIGTERM; with workers SIGHUP replaces them, under the settings that `reread` then gives.
+
+    Raises `NodeUnknown`, `IdentityUnusable`, `ApplicationUnusable`, OSError.
+    """
+    collect_seldom()
+    keep_freed()
+    if settings.workers:
+        asyncio.run(_supervise(Supervisor(settings, reread)))
+    else:
+        asyncio.run(_serve(settings))
+
+
+async def _supervise(supervisor: Supervisor) -> None:
+    watchdog = asyncio.create_task(feed_watchdog())
+    try:
+        await supervisor.run(notify)
+    finally:
+        watchdog.cancel()
+
+
+async def _serve(settings: EdgeSettings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    node = await wait_for_node(settings.state, settings.node_timeout)
+    identity = load_identity(settings, node)
+    async with serving(settings, f"{node.name}.sennit") as server:
+        manager = _path_manager(node)
+        listener = Listener(node, identity, settings, server, manager)
+        origin = OriginWatch(settings.upstream) if settings.app is None else None
+
+        def facts() -> dict[str, Any]:
+            return _facts(node, [*identity.reasons, *(origin.reasons if origin else ())], listener)
+
+        health = HealthEndpoint(settings.state / "edge.sock", facts)
+        end_metrics = metrics.serve(settings.metrics, facts)
+        https = _https(server, settings, node)
+        await listener.start()
+        await health.start()
+        watching = [asyncio.create_task(follow(settings.state, listener))]
+        if origin is not None:
+            watching.append(asyncio.create_task(origin.run()))
+        log.info("ready: edge %d (%s)", node.edge_id, node.name)
+        notify("READY=1")
+        watchdog = asyncio.create_task(feed_watchdog())
+        await stopped.wait()
+        notify("STOPPING=1")
+        watchdog.cancel()
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        end_metrics()
+        await health.stop()
+        await listener.stop()
+        if https is not None:
+            await https.stop()
+        if manager is not None:
+            manager.close()
+
+
+def _https(server: HttpServer, settings: EdgeSettings, node: Node) -> HttpsListener | None:
+    if settings.https_port is None:
+        return None
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise IdentityUnusable("--https-port needs --tls-certificate and --tls-key")
+    tls = context(settings.tls_certificate, settings.tls_key)
+    made = HttpsListener(server, tls, settings)
+    made.start(listen(node.vip.v4, settings.https_port))
+    log.info("HTTPS on %s port %d", node.vip.v4, settings.https_port)
+    return made
+
+
+def _path_manager(node: Node) -> PathManagerClient | None:
+    """Start the process that holds NET_ADMIN, and give that up here. Without it: transport tcp only."""
+    try:
+        _, channels = start_path_manager({node.vip.v4, node.locator(node.vip.v4)[0]})
+    except MptcpError as error:
+        log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
+        return None
+    finally:
+        give_up(NET_ADMIN)
+    return PathManagerClient(channels[0])
+
+
+def _facts(node: Node, reasons: list[str], listener: Listener) -> dict[str, Any]:
+    return {
+        "status": "degraded" if reasons else "ok",
+        "reasons": reasons,
+        "edge_id": node.edge_id,
+        "draining": listener.draining,
+        "sessions": listener.sessions,
+        "sessions_at_service_port": listener.sessions_at_service_port,
+        "handshakes": len(listener.handshakes),
+        "failures": dict(listener.handshakes.failures),
+    }

@@ -1,0 +1,1 @@
+"""Ground floor of the daemons: settings, logging, systemd, errors, capabilities, atomic files."""

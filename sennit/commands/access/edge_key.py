@@ -1,0 +1,28 @@
+"""Make an edge's own key of mode tofu; the public half goes to who holds the fleet key."""
+
+import argparse
+from pathlib import Path
+
+from runtime.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    from sennit.secret_file import write_secret
+    from smkex.core.keys.keyfile import private_pem, public_pem
+
+    parser = argparse.ArgumentParser(prog="sennit edge-key", description=__doc__)
+    create = parser.add_subparsers(required=True, metavar="ACTION").add_parser(
+        "create", help="a new key: FILE, and FILE.pub for `sennit fleet-key certify`"
+    )
+    create.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    options = parser.parse_args(arguments)
+    key = X25519PrivateKey.generate()
+    write_secret(options.output, private_pem(key))
+    public = options.output.with_name(f"{options.output.name}.pub")
+    try:
+        public.write_bytes(public_pem(key.public_key()))
+    except OSError as error:
+        raise CommandError(str(error)) from None
+    return ExitStatus.OK

@@ -1,0 +1,39 @@
+"""Make one-time tokens with which edges enrol."""
+
+import argparse
+from pathlib import Path
+
+from runtime.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    from pydantic import ValidationError
+
+    from balancer.api.schemas import EnrolmentTokenRequest
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit enrolment-token", description=__doc__)
+    create = parser.add_subparsers(dest="action", required=True).add_parser(
+        "create", help="a token, shown once"
+    )
+    create.add_argument("--edge-name", metavar="NAME", help="good for this name only")
+    create.add_argument("--edge-id", type=int, metavar="ID", help="the edge gets this id")
+    create.add_argument("--expires-seconds", type=int, default=3600, metavar="N")
+    create.add_argument("--note", default="", help="for people")
+    create.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write it there, readable by you only"
+    )
+    remote.add_options(create)
+    options = parser.parse_args(arguments)
+    fields = ("note", "expires_seconds", "edge_name", "edge_id")
+    try:
+        body = EnrolmentTokenRequest.model_validate({field: getattr(options, field) for field in fields})
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
+    token = remote.call(options, lambda client: client.create_enrolment_token(body))
+    if options.output:
+        remote.write_token(options.output, token.token)
+    else:
+        print(token.model_dump_json(indent=2) if options.json else token.token)
+    return ExitStatus.OK

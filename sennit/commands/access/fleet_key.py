@@ -1,0 +1,91 @@
+"""The fleet's key of mode tofu, which stays offline: create it, certify edges with it, show it.
+
+Clients remember this key. Each edge makes a key of its own (`sennit edge-key create`); only its public half comes here.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from runtime.errors import CommandError, ExitStatus
+
+DAY = 86_400
+DAYS_LIMIT = 366
+CLOCKS_DIFFER = 3600  # seconds by which a client's clock may be behind
+
+
+def run(arguments: list[str]) -> int:
+    from smkex.core.keys.keyfile import KeyFileDamaged
+
+    options = _parser().parse_args(arguments)
+    try:
+        options.do(options)
+    except KeyFileDamaged as error:
+        raise CommandError(str(error)) from None
+    return ExitStatus.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sennit fleet-key", description=__doc__)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="a new fleet key: keep it offline")
+    create.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    create.set_defaults(do=_create)
+    certify = actions.add_parser("certify", help="certify an edge's public key for its id and some days")
+    certify.add_argument("--key", type=Path, required=True, metavar="FILE", help="the fleet key")
+    certify.add_argument("--edge-id", type=int, required=True, metavar="ID")
+    certify.add_argument("--public", type=Path, required=True, metavar="FILE", help="the edge's public key")
+    certify.add_argument("--days", type=int, default=30, metavar="N", help=f"1 to {DAYS_LIMIT} (30)")
+    certify.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    certify.set_defaults(do=_certify)
+    show = actions.add_parser("show", help="the fingerprint, of a fleet key or of an edge's certificate")
+    show.add_argument("file", type=Path)
+    show.set_defaults(do=_show)
+    return parser
+
+
+def _create(options: argparse.Namespace) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from sennit.secret_file import write_secret
+    from smkex.core.keys.certificate import fingerprint
+    from smkex.core.keys.keyfile import private_pem
+
+    key = Ed25519PrivateKey.generate()
+    write_secret(options.output, private_pem(key))
+    print(fingerprint(key.public_key().public_bytes_raw()))
+
+
+def _certify(options: argparse.Namespace) -> None:
+    from sennit.secret_file import read
+    from smkex.core.keys.certificate import EdgeCertificate
+    from smkex.core.keys.keyfile import certificate_pem, read_edge_public_key, read_fleet_key
+
+    if not 1 <= options.days <= DAYS_LIMIT:
+        raise CommandError(f"--days: 1 to {DAYS_LIMIT}", status=ExitStatus.USAGE)
+    if not 1 <= options.edge_id <= 65535:
+        raise CommandError("--edge-id: 1 to 65535", status=ExitStatus.USAGE)
+    fleet = read_fleet_key(read(options.key))
+    share = read_edge_public_key(read(options.public)).public_bytes_raw()
+    now = int(time.time())
+    made = EdgeCertificate.issue(fleet, options.edge_id, share, now - CLOCKS_DIFFER, now + options.days * DAY)
+    try:
+        options.output.write_text(certificate_pem(made))
+    except OSError as error:
+        raise CommandError(str(error)) from None
+
+
+def _show(options: argparse.Namespace) -> None:
+    from sennit.secret_file import read
+    from smkex.core.keys.certificate import fingerprint
+    from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_fleet_key
+
+    data = read(options.file)
+    try:
+        certificate = read_certificate(data.decode("ascii", "replace"))
+    except KeyFileDamaged:
+        key = read_fleet_key(data)
+        print(fingerprint(key.public_key().public_bytes_raw()))
+        return
+    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(certificate.not_after))
+    print(f"{fingerprint(certificate.fleet_key)} certifies edge {certificate.edge_id} until {until}")

@@ -1,0 +1,97 @@
+"""Make, list and revoke the tokens of people and programs, each with a role."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from balancer.api.access import TokenRequest, TokenView
+
+
+def run(arguments: list[str]) -> int:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit token", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", help="a token, shown once; two of a name may be valid at once")
+    create.add_argument("name", help="who or what holds it")
+    create.add_argument("--role", required=True, choices=["read", "operate", "admin", "edge"])
+    create.add_argument("--edge-id", type=int, metavar="ID", help="whose, with the role edge")
+    create.add_argument("--expires-seconds", type=int, metavar="N", help="default: until it is revoked")
+    create.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write it there, readable by you only"
+    )
+    revoke = actions.add_parser("revoke", help="a token, now")
+    revoke.add_argument("id", type=int, help="as `list` shows it")
+    remote.add_options(create, changes=True)
+    remote.add_options(revoke, changes=True)
+    remote.add_options(actions.add_parser("list", help="every token, without its secret"))
+    remote.add_options(actions.add_parser("whoami", help="name and role of your own"))
+    options = parser.parse_args(arguments)
+    return {"create": _create, "revoke": _revoke, "list": _list, "whoami": _whoami}[options.action](options)
+
+
+def _create(options: argparse.Namespace) -> int:
+    from sennit import remote
+
+    body = _request(options)
+    token = remote.call(options, lambda client: client.create_token(body))
+    if options.output:
+        remote.write_token(options.output, token.token)
+    else:
+        print(token.model_dump_json(indent=2) if options.json else token.token)
+    return ExitStatus.OK
+
+
+def _request(options: argparse.Namespace) -> "TokenRequest":
+    from pydantic import ValidationError
+
+    from balancer.api.access import TokenRequest
+
+    try:
+        return TokenRequest.model_validate(
+            {field: getattr(options, field) for field in ("name", "role", "edge_id", "expires_seconds")}
+        )
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise CommandError("; ".join(reasons).removeprefix(": "), status=ExitStatus.USAGE) from None
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    from sennit import remote
+
+    remote.call(options, lambda client: client.revoke_token(options.id))
+    return ExitStatus.OK
+
+
+def _list(options: argparse.Namespace) -> int:
+    from sennit import remote
+
+    found = remote.call(options, lambda client: client.tokens())
+    if options.json:
+        print(json.dumps([token.model_dump(mode="json") for token in found], indent=2))
+    else:
+        heads = ("ID", "NAME", "ROLE", "EDGE", "MADE", "BY", "EXPIRES", "REVOKED")
+        print(remote.table(heads, [_row(token) for token in found]))
+    return ExitStatus.OK
+
+
+def _row(token: "TokenView") -> tuple[str, ...]:
+    def time(value: object) -> str:
+        return f"{value:%Y-%m-%d %H:%M}" if value else "-"
+
+    return (
+        str(token.id), token.name, token.role.value, str(token.edge_id or "-"), time(token.created_at),
+        token.created_by, time(token.expires_at), time(token.revoked_at),
+    )  # fmt: skip
+
+
+def _whoami(options: argparse.Namespace) -> int:
+    from sennit import remote
+
+    identity = remote.call(options, lambda client: client.who_am_i())
+    print(identity.model_dump_json(indent=2) if options.json else f"{identity.name}, role {identity.role}")
+    return ExitStatus.OK

@@ -1,0 +1,1 @@
+"""Downloads, the local proxy, and remembered fleet keys."""

@@ -1,0 +1,215 @@
+"""Download URLs smkex://HOST/PATH over two paths.
+
+Data goes to standard output or to files; progress and the path report go to standard error.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import CommandError, ExitStatus
+from sennit.outputs import Job, jobs, standard_output
+from sennit.progress import ProgressBar
+from sennit.session_options import add_session_options, connect_options
+
+if TYPE_CHECKING:
+    from smkex.client.download.download import Fetched
+    from smkex.client.http.transport import SmkexTransport
+
+RETRY_PAUSE = 0.1  # seconds
+READ_TIMEOUT = 30.0  # seconds without a byte of what was asked for
+UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+
+def run(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if options.verbose:
+        _show_handshake()
+    return asyncio.run(_get(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sennit get", description=__doc__)
+    parser.add_argument(
+        "urls",
+        nargs="+",
+        metavar="URL",
+        help="smkex://HOST[:PORT]/PATH; HOST is the service address or a name",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write to FILE, which appears only when complete"
+    )
+    parser.add_argument(
+        "-O", "--remote-name", action="store_true", help="write to a file named as the URL's last part"
+    )
+    parser.add_argument("--output-dir", type=Path, metavar="FOLDER", help="put files there (implies -O)")
+    parser.add_argument(
+        "-C",
+        "--continue",
+        dest="resume",
+        action="store_true",
+        help="continue what was broken off, if unchanged",
+    )
+    parser.add_argument(
+        "-H",
+        "--header",
+        action="append",
+        type=_header,
+        default=[],
+        metavar="NAME: VALUE",
+        help="send it; give several",
+    )
+    parser.add_argument(
+        "--retry-for",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="try again so long while the edge cannot be reached, and continue files that broke off;"
+        " never after a refusal",
+    )
+    parser.add_argument(
+        "--limit-rate", type=_rate, metavar="BYTES", help="bytes a second at most (500k, 2M, 1G)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print each result and path report as JSON on stderr"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress and no report")
+    parser.add_argument("--verbose", action="store_true", help="show the handshake message by message")
+    add_session_options(parser)
+    return parser
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (colon and name.strip() and text.isascii() and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME: VALUE")
+    return name.strip(), value.strip()
+
+
+def _rate(text: str) -> float:
+    number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1.0)
+    try:
+        rate = float(number) * unit
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, as 500k or 2M")
+    return rate
+
+
+def _show_handshake() -> None:
+    """Print what the library and this command log, and nothing of what other libraries do."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("smkex", "sennit"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+async def _get(options: argparse.Namespace) -> int:
+    import httpx
+
+    from smkex.client.http.transport import SmkexTransport
+
+    wanted = jobs(options)
+    status: int = ExitStatus.OK
+    transport = SmkexTransport(**connect_options(options))
+    async with httpx.AsyncClient(transport=transport, timeout=READ_TIMEOUT) as client:
+        for job in wanted:
+            try:
+                await _until_done(job, client, transport, options)
+            except CommandError as error:
+                error.tell()
+                status = status or error.status
+    return status
+
+
+async def _until_done(
+    job: Job, client: Any, transport: "SmkexTransport", options: argparse.Namespace
+) -> None:
+    from sennit.transfer_errors import BrokenOff, Unreached, told
+
+    deadline, resume = time.monotonic() + options.retry_for, options.resume
+    while True:
+        try:
+            with told(job.url):
+                return await _fetch(job, client, transport, options, resume=resume)
+        except (BrokenOff, Unreached) as error:
+            late = time.monotonic() + RETRY_PAUSE > deadline
+            if late or (isinstance(error, BrokenOff) and not job.resumable):
+                raise
+            resume = resume or isinstance(error, BrokenOff)
+            logging.getLogger("sennit").info("again: %s", error)
+            await asyncio.sleep(RETRY_PAUSE)
+
+
+async def _fetch(
+    job: Job, client: Any, transport: "SmkexTransport", options: argparse.Namespace, *, resume: bool
+) -> None:
+    from smkex.client.download.download import Download
+    from smkex.client.download.partial_file import writing
+
+    bar = ProgressBar(job.output.name if job.output else "", sys.stderr)
+    on_screen = job.output is None and sys.stdout.isatty()
+    shows = sys.stderr.isatty() and not on_screen and not options.quiet and not options.json
+    download = Download(client, job.url, dict(options.header), rate=options.limit_rate)
+    if shows:
+        download.progress = bar.update
+    started = time.monotonic()
+    try:
+        if job.output is None:
+            fetched = await download.to_stream(standard_output())
+        elif job.resumable:
+            fetched = await download.to_file(job.output, resume=resume)
+        else:
+            with writing(job.output):
+                file = job.output.open("wb")
+            with file:
+                fetched = await download.to_stream(file)
+    except BaseException:
+        bar.clear()
+        _tell_what_is_kept(job)
+        raise
+    bar.clear()
+    _tell(job, fetched, time.monotonic() - started, transport, options)
+
+
+def _tell_what_is_kept(job: Job) -> None:
+    from smkex.client.download.partial_file import PartialFile
+
+    if job.output is not None and job.resumable and (kept := PartialFile(job.output, job.url).kept()):
+        print(f"kept      {kept.offset:,} bytes: `sennit get -C` goes on from there", file=sys.stderr)
+
+
+def _tell(
+    job: Job, fetched: "Fetched", seconds: float, transport: "SmkexTransport", options: argparse.Namespace
+) -> None:
+    report = transport.connections[-1].report() if transport.connections else None
+    if options.json:
+        result = {
+            "url": job.url,
+            "output": str(job.output) if job.output else None,
+            "status": fetched.status,
+            "start": fetched.start,
+            "bytes": fetched.received,
+            "seconds": seconds,
+            "report": report.as_dict() if report else None,
+        }
+        print(json.dumps(result), file=sys.stderr)
+    elif not options.quiet:
+        rate = fetched.received * 8 / seconds / 1e6
+        to = f" to {job.output}" if job.output else ""
+        after = f", after {fetched.start:,} that were there" if fetched.start else ""
+        print(
+            f"received  {fetched.received:,} bytes{to} in {seconds:.2f} s, {rate:,.0f} Mbit/s{after}",
+            file=sys.stderr,
+        )
+        if report:
+            print(report.text(), file=sys.stderr)

@@ -1,0 +1,76 @@
+"""The fleet keys that this user remembers: list, accept, remove."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from smkex.client.known_hosts import KnownHosts
+
+
+def run(arguments: list[str]) -> int:
+    from smkex.client.known_hosts import KnownHosts, KnownHostsDamaged
+
+    options = _parser().parse_args(arguments)
+    known = KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual()
+    try:
+        return int(options.do(known, options))
+    except (KnownHostsDamaged, OSError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sennit known-hosts", description=__doc__)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, do, text in (
+        ("list", _list, "every host, its keys, and the addresses it is pinned to"),
+        ("accept", _accept, "remember a key, beside those that are remembered of the host"),
+        ("remove", _remove, "forget a host, or one key of it"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        action.set_defaults(do=do)
+        action.add_argument("--known-hosts", type=Path, metavar="FILE", help="instead of the user's own")
+        if name == "list":
+            action.add_argument("--json", action="store_true")
+        if name == "accept":
+            action.add_argument("host")
+            action.add_argument("fingerprint", help="SHA256:..., compared with what the operator publishes")
+            action.add_argument("--pin", action="append", default=[], metavar="ADDRESS", help="dial no other")
+        if name == "remove":
+            action.add_argument("host")
+            action.add_argument("fingerprint", nargs="?")
+    return parser
+
+
+def _list(known: "KnownHosts", options: argparse.Namespace) -> int:
+    entries = known.entries()
+    if options.json:
+        shown = [
+            {"host": e.host, "fingerprint": e.fingerprint, "addresses": [str(a) for a in e.addresses]}
+            for e in entries
+        ]
+        print(json.dumps(shown, indent=2))
+    else:
+        for entry in entries:
+            print(entry)
+    return ExitStatus.OK
+
+
+def _accept(known: "KnownHosts", options: argparse.Namespace) -> int:
+    from smkex.client.known_hosts import Entry
+
+    try:
+        entry = Entry.parse(" ".join([options.host, options.fingerprint, ",".join(options.pin)]))
+    except ValueError as error:
+        raise CommandError(str(error), status=ExitStatus.USAGE) from None
+    known.remember(entry)
+    return ExitStatus.OK
+
+
+def _remove(known: "KnownHosts", options: argparse.Namespace) -> int:
+    if not known.forget(options.host, options.fingerprint):
+        raise CommandError(f"{options.host} is not known", hint="`sennit known-hosts list`")
+    return ExitStatus.OK

@@ -1,0 +1,130 @@
+"""A local proxy (HTTP and SOCKS 5) that takes unmodified programs to the CDN over two paths.
+
+For example: sennit proxy --host cdn.lab, then curl -x http://127.0.0.1:1080 http://cdn.lab/file
+"""
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.errors import CommandError, ExitStatus
+from sennit.session_options import add_session_options, connect_options
+
+if TYPE_CHECKING:
+    from smkex.client.proxy import ProxySettings
+    from smkex.client.proxy.credentials import Credentials
+    from smkex.client.proxy.events import Event
+
+
+def run(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    return asyncio.run(_serve(_settings(options), as_json=options.json))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sennit proxy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--listen", default="127.0.0.1:1080", metavar="ADDRESS:PORT", help="(127.0.0.1:1080)")
+    parser.add_argument(
+        "--host",
+        action="append",
+        metavar="PATTERN",
+        help="names or addresses that go by sessions, as *.cdn.example; give several (all)",
+    )
+    parser.add_argument(
+        "--others",
+        choices=("refuse", "direct"),
+        default="refuse",
+        help="what becomes of other hosts: refused, or reached without the CDN (refuse)",
+    )
+    parser.add_argument(
+        "--service-port", type=int, default=443, help="of the CDN, for programs that say port 80 (443)"
+    )
+    parser.add_argument(
+        "--credentials", type=Path, metavar="FILE", help="holds NAME:PASSWORD that programs must give"
+    )
+    parser.add_argument("--max-connections", type=int, default=256, help="of programs, at once (256)")
+    parser.add_argument("--max-sessions", type=int, default=64, help="at once (64)")
+    parser.add_argument("--json", action="store_true", help="log one JSON object a line")
+    add_session_options(parser)
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> "ProxySettings":
+    from smkex.client.proxy import ProxySettings
+    from smkex.client.proxy.rules import Rules
+
+    address, port = _listen(options.listen)
+    credentials = _credentials(options.credentials) if options.credentials else None
+    if credentials is None and not address.is_loopback:
+        raise CommandError(
+            f"--listen {address}: others could use this proxy",
+            hint="listen on 127.0.0.1, or give --credentials FILE",
+            status=ExitStatus.USAGE,
+        )
+    if options.others == "direct" and not options.host:
+        raise CommandError("--others direct: without --host there are no others", status=ExitStatus.USAGE)
+    hosts = tuple(options.host or ["*"])
+    return ProxySettings(
+        host=str(address),
+        port=port,
+        rules=Rules(hosts, options.others == "direct", options.service_port),
+        credentials=credentials,
+        connections=options.max_connections,
+        sessions=options.max_sessions,
+        connect=connect_options(options),
+    )
+
+
+def _listen(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        return ipaddress.ip_address(host.strip("[]")), int(port)
+    except ValueError:
+        raise CommandError(
+            f"--listen {text}: not ADDRESS:PORT",
+            hint="as 127.0.0.1:1080 or [::1]:1080",
+            status=ExitStatus.USAGE,
+        ) from None
+
+
+def _credentials(path: Path) -> "Credentials":
+    from smkex.client.proxy.credentials import Credentials
+
+    try:
+        return Credentials.parse(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"--credentials {path}: {error}", status=ExitStatus.USAGE) from None
+
+
+async def _serve(settings: "ProxySettings", *, as_json: bool) -> int:
+    from smkex.client.proxy import Proxy
+    from smkex.client.proxy.events import as_dict
+
+    def tell(event: "Event") -> None:
+        print(json.dumps(as_dict(event)) if as_json else event, file=sys.stderr, flush=True)
+
+    proxy = Proxy(settings, tell)
+    try:
+        await proxy.start()
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen: {error.strerror or error}", hint="--listen ADDRESS:PORT"
+        ) from None
+    where = f"{f'[{settings.host}]' if ':' in settings.host else settings.host}:{proxy.port}"
+    if as_json:
+        print(json.dumps({"event": "Ready", "listen": where}), file=sys.stderr, flush=True)
+    else:
+        print(f"ready: http://{where} and socks5h://{where}", file=sys.stderr, flush=True)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    await proxy.stop()
+    return ExitStatus.OK

@@ -1,0 +1,1 @@
+"""Daemons of nodes and of the control plane."""

@@ -1,0 +1,21 @@
+"""Run the control plane: edges enrol here, forwarders follow its table."""
+
+from runtime.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    from balancer.control.server import serve
+    from balancer.control.settings import ControlSettings
+    from balancer.control.storage.store import StateInUse
+    from runtime.logging import log_to_stderr
+
+    try:
+        settings = ControlSettings.from_arguments(arguments)
+        settings.admin_token()
+    except ValueError as error:
+        raise CommandError(str(error), hint="`sennit control --help`", status=ExitStatus.USAGE) from None
+    log_to_stderr(settings.log_level)
+    try:
+        return serve(settings)
+    except (StateInUse, OSError) as error:
+        raise CommandError(str(error)) from None

@@ -1,0 +1,27 @@
+"""Serve HTTP inside SMKEX sessions: one edge of the CDN."""
+
+
+def run(arguments: list[str]) -> int:
+    from edge.server.application import ApplicationUnusable
+    from edge.config.identity import IdentityUnusable
+    from edge.server.main import run as serve
+    from edge.config.node import NodeUnknown
+    from edge.config.settings import EdgeSettings
+    from runtime.logging import log_to_stderr
+    from runtime.errors import CommandError
+
+    settings = EdgeSettings.from_arguments(arguments)
+    log_to_stderr(settings.log_level)
+    try:
+        serve(settings, lambda: EdgeSettings.from_arguments(arguments))
+    except NodeUnknown as error:
+        raise CommandError(str(error), hint="the agent writes node.json when it has enrolled") from None
+    except IdentityUnusable as error:
+        raise CommandError(str(error), hint="`sennit fleet-key certify` makes a certificate") from None
+    except ApplicationUnusable as error:
+        raise CommandError(str(error), hint="--app names MODULE:APP, as `uvicorn MODULE:APP` would") from None
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen: {error}", hint="is the service address on lo (`ip address show dev lo`)?"
+        ) from None
+    return 0

@@ -1,0 +1,96 @@
+"""Probe an edge from a namespace of its own: up, run, down."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+from runtime.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    if arguments[:1] == ["run"]:
+        return _run(arguments[1:])
+    from balancer.agent.probe.namespace import NamespaceRefused
+
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.do(options))
+    except NamespaceRefused as error:
+        raise CommandError(str(error), hint="namespaces and veth pairs need root") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sennit probe", description=__doc__)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, do, text in (
+        ("up", _up, "make the probe namespace and its veth pair (before `sennit forwarder load`)"),
+        ("run", _up, "probe until SIGTERM, inside the namespace; `sennit probe run --help`"),
+        ("down", _down, "remove the namespace and the pair"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        action.set_defaults(do=do)
+        action.add_argument("--namespace", default="sennit-probe", help="its name")
+        action.add_argument("--state", type=Path, default=Path("/var/lib/sennit"), help="the state folder")
+        action.add_argument("--node-timeout", type=float, default=60, help="seconds to wait for the agent")
+    return parser
+
+
+def _up(options: argparse.Namespace) -> int:
+    from balancer.agent.probe.namespace import NEAR, Pair, up
+
+    edge_id, vip = _node(options.state / "node.json", options.node_timeout)
+    versions = tuple(version for version in (4, 6) if vip.get(f"v{version}"))
+    up(options.namespace, edge_id, versions)
+    ends = " ".join(str(Pair.of(edge_id, version).far.ip) for version in versions)
+    print(f"{NEAR} leads to {options.namespace}, {ends}", file=sys.stderr)
+    return ExitStatus.OK
+
+
+def _node(path: Path, timeout: float) -> tuple[int, dict[str, str | None]]:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            value = json.loads(path.read_text())
+            return int(value["edge_id"]), dict(value["vip"])
+        except (OSError, ValueError, KeyError, TypeError):
+            if time.monotonic() > deadline:
+                hint = "is `sennit agent` running?"
+                raise CommandError(f"{path} did not appear within {timeout:g} s", hint=hint) from None
+            time.sleep(0.1)
+
+
+def _down(options: argparse.Namespace) -> int:
+    from balancer.agent.probe.namespace import down
+
+    print("removed" if down(options.namespace) else "there was none", file=sys.stderr)
+    return ExitStatus.OK
+
+
+def _run(arguments: list[str]) -> int:
+    from balancer.agent.probe.settings import ProbeSettings
+    from balancer.agent.probe.prober import Prober
+    from runtime.logging import log_to_stderr, say_ready
+    from runtime.systemd import feed_watchdog
+
+    settings = ProbeSettings.from_arguments(arguments)
+    log_to_stderr(settings.log_level)
+
+    async def main() -> None:
+        task = asyncio.create_task(
+            Prober(settings.state, settings.interface, settings.timeout).run(settings.every)
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        watchdog = asyncio.create_task(feed_watchdog())
+        say_ready()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        watchdog.cancel()
+
+    asyncio.run(main())
+    return ExitStatus.OK

@@ -1,0 +1,1 @@
+"""Edges, sites, VIPs, the forwarding table, purges and the audit log."""

@@ -1,0 +1,128 @@
+"""Show the edges, drain them, take them back, remove them."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from runtime.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from balancer.api.client import ControlClient
+    from balancer.api.schemas import EdgePatch, EdgeView
+
+_WANTED = {"drain": "draining", "undrain": "active", "disable": "disabled"}
+
+
+def run(arguments: list[str]) -> int:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit edges", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    remote.add_options(actions.add_parser("list", help="every edge"))
+    for action, words in {
+        "show": "one edge",
+        "drain": "give it no new sessions",
+        "undrain": "take it back",
+        "disable": "refuse new subflows to it",
+        "remove": "forget it; its id is not given again for a while",
+    }.items():
+        one = actions.add_parser(action, help=words)
+        one.add_argument("edge", help="name or id")
+        remote.add_options(one, changes=action != "show")
+        if action == "drain":
+            one.add_argument("--wait", action="store_true", help="until no session is left")
+    move = actions.add_parser("move", help="to another site")
+    move.add_argument("edge", help="name or id")
+    move.add_argument("site")
+    remote.add_options(move, changes=True)
+    change = actions.add_parser("set", help="its share of its site's ring, what tunnels to it look like")
+    change.add_argument("edge", nargs="*", help="names or ids")
+    change.add_argument("--every", action="store_true", help="every edge there is")
+    change.add_argument(
+        "--weight", type=int, metavar="N", help="its share of the site's first subflows; 0: none"
+    )
+    change.add_argument("--encapsulation", choices=("ipip", "gue"), help="of tunnels to it")
+    remote.add_options(change, changes=True)
+    options = parser.parse_args(arguments)
+    if options.action == "set" and bool(options.edge) == options.every:
+        parser.error("name edges, or give --every")
+    found = remote.call(options, lambda client: _do(client, options))
+    if options.action == "remove":
+        return ExitStatus.OK
+    if options.json:
+        views = [edge.model_dump(mode="json") for edge in found]
+        print(json.dumps(views if options.action in ("list", "set") else views[0], indent=2))
+    else:
+        heads = ("ID", "NAME", "SITE", "WEIGHT", "TUNNEL", "WANTED", "STATE", "HEALTH", "APPLIED", "WHY")
+        print(remote.table(heads, [_row(edge) for edge in found]))
+        if options.action not in ("list", "set"):
+            print("\n".join(_details(found[0])))
+    return ExitStatus.OK
+
+
+async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":
+    from balancer.api.schemas import AdminState, EdgePatch
+
+    every = await client.edges()
+    if options.action == "list":
+        return every
+    if options.action == "set":
+        changed = every if options.every else [_find(every, wanted) for wanted in options.edge]
+        return [await client.patch_edge(edge.id, _change(options)) for edge in changed]
+    edge = _find(every, options.edge)
+    if options.action == "remove":
+        await client.remove_edge(edge.id)
+    elif options.action == "move":
+        edge = await client.patch_edge(edge.id, EdgePatch(site=options.site))
+    elif options.action in _WANTED:
+        edge = await client.set_admin_state(edge.id, AdminState(_WANTED[options.action]))
+        if options.action == "drain" and options.wait:
+            from sennit.drain_progress import wait_for_drain
+
+            edge = await wait_for_drain(client, edge.id)
+    return [edge]
+
+
+def _find(every: "list[EdgeView]", wanted: str) -> "EdgeView":
+    edge = next((each for each in every if wanted in (each.name, str(each.id))), None)
+    if edge is None:
+        raise CommandError(f"there is no edge {wanted}", hint="`sennit edges list` lists them")
+    return edge
+
+
+def _change(options: argparse.Namespace) -> "EdgePatch":
+    from pydantic import ValidationError
+
+    from balancer.api.schemas import EdgePatch
+
+    given = {name: getattr(options, name) for name in ("weight", "encapsulation")}
+    try:
+        return EdgePatch.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise CommandError(f"--weight: {error.errors()[0]['msg'].lower()}", status=ExitStatus.USAGE) from None
+
+
+def _row(edge: "EdgeView") -> tuple[str, ...]:
+    tunnel = " ".join(str(address) for address in (edge.tunnel_v4, edge.tunnel_v6) if address)
+    tunnel += " gue" if edge.encapsulation == "gue" else ""
+    lease = edge.lease
+    applied = "-" if lease is None or lease.applied_generation is None else str(lease.applied_generation)
+    why = "; ".join(each.reason for each in edge.health.reasons)
+    health = edge.health.state.value
+    return (
+        str(edge.id), edge.name, edge.site, str(edge.weight), tunnel,
+        edge.admin_state.value, edge.state.value, health, applied, why,
+    )  # fmt: skip
+
+
+def _details(edge: "EdgeView") -> list[str]:
+    """What one edge's row has no room for: since when, why, and what is left of a drain."""
+    lines = [f"\n{edge.health.state.value} since {edge.health.since:%Y-%m-%d %H:%M:%S} UTC"]
+    lines += [f"  {each.since:%H:%M:%S}  {each.reason}" for each in edge.health.reasons]
+    if lease := edge.lease:
+        announced = "announced" if lease.announcing else "not announced"
+        granted = ", withdrawn for a soft failure by a grant" if lease.granted else ""
+        sessions = "" if lease.sessions is None else f", {lease.sessions} sessions"
+        drain = f", drain: {lease.drain.value}" if lease.drain else ""
+        lines.append(f"{announced}{granted}{sessions}{drain}")
+    return lines

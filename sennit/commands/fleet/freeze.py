@@ -1,0 +1,32 @@
+"""Hold the forwarding table as it is, dead edges aside, and let it go again."""
+
+import argparse
+
+from runtime.errors import ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit freeze", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    for action, words in {
+        "on": "hold it",
+        "off": "publish what is so again",
+        "show": "whether it is held, and why",
+    }.items():
+        remote.add_options(actions.add_parser(action, help=words), changes=action != "show")
+    options = parser.parse_args(arguments)
+    if options.action == "off":
+        remote.call(options, lambda client: client.thaw())
+        return ExitStatus.OK
+    view = remote.call(options, lambda client: client.freeze() if options.action == "on" else client.frozen())
+    if options.json:
+        print(view.model_dump_json(indent=2))
+    elif view.frozen:
+        print(
+            f"held: generation {view.generation}, since {view.at:%Y-%m-%d %H:%M:%S} by {view.who}: {view.why}"
+        )
+    else:
+        print("not held")
+    return ExitStatus.OK

@@ -1,0 +1,44 @@
+"""Publish an earlier generation of the forwarding table and hold it; or list what there is to go back to."""
+
+import argparse
+import json
+
+from runtime.errors import CommandError, ExitStatus
+
+
+def run(arguments: list[str]) -> int:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(
+        prog="sennit rollback", description=__doc__, epilog="`sennit freeze off` publishes what is so again."
+    )
+    parser.add_argument("generation", type=int, nargs="?", help="without it: list the generations")
+    parser.add_argument("--count", type=int, default=20, metavar="N", help="how many to list (default: 20)")
+    remote.add_options(parser, changes=True)
+    options = parser.parse_args(arguments)
+    if options.generation is None:
+        return _list(options)
+    if options.generation < 0:
+        raise CommandError("a generation is 1 or more", status=ExitStatus.USAGE)
+    view = remote.call(options, lambda client: client.roll_back(options.generation))
+    print(view.model_dump_json(indent=2) if options.json else f"held: generation {view.generation}")
+    return ExitStatus.OK
+
+
+def _list(options: argparse.Namespace) -> int:
+    from sennit import remote
+
+    found = remote.call(options, lambda client: client.generations(max(1, options.count)))
+    if options.json:
+        print(json.dumps([each.model_dump(mode="json") for each in found], indent=2))
+        return ExitStatus.OK
+    rows = [
+        (
+            str(each.generation),
+            f"{each.published_at:%Y-%m-%d %H:%M:%S}",
+            "; ".join(each.changes) + (" ..." if each.changed > len(each.changes) else ""),
+        )
+        for each in found
+    ]
+    print(remote.table(("GENERATION", "PUBLISHED", "CHANGES"), rows))
+    return ExitStatus.OK

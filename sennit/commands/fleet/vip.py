@@ -1,0 +1,84 @@
+"""Add, list and remove VIPs, the anycast service addresses."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from runtime.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from balancer.api.client import ControlClient
+    from balancer.api.schemas import VipBody
+
+
+def run(arguments: list[str]) -> int:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit vip", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    listing = actions.add_parser("list", help="every VIP")
+    add = actions.add_parser("add", help="a VIP; the very same again changes nothing")
+    remove = actions.add_parser("remove", help="a VIP that no edge serves")
+    for each in (add, remove):
+        each.add_argument("name")
+    add.add_argument("--v4", metavar="ADDRESS")
+    add.add_argument("--v6", metavar="ADDRESS")
+    add.add_argument("--service-port", type=int, default=443, metavar="PORT")
+    add.add_argument(
+        "--id-port-base", type=int, default=10_000, metavar="PORT", help="edge N has this port + N"
+    )
+    add.add_argument(
+        "--locator",
+        choices=("port", "address"),
+        default="port",
+        help="what carries the edge id of secondary subflows: the port, or the low bits of the address",
+    )
+    add.add_argument(
+        "--replies",
+        choices=("symmetric", "direct"),
+        default="symmetric",
+        help="on forwarded subflows: through the ingress edge, or by the owner's own uplink",
+    )
+    remote.add_options(listing)
+    for each in (add, remove):
+        remote.add_options(each, changes=True)
+    options = parser.parse_args(arguments)
+    vips = remote.call(options, lambda client: _do(client, options))
+    if options.json:
+        print(json.dumps([vip.model_dump(mode="json") for vip in vips], indent=2))
+    elif options.action != "remove":
+        heads = ("NAME", "V4", "V6", "SERVICE", "LOCATORS", "REPLIES")
+        rows: list[tuple[str, ...]] = [
+            (
+                vip.name,
+                str(vip.v4 or "-"),
+                str(vip.v6 or "-"),
+                str(vip.service_port),
+                f"{vip.id_port_base} + id" if vip.locator == "port" else "address + id",
+                vip.replies.value,
+            )
+            for vip in vips
+        ]
+        print(remote.table(heads, rows))
+    return ExitStatus.OK
+
+
+async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[VipBody]":
+    from pydantic import ValidationError
+
+    from balancer.api.schemas import VipBody
+
+    if options.action == "list":
+        return await client.vips()
+    if options.action == "remove":
+        await client.remove_vip(options.name)
+        return []
+    fields = ("name", "v4", "v6", "service_port", "id_port_base", "locator", "replies")
+    try:
+        body = VipBody.model_validate({field: getattr(options, field) for field in fields})
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise CommandError(
+            "; ".join(reasons).replace("Value error, ", "").removeprefix(": "), status=ExitStatus.USAGE
+        ) from None
+    return [await client.add_vip(body)]

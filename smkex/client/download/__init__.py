@@ -1,0 +1,1 @@
+"""Downloads into files, whole or continued."""

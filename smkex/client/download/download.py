@@ -1,0 +1,129 @@
+"""Download one URL into a file, whole or to be continued; whatever is wrong about a continuation starts over."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+
+from smkex.client.download.partial_file import Kept, PartialFile, writing
+
+READ_OVER = 64 << 10  # bytes of an error's page
+
+Progress = Callable[[int, int | None], None]
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+class HttpRefused(Exception):
+    """The server answered with a status that brings no content."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(f"{response.status_code} {response.reason_phrase}")
+        # never followed: it may lead out of the CDN, and out of the session
+        self.location = response.headers.get("location") if response.is_redirect else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """`received` bytes came now, after `start` bytes that were there; `status` is HTTP's."""
+
+    status: int
+    start: int
+    received: int
+
+
+@dataclass(slots=True)
+class Download:
+    """What to fetch and how: `progress` is told of bytes so far and in all, `rate` is in bytes a second."""
+
+    client: httpx.AsyncClient
+    url: str
+    headers: Mapping[str, str]
+    progress: Progress = lambda so_far, total: None
+    rate: float | None = None
+
+    async def to_stream(self, file: BinaryIO) -> Fetched:
+        """Raises `HttpRefused`, `SmkexError`, `httpx.TransportError`, OSError, `CannotWrite`."""
+        async with self._get(self.headers) as response:
+            await self._require_content(response)
+            size = await self._copy(response, file, 0, _length(response))
+            return Fetched(response.status_code, 0, size)
+
+    async def to_file(self, target: Path, *, resume: bool) -> Fetched:
+        """Write to `target`, which appears only when whole.
+
+        What is broken off stays beside it, as far as it can be continued; with `resume` it is. Raises as `to_stream`,
+        `CannotWrite` and `InUse`.
+        """
+        partial = PartialFile(target, self.url)
+        with partial.opened() as file:
+            kept = partial.kept() if resume else None
+            if kept is not None and kept.offset == kept.total:
+                partial.complete()
+                return Fetched(206, kept.offset, 0)
+            fetched = await self._continue(file, kept) if kept is not None else None
+            fetched = fetched or await self._whole(file, partial)
+            partial.complete()
+            return fetched
+
+    async def _continue(self, file: BinaryIO, kept: Kept) -> Fetched | None:
+        """None where the server has another representation by now, or answers what was not asked."""
+        asked = {**self.headers, "range": f"bytes={kept.offset}-", "if-range": kept.etag}
+        async with self._get(asked) as response:
+            if response.status_code != 206 or not _continues(response, kept):
+                return None
+            return Fetched(206, kept.offset, await self._copy(response, file, kept.offset, kept.total))
+
+    async def _whole(self, file: BinaryIO, partial: PartialFile) -> Fetched:
+        async with self._get(self.headers) as response:
+            await self._require_content(response)
+            total = _length(response)
+            # a part that the caller asked for by a header cannot be continued by ours
+            etag = "" if response.status_code == 206 else response.headers.get("etag", "")
+            partial.begin(file, etag, total)
+            return Fetched(response.status_code, 0, await self._copy(response, file, 0, total))
+
+    async def _require_content(self, response: httpx.Response) -> None:
+        asked = any(name.lower() == "range" for name in self.headers)
+        if response.status_code == 200 or (asked and response.status_code == 206):
+            return
+        if (_length(response) or 0) <= READ_OVER:
+            await response.aread()  # so that the session can serve the next request
+        raise HttpRefused(response)
+
+    def _get(self, headers: Mapping[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
+        return self.client.stream("GET", self.url, headers={"accept-encoding": "identity", **headers})
+
+    async def _copy(self, response: httpx.Response, file: BinaryIO, start: int, total: int | None) -> int:
+        size, began = 0, time.monotonic()
+        async for part in response.aiter_raw():
+            with writing(file.name):
+                file.write(part)
+            size += len(part)
+            self.progress(start + size, total)
+            if self.rate:
+                # what is not read fills the session's window, and the edge waits
+                await asyncio.sleep(max(0.0, began + size / self.rate - time.monotonic()))
+        with writing(file.name):
+            file.flush()
+        return size
+
+
+def _length(response: httpx.Response) -> int | None:
+    given = response.headers.get("content-length", "")
+    return int(given) if given.isdigit() else None
+
+
+def _continues(response: httpx.Response, kept: Kept) -> bool:
+    """Whether this is the rest, to its end, of what is kept."""
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+    if found is None or response.headers.get("etag", kept.etag) != kept.etag:
+        return False
+    first, last, total = int(found[1]), int(found[2]), found[3]
+    whole = total == "*" or int(total) == last + 1
+    return first == kept.offset and whole and kept.total in (None, last + 1)

@@ -1,0 +1,71 @@
+"""HTTP over sessions: an httpx transport with connection pooling."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Unpack
+
+import httpcore
+import httpx
+
+from smkex.client.connect import Connection, connect
+from smkex.client.edge_cache import EdgeCache
+from smkex.client.options import ConnectOptions
+from smkex.client.report import ConnectionReport
+from smkex.core.wire.locator import SERVICE_PORT
+from smkex.http.httpx_transport import PoolTransport
+from smkex.http.pool import HttpPool
+from smkex.http.stream import ByteStream
+
+SCHEME = "smkex"
+
+
+class SessionOpener:
+    """Opens a session where a pool would open a TCP connection. `connections` are those that have not ended."""
+
+    def __init__(self, open_session: Callable[[str, int], Awaitable[Connection]]) -> None:
+        self._open = open_session
+        self.connections: list[Connection] = []
+
+    async def __call__(self, origin: httpcore.Origin, timeout: float | None) -> ByteStream:
+        connection = await self._open(origin.host.decode("ascii"), origin.port)
+        self.connections.append(connection)
+        connection.when_closed(lambda: self.connections.remove(connection))
+        return ByteStream(connection.reader, connection.writer)
+
+    async def close(self) -> None:
+        """End those that are still open, and wait until the other ends have agreed."""
+        await asyncio.gather(*(connection.close() for connection in self.connections))
+
+
+class SmkexTransport(httpx.AsyncBaseTransport):
+    """An httpx transport for URLs `smkex://host/path`: `httpx.AsyncClient(transport=SmkexTransport(...))`.
+
+    Options are those of `connect`. Errors of the key exchange come through as subclasses of `SmkexError`; those
+    of HTTP as httpx's own.
+    """
+
+    def __init__(self, **options: Unpack[ConnectOptions]) -> None:
+        given: ConnectOptions = {"cache": EdgeCache(), **options}
+        self._opener = SessionOpener(lambda host, port: connect(host, port=port, **given))
+        # http to the pool: what lies below is the session, not TLS
+        self._pooled = PoolTransport(
+            HttpPool(connections=10, open_stream=self._opener), scheme="http", port=SERVICE_PORT
+        )
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The open connections, for their reports."""
+        return self._opener.connections
+
+    def reports(self) -> list[ConnectionReport]:
+        """The path reports of the open connections."""
+        return [connection.report() for connection in self.connections if not connection.session.is_closing()]
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.scheme != SCHEME:
+            raise httpx.UnsupportedProtocol(f"not a {SCHEME} URL: {request.url}")
+        return await self._pooled.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._pooled.aclose()
+        await self._opener.close()

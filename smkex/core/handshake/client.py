@@ -1,0 +1,264 @@
+"""The client's side of the key exchange. Every transition of it is in this file.
+
+    AWAIT_SERVER_SHARE --ServerShare on 0--> AWAIT_SERVER_NONCE --ServerNonce on 1--> DONE
+
+It says what to send on which path and is told what arrived where. Whoever drives it opens path 1 to the locator
+of `edge_id`, which is known from AWAIT_SERVER_NONCE on, and ends it at its deadline.
+"""
+
+import hmac
+from enum import Enum, auto
+from ipaddress import ip_network
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.handshake.config import ClientConfig, ClientEntropy
+from smkex.core.errors import (
+    BadShare,
+    BindingMismatch,
+    FleetKeyChanged,
+    MacMismatch,
+    MalformedMessage,
+    NoCommonAead,
+    NoCommonMode,
+    PeerAborted,
+    SharedPath,
+    UnexpectedMessage,
+    WrongPath,
+)
+from smkex.core.handshake.established import Established
+from smkex.core.handshake.first_path import FirstPath
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import (
+    ClientNonce,
+    ClientShare,
+    Finished,
+    LocatorKind,
+    Mode,
+    Observation,
+    ServerNonce,
+    ServerShare,
+    parse_abort,
+)
+from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
+from smkex.core.handshake.server_info import TlsOutcome
+
+
+class State(Enum):
+    AWAIT_SERVER_SHARE = auto()
+    AWAIT_SERVER_NONCE = auto()
+    DONE = auto()
+    FAILED = auto()
+
+
+_EXPECTED = {
+    State.AWAIT_SERVER_SHARE: (FrameType.SERVER_SHARE, 0),
+    State.AWAIT_SERVER_NONCE: (FrameType.SERVER_NONCE, 1),
+}
+
+
+def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
+    """X25519; an all-zero result raises `BadShare` (RFC 7748 section 6.1)."""
+    try:
+        return private.exchange(X25519PublicKey.from_public_bytes(share))
+    except ValueError:
+        raise BadShare from None
+
+
+class ClientHandshake:
+    """One attempt. `client_share` goes out on path 0, `client_nonce` on path 1, `finished(path)` on every path.
+
+    In mode mtls path 0 is TLS's: `after_tls` begins where that has ended.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        nonce: ClientNonce,
+        state: State,
+        *,
+        private: X25519PrivateKey | None = None,
+        share: ClientShare | None = None,
+        first: FirstPath | None = None,
+    ) -> None:
+        """What `begin` and `after_tls` have in common."""
+        self._config = config
+        self._client_nonce = nonce
+        self.state = state
+        self._private = private
+        self._client_share = share
+        self._first = first
+        self._established: Established | None = None
+
+    @classmethod
+    def begin(cls, config: ClientConfig, entropy: ClientEntropy) -> "ClientHandshake":
+        """Begin with a ClientShare; `entropy` is used for nothing else."""
+        private = entropy.key()
+        share = ClientShare.build(
+            entropy.session_id,
+            config.modes,
+            config.aeads,
+            private.public_key().public_bytes_raw(),
+            config.server_name,
+        )
+        nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
+        return cls(config, nonce, State.AWAIT_SERVER_SHARE, private=private, share=share)
+
+    @classmethod
+    def after_tls(cls, config: ClientConfig, outcome: TlsOutcome, nonce: bytes) -> "ClientHandshake":
+        """Go on from TLS on path 0; `nonce` is 32 fresh random bytes. Raises as `receive`."""
+        first = FirstPath.of_tls(outcome)
+        made = cls(
+            config, ClientNonce.build(outcome.session_id, nonce), State.AWAIT_SERVER_NONCE, first=first
+        )
+        made._judge_locator(first.locator)
+        return made
+
+    @property
+    def client_share(self) -> bytes:
+        if self._client_share is None:
+            raise UnexpectedMessage("in mode mtls there is no ClientShare")
+        return self._client_share.frame
+
+    @property
+    def client_nonce(self) -> bytes:
+        return self._client_nonce.frame
+
+    @property
+    def locator(self) -> LocatorKind:
+        """How the owner's id is carried on path 1; known from AWAIT_SERVER_NONCE until the end."""
+        return self._require_first().locator
+
+    @property
+    def edge_id(self) -> int:
+        """The owner's id, as path 0 told it."""
+        return self._established.edge_id if self._established else self._require_first().edge_id
+
+    @property
+    def established(self) -> Established:
+        if self._established is None:
+            raise UnexpectedMessage("the handshake is not done")
+        return self._established
+
+    def finished(self, path: int) -> bytes:
+        """The frame of Finished for `path`, once DONE."""
+        return Finished.build(path, self.established.keys.finished(path)).frame
+
+    def receive(self, path: int, kind: FrameType, frame: bytes) -> State:
+        """Take one whole frame that arrived on `path`.
+
+        Raises a subclass of `SmkexError`, after which the attempt is over: the driver sends its code as Abort
+        on every path.
+        """
+        try:
+            self._receive(path, kind, frame)
+        except Exception:
+            self.drop()
+            raise
+        return self.state
+
+    def drop(self) -> None:
+        """Forget all secrets and fail whatever comes."""
+        self._private = self._first = None
+        if self.state is not State.DONE:
+            self.state = State.FAILED
+
+    def _receive(self, path: int, kind: FrameType, frame: bytes) -> None:
+        if kind is FrameType.ABORT:
+            raise PeerAborted(parse_abort(frame), authenticated=False)
+        if self.state not in _EXPECTED or kind is not _EXPECTED[self.state][0]:
+            raise UnexpectedMessage(f"{kind.name} came in state {self.state.name}")
+        if path != _EXPECTED[self.state][1]:
+            raise WrongPath(f"{kind.name} came on path {path}")
+        if kind is FrameType.SERVER_SHARE:
+            self._take_share(ServerShare.parse(frame))
+        else:
+            self._take_nonce(ServerNonce.parse(frame))
+
+    def _take_share(self, message: ServerShare) -> None:
+        if message.mode not in self._config.modes:
+            raise NoCommonMode(f"the edge chose {message.mode.name}, which was not offered")
+        if message.aead not in self._config.aeads:
+            raise NoCommonAead(f"the edge chose {message.aead.name}, which was not offered")
+        self._judge_locator(message.locator)
+        certificate: EdgeCertificate | None = None
+        if message.mode is Mode.TOFU:
+            certificate = self._judge_certificate(message)
+        elif message.certified_share:
+            raise MalformedMessage("a certified share in a mode that has none")
+        assert self._private is not None  # in the state that takes a ServerShare
+        assert self._client_share is not None
+        secrets = [exchange(self._private, message.share)]
+        if certificate is not None:
+            secrets.append(exchange(self._private, certificate.share))
+        self._private = None
+        self._first = FirstPath(
+            self._client_share.session_id,
+            self._client_share.frame,
+            message.frame,
+            message.mode,
+            message.aead,
+            message.edge_id,
+            message.locator,
+            message.observed,
+            secrets,
+            fingerprint(certificate.fleet_key) if certificate else None,
+        )
+        self.state = State.AWAIT_SERVER_NONCE
+
+    def _judge_locator(self, locator: LocatorKind) -> None:
+        if self._config.locator not in (None, locator):
+            raise UnexpectedMessage(f"the edge names a {locator.name} locator")
+
+    def _judge_certificate(self, message: ServerShare) -> EdgeCertificate:
+        certificate = EdgeCertificate.parse(message.certified_share)
+        certificate.verify(message.edge_id, self._config.now)
+        return certificate
+
+    def _judge_fleet_key(self, shown: str | None) -> None:
+        """Only now, after binding and MAC: what one path alone made up is no key for a user to think about."""
+        known = self._config.fleet_keys
+        if shown is not None and known and shown not in known:
+            raise FleetKeyChanged(f"remembered {', '.join(sorted(known))}, shown {shown}")
+
+    def _take_nonce(self, message: ServerNonce) -> None:
+        first = self._require_first()
+        expected = binding(self._client_nonce, message.nonce, first.first, first.second, message.rest)
+        if not hmac.compare_digest(expected, message.binding):
+            raise BindingMismatch
+        th = transcript_hash(first.first, first.second, self._client_nonce, message.without_mac)
+        keys = KeySchedule(first.aead, first.secrets, th)
+        if not hmac.compare_digest(keys.server_mac(), message.mac):
+            raise MacMismatch
+        self._judge_fleet_key(first.fleet_key)
+        self._established = Established(
+            keys,
+            first.mode,
+            first.session_id,
+            first.edge_id,
+            (first.observed, message.observed),
+            self._judge_paths(first.observed, message.observed),
+            first.fleet_key,
+        )
+        self._first = None
+        self.state = State.DONE
+
+    def _judge_paths(self, first: Observation, second: Observation) -> tuple[str, ...]:
+        """Only now authentic: how the edge saw both subflows."""
+        if first.client.address == second.client.address:
+            if not self._config.allow_shared_path:
+                raise SharedPath(f"the edge saw both paths come from {first.client.address}")
+            return ("shared-path",)
+        if self._config.strict_paths:
+            if first.ingress_id == second.ingress_id:
+                raise SharedPath(f"both paths enter the CDN at edge {first.ingress_id}")
+            length = 24 if first.client.address.version == 4 else 48
+            if second.client.address in ip_network((first.client.address, length), strict=False):
+                raise SharedPath(f"both paths come from one /{length}")
+        return ()
+
+    def _require_first(self) -> FirstPath:
+        if self._first is None:
+            raise UnexpectedMessage("path 0 has not done its part, or all is done")
+        return self._first

@@ -1,0 +1,38 @@
+"""What path 0 leaves to the rest of the key exchange, whichever mode it was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from smkex.core.wire.messages import Aead, LocatorKind, Mode, Observation
+from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPath:
+    """`first` and `second` are what the client and the edge said there; `secrets` go into the key schedule."""
+
+    session_id: bytes
+    first: bytes
+    second: bytes
+    mode: Mode
+    aead: Aead
+    edge_id: int
+    locator: LocatorKind
+    observed: Observation
+    secrets: Sequence[bytes] = field(repr=False)
+    fleet_key: str | None = None
+
+    @classmethod
+    def of_tls(cls, outcome: TlsOutcome) -> "FirstPath":
+        info = ServerInfo.parse(outcome.info)
+        return cls(
+            outcome.session_id,
+            outcome.hellos,
+            outcome.info,
+            Mode.MTLS,
+            outcome.aead,
+            info.edge_id,
+            info.locator,
+            info.observed,
+            [outcome.exported],
+        )

@@ -1,0 +1,88 @@
+"""A subflow joins a running session: challenge and response with fresh nonces from both ends, under its keys.
+
+    client  Join: session id, path number, nonce
+    edge    JoinChallenge: nonce, how it saw this subflow, MAC
+    client  JoinResponse: MAC
+
+Both MACs and the control keys of the new subflow depend on both nonces and on all that was said before (RFC 8684
+section 3.2 and MPTCPsec section III-B do it with the numbers of MP_JOIN). The edge holds nothing for a join but
+the connection that it came on, so whoever has only overheard the session id can fill nothing up.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from smkex.core.wire.codec import Reader, length_prefixed, u8, u16
+from smkex.core.errors import FinishedMismatch, MacMismatch, MalformedMessage
+from smkex.core.wire.frame import HEADER, FrameType, encode
+from smkex.core.wire.messages import DIGEST, NONCE, SESSION_ID, Endpoint, Observation
+from smkex.core.keys.key_schedule import KeySchedule
+
+FIRST_JOINED = 2  # paths 0 and 1 are those of the key exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The client's first message on a subflow that joins."""
+
+    session_id: bytes
+    path: int
+    nonce: bytes
+    frame: bytes
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "Join":
+        """Raises `MalformedMessage`."""
+        reader = Reader(frame[HEADER:])
+        session_id, path, nonce = reader.take(SESSION_ID), reader.u8(), reader.take(NONCE)
+        reader.finish()
+        if path < FIRST_JOINED:
+            raise MalformedMessage(f"path {path} cannot be joined")
+        return cls(session_id, path, nonce, frame)
+
+
+class JoinAcceptor:
+    """The edge's side of one join. `nonce` is 32 fresh random bytes."""
+
+    def __init__(self, keys: KeySchedule, join: Join, observed: Observation, nonce: bytes) -> None:
+        self._keys = keys
+        unproven = nonce + u16(observed.ingress_id) + observed.client.encode()
+        draft = encode(FrameType.JOIN_CHALLENGE, unproven + bytes(DIGEST))[:-DIGEST]
+        self.hash = _hash(join.frame, draft)
+        self.challenge = draft + keys.join_mac("server", self.hash)
+
+    def verify(self, frame: bytes) -> None:
+        """Take the JoinResponse; raises `FinishedMismatch` or `MalformedMessage`."""
+        reader = Reader(frame[HEADER:])
+        verify = reader.take(DIGEST)
+        reader.finish()
+        if not hmac.compare_digest(self._keys.join_mac("client", self.hash), verify):
+            raise FinishedMismatch("the JoinResponse does not verify")
+
+
+class JoinInitiator:
+    """The client's side of one join. `nonce` is 32 fresh random bytes; `path` a number never used before."""
+
+    def __init__(self, keys: KeySchedule, session_id: bytes, path: int, nonce: bytes) -> None:
+        self._keys = keys
+        self.join = encode(FrameType.JOIN, session_id + u8(path) + nonce)
+
+    def answer(self, challenge: bytes) -> tuple[bytes, bytes, Observation]:
+        """Return (JoinResponse, hash of the join, how the edge saw the subflow).
+
+        Raises `MacMismatch` when the challenge is not this session's edge's, `MalformedMessage`.
+        """
+        reader = Reader(challenge[HEADER:])
+        reader.take(NONCE)
+        observed = Observation(reader.u16(), Endpoint.read(reader))
+        mac = reader.take(DIGEST)
+        reader.finish()
+        joined = _hash(self.join, challenge[:-DIGEST])
+        if not hmac.compare_digest(self._keys.join_mac("server", joined), mac):
+            raise MacMismatch("the JoinChallenge does not verify")
+        return encode(FrameType.JOIN_RESPONSE, self._keys.join_mac("client", joined)), joined, observed
+
+
+def _hash(join: bytes, challenge_without_mac: bytes) -> bytes:
+    return hashlib.sha256(length_prefixed(join, challenge_without_mac)).digest()

@@ -1,0 +1,224 @@
+"""The edge's side of the key exchange. Every transition of it is in this file.
+
+Built from a ClientShare, it answers with ServerShare; each ClientNonce of its session becomes a candidate with
+its own nonce and keys; the candidate under which a Finished verifies wins, so that whoever races a nonce on
+path 1 blocks nobody. `confirmed` holds the paths whose Finished verified; the client is path-confirmed when
+path 1 is among them.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from smkex.core.handshake.client import exchange
+from smkex.core.handshake.config import ServerConfig
+from smkex.core.errors import (
+    Draining,
+    FinishedMismatch,
+    NoCommonAead,
+    NoCommonMode,
+    TooManyCandidates,
+    UnexpectedMessage,
+    WrongPath,
+)
+from smkex.core.handshake.established import Established
+from smkex.core.handshake.first_path import FirstPath
+from smkex.core.wire.messages import (
+    NONCE,
+    Aead,
+    ClientNonce,
+    ClientShare,
+    Finished,
+    Mode,
+    Observation,
+    ServerNonce,
+    ServerShare,
+)
+from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
+from smkex.core.handshake.server_info import TlsOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One pair of nonces, the subflow that it came on, and the keys it gives."""
+
+    subflow: int
+    nonce: ClientNonce
+    answer: ServerNonce
+    keys: KeySchedule = field(repr=False)
+
+
+def _choose_mode(offered: tuple[int, ...], accepted: tuple[Mode, ...]) -> Mode:
+    for mode in accepted:
+        if mode in offered:
+            return mode
+    raise NoCommonMode
+
+
+def _choose_aead(offered: tuple[int, ...], accepted: tuple[Aead, ...]) -> Aead:
+    for aead in offered:
+        if aead in accepted:
+            return Aead(aead)
+    raise NoCommonAead
+
+
+class ServerHandshake:
+    """One session in the making. Subflow 0 is the one that ClientShare came on; others are numbered by the caller."""
+
+    def __init__(self, config: ServerConfig, first: FirstPath) -> None:
+        """Go on from what path 0 brought; see `answering` and `after_tls`."""
+        self._config = config
+        self._first = first
+        self._secrets: Sequence[bytes] = first.secrets
+        self._candidates: dict[int, Candidate] = {}
+        self._winner: Candidate | None = None
+        self.confirmed: frozenset[int] = frozenset()
+
+    @classmethod
+    def answering(
+        cls, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
+    ) -> "ServerHandshake":
+        """Answer a ClientShare: `server_share`. Raises a subclass of `SmkexError`.
+
+        `private_key` (32 fresh random bytes) is used for this session alone and dropped with it.
+        """
+        message = ClientShare.parse(client_share)
+        if config.draining:
+            raise Draining
+        private = X25519PrivateKey.from_private_bytes(private_key)
+        mode = _choose_mode(message.modes, config.modes)
+        long_term = config.long_term if mode is Mode.TOFU else None
+        if mode is Mode.TOFU and long_term is None:
+            raise NoCommonMode("mode tofu without a certified key")
+        aead = _choose_aead(message.aeads, config.aeads)
+        secrets = [exchange(private, message.share)]
+        if long_term is not None:
+            certified = X25519PrivateKey.from_private_bytes(long_term.private_key)
+            secrets.append(exchange(certified, message.share))
+        answer = ServerShare.build(
+            mode,
+            aead,
+            config.edge_id,
+            config.locator,
+            observed,
+            private.public_key().public_bytes_raw(),
+            long_term.certificate.encode() if long_term else b"",
+        )
+        first = FirstPath(
+            message.session_id,
+            message.frame,
+            answer.frame,
+            mode,
+            aead,
+            config.edge_id,
+            config.locator,
+            observed,
+            secrets,
+        )
+        return cls(config, first)
+
+    @classmethod
+    def after_tls(cls, config: ServerConfig, outcome: TlsOutcome) -> "ServerHandshake":
+        """Go on from TLS on path 0 (mode mtls), whose ServerInfo has been said."""
+        return cls(config, FirstPath.of_tls(outcome))
+
+    @property
+    def session_id(self) -> bytes:
+        return self._first.session_id
+
+    @property
+    def server_share(self) -> bytes:
+        """What answers the ClientShare: a frame; in mode mtls ServerInfo, which TLS has carried already."""
+        return self._first.second
+
+    @property
+    def winner(self) -> int | None:
+        """The subflow of the candidate that won: this session's path 1."""
+        return None if self._winner is None else self._winner.subflow
+
+    @property
+    def path_confirmed(self) -> bool:
+        return 1 in self.confirmed
+
+    @property
+    def established(self) -> Established:
+        if self._winner is None:
+            raise UnexpectedMessage("no Finished verified yet")
+        return Established(
+            self._winner.keys,
+            self._first.mode,
+            self.session_id,
+            self._config.edge_id,
+            (self._first.observed, self._winner.answer.observed),
+        )
+
+    def receive_nonce(self, subflow: int, frame: bytes, observed: Observation, nonce: bytes) -> bytes:
+        """Take a ClientNonce that came on `subflow`; return the frame of its ServerNonce.
+
+        `nonce` is 32 fresh random bytes. Raises `TooManyCandidates`, `UnexpectedMessage` once a Finished
+        verified.
+        """
+        # without secrets, since the session has ended, the keys would be no secret either
+        if self._winner is not None or not self._secrets or subflow in self._candidates or subflow == 0:
+            raise UnexpectedMessage("a ClientNonce came where none is due")
+        if len(self._candidates) >= self._config.maximum_candidates:
+            raise TooManyCandidates
+        message = ClientNonce.parse(frame)
+        unbound = ServerNonce.unbound(nonce, observed)
+        bound = binding(message, nonce, self._first.first, self._first.second, unbound[NONCE:])
+        said = ServerNonce.begin(unbound, bound)
+        th = transcript_hash(self._first.first, self._first.second, message, said)
+        keys = KeySchedule(self._first.aead, self._secrets, th)
+        answer = ServerNonce.build(unbound, bound, keys.server_mac())
+        self._candidates[subflow] = Candidate(subflow, message, answer, keys)
+        return answer.frame
+
+    def receive_finished(self, subflow: int, frame: bytes) -> None:
+        """Take a Finished that came on `subflow`; raises `FinishedMismatch` or `WrongPath`, which end the session.
+
+        A false Finished on the subflow of a candidate that is not the winner's is the caller's to close alone:
+        see `is_candidate_only`.
+        """
+        message = Finished.parse(frame)
+        path = 0 if subflow == 0 else 1
+        if message.path != path:
+            raise WrongPath(f"a Finished of path {message.path} came on path {path}")
+        if path in self.confirmed and subflow in (0, self.winner):
+            raise UnexpectedMessage("a second Finished came on one path")
+        for candidate in self._possible(subflow):
+            if hmac.compare_digest(candidate.keys.finished(path), message.verify):
+                if self._winner is None:
+                    self._winner = candidate
+                    self._candidates = {candidate.subflow: candidate}
+                    self._forget_secrets()
+                self.confirmed |= {path}
+                return
+        raise FinishedMismatch
+
+    def is_candidate_only(self, subflow: int) -> bool:
+        """Whether what happens on `subflow` concerns only itself: it is neither path 0 nor the winner's.
+
+        The only candidate so far is no exception: it may be a racer's, and the client's still to come.
+        """
+        return subflow not in (0, self.winner)
+
+    def forget(self, subflow: int) -> None:
+        """Drop the candidate of a subflow that has gone."""
+        if subflow != self.winner:
+            self._candidates.pop(subflow, None)
+
+    def drop(self) -> None:
+        """Forget all secrets."""
+        self._forget_secrets()
+        self._candidates.clear()
+
+    def _forget_secrets(self) -> None:
+        self._secrets = ()
+        self._first = replace(self._first, secrets=())
+
+    def _possible(self, subflow: int) -> list[Candidate]:
+        if subflow == 0:
+            return [self._winner] if self._winner else list(self._candidates.values())
+        return [self._candidates[subflow]] if subflow in self._candidates else []

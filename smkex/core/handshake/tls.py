@@ -1,0 +1,250 @@
+"""Path 0 of mode mtls: plain TLS 1.3 by OpenSSL over memory buffers (design: multipath TLS of SMKEX section 7).
+
+An end is fed one TLS record at a time and so never sees a byte past its last. What the binding covers are the handshake
+messages of both directions from the first ClientHello to the final ServerHello, whatever records they came in, and
+ServerInfo, the only application data. Tickets are discarded; there is no resumption, PSK or early data.
+"""
+
+import hashlib
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+import service_identity
+import service_identity.pyopenssl
+from OpenSSL import SSL
+
+from smkex.core.errors import CertificateRefused, NoCommonAead, TlsFailed
+from smkex.core.wire.frame import TLS_HEADER
+from smkex.core.wire.messages import SESSION_ID, Aead
+from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
+
+ALPN = b"sennit/1"
+EXPORTER = b"EXPORTER-sennit-smkex-1"
+RECORD_HEADER = TLS_HEADER
+FIRST_BYTE = 22  # of every ClientHello: content type handshake
+HELLO_LIMIT = 32768  # bytes of the messages that the binding covers
+INFO_LIMIT = 4096
+
+_HANDSHAKE, _APPLICATION_DATA = 22, 23
+_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+# "HelloRetryRequest" in the place of the random (RFC 8446 section 4.1.3)
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+_SUITES = {"TLS_AES_128_GCM_SHA256": Aead.AES_128_GCM, "TLS_CHACHA20_POLY1305_SHA256": Aead.CHACHA20_POLY1305}
+
+
+class _Hellos:
+    """Collects handshake messages in clear out of records, until the final ServerHello."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.done = False
+        self._partial = {"client": b"", "server": b""}
+
+    def take(self, sender: str, record: bytes) -> None:
+        if self.done or record[0] != _HANDSHAKE:
+            return
+        data = self._partial[sender] + record[RECORD_HEADER:]
+        while len(data) >= 4 and len(data) >= 4 + int.from_bytes(data[1:4], "big"):
+            end = 4 + int.from_bytes(data[1:4], "big")
+            message, data = data[:end], data[end:]
+            wanted = _CLIENT_HELLO if sender == "client" else _SERVER_HELLO
+            if message[0] != wanted:
+                raise TlsFailed(f"a handshake message of type {message[0]} came in clear")
+            self.messages.append(message)
+            if sender == "server" and message[6:38] != _RETRY:
+                self.done = True
+                break
+        self._partial[sender] = data
+        if sum(map(len, self.messages)) + len(data) > HELLO_LIMIT:
+            raise TlsFailed("hellos without end")
+
+    @property
+    def session_id(self) -> bytes:
+        return session_id_of(self.messages[0])
+
+
+def session_id_of(client_hello: bytes) -> bytes:
+    """The first 16 bytes of the SHA-256 of the first ClientHello message."""
+    return hashlib.sha256(client_hello).digest()[:SESSION_ID]
+
+
+class _TlsEnd:
+    """What both ends share."""
+
+    _sender: str
+    _peer: str
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self._connection = connection
+        self._hellos = _Hellos()
+
+    def _feed(self, record: bytes) -> None:
+        self._hellos.take(self._peer, record)
+        self._connection.bio_write(record)
+
+    def _handshake(self) -> bool:
+        try:
+            self._connection.do_handshake()
+        except SSL.WantReadError:
+            return False
+        except SSL.Error as error:
+            raise TlsFailed(_reason(error)) from None
+        return True
+
+    def to_send(self) -> bytes:
+        """Records to send now."""
+        try:
+            data = self._connection.bio_read(1 << 17)
+        except SSL.WantReadError:
+            return b""
+        at = 0
+        while at < len(data):
+            end = at + RECORD_HEADER + int.from_bytes(data[at + 3 : at + 5], "big")
+            self._hellos.take(self._sender, data[at:end])
+            at = end
+        return data
+
+    def _outcome(self, info: bytes) -> TlsOutcome:
+        suite = self._connection.get_cipher_name()
+        if self._connection.get_protocol_version_name() != "TLSv1.3" or suite not in _SUITES:
+            raise NoCommonAead(f"TLS chose {suite}")
+        if self._connection.get_alpn_proto_negotiated() != ALPN:
+            raise TlsFailed(f"the other end does not speak {ALPN.decode()}")
+        return TlsOutcome(
+            self._hellos.session_id,
+            b"".join(self._hellos.messages),
+            info,
+            _SUITES[suite],
+            self._connection.export_keying_material(EXPORTER, 32, b""),
+        )
+
+
+class TlsClient(_TlsEnd):
+    """The client's TLS on path 0. Send `to_send()` first, then feed each record; `outcome` is there at the end."""
+
+    _sender = "client"
+    _peer = "server"
+
+    def __init__(self, context: SSL.Context, host: str) -> None:
+        connection = SSL.Connection(context, None)
+        connection.set_connect_state()
+        self._host = host
+        self._address = _address(host)
+        if self._address is None:
+            connection.set_tlsext_host_name(host.encode("idna"))
+        super().__init__(connection)
+        self._handshake_done = False
+        self.outcome: TlsOutcome | None = None
+        self._handshake()
+
+    def receive(self, record: bytes) -> None:
+        """Take one record.
+
+        Raises `TlsFailed`; `CertificateRefused` where the certificate is not the host's, `NoCommonAead`,
+        `MalformedMessage`.
+        """
+        self._feed(record)
+        if not self._handshake_done:
+            self._handshake_done = self._handshake()
+            if not self._handshake_done:
+                return
+            self._judge_name()
+            return
+        try:
+            info = self._connection.recv(INFO_LIMIT)
+        except SSL.WantReadError:
+            return  # a ticket
+        except SSL.Error as error:
+            raise TlsFailed(_reason(error)) from None
+        ServerInfo.parse(info)
+        self.outcome = self._outcome(info)
+
+    def _judge_name(self) -> None:
+        """OpenSSL has judged the chain; whose certificate it is, is for us to see (RFC 9525)."""
+        try:
+            if self._address is not None:
+                service_identity.pyopenssl.verify_ip_address(self._connection, str(self._address))
+            else:
+                service_identity.pyopenssl.verify_hostname(self._connection, self._host)
+        except (service_identity.VerificationError, service_identity.CertificateError) as error:
+            raise CertificateRefused(f"not a certificate for {self._host}: {type(error).__name__}") from None
+
+
+class TlsServer(_TlsEnd):
+    """The edge's TLS on path 0. Feed each record until `done`, sending `to_send()` after each; then `finish`."""
+
+    _sender = "server"
+    _peer = "client"
+
+    def __init__(self, context: SSL.Context) -> None:
+        connection = SSL.Connection(context, None)
+        connection.set_accept_state()
+        super().__init__(connection)
+        self.done = False
+
+    def receive(self, record: bytes) -> None:
+        """Take one record. Raises `TlsFailed`."""
+        self._feed(record)
+        self.done = self._handshake()
+
+    def finish(self, info: ServerInfo) -> TlsOutcome:
+        """Say ServerInfo, the last record of TLS: it is in `to_send()` then. Raises `NoCommonAead`, `TlsFailed`."""
+        encoded = info.encode()
+        outcome = self._outcome(encoded)
+        self._connection.send(encoded)
+        return outcome
+
+
+def client_context(authorities: Path | None) -> SSL.Context:
+    """A context that trusts a file of authorities, or the system's. Raises `TlsFailed` where it cannot be read."""
+    context = _context()
+    context.set_verify(SSL.VERIFY_PEER)
+    try:
+        if authorities is None:
+            context.set_default_verify_paths()
+        else:
+            context.load_verify_locations(str(authorities))
+    except SSL.Error as error:
+        raise TlsFailed(f"{authorities}: {_reason(error)}") from None
+    context.set_alpn_protos([ALPN])
+    return context
+
+
+def server_context(certificate: Path, key: Path) -> SSL.Context:
+    """A context with a chain and its key in PEM. Raises `TlsFailed` where they do not fit."""
+    context = _context()
+    try:
+        context.use_certificate_chain_file(str(certificate))
+        context.use_privatekey_file(str(key))
+        context.check_privatekey()
+    except SSL.Error as error:
+        raise TlsFailed(f"{certificate}, {key}: {_reason(error)}") from None
+
+    def select(_: SSL.Connection, offered: list[bytes]) -> bytes | object:
+        return ALPN if ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+
+    context.set_alpn_select_callback(select)  # type: ignore[arg-type]
+    return context
+
+
+def _context() -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_max_proto_version(SSL.TLS1_3_VERSION)
+    context.set_tls13_ciphersuites(":".join(_SUITES).encode())
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(SSL.OP_NO_TICKET)
+    return context
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _reason(error: SSL.Error) -> str:
+    """OpenSSL's own words, the last of its queue."""
+    queue = error.args[0] if error.args else []
+    return str(queue[-1][-1]) if isinstance(queue, list) and queue else type(error).__name__

@@ -1,0 +1,1 @@
+"""The key schedule, certificates of edges, and keys as files."""

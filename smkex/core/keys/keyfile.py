@@ -1,0 +1,84 @@
+"""Keys and certificates as text, for files: PEM (RFC 7468), so that other tools can read and make the keys."""
+
+import base64
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from smkex.core.keys.certificate import EdgeCertificate
+from smkex.core.errors import MalformedMessage
+
+_BEGIN, _END = "-----BEGIN SENNIT EDGE CERTIFICATE-----", "-----END SENNIT EDGE CERTIFICATE-----"
+
+
+class KeyFileDamaged(ValueError):
+    """The text is not what it should be."""
+
+
+def private_pem(key: X25519PrivateKey | Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def public_pem(key: X25519PublicKey | Ed25519PublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def read_fleet_key(text: bytes) -> Ed25519PrivateKey:
+    """Raises `KeyFileDamaged`."""
+    key = _private(text)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileDamaged("not an Ed25519 private key")
+    return key
+
+
+def read_edge_key(text: bytes) -> X25519PrivateKey:
+    """Raises `KeyFileDamaged`."""
+    key = _private(text)
+    if not isinstance(key, X25519PrivateKey):
+        raise KeyFileDamaged("not an X25519 private key")
+    return key
+
+
+def read_edge_public_key(text: bytes) -> X25519PublicKey:
+    """Raises `KeyFileDamaged`."""
+    try:
+        key = load_pem_public_key(text)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileDamaged("not a public key in PEM") from None
+    if not isinstance(key, X25519PublicKey):
+        raise KeyFileDamaged("not an X25519 public key")
+    return key
+
+
+def _private(text: bytes) -> object:
+    try:
+        return load_pem_private_key(text, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyFileDamaged("not a private key in PEM without a pass phrase") from None
+
+
+def certificate_pem(certificate: EdgeCertificate) -> str:
+    text = base64.b64encode(certificate.encode()).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return "\n".join([_BEGIN, *lines, _END, ""])
+
+
+def read_certificate(text: str) -> EdgeCertificate:
+    """Raises `KeyFileDamaged`; whether it is genuine is `EdgeCertificate.verify`'s to say."""
+    lines = text.split()
+    inside = text.strip().removeprefix(_BEGIN).removesuffix(_END)
+    if not lines or inside == text.strip():
+        raise KeyFileDamaged("not an edge certificate in PEM")
+    try:
+        return EdgeCertificate.parse(base64.b64decode("".join(inside.split()), validate=True))
+    except (ValueError, MalformedMessage) as error:
+        raise KeyFileDamaged(f"not an edge certificate: {error}") from None

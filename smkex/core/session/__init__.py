@@ -1,0 +1,1 @@
+"""An established session: records, paths, acknowledgements, control messages."""

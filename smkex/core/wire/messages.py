@@ -1,0 +1,345 @@
+"""The messages of the key exchange (SMKEX section 5, with the fields of docs/protocol) and their bytes.
+
+Each message keeps the frame it was read from or written to: hashes go over bytes as sent, never over a
+re-encoding.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from ipaddress import IPv4Address, IPv6Address
+
+from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
+from smkex.core.errors import MalformedMessage, UnsupportedVersion
+from smkex.core.wire.frame import HEADER, FrameType, encode, header
+
+VERSION = 1
+SESSION_ID = 16
+NONCE = 32
+SHARE = 32
+DIGEST = 32
+OPTIONS_LIMIT = 16
+
+
+@unique
+class Mode(IntEnum):
+    """What stands behind the edge's share, besides the second path."""
+
+    OPPORTUNISTIC = 1
+    TOFU = 2
+    MTLS = 3
+
+
+@unique
+class Aead(IntEnum):
+    """AEADs of records, all with 16-byte tags and 12-byte nonces (RFC 5116, RFC 8439)."""
+
+    AES_128_GCM = 1
+    CHACHA20_POLY1305 = 2
+
+
+@unique
+class LocatorKind(IntEnum):
+    """How a secondary subflow carries the edge id."""
+
+    PORT = 1
+    ADDRESS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and port of the client as an edge saw it."""
+
+    address: IPv4Address | IPv6Address
+    port: int
+
+    def encode(self) -> bytes:
+        return vec8(self.address.packed) + u16(self.port)
+
+    @classmethod
+    def read(cls, reader: Reader) -> "Endpoint":
+        packed = reader.vec8()
+        if len(packed) not in (4, 16):
+            raise MalformedMessage("an address is neither 4 nor 16 bytes long")
+        address = IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+        return cls(address, reader.u16())
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an edge sees of one subflow: the edge where it entered the CDN, and the client's address."""
+
+    ingress_id: int
+    client: Endpoint
+
+
+Options = tuple[tuple[int, bytes], ...]
+
+
+def encode_options(options: Options) -> bytes:
+    return vec16(b"".join(u16(kind) + vec16(value) for kind, value in options))
+
+
+def read_options(reader: Reader) -> Options:
+    """Unknown options are kept and ignored; they come in ascending order, each once."""
+    inner = Reader(reader.vec16())
+    options: list[tuple[int, bytes]] = []
+    while not inner.at_end:
+        kind = inner.u16()
+        if len(options) == OPTIONS_LIMIT or (options and kind <= options[-1][0]):
+            raise MalformedMessage("options are not in ascending order, or too many")
+        options.append((kind, inner.vec16()))
+    return tuple(options)
+
+
+def _body(frame: bytes, kind: FrameType) -> Reader:
+    if frame[0] != kind:
+        raise MalformedMessage(f"not a {kind.name}")
+    return Reader(frame[HEADER:])
+
+
+def check_version(reader: Reader) -> None:
+    version = reader.u8()
+    if version != VERSION:
+        raise UnsupportedVersion(f"the other end speaks version {version}, this end {VERSION}")
+
+
+def read_edge_id(reader: Reader) -> tuple[int, LocatorKind]:
+    """Read an owner's id and the kind of its locator."""
+    edge_id = reader.u16()
+    if edge_id == 0:
+        raise MalformedMessage("edge id 0 is nobody's")
+    try:
+        return edge_id, LocatorKind(reader.u8())
+    except ValueError as error:
+        raise MalformedMessage(f"the edge chose what does not exist: {error}") from None
+
+
+def read_observation(reader: Reader) -> Observation:
+    return Observation(reader.u16(), Endpoint.read(reader))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientShare:
+    """Path 0, first: what the client offers, and its share g^x."""
+
+    session_id: bytes
+    modes: tuple[int, ...]
+    aeads: tuple[int, ...]
+    share: bytes
+    server_name: str
+    options: Options
+    frame: bytes
+
+    @classmethod
+    def build(
+        cls,
+        session_id: bytes,
+        modes: tuple[Mode, ...],
+        aeads: tuple[Aead, ...],
+        share: bytes,
+        server_name: str,
+    ) -> "ClientShare":
+        body = (
+            u8(VERSION)
+            + session_id
+            + vec8(bytes(modes))
+            + vec8(bytes(aeads))
+            + share
+            + vec8(server_name.encode("ascii"))
+            + encode_options(())
+        )
+        return cls.parse(encode(FrameType.CLIENT_SHARE, body))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ClientShare":
+        reader = _body(frame, FrameType.CLIENT_SHARE)
+        check_version(reader)
+        session_id = reader.take(SESSION_ID)
+        modes, aeads = tuple(reader.vec8()), tuple(reader.vec8())
+        share = reader.take(SHARE)
+        try:
+            server_name = reader.vec8().decode("ascii")
+        except UnicodeDecodeError:
+            raise MalformedMessage("the server name is not ASCII") from None
+        options = read_options(reader)
+        reader.finish()
+        return cls(session_id, modes, aeads, share, server_name, options, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShare:
+    """Path 0, answer: the edge's choice, who it is, how it saw the client, and its share g^y."""
+
+    mode: Mode
+    aead: Aead
+    edge_id: int
+    locator: LocatorKind
+    observed: Observation
+    share: bytes
+    certified_share: bytes
+    options: Options
+    frame: bytes
+
+    @classmethod
+    def build(
+        cls,
+        mode: Mode,
+        aead: Aead,
+        edge_id: int,
+        locator: LocatorKind,
+        observed: Observation,
+        share: bytes,
+        certified_share: bytes = b"",
+    ) -> "ServerShare":
+        body = (
+            u8(VERSION)
+            + u8(mode)
+            + u8(aead)
+            + u16(edge_id)
+            + u8(locator)
+            + u16(observed.ingress_id)
+            + observed.client.encode()
+            + share
+            + vec16(certified_share)
+            + encode_options(())
+        )
+        frame = encode(FrameType.SERVER_SHARE, body)
+        return cls(mode, aead, edge_id, locator, observed, share, certified_share, (), frame)
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ServerShare":
+        reader = _body(frame, FrameType.SERVER_SHARE)
+        check_version(reader)
+        try:
+            mode, aead = Mode(reader.u8()), Aead(reader.u8())
+        except ValueError as error:
+            raise MalformedMessage(f"the edge chose what does not exist: {error}") from None
+        edge_id, locator = read_edge_id(reader)
+        observed = read_observation(reader)
+        share = reader.take(SHARE)
+        certified_share = reader.vec16()
+        options = read_options(reader)
+        reader.finish()
+        return cls(mode, aead, edge_id, locator, observed, share, certified_share, options, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientNonce:
+    """Path 1, first: nothing in it depends on anything received on path 0."""
+
+    session_id: bytes
+    nonce: bytes
+    frame: bytes
+
+    @classmethod
+    def build(cls, session_id: bytes, nonce: bytes) -> "ClientNonce":
+        return cls.parse(encode(FrameType.CLIENT_NONCE, session_id + nonce))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ClientNonce":
+        reader = _body(frame, FrameType.CLIENT_NONCE)
+        session_id, nonce = reader.take(SESSION_ID), reader.take(NONCE)
+        reader.finish()
+        return cls(session_id, nonce, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNonce:
+    """Path 1, answer: the edge's nonce, how it saw this subflow, the binding of both paths, and the MAC."""
+
+    nonce: bytes
+    observed: Observation
+    options: Options
+    binding: bytes
+    mac: bytes
+    frame: bytes
+
+    @staticmethod
+    def unbound(nonce: bytes, observed: Observation) -> bytes:
+        """The body before the binding: what the binding covers of this message beside the nonce."""
+        return nonce + u16(observed.ingress_id) + observed.client.encode() + encode_options(())
+
+    @staticmethod
+    def begin(unbound: bytes, binding: bytes) -> bytes:
+        """The frame up to its MAC, which its header counts."""
+        body = unbound + binding
+        return header(FrameType.SERVER_NONCE, len(body) + DIGEST) + body
+
+    @classmethod
+    def build(cls, unbound: bytes, binding: bytes, mac: bytes) -> "ServerNonce":
+        return cls.parse(cls.begin(unbound, binding) + mac)
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "ServerNonce":
+        reader = _body(frame, FrameType.SERVER_NONCE)
+        nonce = reader.take(NONCE)
+        observed = read_observation(reader)
+        options = read_options(reader)
+        binding, mac = reader.take(DIGEST), reader.take(DIGEST)
+        reader.finish()
+        return cls(nonce, observed, options, binding, mac, frame)
+
+    @property
+    def rest(self) -> bytes:
+        """What the binding covers beside the nonce: the fields between nonce and binding, as sent."""
+        return self.frame[HEADER + NONCE : -2 * DIGEST]
+
+    @property
+    def without_mac(self) -> bytes:
+        """The frame as sent, its MAC cut off (the header still counts it)."""
+        return self.frame[:-DIGEST]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Every path, last: the client's proof that it holds the keys."""
+
+    path: int
+    verify: bytes
+    frame: bytes
+
+    @classmethod
+    def build(cls, path: int, verify: bytes) -> "Finished":
+        return cls.parse(encode(FrameType.FINISHED, u8(path) + verify))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "Finished":
+        reader = _body(frame, FrameType.FINISHED)
+        path, verify = reader.u8(), reader.take(DIGEST)
+        reader.finish()
+        return cls(path, verify, frame)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Edge to client, transport mptcp only: both Finished verified, and `path` carries the session from now on."""
+
+    path: int
+    verify: bytes
+    frame: bytes
+
+    @classmethod
+    def build(cls, path: int, verify: bytes) -> "Ready":
+        return cls.parse(encode(FrameType.READY, u8(path) + verify))
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "Ready":
+        reader = _body(frame, FrameType.READY)
+        path, verify = reader.u8(), reader.take(DIGEST)
+        reader.finish()
+        return cls(path, verify, frame)
+
+
+def encode_abort(code: int) -> bytes:
+    """The frame of an Abort in clear: a hint, for nobody has keys yet."""
+    return encode(FrameType.ABORT, u16(code))
+
+
+def parse_abort(frame: bytes) -> int:
+    reader = _body(frame, FrameType.ABORT)
+    code = reader.u16()
+    reader.finish()
+    return code

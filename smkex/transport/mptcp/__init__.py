@@ -1,0 +1,1 @@
+"""Transport `mptcp`: one kernel MPTCP connection whose messages are pinned to paths."""

@@ -1,0 +1,173 @@
+"""The client's end: the first subflow from interface 0, then a join from interface 1, each by its own way out."""
+
+import asyncio
+import errno
+import os
+import socket
+import time
+from collections.abc import Sequence
+from threading import Thread
+
+from smkex.transport.mptcp.pinned_connection import PinnedConnection, wait_ready
+from smkex.transport.mptcp.errors import (
+    MissingSubflow,
+    TimedOut,
+    Unsupported,
+)
+from smkex.transport.mptcp.info import IPPROTO_MPTCP, FourTuple
+from smkex.transport.mptcp.path_manager import Announcement, MptcpNetlink, use_userspace_path_manager
+from smkex.transport.mptcp.source_rules import SourceRules
+from smkex.transport.mptcp.subflow_diag import SubflowDiag, SubflowState
+
+_JOIN_ADDRESS_ID = 1
+_LINGER, _LINGER_POLL = 2.0, 0.01
+
+
+class DirectSteering:
+    """Steering by netlink from this process, which therefore needs CAP_NET_ADMIN."""
+
+    def __init__(self, rules: SourceRules) -> None:
+        self.netlink = MptcpNetlink()
+        self._diag = SubflowDiag({way.source: way.index for way in rules.ways})
+
+    async def set_backup(self, token: int, addresses: FourTuple, backup: bool) -> None:
+        try:
+            self.netlink.set_backup(token, addresses, backup)
+        except OSError as error:
+            raise MissingSubflow(f"the kernel would not steer {addresses}: {error}") from error
+
+    async def inspect(self, addresses: FourTuple) -> SubflowState:
+        return self._diag.inspect(addresses)
+
+    def close(self) -> None:
+        self.netlink.close()
+        self._diag.close()
+
+
+class ClientConnection(PinnedConnection):
+    """A pinned connection that the client opened; `join` adds path 1, `close` removes the source rules."""
+
+    def __init__(
+        self, sock: socket.socket, steering: DirectSteering, rules: SourceRules, *, timeout: float
+    ) -> None:
+        super().__init__(sock, steering, timeout=timeout)
+        self._direct = steering
+        self._rules = rules
+        self._announced: list[Announcement] = []
+        self._closing = False
+
+    async def join(self, locator_port: int) -> FourTuple:
+        """Create the subflow of path 1 to VIP:locator_port and wait until it can carry data.
+
+        Raises MissingSubflow when it is refused or does not come, WrongEgress, UnexpectedSubflow.
+        """
+        self.verify()
+        way, vip = self._rules.ways[1], self._rules.vip
+        await asyncio.to_thread(self._rules.check)
+        first = self.paths[0]
+
+        def matches(found: FourTuple) -> bool:
+            wanted = (way.source, vip, locator_port)
+            return (found.local, found.remote, found.remote_port) == wanted and found.local != first.local
+
+        self.expect_join(matches)
+        try:
+            self._direct.netlink.create_subflow(
+                self.token,
+                way.source,
+                vip,
+                locator_port,
+                address_id=_JOIN_ADDRESS_ID,
+                interface=way.index,
+            )
+        except OSError as error:
+            raise MissingSubflow(
+                f"no join from {way.interface} to {vip} port {locator_port}: {error}"
+            ) from error
+        return await self.joined(started=True)
+
+    @property
+    def announcements(self) -> tuple[Announcement, ...]:
+        """What ADD_ADDR said to this connection so far: to be compared with the locator, never to be dialled."""
+        fresh = self._direct.netlink.announcements()
+        self._announced += [one for one in fresh if one.token == self.token]
+        return tuple(self._announced)
+
+    def close(self) -> None:
+        """Close the socket (if it is not yet) and remove the source rules as soon as it has said its last word.
+
+        That goes on in a thread for up to two seconds. What cannot be closed by then, a dead path's subflow, goes
+        on sending: its rules stay, and are swept by the next connection after this process.
+        """
+        super().close()
+        self._direct.close()
+        if not self._closing:
+            self._closing = True
+            Thread(target=_remove_when_silent, args=(self._rules, self.paths), name="source-rules").start()
+
+
+def _remove_when_silent(rules: SourceRules, subflows: tuple[FourTuple, ...]) -> None:
+    diag = SubflowDiag({way.source: way.index for way in rules.ways})
+    deadline = time.monotonic() + _LINGER
+    try:
+        while any(map(diag.is_open, subflows)):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_LINGER_POLL)
+        rules.close()
+    finally:
+        diag.close()
+
+
+async def connect_mptcp(
+    vip: str, port: int, paths: Sequence[str], *, timeout: float = 10.0
+) -> ClientConnection:
+    """Open the first subflow to VIP:port from the first of two interfaces.
+
+    The namespace is switched to the userspace path manager, so that nothing is dialled by itself. Raises
+    NotPermitted without CAP_NET_ADMIN, Unsupported, WrongEgress, FellBackToTcp, MissingSubflow (refused),
+    TimedOut; PathUnusable and SharedPath of smkex.transport.paths.
+    """
+    if len(paths) != 2:
+        raise ValueError("exactly two paths")
+    use_userspace_path_manager()
+    rules = await asyncio.to_thread(SourceRules.install, vip, (paths[0], paths[1]))
+    steering: DirectSteering | None = None
+    sock: socket.socket | None = None
+    try:
+        steering = DirectSteering(rules)
+        sock = mptcp_socket(socket.AF_INET6 if ":" in vip else socket.AF_INET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, rules.mark)
+        await _connect(sock, rules.ways[0].source, vip, port, timeout)
+        return ClientConnection(sock, steering, rules, timeout=timeout)
+    except BaseException:
+        if steering is not None:
+            steering.close()
+        if sock is not None:
+            sock.close()
+        await asyncio.to_thread(rules.close)
+        raise
+
+
+def mptcp_socket(family: int) -> socket.socket:
+    """Open a non-blocking MPTCP socket. Raises Unsupported."""
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, IPPROTO_MPTCP)
+    except OSError as error:
+        raise Unsupported(f"no MPTCP sockets here: {error}") from error
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+async def _connect(sock: socket.socket, source: str, vip: str, port: int, timeout: float) -> None:
+    sock.bind((source, 0))
+    number = sock.connect_ex((vip, port))
+    if number and number != errno.EINPROGRESS:
+        raise MissingSubflow(f"cannot connect to {vip} port {port}: {os.strerror(number)}")
+    try:
+        async with asyncio.timeout(timeout):
+            await wait_ready(sock, write=True)
+    except TimeoutError:
+        raise TimedOut(f"{vip} port {port} did not answer within {timeout:g} s") from None
+    if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise MissingSubflow(f"cannot connect to {vip} port {port}: {os.strerror(number)}")

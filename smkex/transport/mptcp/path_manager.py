@@ -1,0 +1,209 @@
+"""The kernel's userspace path manager (`mptcp_pm`): announce, create, steer and end subflows.
+
+All of it needs CAP_NET_ADMIN in the network namespace. The commands exist since Linux 5.19.
+"""
+
+import ipaddress
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from smkex.transport.mptcp.errors import Unsupported
+from smkex.transport.mptcp.info import FourTuple
+from smkex.transport.routes.netlink import (
+    NETLINK_GENERIC,
+    NetlinkSocket,
+    attribute,
+    attributes,
+    messages,
+    nested,
+    not_permitted,
+    resolve_family,
+)
+
+_FLUSH, _SET_FLAGS, _ANNOUNCE, _REMOVE, _SUBFLOW_CREATE, _SUBFLOW_DESTROY = 4, 7, 8, 9, 10, 11
+_ADDR, _TOKEN, _LOC_ID, _ADDR_REMOTE = 1, 4, 5, 6
+_SIGNAL, _BACKUP = 1, 4
+_EVENT_ANNOUNCED = 6
+_EVENT_TOKEN, _EVENT_DADDR4, _EVENT_DADDR6, _EVENT_DPORT = 1, 7, 8, 10
+_SYSCTL = Path("/proc/sys/net/mptcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An address out of an ADD_ADDR, as the peer or anybody on the path wrote it. Never to be dialled."""
+
+    token: int
+    address: str
+    port: int
+
+
+class MptcpNetlink:
+    """A client of `mptcp_pm`. While `listening`, the kernel accepts joins and delivers announcements.
+
+    Raises NotPermitted without CAP_NET_ADMIN, Unsupported where the kernel lacks it, OSError for what the
+    kernel refuses (ESRCH: no connection with this token, or no such subflow).
+    """
+
+    def __init__(self, *, listening: bool = True) -> None:
+        self._requests = NetlinkSocket(NETLINK_GENERIC)
+        self._events: NetlinkSocket | None = None
+        try:
+            self._family, groups = resolve_family(self._requests, "mptcp_pm")
+            if listening:
+                self._events = NetlinkSocket(NETLINK_GENERIC)
+                self._events.join_group(groups["mptcp_pm_events"])
+        except OSError as error:
+            self.close()
+            raise not_permitted(error, "cannot follow MPTCP path manager events") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def announce(self, token: int, address: str, port: int, *, address_id: int) -> None:
+        """Send ADD_ADDR for (address, port) to the connection's peer."""
+        self._command(
+            "announce an address",
+            _ANNOUNCE,
+            _u32(token),
+            _endpoint(_ADDR, address, port, address_id, _SIGNAL),
+        )
+
+    def remove(self, token: int, *, address_id: int) -> None:
+        """Withdraw an announced address."""
+        self._command("remove an address", _REMOVE, _u32(token), attribute(_LOC_ID, bytes([address_id])))
+
+    def create_subflow(
+        self, token: int, local: str, remote: str, remote_port: int, *, address_id: int, interface: int = 0
+    ) -> None:
+        """Start a join from a local address; returns before it is established."""
+        self._command(
+            "create a subflow",
+            _SUBFLOW_CREATE,
+            _u32(token),
+            _endpoint(_ADDR, local, 0, address_id, None, interface),
+            _endpoint(_ADDR_REMOTE, remote, remote_port),
+        )
+
+    def destroy_subflow(self, token: int, addresses: FourTuple) -> None:
+        self._command(
+            "destroy a subflow",
+            _SUBFLOW_DESTROY,
+            _u32(token),
+            _endpoint(_ADDR, addresses.local, addresses.local_port),
+            _endpoint(_ADDR_REMOTE, addresses.remote, addresses.remote_port),
+        )
+
+    def set_backup(self, token: int, addresses: FourTuple, backup: bool) -> None:
+        """Mark one subflow as backup or not, here at once and at the peer by MP_PRIO (which may be lost)."""
+        self._command(
+            "steer a subflow",
+            _SET_FLAGS,
+            _u32(token),
+            _endpoint(_ADDR, addresses.local, addresses.local_port, None, _BACKUP if backup else 0),
+            _endpoint(_ADDR_REMOTE, addresses.remote, addresses.remote_port),
+        )
+
+    def flush_endpoints(self) -> None:
+        """Remove the in-kernel path manager's endpoints of this namespace: they would hold their ports."""
+        self._command("flush MPTCP endpoints", _FLUSH)
+
+    def announcements(self) -> list[Announcement]:
+        """Return the announcements that have come in since the last call. Also empties the socket."""
+        found: list[Announcement] = []
+        while self._events is not None and (datagram := self._events.receive_waiting()):
+            found += announcements_in(datagram)
+        return found
+
+    def discard_events(self) -> None:
+        while self._events is not None and self._events.receive_waiting():
+            pass
+
+    def events_fileno(self) -> int:
+        """Return the descriptor that becomes readable when an event comes; -1 when not listening."""
+        return self._events.fileno() if self._events is not None else -1
+
+    def close(self) -> None:
+        self._requests.close()
+        if self._events is not None:
+            self._events.close()
+
+    def _command(self, what: str, command: int, *fields: bytes) -> None:
+        try:
+            self._requests.request(self._family, struct.pack("=BBH", command, 1, 0) + b"".join(fields))
+        except OSError as error:
+            raise not_permitted(error, f"cannot {what}") from error
+
+
+def use_userspace_path_manager() -> None:
+    """Give new MPTCP sockets of this namespace to the userspace path manager. Harmless to repeat."""
+    if not _SYSCTL.exists():
+        raise Unsupported("this kernel has no MPTCP")
+    if (_SYSCTL / "path_manager").exists():
+        _set_sysctl("path_manager", "userspace")
+    elif (_SYSCTL / "pm_type").exists():
+        _set_sysctl("pm_type", "1")
+    else:
+        raise Unsupported("this kernel has no userspace path manager for MPTCP")
+
+
+def forbid_joins_to_first_address() -> None:
+    """Tell clients (C flag, RFC 8684 3.1) to join at announced addresses only: the first may be anycast."""
+    _set_sysctl("allow_join_initial_addr_port", "0")
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    path = _SYSCTL / name
+    if path.read_text().strip() == value:
+        return
+    try:
+        path.write_text(value)
+    except OSError as error:
+        raise not_permitted(error, f"cannot set net.mptcp.{name}={value}") from error
+
+
+def _u32(token: int) -> bytes:
+    return attribute(_TOKEN, struct.pack("=I", token))
+
+
+def _endpoint(
+    kind: int,
+    address: str,
+    port: int,
+    address_id: int | None = None,
+    flags: int | None = None,
+    interface: int = 0,
+) -> bytes:
+    ip = ipaddress.ip_address(address)
+    family, where = (socket.AF_INET, 3) if ip.version == 4 else (socket.AF_INET6, 4)
+    fields = [attribute(1, struct.pack("=H", family)), attribute(where, ip.packed)]
+    if address_id is not None:
+        fields.append(attribute(2, bytes([address_id])))
+    if port:
+        fields.append(attribute(5, struct.pack("=H", port)))
+    if flags is not None:
+        fields.append(attribute(6, struct.pack("=I", flags)))
+    if interface:
+        fields.append(attribute(7, struct.pack("=i", interface)))
+    return nested(kind, *fields)
+
+
+def announcements_in(datagram: bytes) -> list[Announcement]:
+    """Read the announcements among the events of one datagram; what has not their form is passed over."""
+    found: list[Announcement] = []
+    for _, _, body in messages(datagram):
+        if body[:1] == bytes([_EVENT_ANNOUNCED]):
+            try:
+                found.append(_announcement(body[4:]))
+            except (KeyError, ValueError, struct.error):
+                continue
+    return found
+
+
+def _announcement(raw: bytes) -> Announcement:
+    fields = dict(attributes(raw))
+    (token,) = struct.unpack("=I", fields[_EVENT_TOKEN])
+    address = ipaddress.ip_address(fields.get(_EVENT_DADDR4) or fields[_EVENT_DADDR6])
+    port = struct.unpack("!H", fields[_EVENT_DPORT])[0] if _EVENT_DPORT in fields else 0
+    return Announcement(token, str(address), port)

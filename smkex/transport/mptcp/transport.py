@@ -1,0 +1,100 @@
+"""Transport `mptcp`, the client's side: one kernel MPTCP connection, each handshake message pinned to its path.
+
+After the handshake the connection is one stream; it gives secrecy and integrity, not survival: whoever saw the
+MP_CAPABLE keys can break it (RFC 8684 section 5).
+"""
+
+import contextlib
+from dataclasses import replace
+
+from smkex.core.handshake.client import ClientHandshake
+from smkex.core.errors import SharedPath, SmkexError, UnexpectedMessage
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.locator import port_locator
+from smkex.core.wire.messages import LocatorKind, encode_abort
+from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
+from smkex.transport.mptcp.errors import Unsupported
+from smkex.transport.mptcp.frames import receive_frame, receive_ready
+from smkex.transport.mptcp.info import connection_info
+from smkex.transport.session import PathStatistics, SessionTransport
+from smkex.transport.subflow import Subflow
+from smkex.transport.routes.target import Target
+
+
+class MptcpTransport:
+    """The client's MPTCP connection (an `exchange.ClientTransport`)."""
+
+    name = "mptcp"
+    # path 0 last: what the edge sends on it next then finds every mark of ours on it taken back
+    finished_order = (1, 0)
+
+    def __init__(self, target: Target, interfaces: tuple[str, str], *, timeout: float) -> None:
+        self._target = target
+        self._interfaces = interfaces
+        self._timeout = timeout
+        self._connection: ClientConnection | None = None
+
+    async def open_first(self) -> None:
+        if self._interfaces[0] == self._interfaces[1]:
+            raise SharedPath("transport mptcp needs two interfaces")
+        if self._target.kind is LocatorKind.ADDRESS:
+            raise Unsupported("transport mptcp knows port locators only", hint="use --transport tcp")
+        self._connection = await connect_mptcp(
+            str(self._target.vip), self._target.service_port, self._interfaces, timeout=self._timeout
+        )
+
+    async def open_second(self, edge_id: int, locator: LocatorKind) -> None:
+        if locator is not LocatorKind.PORT:
+            raise Unsupported("the edge has an address locator, and transport mptcp knows ports only")
+        await self._pinned.join(port_locator(edge_id, self._target.id_port_base))
+
+    async def send(self, path: int, frame: bytes) -> None:
+        await self._pinned.send(path, frame)
+
+    async def receive(self, expected: int) -> tuple[int, FrameType, bytes]:
+        kind, frame = await receive_frame(self._pinned, expected)
+        return expected, kind, frame
+
+    def abort(self, error: SmkexError) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError, SmkexError):
+                self._connection.abandon(encode_abort(error.code))
+            self._connection.close()
+
+    async def establish(self, handshake: ClientHandshake) -> SessionTransport:
+        connection = self._pinned
+        established = handshake.established
+        sock = await connection.release(await receive_ready(connection, established.keys))
+        paths = connection.paths
+        subflow = Subflow.over(sock)
+        session = SessionTransport(
+            established,
+            "client",
+            {
+                "peername": (paths[0].remote, paths[0].remote_port),
+                "sockname": (paths[0].local, paths[0].local_port),
+                "addresses": tuple(f"{path.local}:{path.local_port}" for path in paths),
+            },
+        )
+        session.add_subflow(0, subflow)
+        last: dict[int, PathStatistics] = {}
+
+        def statistics(path: int) -> PathStatistics:
+            with contextlib.suppress(OSError, ValueError):
+                for found in connection_info(sock).subflows:
+                    if found.addresses == paths[path]:
+                        last[path] = PathStatistics(
+                            found.rtt_us / 1e6, found.bytes_sent, found.bytes_received
+                        )
+                        return last[path]
+            return replace(last.get(path, PathStatistics(None, 0, 0)), rtt=None)
+
+        session.statistics_from = statistics
+        session.on_closed = connection.close
+        return session
+
+    @property
+    def _pinned(self) -> ClientConnection:
+        if self._connection is None:
+            raise UnexpectedMessage("the connection is not open")
+        return self._connection

@@ -1,0 +1,1 @@
+"""Interfaces, routes and name resolution: where a path leads."""

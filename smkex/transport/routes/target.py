@@ -1,0 +1,44 @@
+"""Where a client dials, and where it finds an edge's locator: computed from the VIP alone, never told by anybody."""
+
+from dataclasses import dataclass
+
+from smkex.core.errors import MalformedMessage
+from smkex.core.wire.locator import ID_PORT_BASE, SERVICE_PORT, address_locator, port_locator
+from smkex.core.wire.messages import LocatorKind
+from smkex.transport.routes.routes import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The VIP, its service port, the first port of its port locators, and the kind of its locators.
+
+    `kind` None is for IPv6 only and means that the edge names it: both kinds lie inside the VIP's own /112, which is
+    the CDN's. The low 8 bits of an IPv4 address may be anybody's, so there it is the client that knows.
+    """
+
+    vip: Address
+    service_port: int = SERVICE_PORT
+    id_port_base: int = ID_PORT_BASE
+    kind: LocatorKind | None = LocatorKind.PORT
+
+    @classmethod
+    def at(cls, vip: Address, service_port: int, id_port_base: int, kind: LocatorKind | None) -> "Target":
+        """With the kind that goes without saying: ports with IPv4, what the edge names with IPv6."""
+        usual = LocatorKind.PORT if vip.version == 4 else None
+        return cls(vip, service_port, id_port_base, kind or usual)
+
+    def locator(self, edge_id: int) -> tuple[Address, int]:
+        """Address and port that lead to edge `edge_id`; raises `MalformedMessage` where it has none."""
+        match self.kind:
+            case LocatorKind.PORT:
+                return self.vip, port_locator(edge_id, self.id_port_base)
+            case LocatorKind.ADDRESS:
+                return address_locator(self.vip, edge_id), self.service_port
+        raise MalformedMessage(f"no edge has named the kind of the locators of {self.vip}")
+
+    def __str__(self) -> str:
+        return endpoint(str(self.vip), self.service_port)
+
+
+def endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,0 +1,1 @@
+"""Transport `tcp`: one TCP connection a path."""

@@ -1,0 +1,125 @@
+"""The watcher withdraws for an agent that gives no sign of life, and leaves one alone that does."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from balancer.agent.announce import deadman
+from balancer.agent.announce.announcement import Announcement
+from balancer.agent.announce.bird import Bird, BirdError
+from balancer.agent.announce.deadman import Alive, watch
+
+
+class Switch(Bird):
+    """BIRD's switch, in memory."""
+
+    def __init__(self) -> None:
+        self.shown: list[Announcement] = []
+        self.away = False
+        self.refused = 0
+
+    async def show(self, announcement: Announcement) -> None:
+        if self.away:
+            self.refused += 1
+            raise BirdError("away")
+        self.shown.append(announcement)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadman, "LOOK_EVERY", 0.01)
+
+
+class Watched(Alive):
+    """Counts how often somebody looked for a sign."""
+
+    looks = 0
+
+    def last(self) -> float:
+        self.looks += 1
+        return super().last()
+
+
+async def until(condition: object) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.005)
+
+
+async def test_a_dead_agent_is_withdrawn_for_and_the_watcher_ends(tmp_path: Path) -> None:
+    alive, bird = Alive(tmp_path), Switch()
+    alive.beat()
+    started = time.monotonic()
+    await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.2), 5)
+    assert bird.shown == [Announcement.NONE]
+    assert time.monotonic() - started >= 0.15
+
+
+async def test_the_watcher_of_a_dead_agent_does_not_wait_for_ever_for_bird(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadman, "GIVE_UP", 0.2)
+    alive, bird = Alive(tmp_path), Switch()
+    bird.away = True
+    alive.beat()
+    started = time.monotonic()
+    await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.1), 5)
+    assert not bird.shown
+    assert time.monotonic() - started >= 0.25
+
+
+async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path: Path) -> None:
+    bird = tmp_path / "bird.ctl"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(bird))  # nobody listens: BIRD is gone as well
+    Alive(tmp_path).beat()
+    words = ("--state", tmp_path, "--bird-socket", bird, "--protocol", "vip", "--seconds", "0.2")
+    # as an agent that is no parent any more: the process id is nobody's
+    program = "from balancer.agent import deadman; deadman.GIVE_UP = 0.5; deadman.main()"
+    watcher = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, *map(str, words), "--agent", "1"), stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(watcher.communicate(), 30)
+    assert watcher.returncode == 0
+    assert b"cannot be withdrawn" in said
+
+
+async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None:
+    alive, bird = Watched(tmp_path), Switch()
+    alive.beat()
+    task = asyncio.create_task(watch(alive, bird, agent=-1, seconds=60))
+    await until(lambda: alive.looks >= 6)
+    assert not task.done(), "the last sign may be the dead one's"
+    alive.beat()
+    await asyncio.wait_for(task, 5)
+    assert not bird.shown
+
+
+async def test_an_agent_that_hangs_is_withdrawn_for_each_time(tmp_path: Path) -> None:
+    alive, bird = Alive(tmp_path), Switch()
+    bird.away = True
+    task = asyncio.create_task(watch(alive, bird, agent=os.getppid(), seconds=0.1))
+    await until(lambda: bird.refused)
+    bird.away = False  # what could not be said is said later
+    await until(lambda: len(bird.shown) == 1)
+    alive.beat()
+    await until(lambda: len(bird.shown) == 2)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def test_a_sign_from_before_the_hosts_start_is_none(tmp_path: Path) -> None:
+    alive = Alive(tmp_path)
+    assert alive.last() == float("-inf")
+    alive.beat()
+    assert abs(time.monotonic() - alive.last()) < 5
+    later = time.monotonic() + 1000
+    os.utime(tmp_path / "agent.alive", (later, later))
+    assert alive.last() == float("-inf")

@@ -1,0 +1,152 @@
+"""What the agent finds at its own node, and what of it is hard."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer.agent.health import edge_health
+from balancer.agent.probe import results as probe_results
+from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
+from balancer.agent.health.node_watch import CUT_OFF, NodeWatch
+from balancer.agent.peers.peer_watch import PeerWatch, Seen
+from balancer.agent.probe.results import ProbeResult
+from balancer.agent.state import NodeState
+from balancer.api.schemas import Health
+from balancer.model.table import Locator, Vip
+
+
+@pytest.fixture
+def peers() -> PeerWatch:
+    return PeerWatch(0)
+
+
+def test_a_forwarder_that_was_detached_is_hard(tmp_path: Path) -> None:
+    check = ForwarderCheck(tmp_path)
+    assert check.look() is None, "never loaded: the agent waits for it before it announces"
+    (tmp_path / "forwarder.json").write_text("{}")
+    assert check.look() is None
+    (tmp_path / "forwarder.json").unlink()
+    assert check.look() == "forwarder: is detached"
+
+
+@pytest.fixture
+def watch(tmp_path: Path, peers: PeerWatch) -> NodeWatch:
+    return NodeWatch(NodeState(tmp_path), tmp_path / "edge.sock", peers, forwarder=True, vip_check=True)
+
+
+async def test_nobody_at_the_socket_is_hard(watch: NodeWatch) -> None:
+    findings = await watch.look()
+    assert (findings.health, findings.hard) == (Health.DOWN, ("edge: nobody listens",))
+
+
+async def test_an_edge_that_hangs_is_late_first_and_then_dead(
+    watch: NodeWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_health, "_TIMEOUT", 0.05)
+    monkeypatch.setattr(edge_health, "HANGS_AFTER", 1000.0)
+    held: list[Any] = []
+    server = await asyncio.start_unix_server(lambda *pair: held.append(pair), tmp_path / "edge.sock")
+    first = await watch.look()
+    assert first.health is Health.DEGRADED
+    monkeypatch.setattr(edge_health, "HANGS_AFTER", 0.0)
+    findings = await watch.look()
+    assert findings.health is Health.DOWN
+    assert findings.hard[0].startswith("edge: no answer for")
+    server.close()
+
+
+@pytest.mark.parametrize("said", ["degraded", "down"])
+async def test_what_the_edge_says_without_a_reason_counts_too(
+    watch: NodeWatch, tmp_path: Path, edge_answers: Any, said: str
+) -> None:
+    async with edge_answers(tmp_path / "edge.sock", said):
+        findings = await watch.look()
+    assert findings.health.value == said
+    assert findings.reasons == [f"edge: {said}"]
+
+
+async def test_a_vip_that_is_on_no_interface_is_hard(
+    watch: NodeWatch, tmp_path: Path, edge_answers: Any
+) -> None:
+    vip = Vip("main", "203.0.113.77", None).to_json()
+    (tmp_path / "node.json").write_text(json.dumps({"edge_id": 3, "vip": vip}))
+    async with edge_answers(tmp_path / "edge.sock", "ok"):
+        assert (await watch.look()).hard == ("vip: 203.0.113.77 is on no interface of this host",)
+
+
+async def test_the_agent_looks_for_address_locators_too(tmp_path: Path) -> None:
+    vip = Vip("main", "203.0.113.77", "2001:db8:a::", locator=Locator.ADDRESS)
+    (tmp_path / "node.json").write_text(json.dumps({"edge_id": 3, "vip": vip.to_json()}))
+    assert NodeState(tmp_path).vip_addresses() == (
+        "203.0.113.77",
+        "2001:db8:a::",
+        "203.0.113.3",
+        "2001:db8:a::3",
+    )
+    assert vip_missing(("127.0.0.1",)) is None
+
+
+async def test_a_forwarder_that_is_loaded_nowhere_is_hard(
+    watch: NodeWatch, tmp_path: Path, edge_answers: Any
+) -> None:
+    (tmp_path / "forwarder.json").write_text(json.dumps({"outside": ["lo"], "backbone": "nosuch0"}))
+    async with edge_answers(tmp_path / "edge.sock", "ok"):
+        findings = await watch.look()
+    assert findings.hard[0] in (
+        "forwarder: nothing is attached to lo",
+        "forwarder: there is no interface nosuch0",
+    )
+
+
+async def test_probes_and_peers_are_soft(
+    watch: NodeWatch, peers: PeerWatch, tmp_path: Path, edge_answers: Any
+) -> None:
+    results = [ProbeResult("probe-service", False, "refused"), ProbeResult("probe-forwarding", True, "", 2)]
+    probe_results.keep(tmp_path, time.monotonic(), results)
+    peers.seen = {2: Seen(backbone=False), 3: Seen(backbone=False)}
+    async with edge_answers(tmp_path / "edge.sock", "ok"):
+        findings = await watch.look()
+    assert (findings.health, findings.hard) == (Health.DEGRADED, ())
+    assert findings.soft == ("probe-service: refused", CUT_OFF)
+    assert [(r.edge_id, r.forwarding, r.backbone) for r in watch.reports()] == [
+        (2, True, False),
+        (3, None, False),
+    ]
+
+
+async def test_one_failing_tunnel_is_the_others_fault_and_all_failing_are_ones_own(
+    watch: NodeWatch, tmp_path: Path, edge_answers: Any
+) -> None:
+    def forwarding(edge_id: int, ok: bool) -> ProbeResult:
+        return ProbeResult(f"probe-forwarding edge {edge_id}", ok, "no answer", edge_id)
+
+    async with edge_answers(tmp_path / "edge.sock", "ok"):
+        probe_results.keep(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, True)])
+        assert (await watch.look()).soft == ()
+        probe_results.keep(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, False)])
+        assert len((await watch.look()).soft) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"at": 1, "results": [{}]}',
+        '{"at": "x", "results": []}',
+        '{"at": -99, "results": []}',
+    ],
+)
+async def test_a_prober_that_stopped_or_writes_nonsense_is_a_reason(
+    watch: NodeWatch, tmp_path: Path, edge_answers: Any, text: str
+) -> None:
+    (tmp_path / "probes.json").write_text(text)
+    async with edge_answers(tmp_path / "edge.sock", "ok"):
+        findings = await watch.look()
+    assert findings.health is Health.DEGRADED
+    assert findings.soft[0].startswith("probes: ")

@@ -1,0 +1,68 @@
+"""`load --xdp`: which interfaces are taken, and why not."""
+
+import pytest
+
+from balancer.datapath.load import fast_path
+from balancer.datapath.load.attach import ForeignProgram
+from balancer.datapath.load.fast_path import Xdp, choose
+from balancer.datapath.load.host_settings import HostRefuses
+from balancer.datapath.load.interfaces import Link
+
+OUTSIDE, BACKBONE = Link("eth0", 2, 1500, raw=False), Link("eth1", 3, 1500, raw=False)
+RECEIVES, NOTHING = 3, 0
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[int, int]]:
+    """What the kernel says by index: features (absent: it does not say), and programs of others."""
+    known: dict[str, dict[int, int]] = {"features": {2: RECEIVES, 3: RECEIVES}, "foreign": {}}
+    monkeypatch.setattr(fast_path, "features_of", lambda index: known["features"].get(index))
+    monkeypatch.setattr(fast_path, "foreign_xdp", lambda kernel, bpffs, index: known["foreign"].get(index))
+    return known
+
+
+def chosen(asked: Xdp, outside: Link = OUTSIDE, backbone: Link = BACKBONE) -> str:
+    found = choose(None, None, asked, (outside,), backbone)  # type: ignore[arg-type]
+    return "native" if found.native else found.why_not
+
+
+def test_drivers_that_receive_and_redirect_are_taken(host: dict[str, dict[int, int]]) -> None:
+    assert chosen(Xdp.AUTO) == "native"
+
+
+def test_off_is_off(host: dict[str, dict[int, int]]) -> None:
+    assert chosen(Xdp.OFF) == "--xdp off"
+
+
+def test_a_virtual_interface_is_left_to_tc_unless_told(host: dict[str, dict[int, int]]) -> None:
+    veth = Link("up0", 2, 1500, raw=False, kind="veth")
+    assert "veth" in chosen(Xdp.AUTO, outside=veth)
+    assert "veth" in chosen(Xdp.AUTO, backbone=veth)
+    assert chosen(Xdp.NATIVE, outside=veth) == "native"
+
+
+def test_a_driver_without_xdp_is_left_to_tc(host: dict[str, dict[int, int]]) -> None:
+    host["features"][2] = NOTHING
+    assert "eth0" in chosen(Xdp.AUTO)
+
+
+def test_a_kernel_that_does_not_say_is_taken_for_one_that_cannot_unless_told(
+    host: dict[str, dict[int, int]],
+) -> None:
+    host["features"].clear()
+    assert "6.3" in chosen(Xdp.AUTO)
+    assert chosen(Xdp.NATIVE) == "native"
+
+
+def test_somebody_elses_program_is_never_in_the_way(host: dict[str, dict[int, int]]) -> None:
+    host["foreign"][3] = 77
+    assert "eth1 has an XDP program that is not ours (id 77)" in chosen(Xdp.AUTO)
+    with pytest.raises(ForeignProgram, match="id 77"):
+        chosen(Xdp.NATIVE)
+
+
+def test_an_interface_without_ethernet_has_no_fast_path(host: dict[str, dict[int, int]]) -> None:
+    tunnel = Link("wg0", 3, 1420, raw=True, kind="wireguard")
+    assert "no Ethernet header" in chosen(Xdp.AUTO, backbone=tunnel)
+    with pytest.raises(HostRefuses, match="no Ethernet header"):
+        chosen(Xdp.NATIVE, backbone=tunnel)

@@ -1,0 +1,256 @@
+"""HTTP/1.1 inside real sessions over loopback: what is understood, and what is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from loopback import LoopbackEdge, until
+
+from edge.http.http1 import Limits
+from edge.http.server import HttpServer
+from smkex.client.connect import Connection
+from smkex.transport.session import SessionTransport
+
+LIMITS = Limits(idle=60, head_wait=60, body_wait=60, write_wait=60)
+IMPATIENT = Limits(idle=0.5, head_wait=0.5, body_wait=0.5, write_wait=0.5)
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send) -> None:
+    """Says what it was asked; /lines answers in chunks, /slow after a while."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.1)
+    text = b"%s %s [%s]" % (scope["method"].encode(), scope["raw_path"], body)
+    names = b",".join(sorted(name for name, _ in scope["headers"]))
+    headers = [(b"x-names", names)]
+    if scope["path"] == "/large":
+        text = bytes(64 << 20)
+    if scope["path"] != "/lines":
+        headers.append((b"content-length", b"%d" % len(text)))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": text[:5], "more_body": True})
+    await send({"type": "http.response.body", "body": text[5:], "more_body": False})
+
+
+class HttpEdge(LoopbackEdge):
+    """A loopback edge that serves `app`."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.server = HttpServer(app, limits=limits)
+
+    def _serve(self, session: SessionTransport) -> None:
+        self.sessions.append(session)
+        session.start(self.server.protocol())
+
+
+@asynccontextmanager
+async def connected(limits: Limits) -> AsyncIterator[Connection]:
+    async with HttpEdge(limits) as edge:
+        await edge.server.start()
+        made = await edge.connect()
+        yield made
+        await made.close()
+        await edge.server.stop()
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    """To an edge that waits for long, so that a busy machine is no slow client."""
+    async with connected(LIMITS) as made:
+        yield made
+
+
+@pytest.fixture
+async def hurried() -> AsyncIterator[Connection]:
+    """To an edge that waits for nothing long."""
+    async with connected(IMPATIENT) as made:
+        yield made
+
+
+async def ask(connection: Connection, *pieces: bytes, end: bytes | None = None, pause: float = 0.0) -> bytes:
+    """Send, and read until what comes ends with `end`, or, without one, until the other end has closed."""
+    answer = b""
+    async with asyncio.timeout(10):
+        for piece in pieces:
+            connection.writer.write(piece)
+            await asyncio.sleep(pause)
+        while end is None or not answer.endswith(end):
+            data = await connection.reader.read(1 << 20)
+            if not data:
+                assert end is None, answer
+                break
+            answer += data
+    return answer
+
+
+def statuses(answer: bytes) -> list[int]:
+    return [int(part.split()[0]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+
+
+GET = b"GET /%s HTTP/1.1\r\nhost: cdn\r\n\r\n"
+
+
+async def test_a_session_is_kept_for_the_next_request(connection: Connection) -> None:
+    for name in (b"a", b"b"):
+        answer = await ask(connection, GET % name, end=b"GET /%s []" % name)
+        assert statuses(answer) == [200]
+
+
+async def test_pipelined_requests_are_answered_in_order(connection: Connection) -> None:
+    answer = await ask(connection, GET % b"slow" + GET % b"b" + GET % b"c", end=b"/c []")
+    assert statuses(answer) == [200, 200, 200]
+    assert answer.index(b"/slow []") < answer.index(b"/b []") < answer.index(b"/c []")
+
+
+async def test_a_request_that_comes_byte_by_byte_is_a_request(connection: Connection) -> None:
+    answer = await ask(connection, *[bytes([one]) for one in GET % b"a"], end=b"GET /a []")
+    assert statuses(answer) == [200]
+
+
+async def test_chunks_both_ways(connection: Connection) -> None:
+    answer = await ask(
+        connection,
+        b"POST /lines HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"2;ext=1\r\nde\r\n0\r\n\r\n",
+        end=b"\r\n0\r\n\r\n",
+    )
+    assert b"transfer-encoding: chunked" in answer
+    assert answer.endswith(b"\r\n\r\n5\r\nPOST \r\ne\r\n/lines [abcde]\r\n0\r\n\r\n")
+
+
+async def test_head_has_no_body(connection: Connection) -> None:
+    answer = await ask(connection, b"HEAD /a HTTP/1.1\r\nhost: cdn\r\n\r\n" + GET % b"b", end=b"GET /b []")
+    assert b"content-length: 10\r\n" in answer
+    assert b"HEAD /a" not in answer
+    assert statuses(answer) == [200, 200]
+
+
+async def test_a_client_that_expects_100_is_told_to_go_on(connection: Connection) -> None:
+    head = b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n"
+    told = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await ask(connection, head, end=told) == told
+    answer = await ask(connection, b"abc", end=b"POST /a [abc]")
+    assert statuses(answer) == [200]
+
+
+async def test_trailers_are_dropped(connection: Connection) -> None:
+    answer = await ask(
+        connection,
+        b"POST /a HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"3\r\nabc\r\n0\r\nauthorization: me\r\n\r\n",
+        end=b"POST /a [abc]",
+    )
+    assert b"x-names: host,transfer-encoding\r\n" in answer
+
+
+async def test_a_client_that_asks_to_close_is_closed(connection: Connection) -> None:
+    answer = await ask(connection, b"GET /a HTTP/1.1\r\nhost: cdn\r\nconnection: close\r\n\r\n" + GET % b"b")
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer
+
+
+async def test_an_upgrade_is_answered_as_it_stands_and_closed(connection: Connection) -> None:
+    upgrade = b"GET /a HTTP/1.1\r\nhost: cdn\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    answer = await ask(connection, upgrade + GET % b"smuggled")
+    assert statuses(answer) == [200]
+    assert b"smuggled" not in answer
+
+
+POST = b"POST /a HTTP/1.1\r\nhost: cdn\r\n"
+CHUNKED = POST + b"transfer-encoding: chunked\r\n\r\n"
+SMUGGLED = [
+    ("a length beside chunks", POST + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("chunks beside a length", POST + b"transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n"),
+    ("two lengths", POST + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabcd"),
+    ("two lengths in one", POST + b"content-length: 3, 3\r\n\r\nabc"),
+    ("a length that is none", POST + b"content-length: +3\r\n\r\nabc"),
+    ("a negative length", POST + b"content-length: -3\r\n\r\nabc"),
+    ("a hexadecimal length", POST + b"content-length: 0x3\r\n\r\nabc"),
+    ("another coding last", POST + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
+    ("an unknown coding", POST + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n"),
+    ("a chunk's size that is none", CHUNKED + b"xyz\r\nabc\r\n"),
+    ("a chunk's size beyond bounds", CHUNKED + b"fffffffffffffffff\r\nabc\r\n"),
+    ("a chunk longer than it says", CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n"),
+    ("a bare line feed in a chunk", CHUNKED + b"3\nabc\n0\n\n"),
+    ("a space before the colon", POST + b"content-length : 3\r\n\r\nabc"),
+    ("a folded line", b"GET /a HTTP/1.1\r\nhost: cdn\r\nx: a\r\n content-length: 3\r\n\r\n"),
+    ("a bare line feed", b"GET /a HTTP/1.1\nhost: cdn\n\n"),
+    ("a bare carriage return", b"GET /a HTTP/1.1\r\nhost: cdn\r\nx: a\rb\r\n\r\n"),
+    ("a nul", b"GET /a HTTP/1.1\r\nhost: cdn\r\nx: a\0b\r\n\r\n"),
+    ("no host", b"GET /a HTTP/1.1\r\n\r\n"),
+    ("two hosts", b"GET /a HTTP/1.1\r\nhost: cdn\r\nhost: other\r\n\r\n"),
+    ("an unknown version", b"GET /a HTTP/3.7\r\nhost: cdn\r\n\r\n"),
+    ("no HTTP", b"\x16\x03\x01 hello"),
+    ("a target that is no path", b"GET a HTTP/1.1\r\nhost: cdn\r\n\r\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("request_", [request for _, request in SMUGGLED], ids=[name for name, _ in SMUGGLED])
+async def test_what_could_be_read_in_two_ways_is_refused(connection: Connection, request_: bytes) -> None:
+    answer = await ask(connection, request_ + GET % b"smuggled")
+    assert b"smuggled" not in answer
+    assert 200 not in statuses(answer)
+
+
+async def test_heads_are_bounded(connection: Connection) -> None:
+    answer = await ask(connection, b"GET /a HTTP/1.1\r\nhost: cdn\r\n" + b"x: y\r\n" * 200 + b"\r\n")
+    assert statuses(answer) == [431]
+
+
+async def test_a_line_without_end_is_cut(connection: Connection) -> None:
+    answer = await ask(connection, b"GET /a HTTP/1.1\r\nhost: cdn\r\nx: ", *[b"y" * 10_000] * 20)
+    assert statuses(answer) == [431]
+
+
+async def test_trailers_are_bounded(connection: Connection) -> None:
+    answer = await ask(connection, CHUNKED + b"3\r\nabc\r\n0\r\nx: ", *[b"y" * 10_000] * 20, b"\r\n\r\n")
+    assert 200 not in statuses(answer)
+
+
+async def test_the_extensions_of_chunks_are_bounded(connection: Connection) -> None:
+    answer = await ask(connection, CHUNKED + b"3;x=", *[b"y" * 10_000] * 20, b"\r\nabc\r\n0\r\n\r\n")
+    assert 200 not in statuses(answer)
+
+
+async def test_requests_that_wait_for_an_answer_are_bounded(connection: Connection) -> None:
+    answer = await ask(connection, (GET % b"slow") + (GET % b"a") * 1000)
+    assert len(statuses(answer)) <= LIMITS.waiting
+
+
+async def test_targets_are_bounded(connection: Connection) -> None:
+    assert statuses(await ask(connection, GET % (b"a" * 9000))) == [414]
+
+
+async def test_a_head_that_trickles_in_is_given_up(hurried: Connection) -> None:
+    answer = await ask(hurried, b"GET /a HTTP/1.1\r\n", *[b"x: y\r\n"] * 40, pause=0.05)
+    assert statuses(answer) == [408]
+
+
+async def test_a_body_that_stops_is_given_up(hurried: Connection) -> None:
+    answer = await ask(hurried, b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 10\r\n\r\nabc")
+    assert answer == b""  # the application had the head already, and could have begun to answer
+
+
+async def test_a_session_without_a_request_is_closed(hurried: Connection) -> None:
+    async with asyncio.timeout(10):
+        assert await hurried.reader.read() == b""
+
+
+async def test_a_client_that_takes_nothing_is_cut_off() -> None:
+    async with HttpEdge(IMPATIENT) as edge:
+        await edge.server.start()
+        connection = await edge.connect()
+        connection.writer.write(GET % b"large")
+        await until(lambda: edge.sessions and edge.session.is_closing())
+        await connection.close()
+        await edge.server.stop()

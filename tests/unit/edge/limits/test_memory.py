@@ -1,0 +1,48 @@
+"""The bound of a process's memory: where it comes from, and that it is noticed."""
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from edge.limits import memory
+from edge.limits.memory import MemoryBound, default_limit, keep_freed, resident
+
+
+def test_the_default_is_a_share_of_the_smaller_of_machine_and_control_group(tmp_path: Path) -> None:
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = tmp_path / "memory.max"
+    assert default_limit(0, limit) == int(machine * 0.75)
+    limit.write_text("max\n")
+    assert default_limit(1, limit) == int(machine * 0.75)
+    limit.write_text("1000000\n")
+    assert default_limit(3, limit) == 250_000
+
+
+def test_what_grows_beyond_it_is_noticed_and_what_shrinks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resident() > 1 << 20
+    held, now = 10, 0.0
+    monkeypatch.setattr(memory, "resident", lambda: held)
+    monkeypatch.setattr(memory.time, "monotonic", lambda: now)
+    bound = MemoryBound(10)
+    assert not bound.is_full
+    held = 11
+    assert not bound.is_full  # it does not look at each client
+    now = 1.0
+    assert bound.is_full
+    held, now = 9, 2.0
+    assert not bound.is_full
+
+
+def test_large_blocks_that_are_freed_are_had_again_without_page_faults() -> None:
+    keep_freed()
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(100):
+            assert len(bytearray(256 << 10)) == 256 << 10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults()
+    assert faults() < 100 * 64 // 4  # a block has 64 pages

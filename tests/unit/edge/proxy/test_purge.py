@@ -1,0 +1,75 @@
+"""purges.json as the agent writes it, followed."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from cdn import Cdn, cdn
+
+from edge.proxy.purge import follow_purges, parse
+from edge.http.request import key_of_url
+
+
+async def settle(it: Cdn, number: int) -> None:
+    async with asyncio.timeout(5):
+        while it.store.last_purge < number:
+            await asyncio.sleep(0.01)
+
+
+def write(state: Path, purges: list[dict[str, object]]) -> None:
+    temporary = state / "purges.new"
+    temporary.write_text(json.dumps({"purges": purges}))
+    temporary.rename(state / "purges.json")
+
+
+async def test_purges_by_url_and_by_tag_take_effect_once(tmp_path: Path) -> None:
+    async with cdn(tmp_path / "cache") as it:
+        it.origin.headers = [("cache-control", "max-age=60"), ("surrogate-key", "news front")]
+        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
+        await it.get("/a?x")
+        await it.settled()
+        write(tmp_path, [{"id": 1, "url": "smkex://cdn/a?x", "tag": None, "at": 1.0}])
+        await settle(it, 1)
+        assert "uri-miss" in (await it.get("/a?x")).headers["cache-status"]
+        await it.settled()
+        write(tmp_path, [{"id": 1, "url": "smkex://cdn/a?x"}, {"id": 2, "tag": "front"}])
+        await settle(it, 2)
+        assert "uri-miss" in (await it.get("/a?x")).headers["cache-status"]
+        await it.settled()
+        following.cancel()
+        # a restart reads the same file again, and does nothing
+        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
+        write(
+            tmp_path, [{"id": 1, "url": "smkex://cdn/a?x"}, {"id": 2, "tag": "front"}, {"id": 3, "tag": "no"}]
+        )
+        await settle(it, 3)
+        assert "hit" in (await it.get("/a?x")).headers["cache-status"]
+        following.cancel()
+
+
+async def test_a_file_that_makes_no_sense_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with cdn(tmp_path / "cache") as it:
+        (tmp_path / "purges.json").write_text('{"purges": [{"id": "x"}]}')
+        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
+        async with asyncio.timeout(5):
+            while "purges.json" not in caplog.text:
+                await asyncio.sleep(0.01)
+        write(tmp_path, [{"id": 5, "tag": "t"}])
+        await settle(it, 5)
+        following.cancel()
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], {}, {"purges": 1}, {"purges": [{}]}, {"purges": [{"id": 1, "url": 2}]}]
+)
+def test_what_is_no_list_of_purges_is_said_so(value: object) -> None:
+    with pytest.raises(ValueError):
+        parse(value)
+
+
+def test_one_store_serves_all_schemes() -> None:
+    urls = ("https://CDN.example:443/a?b", "smkex://cdn.example/a?b", "http://cdn.example:80/a?b#c")
+    assert {key_of_url(url) for url in urls} == {"cdn.example /a?b"}

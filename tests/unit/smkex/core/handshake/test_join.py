@@ -1,0 +1,260 @@
+"""Paths join and leave a running session; whoever only overheard one joins nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+
+import pytest
+from exchanges import WIFI, Exchange
+from loopback import SIZE, LoopbackEdge, digest_of, read, start, until
+from stranger import Stranger
+
+from smkex.client import paths as client_paths
+from smkex.client.connect import Connection
+from smkex.core import errors
+from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
+from smkex.core.session.session import MAXIMUM_PATHS, Session
+from smkex.transport.subflow import Subflow
+
+
+@pytest.fixture
+def exchange() -> Exchange:
+    done = Exchange()
+    done.run()
+    return done
+
+
+def test_both_ends_of_a_join_agree(exchange: Exchange) -> None:
+    keys = exchange.server.established.keys
+    initiator = JoinInitiator(exchange.client.established.keys, exchange.server.session_id, 2, b"c" * 32)
+    acceptor = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"s" * 32)
+    response, joined, observed = initiator.answer(acceptor.challenge)
+    acceptor.verify(response)
+    assert joined == acceptor.hash
+    assert observed == WIFI
+
+
+def test_a_replayed_join_meets_another_challenge(exchange: Exchange) -> None:
+    keys = exchange.server.established.keys
+    initiator = JoinInitiator(keys, exchange.server.session_id, 2, b"c" * 32)
+    first = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"s" * 32)
+    response, _, _ = initiator.answer(first.challenge)
+    again = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"t" * 32)
+    with pytest.raises(errors.FinishedMismatch):
+        again.verify(response)
+
+
+def test_each_byte_of_a_join_counts(exchange: Exchange) -> None:
+    """Session id, path, both nonces, observation, both MACs."""
+    keys = exchange.server.established.keys
+    initiator = JoinInitiator(keys, exchange.server.session_id, 2, b"c" * 32)
+    acceptor = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"s" * 32)
+    response, _, _ = initiator.answer(acceptor.challenge)
+    for at in range(4, len(initiator.join)):
+        changed = bytearray(initiator.join)
+        changed[at] ^= 4
+        other = JoinAcceptor(keys, Join.parse(bytes(changed)), WIFI, b"s" * 32)
+        with pytest.raises(errors.MacMismatch):
+            initiator.answer(other.challenge)
+        with pytest.raises(errors.FinishedMismatch):
+            other.verify(response)
+    for at in range(4, len(acceptor.challenge)):
+        changed = bytearray(acceptor.challenge)
+        changed[at] ^= 4
+        with pytest.raises((errors.MacMismatch, errors.MalformedMessage)):
+            initiator.answer(bytes(changed))
+    for at in range(4, len(response)):
+        changed = bytearray(response)
+        changed[at] ^= 4
+        with pytest.raises(errors.FinishedMismatch):
+            acceptor.verify(bytes(changed))
+
+
+def test_the_paths_of_the_key_exchange_cannot_be_joined(exchange: Exchange) -> None:
+    for path in (0, 1):
+        initiator = JoinInitiator(exchange.client.established.keys, bytes(16), path, bytes(32))
+        with pytest.raises(errors.MalformedMessage):
+            Join.parse(initiator.join)
+
+
+def test_a_stranger_joins_and_speaks_on_the_new_path() -> None:
+    stranger = Stranger(b"s" * 16, b"k" * 32, b"n" * 32, b"")
+    done = Exchange()
+    from smkex.core.handshake.config import ServerConfig
+    from smkex.core.handshake.server import ServerHandshake
+
+    server = ServerHandshake.answering(ServerConfig(edge_id=300), stranger.client_share, WIFI, b"p" * 32)
+    stranger.take_server_share(server.server_share)
+    assert stranger.take_server_nonce(server.receive_nonce(1, stranger.client_nonce, done.wifi, b"m" * 32))
+    server.receive_finished(1, stranger.finished(1))
+    keys = server.established.keys
+    acceptor = JoinAcceptor(keys, Join.parse(stranger.join(b"s" * 16, 2, b"j" * 32)), WIFI, b"q" * 32)
+    response = stranger.answer(acceptor.challenge)
+    assert response is not None
+    acceptor.verify(response)
+    session = Session(keys, "server")
+    session.add_path(2, FrameReader(), 0.01, 0.0, acceptor.hash)
+    path = f"2 {stranger.join_hash.hex()}"
+    session.receive(2, stranger.control(path, 0, b"\5\10" + (9).to_bytes(8, "big")), 0.0)
+    assert session.paths == [2]
+    assert session.data_to_send(2, 0.0)[0] == FrameType.CONTROL
+
+
+# --- over real sockets
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[LoopbackEdge]:
+    async with LoopbackEdge() as edge:
+        yield edge
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_paths, "FIRST_PAUSE", 0.01)
+
+
+async def exchange_some(connection: Connection, count: int = 100_000) -> None:
+    connection.writer.write(b"%08d" % count)
+    assert await read(connection, count) == digest_of(count)
+
+
+async def test_a_path_is_added_and_another_removed_while_a_transfer_runs(edge: LoopbackEdge) -> None:
+    connection, reading, path = await start(edge)
+    added = await connection.add_path("lo")
+    connection.remove_path(path)
+    assert await reading == digest_of(SIZE)
+    await until(lambda: edge.session.paths == connection.session.paths)
+    assert sorted(connection.session.paths) == sorted({0, 1, added} - {path})
+    states = {report.path: report.state for report in connection.report().paths}
+    assert states == {path: "removed", 1 - path: "open", added: "open"}
+    await connection.close()
+    assert connection.session.error is None
+
+
+async def test_path_0_moves_to_the_locator(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    await connection.rehome()
+    edge.relays[0].stop()
+    await exchange_some(connection)
+    assert 0 not in connection.session.paths
+    assert edge.relays[1].accepted == 2
+    await connection.rehome()
+    assert edge.relays[1].accepted == 2
+    await connection.close()
+    assert connection.session.error is None
+
+
+async def test_the_edge_has_the_service_port_left(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    edge.session.ask_to_rehome()
+    await until(lambda: sorted(edge.session.paths) == [1, 2])
+    await exchange_some(connection)
+    assert sorted(connection.session.paths) == [1, 2]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_broken_path_is_joined_again(edge: LoopbackEdge) -> None:
+    connection, reading, path = await start(edge)
+    edge.relays[path].cut()
+    assert await reading == digest_of(SIZE)
+    await until(lambda: len(connection.session.paths) == len(edge.session.paths) == 2)
+    assert path not in connection.session.paths
+    await exchange_some(connection)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_path_that_breaks_over_and_over_is_given_up(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    edge.relays[1].stop()
+    assert connection.keeper is not None
+    keeper = connection.keeper
+    await until(lambda: keeper._attempts["lo"] == client_paths.REJOINS and 1 not in connection.session.paths)
+    tried = keeper._next
+    await exchange_some(connection)
+    assert keeper._next <= tried + 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_path_that_was_given_up_returns_when_the_hosts_network_has_changed(
+    edge: LoopbackEdge,
+) -> None:
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    relay, port = edge.relays[1], edge.port + 1
+    relay.stop()
+    keeper = connection.keeper
+    assert keeper is not None
+    await until(lambda: keeper._attempts["lo"] == client_paths.REJOINS and 1 not in connection.session.paths)
+    await relay.start(port)
+    keeper._network_changed()
+    await until(lambda: len(connection.session.paths) == len(edge.session.paths) == 2)
+    await exchange_some(connection)
+    await connection.close()
+    await until(lambda: not keeper._tasks)
+
+
+async def test_paths_are_bounded_in_number(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    for _ in range(MAXIMUM_PATHS - 2):
+        await connection.add_path("lo")
+    with pytest.raises(errors.MisusedStream):
+        await connection.add_path("lo")
+    await until(lambda: len(edge.session.paths) == MAXIMUM_PATHS)
+
+
+async def test_whoever_overheard_a_session_joins_nothing(edge: LoopbackEdge) -> None:
+    """The session id is on the wire in clear. A false answer ends that connection and nothing else."""
+    connection = await edge.connect()
+    session_id = connection.session.established.session_id
+    loop = asyncio.get_running_loop()
+    for path, frame in ((2, bytes(36)), (0, b""), (2, b"")):
+        initiator = JoinInitiator(connection.session.established.keys, session_id, path, bytes(32))
+        _, subflow = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+        subflow.send(initiator.join)
+        if frame:
+            assert (await subflow.next_frame())[0] is FrameType.JOIN_CHALLENGE
+            subflow.send(bytes((FrameType.JOIN_RESPONSE, 0, 0, 32)) + bytes(32))
+        if path == 2 and not frame:
+            subflow.transport.close()  # gone without an answer
+            continue
+        assert (await subflow.next_frame())[0] is FrameType.ABORT
+    await exchange_some(connection)
+    assert edge.session.paths == [0, 1]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_recorded_join_played_again_is_refused(edge: LoopbackEdge, arrived: bool) -> None:
+    """Whether the recorded one reached the edge, and used its number up, or was held back on the way."""
+    connection = await edge.connect()
+    await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+    established = connection.session.established
+    initiator = JoinInitiator(established.keys, established.session_id, 2, b"c" * 32)
+    loop = asyncio.get_running_loop()
+    _, recorded = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+    recorded.send(initiator.join)
+    response, _, _ = initiator.answer((await recorded.next_frame())[1])
+    if arrived:
+        recorded.send(response)
+        await until(lambda: 2 in edge.session.paths)
+    _, replayed = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+    replayed.send(initiator.join + response)
+    kinds = [(await replayed.next_frame())[0] for _ in range(1 if arrived else 2)]
+    assert kinds[-1] is FrameType.ABORT
+    assert (2 in edge.session.paths) is arrived
+    recorded.transport.close()
+    await exchange_some(connection)
+
+
+async def test_a_share_with_the_id_of_a_running_session_is_refused(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    await exchange_some(connection)
+    stranger = Stranger(connection.session.established.session_id, b"k" * 32, b"n" * 32, b"")
+    _, subflow = await asyncio.get_running_loop().create_connection(Subflow, "127.0.0.1", edge.port)
+    subflow.send(stranger.client_share)
+    with closing(subflow.transport):
+        assert (await subflow.next_frame())[0] is FrameType.ABORT
