@@ -11,16 +11,16 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from balancer.datapath.maps.bpf import Map, possible_cpus, run_often, run_once
 from balancer.datapath.load.compile import compile_and_load
+from balancer.datapath.maps.bpf import Map, possible_cpus, run_often, run_once
 from balancer.datapath.maps.generation import OUTER, Generations, content
 from balancer.datapath.maps.layout import CONFIG, HOP, ID, Budgets, ForwarderConfig
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES
 from balancer.model.reference.packet import ACK, mapped, read_frame
-from balancer.model.table import Encapsulation, ForwardingTable, TableEdge, Vip
 from balancer.model.reference.trace import Endpoint, frame_of
 from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
+from balancer.model.table import Encapsulation, ForwardingTable, TableEdge, Vip
 from benchmarks.pairs import from_pairs
 from benchmarks.result import Measured, Value
 

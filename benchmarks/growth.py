@@ -24,11 +24,11 @@ from benchmarks.edge_peers import Peer, certificate, edge, nginx
 from benchmarks.memory import SPARE, descriptors, running_edge, settled
 from benchmarks.result import Curve, Measured
 from smkex.core.events import DataReceived
-from smkex.core.wire.frame import FrameReader
-from smkex.core.wire.messages import Aead
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
+from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.messages import Aead
 
 SESSIONS = (100, 1_000, 5_000, 10_000, 20_000)
 SIZES = (1 << 10, 32 << 10, 1 << 20, 32 << 20, 1 << 30)

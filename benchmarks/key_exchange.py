@@ -10,9 +10,9 @@ from benchmarks.pairs import compare
 from benchmarks.result import Measured
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, ServerConfig
+from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Endpoint, Observation
-from smkex.core.handshake.server import ServerHandshake
 
 ROUNDS = 50
 

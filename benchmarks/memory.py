@@ -22,8 +22,8 @@ from benchmarks.result import Measured, Value
 from lab.secrets import make_certificates
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy
-from smkex.core.wire.frame import FrameReader, FrameType
 from smkex.core.handshake.tls import TlsClient, client_context
+from smkex.core.wire.frame import FrameReader, FrameType
 
 COUNT, WARM = 10_000, 500
 DESCRIPTORS = 20_500  # two a session, and some; where the machine allows less, fewer sessions

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import smkex.core.session.session
-from edge.ingress.acceptor import Acceptor
 from edge.handshake.tcp import Handshakes
 from edge.http.http1 import Limits
 from edge.http.server import HttpServer
+from edge.ingress.acceptor import Acceptor
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.tls import server_context
 from smkex.transport.session import SessionTransport
@@ -29,7 +29,7 @@ TIMEOUT = 1800.0  # seconds: longer than the measurement
 
 
 # the client of the measurement answers no pings, and asks for nothing: its sessions are kept all the same
-vars(smkex.core.session)["SILENCE_LIMIT"] = TIMEOUT
+vars(smkex.core.session.session)["SILENCE_LIMIT"] = TIMEOUT
 
 
 async def nothing_found(scope: Any, receive: Any, send: Any) -> None:

@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from benchmarks.pairs import compare
 from benchmarks.result import Measured
 from smkex.core.events import DataReceived
-from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader
-from smkex.core.wire.messages import Aead
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session
+from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader
+from smkex.core.wire.messages import Aead
 
 SIZE = 32 << 20
 BLOCK = 256 << 10

@@ -1,17 +1,17 @@
 """`sennit`: find the subcommand and hand over to it.
 
-A subcommand is a module in `sennit.commands` with a docstring, whose first line is its help, and a function
+A subcommand is a module in a room of `sennit.commands` with a docstring, whose first line is its help, and a function
 `run(arguments) -> int`. It is imported only when it is asked for.
 """
 
 import ast
 import importlib
-import pkgutil
+import importlib.util
 import sys
 from pathlib import Path
 
-from sennit import commands
 from runtime.errors import CommandError, ExitStatus
+from sennit.commands import command_modules
 from smkex import build
 
 
@@ -30,11 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitStatus.OK
     name, rest = arguments[0], arguments[1:]
     try:
-        if name not in _names():
+        modules = command_modules()
+        if name not in modules:
             raise CommandError(
                 f"no such command: {name}", hint="`sennit help` lists the commands", status=ExitStatus.USAGE
             )
-        module = importlib.import_module(f"sennit.commands.{name.replace('-', '_')}")
+        module = importlib.import_module(modules[name])
         return int(module.run(rest))
     except CommandError as error:
         error.tell()
@@ -45,15 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitStatus.OK
 
 
-def _names() -> list[str]:
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
-
-
 def _overview() -> str:
     lines = ["usage: sennit COMMAND [ARGUMENTS]", "       sennit --version", ""]
-    folder = Path(next(iter(commands.__path__)))
-    for name in _names():
+    for name, module in command_modules().items():
         # read, not imported: help must not pay for every command's libraries
-        tree = ast.parse((folder / f"{name.replace('-', '_')}.py").read_text())
+        spec = importlib.util.find_spec(module)
+        assert spec is not None
+        assert spec.origin is not None
+        tree = ast.parse(Path(spec.origin).read_text())
         lines.append(f"  {name:<16} {(ast.get_docstring(tree) or '').splitlines()[0]}")
     return "\n".join([*lines, "", "`sennit COMMAND --help` says more."])

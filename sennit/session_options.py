@@ -58,8 +58,8 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
 def connect_options(options: argparse.Namespace) -> "ConnectOptions":
     """Keyword arguments of `smkex.connect`. Raises `CommandError`."""
     from smkex.client.known_hosts import KnownHosts
-    from smkex.core.wire.messages import LocatorKind, Mode
     from smkex.core.session.path_scheduler import Scheduler
+    from smkex.core.wire.messages import LocatorKind, Mode
 
     return {
         "paths": options.path,

@@ -7,9 +7,9 @@ import httpx
 
 from runtime.errors import CommandError, ExitStatus
 from smkex.client.download.download import HttpRefused
+from smkex.client.download.partial_file import CannotWrite
 from smkex.client.explain import explain, smkex_cause
 from smkex.client.known_hosts import KnownHostsDamaged
-from smkex.client.download.partial_file import CannotWrite
 from smkex.core.errors import (
     DeadlineMissed,
     OnePathOnly,

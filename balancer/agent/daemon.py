@@ -9,23 +9,23 @@ from typing import Any
 
 from balancer.agent.announce import deadman
 from balancer.agent.announce.announcer import Announcer
-from balancer.agent.sync.backoff import Backoff
 from balancer.agent.announce.drain_times import DrainTimes
-from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
-from balancer.agent.sync.fast_open_keys import FastOpenKeyring
-from balancer.agent.sync.table_follower import follow_table
-from balancer.agent.health.forward_rates import Forwards
 from balancer.agent.announce.intent import Intent
-from balancer.agent.sync.lease import Changed, Removed, keep_lease
-from balancer.agent.metrics import AgentMetrics, serve
+from balancer.agent.announce.withdraw import bird_of
+from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
+from balancer.agent.health.forward_rates import Forwards
 from balancer.agent.health.node_watch import NodeWatch
+from balancer.agent.metrics import AgentMetrics, serve
+from balancer.agent.peers.neighbours import Neighbourhood
 from balancer.agent.peers.peer_answer import PeerAnswer
 from balancer.agent.peers.peer_watch import PeerWatch
-from balancer.agent.peers.neighbours import Neighbourhood
-from balancer.agent.sync.purges import Purges
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import Credential, NodeState
-from balancer.agent.announce.withdraw import bird_of
+from balancer.agent.sync.backoff import Backoff
+from balancer.agent.sync.fast_open_keys import FastOpenKeyring
+from balancer.agent.sync.lease import Changed, Removed, keep_lease
+from balancer.agent.sync.purges import Purges
+from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
 from runtime.logging import say_ready

@@ -9,10 +9,10 @@ from typing import Any
 
 from balancer.api.health import DrainPhase
 from balancer.api.schemas import AdminState
-from runtime.files import replace_json, replace_text
 from balancer.model.place import locator_addresses
 from balancer.model.table import ForwardingTable, vip_from_json
 from balancer.model.table_file import TableFile
+from runtime.files import replace_json, replace_text
 
 
 @dataclass(frozen=True, slots=True)

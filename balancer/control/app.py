@@ -9,13 +9,13 @@ from pathlib import Path
 from fastapi import Depends, FastAPI
 
 from balancer.api.schemas import HealthView
-from balancer.control.http import openapi
-from balancer.control.http import problems
+from balancer.control.access.enrolment_tokens import endpoints as enrolment_tokens
+from balancer.control.access.identity import sha256_hex
+from balancer.control.access.login import endpoints as login
+from balancer.control.access.tokens import endpoints as tokens
 from balancer.control.audit import endpoints as audit
 from balancer.control.audit import retention
-from balancer.control.http.body_limit import BodyLimit
 from balancer.control.clock import Clock, SystemClock
-from balancer.control.storage.database import migrate, url_of
 from balancer.control.edges import endpoints as edges
 from balancer.control.edges import repository as edge_queries
 from balancer.control.edges import service as edge_rules
@@ -23,21 +23,21 @@ from balancer.control.edges.directory import Directory
 from balancer.control.edges.leases import Leases
 from balancer.control.edges.settling import Settling
 from balancer.control.edges.sharing import LeaseSharing
-from balancer.control.access.enrolment_tokens import endpoints as enrolment_tokens
 from balancer.control.fast_open_keys import endpoints as fast_open_keys
 from balancer.control.fast_open_keys import repository as fast_open_key_queries
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
-from balancer.control.access.identity import sha256_hex
-from balancer.control.access.login import endpoints as login
+from balancer.control.http import openapi, problems
+from balancer.control.http.body_limit import BodyLimit
+from balancer.control.http.query import refuse_unknown
 from balancer.control.metrics import endpoints as metrics
 from balancer.control.page import endpoints as page
 from balancer.control.plane import ControlPlane, Plane, Rules
 from balancer.control.purges import endpoints as purges
 from balancer.control.purges import repository as purge_queries
-from balancer.control.http.query import refuse_unknown
 from balancer.control.sites import endpoints as sites
+from balancer.control.storage.database import migrate, url_of
 from balancer.control.storage.store import Store
 from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
@@ -45,7 +45,6 @@ from balancer.control.table.live import LiveTable
 from balancer.control.table.publication import Publication
 from balancer.control.table.signing_key import agreed_key, public_bytes
 from balancer.control.table.watch import TableWatch
-from balancer.control.access.tokens import endpoints as tokens
 from balancer.control.trace import endpoints as trace
 from balancer.control.vips import endpoints as vips
 

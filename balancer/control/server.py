@@ -13,8 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from balancer.control.app import create_app
-from balancer.control.http.connection import BoundedConnection
 from balancer.control.garbage import collect_rarely
+from balancer.control.http.connection import BoundedConnection
 from balancer.control.http.tls_handshakes import Handshakes, TlsConnection
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings

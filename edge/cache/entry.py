@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from edge.http.fields import Pairs, date, directives, joined
 from edge.cache.rules.freshness import initial_age, lifetime
 from edge.cache.rules.variants import Variant
+from edge.http.fields import Pairs, date, directives, joined
 
-JOINED = 16 << 10  # bytes of a body that `edge.proxy.fast_path` keeps joined to its head for as long as that is right
+# bytes of a body that `edge.proxy.fast_path` keeps joined to its head for as long as that is right
+JOINED = 16 << 10
 OVERHEAD = 512  # bytes that a row and its indexes take beside headers and body, about
 
 

@@ -8,11 +8,11 @@ from OpenSSL import SSL
 
 from edge.config.node import Node
 from edge.config.settings import EdgeSettings
-from smkex.core.handshake.config import LongTermKey, ServerConfig
 from smkex.core.errors import CertificateRefused, TlsFailed
+from smkex.core.handshake.config import LongTermKey, ServerConfig
+from smkex.core.handshake.tls import server_context
 from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_edge_key
 from smkex.core.wire.messages import LocatorKind, Mode
-from smkex.core.handshake.tls import server_context
 
 
 class IdentityUnusable(Exception):

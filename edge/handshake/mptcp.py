@@ -11,16 +11,16 @@ from ipaddress import ip_address
 
 from edge.handshake.observation import observation
 from edge.handshake.path_manager import PathManagerClient
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
-from smkex.core.wire.frame import FrameType
-from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
+from smkex.core.handshake.config import ServerConfig
+from smkex.core.handshake.server import ServerHandshake
 from smkex.core.session.path import NEAR
 from smkex.core.session.path_scheduler import fastest
-from smkex.core.handshake.server import ServerHandshake
-from smkex.transport.mptcp.pinned_connection import PinnedConnection
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
 from smkex.transport.mptcp.frames import receive_frame
 from smkex.transport.mptcp.listen import joins_at
+from smkex.transport.mptcp.pinned_connection import PinnedConnection
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from edge.handshake.observation import observe
 from edge.handshake.pending_sessions import PendingSession, PendingSessions
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import (
     DeadlineMissed,
     Draining,
@@ -22,13 +21,14 @@ from smkex.core.errors import (
     Truncated,
     UnexpectedMessage,
 )
-from smkex.core.wire.frame import FrameType
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.join import Join, JoinAcceptor
-from smkex.core.wire.messages import ClientNonce, parse_abort
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
 from smkex.core.handshake.tls import TlsServer
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import ClientNonce, parse_abort
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -7,10 +7,10 @@ import socket
 import ssl
 from pathlib import Path
 
+from edge.config.settings import EdgeSettings
+from edge.http.server import HttpServer
 from edge.limits.admission import PerPrefix
 from edge.limits.memory import MemoryBound, default_limit
-from edge.http.server import HttpServer
-from edge.config.settings import EdgeSettings
 
 log = logging.getLogger("edge.ingress.https")
 

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from edge.config.identity import Identity
+from edge.config.node import Node
+from edge.config.settings import EdgeSettings
+from edge.handshake.mptcp import MptcpHandshakes
+from edge.handshake.path_manager import PathManagerClient
+from edge.handshake.tcp import Handshakes
+from edge.http.server import HttpServer
 from edge.ingress import fast_open
 from edge.ingress.acceptor import Acceptor
-from edge.limits.admission import PerPrefix, refuse_busy
 from edge.ingress.handover import Handover
-from edge.handshake.tcp import Handshakes
-from edge.config.identity import Identity
-from edge.limits.memory import MemoryBound, default_limit
-from edge.handshake.mptcp import MptcpHandshakes
-from edge.config.node import Node
-from edge.handshake.path_manager import PathManagerClient
-from edge.http.server import HttpServer
-from edge.config.settings import EdgeSettings
 from edge.ingress.steering import Claim, owner_of, peek_claim
-from smkex.core.handshake.config import ServerConfig
+from edge.limits.admission import PerPrefix, refuse_busy
+from edge.limits.memory import MemoryBound, default_limit
 from smkex.core.errors import Overloaded
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.frame import FrameType
 from smkex.transport.mptcp.listen import mptcp_listener, speaks_mptcp, tcp_listener
 from smkex.transport.session import SessionTransport

@@ -10,10 +10,10 @@ import hashlib
 import socket
 from dataclasses import dataclass
 
-from smkex.core.wire.frame import HEADER, TLS_HEADER, TLS_RECORD_LIMIT, FrameType
-from smkex.core.wire.messages import SESSION_ID
 from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
 from smkex.core.handshake.tls import session_id_of
+from smkex.core.wire.frame import HEADER, TLS_HEADER, TLS_RECORD_LIMIT, FrameType
+from smkex.core.wire.messages import SESSION_ID
 
 HELLO_LIMIT = TLS_HEADER + TLS_RECORD_LIMIT  # bytes with the records' headers
 HELLO_RECORDS = 8

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from edge.proxy.purge import follow_purges
 from edge.cache.storage.store import Store
-from edge.proxy.caching_proxy import CachingProxy
 from edge.config.settings import EdgeSettings
+from edge.proxy.caching_proxy import CachingProxy
+from edge.proxy.purge import follow_purges
 from edge.proxy.upstream import Upstream, cancel
 
 

@@ -12,19 +12,19 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
-from edge.proxy.responses import Send, say, select, send_arriving, send_stored
+from edge.cache.entry import Entry
 from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.rules.conditions import FOR_THE_ORIGIN
-from edge.http.fields import Pairs, joined
-from edge.cache.entry import Entry
-from edge.proxy.fetch import Fetch, Fetches, Head
 from edge.cache.rules.reuse import Reuse, decide, insists, may_serve_on_error, wishes
 from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import Store
-from edge.proxy.fast_path import HotPath
+from edge.http.fields import Pairs, joined
 from edge.http.http1 import HAS_LEFT
-from edge.proxy.pass_through import BodyTooLarge, ClientLeft, body_of, pass_on
 from edge.http.request import Request, key_of_url
+from edge.proxy.fast_path import HotPath
+from edge.proxy.fetch import Fetch, Fetches, Head
+from edge.proxy.pass_through import BodyTooLarge, ClientLeft, body_of, pass_on
+from edge.proxy.responses import Send, say, select, send_arriving, send_stored
 from edge.proxy.upstream import Answer, OriginFailed, Upstream
 
 log = logging.getLogger("edge.proxy.caching_proxy")

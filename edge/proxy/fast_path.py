@@ -13,11 +13,11 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from edge.proxy.responses import select
-from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.entry import JOINED, Entry
+from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.storage.store import Store
 from edge.http.request import key_of
+from edge.proxy.responses import select
 
 HEAD_LIMIT = 8 << 10
 FIELDS_LIMIT = 128

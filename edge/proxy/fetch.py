@@ -14,17 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-from edge.cache.rules.conditions import EVALUATED, validators
-from edge.http.fields import Fields, Pairs, joined, members
 from edge.cache.entry import Entry, merged
-from edge.cache.storage.body_files import BodyFile
-from edge.cache.storage.leases import Leases
+from edge.cache.rules.conditions import EVALUATED, validators
 from edge.cache.rules.reuse import Reuse, decide, insists
-from edge.cache.storage.spool import Spool, SpoolFailed, SpoolReader
-from edge.cache.storage.store import SMALL, Store
 from edge.cache.rules.storing import is_worth_storing, why_not
 from edge.cache.rules.tags import tags_of
 from edge.cache.rules.variants import selects, variant_of
+from edge.cache.storage.body_files import BodyFile
+from edge.cache.storage.leases import Leases
+from edge.cache.storage.spool import Spool, SpoolFailed, SpoolReader
+from edge.cache.storage.store import SMALL, Store
+from edge.http.fields import Fields, Pairs, joined, members
 from edge.proxy.upstream import Answer, OriginFailed, Upstream
 
 log = logging.getLogger("edge.cache")

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-from edge.proxy.responses import Send, end, start
-from edge.http.fields import Pairs
-from edge.cache.storage.spool import SpoolFailed
 from edge.cache.rules.tags import FIELDS as TAG_FIELDS
+from edge.cache.storage.spool import SpoolFailed
+from edge.http.fields import Pairs
 from edge.http.request import Request
+from edge.proxy.responses import Send, end, start
 from edge.proxy.upstream import Answer, OriginFailed, Upstream
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

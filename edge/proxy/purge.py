@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.proxy.fetch import Fetches
 from edge.cache.storage.store import Store
 from edge.http.request import key_of_url
+from edge.proxy.fetch import Fetches
 
 log = logging.getLogger("edge.purge")
 

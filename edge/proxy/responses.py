@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from edge.cache.rules.conditions import IN_304, not_modified, range_holds
-from edge.http.fields import Fields, Pairs
 from edge.cache.entry import Entry
+from edge.cache.rules.conditions import IN_304, not_modified, range_holds
 from edge.cache.rules.ranges import ByteRange, Multipart, Unsatisfiable, wanted
-from edge.cache.storage.spool import SpoolReader
 from edge.cache.rules.tags import FIELDS as TAG_FIELDS
+from edge.cache.storage.spool import SpoolReader
+from edge.http.fields import Fields, Pairs
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BLOCK = 256 << 10

@@ -9,8 +9,8 @@ from weakref import WeakValueDictionary
 
 import httpx
 
-from edge.limits.admission import prefix_of
 from edge.http.fields import Pairs, members
+from edge.limits.admission import prefix_of
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from uvicorn.importer import ImportFromStringError, import_from_string
 
-from edge.proxy.assembly import cache
-from edge.http.server import HttpServer
 from edge.config.settings import EdgeSettings
+from edge.http.server import HttpServer
+from edge.proxy.assembly import cache
 
 
 class ApplicationUnusable(Exception):

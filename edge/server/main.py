@@ -6,21 +6,21 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from edge.config.identity import IdentityUnusable, load_identity
+from edge.config.node import Node, wait_for_node
+from edge.config.settings import EdgeSettings
+from edge.handshake.path_manager import PathManagerClient, start_path_manager
+from edge.http.server import HttpServer
+from edge.ingress.https import HttpsListener, context, listen
+from edge.ingress.listener import Listener
+from edge.limits.memory import collect_seldom, keep_freed
 from edge.server import metrics
 from edge.server.application import serving
 from edge.server.draining import follow
 from edge.server.health import HealthEndpoint
-from edge.ingress.https import HttpsListener, context, listen
-from edge.config.identity import IdentityUnusable, load_identity
-from edge.ingress.listener import Listener
-from edge.limits.memory import collect_seldom, keep_freed
-from edge.config.node import Node, wait_for_node
 from edge.server.origin_watch import OriginWatch
-from edge.handshake.path_manager import PathManagerClient, start_path_manager
-from runtime.capabilities import NET_ADMIN, give_up
-from edge.http.server import HttpServer
-from edge.config.settings import EdgeSettings
 from edge.server.supervisor import Supervisor
+from runtime.capabilities import NET_ADMIN, give_up
 from runtime.systemd import feed_watchdog, notify
 from smkex.transport.mptcp.errors import MptcpError
 

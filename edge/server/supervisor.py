@@ -23,17 +23,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from edge.config.identity import load_identity
+from edge.config.node import Node, wait_for_node
+from edge.config.settings import EdgeSettings
+from edge.handshake.path_manager import start_path_manager
+from edge.ingress.https import listen
+from edge.ingress.listener import listen_on_vip
 from edge.server import metrics
 from edge.server.health import HealthEndpoint
-from edge.ingress.https import listen
-from edge.config.identity import load_identity
-from edge.ingress.listener import listen_on_vip
-from edge.config.node import Node, wait_for_node
 from edge.server.origin_watch import OriginWatch
-from edge.handshake.path_manager import start_path_manager
-from runtime.capabilities import NET_ADMIN, give_up
-from edge.config.settings import EdgeSettings
 from edge.server.worker import VARIABLE, Orders
+from runtime.capabilities import NET_ADMIN, give_up
 from smkex.transport.mptcp.errors import MptcpError
 
 log = logging.getLogger("edge.server.supervisor")

@@ -16,17 +16,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.server.application import serving
-from edge.server.draining import follow
-from edge.ingress.handover import Handover
-from edge.ingress.https import HttpsListener, context
 from edge.config.identity import load_identity
-from edge.ingress.listener import Listener
-from edge.limits.memory import collect_seldom, keep_freed
 from edge.config.node import wait_for_node
+from edge.config.settings import EdgeSettings
 from edge.handshake.path_manager import PathManagerClient
 from edge.http.server import HttpServer
-from edge.config.settings import EdgeSettings
+from edge.ingress.handover import Handover
+from edge.ingress.https import HttpsListener, context
+from edge.ingress.listener import Listener
+from edge.limits.memory import collect_seldom, keep_freed
+from edge.server.application import serving
+from edge.server.draining import follow
 
 log = logging.getLogger("edge.server.worker")
 

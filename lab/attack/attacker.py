@@ -18,8 +18,8 @@ from lab.attack.strategies import STRATEGIES, Strategy, race_nonce
 from lab.attack.talk import Talk
 from lab.attack.tls_path import Cutter, Identity, as_subflow, between
 from smkex.core.errors import SmkexError
-from smkex.core.wire.frame import FrameReader, FrameType
 from smkex.core.handshake.tls import FIRST_BYTE
+from smkex.core.wire.frame import FrameReader, FrameType
 
 IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection

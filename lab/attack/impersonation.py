@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.attack.tls_path import Identity, accept_tls
-from smkex.core.keys.certificate import EdgeCertificate
 from smkex.core.handshake.config import LongTermKey, ServerConfig
-from smkex.core.keys.keyfile import read_certificate
-from smkex.core.wire.messages import Endpoint, Mode, Observation
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.handshake.tls import FIRST_BYTE
+from smkex.core.keys.certificate import EdgeCertificate
+from smkex.core.keys.keyfile import read_certificate
+from smkex.core.wire.messages import Endpoint, Mode, Observation
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from balancer.model.reference.checksum import checksum
 from lab.attack.impersonation import forged_identity
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import SmkexError
+from smkex.core.handshake.config import ServerConfig
+from smkex.core.handshake.tls import FIRST_BYTE
 from smkex.core.wire.frame import FrameReader, FrameType
 from smkex.core.wire.messages import ClientShare, Endpoint, Mode, Observation, ServerShare
-from smkex.core.handshake.tls import FIRST_BYTE
 
 IN_TIME = "a record CHANGED"
 ALL_PROTOCOLS = 3  # linux/if_ether.h ETH_P_ALL

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.attack.talk import Talk
 from smkex.core.handshake.client import exchange
+from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
 from smkex.core.wire.codec import u16
 from smkex.core.wire.frame import HEADER, FrameType, encode
 from smkex.core.wire.messages import (
@@ -28,7 +29,6 @@ from smkex.core.wire.messages import (
     ServerNonce,
     ServerShare,
 )
-from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
 
 RECORD = 1024  # bytes: what is smaller may be a control message
 # what pairs that never talk agreed on beforehand

@@ -21,8 +21,8 @@ from lab.figures.peer import BLOCK, DIFFIE_HELLMAN, GREETING, RAW, TLS, exchange
 from smkex.client.connect import Connection, connect
 from smkex.client.edge_cache import EdgeCache
 from smkex.core.errors import SmkexError
-from smkex.core.wire.locator import SERVICE_PORT
 from smkex.core.session.path_scheduler import Scheduler
+from smkex.core.wire.locator import SERVICE_PORT
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.routes.target import Target
 

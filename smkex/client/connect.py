@@ -13,18 +13,18 @@ from smkex.client.establish import Plan, establish_over_mptcp, establish_over_tc
 from smkex.client.known_hosts import Entry, KnownHosts
 from smkex.client.paths import KnownPath, PathKeeper
 from smkex.client.report import ConnectionReport, PathReport
-from smkex.core.handshake.config import ClientConfig
 from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, SmkexError, UnexpectedMessage
 from smkex.core.events import PathDropped
+from smkex.core.handshake.config import ClientConfig
+from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.core.wire.messages import LocatorKind, Mode
-from smkex.core.session.path_scheduler import Scheduler
 from smkex.transport.counting_reader import CountingReader
 from smkex.transport.routes.paths import automatic_paths
 from smkex.transport.routes.resolver import resolve
 from smkex.transport.routes.routes import Address
-from smkex.transport.session import SessionTransport
 from smkex.transport.routes.target import Target
+from smkex.transport.session import SessionTransport
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, and one lost SYN
 READ_LIMIT = 1 << 20

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smkex.client.edge_cache import EdgeCache
-from smkex.core.handshake.config import ClientConfig
 from smkex.core.errors import (
     DeadlineMissed,
     NoCommonMode,
@@ -16,14 +15,15 @@ from smkex.core.errors import (
     Truncated,
     UnexpectedMessage,
 )
-from smkex.core.wire.messages import Mode
+from smkex.core.handshake.config import ClientConfig
 from smkex.core.session.path_scheduler import Scheduler
+from smkex.core.wire.messages import Mode
 from smkex.transport.exchange import exchange_keys, exchange_keys_at, exchange_keys_over_tls
-from smkex.transport.tcp.happy_eyeballs import first_reached
 from smkex.transport.mptcp.errors import PeerClosed, UnexpectedSubflow, WrongPath
 from smkex.transport.routes.paths import PathUnusable, find_ways
-from smkex.transport.session import SessionTransport
 from smkex.transport.routes.target import Target
+from smkex.transport.session import SessionTransport
+from smkex.transport.tcp.happy_eyeballs import first_reached
 from smkex.transport.tcp.transport import TcpTransport
 
 # what an edge that is gone, or has another id now, looks like; a failed proof is none of these and is final
@@ -141,7 +141,8 @@ async def _exchange(ways: TcpTransport, plan: Plan, timeout: float) -> SessionTr
     config = replace(plan.config, locator=ways.target.kind)
     if plan.mode is not Mode.MTLS:
         return await exchange_keys(ways, config, timeout)
-    from smkex.core.handshake.tls import client_context  # OpenSSL is slow to load, and only this mode needs it
+    # OpenSSL is slow to load, and only this mode needs it
+    from smkex.core.handshake.tls import client_context
 
     context = client_context(plan.authorities)
     return await exchange_keys_over_tls(ways, config, timeout, context, plan.host)

@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.known_hosts import KnownHosts
-from smkex.core.wire.messages import LocatorKind, Mode
 from smkex.core.session.path_scheduler import Scheduler
+from smkex.core.wire.messages import LocatorKind, Mode
 
 
 class ConnectOptions(TypedDict, total=False):

@@ -16,11 +16,11 @@ from typing import Any
 from smkex.core.errors import MisusedStream, SmkexError
 from smkex.core.events import PathDropped
 from smkex.core.wire.messages import Observation
-from smkex.transport.routes.network_changes import NetworkChanges
 from smkex.transport.join import join
+from smkex.transport.routes.network_changes import NetworkChanges
 from smkex.transport.routes.paths import PathUnusable, find_way
-from smkex.transport.session import SessionTransport
 from smkex.transport.routes.target import Target
+from smkex.transport.session import SessionTransport
 
 log = logging.getLogger("smkex.client.paths")
 

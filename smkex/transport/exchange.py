@@ -6,9 +6,9 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedMessage
 from smkex.core.handshake.client import ClientHandshake, State
 from smkex.core.handshake.config import ClientConfig, ClientEntropy
-from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedMessage
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import LocatorKind
 from smkex.transport.narration import Narration

@@ -3,13 +3,13 @@
 import os
 
 from smkex.core.errors import PeerAborted, UnexpectedMessage
-from smkex.core.wire.frame import FrameType
 from smkex.core.handshake.join import JoinInitiator
+from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Observation, parse_abort
 from smkex.transport.routes.paths import dial
+from smkex.transport.routes.target import Target, endpoint
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
-from smkex.transport.routes.target import Target, endpoint
 
 
 async def join(

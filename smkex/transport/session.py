@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from smkex.core.errors import Cancelled, SmkexError
-from smkex.core.handshake.established import Established
 from smkex.core.events import (
     DataReceived,
     Event,
@@ -17,6 +16,7 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
+from smkex.core.handshake.established import Established
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
 from smkex.transport.subflow import Subflow

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from smkex.core.errors import PeerAborted, SmkexError, Truncated
+from smkex.core.session.path import NEAR
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
 from smkex.core.wire.messages import encode_abort, parse_abort
-from smkex.core.session.path import NEAR
 from smkex.transport.socket_transport import SocketTransport
 
 SEND_BUFFER = 64 << 10  # bytes a subflow queues in user space before it asks for a pause: a record

@@ -1,6 +1,5 @@
 """What the documentation names exists, and its tables are the code's."""
 
-import pkgutil
 import re
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from balancer.model.verdict import EXPLAINED
 from lab.namespace.hints import suggested_commands
 from lab.namespace.place import Place
 from lab.topology import LAB
-from sennit import commands
+from sennit.commands import command_modules
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "packaging" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -125,7 +124,7 @@ def test_the_reasons_that_a_page_names_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_that_a_page_shows_exist(page: Path) -> None:
     shown = set(re.findall(r"(?:^|`)sennit ([a-z][a-z-]*)", page.read_text(), re.MULTILINE))
-    there = {module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__)}
+    there = set(command_modules())
     assert shown <= there | {"help"}
 
 

@@ -10,11 +10,21 @@ from packets import VIP, VIP6
 
 from balancer.datapath.maps.bpf import Map, possible_cpus, run_once
 from balancer.datapath.maps.generation import OUTER, Generations, content
-from balancer.datapath.maps.layout import BY_XDP, CONFIG, COUNTER, HOP, ID, NO_LIMITS, Budgets, ForwarderConfig
+from balancer.datapath.maps.layout import (
+    BY_XDP,
+    CONFIG,
+    COUNTER,
+    HOP,
+    ID,
+    NO_LIMITS,
+    Budgets,
+    ForwarderConfig,
+)
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES
 from balancer.model.reference.decision import Forwarder
 from balancer.model.reference.packet import mapped
+from balancer.model.reference.tunnel import Ends
 from balancer.model.table import (
     EdgeState,
     Encapsulation,
@@ -26,7 +36,6 @@ from balancer.model.table import (
     TableEdge,
     Vip,
 )
-from balancer.model.reference.tunnel import Ends
 from balancer.model.verdict import Reason
 
 VIPS = (

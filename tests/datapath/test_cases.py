@@ -21,8 +21,8 @@ from packets import (
 
 from balancer.model.reference.checksum import checksum
 from balancer.model.reference.packet import read_frame
-from balancer.model.table import TableEdge
 from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
+from balancer.model.table import TableEdge
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")

@@ -6,9 +6,9 @@ from ipaddress import ip_address
 
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, ServerConfig
+from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import FrameReader, FrameType
 from smkex.core.wire.messages import Endpoint, Observation
-from smkex.core.handshake.server import ServerHandshake
 
 CELLULAR = Observation(7, Endpoint(ip_address("198.51.100.10"), 40000))
 WIFI = Observation(9, Endpoint(ip_address("192.0.2.20"), 50000))

@@ -10,8 +10,8 @@ import httpx
 from scripted_server import ScriptedServer
 
 from edge.cache.storage.store import Store
-from edge.proxy.caching_proxy import CachingProxy
 from edge.http.server import HttpServer
+from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.upstream import Upstream
 
 

@@ -6,11 +6,11 @@ from heapq import heappop, heappush
 from itertools import count
 
 from smkex.core.events import DataReceived, Event, PathDropped
-from smkex.core.wire.frame import FrameReader
-from smkex.core.wire.messages import Aead
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
+from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.messages import Aead
 
 _transcripts = count()
 OTHER = {"client": "server", "server": "client"}

@@ -14,16 +14,16 @@ import tls_exchange
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from smkex.core.keys.certificate import EdgeCertificate, fingerprint
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
-from smkex.core.session.control import Control, ControlSealer
-from smkex.core.wire.frame import FrameType
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
-from smkex.core.wire.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce
-from smkex.core.session.record import EPOCH_SHIFT, EpochKeys, seal
-from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.handshake.server import ServerHandshake
+from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.session.control import Control, ControlSealer
+from smkex.core.session.record import EPOCH_SHIFT, EpochKeys, seal
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce
 
 FOLDER = Path(__file__).parent
 KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from smkex.core.wire.frame import FrameReader
-from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Observation
 from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
 from smkex.core.handshake.tls import TlsClient, TlsServer, _Hellos, client_context, server_context
+from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Observation
 
 HOST = "cdn.example"
 CELLULAR = Observation(7, Endpoint(ip_address("198.51.100.10"), 40000))

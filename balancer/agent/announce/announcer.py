@@ -8,12 +8,12 @@ from balancer.agent.announce.announcement import Announcement, Situation, decide
 from balancer.agent.announce.bird import Bird, BirdError
 from balancer.agent.announce.deadman import Alive
 from balancer.agent.announce.drain_times import DrainTimes
-from balancer.agent.health.findings import Lasting
 from balancer.agent.announce.intent import Intent
-from balancer.agent.sync.lease import Changed
+from balancer.agent.health.findings import Lasting
 from balancer.agent.health.node_watch import NodeWatch
 from balancer.agent.peers.peer_watch import PeerWatch
 from balancer.agent.state import NodeState
+from balancer.agent.sync.lease import Changed
 from balancer.api.health import DrainPhase
 from balancer.api.schemas import AdminState
 

@@ -4,11 +4,11 @@ import asyncio
 import time
 from pathlib import Path
 
-from balancer.agent.probe import results as probe_results
 from balancer.agent.health.edge_health import EdgeWatch
 from balancer.agent.health.findings import Findings
 from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
 from balancer.agent.peers.peer_watch import PeerWatch
+from balancer.agent.probe import results as probe_results
 from balancer.agent.state import NodeState
 from balancer.api.health import PeerReport
 from balancer.api.schemas import Health

@@ -15,12 +15,12 @@ from pathlib import Path
 from balancer.agent.peers.neighbours import Neighbourhood
 from balancer.agent.probe.results import ProbeResult, keep
 from balancer.model.table import EdgeState, Replies, TableEdge, Vip, vip_from_json
-from smkex.core.handshake.config import ClientConfig
 from smkex.core.errors import PeerAborted, SmkexError
+from smkex.core.handshake.config import ClientConfig
 from smkex.core.wire.messages import LocatorKind
 from smkex.transport.exchange import exchange_keys, exchange_keys_at
-from smkex.transport.session import SessionTransport
 from smkex.transport.routes.target import Target
+from smkex.transport.session import SessionTransport
 from smkex.transport.tcp.transport import TcpTransport
 
 log = logging.getLogger("probe")

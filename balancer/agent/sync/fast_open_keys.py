@@ -3,8 +3,8 @@ folder's fast-open.keys."""
 
 import logging
 
-from balancer.agent.sync.changes import News
 from balancer.agent.state import NodeState
+from balancer.agent.sync.changes import News
 from balancer.api.client import ControlClient
 
 log = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 import logging
 
-from balancer.agent.sync.changes import News
 from balancer.agent.state import NodeState
+from balancer.agent.sync.changes import News
 from balancer.api.client import ControlClient
 
 log = logging.getLogger(__name__)

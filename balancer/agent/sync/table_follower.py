@@ -4,9 +4,9 @@ import asyncio
 import logging
 from typing import Any
 
+from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
 from balancer.agent.sync.lease import Changed
-from balancer.agent.state import NodeState
 from balancer.api.client import ApiError, ControlClient, Garbled, Unreachable
 from balancer.model.signature import Forged, verify
 from balancer.model.table import ForwardingTable

@@ -12,12 +12,12 @@ from fastapi.security import HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.access import Role
-from balancer.control.edges import repository as edges
 from balancer.control.access.login import repository as logins
-from balancer.control.http.paging import EdgeIdPath
-from balancer.control.plane import ControlPlane, Plane
-from balancer.control.http.problems import Refusal
 from balancer.control.access.tokens import repository as tokens
+from balancer.control.edges import repository as edges
+from balancer.control.http.paging import EdgeIdPath
+from balancer.control.http.problems import Refusal
+from balancer.control.plane import ControlPlane, Plane
 
 COOKIE = "__Host-sennit"  # the prefix makes browsers insist on Secure, Path=/ and no other host's cookie
 _RANK = {Role.READ: 0, Role.OPERATE: 1, Role.ADMIN: 2}

@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 
 from balancer.api.access import AuditPage
+from balancer.control.access.identity import Operator
 from balancer.control.audit import repository
 from balancer.control.audit.service import view
-from balancer.control.access.identity import Operator
 from balancer.control.http.paging import After, Limit
-from balancer.control.plane import Plane
 from balancer.control.http.problems import refusals
+from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 

@@ -13,13 +13,13 @@ from balancer.api.schemas import (
     LeaseGrant,
     LeaseRequest,
 )
+from balancer.control.access.identity import Admin, LeaseHolder, Operator, Owner, Reader, shown_sha256
 from balancer.control.edges import service
 from balancer.control.edges.lease_route import LeaseRoute
-from balancer.control.access.identity import Admin, LeaseHolder, Operator, Owner, Reader, shown_sha256
 from balancer.control.http.paging import After, EdgeIdPath, Limit
-from balancer.control.plane import Plane
 from balancer.control.http.preconditions import IfMatch, set_etag
 from balancer.control.http.problems import also, refusals
+from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1/edges", tags=["edges"])
 AGAIN = also(200, Enrolment, "It had enrolled already.")

@@ -12,11 +12,11 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from balancer.api.schemas import LeaseRequest
+from balancer.control.access.identity import bearer_sha256
 from balancer.control.edges import service
 from balancer.control.edges.directory import Known
-from balancer.control.access.identity import bearer_sha256
-from balancer.control.plane import ControlPlane
 from balancer.control.http.problems import Refusal
+from balancer.control.plane import ControlPlane
 
 
 class LeaseRoute(APIRoute):

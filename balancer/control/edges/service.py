@@ -18,19 +18,19 @@ from balancer.api.schemas import (
     LeaseGrant,
     LeaseRequest,
 )
+from balancer.control.access.enrolment_tokens import service as tokens
+from balancer.control.access.identity import Identity
+from balancer.control.access.tokens import repository as named_tokens
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository
 from balancer.control.edges.directory import Known
 from balancer.control.edges.state import table_state
-from balancer.control.access.enrolment_tokens import service as tokens
-from balancer.control.access.identity import Identity
-from balancer.control.plane import ControlPlane
 from balancer.control.http.preconditions import check
 from balancer.control.http.problems import Refusal
-from balancer.control.storage.records import EdgeRecord, VipRecord
+from balancer.control.plane import ControlPlane
 from balancer.control.sites import service as sites
+from balancer.control.storage.records import EdgeRecord, VipRecord
 from balancer.control.table import acknowledgements
-from balancer.control.access.tokens import repository as named_tokens
 from balancer.control.vips import repository as vips
 from balancer.control.vips.published import vip_of
 from balancer.control.vips.service import view as vip_view

@@ -9,11 +9,11 @@ import secrets
 from fastapi import APIRouter, Response
 
 from balancer.api.fast_open_keys import FastOpenKey, FastOpenKeys, FastOpenKeyView, FastOpenRotation
+from balancer.control.access.identity import Admin, EdgeOrAdmin
 from balancer.control.audit import service as audit
 from balancer.control.fast_open_keys import repository
-from balancer.control.access.identity import Admin, EdgeOrAdmin
-from balancer.control.plane import Plane
 from balancer.control.http.problems import refusals
+from balancer.control.plane import Plane
 from balancer.control.storage.records import FastOpenKeyRecord
 
 router = APIRouter(prefix="/v1/fast-open-keys", tags=["fast-open-keys"])

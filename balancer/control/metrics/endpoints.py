@@ -6,9 +6,9 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from balancer.control.access.identity import Reader
+from balancer.control.http.problems import refusals
 from balancer.control.metrics.collector import registry
 from balancer.control.plane import Plane
-from balancer.control.http.problems import refusals
 
 router = APIRouter(prefix="/v1/metrics", tags=["metrics"])
 TEXT: dict[int | str, dict[str, Any]] = {

@@ -3,11 +3,11 @@
 from fastapi import APIRouter
 
 from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
-from balancer.control.audit import service as audit
 from balancer.control.access.identity import Anyone, Operator
+from balancer.control.audit import service as audit
 from balancer.control.http.paging import After, Limit
-from balancer.control.plane import Plane
 from balancer.control.http.problems import refusals
+from balancer.control.plane import Plane
 from balancer.control.purges import repository
 from balancer.control.storage.records import PurgeRecord
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Response
 from balancer.api.sites import SiteBody, SitePage, SitePatch, SiteView
 from balancer.control.access.identity import Admin, Reader
 from balancer.control.http.paging import AfterName, Limit
-from balancer.control.plane import Plane
 from balancer.control.http.preconditions import IfMatch, set_etag
 from balancer.control.http.problems import also, refusals
+from balancer.control.plane import Plane
 from balancer.control.sites import repository, service
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"])

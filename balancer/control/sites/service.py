@@ -7,14 +7,14 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.sites import SiteBody, SitePatch, SiteView
+from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
 from balancer.control.edges.state import table_state
-from balancer.control.access.identity import Identity
-from balancer.control.plane import ControlPlane
 from balancer.control.http.preconditions import check
 from balancer.control.http.problems import Refusal
-from balancer.control.storage.records import SiteRecord
+from balancer.control.plane import ControlPlane
 from balancer.control.sites import repository
+from balancer.control.storage.records import SiteRecord
 from balancer.model.table import EdgeState
 
 

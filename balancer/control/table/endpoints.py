@@ -21,8 +21,8 @@ from balancer.api.tables import (
 )
 from balancer.control.access.identity import Anyone, Operator, Reader
 from balancer.control.http.paging import After, Limit
-from balancer.control.plane import ControlPlane, Plane
 from balancer.control.http.problems import also, refusals
+from balancer.control.plane import ControlPlane, Plane
 from balancer.control.storage.records import GenerationRecord
 from balancer.control.table import acknowledgements, freeze, repository
 from balancer.control.table.changes import Change

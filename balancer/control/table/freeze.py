@@ -5,11 +5,11 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.tables import FreezeView
+from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository as edges
-from balancer.control.access.identity import Identity
-from balancer.control.plane import ControlPlane
 from balancer.control.http.problems import Refusal
+from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import EdgeRecord, PinRecord
 from balancer.control.table import repository
 from balancer.control.table.changes import Change, Entry, Key

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.control.edges import repository as edges
 from balancer.control.edges.state import table_state
-from balancer.control.storage.records import EdgeRecord, SiteRecord
 from balancer.control.sites import repository as sites
+from balancer.control.storage.records import EdgeRecord, SiteRecord
 from balancer.control.table.changes import Entry, Key
 from balancer.model.table import EdgeState, Member, Site
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query
 
 from balancer.api.schemas import TraceEdge, TraceView
 from balancer.control.access.identity import Reader
-from balancer.control.plane import Plane
 from balancer.control.http.problems import Refusal, refusals
+from balancer.control.plane import Plane
+from balancer.model.place import Places
 from balancer.model.reference.decision import Forwarder
 from balancer.model.reference.packet import mapped
-from balancer.model.place import Places
-from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.reference.trace import Endpoint, Untraceable, forwarder_at, next_hop, trace
+from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.verdict import EXPLAINED
 
 router = APIRouter(prefix="/v1/trace", tags=["trace"])

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Response
 from balancer.api.schemas import VipBody, VipPage
 from balancer.control.access.identity import Admin, Anyone
 from balancer.control.http.paging import AfterName, Limit
-from balancer.control.plane import Plane
 from balancer.control.http.preconditions import IfMatch, set_etag
 from balancer.control.http.problems import also, refusals
+from balancer.control.plane import Plane
 from balancer.control.vips import repository, service
 
 router = APIRouter(prefix="/v1/vips", tags=["vips"])

@@ -3,12 +3,12 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import VipBody
+from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository as edges
-from balancer.control.access.identity import Identity
-from balancer.control.plane import ControlPlane
 from balancer.control.http.preconditions import check
 from balancer.control.http.problems import Refusal
+from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import VipRecord
 from balancer.control.vips import repository
 from balancer.control.vips.published import vip_of

@@ -8,7 +8,7 @@ from typing import Any
 from balancer.datapath.load.headers import own_headers
 from balancer.datapath.maps.pins import SIZES
 
-SOURCE = Path(__file__).with_name("c")
+SOURCE = Path(__file__).parents[1] / "c"
 RAW = "_raw"  # the twin for interfaces whose packets begin with IP
 PROGRAMS = ("outside_ingress", "tunnel_ingress", "owner_egress")
 FAST = ("outside_xdp", "backbone_xdp")  # XDP

@@ -5,8 +5,8 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from balancer.model.table import TableEdge
 from balancer.model.reference.tunnel import Ends
+from balancer.model.table import TableEdge
 
 WITH_ETHERNET = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
 V4, V6, UNIVERSE = 2, 10, 0

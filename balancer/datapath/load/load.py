@@ -10,19 +10,19 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from balancer.datapath.load.attach import EGRESS, INGRESS, attach, detach, refuse_foreign
-from balancer.datapath.maps.bpf import Map
 from balancer.datapath.load.compile import RAW, Loaded, compile_and_load
 from balancer.datapath.load.fast_path import Xdp, choose, put_in_place
-from balancer.datapath.run.table_follower import read_table
-from balancer.datapath.maps.generation import OUTER, Content, Generations, content
 from balancer.datapath.load.host_settings import HostRefuses, prepare
-from balancer.datapath.maps.layout import CONFIG, ID, Budgets, ForwarderConfig
 from balancer.datapath.load.interfaces import Link, NodeUnknown, find_link, own_ends
-from balancer.datapath.maps.live_words import Live
-from balancer.datapath.maps.pins import SIZES, mount_bpffs, pin_all, unpin_all
 from balancer.datapath.load.placement import FILE, NotPlaced, Placement
 from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
 from balancer.datapath.load.xdp import detach_xdp
+from balancer.datapath.maps.bpf import Map
+from balancer.datapath.maps.generation import OUTER, Content, Generations, content
+from balancer.datapath.maps.layout import CONFIG, ID, Budgets, ForwarderConfig
+from balancer.datapath.maps.live_words import Live
+from balancer.datapath.maps.pins import SIZES, mount_bpffs, pin_all, unpin_all
+from balancer.datapath.run.table_follower import read_table
 from balancer.model.table import Encapsulation, ForwardingTable, Vip, vip_from_json
 
 POLL = 0.1  # seconds between looks for node.json

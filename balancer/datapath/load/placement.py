@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from balancer.model.table import Encapsulation, Vip, vip_from_json
 from balancer.model.reference.tunnel import Ends
+from balancer.model.table import Encapsulation, Vip, vip_from_json
 
 FILE = "forwarder.json"
 

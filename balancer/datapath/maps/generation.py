@@ -13,11 +13,11 @@ from typing import TypeVar
 from balancer.datapath.maps.bpf import ARRAY, HASH, Map, create_map
 from balancer.datapath.maps.layout import BUCKET, EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
 from balancer.datapath.maps.live_words import Live
-from balancer.model.reference.packet import mapped
 from balancer.model.place import Places
+from balancer.model.reference.packet import mapped
+from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
 from balancer.model.ring import ring_of
 from balancer.model.table import Encapsulation, ForwardingTable, Locator, Replies, Vip
-from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
 
 ADDRESS_BYTES = 16
 NOWHERE = mapped("::")

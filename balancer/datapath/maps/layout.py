@@ -4,8 +4,8 @@ import struct
 from dataclasses import dataclass
 
 from balancer.model.reference.packet import mapped
-from balancer.model.table import EdgeState
 from balancer.model.reference.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
+from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
 
 LAYOUT_VERSION = 9  # of everything pinned: another layout, another folder

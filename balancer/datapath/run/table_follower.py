@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from balancer.datapath.load.placement import NotPlaced, Placement
 from balancer.datapath.maps.generation import OUTER, Generations, content
 from balancer.datapath.maps.layout import TICKS
 from balancer.datapath.maps.live_words import Live
-from balancer.datapath.run.metrics import collect
 from balancer.datapath.maps.pins import NotLoaded, open_map, pinned_at
-from balancer.datapath.load.placement import NotPlaced, Placement
+from balancer.datapath.run.metrics import collect
 from balancer.datapath.run.traffic import TrafficFile
 from balancer.model.table import EdgeState, ForwardingTable
 

@@ -6,6 +6,7 @@ What it does not model: budgets, routes, and the neighbour lookup behind a redir
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from balancer.model.place import Place, Places
 from balancer.model.reference.answer import reset, too_big
 from balancer.model.reference.flow import flow_hash
 from balancer.model.reference.mss import clamp_mss
@@ -22,10 +23,9 @@ from balancer.model.reference.packet import (
     read_frame,
     read_ip,
 )
-from balancer.model.place import Place, Places
+from balancer.model.reference.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, Replies, TableEdge, Vip
-from balancer.model.reference.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.verdict import Reason
 
 MARK_TAG, MARK_MASK, INGRESS_MASK = 0x5E000000, 0xFF000000, 0xFFFF

@@ -9,8 +9,8 @@ from pathlib import Path
 from balancer.model.reference.checksum import checksum
 from balancer.model.reference.decision import Forwarder, Outcome
 from balancer.model.reference.packet import ACK, SYN, TCP, TCP_PROTOCOL, mapped, read_frame
-from balancer.model.table import ForwardingTable, TableEdge, Vip, vip_from_json
 from balancer.model.reference.tunnel import TYPES, Ends
+from balancer.model.table import ForwardingTable, TableEdge, Vip, vip_from_json
 
 
 class Untraceable(Exception):

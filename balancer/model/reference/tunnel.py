@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from balancer.model.reference.checksum import checksum, mend
 from balancer.model.reference.flow import flow_hash
-from balancer.model.reference.packet import ETHERNET, ETHERTYPES, IPV4, IPV6, UDP_PROTOCOL, Packet, mapped, u16
+from balancer.model.reference.packet import (
+    ETHERNET,
+    ETHERTYPES,
+    IPV4,
+    IPV6,
+    UDP_PROTOCOL,
+    Packet,
+    mapped,
+    u16,
+)
 from balancer.model.table import Encapsulation, TableEdge
 
 TTL, DONT_FRAGMENT = 64, 0x4000

@@ -1,7 +1,7 @@
 """Conditions that a cache evaluates itself (RFC 9111 section 4.3.2, RFC 9110 section 13)."""
 
-from edge.http.fields import Fields, date
 from edge.cache.entry import Entry
+from edge.http.fields import Fields, date
 
 FOR_THE_ORIGIN = ("if-match", "if-unmodified-since")  # a cache must not evaluate them: they go on
 EVALUATED = ("if-none-match", "if-modified-since", "if-range", "range")

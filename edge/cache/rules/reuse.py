@@ -8,8 +8,8 @@ read it.
 from dataclasses import dataclass
 from enum import Enum
 
-from edge.http.fields import LONGEST, Fields, directives, seconds
 from edge.cache.entry import Entry
+from edge.http.fields import LONGEST, Fields, directives, seconds
 
 
 class Reuse(Enum):

@@ -1,7 +1,7 @@
 """May a shared cache store a response (RFC 9111 section 3)."""
 
-from edge.http.fields import Fields, date, directives, members
 from edge.cache.rules.freshness import HEURISTIC_STATUS, has_explicit_lifetime
+from edge.http.fields import Fields, date, directives, members
 
 # final codes whose caching rules this cache knows, for must-understand (RFC 9111 section 5.2.2.3)
 UNDERSTOOD = frozenset(

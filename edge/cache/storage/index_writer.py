@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from edge.cache.storage.change_number import ChangeNumber
 from edge.cache.entry import Entry
+from edge.cache.storage.change_number import ChangeNumber
 
 VARIANTS_LIMIT = 16  # stored responses to one URL; the oldest goes
 LOW_WATER = 0.97  # share of the limit that eviction goes down to, so that not every store evicts

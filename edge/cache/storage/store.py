@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from edge.cache.storage.change_number import ChangeNumber
-from edge.http.fields import Fields
 from edge.cache.entry import Entry
-from edge.cache.storage.body_files import BodyFile, sweep
-from edge.cache.storage.memory import Memory
-from edge.cache.storage.index_schema import open_index
 from edge.cache.rules.variants import selects
+from edge.cache.storage.body_files import BodyFile, sweep
+from edge.cache.storage.change_number import ChangeNumber
+from edge.cache.storage.index_schema import open_index
 from edge.cache.storage.index_writer import ANY, Writer, last_change
+from edge.cache.storage.memory import Memory
+from edge.http.fields import Fields
 
 log = logging.getLogger("edge.cache")
 T = TypeVar("T")

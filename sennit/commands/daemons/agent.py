@@ -5,11 +5,11 @@ from runtime.errors import CommandError, ExitStatus
 
 def run(arguments: list[str]) -> int:
     from balancer.agent.announce.bird import BirdError
+    from balancer.agent.announce.withdraw import withdraw
     from balancer.agent.daemon import run as run_agent
     from balancer.agent.enrolment import NotEnrolled
-    from balancer.agent.sync.lease import Removed
     from balancer.agent.settings import AgentSettings
-    from balancer.agent.announce.withdraw import withdraw
+    from balancer.agent.sync.lease import Removed
     from runtime.logging import log_to_stderr
 
     try:

@@ -2,13 +2,13 @@
 
 
 def run(arguments: list[str]) -> int:
-    from edge.server.application import ApplicationUnusable
     from edge.config.identity import IdentityUnusable
-    from edge.server.main import run as serve
     from edge.config.node import NodeUnknown
     from edge.config.settings import EdgeSettings
-    from runtime.logging import log_to_stderr
+    from edge.server.application import ApplicationUnusable
+    from edge.server.main import run as serve
     from runtime.errors import CommandError
+    from runtime.logging import log_to_stderr
 
     settings = EdgeSettings.from_arguments(arguments)
     log_to_stderr(settings.log_level)

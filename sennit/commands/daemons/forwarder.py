@@ -18,8 +18,8 @@ def run(arguments: list[str]) -> int:
     from balancer.datapath.load.headers import HeadersMissing
     from balancer.datapath.load.host_settings import HostRefuses
     from balancer.datapath.load.interfaces import NodeUnknown
-    from balancer.datapath.maps.pins import NotLoaded
     from balancer.datapath.load.placement import NotPlaced
+    from balancer.datapath.maps.pins import NotLoaded
 
     try:
         return int(options.do(options))
@@ -109,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(options: argparse.Namespace) -> int:
     from balancer.datapath.load.fast_path import Xdp
-    from balancer.datapath.maps.layout import Budgets
     from balancer.datapath.load.load import Interfaces, load
+    from balancer.datapath.maps.layout import Budgets
     from balancer.model.table import Encapsulation
 
     here = load(
@@ -131,8 +131,8 @@ def _load(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from balancer.datapath.run.table_follower import Follower
     from balancer.datapath.run.metrics import MetricsServer, parse_address
+    from balancer.datapath.run.table_follower import Follower
     from runtime.logging import log_to_stderr, say_ready
     from runtime.systemd import Watchdog
 
@@ -182,10 +182,10 @@ def _capture(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from balancer.datapath.maps.counters import read_counters, read_traffic, read_xdp_counters
-    from balancer.datapath.run.table_follower import read_table
     from balancer.datapath.load.placement import Placement
     from balancer.datapath.load.xdp import attached_xdp
+    from balancer.datapath.maps.counters import read_counters, read_traffic, read_xdp_counters
+    from balancer.datapath.run.table_follower import read_table
     from balancer.model.verdict import EXPLAINED
 
     counters, table = read_counters(options.bpffs), read_table(options.state)

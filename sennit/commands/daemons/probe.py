@@ -72,8 +72,8 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from balancer.agent.probe.settings import ProbeSettings
     from balancer.agent.probe.prober import Prober
+    from balancer.agent.probe.settings import ProbeSettings
     from runtime.logging import log_to_stderr, say_ready
     from runtime.systemd import feed_watchdog
 

@@ -12,8 +12,6 @@ from ipaddress import ip_network
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from smkex.core.keys.certificate import EdgeCertificate, fingerprint
-from smkex.core.handshake.config import ClientConfig, ClientEntropy
 from smkex.core.errors import (
     BadShare,
     BindingMismatch,
@@ -27,8 +25,12 @@ from smkex.core.errors import (
     UnexpectedMessage,
     WrongPath,
 )
+from smkex.core.handshake.config import ClientConfig, ClientEntropy
 from smkex.core.handshake.established import Established
 from smkex.core.handshake.first_path import FirstPath
+from smkex.core.handshake.server_info import TlsOutcome
+from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import (
     ClientNonce,
@@ -41,8 +43,6 @@ from smkex.core.wire.messages import (
     ServerShare,
     parse_abort,
 )
-from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
-from smkex.core.handshake.server_info import TlsOutcome
 
 
 class State(Enum):

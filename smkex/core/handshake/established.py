@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from smkex.core.wire.messages import Mode, Observation
 from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.wire.messages import Mode, Observation
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from smkex.core.wire.messages import Aead, LocatorKind, Mode, Observation
 from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
+from smkex.core.wire.messages import Aead, LocatorKind, Mode, Observation
 
 
 @dataclass(frozen=True, slots=True)

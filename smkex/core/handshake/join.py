@@ -13,11 +13,11 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from smkex.core.wire.codec import Reader, length_prefixed, u8, u16
 from smkex.core.errors import FinishedMismatch, MacMismatch, MalformedMessage
+from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.wire.codec import Reader, length_prefixed, u8, u16
 from smkex.core.wire.frame import HEADER, FrameType, encode
 from smkex.core.wire.messages import DIGEST, NONCE, SESSION_ID, Endpoint, Observation
-from smkex.core.keys.key_schedule import KeySchedule
 
 FIRST_JOINED = 2  # paths 0 and 1 are those of the key exchange
 

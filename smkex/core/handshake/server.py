@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from smkex.core.handshake.client import exchange
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import (
     Draining,
     FinishedMismatch,
@@ -23,8 +21,12 @@ from smkex.core.errors import (
     UnexpectedMessage,
     WrongPath,
 )
+from smkex.core.handshake.client import exchange
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.established import Established
 from smkex.core.handshake.first_path import FirstPath
+from smkex.core.handshake.server_info import TlsOutcome
+from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
 from smkex.core.wire.messages import (
     NONCE,
     Aead,
@@ -36,8 +38,6 @@ from smkex.core.wire.messages import (
     ServerNonce,
     ServerShare,
 )
-from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
-from smkex.core.handshake.server_info import TlsOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from smkex.core.wire.codec import Reader, u8, u16
 from smkex.core.errors import MalformedMessage
+from smkex.core.wire.codec import Reader, u8, u16
 from smkex.core.wire.messages import (
     VERSION,
     Aead,

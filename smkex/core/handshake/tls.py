@@ -14,9 +14,9 @@ import service_identity.pyopenssl
 from OpenSSL import SSL
 
 from smkex.core.errors import CertificateRefused, NoCommonAead, TlsFailed
+from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
 from smkex.core.wire.frame import TLS_HEADER
 from smkex.core.wire.messages import SESSION_ID, Aead
-from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
 
 ALPN = b"sennit/1"
 EXPORTER = b"EXPORTER-sennit-smkex-1"

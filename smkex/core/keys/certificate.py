@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from smkex.core.wire.codec import Reader, u8, u16, u64
 from smkex.core.errors import CertificateRefused, MalformedMessage
+from smkex.core.wire.codec import Reader, u8, u16, u64
 from smkex.core.wire.messages import SHARE
 
 FORM = 1

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from smkex.core.keys.certificate import EdgeCertificate
 from smkex.core.errors import MalformedMessage
+from smkex.core.keys.certificate import EdgeCertificate
 
 _BEGIN, _END = "-----BEGIN SENNIT EDGE CERTIFICATE-----", "-----END SENNIT EDGE CERTIFICATE-----"
 

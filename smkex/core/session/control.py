@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
-from smkex.core.wire.codec import Reader, u8, u16, u32, u64, vec8
 from smkex.core.errors import BadRecord, MalformedMessage
-from smkex.core.wire.frame import CONTROL_LIMIT, HEADER, TAG, FrameType, header
 from smkex.core.keys.key_schedule import AeadKey, KeySchedule
+from smkex.core.wire.codec import Reader, u8, u16, u32, u64, vec8
+from smkex.core.wire.frame import CONTROL_LIMIT, HEADER, TAG, FrameType, header
 
 RANGES_LIMIT = 31  # ranges in one item, whose length is a byte
 _ACKNOWLEDGEMENT = struct.Struct(">BBQQ")  # an Acknowledge item: most messages are that and no more

@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from smkex.core.session.control import ControlOpener, ControlSealer
-from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader
 from smkex.core.session.record import SealedRecord
+from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader
 
 STALL_FLOOR = 0.04  # seconds: below it one would measure the timers of both ends, not the path
 STALL_CEILING = 1.0

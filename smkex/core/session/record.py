@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 
 from smkex.core.errors import BadRecord, MalformedMessage
-from smkex.core.wire.frame import HEADER, RECORD_DATA_LIMIT, TAG, FrameType
 from smkex.core.keys.key_schedule import AeadKey, KeySchedule
+from smkex.core.wire.frame import HEADER, RECORD_DATA_LIMIT, TAG, FrameType
 
 DSN = 8
 PREFIX = HEADER + DSN

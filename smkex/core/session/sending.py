@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Iterator
 
 from smkex.core.errors import MisusedStream
-from smkex.core.wire.frame import RECORD_DATA_LIMIT
 from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, SealedRecord, seal
+from smkex.core.wire.frame import RECORD_DATA_LIMIT
 
 _NONE: Iterator[SealedRecord] = iter(())
 

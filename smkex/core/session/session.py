@@ -8,7 +8,6 @@ authenticated end of both streams is `Truncated`.
 
 from collections.abc import Collection
 
-from smkex.core.session.control import RANGES_LIMIT, Control, ControlOpener, ControlSealer
 from smkex.core.errors import (
     BadRecord,
     Cancelled,
@@ -28,13 +27,14 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.session.control import RANGES_LIMIT, Control, ControlOpener, ControlSealer
 from smkex.core.session.path import NEVER, SILENCE_LIMIT, STALL_CEILING, Path, record_limit
+from smkex.core.session.path_scheduler import SWITCH, Scheduler, fastest
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import EpochKeys, SealedRecord, unseal
-from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.session.path_scheduler import SWITCH, Scheduler, fastest
 from smkex.core.session.sending import SendingStream
+from smkex.core.wire.frame import FrameReader, FrameType
 
 WINDOW = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
 ACKNOWLEDGE_EVERY = 256 << 10  # bytes received between acknowledgements that wait for nothing

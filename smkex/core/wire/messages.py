@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum, unique
 from ipaddress import IPv4Address, IPv6Address
 
-from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
 from smkex.core.errors import MalformedMessage, UnsupportedVersion
+from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
 from smkex.core.wire.frame import HEADER, FrameType, encode, header
 
 VERSION = 1

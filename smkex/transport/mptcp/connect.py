@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from threading import Thread
 
-from smkex.transport.mptcp.pinned_connection import PinnedConnection, wait_ready
 from smkex.transport.mptcp.errors import (
     MissingSubflow,
     TimedOut,
@@ -16,6 +15,7 @@ from smkex.transport.mptcp.errors import (
 )
 from smkex.transport.mptcp.info import IPPROTO_MPTCP, FourTuple
 from smkex.transport.mptcp.path_manager import Announcement, MptcpNetlink, use_userspace_path_manager
+from smkex.transport.mptcp.pinned_connection import PinnedConnection, wait_ready
 from smkex.transport.mptcp.source_rules import SourceRules
 from smkex.transport.mptcp.subflow_diag import SubflowDiag, SubflowState
 

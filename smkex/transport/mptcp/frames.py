@@ -3,9 +3,9 @@
 import hmac
 
 from smkex.core.errors import MacMismatch, PeerAborted, UnexpectedMessage, WrongPath
+from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.frame import HEADER, FrameReader, FrameType
 from smkex.core.wire.messages import Ready, parse_abort
-from smkex.core.keys.key_schedule import KeySchedule
 from smkex.transport.mptcp.pinned_connection import PinnedConnection
 
 

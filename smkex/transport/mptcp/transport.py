@@ -7,8 +7,8 @@ MP_CAPABLE keys can break it (RFC 8684 section 5).
 import contextlib
 from dataclasses import replace
 
-from smkex.core.handshake.client import ClientHandshake
 from smkex.core.errors import SharedPath, SmkexError, UnexpectedMessage
+from smkex.core.handshake.client import ClientHandshake
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import LocatorKind, encode_abort
@@ -16,9 +16,9 @@ from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.errors import Unsupported
 from smkex.transport.mptcp.frames import receive_frame, receive_ready
 from smkex.transport.mptcp.info import connection_info
+from smkex.transport.routes.target import Target
 from smkex.transport.session import PathStatistics, SessionTransport
 from smkex.transport.subflow import Subflow
-from smkex.transport.routes.target import Target
 
 
 class MptcpTransport:

@@ -3,16 +3,16 @@
 import asyncio
 from dataclasses import replace
 
-from smkex.core.handshake.client import ClientHandshake
 from smkex.core.errors import OnePathOnly, SmkexError
+from smkex.core.handshake.client import ClientHandshake
+from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import LocatorKind
-from smkex.core.session.path_scheduler import Scheduler
 from smkex.transport.routes.paths import dial, find_ways, require_two_ways
 from smkex.transport.routes.routes import Address
+from smkex.transport.routes.target import Target, endpoint
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
-from smkex.transport.routes.target import Target, endpoint
 
 __all__ = ["Target", "TcpTransport"]
 

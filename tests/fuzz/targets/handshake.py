@@ -6,12 +6,12 @@ What must hold: if the client is done, the edge has a candidate with the very sa
 from harness import covered, fuzz
 
 with covered():
+    from smkex.core.errors import SmkexError
     from smkex.core.handshake.client import ClientHandshake, State
     from smkex.core.handshake.config import ClientConfig, ServerConfig
-    from smkex.core.errors import SmkexError
+    from smkex.core.handshake.server import ServerHandshake
     from smkex.core.wire.frame import FrameReader, FrameType
     from smkex.core.wire.messages import Aead, Mode
-    from smkex.core.handshake.server import ServerHandshake
 
 from atheris import FuzzedDataProvider
 from exchanges import CELLULAR, WIFI, entropy

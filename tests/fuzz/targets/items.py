@@ -3,10 +3,10 @@
 from harness import covered, fuzz
 
 with covered():
-    from smkex.core.keys.certificate import EdgeCertificate
-    from smkex.core.session.control import Control
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.server_info import ServerInfo
+    from smkex.core.keys.certificate import EdgeCertificate
+    from smkex.core.session.control import Control
 
 
 def control(data: bytes) -> None:

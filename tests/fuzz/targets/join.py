@@ -4,10 +4,10 @@ from harness import covered, fuzz
 
 with covered():
     from smkex.core.errors import SmkexError
-    from smkex.core.wire.frame import FrameReader
     from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
-    from smkex.core.wire.messages import Aead
     from smkex.core.keys.key_schedule import KeySchedule
+    from smkex.core.wire.frame import FrameReader
+    from smkex.core.wire.messages import Aead
 
 from atheris import FuzzedDataProvider
 from exchanges import WIFI

@@ -7,14 +7,14 @@ raised, what is delivered is what was sealed for that place, and what waits is b
 from harness import covered, fuzz
 
 with covered():
-    from smkex.core.session.control import Control, ControlSealer
     from smkex.core.events import DataReceived, Event, SessionClosed, SessionFailed
+    from smkex.core.keys.key_schedule import KeySchedule
+    from smkex.core.session.control import Control, ControlSealer
+    from smkex.core.session.path_scheduler import Scheduler
+    from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
+    from smkex.core.session.session import MAXIMUM_PATHS, Session
     from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, header
     from smkex.core.wire.messages import Aead
-    from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
-    from smkex.core.keys.key_schedule import KeySchedule
-    from smkex.core.session.path_scheduler import Scheduler
-    from smkex.core.session.session import MAXIMUM_PATHS, Session
 
 from atheris import FuzzedDataProvider
 

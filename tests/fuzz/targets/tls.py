@@ -7,9 +7,9 @@ from harness import covered, fuzz
 
 with covered():
     from smkex.core.errors import SmkexError
-    from smkex.core.wire.frame import FrameReader
     from smkex.core.handshake.server_info import TlsOutcome
     from smkex.core.handshake.tls import TlsClient, TlsServer
+    from smkex.core.wire.frame import FrameReader
 
 import json
 from pathlib import Path

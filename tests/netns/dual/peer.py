@@ -9,18 +9,18 @@ from typing import Any, cast
 
 from loopback import Source, digest_of
 
-from edge.handshake.tcp import Handshakes
 from edge.config.identity import Identity
-from edge.ingress.listener import Listener
 from edge.config.node import Node, Vip
-from edge.http.server import HttpServer
 from edge.config.settings import EdgeSettings
+from edge.handshake.tcp import Handshakes
+from edge.http.server import HttpServer
+from edge.ingress.listener import Listener
 from smkex.client import connect, establish
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import SmkexError
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.messages import LocatorKind
-from smkex.transport.tcp.happy_eyeballs import first_reached
 from smkex.transport.subflow import Subflow
+from smkex.transport.tcp.happy_eyeballs import first_reached
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
 # the edge itself serves these, with port locators

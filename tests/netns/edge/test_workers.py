@@ -38,7 +38,11 @@ async def ask(connection: Connection, path: str) -> bytes:
 
 async def workers_of(edge: EdgeProcess) -> list[int]:
     children = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
-    return [pid for pid in map(int, children) if b"edge.server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [
+        pid
+        for pid in map(int, children)
+        if b"edge.server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
 
 
 async def until_health(edge: EdgeProcess, **wanted: object) -> None:

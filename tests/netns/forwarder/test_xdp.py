@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from bulk import carry
 
+from balancer.datapath.load.xdp_features import SENDS, features_of
 from balancer.datapath.maps.bpf import link_xdp
 from balancer.datapath.maps.counters import read_counters, read_xdp_counters
-from balancer.datapath.load.xdp_features import SENDS, features_of
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")

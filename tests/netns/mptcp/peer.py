@@ -14,10 +14,10 @@ from typing import Any
 
 from edge.handshake.path_manager import PathManagerClient, start_path_manager
 from runtime.capabilities import NET_ADMIN, give_up
-from smkex.transport.mptcp.pinned_connection import MptcpError, PinnedConnection
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.mptcp.listen import joins_at, mptcp_listener
+from smkex.transport.mptcp.pinned_connection import MptcpError, PinnedConnection
 from smkex.transport.mptcp.subflow_diag import SubflowState
 
 VIP, PORT, LOCATOR = "203.0.113.1", 443, 10001

@@ -11,10 +11,10 @@ from typing import Any, cast
 from loopback import Source, digest_of
 
 from edge.config.identity import Identity
-from edge.ingress.listener import Listener
 from edge.config.node import Node, Vip
-from edge.http.server import HttpServer
 from edge.config.settings import EdgeSettings
+from edge.http.server import HttpServer
+from edge.ingress.listener import Listener
 from smkex.client import connect, paths
 from smkex.core.errors import SmkexError
 

@@ -11,12 +11,12 @@ import pytest
 from http_edge import application
 from loopback import until
 
-from edge.ingress.handover import Handover
 from edge.config.identity import load_identity
-from edge.ingress.listener import Listener
 from edge.config.node import Node, Vip
-from edge.http.server import HttpServer
 from edge.config.settings import EdgeSettings
+from edge.http.server import HttpServer
+from edge.ingress.handover import Handover
+from edge.ingress.listener import Listener
 from smkex.core.errors import Overloaded
 from smkex.core.wire.frame import FrameType, header
 from smkex.core.wire.messages import encode_abort

@@ -9,12 +9,12 @@ import pytest
 from exchanges import entropy
 
 from edge.handshake.tcp import Handshakes
+from smkex.core.errors import Code
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ServerConfig
-from smkex.core.errors import Code
+from smkex.core.keys.key_schedule import KeySchedule, transcript_hash
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameReader, FrameType, encode, header
 from smkex.core.wire.messages import DIGEST, Aead, ClientNonce, encode_abort, parse_abort
-from smkex.core.keys.key_schedule import KeySchedule, transcript_hash
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -12,8 +12,8 @@ import pytest
 
 from edge.handshake.tcp import Handshakes
 from smkex.client import connect
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import SmkexError
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.frame import FrameType, header
 from smkex.core.wire.messages import encode_abort
 from smkex.transport.session import SessionTransport

@@ -9,10 +9,10 @@ from http_edge import application
 from loopback import two_neighbouring_ports, until
 
 from edge.config.identity import load_identity
-from edge.ingress.listener import Listener
 from edge.config.node import Node, Vip
-from edge.http.server import HttpServer
 from edge.config.settings import EdgeSettings
+from edge.http.server import HttpServer
+from edge.ingress.listener import Listener
 from smkex.client import connect
 from smkex.client.connect import Connection
 from smkex.client.edge_cache import EdgeCache

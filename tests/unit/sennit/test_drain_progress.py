@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from balancer.api.schemas import EdgeView
-from sennit import drain_progress
 from runtime.errors import CommandError
+from sennit import drain_progress
 
 
 def edge(phase: str | None, sessions: int | None, admin: str = "draining", health: str = "up") -> EdgeView:

@@ -14,7 +14,7 @@ COMPILED = os.environ.get("EXPECT_COMPILED") == "1"
 
 def test_the_core_under_test_is_the_one_that_was_meant() -> None:
     assert core_is_compiled() is COMPILED
-    for name in ("record", "session", "client_handshake", "tls"):
+    for name in ("session.record", "session.session", "handshake.client", "handshake.tls"):
         file = importlib.import_module(f"{smkex.core.__name__}.{name}").__file__
         assert file is not None
         assert file.endswith(".so" if COMPILED else ".py")

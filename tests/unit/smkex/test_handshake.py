@@ -8,9 +8,9 @@ from exchanges import CELLULAR, WIFI, Exchange, entropy
 from smkex.core import errors
 from smkex.core.handshake.client import ClientHandshake, State
 from smkex.core.handshake.config import ClientConfig, ServerConfig
+from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Observation, ServerShare, encode_abort
-from smkex.core.handshake.server import ServerHandshake
 
 MESSAGES = ("client_share", "server_share", "client_nonce", "server_nonce")
 

@@ -13,8 +13,8 @@ from http_edge import LONG, http_edge
 from loopback import LoopbackEdge
 
 from smkex.client import connect
-from smkex.client.http.transport import SmkexTransport
 from smkex.client.http.sync_transport import SmkexSyncTransport
+from smkex.client.http.transport import SmkexTransport
 from smkex.client.options import ConnectOptions
 from smkex.core.errors import SharedPath
 
@@ -126,7 +126,7 @@ def test_the_options_are_those_of_connect() -> None:
 
 def test_the_package_loads_the_client_only_when_it_is_asked_for() -> None:
     program = (
-        "import sys, smkex, smkex.core.record\n"
+        "import sys, smkex, smkex.core.session.record\n"
         "assert not {'asyncio', 'httpx', 'smkex.client'} & set(sys.modules), sys.modules\n"
         "assert smkex.connect is __import__('smkex.client').client.connect\n"
         "try: smkex.nothing\n"

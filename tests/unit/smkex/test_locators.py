@@ -13,12 +13,12 @@ from loopback import Source, digest_of, read
 from edge.handshake.tcp import Handshakes
 from smkex.client import connect
 from smkex.client.edge_cache import EdgeCache
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import MalformedMessage, UnexpectedMessage
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.locator import address_locator
 from smkex.core.wire.messages import LocatorKind
-from smkex.transport.subflow import Subflow
 from smkex.transport.routes.target import Target
+from smkex.transport.subflow import Subflow
 
 VIP, EDGE_ID = "127.0.0.100", 7
 

@@ -7,8 +7,8 @@ from exchanges import Exchange
 
 from smkex.core import errors
 from smkex.core.wire.messages import Ready, encode_abort
-from smkex.transport.mptcp.pinned_connection import PinnedConnection
 from smkex.transport.mptcp.frames import receive_ready
+from smkex.transport.mptcp.pinned_connection import PinnedConnection
 
 
 class OneMessage:

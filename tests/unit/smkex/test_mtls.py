@@ -19,10 +19,10 @@ from smkex.core import errors
 from smkex.core.handshake import tls
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ServerConfig
-from smkex.core.wire.frame import FrameReader
-from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Mode, Observation
 from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.handshake.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, server_context
+from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Mode, Observation
 
 SEEN = Observation(7, Endpoint(ipaddress.ip_address("198.51.100.10"), 40000))
 INFO = ServerInfo(7, LocatorKind.PORT, SEEN)

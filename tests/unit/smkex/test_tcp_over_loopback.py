@@ -10,8 +10,8 @@ from loopback import two_neighbouring_ports
 
 from edge.handshake.tcp import Handshakes
 from smkex.client import connect
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import OnePathOnly, SharedPath
+from smkex.core.handshake.config import ServerConfig
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

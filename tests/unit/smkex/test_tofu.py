@@ -14,8 +14,8 @@ from loopback import LoopbackEdge
 
 from smkex.client.known_hosts import Entry, KnownHosts, KnownHostsDamaged
 from smkex.core import errors
-from smkex.core.keys.certificate import EdgeCertificate, fingerprint
 from smkex.core.handshake.config import ClientConfig, LongTermKey, ServerConfig
+from smkex.core.keys.certificate import EdgeCertificate, fingerprint
 from smkex.core.wire.frame import FrameType, encode
 from smkex.core.wire.messages import Mode, ServerShare
 

@@ -10,13 +10,13 @@ import pytest
 from stranger import Stranger
 from stranger_tls import TlsStranger
 
-from smkex.core.handshake.config import ServerConfig
 from smkex.core.errors import Code
 from smkex.core.events import DataReceived
-from smkex.core.wire.frame import FrameReader, FrameType
-from smkex.core.wire.messages import Endpoint, Observation
+from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.session.session import Session
+from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.messages import Endpoint, Observation
 
 ROOT = Path(__file__).parents[3]
 VECTORS = sorted((ROOT / "tests" / "vectors").glob("*.json"))

@@ -3,12 +3,11 @@
 from fastapi import APIRouter
 
 from balancer.api.schemas import EnrolmentTokenPage, EnrolmentTokenRequest, NewEnrolmentToken
-from balancer.control.access.enrolment_tokens import repository
-from balancer.control.access.enrolment_tokens import service
+from balancer.control.access.enrolment_tokens import repository, service
 from balancer.control.access.identity import Admin
 from balancer.control.http.paging import After, Limit, RowId
-from balancer.control.plane import Plane
 from balancer.control.http.problems import refusals
+from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1/enrolment-tokens", tags=["enrolment tokens"])
 

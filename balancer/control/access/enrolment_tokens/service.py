@@ -7,11 +7,11 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import EnrolmentToken, EnrolmentTokenRequest, NewEnrolmentToken
-from balancer.control.audit import service as audit
 from balancer.control.access.enrolment_tokens import repository
 from balancer.control.access.identity import Identity, sha256_hex
-from balancer.control.plane import ControlPlane
+from balancer.control.audit import service as audit
 from balancer.control.http.problems import Refusal
+from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import EnrolmentTokenRecord
 
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 from fastapi import APIRouter, Request, Response
 
 from balancer.api.access import IdentityView, LoginRequest, Role
-from balancer.control.audit import service as audit
 from balancer.control.access.identity import COOKIE, holder, refuse_cross_site, sha256_hex
 from balancer.control.access.login import repository
-from balancer.control.plane import Plane
+from balancer.control.audit import service as audit
 from balancer.control.http.problems import Refusal, refusals
+from balancer.control.plane import Plane
 from balancer.control.storage.records import LoginRecord
 
 router = APIRouter(prefix="/v1", tags=["login"])

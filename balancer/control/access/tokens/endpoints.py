@@ -4,10 +4,10 @@ from fastapi import APIRouter
 
 from balancer.api.access import IdentityView, NewToken, TokenPage, TokenRequest
 from balancer.control.access.identity import Admin, Anyone
-from balancer.control.http.paging import After, Limit, RowId
-from balancer.control.plane import Plane
-from balancer.control.http.problems import refusals
 from balancer.control.access.tokens import service
+from balancer.control.http.paging import After, Limit, RowId
+from balancer.control.http.problems import refusals
+from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1", tags=["tokens"])
 

@@ -4,13 +4,13 @@ import secrets
 from datetime import timedelta
 
 from balancer.api.access import NewToken, Role, TokenRequest, TokenView
+from balancer.control.access.identity import Identity, sha256_hex
+from balancer.control.access.tokens import repository
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository as edges
-from balancer.control.access.identity import Identity, sha256_hex
-from balancer.control.plane import ControlPlane
 from balancer.control.http.problems import Refusal
+from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import TokenRecord
-from balancer.control.access.tokens import repository
 
 VALID_AT_ONCE = 2  # the one in use, and the one that replaces it
 

@@ -11,8 +11,8 @@ import pytest
 
 from balancer.agent.daemon import Agent
 from balancer.agent.enrolment import NotEnrolled
-from balancer.agent.sync.lease import Removed
 from balancer.agent.settings import AgentSettings
+from balancer.agent.sync.lease import Removed
 from balancer.api.schemas import AdminState
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from balancer.agent.sync.table_follower import follow_table
-from balancer.agent.sync.lease import Changed, keep_lease
 from balancer.agent.state import NodeState
+from balancer.agent.sync.lease import Changed, keep_lease
+from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import Unreachable
 from balancer.api.schemas import AdminState, Health, LeaseGrant, LeaseRequest
 from balancer.control.edges.leases import Leases

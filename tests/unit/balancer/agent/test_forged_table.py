@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from balancer.agent.sync.table_follower import follow_table
-from balancer.agent.sync.lease import Changed
 from balancer.agent.state import NodeState
+from balancer.agent.sync.lease import Changed
+from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ControlClient
 from balancer.model.signature import Ed25519PrivateKey, sign
 from balancer.model.table import ForwardingTable, TableEdge

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.agent.sync.backoff import Backoff
 from balancer.agent.state import Credential, NodeState
+from balancer.agent.sync.backoff import Backoff
 from balancer.api.client import ControlClient
 from balancer.api.health import DrainPhase
 from balancer.api.schemas import AdminState

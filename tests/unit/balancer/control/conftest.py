@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from balancer.control.app import create_app
-from balancer.control.storage.database import migrate, url_of
 from balancer.control.edges import service
 from balancer.control.plane import ControlPlane, Rules
+from balancer.control.storage.database import migrate, url_of
 from balancer.control.storage.records import Record
 from balancer.control.table import acknowledgements
 

@@ -10,8 +10,8 @@ from sqlalchemy import create_engine, inspect, text
 
 from balancer.control.app import running
 from balancer.control.clock import SystemClock
-from balancer.control.storage.database import migrate, url_of
 from balancer.control.plane import Rules
+from balancer.control.storage.database import migrate, url_of
 from balancer.control.storage.records import Record
 
 OLD = [

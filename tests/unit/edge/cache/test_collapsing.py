@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scripted_server import Asked, ScriptedServer, answer
 from served_cache import served
 
-from edge.http.fields import Pairs, joined
 from edge.cache.entry import Entry
 from edge.cache.rules.reuse import Reuse, decide
 from edge.cache.rules.storing import why_not
 from edge.cache.rules.variants import selects, variant_of
+from edge.http.fields import Pairs, joined
 
 FRESH = ("cache-control", "max-age=60")
 ETAG = ("etag", '"page"')

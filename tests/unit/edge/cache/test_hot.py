@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
-from edge.proxy.fast_path import HEADS
 from edge.http.http1 import Http1
 from edge.http.server import HttpServer
+from edge.proxy.fast_path import HEADS
 
 SIMPLE = b"GET /a HTTP/1.1\r\nHost: cdn\r\n%s\r\n"
 

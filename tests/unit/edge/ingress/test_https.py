@@ -11,9 +11,9 @@ import pytest
 from certificates import identity
 from loopback import until
 
-from edge.ingress.https import HttpsListener, context, listen
-from edge.http.server import HttpServer
 from edge.config.settings import EdgeSettings
+from edge.http.server import HttpServer
+from edge.ingress.https import HttpsListener, context, listen
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from edge.limits.admission import PerPrefix, prefix_of
 from edge.ingress.steering import Claim, owner_of, read_claim
+from edge.limits.admission import PerPrefix, prefix_of
 from smkex.core.wire.frame import FrameType, encode
 from smkex.core.wire.messages import ClientNonce
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
-from edge.proxy.purge import follow_purges, parse
 from edge.http.request import key_of_url
+from edge.proxy.purge import follow_purges, parse
 
 
 async def settle(it: Cdn, number: int) -> None:

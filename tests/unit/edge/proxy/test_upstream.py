@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 from loopback import until
 
-from edge.proxy import upstream
 from edge.http.fields import Pairs
-from edge.proxy.pass_through import pass_on
 from edge.http.request import Request
+from edge.proxy import upstream
+from edge.proxy.pass_through import pass_on
 from edge.proxy.upstream import Answer, OriginFailed, Upstream
 
 CONNECTIONS = 6

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.server import supervisor
 from edge.config.settings import EdgeSettings
+from edge.server import supervisor
 from edge.server.supervisor import Generation, Supervisor, Worker
 
 

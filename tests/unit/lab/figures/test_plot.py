@@ -10,8 +10,8 @@ import pytest
 from lab.errors import LabFailed
 from lab.figures.plot import require_matplotlib
 from lab.soak.run import soak
-from sennit.commands.lab import lab
 from runtime.errors import CommandError
+from sennit.commands.lab import lab
 
 MISSING = "matplotlib is not installed: `make install`"
 

@@ -81,7 +81,7 @@ async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path:
     Alive(tmp_path).beat()
     words = ("--state", tmp_path, "--bird-socket", bird, "--protocol", "vip", "--seconds", "0.2")
     # as an agent that is no parent any more: the process id is nobody's
-    program = "from balancer.agent import deadman; deadman.GIVE_UP = 0.5; deadman.main()"
+    program = "from balancer.agent.announce import deadman; deadman.GIVE_UP = 0.5; deadman.main()"
     watcher = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, *map(str, words), "--agent", "1"), stderr=asyncio.subprocess.PIPE
     )

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from balancer.agent.health import edge_health
 from balancer.agent.announce.announcement import Announcement
 from balancer.agent.announce.announcer import Announcer
 from balancer.agent.announce.bird import Bird
 from balancer.agent.announce.drain_times import DrainTimes
-from balancer.agent.health.edge_health import EdgeWatch
 from balancer.agent.announce.intent import Intent
-from balancer.agent.sync.lease import Changed
+from balancer.agent.health import edge_health
+from balancer.agent.health.edge_health import EdgeWatch
 from balancer.agent.health.node_watch import NodeWatch
 from balancer.agent.peers.peer_watch import PeerWatch
 from balancer.agent.state import Credential, NodeState
+from balancer.agent.sync.lease import Changed
 from balancer.api.health import DrainPhase
 from balancer.api.schemas import AdminState, Health
 

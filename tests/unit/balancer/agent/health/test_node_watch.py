@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from balancer.agent.health import edge_health
-from balancer.agent.probe import results as probe_results
 from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
 from balancer.agent.health.node_watch import CUT_OFF, NodeWatch
 from balancer.agent.peers.peer_watch import PeerWatch, Seen
+from balancer.agent.probe import results as probe_results
 from balancer.agent.probe.results import ProbeResult
 from balancer.agent.state import NodeState
 from balancer.api.schemas import Health

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from balancer.agent.peers import peer_answer
+from balancer.agent.peers.neighbours import PROBED, peers_of
 from balancer.agent.peers.peer_answer import PeerAnswer
 from balancer.agent.peers.peer_watch import PeerWatch
-from balancer.agent.peers.neighbours import PROBED, peers_of
 from balancer.model.table import ForwardingTable, TableEdge
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 
 from balancer.agent.daemon import Agent
-from balancer.agent.sync.fast_open_keys import FastOpenKeyring
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
+from balancer.agent.sync.fast_open_keys import FastOpenKeyring
 from balancer.api.client import ControlClient
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from balancer.agent.sync.purges import KEPT, Purges
 from balancer.agent.state import NodeState
+from balancer.agent.sync.purges import KEPT, Purges
 from balancer.api.client import ControlClient
 
 

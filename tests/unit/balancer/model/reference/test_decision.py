@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from packets import ACK, CLIENT, RST, SYN, VIP, icmp_error, tcp, tcp_checksum_holds, tunnelled
 
 from balancer.model.reference.decision import Forwarder
-from balancer.model.table import ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.reference.trace import Endpoint, Untraceable, next_hop, trace
 from balancer.model.reference.tunnel import Ends
+from balancer.model.table import ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.verdict import Reason
 
 MAIN = Vip("main", VIP, None)

@@ -15,7 +15,7 @@ from edge.http.request import key_of
 HOLD = """
 import asyncio, sys, time
 from pathlib import Path
-from edge.cache.leases import Leases
+from edge.cache.storage.leases import Leases
 print(asyncio.run(Leases(Path(sys.argv[1])).take(sys.argv[2])), flush=True)
 time.sleep(600)
 """

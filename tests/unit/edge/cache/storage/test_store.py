@@ -14,8 +14,8 @@ import pytest
 from edge.cache.entry import Entry
 from edge.cache.storage.body_files import BodyFile, sweep
 from edge.cache.storage.index_schema import _alone, open_index
-from edge.cache.storage.store import SMALL, Store
 from edge.cache.storage.index_writer import VARIANTS_LIMIT
+from edge.cache.storage.store import SMALL, Store
 
 
 def entry(key: str, size: int, *, variant: str = "", **headers: str) -> Entry:
@@ -212,9 +212,9 @@ import asyncio, hashlib, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from edge.cache.entry import Entry
-from edge.cache.files import BodyFile, sweep
-from edge.cache.schema import _alone, open_index
-from edge.cache.store import Store
+from edge.cache.storage.body_files import BodyFile, sweep
+from edge.cache.storage.index_schema import _alone, open_index
+from edge.cache.storage.store import Store
 
 async def main():
     store = Store(Path(sys.argv[1]), 20_000_000, 5_000_000)
@@ -247,7 +247,7 @@ async def test_kill_minus_nine_while_storing_leaves_no_corrupt_object(tmp_path: 
         process = subprocess.Popen(  # noqa: ASYNC220
             [sys.executable, "-c", WRITES, str(tmp_path)],
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[4],
+            cwd=Path(__file__).parents[5],
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"running\n"

@@ -12,9 +12,9 @@ from stranger import Stranger
 from smkex.client import paths as client_paths
 from smkex.client.connect import Connection
 from smkex.core import errors
-from smkex.core.wire.frame import FrameReader, FrameType
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.session.session import MAXIMUM_PATHS, Session
+from smkex.core.wire.frame import FrameReader, FrameType
 from smkex.transport.subflow import Subflow
 
 

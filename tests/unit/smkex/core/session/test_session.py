@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from wires import Net, Wire, fresh_keys
 
 from smkex.core import errors
-from smkex.core.session.control import Control, ControlSealer
 from smkex.core.events import (
     DataReceived,
     PathDropped,
@@ -15,13 +14,14 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
-from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode
-from smkex.core.wire.messages import encode_abort
+from smkex.core.session.control import Control, ControlSealer
 from smkex.core.session.path import RECORD_FIRST
+from smkex.core.session.path_scheduler import Scheduler, fastest
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
-from smkex.core.session.path_scheduler import Scheduler, fastest
 from smkex.core.session.session import LAST_PATH, MAXIMUM_PATHS, Session
+from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode
+from smkex.core.wire.messages import encode_abort
 
 DATA = bytes(range(256)) * 4000
 

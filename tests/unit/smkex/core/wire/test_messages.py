@@ -6,9 +6,10 @@ import pytest
 from exchanges import CELLULAR, Exchange
 
 from smkex.core import errors
-from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
 from smkex.core.handshake.config import ClientEntropy
+from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.session.control import Control, Item
+from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, HEADER, FrameReader, FrameType, encode
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import (
@@ -24,7 +25,6 @@ from smkex.core.wire.messages import (
     parse_abort,
     read_options,
 )
-from smkex.core.handshake.server_info import ServerInfo
 
 PARSERS = {
     "client_share": ClientShare.parse,

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from smkex.core.errors import SmkexError
-from smkex.transport.tcp.happy_eyeballs import first_reached
 from smkex.transport.routes.resolver import in_order
+from smkex.transport.tcp.happy_eyeballs import first_reached
 from smkex.transport.tcp.transport import TcpTransport
 
 DELAY = 0.05
