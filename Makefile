@@ -102,7 +102,7 @@ release: install
 bench: $(COMPILED)/.built
 	@sh tools/install-packages packages.bench.debian
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED):$(CURDIR) $(VENV)/bin/python -m benchmarks --save
-	@$(VENV)/bin/python -m benchmarks.report
+	@$(VENV)/bin/python -m benchmarks.report.page
 
 # the papers' figures, in a lab of its own, with the core as releases have it
 figures: $(COMPILED)/.built
@@ -112,7 +112,7 @@ figures: $(COMPILED)/.built
 # what is in the work tree beside what was committed
 bench-compare: install
 	@old=$$(mktemp -d) && git archive HEAD benchmarks/results | tar -x -C $$old && \
-	  $(VENV)/bin/python -m benchmarks.comparison $$old/benchmarks/results benchmarks/results; \
+	  $(VENV)/bin/python -m benchmarks.report.comparison $$old/benchmarks/results benchmarks/results; \
 	  status=$$?; rm -rf $$old; exit $$status
 
 LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \

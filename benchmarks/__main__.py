@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME ...]`: run benchmarks, print one line a result, keep them with `--save`.
 
-A benchmark is a module of this folder named in BENCHMARKS, with `measure() -> list[Measured]`.
+A benchmark is a module named in BENCHMARKS, with `measure() -> list[Measured]`.
 """
 
 import argparse
@@ -11,20 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe, stolen
-from benchmarks.result import Measured, as_dict
+from benchmarks.measurement.machine import describe, stolen
+from benchmarks.measurement.result import Measured, as_dict
 
-BENCHMARKS = (
-    "key_exchange",
-    "records",
-    "forwarder",
-    "forwarding",
-    "edge",
-    "memory",
-    "control",
-    "scale",
-    "growth",
-)
+BENCHMARKS = {
+    "key_exchange": "benchmarks.session.key_exchange",
+    "records": "benchmarks.session.records",
+    "forwarder": "benchmarks.forwarder.program_cost",
+    "forwarding": "benchmarks.forwarder.bulk",
+    "edge": "benchmarks.edge.requests",
+    "memory": "benchmarks.edge.memory",
+    "control": "benchmarks.control.heartbeats",
+    "scale": "benchmarks.control.scale",
+    "growth": "benchmarks.edge.growth",
+}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 def _run(name: str, quiet: bool, save: bool) -> dict[str, Any]:
     print(f"{name} ...", file=sys.stderr)
     machine, before = describe(), stolen()
-    results: list[Measured] = importlib.import_module(f"benchmarks.{name}").measure()
+    results: list[Measured] = importlib.import_module(BENCHMARKS[name]).measure()
     content = {
         "benchmark": name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.comparison import judge
-from benchmarks.pairs import from_pairs
-from benchmarks.result import Curve, Value, as_dict, figure, from_dict
+from benchmarks.measurement.pairs import from_pairs
+from benchmarks.measurement.result import Curve, Value, as_dict, figure, from_dict
+from benchmarks.report.comparison import judge
 
 RATIO = from_pairs("bulk", "GB/s", "nginx", [(1.0, 1.0), (1.1, 1.0), (0.9, 1.0)], better="higher", target=1.0)
 

@@ -1,4 +1,7 @@
-"""Send TCP segments with made-up sources at a pace. `python -m benchmarks.flood DEVICE MAC FLAGS PER-SECOND`."""
+"""Send TCP segments with forged sources at a given rate.
+
+`python -m benchmarks.forwarder.flood DEVICE MAC FLAGS PER-SECOND`
+"""
 
 import contextlib
 import socket
@@ -6,7 +9,7 @@ import sys
 import time
 
 from balancer.model.reference.trace import Endpoint, frame_of
-from benchmarks.forwarding_network import LOCATOR, VIP
+from benchmarks.forwarder.network import LOCATOR, VIP
 
 SOURCES = 4096
 NO_PROTOCOL = 0  # in place of flags: frames of the same size that every host throws away

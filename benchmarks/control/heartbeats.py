@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.control.storage.database import url_of
-from benchmarks.control_fleet import Beats, Connection, credential, fill, in_portions
-from benchmarks.edge_peers import certificate, free_ports
-from benchmarks.result import Curve, Measured, Value
+from benchmarks.control.fleet import Beats, Connection, credential, fill, in_portions
+from benchmarks.edge.peers import certificate, free_ports
+from benchmarks.measurement.result import Curve, Measured, Value
 from tests.support import postgresql
 
 FLEETS = (100, 1_000, 10_000, 50_000)

@@ -1,4 +1,4 @@
-/* Do-and-undo programs behind the forwarder's own text (benchmarks/forwarder.py): each ends with the packet as it was, so
+/* Do-and-undo programs behind the forwarder's own text (benchmarks/forwarder/program_cost.py): each ends with the packet as it was, so
  * that a test run can repeat it. One flow, or many that come in turn. */
 
 #define OUTER_ADDRESSES 0x0200ff0a /* any */
@@ -7,7 +7,7 @@ struct turn {
     __u32 now, flows;
 };
 
-BPF_ARRAY(turns, struct turn, 1); /* benchmarks/forwarder.py says of how many flows */
+BPF_ARRAY(turns, struct turn, 1); /* benchmarks/forwarder/program_cost.py says of how many flows */
 
 #define PORTS 64000 /* of one client's address */
 

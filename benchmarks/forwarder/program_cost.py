@@ -21,8 +21,8 @@ from balancer.model.reference.packet import ACK, mapped, read_frame
 from balancer.model.reference.trace import Endpoint, frame_of
 from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
 from balancer.model.table import Encapsulation, ForwardingTable, TableEdge, Vip
-from benchmarks.pairs import from_pairs
-from benchmarks.result import Measured, Value
+from benchmarks.measurement.pairs import from_pairs
+from benchmarks.measurement.result import Measured, Value
 
 TIMES, ROUNDS = 200_000, 9  # runs of a program: 1,800,000 packets of each way in all
 OK, REDIRECT, XDP_PASS, XDP_REDIRECT = 0, 7, 2, 4

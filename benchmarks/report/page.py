@@ -1,4 +1,4 @@
-"""`python -m benchmarks.report`: docs/performance.md and its plots out of what benchmarks/results holds."""
+"""`python -m benchmarks.report.page`: docs/performance.md and its plots out of what benchmarks/results holds."""
 
 import json
 import sys
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.plots import plot
-from benchmarks.result import Curve, Ratio, Value, figure, from_dict
+from benchmarks.measurement.result import Curve, Ratio, Value, figure, from_dict
+from benchmarks.report.plots import plot
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- generated: make bench -->", "<!-- end of what is generated -->"

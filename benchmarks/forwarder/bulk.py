@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from balancer.datapath.maps.counters import read_counters
 from balancer.model.reference.packet import ACK, SYN
 from balancer.model.verdict import Reason
-from benchmarks.flood import NO_PROTOCOL
-from benchmarks.forwarding_network import LOCATOR, PROXIED, ROUTED, TUNNELLED, VIP, ForwardingNetwork, network
-from benchmarks.pairs import compare
-from benchmarks.result import Measured
+from benchmarks.forwarder.flood import NO_PROTOCOL
+from benchmarks.forwarder.network import LOCATOR, PROXIED, ROUTED, TUNNELLED, VIP, ForwardingNetwork, network
+from benchmarks.measurement.pairs import compare
+from benchmarks.measurement.result import Measured
 
 SECONDS = 0.7
 PAIRS = 9
@@ -161,7 +161,7 @@ def _connect(client: socket.socket, to: Address) -> None:
 @contextlib.contextmanager
 def _flood(made: ForwardingNetwork, flags: int) -> Iterator[None]:
     words = ("fw0", made.hardware("ingress", "up0"), str(flags), str(FLOOD))
-    command = [*made.enter("client"), sys.executable, "-m", "benchmarks.flood", *words]
+    command = [*made.enter("client"), sys.executable, "-m", "benchmarks.forwarder.flood", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:
         try:
             if sender.stdout is None or sender.stdout.readline() != "sending\n":

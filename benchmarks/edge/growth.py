@@ -19,10 +19,10 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks.edge_load import ask, close, open_one
-from benchmarks.edge_peers import Peer, certificate, edge, nginx
-from benchmarks.memory import SPARE, descriptors, running_edge, settled
-from benchmarks.result import Curve, Measured
+from benchmarks.edge.load_client import ask, close, open_one
+from benchmarks.edge.memory import SPARE, descriptors, running_edge, settled
+from benchmarks.edge.peers import Peer, certificate, edge, nginx
+from benchmarks.measurement.result import Curve, Measured
 from smkex.core.events import DataReceived
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
@@ -48,7 +48,7 @@ class _Holder:
 
     def __init__(self, stack: ExitStack) -> None:
         self._edge = stack.enter_context(running_edge())
-        command = [sys.executable, "-m", "benchmarks.session_holder", *map(str, self._edge.ports)]
+        command = [sys.executable, "-m", "benchmarks.edge.session_holder", *map(str, self._edge.ports)]
         self._process = stack.enter_context(
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         )

@@ -5,8 +5,8 @@ import time
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from benchmarks.pairs import compare
-from benchmarks.result import Measured
+from benchmarks.measurement.pairs import compare
+from benchmarks.measurement.result import Measured
 from smkex.core.events import DataReceived
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session

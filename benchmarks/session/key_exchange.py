@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from benchmarks.pairs import compare
-from benchmarks.result import Measured
+from benchmarks.measurement.pairs import compare
+from benchmarks.measurement.result import Measured
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, ServerConfig
 from smkex.core.handshake.server import ServerHandshake

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.comparison OLD NEW`: two result folders side by side; a change beyond the noise is flagged."""
+"""`python -m benchmarks.report.comparison OLD NEW`: two result folders side by side, changes beyond noise flagged."""
 
 import json
 import sys
 from pathlib import Path
 
-from benchmarks.result import Curve, Measured, Ratio, Value, from_dict
+from benchmarks.measurement.result import Curve, Measured, Ratio, Value, from_dict
 
 SLACK = 1.05  # quartiles of two quiet runs of the same code still miss each other by a few per cent
 

@@ -1,7 +1,7 @@
-"""The edge whose memory benchmarks/memory.py measures: a process of its own, driven by lines on stdin.
+"""The edge whose memory benchmarks/edge/memory.py measures: a process of its own, driven by lines on stdin.
 
-`python -m benchmarks.memory_edge [CERTIFICATE KEY]` prints its service port and its locator's. Each line that comes
-asks for one of JSON: resident bytes, processor seconds, handshakes in progress, sessions, failures.
+`python -m benchmarks.edge.measured_edge [CERTIFICATE KEY]` prints its service port and its locator's. Each input line
+asks for one line of JSON: resident bytes, processor seconds, handshakes in progress, sessions, failures.
 """
 
 import asyncio

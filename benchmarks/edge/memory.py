@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.result import Measured, Value
+from benchmarks.measurement.result import Measured, Value
 from lab.secrets import make_certificates
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy
@@ -55,7 +55,7 @@ class Edge:
 
 @contextmanager
 def running_edge(*files: Path) -> Iterator[Edge]:
-    command = [sys.executable, "-m", "benchmarks.memory_edge", *map(str, files)]
+    command = [sys.executable, "-m", "benchmarks.edge.measured_edge", *map(str, files)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Edge(process)

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable
 
-from benchmarks.result import Better, Ratio
+from benchmarks.measurement.result import Better, Ratio
 
 
 def compare(

@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from benchmarks.result import Curve
+from benchmarks.measurement.result import Curve
 
 
 def plot(curve: Curve, path: Path) -> None:

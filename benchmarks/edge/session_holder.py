@@ -1,13 +1,13 @@
-"""Open sessions with an edge of benchmarks/memory_edge.py and hold them: a process of its own, for its descriptors.
+"""Open sessions with an edge of `measured_edge` and hold them, in a process with descriptors of its own.
 
-`python -m benchmarks.session_holder SERVICE-PORT LOCATOR-PORT`: each line of stdin is a number of sessions to open
+`python -m benchmarks.edge.session_holder SERVICE-PORT LOCATOR-PORT`: each line of stdin is a number of sessions to open
 besides those that are there; it prints the number of all once they are.
 """
 
 import socket
 import sys
 
-from benchmarks.memory import descriptors, session
+from benchmarks.edge.memory import descriptors, session
 
 if __name__ == "__main__":
     descriptors()

@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.edge_peers import Peer, certificate, edge, nginx, uvicorn
-from benchmarks.pairs import from_pairs
-from benchmarks.result import Measured, Value
+from benchmarks.edge.peers import Peer, certificate, edge, nginx, uvicorn
+from benchmarks.measurement.pairs import from_pairs
+from benchmarks.measurement.result import Measured, Value
 
 ROUNDS = 5
 SECONDS = 1.5
@@ -134,13 +134,13 @@ def _in_turn(
 
 def _run(peer: Peer, what: str, connections: int) -> Load:
     kind = "session" if peer.name == "edge" else "tls"
-    command = [sys.executable, "-m", "benchmarks.edge_load", kind, what, str(peer.port)]
+    command = [sys.executable, "-m", "benchmarks.edge.load_client", kind, what, str(peer.port)]
     process = subprocess.Popen(
         [*command, str(connections), str(SECONDS)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     assert process.stdin is not None
     assert process.stdout is not None

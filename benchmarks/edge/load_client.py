@@ -1,4 +1,6 @@
-"""Clients for the edge's benchmark, as a program: `python -m benchmarks.edge_load KIND WHAT PORT CONNECTIONS SECONDS`.
+"""Clients for the edge's benchmark, as a program.
+
+`python -m benchmarks.edge.load_client KIND WHAT PORT CONNECTIONS SECONDS`
 
 KIND is `session` (SMKEX over two paths of loopback) or `tls`. WHAT: `small` asks for 1 KB again and again on each
 connection, `large` downloads once, `handshake` connects again and again, `idle` connects and waits for a line. Prints

@@ -5,8 +5,8 @@ import json
 import time
 
 from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
-from benchmarks.catchments import forwarded, world
-from benchmarks.result import Curve, Measured
+from benchmarks.control.catchments import forwarded, world
+from benchmarks.measurement.result import Curve, Measured
 
 FLEETS = (10, 100, 1_000, 10_000, 50_000)
 

@@ -1,0 +1,1 @@
+"""The control plane under a fleet, and what grows with the fleet."""

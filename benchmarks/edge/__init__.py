@@ -1,0 +1,1 @@
+"""The edge beside nginx and uvicorn: requests, memory, growth."""

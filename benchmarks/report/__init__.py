@@ -1,0 +1,1 @@
+"""Compare saved results, and write docs/performance.md from them."""

@@ -1,0 +1,1 @@
+"""The protocol's core: key exchanges and records, without a network."""
