@@ -1,5 +1,6 @@
 """Sphinx settings of the documentation site: `make docs` builds it, and fails on any warning."""
 
+import logging
 import sys
 import tomllib
 from pathlib import Path
@@ -9,12 +10,14 @@ sys.path[:0] = [str(DOCS / "_extensions"), str(DOCS.parent), str(DOCS.parent / "
 
 PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]
 
+logging.getLogger("alembic").setLevel(logging.WARNING)  # imported for the references
+
 project = "Sennit"
 author = copyright = PROJECT["authors"][0]["name"]
 version = release = PROJECT["version"]
 repository_url = PROJECT["urls"]["Homepage"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "repository_pages", "rest_reference"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "repository_pages", "rest_reference", "command_pages"]
 exclude_patterns = ["_extensions"]
 highlight_language = "none"
 default_role = "code"

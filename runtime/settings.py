@@ -1,5 +1,6 @@
 """How the daemons take their settings: flags, then environment, then the TOML file of `--config`, then defaults."""
 
+import argparse
 import os
 import tomllib
 from pathlib import Path
@@ -30,6 +31,17 @@ class DaemonSettings(BaseSettings):
 
     config: Path | None = Field(default=None, description="TOML file with these settings")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def argument_parser(cls) -> argparse.ArgumentParser:
+        """Build the parser of the flags alone: for man pages and shell completion."""
+        parser: argparse.ArgumentParser = CliSettingsSource[Any](cls).root_parser
+        prefix = cls.model_config.get("env_prefix")
+        parser.epilog = (
+            f"Each option is also a key of the TOML file of --config, and an environment variable: --log-level is"
+            f" log_level and {prefix}LOG_LEVEL. Options override the environment, which overrides the file."
+        )
+        return parser
 
     @classmethod
     def from_arguments(cls, arguments: list[str]) -> Self:

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sessions")
-    group.add_argument("--path", action="append", metavar="INTERFACE", help="a path's interface; give two")
+    group.add_argument("--path", action="append", metavar="INTERFACE", help="a path's interface; given twice")
     group.add_argument(
         "--resolver",
         action="append",
         metavar="INTERFACE=ADDRESS",
-        help="whom to ask for a name on a path (or SENNIT_RESOLVERS, with commas; else /etc/resolv.conf)",
+        help="resolver for names on a path (or SENNIT_RESOLVERS, comma-separated; else /etc/resolv.conf)",
     )
     group.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
     group.add_argument(
         "--mode",
         choices=("opportunistic", "tofu", "mtls"),
-        help="tofu where a fleet key is remembered of the host, otherwise opportunistic",
+        help="default: tofu if a fleet key of the host is remembered, otherwise opportunistic",
     )
     group.add_argument("--ca", type=Path, metavar="FILE", help="authorities of mode mtls (the system's)")
     group.add_argument(
@@ -50,9 +50,11 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     group.add_argument(
-        "--strict-paths", action="store_true", help="refuse one ingress edge or prefix for both"
+        "--strict-paths", action="store_true", help="refuse two paths with one ingress edge or address prefix"
     )
-    group.add_argument("--allow-shared-path", action="store_true", help="accept that both paths are one")
+    group.add_argument(
+        "--allow-shared-path", action="store_true", help="accept two paths over one interface or address"
+    )
 
 
 def connect_options(options: argparse.Namespace) -> "ConnectOptions":

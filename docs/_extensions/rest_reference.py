@@ -1,6 +1,5 @@
 """The directive `rest-reference`: every operation and schema of the control plane's OpenAPI document."""
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ TITLE, SUBTITLE = "-", "~"
 
 def openapi_document() -> dict[str, Any]:
     """Return the document as the running control plane serves it."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     from balancer.control.app import create_app
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Make an edge's own key of mode tofu; the public half goes to who holds the fleet key."""
+"""Create an edge's key of mode tofu; its public half is certified with the fleet key."""
 
 import argparse
 from pathlib import Path
@@ -12,12 +12,7 @@ def run(arguments: list[str]) -> int:
     from sennit.secret_file import write_secret
     from smkex.core.keys.keyfile import private_pem, public_pem
 
-    parser = argparse.ArgumentParser(prog="sennit edge-key", description=__doc__)
-    create = parser.add_subparsers(required=True, metavar="ACTION").add_parser(
-        "create", help="a new key: FILE, and FILE.pub for `sennit fleet-key certify`"
-    )
-    create.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     key = X25519PrivateKey.generate()
     write_secret(options.output, private_pem(key))
     public = options.output.with_name(f"{options.output.name}.pub")
@@ -26,3 +21,12 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         raise CommandError(str(error)) from None
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sennit edge-key", description=__doc__)
+    create = parser.add_subparsers(required=True, metavar="ACTION").add_parser(
+        "create", help="create FILE, and FILE.pub for `sennit fleet-key certify`"
+    )
+    create.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    return parser

@@ -1,4 +1,4 @@
-"""Make one-time tokens with which edges enrol."""
+"""Create one-time tokens for the enrolment of edges."""
 
 import argparse
 from pathlib import Path
@@ -12,19 +12,7 @@ def run(arguments: list[str]) -> int:
     from balancer.api.schemas import EnrolmentTokenRequest
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit enrolment-token", description=__doc__)
-    create = parser.add_subparsers(dest="action", required=True).add_parser(
-        "create", help="a token, shown once"
-    )
-    create.add_argument("--edge-name", metavar="NAME", help="good for this name only")
-    create.add_argument("--edge-id", type=int, metavar="ID", help="the edge gets this id")
-    create.add_argument("--expires-seconds", type=int, default=3600, metavar="N")
-    create.add_argument("--note", default="", help="for people")
-    create.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write it there, readable by you only"
-    )
-    remote.add_options(create)
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     fields = ("note", "expires_seconds", "edge_name", "edge_id")
     try:
         body = EnrolmentTokenRequest.model_validate({field: getattr(options, field) for field in fields})
@@ -37,3 +25,19 @@ def run(arguments: list[str]) -> int:
     else:
         print(token.model_dump_json(indent=2) if options.json else token.token)
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit enrolment-token", description=__doc__)
+    create = parser.add_subparsers(dest="action", required=True).add_parser(
+        "create", help="create a token, shown once"
+    )
+    create.add_argument("--edge-name", metavar="NAME", help="valid for this name only")
+    create.add_argument("--edge-id", type=int, metavar="ID", help="the edge gets this id")
+    create.add_argument("--expires-seconds", type=int, default=3600, metavar="N")
+    create.add_argument("--note", default="", help="a remark in listings")
+    create.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it to FILE with mode 0600")
+    remote.add_options(create)
+    return parser

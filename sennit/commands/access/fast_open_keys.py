@@ -1,4 +1,4 @@
-"""Change the fleet's TCP Fast Open keys, or show since when they are."""
+"""Rotate the fleet's TCP Fast Open keys, or show them."""
 
 import argparse
 
@@ -8,13 +8,7 @@ from runtime.errors import ExitStatus
 def run(arguments: list[str]) -> int:
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit fast-open-keys", description=__doc__)
-    actions = parser.add_subparsers(dest="action", required=True)
-    remote.add_options(
-        actions.add_parser("rotate", help="make a new key; the one before it is still taken"), changes=True
-    )
-    remote.add_options(actions.add_parser("show", help="newest first; --json has the keys themselves"))
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if options.action == "rotate":
         made = remote.call(options, lambda client: client.rotate_fast_open_keys())
         print(made.model_dump_json(indent=2) if options.json else f"key {made.id}")
@@ -30,3 +24,17 @@ def run(arguments: list[str]) -> int:
         ]
         print(remote.table(("KEY", "MADE", "USE"), rows))
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit fast-open-keys", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    remote.add_options(
+        actions.add_parser("rotate", help="create a new key; the previous one stays valid"), changes=True
+    )
+    remote.add_options(
+        actions.add_parser("show", help="show their age, newest first; --json includes the keys")
+    )
+    return parser

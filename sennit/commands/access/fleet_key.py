@@ -17,7 +17,7 @@ CLOCKS_DIFFER = 3600  # seconds by which a client's clock may be behind
 def run(arguments: list[str]) -> int:
     from smkex.core.keys.keyfile import KeyFileDamaged
 
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         options.do(options)
     except KeyFileDamaged as error:
@@ -25,7 +25,7 @@ def run(arguments: list[str]) -> int:
     return ExitStatus.OK
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit fleet-key", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     create = actions.add_parser("create", help="a new fleet key: keep it offline")

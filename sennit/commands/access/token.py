@@ -1,4 +1,4 @@
-"""Make, list and revoke the tokens of people and programs, each with a role."""
+"""Create, list and revoke the tokens of people and programs, each with a role."""
 
 import argparse
 import json
@@ -12,26 +12,31 @@ if TYPE_CHECKING:
 
 
 def run(arguments: list[str]) -> int:
+
+    options = build_parser().parse_args(arguments)
+    return {"create": _create, "revoke": _revoke, "list": _list, "whoami": _whoami}[options.action](options)
+
+
+def build_parser() -> argparse.ArgumentParser:
     from sennit import remote
 
     parser = argparse.ArgumentParser(prog="sennit token", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    create = actions.add_parser("create", help="a token, shown once; two of a name may be valid at once")
-    create.add_argument("name", help="who or what holds it")
-    create.add_argument("--role", required=True, choices=["read", "operate", "admin", "edge"])
-    create.add_argument("--edge-id", type=int, metavar="ID", help="whose, with the role edge")
-    create.add_argument("--expires-seconds", type=int, metavar="N", help="default: until it is revoked")
-    create.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write it there, readable by you only"
+    create = actions.add_parser(
+        "create", help="create a token, shown once; two of one name may be valid at once"
     )
-    revoke = actions.add_parser("revoke", help="a token, now")
-    revoke.add_argument("id", type=int, help="as `list` shows it")
+    create.add_argument("name", help="the person or program that uses it")
+    create.add_argument("--role", required=True, choices=["read", "operate", "admin", "edge"])
+    create.add_argument("--edge-id", type=int, metavar="ID", help="the edge, for role edge")
+    create.add_argument("--expires-seconds", type=int, metavar="N", help="default: until it is revoked")
+    create.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it to FILE with mode 0600")
+    revoke = actions.add_parser("revoke", help="revoke a token at once")
+    revoke.add_argument("id", type=int, help="the id that `list` shows")
     remote.add_options(create, changes=True)
     remote.add_options(revoke, changes=True)
-    remote.add_options(actions.add_parser("list", help="every token, without its secret"))
-    remote.add_options(actions.add_parser("whoami", help="name and role of your own"))
-    options = parser.parse_args(arguments)
-    return {"create": _create, "revoke": _revoke, "list": _list, "whoami": _whoami}[options.action](options)
+    remote.add_options(actions.add_parser("list", help="list every token, without its secret"))
+    remote.add_options(actions.add_parser("whoami", help="show name and role of the token in use"))
+    return parser
 
 
 def _create(options: argparse.Namespace) -> int:

@@ -27,13 +27,13 @@ UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
 def run(arguments: list[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if options.verbose:
         _show_handshake()
     return asyncio.run(_get(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit get", description=__doc__)
     parser.add_argument(
         "urls",
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--continue",
         dest="resume",
         action="store_true",
-        help="continue what was broken off, if unchanged",
+        help="resume a broken transfer if the file is unchanged",
     )
     parser.add_argument(
         "-H",
@@ -62,14 +62,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_header,
         default=[],
         metavar="NAME: VALUE",
-        help="send it; give several",
+        help="send this header field; repeatable",
     )
     parser.add_argument(
         "--retry-for",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="try again so long while the edge cannot be reached, and continue files that broke off;"
+        help="retry for this time while the edge cannot be reached, and resume broken transfers;"
         " never after a refusal",
     )
     parser.add_argument(

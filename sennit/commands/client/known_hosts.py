@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
     from smkex.client.known_hosts import KnownHosts, KnownHostsDamaged
 
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     known = KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual()
     try:
         return int(options.do(known, options))
@@ -22,12 +22,12 @@ def run(arguments: list[str]) -> int:
         raise CommandError(str(error)) from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit known-hosts", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
         ("list", _list, "every host, its keys, and the addresses it is pinned to"),
-        ("accept", _accept, "remember a key, beside those that are remembered of the host"),
+        ("accept", _accept, "accept a key, in addition to those remembered for the host"),
         ("remove", _remove, "forget a host, or one key of it"),
     ):
         action = actions.add_parser(name, help=text, description=text)
@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "accept":
             action.add_argument("host")
             action.add_argument("fingerprint", help="SHA256:..., compared with what the operator publishes")
-            action.add_argument("--pin", action="append", default=[], metavar="ADDRESS", help="dial no other")
+            action.add_argument(
+                "--pin", action="append", default=[], metavar="ADDRESS", help="dial only this address"
+            )
         if name == "remove":
             action.add_argument("host")
             action.add_argument("fingerprint", nargs="?")

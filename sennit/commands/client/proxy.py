@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def run(arguments: list[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     return asyncio.run(_serve(_settings(options), as_json=options.json))
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sennit proxy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,23 +35,25 @@ def _parser() -> argparse.ArgumentParser:
         "--host",
         action="append",
         metavar="PATTERN",
-        help="names or addresses that go by sessions, as *.cdn.example; give several (all)",
+        help="names or addresses that use sessions, such as *.cdn.example; repeatable (all)",
     )
     parser.add_argument(
         "--others",
         choices=("refuse", "direct"),
         default="refuse",
-        help="what becomes of other hosts: refused, or reached without the CDN (refuse)",
+        help="other hosts: refuse, or connect without sessions (refuse)",
     )
     parser.add_argument(
-        "--service-port", type=int, default=443, help="of the CDN, for programs that say port 80 (443)"
+        "--service-port", type=int, default=443, help="service port of the CDN, used for port 80 (443)"
     )
     parser.add_argument(
-        "--credentials", type=Path, metavar="FILE", help="holds NAME:PASSWORD that programs must give"
+        "--credentials", type=Path, metavar="FILE", help="file with NAME:PASSWORD that programs must send"
     )
-    parser.add_argument("--max-connections", type=int, default=256, help="of programs, at once (256)")
-    parser.add_argument("--max-sessions", type=int, default=64, help="at once (64)")
-    parser.add_argument("--json", action="store_true", help="log one JSON object a line")
+    parser.add_argument(
+        "--max-connections", type=int, default=256, help="concurrent connections from programs (256)"
+    )
+    parser.add_argument("--max-sessions", type=int, default=64, help="concurrent sessions (64)")
+    parser.add_argument("--json", action="store_true", help="log one JSON object per line")
     add_session_options(parser)
     return parser
 

@@ -1,5 +1,7 @@
 """Run the agent of a node: its enrolment, its lease, its table, its announcement."""
 
+import argparse
+
 from runtime.errors import CommandError, ExitStatus
 
 
@@ -32,3 +34,9 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         raise CommandError(str(error)) from None
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from balancer.agent.settings import AgentSettings
+
+    return AgentSettings.argument_parser()

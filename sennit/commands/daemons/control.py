@@ -1,5 +1,7 @@
 """Run the control plane: edges enrol here, forwarders follow its table."""
 
+import argparse
+
 from runtime.errors import CommandError, ExitStatus
 
 
@@ -19,3 +21,9 @@ def run(arguments: list[str]) -> int:
         return serve(settings)
     except (StateInUse, OSError) as error:
         raise CommandError(str(error)) from None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from balancer.control.settings import ControlSettings
+
+    return ControlSettings.argument_parser()

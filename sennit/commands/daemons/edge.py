@@ -1,5 +1,7 @@
 """Serve HTTP inside SMKEX sessions: one edge of the CDN."""
 
+import argparse
+
 
 def run(arguments: list[str]) -> int:
     from edge.config.identity import IdentityUnusable
@@ -25,3 +27,9 @@ def run(arguments: list[str]) -> int:
             f"cannot listen: {error}", hint="is the service address on lo (`ip address show dev lo`)?"
         ) from None
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from edge.config.settings import EdgeSettings
+
+    return EdgeSettings.argument_parser()

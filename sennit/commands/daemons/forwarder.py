@@ -12,7 +12,7 @@ from runtime.errors import CommandError
 
 
 def run(arguments: list[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     from balancer.datapath.load.attach import ForeignProgram
     from balancer.datapath.load.compile import CompileFailed
     from balancer.datapath.load.headers import HeadersMissing
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
         raise CommandError(str(error)) from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     from balancer.datapath.maps.layout import Budgets
 
     parser = argparse.ArgumentParser(prog="sennit forwarder", description=__doc__)

@@ -1,5 +1,7 @@
 """Serve a directory as the CDN's origin."""
 
+import argparse
+
 
 def run(arguments: list[str]) -> int:
     from origin.main import run as serve
@@ -10,3 +12,9 @@ def run(arguments: list[str]) -> int:
     log_to_stderr(settings.log_level)
     serve(settings)
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from origin.settings import OriginSettings
+
+    return OriginSettings.argument_parser()

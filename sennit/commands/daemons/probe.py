@@ -17,14 +17,14 @@ def run(arguments: list[str]) -> int:
         return _run(arguments[1:])
     from balancer.agent.probe.namespace import NamespaceRefused
 
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         return int(options.do(options))
     except NamespaceRefused as error:
         raise CommandError(str(error), hint="namespaces and veth pairs need root") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit probe", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--namespace", default="sennit-probe", help="its name")
         action.add_argument("--state", type=Path, default=Path("/var/lib/sennit"), help="the state folder")
         action.add_argument("--node-timeout", type=float, default=60, help="seconds to wait for the agent")
+    from balancer.agent.probe.settings import ProbeSettings
+
+    actions.choices["run"] = (
+        ProbeSettings.argument_parser()
+    )  # `run` above hands its arguments to the settings
     return parser
 
 

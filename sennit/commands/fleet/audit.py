@@ -9,10 +9,7 @@ from runtime.errors import ExitStatus
 def run(arguments: list[str]) -> int:
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit audit", description=__doc__)
-    parser.add_argument("--count", type=int, default=50, metavar="N", help="how many entries (default: 50)")
-    remote.add_options(parser)
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     found = remote.call(options, lambda client: client.audit(max(1, options.count)))
     if options.json:
         print(json.dumps([entry.model_dump(mode="json") for entry in found], indent=2))
@@ -32,3 +29,12 @@ def run(arguments: list[str]) -> int:
     ]
     print(remote.table(heads, rows))
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit audit", description=__doc__)
+    parser.add_argument("--count", type=int, default=50, metavar="N", help="how many entries (default: 50)")
+    remote.add_options(parser)
+    return parser

@@ -1,4 +1,4 @@
-"""Show the edges, drain them, take them back, remove them."""
+"""List, show, drain, undrain, disable, move, set and remove edges."""
 
 import argparse
 import json
@@ -16,33 +16,7 @@ _WANTED = {"drain": "draining", "undrain": "active", "disable": "disabled"}
 def run(arguments: list[str]) -> int:
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit edges", description=__doc__)
-    actions = parser.add_subparsers(dest="action", required=True)
-    remote.add_options(actions.add_parser("list", help="every edge"))
-    for action, words in {
-        "show": "one edge",
-        "drain": "give it no new sessions",
-        "undrain": "take it back",
-        "disable": "refuse new subflows to it",
-        "remove": "forget it; its id is not given again for a while",
-    }.items():
-        one = actions.add_parser(action, help=words)
-        one.add_argument("edge", help="name or id")
-        remote.add_options(one, changes=action != "show")
-        if action == "drain":
-            one.add_argument("--wait", action="store_true", help="until no session is left")
-    move = actions.add_parser("move", help="to another site")
-    move.add_argument("edge", help="name or id")
-    move.add_argument("site")
-    remote.add_options(move, changes=True)
-    change = actions.add_parser("set", help="its share of its site's ring, what tunnels to it look like")
-    change.add_argument("edge", nargs="*", help="names or ids")
-    change.add_argument("--every", action="store_true", help="every edge there is")
-    change.add_argument(
-        "--weight", type=int, metavar="N", help="its share of the site's first subflows; 0: none"
-    )
-    change.add_argument("--encapsulation", choices=("ipip", "gue"), help="of tunnels to it")
-    remote.add_options(change, changes=True)
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.action == "set" and bool(options.edge) == options.every:
         parser.error("name edges, or give --every")
@@ -58,6 +32,39 @@ def run(arguments: list[str]) -> int:
         if options.action not in ("list", "set"):
             print("\n".join(_details(found[0])))
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit edges", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    remote.add_options(actions.add_parser("list", help="list every edge"))
+    for action, words in {
+        "show": "show one edge",
+        "drain": "stop new sessions at an edge, then withdraw it",
+        "undrain": "end a drain",
+        "disable": "refuse new subflows to an edge",
+        "remove": "remove an edge; its id is quarantined",
+    }.items():
+        one = actions.add_parser(action, help=words)
+        one.add_argument("edge", help="name or id")
+        remote.add_options(one, changes=action != "show")
+        if action == "drain":
+            one.add_argument("--wait", action="store_true", help="wait until no session is left")
+    move = actions.add_parser("move", help="move an edge to another site")
+    move.add_argument("edge", help="name or id")
+    move.add_argument("site")
+    remote.add_options(move, changes=True)
+    change = actions.add_parser(
+        "set", help="set an edge's weight in its site's ring, or the format of tunnels to it"
+    )
+    change.add_argument("edge", nargs="*", help="names or ids")
+    change.add_argument("--every", action="store_true", help="all edges")
+    change.add_argument("--weight", type=int, metavar="N", help="share of the site's first subflows; 0: none")
+    change.add_argument("--encapsulation", choices=("ipip", "gue"), help="format of tunnels to the edge")
+    remote.add_options(change, changes=True)
+    return parser
 
 
 async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":

@@ -1,4 +1,4 @@
-"""Hold the forwarding table as it is, dead edges aside, and let it go again."""
+"""Hold the forwarding table as it is, except for failed edges, or release it."""
 
 import argparse
 
@@ -8,15 +8,7 @@ from runtime.errors import ExitStatus
 def run(arguments: list[str]) -> int:
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit freeze", description=__doc__)
-    actions = parser.add_subparsers(dest="action", required=True)
-    for action, words in {
-        "on": "hold it",
-        "off": "publish what is so again",
-        "show": "whether it is held, and why",
-    }.items():
-        remote.add_options(actions.add_parser(action, help=words), changes=action != "show")
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if options.action == "off":
         remote.call(options, lambda client: client.thaw())
         return ExitStatus.OK
@@ -30,3 +22,17 @@ def run(arguments: list[str]) -> int:
     else:
         print("not held")
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit freeze", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    for action, words in {
+        "on": "hold the table",
+        "off": "release it: publish the current state",
+        "show": "show whether it is held, and why",
+    }.items():
+        remote.add_options(actions.add_parser(action, help=words), changes=action != "show")
+    return parser

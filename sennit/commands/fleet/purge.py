@@ -11,12 +11,7 @@ def run(arguments: list[str]) -> int:
     from balancer.api.purges import PurgeRequest
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit purge", description=__doc__)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--url", help="as clients ask for it")
-    which.add_argument("--tag", help="as the origin's Cache-Tag or Surrogate-Key names it")
-    remote.add_options(parser, changes=True)
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         body = PurgeRequest(url=options.url, tag=options.tag)
     except ValidationError as error:
@@ -25,3 +20,14 @@ def run(arguments: list[str]) -> int:
     made = remote.call(options, lambda client: client.purge(body))
     print(made.model_dump_json(indent=2) if options.json else f"purge {made.id}")
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit purge", description=__doc__)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--url", help="the URL as clients request it")
+    which.add_argument("--tag", help="a tag of the origin's Cache-Tag or Surrogate-Key")
+    remote.add_options(parser, changes=True)
+    return parser

@@ -1,4 +1,4 @@
-"""Publish an earlier generation of the forwarding table and hold it; or list what there is to go back to."""
+"""Publish an earlier generation of the forwarding table and hold it; or list the stored generations."""
 
 import argparse
 import json
@@ -9,13 +9,7 @@ from runtime.errors import CommandError, ExitStatus
 def run(arguments: list[str]) -> int:
     from sennit import remote
 
-    parser = argparse.ArgumentParser(
-        prog="sennit rollback", description=__doc__, epilog="`sennit freeze off` publishes what is so again."
-    )
-    parser.add_argument("generation", type=int, nargs="?", help="without it: list the generations")
-    parser.add_argument("--count", type=int, default=20, metavar="N", help="how many to list (default: 20)")
-    remote.add_options(parser, changes=True)
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if options.generation is None:
         return _list(options)
     if options.generation < 0:
@@ -23,6 +17,20 @@ def run(arguments: list[str]) -> int:
     view = remote.call(options, lambda client: client.roll_back(options.generation))
     print(view.model_dump_json(indent=2) if options.json else f"held: generation {view.generation}")
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(
+        prog="sennit rollback",
+        description=__doc__,
+        epilog="`sennit freeze off` publishes the current state again.",
+    )
+    parser.add_argument("generation", type=int, nargs="?", help="without it: list the generations")
+    parser.add_argument("--count", type=int, default=20, metavar="N", help="how many to list (default: 20)")
+    remote.add_options(parser, changes=True)
+    return parser
 
 
 def _list(options: argparse.Namespace) -> int:

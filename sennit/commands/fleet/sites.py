@@ -14,25 +14,7 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit sites", description=__doc__)
-    actions = parser.add_subparsers(dest="action", required=True)
-    remote.add_options(actions.add_parser("list", help="every site, and how its edges are"))
-    add = actions.add_parser("add", help="a site; an edge that enrols makes its own by itself")
-    add.add_argument("--description", default="", metavar="TEXT")
-    change = actions.add_parser("set", help="the description of a site, or whether its edges have a ring")
-    change.add_argument("--description", metavar="TEXT")
-    change.add_argument("--ring", choices=("on", "off"))
-    add.add_argument(
-        "--ring",
-        choices=("on", "off"),
-        default="off",
-        help="the router may send any packet to any edge: they agree by weight on who takes a first subflow",
-    )
-    remove = actions.add_parser("remove", help="a site without edges")
-    for each in (add, change, remove):
-        each.add_argument("name")
-        remote.add_options(each, changes=True)
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     found = remote.call(options, lambda client: _do(client, options))
     if options.json:
         print(json.dumps([site.model_dump(mode="json") for site in found], indent=2))
@@ -48,6 +30,30 @@ def run(arguments: list[str]) -> int:
         ]
         print(remote.table(("NAME", "RING", "EDGES", "UP", "DRAINING", "DOWN", "DESCRIPTION"), rows))
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit sites", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    remote.add_options(actions.add_parser("list", help="list every site, and the health of its edges"))
+    add = actions.add_parser("add", help="add a site; an edge that enrols adds its own automatically")
+    add.add_argument("--description", default="", metavar="TEXT")
+    change = actions.add_parser("set", help="set the description of a site, or whether its edges have a ring")
+    change.add_argument("--description", metavar="TEXT")
+    change.add_argument("--ring", choices=("on", "off"))
+    add.add_argument(
+        "--ring",
+        choices=("on", "off"),
+        default="off",
+        help="the router may send any packet to any edge: they agree by weight on the owner of a first subflow",
+    )
+    remove = actions.add_parser("remove", help="remove a site without edges")
+    for each in (add, change, remove):
+        each.add_argument("name")
+        remote.add_options(each, changes=True)
+    return parser
 
 
 async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[SiteView]":

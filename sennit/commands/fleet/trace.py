@@ -1,4 +1,4 @@
-"""Say what a node's forwarder would do with a packet, and why."""
+"""Show what a node's forwarder would do with a packet, and why."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from runtime.errors import CommandError
 
 
 def run(arguments: list[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     from balancer.model.reference.trace import Endpoint, Untraceable, next_hop, node_forwarder, trace
     from balancer.model.verdict import EXPLAINED
 
@@ -38,11 +38,13 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit trace", description=__doc__)
     parser.add_argument("source", metavar="SOURCE:PORT")
     parser.add_argument("destination", metavar="DESTINATION:PORT")
     parser.add_argument("--state", type=Path, default=Path("/var/lib/sennit"), help="the node's state folder")
-    parser.add_argument("--established", action="store_true", help="not a SYN, but a later packet")
+    parser.add_argument(
+        "--established", action="store_true", help="a later packet of a connection instead of a SYN"
+    )
     parser.add_argument("--json", action="store_true")
     return parser

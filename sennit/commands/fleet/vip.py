@@ -14,35 +14,7 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
     from sennit import remote
 
-    parser = argparse.ArgumentParser(prog="sennit vip", description=__doc__)
-    actions = parser.add_subparsers(dest="action", required=True)
-    listing = actions.add_parser("list", help="every VIP")
-    add = actions.add_parser("add", help="a VIP; the very same again changes nothing")
-    remove = actions.add_parser("remove", help="a VIP that no edge serves")
-    for each in (add, remove):
-        each.add_argument("name")
-    add.add_argument("--v4", metavar="ADDRESS")
-    add.add_argument("--v6", metavar="ADDRESS")
-    add.add_argument("--service-port", type=int, default=443, metavar="PORT")
-    add.add_argument(
-        "--id-port-base", type=int, default=10_000, metavar="PORT", help="edge N has this port + N"
-    )
-    add.add_argument(
-        "--locator",
-        choices=("port", "address"),
-        default="port",
-        help="what carries the edge id of secondary subflows: the port, or the low bits of the address",
-    )
-    add.add_argument(
-        "--replies",
-        choices=("symmetric", "direct"),
-        default="symmetric",
-        help="on forwarded subflows: through the ingress edge, or by the owner's own uplink",
-    )
-    remote.add_options(listing)
-    for each in (add, remove):
-        remote.add_options(each, changes=True)
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     vips = remote.call(options, lambda client: _do(client, options))
     if options.json:
         print(json.dumps([vip.model_dump(mode="json") for vip in vips], indent=2))
@@ -61,6 +33,40 @@ def run(arguments: list[str]) -> int:
         ]
         print(remote.table(heads, rows))
     return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit vip", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    listing = actions.add_parser("list", help="list every VIP")
+    add = actions.add_parser("add", help="add a VIP; repeating it changes nothing")
+    remove = actions.add_parser("remove", help="remove a VIP that no edge serves")
+    for each in (add, remove):
+        each.add_argument("name")
+    add.add_argument("--v4", metavar="ADDRESS")
+    add.add_argument("--v6", metavar="ADDRESS")
+    add.add_argument("--service-port", type=int, default=443, metavar="PORT")
+    add.add_argument(
+        "--id-port-base", type=int, default=10_000, metavar="PORT", help="edge N has this port + N"
+    )
+    add.add_argument(
+        "--locator",
+        choices=("port", "address"),
+        default="port",
+        help="what carries the edge id of secondary subflows: the port, or the low bits of the address",
+    )
+    add.add_argument(
+        "--replies",
+        choices=("symmetric", "direct"),
+        default="symmetric",
+        help="route of replies on forwarded subflows: through the ingress edge, or by the owner's uplink",
+    )
+    remote.add_options(listing)
+    for each in (add, remove):
+        remote.add_options(each, changes=True)
+    return parser
 
 
 async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[VipBody]":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
     from lab.errors import LabFailed
 
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if options.needs_root and not getattr(options, "compose", False) and os.geteuid() != 0:
         raise CommandError("the lab needs root", hint="it makes network namespaces: use sudo")
     try:
@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
         raise CommandError(str(error), hint=options.hint) from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     from lab.scenarios import SCENARIOS
 
     parser = argparse.ArgumentParser(prog="sennit lab", description=__doc__)
