@@ -3,11 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from diagrams import overview
+from diagrams import loops, overview, ways
 from diagrams.canvas import PALETTES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
-DRAWINGS: dict[str, Callable[[dict[str, str]], str]] = {"overview": overview.draw}
+DRAWINGS: dict[str, Callable[[dict[str, str]], str]] = {
+    "overview": overview.draw,
+    "loops": loops.draw,
+    "packet": ways.PACKET.draw,
+    "request": ways.REQUEST.draw,
+    "edge-id": ways.EDGE_ID.draw,
+}
 
 
 def drawn() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a benchmark says: a ratio to a peer, a bare value, or a curve; each may have a target (design section 10)."""
+"""What a benchmark says: a ratio to a peer, a bare value, or a curve; each may have a target."""
 
 import math
 from dataclasses import asdict, dataclass, field

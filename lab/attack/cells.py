@@ -1,4 +1,4 @@
-"""The table of design and papers (SMKEX Tables 2 and 3), cell by cell: who attacks how, and what must come of it."""
+"""The table of docs/protocol/security.md (SMKEX Tables 2 and 3), cell by cell: each attack and its expected outcome."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum

@@ -1,6 +1,7 @@
 """What the documentation names exists, and its tables are the code's."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import draw_diagrams
@@ -16,6 +17,9 @@ from sennit.commands import command_modules
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "packaging" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SOURCES = [
+    f"/{file}" for file in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+]
 LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
 
 
@@ -82,12 +86,23 @@ def test_the_diagrams_are_as_their_source_draws_them() -> None:
         assert (draw_diagrams.FOLDER / name).read_text() == content, "python tools/draw_diagrams.py"
 
 
-def test_the_folders_that_contributing_lists_exist() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    table = text[text.index("## Where to look") : text.index("## What a change")]
-    for folders in re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE):
-        for folder in re.findall(r"`([^`]+)`", folders):
-            assert (ROOT / folder).is_dir(), folder
+def test_the_architecture_lists_the_packages_as_they_are() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("## Packages") : text.index("## Security boundaries")]
+    rows = re.findall(r"^\| `([^`]+)` \|.*\| `([^`]+)` \|$", table, re.MULTILINE)
+    for package, first in rows:
+        assert (ROOT / package / first).is_file(), f"{package}/{first}"
+    described = "\n".join(re.findall(r"^\| `.*", table, re.MULTILINE))
+    for package in ("edge", "balancer/agent", "balancer", "smkex"):
+        for room in (ROOT / package).iterdir():
+            if room.is_dir() and not room.name.startswith("__"):
+                assert f"`{room.name}`" in described or f"`{package}/{room.name}`" in described, room
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_source_files_that_a_page_names_exist(page: Path) -> None:
+    for name in re.findall(r"`([\w./-]+\.(?:py|h|c|pml|yml))(?:::\w+)?`", page.read_text()):
+        assert any(file.endswith(f"/{name}") for file in SOURCES), name
 
 
 def test_the_readmes_commands_are_targets() -> None:
@@ -152,6 +167,15 @@ def test_every_claim_of_the_security_page_names_a_test() -> None:
     ]
     assert len(rows) > 20
     assert [row for row in rows if "::test_" not in row] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_the_python_of_a_page_imports_exists(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        compile(block, page.name, "exec")
+        for line in block.splitlines():
+            if line.startswith(("import ", "from ")):
+                exec(line, {})
 
 
 DECISIONS = sorted(page for page in (ROOT / "docs" / "decisions").glob("*.md") if page.name != "README.md")

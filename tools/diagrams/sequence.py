@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from diagrams.canvas import Canvas
 
-TOP, ROW = 84, 46  # y of the first row; height of a row
-HEAD_WIDTH, HEAD_HEIGHT = 150, 50
+TOP, ROW = 84, 54  # y of the first row; height of a row
+HEAD_WIDTH, HEAD_HEIGHT = 164, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +59,4 @@ class Sequence:
         middle = (start + end) // 2
         canvas.text(middle, y - 8, message.words, size=13, ink=message.ink)
         if message.small:
-            canvas.text(middle, y + 11, message.small, size=11, ink="quiet")
+            canvas.text(middle, y + (15 if start != end else 9), message.small, size=11, ink="quiet")

@@ -1,4 +1,4 @@
-"""Path 0 of mode mtls: plain TLS 1.3 by OpenSSL over memory buffers (design: multipath TLS of SMKEX section 7).
+"""Path 0 of mode mtls: plain TLS 1.3 by OpenSSL over memory buffers (SMKEX section 10.2; docs/protocol, "Mode mtls").
 
 An end is fed one TLS record at a time and so never sees a byte past its last. What the binding covers are the handshake
 messages of both directions from the first ClientHello to the final ServerHello, whatever records they came in, and

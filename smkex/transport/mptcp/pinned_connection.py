@@ -1,4 +1,4 @@
-"""One kernel MPTCP connection whose messages are pinned to paths, in lock-step (design: transports, mptcp).
+"""One kernel MPTCP connection whose messages are pinned to paths, in lock-step (docs/decisions/mptcp-steering.md).
 
 The kernel's scheduler uses a backup subflow only when no other can send. So to send on one path, an end marks the
 other as backup, sends, sees from the counters that the bytes went that way and only that way, and takes the mark

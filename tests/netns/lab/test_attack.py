@@ -1,4 +1,4 @@
-"""Attackers on the paths of the lab: the table of the design, as measured."""
+"""Attackers on the paths of the lab: the table of docs/protocol/security.md, as measured."""
 
 import json
 import os
