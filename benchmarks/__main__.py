@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurement.machine import describe, stolen
+from benchmarks.measurement.machine import describe_machine, stolen_seconds
 from benchmarks.measurement.result import Measured, as_dict
 
 BENCHMARKS = {
@@ -47,12 +47,12 @@ def main(arguments: list[str]) -> int:
 
 def _run(name: str, quiet: bool, save: bool) -> dict[str, Any]:
     print(f"{name} ...", file=sys.stderr)
-    machine, before = describe(), stolen()
+    machine, before = describe_machine(), stolen_seconds()
     results: list[Measured] = importlib.import_module(BENCHMARKS[name]).measure()
     content = {
         "benchmark": name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine | {"stolen_seconds": round(stolen() - before, 1)},
+        "machine": machine | {"stolen_seconds": round(stolen_seconds() - before, 1)},
         "results": [as_dict(result) for result in results],
     }
     if save:

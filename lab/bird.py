@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab.topology import VIP, Node, Topology
+from lab.topology import VIP, LabNode, Topology
 
 HOLD_TIME = 9  # seconds until a silent neighbour is given up; BIRD's own default is 240
 # 1.5 s until a silent neighbour is given up by BFD; less would mistake a busy machine for a dead one
@@ -13,7 +13,7 @@ STATE_FILE = "announce.conf"
 WITHDRAWN = "disabled yes;\n"
 
 
-def configuration(topology: Topology, node: Node, state: Path) -> str:
+def bird_configuration(topology: Topology, node: LabNode, state: Path) -> str:
     """The bird.conf of one node, whose state folder is `state`."""
     own_address = topology.ends(node.name)[0][0].address.ip
     parts = [f"router id {own_address};", "protocol device {}", BFD]
@@ -21,7 +21,7 @@ def configuration(topology: Topology, node: Node, state: Path) -> str:
         parts += ["protocol direct { ipv4; }", "protocol kernel { ipv4 { import none; export all; }; }"]
         import_, export = IMPORT, "all"
     else:
-        parts.append(_vip(state / STATE_FILE))
+        parts.append(_vip_protocols(state / STATE_FILE))
         import_, export = "none", "where source = RTS_STATIC"
     for own, other, bgp in topology.ends(node.name):
         if bgp:
@@ -38,7 +38,7 @@ def configuration(topology: Topology, node: Node, state: Path) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _vip(state_file: Path) -> str:
+def _vip_protocols(state_file: Path) -> str:
     """The two protocols that the agent switches; what is included says whether a reload finds the first enabled."""
     return (
         f'protocol static vip {{\n  include "{state_file}";\n  ipv4;\n  route {VIP}/32 unreachable;\n}}\n'

@@ -27,7 +27,7 @@ def fleet_fingerprint(folder: Path) -> str:
     return fingerprint(make_fleet_key(folder).public_key().public_bytes_raw())
 
 
-def certify(fleet: Ed25519PrivateKey, folder: Path, edge_id: int) -> None:
+def certify_edge(fleet: Ed25519PrivateKey, folder: Path, edge_id: int) -> None:
     """Make an edge's key and certificate in its folder."""
     key = X25519PrivateKey.generate()
     share = key.public_key().public_bytes_raw()

@@ -14,7 +14,7 @@ def ip_commands(topology: Topology, node: str) -> list[str]:
     ]
 
 
-def sysctls(topology: Topology, node: str) -> dict[str, str]:
+def kernel_settings(topology: Topology, node: str) -> dict[str, str]:
     """Settings of a node's kernel. Asymmetric ways are the point of the lab: no strict reverse path filter."""
     settings = {"net.ipv4.conf.all.rp_filter": "2" if topology.resolvers(node) else "0"}
     if topology.resolvers(node) or topology.node(node).edge_id is not None:

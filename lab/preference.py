@@ -7,7 +7,7 @@ from lab.errors import LabFailed
 PREFERRED = 200  # BGP's own default is 100
 
 
-def preferring(configuration: str, neighbour: str) -> str:
+def prefer_neighbour(configuration: str, neighbour: str) -> str:
     """The carrier's bird.conf, changed so that what `neighbour` says is preferred. Raises `LabFailed`."""
     block = re.compile(
         rf"(protocol bgp {re.escape(neighbour)} \{{.*?import )(filter \{{[^}}]*\}}|all);", re.DOTALL

@@ -3,7 +3,7 @@
 from lab.topology import SERVICE_NAME, VIP, Topology
 
 
-def command(topology: Topology, node: str) -> list[str]:
+def resolver_command(topology: Topology, node: str) -> list[str]:
     """The command line of one ISP's resolver; it answers at the addresses of its links to clients."""
     clients = [own.address.ip for own, other, bgp in topology.ends(node) if not bgp]
     return [
@@ -13,7 +13,7 @@ def command(topology: Topology, node: str) -> list[str]:
     ]
 
 
-def environment(topology: Topology, node: str) -> dict[str, str]:
+def resolver_environment(topology: Topology, node: str) -> dict[str, str]:
     """What tells `sennit get` on a node which resolver each path has."""
     found = topology.resolvers(node)
     return (

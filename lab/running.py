@@ -5,7 +5,7 @@ from typing import Protocol
 
 from lab.emulation.impairment import Impairment
 from lab.errors import LabFailed
-from lab.topology import Link, Node, Topology
+from lab.topology import LabLink, LabNode, Topology
 
 
 class Lab(Protocol):
@@ -27,31 +27,31 @@ class Lab(Protocol):
     def prefer(self, carrier: str, neighbour: str | None) -> None:
         """Have a carrier take the VIP from `neighbour`, by BGP preference; None: as configured. Raises `LabFailed`."""
 
-    def set_link(self, link: Link, impairment: Impairment) -> str:
+    def set_link(self, link: LabLink, impairment: Impairment) -> str:
         """Give a link delay and rate in each direction; returns how well. Raises `LabFailed`."""
 
-    def clear_link(self, link: Link) -> None:
+    def clear_link(self, link: LabLink) -> None:
         """Take delay and rate away again; harmless where there is none."""
 
     def operate(self, *command: str) -> str:
         """Run `sennit COMMAND` as the operator; returns its output. Raises `LabFailed`."""
 
-    def kill_server(self, edge: Node) -> None:
+    def kill_server(self, edge: LabNode) -> None:
         """SIGKILL the edge's server; its agent, forwarder and BIRD live on."""
 
-    def start_server(self, edge: Node) -> None:
+    def start_server(self, edge: LabNode) -> None:
         """Start it again, and wait until it is announced."""
 
-    def lose(self, edge: Node) -> None:
+    def lose(self, edge: LabNode) -> None:
         """Take the whole host away: its cables are pulled and everything on it killed."""
 
-    def restore(self, edge: Node) -> None:
+    def restore(self, edge: LabNode) -> None:
         """Bring the host back, and wait until it is announced."""
 
-    def start_server_quietly(self, edge: Node) -> None:
+    def start_server_quietly(self, edge: LabNode) -> None:
         """Start it again, and wait until it answers: it may be drained. Raises `LabFailed`."""
 
-    def memory(self, edge: Node) -> int:
+    def memory(self, edge: LabNode) -> int:
         """Resident bytes of the edge's server, all its processes."""
 
     def stop_control(self) -> None:
@@ -60,7 +60,7 @@ class Lab(Protocol):
     def start_control(self) -> None:
         """Bring it back, and wait until it answers. Raises `LabFailed`."""
 
-    def wait_until_announced(self, edge: Node) -> None:
+    def wait_until_announced(self, edge: LabNode) -> None:
         """Wait until the edge's carrier routes the VIP to it. Raises `LabFailed`."""
 
 
@@ -69,7 +69,7 @@ def run(lab: Lab, node: str, *command: str, timeout: float = 120) -> subprocess.
     return subprocess.run(lab.command(node, *command), capture_output=True, text=True, timeout=timeout)
 
 
-def network(lab: Lab, node: str, *command: str) -> None:
+def run_network_command(lab: Lab, node: str, *command: str) -> None:
     """Change a node's network by a command. Raises `LabFailed`."""
     done = subprocess.run(lab.network_command(node, *command), capture_output=True, text=True, timeout=60)
     if done.returncode:

@@ -36,12 +36,14 @@ def make_certificates(folder: Path, **servers: tuple[str, ...]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     authority_key = ec.generate_private_key(ec.SECP256R1())
-    issuer = _name("sennit lab authority")
+    issuer = _common_name("sennit lab authority")
     authority = _sign(issuer, issuer, authority_key.public_key(), authority_key, ())
     (folder / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     for name, hosts in servers.items():
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _sign(_name(f"sennit lab {name}"), issuer, key.public_key(), authority_key, hosts)
+        certificate = _sign(
+            _common_name(f"sennit lab {name}"), issuer, key.public_key(), authority_key, hosts
+        )
         (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         write_secret(
             folder / f"{name}.key",
@@ -57,11 +59,11 @@ def copy_service_certificate(source: Path, edge: Path) -> None:
     write_secret(edge / f"{SERVICE}.key", (source / f"{SERVICE}.key").read_bytes())
 
 
-def _name(text: str) -> x509.Name:
+def _common_name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _host(text: str) -> x509.GeneralName:
+def _host_name(text: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
@@ -93,7 +95,7 @@ def _sign(
     usage = _key_usage(digital_signature=bool(hosts), key_cert_sign=not hosts, crl_sign=not hosts)
     builder = builder.add_extension(usage, critical=True)
     if hosts:
-        names = [_host(host) for host in hosts]
+        names = [_host_name(host) for host in hosts]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(signer, hashes.SHA256())
 

@@ -20,7 +20,7 @@ BACKBONE = "backbone"
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class LabNode:
     """One host. `asn` where BIRD runs; `edge_id` where an edge does; `resolves` where clients find a resolver."""
 
     name: str
@@ -41,7 +41,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LabLink:
     """A cable between two hosts; `bgp` when both ends' BIRDs talk over it."""
 
     left: End
@@ -70,29 +70,29 @@ class DefaultRoute:
 class Topology:
     """The whole network."""
 
-    nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
+    nodes: tuple[LabNode, ...]
+    links: tuple[LabLink, ...]
     backbone: tuple[End, ...]
     routes: tuple[DefaultRoute, ...]
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> LabNode:
         return next(node for node in self.nodes if node.name == name)
 
-    def link(self, name: str) -> Link:
+    def link(self, name: str) -> LabLink:
         """Raises `LabFailed` with the names there are."""
         for link in self.links:
             if link.name == name:
                 return link
         raise LabFailed(f"no link {name!r}: there are {', '.join(link.name for link in self.links)}")
 
-    def edges(self) -> list[Node]:
+    def edges(self) -> list[LabNode]:
         return [node for node in self.nodes if node.edge_id is not None]
 
-    def routers(self) -> list[Node]:
+    def routers(self) -> list[LabNode]:
         """Where BIRD runs: carriers and edges."""
         return [node for node in self.nodes if node.asn is not None]
 
-    def carriers(self) -> list[Node]:
+    def carriers(self) -> list[LabNode]:
         """ISPs and transit: they route the VIP, and have no edge of their own."""
         return [node for node in self.routers() if node.edge_id is None]
 
@@ -130,44 +130,54 @@ class Topology:
             if self.node(other.node).resolves and not bgp
         }
 
-    def nearest_edge(self, carrier: str) -> Node:
+    def nearest_edge(self, carrier: str) -> LabNode:
         """The edge that hangs on a carrier."""
         return next(
             node for _, other, _ in self.ends(carrier) if (node := self.node(other.node)).edge_id is not None
         )
 
 
-def _end(node: str, interface: str, address: str) -> End:
+def _link_end(node: str, interface: str, address: str) -> End:
     return End(node, interface, IPv4Interface(address))
 
 
 LAB = Topology(
     nodes=(
-        Node("phone"),
-        Node("ispa", asn=64501, forwards=True, resolves=True),
-        Node("ispb", asn=64502, forwards=True, resolves=True),
-        Node("transit", asn=64503, forwards=True),
-        Node("edge1", asn=64511, edge_id=1, site="a", forwards=True),
-        Node("edge2", asn=64512, edge_id=2, site="b", forwards=True),
-        Node("edge3", asn=64513, edge_id=3, site="c", forwards=True),
-        Node("control"),
-        Node("origin"),
+        LabNode("phone"),
+        LabNode("ispa", asn=64501, forwards=True, resolves=True),
+        LabNode("ispb", asn=64502, forwards=True, resolves=True),
+        LabNode("transit", asn=64503, forwards=True),
+        LabNode("edge1", asn=64511, edge_id=1, site="a", forwards=True),
+        LabNode("edge2", asn=64512, edge_id=2, site="b", forwards=True),
+        LabNode("edge3", asn=64513, edge_id=3, site="c", forwards=True),
+        LabNode("control"),
+        LabNode("origin"),
     ),
     links=(
-        Link(_end("phone", "cell0", "10.1.0.2/24"), _end("ispa", "phone", "10.1.0.1/24")),
-        Link(_end("phone", "wifi0", "10.2.0.2/24"), _end("ispb", "phone", "10.2.0.1/24")),
-        Link(_end("ispa", "transit", "10.3.1.1/29"), _end("transit", "ispa", "10.3.1.2/29"), bgp=True),
-        Link(_end("ispb", "transit", "10.3.2.1/29"), _end("transit", "ispb", "10.3.2.2/29"), bgp=True),
-        Link(_end("ispa", "edge1", "10.11.0.1/29"), _end("edge1", "up0", "10.11.0.2/29"), bgp=True),
-        Link(_end("ispb", "edge2", "10.12.0.1/29"), _end("edge2", "up0", "10.12.0.2/29"), bgp=True),
-        Link(_end("transit", "edge3", "10.13.0.1/29"), _end("edge3", "up0", "10.13.0.2/29"), bgp=True),
+        LabLink(_link_end("phone", "cell0", "10.1.0.2/24"), _link_end("ispa", "phone", "10.1.0.1/24")),
+        LabLink(_link_end("phone", "wifi0", "10.2.0.2/24"), _link_end("ispb", "phone", "10.2.0.1/24")),
+        LabLink(
+            _link_end("ispa", "transit", "10.3.1.1/29"), _link_end("transit", "ispa", "10.3.1.2/29"), bgp=True
+        ),
+        LabLink(
+            _link_end("ispb", "transit", "10.3.2.1/29"), _link_end("transit", "ispb", "10.3.2.2/29"), bgp=True
+        ),
+        LabLink(
+            _link_end("ispa", "edge1", "10.11.0.1/29"), _link_end("edge1", "up0", "10.11.0.2/29"), bgp=True
+        ),
+        LabLink(
+            _link_end("ispb", "edge2", "10.12.0.1/29"), _link_end("edge2", "up0", "10.12.0.2/29"), bgp=True
+        ),
+        LabLink(
+            _link_end("transit", "edge3", "10.13.0.1/29"), _link_end("edge3", "up0", "10.13.0.2/29"), bgp=True
+        ),
     ),
     backbone=(
-        _end("edge1", "bb0", "10.255.0.1/24"),
-        _end("edge2", "bb0", "10.255.0.2/24"),
-        _end("edge3", "bb0", "10.255.0.3/24"),
-        _end("control", "bb0", "10.255.0.100/24"),
-        _end("origin", "bb0", "10.255.0.101/24"),
+        _link_end("edge1", "bb0", "10.255.0.1/24"),
+        _link_end("edge2", "bb0", "10.255.0.2/24"),
+        _link_end("edge3", "bb0", "10.255.0.3/24"),
+        _link_end("control", "bb0", "10.255.0.100/24"),
+        _link_end("origin", "bb0", "10.255.0.101/24"),
     ),
     # the phone has no policy rules, as phones have none: two metrics, and the first always wins
     routes=(

@@ -6,7 +6,7 @@ from pathlib import Path
 # run from anywhere: the topology is the repository's own
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lab.topology import LAB, VIP, Node, Topology
+from lab.topology import LAB, VIP, LabNode, Topology
 
 WIDTH, ROW = 900, 132
 BOX, LINE = 160, 14  # width of a node; height of a line of text in it
@@ -19,7 +19,7 @@ STYLE = (
 )
 
 
-def column(topology: Topology, node: Node) -> str:
+def column(topology: Topology, node: LabNode) -> str:
     if node.edge_id is not None:
         return "edge"
     if node.asn is not None:
@@ -29,7 +29,7 @@ def column(topology: Topology, node: Node) -> str:
 
 def places(topology: Topology) -> dict[str, tuple[int, int]]:
     """Where each node stands. A carrier without a resolver, the transit, stands between the others."""
-    columns: dict[str, list[Node]] = {name: [] for name in COLUMNS}
+    columns: dict[str, list[LabNode]] = {name: [] for name in COLUMNS}
     for node in topology.nodes:
         columns[column(topology, node)].append(node)
     carriers = columns["carrier"]
@@ -45,7 +45,7 @@ def places(topology: Topology) -> dict[str, tuple[int, int]]:
     }
 
 
-def what(node: Node) -> str:
+def what(node: LabNode) -> str:
     if node.edge_id is not None:
         return f"AS {node.asn}, edge id {node.edge_id}"
     if node.asn is not None:
@@ -53,7 +53,7 @@ def what(node: Node) -> str:
     return {"phone": "two interfaces", "control": "control plane", "origin": "HTTP server"}.get(node.name, "")
 
 
-def box(topology: Topology, node: Node, at: tuple[int, int]) -> str:
+def box(topology: Topology, node: LabNode, at: tuple[int, int]) -> str:
     """A node: its name, what it is, and its interfaces."""
     x, y = at
     texts = [("name", node.name), ("what", what(node))]

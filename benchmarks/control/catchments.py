@@ -22,7 +22,7 @@ class City:
     people: float
 
 
-def world(seed: int = 1) -> list[City]:
+def make_world(seed: int = 1) -> list[City]:
     """Cities, the largest first."""
     chance = random.Random(seed)  # noqa: S311 - a simulation
     return [City(chance.random(), chance.random(), 1 / rank) for rank in range(1, CITIES + 1)]
@@ -36,14 +36,17 @@ class Forwarded:
     far: float
 
 
-def forwarded(cities: list[City], edges: int, clients: int = 20_000, seed: int = 2) -> Forwarded:
+def count_forwarded(cities: list[City], edges: int, clients: int = 20_000, seed: int = 2) -> Forwarded:
     """Count sessions of clients that are drawn by population."""
     chance = random.Random(seed)  # noqa: S311
     homes = cities[: min(edges, len(cities))]
     each_city = max(1, edges // len(cities))
     mobile, fixed = cities[:MOBILE_GATEWAYS], cities[:FIXED_GATEWAYS]
     entries = {
-        city: (_nearest(_nearest(city, mobile), homes), _nearest(_nearest(city, fixed), homes))
+        city: (
+            _nearest_city(_nearest_city(city, mobile), homes),
+            _nearest_city(_nearest_city(city, fixed), homes),
+        )
         for city in cities
     }
     homes_of_clients = chance.choices(cities, [city.people for city in cities], k=clients)
@@ -51,5 +54,5 @@ def forwarded(cities: list[City], edges: int, clients: int = 20_000, seed: int =
     return Forwarded(far + (1 - far) * (1 - 1 / each_city), far)
 
 
-def _nearest(city: City, among: list[City]) -> City:
+def _nearest_city(city: City, among: list[City]) -> City:
     return min(among, key=lambda one: math.hypot(one.x - city.x, one.y - city.y))

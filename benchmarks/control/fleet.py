@@ -14,7 +14,7 @@ from balancer.control.storage.database import migrate
 from balancer.control.storage.records import EdgeRecord, SiteRecord, VipRecord
 
 
-def fill(url: URL, edges: int) -> None:
+def fill_database(url: URL, edges: int) -> None:
     """Edges that enrolled: their rows, and no heartbeat yet."""
     migrate(url)
     engine = create_engine(url)
@@ -30,7 +30,7 @@ def fill(url: URL, edges: int) -> None:
                 "site": "a",
                 "tunnel_v4": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
                 "vip_name": "main",
-                "credential_sha256": hashlib.sha256(credential(number).encode()).hexdigest(),
+                "credential_sha256": hashlib.sha256(edge_credential(number).encode()).hexdigest(),
                 "admin_state": "active",
                 "alive": False,
                 "enrolled_at": now,
@@ -42,7 +42,7 @@ def fill(url: URL, edges: int) -> None:
     engine.dispose()
 
 
-def credential(number: int) -> str:
+def edge_credential(number: int) -> str:
     return f"credential-of-edge-{number}"
 
 
@@ -50,7 +50,7 @@ class Busy(Exception):
     """The control plane answered 503."""
 
 
-class Connection:
+class FleetConnection:
     """One HTTP/1.1 connection, as little work for this side as can be."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -82,7 +82,7 @@ class Connection:
         return content
 
 
-class Beats(Connection):
+class Beats(FleetConnection):
     """The heartbeats of one edge, or of several."""
 
     def __init__(self, port: int, edges: range, tls: ssl.SSLContext | None = None) -> None:
@@ -102,7 +102,7 @@ class Beats(Connection):
             began = time.monotonic()
             while True:
                 try:
-                    await self.ask("PUT", f"/v1/edges/{edge}/lease", credential(edge), body)
+                    await self.ask("PUT", f"/v1/edges/{edge}/lease", edge_credential(edge), body)
                     break
                 except Busy:
                     await asyncio.sleep(0.5)

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from balancer.control.storage.database import url_of
-from benchmarks.control.fleet import Beats, Connection, credential, fill, in_portions
-from benchmarks.edge.peers import certificate, free_ports
+from benchmarks.control.fleet import Beats, FleetConnection, edge_credential, fill_database, in_portions
+from benchmarks.edge.peers import free_ports, make_certificate
 from benchmarks.measurement.result import Curve, Measured, Value
 from tests.support import postgresql
 
@@ -61,8 +61,8 @@ def measure() -> list[Measured]:
     memory: list[tuple[float, float]] = []
     publishing: list[tuple[float, float]] = []
     for edges in FLEETS:
-        with _folder() as folder:
-            seen = asyncio.run(_fleet(Setting(folder), edges))
+        with _temporary_folder() as folder:
+            seen = asyncio.run(_measure_fleet(Setting(folder), edges))
         memory.append((edges, seen["memory"]))
         publishing.append((edges, seen["change"]))
         if edges == TARGET_FLEET:
@@ -77,42 +77,42 @@ def measure() -> list[Measured]:
 
 
 def _over_tls() -> list[Measured]:
-    with _folder() as folder:
-        certificate(folder)
-        seen = asyncio.run(_fleet(Setting(folder, tls=True), TARGET_FLEET))
-    return [*_at_ten_thousand(", over TLS", seen), _value("memory over TLS", "MB", seen["memory"])]
+    with _temporary_folder() as folder:
+        make_certificate(folder)
+        seen = asyncio.run(_measure_fleet(Setting(folder, tls=True), TARGET_FLEET))
+    return [*_at_ten_thousand(", over TLS", seen), _fleet_value("memory over TLS", "MB", seen["memory"])]
 
 
 def _on_postgresql() -> list[Measured]:
     """As durable as Debian's package sets it up, on a disk that all share."""
-    with _folder() as folder, postgresql.cluster(settings=()) as server:
-        seen = asyncio.run(_fleet(Setting(folder, database=server.database()), TARGET_FLEET))
+    with _temporary_folder() as folder, postgresql.cluster(settings=()) as server:
+        seen = asyncio.run(_measure_fleet(Setting(folder, database=server.database()), TARGET_FLEET))
     return _at_ten_thousand(", on PostgreSQL", seen)
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def _temporary_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
-def _value(name: str, unit: str, figure: float, target: float | None = None) -> Value:
+def _fleet_value(name: str, unit: str, figure: float, target: float | None = None) -> Value:
     return Value(f"{TARGET_FLEET:,} edges, {name}", unit, "lower", figure, figure, figure, target)
 
 
 def _at_ten_thousand(how: str, seen: dict[str, float]) -> list[Measured]:
     return [
-        _value(f"beating every 5 s{how}, p99", "ms", seen["p99"], 50.0),
-        _value(f"beating every 5 s{how}, median", "ms", seen["median"]),
-        _value(f"first heartbeats until the whole fleet is up{how}", "s", seen["start"]),
-        _value(f"a table change at {WATCHERS:,} watchers, the last{how}", "s", seen["watchers"], 1.0),
-        _value(f"processor of the control plane{how}", "cores", seen["cpu"]),
+        _fleet_value(f"beating every 5 s{how}, p99", "ms", seen["p99"], 50.0),
+        _fleet_value(f"beating every 5 s{how}, median", "ms", seen["median"]),
+        _fleet_value(f"first heartbeats until the whole fleet is up{how}", "s", seen["start"]),
+        _fleet_value(f"a table change at {WATCHERS:,} watchers, the last{how}", "s", seen["watchers"], 1.0),
+        _fleet_value(f"processor of the control plane{how}", "cores", seen["cpu"]),
     ]
 
 
-async def _fleet(setting: Setting, edges: int) -> dict[str, float]:
-    fill(url_of(setting.folder, setting.database), edges)
-    async with _control(setting) as (port, process):
+async def _measure_fleet(setting: Setting, edges: int) -> dict[str, float]:
+    fill_database(url_of(setting.folder, setting.database), edges)
+    async with _running_control(setting) as (port, process):
         connections, tls = min(edges, CONNECTIONS), setting.trusting()
         beats = [
             Beats(port, range(start, edges + 1, connections), tls) for start in range(1, connections + 1)
@@ -124,9 +124,9 @@ async def _fleet(setting: Setting, edges: int) -> dict[str, float]:
         if edges <= CONNECTIONS:
             seen |= await _keep_beating(beats, process.pid)
         if edges == TARGET_FLEET:
-            seen["watchers"] = await _watchers(port, tls)
+            seen["watchers"] = await _measure_watchers(port, tls)
         seen["change"] = await _drain(port, tls)
-        seen["memory"] = _resident(process.pid)
+        seen["memory"] = _resident_memory(process.pid)
         for beat in beats:
             beat.close()
     gc.enable()
@@ -136,18 +136,18 @@ async def _fleet(setting: Setting, edges: int) -> dict[str, float]:
 async def _keep_beating(beats: list[Beats], pid: int) -> dict[str, float]:
     for beat in beats:
         beat.took.clear()
-    began, used = time.monotonic(), _processor(pid)
+    began, used = time.monotonic(), _processor_seconds(pid)
     await asyncio.gather(*(beat.keep(BEAT_EVERY, SECONDS) for beat in beats))
     took = sorted(each * 1000 for beat in beats for each in beat.took)
     return {
         "p99": took[int(len(took) * 0.99)],
         "median": statistics.median(took),
-        "cpu": (_processor(pid) - used) / (time.monotonic() - began),
+        "cpu": (_processor_seconds(pid) - used) / (time.monotonic() - began),
     }
 
 
 @contextlib.asynccontextmanager
-async def _control(setting: Setting) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+async def _running_control(setting: Setting) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
     folder, port = setting.folder, free_ports(1)
     (folder / "admin").write_text(ADMIN)
     sennit = Path(sys.executable).with_name("sennit")
@@ -166,14 +166,14 @@ async def _control(setting: Setting) -> AsyncIterator[tuple[int, asyncio.subproc
         flags += ["--database", setting.database]
     process = await asyncio.create_subprocess_exec(sennit, "control", *flags)
     try:
-        await _listening(port)
+        await _wait_until_listening(port)
         yield port, process
     finally:
         process.terminate()
         await process.wait()
 
 
-async def _listening(port: int) -> None:
+async def _wait_until_listening(port: int) -> None:
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -181,13 +181,13 @@ async def _listening(port: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _watchers(port: int, tls: ssl.SSLContext | None) -> float:
+async def _measure_watchers(port: int, tls: ssl.SSLContext | None) -> float:
     """Seconds from a drain's request until the last watcher has read what it changed."""
-    watchers = [Connection(port, tls) for _ in range(WATCHERS)]
+    watchers = [FleetConnection(port, tls) for _ in range(WATCHERS)]
     await in_portions([watcher.open() for watcher in watchers], 100)
     known = json.loads(await watchers[0].ask("GET", "/v1/table/acknowledgements", ADMIN))["generation"]
     path, tag = f"/v1/table?wait=50&since={known}", f'if-none-match: "{known}"\r\n'
-    polls = [asyncio.create_task(each.ask("GET", path, credential(1), more=tag)) for each in watchers]
+    polls = [asyncio.create_task(each.ask("GET", path, edge_credential(1), more=tag)) for each in watchers]
     await asyncio.sleep(2)  # all of them wait by now
     began = time.monotonic()
     await _drain(port, tls)
@@ -199,7 +199,7 @@ async def _watchers(port: int, tls: ssl.SSLContext | None) -> float:
 
 
 async def _drain(port: int, tls: ssl.SSLContext | None) -> float:
-    admin = Connection(port, tls)
+    admin = FleetConnection(port, tls)
     await admin.open()
     edge = json.loads(await admin.ask("GET", "/v1/edges/2", ADMIN))
     wanted = "active" if edge["admin_state"] == "draining" else "draining"
@@ -210,12 +210,12 @@ async def _drain(port: int, tls: ssl.SSLContext | None) -> float:
     return took
 
 
-def _resident(pid: int) -> float:
+def _resident_memory(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = (each for each in status.splitlines() if each.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024
 
 
-def _processor(pid: int) -> float:
+def _processor_seconds(pid: int) -> float:
     """Seconds of processor time that a process's main thread has used."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9

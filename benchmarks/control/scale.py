@@ -5,17 +5,17 @@ import json
 import time
 
 from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
-from benchmarks.control.catchments import forwarded, world
+from benchmarks.control.catchments import count_forwarded, make_world
 from benchmarks.measurement.result import Curve, Measured
 
 FLEETS = (10, 100, 1_000, 10_000, 50_000)
 
 
 def measure() -> list[Measured]:
-    tables = {edges: _table(edges) for edges in FLEETS}
+    tables = {edges: _make_table(edges) for edges in FLEETS}
     texts = {edges: json.dumps(table.to_json()).encode() for edges, table in tables.items()}
-    cities = world()
-    shares = {edges: forwarded(cities, edges) for edges in FLEETS}
+    cities = make_world()
+    shares = {edges: count_forwarded(cities, edges) for edges in FLEETS}
     return [
         Curve(
             "forwarding table, bytes",
@@ -30,7 +30,7 @@ def measure() -> list[Measured]:
             "forwarding table, read and checked",
             "edges",
             "ms",
-            {"ForwardingTable.from_json": [(edges, _reading(text)) for edges, text in texts.items()]},
+            {"ForwardingTable.from_json": [(edges, _time_reading(text)) for edges, text in texts.items()]},
         ),
         Curve(
             "sessions whose second path is forwarded (simulated)",
@@ -44,7 +44,7 @@ def measure() -> list[Measured]:
     ]
 
 
-def _table(edges: int) -> ForwardingTable:
+def _make_table(edges: int) -> ForwardingTable:
     return ForwardingTable(
         generation=edges,
         vips=(Vip("main", "203.0.113.1", "2001:db8::1"),),
@@ -61,7 +61,7 @@ def _table(edges: int) -> ForwardingTable:
     )
 
 
-def _reading(text: bytes) -> float:
+def _time_reading(text: bytes) -> float:
     best = float("inf")
     for _ in range(3):
         started = time.perf_counter()

@@ -19,9 +19,9 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks.edge.load_client import ask, close, open_one
-from benchmarks.edge.memory import SPARE, descriptors, running_edge, settled
-from benchmarks.edge.peers import Peer, certificate, edge, nginx
+from benchmarks.edge.load_client import abort_streams, fetch_path, open_one
+from benchmarks.edge.memory import SPARE, raise_descriptor_limit, running_edge, settled_memory
+from benchmarks.edge.peers import Peer, make_certificate, running_caching_edge, running_nginx
 from benchmarks.measurement.result import Curve, Measured
 from smkex.core.events import DataReceived
 from smkex.core.keys.key_schedule import KeySchedule
@@ -40,7 +40,7 @@ SMALL, WARM = 1 << 20, 20  # bytes, downloads
 
 def measure() -> list[Measured]:
     """About two minutes."""
-    return [*_sessions(), _sizes(), _paths()]
+    return [*_measure_sessions(), _measure_sizes(), _measure_paths()]
 
 
 class _Holder:
@@ -64,13 +64,13 @@ class _Holder:
         if not self._process.stdout.readline():
             raise RuntimeError("the sessions' holder ended")
         self._held = count
-        resident = settled(self._edge, "sessions", 2 * count)
+        resident = settled_memory(self._edge, "sessions", 2 * count)
         before, self.cpu = self.cpu, self._edge.state()["cpu"]
         return resident, self.cpu - before
 
 
-def _sessions() -> list[Measured]:
-    each = (descriptors() - SPARE) // 2
+def _measure_sessions() -> list[Measured]:
+    each = (raise_descriptor_limit() - SPARE) // 2
     processes = -(-SESSIONS[-1] // each)
     memory: list[tuple[float, float]] = []
     work: list[tuple[float, float]] = []
@@ -95,51 +95,51 @@ def _sessions() -> list[Measured]:
     ]
 
 
-def _sizes() -> Curve:
+def _measure_sizes() -> Curve:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        certificate(folder)
+        make_certificate(folder)
         (folder / "www").mkdir()
         for size in SIZES:
             with (folder / "www" / str(size)).open("wb") as file:
                 file.truncate(size)
-        peers = [stack.enter_context(edge(folder))]
+        peers = [stack.enter_context(running_caching_edge(folder))]
         if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
-            peers.append(stack.enter_context(nginx(folder)))
+            peers.append(stack.enter_context(running_nginx(folder)))
         lines: dict[str, list[tuple[float, float]]] = {peer.name: [] for peer in peers}
         for size in SIZES:
             print(f"growth: objects of {size:,} bytes ...", file=sys.stderr, flush=True)
             for peer in peers:  # in turn
-                lines[peer.name].append((size, asyncio.run(_download(peer, size))))
+                lines[peer.name].append((size, asyncio.run(_time_download(peer, size))))
     return Curve("a cached object over a session that stands", "bytes", "seconds", lines)
 
 
-async def _download(peer: Peer, size: int) -> float:
+async def _time_download(peer: Peer, size: int) -> float:
     """Median seconds of a download. The first fills the cache, and some more of what is small warm up the peers."""
     streams = await open_one("session" if peer.name == "edge" else "tls", peer.port)
     warm, rounds = (WARM, 10 * WARM) if size <= SMALL else (1, ROUNDS)
     times = []
     for _ in range(warm + rounds):
         begun = time.perf_counter()
-        await ask(*streams[:2], str(size))
+        await fetch_path(*streams[:2], str(size))
         times.append(time.perf_counter() - begun)
-    close(streams)
+    abort_streams(streams)
     return statistics.median(times[warm:])
 
 
-def _paths() -> Curve:
+def _measure_paths() -> Curve:
     lines: dict[str, list[tuple[float, float]]] = {}
     for scheduler in (Scheduler.AGGREGATE, Scheduler.REDUNDANT):
-        points = [(paths, _median(partial(_stream, scheduler, paths))) for paths in PATHS]
+        points = [(paths, _median_of_rounds(partial(_time_stream, scheduler, paths))) for paths in PATHS]
         lines[scheduler.name.lower()] = [(paths, seconds / STREAM * 1e9) for paths, seconds in points]
     return Curve("a stream over all paths, sealed and opened", "paths", "ns a byte", lines)
 
 
-def _median(run: Callable[[], float]) -> float:
+def _median_of_rounds(run: Callable[[], float]) -> float:
     return statistics.median(run() for _ in range(ROUNDS))
 
 
-def _stream(scheduler: Scheduler, paths: int) -> float:
+def _time_stream(scheduler: Scheduler, paths: int) -> float:
     """Seconds to bring the stream from server to client in memory, all paths alike."""
     keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
     client = Session(keys, "client", scheduler=scheduler)

@@ -26,11 +26,13 @@ async def open_one(kind: str, port: int) -> Streams:
             "127.0.0.1", paths=["lo"], port=port, id_port_base=port, allow_shared_path=True, timeout=30
         )
         return made.reader, made.writer, made
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=_tls(), ssl_handshake_timeout=30)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=_tls_context(), ssl_handshake_timeout=30
+    )
     return reader, writer, None
 
 
-def _tls() -> ssl.SSLContext:
+def _tls_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -38,16 +40,16 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
-def close(streams: Streams) -> None:
+def abort_streams(streams: Streams) -> None:
     streams[1].transport.abort()
 
 
-def request(path: str) -> bytes:
+def request_bytes(path: str) -> bytes:
     return f"GET /{path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\naccept: */*\r\n\r\n".encode()
 
 
-async def ask(reader: asyncio.StreamReader, writer: Any, path: str) -> int:
-    writer.write(request(path))
+async def fetch_path(reader: asyncio.StreamReader, writer: Any, path: str) -> int:
+    writer.write(request_bytes(path))
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(head.decode())
@@ -57,39 +59,39 @@ async def ask(reader: asyncio.StreamReader, writer: Any, path: str) -> int:
     return length
 
 
-async def small(kind: str, port: int, connections: int, seconds: float) -> dict[str, float]:
+async def load_small(kind: str, port: int, connections: int, seconds: float) -> dict[str, float]:
     opened = [await open_one(kind, port) for _ in range(connections)]
-    await ask(*opened[0][:2], "small")
+    await fetch_path(*opened[0][:2], "small")
     print("go", flush=True)
     until = time.perf_counter() + seconds
     times: list[float] = []
 
     async def work(streams: Streams) -> None:
         while (begun := time.perf_counter()) < until:
-            await ask(streams[0], streams[1], "small")
+            await fetch_path(streams[0], streams[1], "small")
             times.append(time.perf_counter() - begun)
 
     await asyncio.gather(*map(work, opened))
     print("done", flush=True)
     for streams in opened:
-        close(streams)
+        abort_streams(streams)
     return {"count": len(times), "median": statistics.median(times)}
 
 
-async def large(kind: str, port: int, *_: Any) -> dict[str, float]:
+async def load_large(kind: str, port: int, *_: Any) -> dict[str, float]:
     streams = await open_one(kind, port)
-    await ask(*streams[:2], "large")  # into the cache
+    await fetch_path(*streams[:2], "large")  # into the cache
     print("go", flush=True)
     begun, cpu = time.perf_counter(), time.process_time()
-    size = await ask(*streams[:2], "large")
+    size = await fetch_path(*streams[:2], "large")
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     print("done", flush=True)
-    close(streams)
+    abort_streams(streams)
     return {"count": size, "median": seconds, "client_cpu": cpu}
 
 
 async def handshake(kind: str, port: int, connections: int, seconds: float) -> dict[str, float]:
-    close(await open_one(kind, port))
+    abort_streams(await open_one(kind, port))
     print("go", flush=True)
     until = time.perf_counter() + seconds
     times: list[float] = []
@@ -98,27 +100,27 @@ async def handshake(kind: str, port: int, connections: int, seconds: float) -> d
         while (begun := time.perf_counter()) < until:
             streams = await open_one(kind, port)
             times.append(time.perf_counter() - begun)
-            close(streams)
+            abort_streams(streams)
 
     await asyncio.gather(*(work() for _ in range(connections)))
     print("done", flush=True)
     return {"count": len(times), "median": statistics.median(times)}
 
 
-async def idle(kind: str, port: int, connections: int, *_: Any) -> dict[str, float]:
+async def load_idle(kind: str, port: int, connections: int, *_: Any) -> dict[str, float]:
     print("go", flush=True)
     opened = [await open_one(kind, port) for _ in range(connections)]
     for streams in opened:
-        await ask(*streams[:2], "small")
+        await fetch_path(*streams[:2], "small")
     print("done", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     for streams in opened:
-        close(streams)
+        abort_streams(streams)
     return {"count": connections, "median": 0.0}
 
 
 def main(kind: str, what: str, port: str, connections: str, seconds: str) -> None:
-    works = {"small": small, "large": large, "handshake": handshake, "idle": idle}
+    works = {"small": load_small, "large": load_large, "handshake": handshake, "idle": load_idle}
     print(json.dumps(asyncio.run(works[what](kind, int(port), int(connections), float(seconds)))), flush=True)
 
 

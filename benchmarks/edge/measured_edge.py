@@ -38,7 +38,7 @@ async def nothing_found(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-class Edge:
+class MeasuredEdge:
     def __init__(self, config: ServerConfig) -> None:
         self._http = HttpServer(nothing_found, limits=Limits(idle=TIMEOUT))
         self.sessions: set[SessionTransport] = set()
@@ -83,7 +83,7 @@ class Edge:
 
 async def main(files: list[str]) -> None:
     tls = server_context(*map(Path, files)) if files else None
-    edge = Edge(ServerConfig(1, tls=tls))
+    edge = MeasuredEdge(ServerConfig(1, tls=tls))
     print(json.dumps(await edge.listen()), flush=True)
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

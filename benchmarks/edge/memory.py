@@ -34,7 +34,7 @@ KILOBYTE = 1024.0
 HOST = "cdn.example"
 
 
-class Edge:
+class EdgeUnderTest:
     """The other process."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
@@ -54,17 +54,17 @@ class Edge:
 
 
 @contextmanager
-def running_edge(*files: Path) -> Iterator[Edge]:
+def running_edge(*files: Path) -> Iterator[EdgeUnderTest]:
     command = [sys.executable, "-m", "benchmarks.edge.measured_edge", *map(str, files)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield Edge(process)
+            yield EdgeUnderTest(process)
         finally:
             process.kill()
 
 
 def measure() -> list[Measured]:
-    count = min(COUNT, (descriptors() - SPARE) // 2)
+    count = min(COUNT, (raise_descriptor_limit() - SPARE) // 2)
     with tempfile.TemporaryDirectory() as folder:
         make_certificates(Path(folder), edge=(HOST,))
         certificate, key = Path(folder, "edge.pem"), Path(folder, "edge.key")
@@ -81,11 +81,17 @@ def measure() -> list[Measured]:
             tls_handshake(trusting, ports, held)
 
         return [
-            per(count, "idle session, opportunistic", session, "sessions", 64),
-            per(count, "idle session, mtls", by_tls, "sessions", 64, certificate, key),
-            per(count, "handshake in progress: share answered", half, "subflows", 16),
-            per(count, "handshake in progress: nonce answered too (two subflows)", most, "subflows", 16),
-            per(
+            memory_per(count, "idle session, opportunistic", open_session, "sessions", 64),
+            memory_per(count, "idle session, mtls", by_tls, "sessions", 64, certificate, key),
+            memory_per(count, "handshake in progress: share answered", begin_handshake, "subflows", 16),
+            memory_per(
+                count,
+                "handshake in progress: nonce answered too (two subflows)",
+                handshake_before_finished,
+                "subflows",
+                16,
+            ),
+            memory_per(
                 count,
                 "handshake in progress, mtls: inside TLS",
                 tls_waiting,
@@ -94,11 +100,13 @@ def measure() -> list[Measured]:
                 certificate,
                 key,
             ),
-            per(count, "handshake in progress, mtls: TLS done", tls_done, "subflows", 16, certificate, key),
+            memory_per(
+                count, "handshake in progress, mtls: TLS done", tls_done, "subflows", 16, certificate, key
+            ),
         ]
 
 
-def descriptors() -> int:
+def raise_descriptor_limit() -> int:
     """Raise the limit on open files, which the edge inherits; return what came of it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(max(hard, DESCRIPTORS), DESCRIPTORS)
@@ -113,7 +121,7 @@ def descriptors() -> int:
 Begin = Callable[[list[int], list[socket.socket]], object]
 
 
-def per(count: int, name: str, begin: Begin, counted: str, target: float, *files: Path) -> Value:
+def memory_per(count: int, name: str, begin: Begin, counted: str, target: float, *files: Path) -> Value:
     """Kilobytes of the edge for each `begin`."""
     print(f"memory: {name} ...", file=sys.stderr, flush=True)
     held: list[socket.socket] = []
@@ -121,11 +129,11 @@ def per(count: int, name: str, begin: Begin, counted: str, target: float, *files
     with running_edge(*files) as edge:
         for _ in range(WARM):
             begin(edge.ports, held)
-        before = first = settled(edge, counted, len(held))
+        before = first = settled_memory(edge, counted, len(held))
         for _ in range(PARTS):
             for _ in range((count - WARM) // PARTS):
                 begin(edge.ports, held)
-            after = settled(edge, counted, len(held))
+            after = settled_memory(edge, counted, len(held))
             figures.append((after - before) / ((count - WARM) // PARTS) / KILOBYTE)
             before = after
     for each in held:
@@ -134,7 +142,7 @@ def per(count: int, name: str, begin: Begin, counted: str, target: float, *files
     return Value(f"{name} ({count:,})", "KB", "lower", whole, min(figures), max(figures), target)
 
 
-def settled(edge: Edge, counted: str, sockets: int) -> int:
+def settled_memory(edge: EdgeUnderTest, counted: str, sockets: int) -> int:
     """Resident bytes once the edge has taken all in; raises when something went wrong on the way."""
     until = time.monotonic() + PATIENCE
     while True:
@@ -159,7 +167,7 @@ def frame_from(connection: socket.socket, reader: FrameReader) -> tuple[FrameTyp
         reader.feed(connection.recv(4096))
 
 
-def half(ports: list[int], held: list[socket.socket]) -> ClientHandshake:
+def begin_handshake(ports: list[int], held: list[socket.socket]) -> ClientHandshake:
     """Path 0 has done its part."""
     held.append(path_0 := connect(ports[0]))
     entropy = ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
@@ -169,26 +177,26 @@ def half(ports: list[int], held: list[socket.socket]) -> ClientHandshake:
     return client
 
 
-def second(client: ClientHandshake, ports: list[int], held: list[socket.socket]) -> None:
+def answer_second_path(client: ClientHandshake, ports: list[int], held: list[socket.socket]) -> None:
     """Path 1 has done its part."""
     held.append(path_1 := connect(ports[1]))
     path_1.sendall(client.client_nonce)
     client.receive(1, *frame_from(path_1, FrameReader()))
 
 
-def most(ports: list[int], held: list[socket.socket]) -> None:
-    second(half(ports, held), ports, held)
+def handshake_before_finished(ports: list[int], held: list[socket.socket]) -> None:
+    answer_second_path(begin_handshake(ports, held), ports, held)
 
 
-def finish(client: ClientHandshake, held: list[socket.socket]) -> None:
+def finish_handshake(client: ClientHandshake, held: list[socket.socket]) -> None:
     for path in (0, 1):
         held[path - 2].sendall(client.finished(path))
 
 
-def session(ports: list[int], held: list[socket.socket]) -> None:
-    client = half(ports, held)
-    second(client, ports, held)
-    finish(client, held)
+def open_session(ports: list[int], held: list[socket.socket]) -> None:
+    client = begin_handshake(ports, held)
+    answer_second_path(client, ports, held)
+    finish_handshake(client, held)
 
 
 def tls_handshake(context: Any, ports: list[int], held: list[socket.socket]) -> ClientHandshake:
@@ -207,5 +215,5 @@ def tls_handshake(context: Any, ports: list[int], held: list[socket.socket]) -> 
 
 def tls_session(context: Any, ports: list[int], held: list[socket.socket]) -> None:
     client = tls_handshake(context, ports, held)
-    second(client, ports, held)
-    finish(client, held)
+    answer_second_path(client, ports, held)
+    finish_handshake(client, held)

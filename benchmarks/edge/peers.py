@@ -57,27 +57,27 @@ class Peer:
     processes: list[int]
 
     def cpu(self) -> float:
-        return sum(_cpu(pid) for pid in self.processes)
+        return sum(_cpu_seconds(pid) for pid in self.processes)
 
     def resident(self) -> int:
-        return sum(_resident(pid) for pid in self.processes)
+        return sum(_resident_memory(pid) for pid in self.processes)
 
 
-def _cpu(pid: int) -> float:
+def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     fine = Path(f"/proc/{pid}/schedstat").read_text().split()[0]  # nanoseconds of the main thread
     coarse = (int(fields[11]) + int(fields[12])) / TICKS
     return max(int(fine) / 1e9, coarse - 1 / TICKS)
 
 
-def _resident(pid: int) -> int:
+def _resident_memory(pid: int) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024
     return 0
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
+def make_certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed ECDSA P-256 certificate for localhost."""
     made, secret = identity(folder, "cert", "localhost")
     return made, secret.rename(folder / "key.pem")
@@ -93,7 +93,7 @@ def free_ports(count: int) -> int:
             return first
 
 
-def _wait(port: int) -> None:
+def _wait_for_port(port: int) -> None:
     for _ in range(500):
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -103,11 +103,11 @@ def _wait(port: int) -> None:
 
 
 @contextmanager
-def _running(name: str, port: int, command: list[str], log: Path, **options: object) -> Iterator[Peer]:
+def _running_peer(name: str, port: int, command: list[str], log: Path, **options: object) -> Iterator[Peer]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, **options)  # type: ignore[call-overload]
     try:
-        _wait(port)
+        _wait_for_port(port)
         children = subprocess.run(
             ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
         ).stdout.split()
@@ -122,7 +122,7 @@ def _running(name: str, port: int, command: list[str], log: Path, **options: obj
 
 
 @contextmanager
-def nginx(folder: Path) -> Iterator[Peer]:
+def running_nginx(folder: Path) -> Iterator[Peer]:
     """Debian's nginx with one worker, static files from its cache of open files."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     www = folder / "www"
@@ -132,21 +132,21 @@ def nginx(folder: Path) -> Iterator[Peer]:
     port = free_ports(1)
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
     command = [program, "-e", str(folder / "nginx.log"), "-c", str(folder / "nginx.conf")]
-    with _running("nginx", port, command, folder / "nginx.out") as peer:
+    with _running_peer("nginx", port, command, folder / "nginx.out") as peer:
         yield peer
 
 
 @contextmanager
-def uvicorn(folder: Path) -> Iterator[Peer]:
+def running_uvicorn(folder: Path) -> Iterator[Peer]:
     """A bare ASGI application under uvicorn."""
     port = free_ports(1)
     command = [sys.executable, "-c", UVICORN, str(port), str(folder / "cert.pem"), str(folder / "key.pem")]
-    with _running("uvicorn", port, command, folder / "uvicorn.out") as peer:
+    with _running_peer("uvicorn", port, command, folder / "uvicorn.out") as peer:
         yield peer
 
 
 @contextmanager
-def edge(folder: Path, *options: str) -> Iterator[Peer]:
+def running_caching_edge(folder: Path, *options: str) -> Iterator[Peer]:
     """`sennit edge` with its cache in front of `origin`, which gives /small and /large."""
     state = folder / "state"
     state.mkdir(exist_ok=True)
@@ -157,8 +157,8 @@ def edge(folder: Path, *options: str) -> Iterator[Peer]:
     command = [str(SENNIT), "edge", "--state", str(state), "--cache", str(folder / "cache")]
     command += ["--upstream", f"http://127.0.0.1:{upstream}", "--object-bytes", str(4 << 30), *options]
     with (
-        _running("origin", upstream, [*served, "--max-age", "86400"], folder / "origin.out"),
-        _running("edge", port, command, folder / "edge.out") as peer,
+        _running_peer("origin", upstream, [*served, "--max-age", "86400"], folder / "origin.out"),
+        _running_peer("edge", port, command, folder / "edge.out") as peer,
     ):
         _wait_for(folder / "edge.out", "ready: edge")
         yield peer

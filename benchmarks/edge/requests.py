@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.edge.peers import Peer, certificate, edge, nginx, uvicorn
+from benchmarks.edge.peers import Peer, make_certificate, running_caching_edge, running_nginx, running_uvicorn
 from benchmarks.measurement.pairs import from_pairs
 from benchmarks.measurement.result import Measured, Value
 
@@ -48,23 +48,23 @@ def measure() -> list[Measured]:
     """About three minutes."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        certificate(folder)
+        make_certificate(folder)
         www = folder / "www"
         www.mkdir()
         (www / "small").write_bytes(bytes(1024))
         with (www / "large").open("wb") as file:
             file.truncate(LARGE)
-        ours = stack.enter_context(edge(folder))
-        peers = [stack.enter_context(uvicorn(folder))]
+        ours = stack.enter_context(running_caching_edge(folder))
+        peers = [stack.enter_context(running_uvicorn(folder))]
         if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
-            peers.insert(0, stack.enter_context(nginx(folder)))
+            peers.insert(0, stack.enter_context(running_nginx(folder)))
         else:
             print("edge: there is no nginx here: compared with uvicorn only", file=sys.stderr)
-        memory = _memory(ours, peers)  # first: what a busy server has freed it does not give back
-        return [*_small(ours, peers), *_others(ours, peers), *memory]
+        memory = _measure_memory(ours, peers)  # first: what a busy server has freed it does not give back
+        return [*_measure_small(ours, peers), *_measure_others(ours, peers), *memory]
 
 
-def _small(ours: Peer, peers: list[Peer]) -> list[Measured]:
+def _measure_small(ours: Peer, peers: list[Peer]) -> list[Measured]:
     found: list[Measured] = []
     for connections, targets in ((1, {}), (64, {"nginx": 0.8, "uvicorn": 2.0})):
         pairs = _in_turn(ours, peers, "small", connections, lambda load: load.per_cpu_second)
@@ -83,7 +83,7 @@ def _small(ours: Peer, peers: list[Peer]) -> list[Measured]:
     return found
 
 
-def _others(ours: Peer, peers: list[Peer]) -> list[Measured]:
+def _measure_others(ours: Peer, peers: list[Peer]) -> list[Measured]:
     found: list[Measured] = []
     beside = [peer for peer in peers if peer.name == "nginx"] or peers
     if beside[0].name == "nginx":  # the bare application has no large file
@@ -106,7 +106,7 @@ def _others(ours: Peer, peers: list[Peer]) -> list[Measured]:
     return found
 
 
-def _memory(ours: Peer, peers: list[Peer]) -> list[Measured]:
+def _measure_memory(ours: Peer, peers: list[Peer]) -> list[Measured]:
     found: list[Measured] = []
     for peer in (ours, *peers):
         _run(peer, "small", 1)
@@ -144,9 +144,9 @@ def _run(peer: Peer, what: str, connections: int) -> Load:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    _expect(process, "go")
+    _expect_line(process, "go")
     cpu, resident = peer.cpu(), peer.resident()
-    _expect(process, "done")
+    _expect_line(process, "done")
     cpu, resident = peer.cpu() - cpu, peer.resident() - resident
     with contextlib.suppress(BrokenPipeError):  # most do not wait for it
         process.stdin.write("\n")
@@ -157,7 +157,7 @@ def _run(peer: Peer, what: str, connections: int) -> Load:
     return Load(said["count"], max(cpu, 1e-6), said["median"], resident, said.get("client_cpu", 0.0))
 
 
-def _expect(process: "subprocess.Popen[str]", word: str) -> None:
+def _expect_line(process: "subprocess.Popen[str]", word: str) -> None:
     assert process.stdout is not None
     line = process.stdout.readline()
     if line.strip() != word:

@@ -7,13 +7,13 @@ besides those that are there; it prints the number of all once they are.
 import socket
 import sys
 
-from benchmarks.edge.memory import descriptors, session
+from benchmarks.edge.memory import open_session, raise_descriptor_limit
 
 if __name__ == "__main__":
-    descriptors()
+    raise_descriptor_limit()
     ports = [int(word) for word in sys.argv[1:]]
     held: list[socket.socket] = []
     for line in sys.stdin:
         for _ in range(int(line)):
-            session(ports, held)
+            open_session(ports, held)
         print(len(held) // 2, flush=True)

@@ -16,8 +16,16 @@ from balancer.datapath.maps.counters import read_counters
 from balancer.model.reference.packet import ACK, SYN
 from balancer.model.verdict import Reason
 from benchmarks.forwarder.flood import NO_PROTOCOL
-from benchmarks.forwarder.network import LOCATOR, PROXIED, ROUTED, TUNNELLED, VIP, ForwardingNetwork, network
-from benchmarks.measurement.pairs import compare
+from benchmarks.forwarder.network import (
+    LOCATOR,
+    PROXIED,
+    ROUTED,
+    TUNNELLED,
+    VIP,
+    ForwardingNetwork,
+    forwarding_network,
+)
+from benchmarks.measurement.pairs import compare_pairs
 from benchmarks.measurement.result import Measured
 
 SECONDS = 0.7
@@ -30,23 +38,23 @@ Ends = tuple[socket.socket, socket.socket]
 
 
 def measure() -> list[Measured]:
-    with network() as made, contextlib.ExitStack() as stack:
-        forwarded = stack.enter_context(_connected(made, (VIP, LOCATOR)))
+    with forwarding_network() as made, contextlib.ExitStack() as stack:
+        forwarded = stack.enter_context(_connected_ends(made, (VIP, LOCATOR)))
         peers: list[tuple[str, Ends, float | None]] = [
-            ("plain routes", stack.enter_context(_connected(made, (ROUTED, 443))), AS_DIRECT)
+            ("plain routes", stack.enter_context(_connected_ends(made, (ROUTED, 443))), AS_DIRECT)
         ]
         if made.tunnel:
             name = f"policy routing into {made.tunnel}"
-            peers.append((name, stack.enter_context(_connected(made, (TUNNELLED, 443))), None))
-        proxied = _connected(made, (PROXIED, 443), at=(ROUTED, 8443))
+            peers.append((name, stack.enter_context(_connected_ends(made, (TUNNELLED, 443))), None))
+        proxied = _connected_ends(made, (PROXIED, 443), at=(ROUTED, 8443))
         peers.append(("haproxy as TCP proxy", stack.enter_context(proxied), None))
         found: list[Measured] = []
         for peer_name, peer, target in peers:
-            for way, pick in (("to the client", _down), ("to the owner", _up)):
+            for way, pick in (("to the client", _towards_client), ("to the owner", _towards_owner)):
                 name = f"forwarded bulk {way}, beside {peer_name}"
-                ours, theirs = _rate(*pick(forwarded)), _rate(*pick(peer))
+                ours, theirs = _rate_of(*pick(forwarded)), _rate_of(*pick(peer))
                 found.append(
-                    compare(
+                    compare_pairs(
                         name, "Gbit/s", ours, peer_name, theirs, pairs=PAIRS, better="higher", target=target
                     )
                 )
@@ -55,20 +63,20 @@ def measure() -> list[Measured]:
 
 def _under_floods(made: ForwardingNetwork, forwarded: Ends) -> list[Measured]:
     """Beside no flood, and beside the same sender's frames of no protocol: what sending costs on this machine."""
-    quiet = _rate(*_down(forwarded))
+    quiet = _rate_of(*_towards_client(forwarded))
     found: list[Measured] = []
     for name, flags, reason in (
         ("a SYN flood", SYN, Reason.DROP_SYN_BUDGET),
         ("a flood of unadmitted packets", ACK, Reason.DROP_NOT_ADMITTED),
     ):
-        before, name = _count(made, reason), f"transfer under {name}"
-        flooded = _flooded(made, flags, quiet)
+        before, name = _count_reason(made, reason), f"transfer under {name}"
+        flooded = _rate_under_flood(made, flags, quiet)
         for peer_name, peer, target in (
             ("no flood", quiet, UNDER_FLOOD),
-            ("frames of no protocol", _flooded(made, NO_PROTOCOL, quiet), None),
+            ("frames of no protocol", _rate_under_flood(made, NO_PROTOCOL, quiet), None),
         ):
             found.append(
-                compare(
+                compare_pairs(
                     f"{name}, beside {peer_name}",
                     "Gbit/s",
                     flooded,
@@ -79,36 +87,36 @@ def _under_floods(made: ForwardingNetwork, forwarded: Ends) -> list[Measured]:
                     target=target,
                 )
             )
-        if _count(made, reason) == before:
+        if _count_reason(made, reason) == before:
             raise RuntimeError(f"{reason.name} did not count: that was no flood")
     return found
 
 
-def _flooded(made: ForwardingNetwork, flags: int, rate: Callable[[], float]) -> Callable[[], float]:
+def _rate_under_flood(made: ForwardingNetwork, flags: int, rate: Callable[[], float]) -> Callable[[], float]:
     def run() -> float:
-        with _flood(made, flags):
+        with _running_flood(made, flags):
             return rate()
 
     return run
 
 
-def _count(made: ForwardingNetwork, reason: Reason) -> int:
+def _count_reason(made: ForwardingNetwork, reason: Reason) -> int:
     return read_counters(made.folder / "ingress" / "bpf")[reason][0]
 
 
-def _down(ends: Ends) -> Ends:
+def _towards_client(ends: Ends) -> Ends:
     return ends[1], ends[0]
 
 
-def _up(ends: Ends) -> Ends:
+def _towards_owner(ends: Ends) -> Ends:
     return ends
 
 
-def _rate(source: socket.socket, sink: socket.socket) -> Callable[[], float]:
-    return lambda: _carry(source, sink)
+def _rate_of(source: socket.socket, sink: socket.socket) -> Callable[[], float]:
+    return lambda: _carry_bulk(source, sink)
 
 
-def _carry(source: socket.socket, sink: socket.socket) -> float:
+def _carry_bulk(source: socket.socket, sink: socket.socket) -> float:
     """Send zeros for a while, and at last a one; Gbit/s until that is received."""
 
     def send() -> None:
@@ -132,7 +140,7 @@ def _carry(source: socket.socket, sink: socket.socket) -> float:
 
 
 @contextlib.contextmanager
-def _connected(made: ForwardingNetwork, to: Address, at: Address | None = None) -> Iterator[Ends]:
+def _connected_ends(made: ForwardingNetwork, to: Address, at: Address | None = None) -> Iterator[Ends]:
     """A client's socket, and the owner's that listens there, or where a proxy goes."""
     with made.socket_in("owner") as listener, made.socket_in("client") as client:
         for end in (listener, client):
@@ -159,7 +167,7 @@ def _connect(client: socket.socket, to: Address) -> None:
 
 
 @contextlib.contextmanager
-def _flood(made: ForwardingNetwork, flags: int) -> Iterator[None]:
+def _running_flood(made: ForwardingNetwork, flags: int) -> Iterator[None]:
     words = ("fw0", made.hardware("ingress", "up0"), str(flags), str(FLOOD))
     command = [*made.enter("client"), sys.executable, "-m", "benchmarks.forwarder.flood", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:

@@ -170,7 +170,7 @@ class ForwardingNetwork:
 
 
 @contextlib.contextmanager
-def network() -> Iterator[ForwardingNetwork]:
+def forwarding_network() -> Iterator[ForwardingNetwork]:
     folder = Path(tempfile.mkdtemp(prefix="sennit-forwarding-"))
     made = ForwardingNetwork(folder)
     try:

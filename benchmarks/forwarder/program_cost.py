@@ -86,33 +86,33 @@ PEERS = {
 def measure() -> list[Measured]:
     """Needs root and bcc."""
     loaded = compile_and_load(fast=True, more=MORE, programs=PROGRAMS)
-    _fill(loaded.maps)
+    _fill_maps(loaded.maps)
     turns = Map(loaded.owner[b"turns"].map_fd, ID.size, TURN.size)
-    plain, gue = _tcp(CLIENT, VIP.v4, 40000, 10002), _tcp(CLIENT, VIP.v4, 40000, 10003)
-    service = _tcp(CLIENT, VIP.v4, 40000, 443)
-    delivered = _tunnelled(_tcp(CLIENT, VIP.v4, 40000, 10001))
+    plain, gue = _tcp_frame(CLIENT, VIP.v4, 40000, 10002), _tcp_frame(CLIENT, VIP.v4, 40000, 10003)
+    service = _tcp_frame(CLIENT, VIP.v4, 40000, 443)
+    delivered = _tunnelled_frame(_tcp_frame(CLIENT, VIP.v4, 40000, 10001))
     packets = {
         "pass": service,
         "pass_xdp": service,
         "forward_gue": gue,
         "forward_gue_xdp": gue,
-        "reply": _tcp(VIP.v4, CLIENT, 10001, 40000),
+        "reply": _tcp_frame(VIP.v4, CLIENT, 10001, 40000),
         "bare_off": delivered,
         "tunnel": delivered,
-        "back": _tunnelled(_tcp(VIP.v4, CLIENT, 10002, 40000)),
+        "back": _tunnelled_frame(_tcp_frame(VIP.v4, CLIENT, 10002, 40000)),
     }
     results: list[Measured] = []
     for text, flows in FLOWS.items():
         turns.put(ID.pack(0), TURN.pack(0, flows))
         ways = {
-            name: _timed(loaded.programs[f"bench_{name}"], packets.get(name, plain), wanted)
+            name: _time_program(loaded.programs[f"bench_{name}"], packets.get(name, plain), wanted)
             for name, wanted in ACTIONS.items()
         }
         results += _measure(ways, text)
     return results
 
 
-def _timed(descriptor: int, packet: bytes, wanted: int) -> Callable[[], float]:
+def _time_program(descriptor: int, packet: bytes, wanted: int) -> Callable[[], float]:
     """Nanoseconds a run of a program that has to leave the packet as it was, and to end so."""
     first, after, _ = run_once(descriptor, packet)
     assert len(after) == len(packet), "it does not undo"
@@ -156,7 +156,7 @@ def _measure(ways: dict[str, Callable[[], float]], flows: str) -> list[Measured]
     return [*ratios, *values]
 
 
-def _fill(maps: dict[str, int]) -> None:
+def _fill_maps(maps: dict[str, int]) -> None:
     config = ForwarderConfig(1, OWN, 1, 1, 1500, PLENTY, seed=7)
     Map(maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
     outer = {name: Map(maps[name], *SIZES[name]) for name in OUTER}
@@ -169,12 +169,12 @@ def _fill(maps: dict[str, int]) -> None:
         hops.put(ID.pack(edge.id), hop * possible_cpus())
 
 
-def _tcp(source: str | None, destination: str | None, source_port: int, port: int) -> bytes:
+def _tcp_frame(source: str | None, destination: str | None, source_port: int, port: int) -> bytes:
     ends = Endpoint.parse(f"{source}:{source_port}"), Endpoint.parse(f"{destination}:{port}")
     return frame_of(*ends, ACK)
 
 
-def _tunnelled(frame: bytes) -> bytes:
+def _tunnelled_frame(frame: bytes) -> bytes:
     packet, tunnel = read_frame(frame), tunnel_to(Ends("10.255.0.2", None), EDGES[0])
     assert packet is not None
     assert tunnel is not None

@@ -9,7 +9,7 @@ from typing import Any
 from smkex.build import description
 
 
-def describe() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """Processor, cores, memory in GiB, kernel, Python, commit, how it was built, and the load before the start."""
     processor = next(
         (
@@ -38,7 +38,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def stolen() -> float:
+def stolen_seconds() -> float:
     """Seconds of processor time that the host has taken since boot (proc(5)): noise not of our making."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     return int(fields[8]) / os.sysconf("SC_CLK_TCK")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from benchmarks.measurement.result import Better, Ratio
 
 
-def compare(
+def compare_pairs(
     name: str,
     unit: str,
     ours: Callable[[], float],

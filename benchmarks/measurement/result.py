@@ -7,17 +7,17 @@ from typing import Any, Literal
 Better = Literal["higher", "lower"]
 
 
-def _met(value: float, better: Better, target: float | None) -> bool | None:
+def _meets_target(value: float, better: Better, target: float | None) -> bool | None:
     if target is None:
         return None
     return value >= target if better == "higher" else value <= target
 
 
-def _mark(met: bool | None) -> str:
+def _target_mark(met: bool | None) -> str:
     return {None: "", True: ", target met", False: ", TARGET MISSED"}[met]
 
 
-def figure(value: float) -> str:
+def format_figure(value: float) -> str:
     """Three digits that mean something, never an exponent: 12,400 or 0.0137."""
     if abs(value) < 999.5:
         return f"{value:.3g}"
@@ -43,13 +43,14 @@ class Ratio:
 
     @property
     def met(self) -> bool | None:
-        return _met(self.ratio, self.better, self.target)
+        return _meets_target(self.ratio, self.better, self.target)
 
     def text(self) -> str:
         return (
-            f"{self.name}: {figure(self.ours)} {self.unit}, {self.peer_name} {figure(self.peer)} {self.unit},"
+            f"{self.name}: {format_figure(self.ours)} {self.unit},"
+            f" {self.peer_name} {format_figure(self.peer)} {self.unit},"
             f" ratio {self.ratio:.2f} (quartiles {self.low:.2f} to {self.high:.2f}, {self.pairs} pairs)"
-            f"{_mark(self.met)}"
+            f"{_target_mark(self.met)}"
         )
 
 
@@ -68,11 +69,13 @@ class Value:
 
     @property
     def met(self) -> bool | None:
-        return _met(self.value, self.better, self.target)
+        return _meets_target(self.value, self.better, self.target)
 
     def text(self) -> str:
-        spread = "" if self.low == self.high else f" ({figure(self.low)} to {figure(self.high)})"
-        return f"{self.name}: {figure(self.value)} {self.unit}{spread}{_mark(self.met)}"
+        spread = (
+            "" if self.low == self.high else f" ({format_figure(self.low)} to {format_figure(self.high)})"
+        )
+        return f"{self.name}: {format_figure(self.value)} {self.unit}{spread}{_target_mark(self.met)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Curve:
 
     def text(self) -> str:
         ends = (
-            f"{label} {figure(points[0][1])} to {figure(points[-1][1])} (slope {self.slope(label)})"
+            f"{label} {format_figure(points[0][1])} to {format_figure(points[-1][1])} (slope {self.slope(label)})"
             for label, points in self.lines.items()
         )
         return f"{self.name}: {self.y} against {self.x}: {'; '.join(ends)}"

@@ -17,15 +17,15 @@ def main(arguments: list[str]) -> int:
         before = old.get(name)
         if before is None or isinstance(now, Curve) or isinstance(before, Curve):
             continue
-        verdict = judge(before, now)
+        verdict = compare_results(before, now)
         worse = worse or verdict == "WORSE"
-        print(f"{verdict:7} {name}: {_figure(before):.3g} before, {_figure(now):.3g} now")
+        print(f"{verdict:7} {name}: {_figure_of(before):.3g} before, {_figure_of(now):.3g} now")
     for name in old.keys() - new.keys():
         print(f"gone    {name}")
     return 1 if worse else 0
 
 
-def judge(before: Ratio | Value, now: Ratio | Value) -> str:
+def compare_results(before: Ratio | Value, now: Ratio | Value) -> str:
     """`better` or `WORSE` where the two spreads do not touch, even with some slack; else `same`."""
     rises = now.low > before.high * SLACK
     falls = now.high * SLACK < before.low
@@ -34,7 +34,7 @@ def judge(before: Ratio | Value, now: Ratio | Value) -> str:
     return "better" if rises == (now.better == "higher") else "WORSE"
 
 
-def _figure(measured: Ratio | Value) -> float:
+def _figure_of(measured: Ratio | Value) -> float:
     return measured.ratio if isinstance(measured, Ratio) else measured.value
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurement.result import Curve, Ratio, Value, figure, from_dict
-from benchmarks.report.plots import plot
+from benchmarks.measurement.result import Curve, Ratio, Value, format_figure, from_dict
+from benchmarks.report.plots import draw_curve
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -20,35 +20,35 @@ def main() -> int:
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables()}\n{END}{after}")
-    for curve in curves():
-        plot(curve, ROOT / "docs" / "performance" / f"{slug(curve.name)}.png")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{result_tables()}\n{END}{after}")
+    for curve in saved_curves():
+        draw_curve(curve, ROOT / "docs" / "performance" / f"{plot_file_name(curve.name)}.png")
     return 0
 
 
-def saved() -> Iterator[dict[str, Any]]:
+def saved_results() -> Iterator[dict[str, Any]]:
     for path in sorted(RESULTS.glob("*.json")):
         yield json.loads(path.read_text())
 
 
-def curves() -> Iterator[Curve]:
-    for content in saved():
+def saved_curves() -> Iterator[Curve]:
+    for content in saved_results():
         for each in map(from_dict, content["results"]):
             if isinstance(each, Curve):
                 yield each
 
 
-def slug(name: str) -> str:
+def plot_file_name(name: str) -> str:
     """The file name of a curve's plot."""
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 
-def tables() -> str:
+def result_tables() -> str:
     """Everything as Markdown, a section a benchmark."""
-    return "\n".join(_section(content) for content in saved())
+    return "\n".join(_format_section(content) for content in saved_results())
 
 
-def _section(content: dict[str, Any]) -> str:
+def _format_section(content: dict[str, Any]) -> str:
     machine, results = content["machine"], [from_dict(each) for each in content["results"]]
     lines = [
         f"## {content['benchmark'].replace('_', ' ')}",
@@ -57,7 +57,7 @@ def _section(content: dict[str, Any]) -> str:
         f"Python {machine['python']}, {machine['stolen_seconds']} s taken by the host.",
         "",
     ]
-    if rows := [_row(each) for each in results if not isinstance(each, Curve)]:
+    if rows := [_format_row(each) for each in results if not isinstance(each, Curve)]:
         lines += [
             "| what | ours | peer | ratio (quartiles) | to reach | |",
             "|---|---|---|---|---|---|",
@@ -66,18 +66,24 @@ def _section(content: dict[str, Any]) -> str:
         ]
     for each in results:
         if isinstance(each, Curve):
-            lines += [f"![{each.name}](performance/{slug(each.name)}.png)", "", f"{each.text()}.", ""]
+            lines += [
+                f"![{each.name}](performance/{plot_file_name(each.name)}.png)",
+                "",
+                f"{each.text()}.",
+                "",
+            ]
     return "\n".join(lines)
 
 
-def _row(each: Ratio | Value) -> str:
+def _format_row(each: Ratio | Value) -> str:
     met = {None: "", True: "met", False: "**missed**"}[each.met]
     sign = "at least" if each.better == "higher" else "at most"
     target = "" if each.target is None else f"{sign} {each.target:g}"
     if isinstance(each, Value):
-        return f"| {each.name} | {figure(each.value)} {each.unit} | | | {target} | {met} |"
+        return f"| {each.name} | {format_figure(each.value)} {each.unit} | | | {target} | {met} |"
     return (
-        f"| {each.name} | {figure(each.ours)} {each.unit} | {each.peer_name}: {figure(each.peer)} {each.unit} "
+        f"| {each.name} | {format_figure(each.ours)} {each.unit}"
+        f" | {each.peer_name}: {format_figure(each.peer)} {each.unit} "
         f"| {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f}) | {target} | {met} |"
     )
 

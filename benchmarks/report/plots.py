@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from benchmarks.measurement.result import Curve
 
 
-def plot(curve: Curve, path: Path) -> None:
+def draw_curve(curve: Curve, path: Path) -> None:
     """Draw `curve` into `path`; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     drawing, axes = pyplot.subplots(figsize=(6.4, 4), dpi=110, layout="constrained")
@@ -24,7 +24,7 @@ def plot(curve: Curve, path: Path) -> None:
     low, high = axes.get_ylim()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
         axis.set_minor_formatter(NullFormatter())
     axes.grid(which="both", alpha=0.25)
     axes.legend()
@@ -32,7 +32,7 @@ def plot(curve: Curve, path: Path) -> None:
     pyplot.close(drawing)
 
 
-def short(value: float) -> str:
+def format_tick(value: float) -> str:
     """What fits below a tick: 50k, 1.05M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from benchmarks.measurement.pairs import compare
+from benchmarks.measurement.pairs import compare_pairs
 from benchmarks.measurement.result import Measured
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, ServerConfig
@@ -19,13 +19,19 @@ ROUNDS = 50
 
 def measure() -> list[Measured]:
     return [
-        compare(
-            "key exchange, both ends", "ms", _smkex, "X25519 alone", _diffie_hellman, pairs=15, better="lower"
+        compare_pairs(
+            "key exchange, both ends",
+            "ms",
+            _time_smkex,
+            "X25519 alone",
+            _diffie_hellman,
+            pairs=15,
+            better="lower",
         )
     ]
 
 
-def _smkex() -> float:
+def _time_smkex() -> float:
     seen = [Observation(n, Endpoint(ip_address(f"192.0.2.{n}"), n)) for n in (1, 2)]
     started = time.perf_counter()
     for _ in range(ROUNDS):

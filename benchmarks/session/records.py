@@ -5,7 +5,7 @@ import time
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from benchmarks.measurement.pairs import compare
+from benchmarks.measurement.pairs import compare_pairs
 from benchmarks.measurement.result import Measured
 from smkex.core.events import DataReceived
 from smkex.core.keys.key_schedule import KeySchedule
@@ -19,19 +19,19 @@ BLOCK = 256 << 10
 
 def measure() -> list[Measured]:
     return [
-        compare(
+        compare_pairs(
             "records, sealed and opened",
             "GB/s",
-            _session,
+            _time_session,
             "AES-128-GCM alone",
-            _bare,
+            _time_bare,
             pairs=9,
             better="higher",
         )
     ]
 
 
-def _session() -> float:
+def _time_session() -> float:
     data = os.urandom(BLOCK)
     keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
     client, server = Session(keys, "client"), Session(keys, "server")
@@ -52,7 +52,7 @@ def _session() -> float:
     return SIZE / (time.perf_counter() - started) / 1e9
 
 
-def _bare() -> float:
+def _time_bare() -> float:
     data, cipher = os.urandom(RECORD_DATA_LIMIT), AESGCM(bytes(16))
     started = time.perf_counter()
     for number in range(SIZE // RECORD_DATA_LIMIT):

@@ -15,8 +15,8 @@ from pathlib import Path
 from lab.attack.impersonation import Impersonator, forged_identity
 from lab.attack.interception import PORT
 from lab.attack.strategies import STRATEGIES, Strategy, race_nonce
-from lab.attack.talk import Talk
-from lab.attack.tls_path import Cutter, Identity, as_subflow, between
+from lab.attack.talk import AttackerChannel
+from lab.attack.tls_path import AttackerIdentity, Cutter, as_subflow, relay_server_info
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.tls import FIRST_BYTE
 from smkex.core.wire.frame import FrameReader, FrameType
@@ -30,16 +30,16 @@ ABSENT = "TOOK NO PART"
 ALERTS = (20, 21, 23)  # first bytes of TLS records that are not the handshake's
 
 
-def say(text: str) -> None:
+def log_line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """Why a connection ended, for the log that the arena reads."""
     return ABSENT if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL else str(error)
 
 
-def listening() -> socket.socket:
+def transparent_listener() -> socket.socket:
     """A transparent listener: accepted sockets have the address that the phone dialled."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,7 +62,7 @@ async def dial(client: tuple[str, int], target: tuple[str, int]) -> socket.socke
     return sock
 
 
-class Relay:
+class AttackerRelay:
     """One intercepted connection. What begins with TLS passes as it is, or, with `cut`, in smaller records."""
 
     def __init__(self, strategy: Strategy, phone: socket.socket, edge: socket.socket, *, cut: bool) -> None:
@@ -93,34 +93,36 @@ class Relay:
                         if way == "to phone":
                             passed = await self._strategy.data_to_client(frame)
                             if passed != frame:
-                                say(ACTED)
+                                log_line(ACTED)
                             frame = passed
                         await loop.sock_sendall(sink, frame)
                         continue
                     changed = await change(kind, frame)
-                    say(f"{way}: {kind.name}{'' if changed == frame else ' CHANGED'}")
+                    log_line(f"{way}: {kind.name}{'' if changed == frame else ' CHANGED'}")
                     await loop.sock_sendall(sink, changed)
         except (OSError, SmkexError) as error:
-            say(f"{way}: {reason(error)}")
+            log_line(f"{way}: {failure_reason(error)}")
         finally:
             with contextlib.suppress(OSError):
                 sink.shutdown(socket.SHUT_WR)
 
 
-async def race(relay_to: tuple[str, int], own: tuple[str, int], client_nonce: bytes) -> socket.socket:
+async def run_nonce_race(
+    relay_to: tuple[str, int], own: tuple[str, int], client_nonce: bytes
+) -> socket.socket:
     """Open a connection of the attacker's own to the locator, send a nonce for the session, wait for the answer."""
     sock = await dial(own, relay_to)
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(sock, race_nonce(client_nonce))
     answer = await loop.sock_recv(sock, CHUNK)
-    say(f"raced: {FrameType(answer[0]).name if answer else 'nothing'}")
+    log_line(f"raced: {FrameType(answer[0]).name if answer else 'nothing'}")
     return sock
 
 
 class Racer(Strategy):
     """Holds the client's nonce back until one of its own has been answered on a connection of its own."""
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
         self.client = self.target = ("", 0)
         self._kept: list[socket.socket] = []
@@ -129,38 +131,42 @@ class Racer(Strategy):
         if kind is FrameType.CLIENT_NONCE:
             for offset in (1, 2, 3):
                 own = (self.client[0], (self.client[1] + offset) % 65536 or 1)
-                self._kept.append(await race(self.target, own, frame))
+                self._kept.append(await run_nonce_race(self.target, own, frame))
         return frame
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    talk: Talk | None = None
+    talk: AttackerChannel | None = None
     impersonator: Impersonator | None = None
     if options.strategy == "impersonate":
         identity = forged_identity(options.edge_id, options.certificate)
-        tls = _identity(options) if options.tls_certificate else None
+        tls = _tls_identity(options) if options.tls_certificate else None
         impersonator = Impersonator(options.path, options.talk, identity, tls)
         await impersonator.start()
     elif options.talk is not None:
-        talk = Talk()
+        talk = AttackerChannel()
         await (talk.listen(options.talk) if options.path == 0 else talk.connect(options.talk))
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
-    listener = listening()
-    say("ready")
+    listener = transparent_listener()
+    log_line("ready")
     while True:
         phone, client = await loop.sock_accept(listener)
         phone.setblocking(False)
         target = phone.getsockname()
-        work = impersonator.take(phone) if impersonator else _relay(options, talk, phone, client, target)
+        work = (
+            impersonator.take(phone)
+            if impersonator
+            else _relay_connection(options, talk, phone, client, target)
+        )
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
 
-async def _relay(
+async def _relay_connection(
     options: argparse.Namespace,
-    talk: Talk | None,
+    talk: AttackerChannel | None,
     phone: socket.socket,
     client: tuple[str, int],
     target: tuple[str, int],
@@ -168,33 +174,33 @@ async def _relay(
     try:
         edge = await dial(client, target)
     except (OSError, TimeoutError) as error:
-        say(f"to {target}: {reason(error)}")
+        log_line(f"to {target}: {failure_reason(error)}")
         phone.close()
         return
     if options.strategy == "tls-mitm":
-        await _between(options, phone, edge)
+        await _attack_between(options, phone, edge)
         return
     name = "pass" if options.strategy == "cut-records" else options.strategy
     strategy = Racer(talk) if name == "race" else STRATEGIES[name](talk)
     if isinstance(strategy, Racer):
         strategy.client, strategy.target = client, target
     try:
-        await Relay(strategy, phone, edge, cut=options.strategy == "cut-records").run()
+        await AttackerRelay(strategy, phone, edge, cut=options.strategy == "cut-records").run()
     finally:
         phone.close()
         edge.close()
 
 
-def _identity(options: argparse.Namespace) -> Identity:
-    return Identity(options.tls_certificate, options.tls_key, options.genuine_authority, options.host)
+def _tls_identity(options: argparse.Namespace) -> AttackerIdentity:
+    return AttackerIdentity(options.tls_certificate, options.tls_key, options.genuine_authority, options.host)
 
 
-async def _between(options: argparse.Namespace, phone: socket.socket, edge: socket.socket) -> None:
+async def _attack_between(options: argparse.Namespace, phone: socket.socket, edge: socket.socket) -> None:
     subflows = await as_subflow(phone), await as_subflow(edge)
     try:
-        await between(*subflows, _identity(options))
+        await relay_server_info(*subflows, _tls_identity(options))
     except SmkexError as error:
-        say(f"in the middle of TLS: {error}")
+        log_line(f"in the middle of TLS: {error}")
     finally:
         for subflow in subflows:
             subflow.transport.close()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class AttackOutcome(StrEnum):
     """What came of an attack, as the user sees it."""
 
     SAFE = "safe"  # the right file, and nothing of it in what was recorded
@@ -44,7 +44,7 @@ class Attack:
     powers: Powers
     first: str | None
     second: str | None
-    expected: Outcome
+    expected: AttackOutcome
     errors: tuple[str, ...] = ()
     talk: bool = False
     names_forged: tuple[int, ...] = ()
@@ -58,47 +58,68 @@ _RESET = Attack(
     Powers.ONE,
     "reset",
     None,
-    Outcome.DETECTED,
+    AttackOutcome.DETECTED,
     ("Truncated",),
     on_the_side=True,
 )
 _ALWAYS = (
-    Attack("record everything", Powers.PASSIVE, "pass", "pass", Outcome.SAFE),
-    Attack("own shares to both ends", Powers.ONE, "shares", None, Outcome.DETECTED, ("BindingMismatch",)),
-    Attack("offers cut down", Powers.ONE, "offers", None, Outcome.DETECTED, ("BindingMismatch",)),
+    Attack("record everything", Powers.PASSIVE, "pass", "pass", AttackOutcome.SAFE),
     Attack(
-        "another session id on path 0", Powers.ONE, "session-ids", None, Outcome.DETECTED, ("DeadlineMissed",)
+        "own shares to both ends", Powers.ONE, "shares", None, AttackOutcome.DETECTED, ("BindingMismatch",)
     ),
-    Attack("another edge id", Powers.ONE, "edge-ids", None, Outcome.DETECTED, ("DeadlineMissed",)),
-    Attack("another kind of locator", Powers.ONE, "locators", None, Outcome.DETECTED, ("UnexpectedMessage",)),
-    Attack("another observed address", Powers.ONE, "observed", None, Outcome.DETECTED, ("BindingMismatch",)),
-    Attack("other nonces", Powers.ONE, None, "nonces", Outcome.DETECTED, ("BindingMismatch",)),
-    Attack("another binding", Powers.ONE, None, "bindings", Outcome.DETECTED, ("BindingMismatch",)),
-    Attack("another MAC", Powers.ONE, None, "macs", Outcome.DETECTED, ("MacMismatch",)),
+    Attack("offers cut down", Powers.ONE, "offers", None, AttackOutcome.DETECTED, ("BindingMismatch",)),
     Attack(
-        "another session id on path 1", Powers.ONE, None, "session-ids", Outcome.DETECTED, ("DeadlineMissed",)
+        "another session id on path 0",
+        Powers.ONE,
+        "session-ids",
+        None,
+        AttackOutcome.DETECTED,
+        ("DeadlineMissed",),
     ),
-    Attack("three nonces before the client's", Powers.ONE, None, "race", Outcome.SAFE),
+    Attack("another edge id", Powers.ONE, "edge-ids", None, AttackOutcome.DETECTED, ("DeadlineMissed",)),
+    Attack(
+        "another kind of locator",
+        Powers.ONE,
+        "locators",
+        None,
+        AttackOutcome.DETECTED,
+        ("UnexpectedMessage",),
+    ),
+    Attack(
+        "another observed address", Powers.ONE, "observed", None, AttackOutcome.DETECTED, ("BindingMismatch",)
+    ),
+    Attack("other nonces", Powers.ONE, None, "nonces", AttackOutcome.DETECTED, ("BindingMismatch",)),
+    Attack("another binding", Powers.ONE, None, "bindings", AttackOutcome.DETECTED, ("BindingMismatch",)),
+    Attack("another MAC", Powers.ONE, None, "macs", AttackOutcome.DETECTED, ("MacMismatch",)),
+    Attack(
+        "another session id on path 1",
+        Powers.ONE,
+        None,
+        "session-ids",
+        AttackOutcome.DETECTED,
+        ("DeadlineMissed",),
+    ),
+    Attack("three nonces before the client's", Powers.ONE, None, "race", AttackOutcome.SAFE),
     Attack(
         "a share spoofed from the side",
         Powers.ONE,
         "share",
         None,
-        Outcome.DETECTED,
+        AttackOutcome.DETECTED,
         ("BindingMismatch",),
         on_the_side=True,
     ),
     _RESET,
-    Attack("a byte flipped in the file", Powers.ONE, "flip-byte", None, Outcome.SAFE, on_records=True),
-    Attack("a record's length flipped", Powers.ONE, "flip-length", None, Outcome.SAFE, on_records=True),
-    Attack("the file swallowed half way", Powers.ONE, "swallow", None, Outcome.SAFE, on_records=True),
-    Attack("every record twice", Powers.ONE, "replay", None, Outcome.SAFE, on_records=True),
+    Attack("a byte flipped in the file", Powers.ONE, "flip-byte", None, AttackOutcome.SAFE, on_records=True),
+    Attack("a record's length flipped", Powers.ONE, "flip-length", None, AttackOutcome.SAFE, on_records=True),
+    Attack("the file swallowed half way", Powers.ONE, "swallow", None, AttackOutcome.SAFE, on_records=True),
+    Attack("every record twice", Powers.ONE, "replay", None, AttackOutcome.SAFE, on_records=True),
     Attack(
         "a forged name on path 0",
         Powers.ONE,
         None,
         None,
-        Outcome.DETECTED,
+        AttackOutcome.DETECTED,
         ("AddressDisagrees",),
         False,
         (0,),
@@ -108,7 +129,7 @@ _ALWAYS = (
         Powers.A_P,
         "complete-as-client",
         "tell-nonces",
-        Outcome.DETECTED,
+        AttackOutcome.DETECTED,
         ("BindingMismatch",),
         True,
     ),
@@ -117,7 +138,7 @@ _ALWAYS = (
         Powers.P_A,
         "tell-shares",
         "ingress-and-hash",
-        Outcome.DETECTED,
+        AttackOutcome.DETECTED,
         ("MacMismatch",),
         True,
     ),
@@ -126,28 +147,30 @@ _ALWAYS = (
         Powers.APART,
         "shares",
         "agreed-hash",
-        Outcome.DETECTED,
+        AttackOutcome.DETECTED,
         ("BindingMismatch",),
     ),
-    Attack("be the edge", Powers.TOGETHER, "impersonate", "impersonate", Outcome.NOT_DETECTED, (), True),
+    Attack(
+        "be the edge", Powers.TOGETHER, "impersonate", "impersonate", AttackOutcome.NOT_DETECTED, (), True
+    ),
     Attack(
         "forged names on both paths",
         Powers.TOGETHER,
         "impersonate",
         "impersonate",
-        Outcome.NOT_DETECTED,
+        AttackOutcome.NOT_DETECTED,
         (),
         True,
         (0, 1),
     ),
 )
-_DOWNGRADE = Attack("modes cut down", Powers.ONE, "modes", None, Outcome.DETECTED, ("NoCommonMode",))
+_DOWNGRADE = Attack("modes cut down", Powers.ONE, "modes", None, AttackOutcome.DETECTED, ("NoCommonMode",))
 _REPLAY = Attack(
     "be the edge with its certificate",
     Powers.TOGETHER,
     "impersonate",
     "impersonate",
-    Outcome.DETECTED,
+    AttackOutcome.DETECTED,
     ("MacMismatch",),
     talk=True,
     genuine_certificate=True,
@@ -155,27 +178,27 @@ _REPLAY = Attack(
 
 
 _FORGED_CERTIFICATE = Attack(
-    "TLS with a certificate of its own", Powers.ONE, "tls-mitm", None, Outcome.DETECTED
+    "TLS with a certificate of its own", Powers.ONE, "tls-mitm", None, AttackOutcome.DETECTED
 )
-_CUT_RECORDS = Attack("TLS records cut into pieces", Powers.ONE, "cut-records", None, Outcome.SAFE)
+_CUT_RECORDS = Attack("TLS records cut into pieces", Powers.ONE, "cut-records", None, AttackOutcome.SAFE)
 _TLS_A_P = Attack(
-    "the same, and a look at path 1", Powers.A_P, "tls-mitm", "pass", Outcome.DETECTED, talk=True
+    "the same, and a look at path 1", Powers.A_P, "tls-mitm", "pass", AttackOutcome.DETECTED, talk=True
 )
 _TLS_P_A = Attack(
     "another binding, and a look at path 0",
     Powers.P_A,
     "pass",
     "bindings",
-    Outcome.DETECTED,
+    AttackOutcome.DETECTED,
     ("BindingMismatch",),
     talk=True,
 )
 _TLS_APART = Attack(
-    "the same, and a hash agreed beforehand", Powers.APART, "tls-mitm", "agreed-hash", Outcome.DETECTED
+    "the same, and a hash agreed beforehand", Powers.APART, "tls-mitm", "agreed-hash", AttackOutcome.DETECTED
 )
 
 
-def attacks(row: Row) -> tuple[Attack, ...]:
+def attacks_on(row: Row) -> tuple[Attack, ...]:
     """Every attack on a row, with what must come of it there."""
     return _of_mtls(row) if row in (Row.AUTHENTIC, Row.FORGED) else _of_frames(row)
 
@@ -189,7 +212,7 @@ def _of_mtls(row: Row) -> tuple[Attack, ...]:
     found_out = [replace(one, errors=(stopped,)) for one in (_FORGED_CERTIFICATE, _TLS_A_P, _TLS_APART)]
     path_1 = [one for one in _ALWAYS if one.powers is Powers.ONE and one.first is None]  # and names
     together = [
-        replace(one, expected=Outcome.DETECTED, errors=("TlsFailed",)) if row is Row.AUTHENTIC else one
+        replace(one, expected=AttackOutcome.DETECTED, errors=("TlsFailed",)) if row is Row.AUTHENTIC else one
         for one in _ALWAYS
         if one.powers is Powers.TOGETHER
     ]
@@ -217,8 +240,8 @@ def _of_frames(row: Row) -> tuple[Attack, ...]:
     if row is Row.FIRST_CONTACT:
         return (*tofu, _DOWNGRADE)
     known = [
-        replace(one, expected=Outcome.DETECTED, errors=("FleetKeyChanged",))
-        if one.expected is Outcome.NOT_DETECTED
+        replace(one, expected=AttackOutcome.DETECTED, errors=("FleetKeyChanged",))
+        if one.expected is AttackOutcome.NOT_DETECTED
         else one
         for one in tofu
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from lab.attack.tls_path import Identity, accept_tls
+from lab.attack.tls_path import AttackerIdentity, accept_tls
 from smkex.core.handshake.config import LongTermKey, ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.handshake.server_info import ServerInfo
@@ -68,7 +68,7 @@ class _Carried(Subflow):
 class Impersonator:
     """One of the two; `take` runs one connection of the phone's."""
 
-    def __init__(self, path: int, meeting: Path, config: ServerConfig, tls: Identity | None) -> None:
+    def __init__(self, path: int, meeting: Path, config: ServerConfig, tls: AttackerIdentity | None) -> None:
         self._path, self._meeting, self._config, self._tls = path, meeting, config, tls
         self._second: asyncio.Future[tuple[Subflow, Observation]] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()

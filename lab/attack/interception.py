@@ -18,7 +18,7 @@ NFT = "sennit_attack"
 
 
 @contextlib.contextmanager
-def intercepted(lab: Lab, carrier: str, *, addresses: tuple[str, ...]) -> Iterator[None]:
+def intercept_connections(lab: Lab, carrier: str, *, addresses: tuple[str, ...]) -> Iterator[None]:
     """Send the phone's connections to `addresses` through port PORT of the carrier, until the end."""
     to_attacker = f"tproxy to :{PORT} meta mark set {MARK} accept"
     from_phone = f'iifname "phone" ip daddr {{ {", ".join(addresses)} }} meta l4proto tcp'
@@ -28,9 +28,9 @@ def intercepted(lab: Lab, carrier: str, *, addresses: tuple[str, ...]) -> Iterat
     route = ("local", "default", "dev", "lo", "table", str(TABLE))
     rule = ("fwmark", str(MARK), "lookup", str(TABLE))
     try:
-        _do(lab, carrier, "ip", "route", "replace", *route)
-        _do(lab, carrier, "ip", "rule", "add", *rule)
-        _do(lab, carrier, "nft", rules)
+        _run_command(lab, carrier, "ip", "route", "replace", *route)
+        _run_command(lab, carrier, "ip", "rule", "add", *rule)
+        _run_command(lab, carrier, "nft", rules)
         yield
     finally:
         for command in (
@@ -49,14 +49,14 @@ def names_forged(lab: Lab, carrier: str) -> Iterator[None]:
         f"table ip {name} {{ chain prerouting {{ type nat hook prerouting priority dstnat; "
         f'iifname "phone" udp dport 53 redirect to :{RESOLVER_PORT} ; }} ; }}'
     )
-    _do(lab, carrier, "nft", rules)
+    _run_command(lab, carrier, "nft", rules)
     try:
         yield
     finally:
         run(lab, carrier, "nft", "delete", "table", "ip", name)
 
 
-def _do(lab: Lab, node: str, *command: str) -> None:
+def _run_command(lab: Lab, node: str, *command: str) -> None:
     done = run(lab, node, *command)
     if done.returncode:
         raise LabFailed(f"on {node}: {' '.join(command)}: {done.stderr.strip()}")

@@ -103,10 +103,10 @@ def main() -> None:
     ):
         for each in (tap, spoofing):
             each.bind((options.interface, ALL_PROTOCOLS if each is tap else 0))
-        watch(options.spoof, tap, spoofing)
+        answer_first_messages(options.spoof, tap, spoofing)
 
 
-def watch(spoof: str, tap: socket.socket, spoofing: socket.socket) -> None:
+def answer_first_messages(spoof: str, tap: socket.socket, spoofing: socket.socket) -> None:
     """Answer each first message; then look which answer passed first."""
     identity, own = forged_identity(1, None), X25519PrivateKey.generate().public_key().public_bytes_raw()
     raced: dict[bytes, tuple[int, bytes]] = {}  # by the client's ports: where the answer begins, and ours
@@ -117,7 +117,7 @@ def watch(spoof: str, tap: socket.socket, spoofing: socket.socket) -> None:
         if segment is None:
             continue
         if kind == socket.PACKET_OUTGOING:
-            judge(raced, segment)
+            note_first_answer(raced, segment)
         elif segment.data and segment.data[0] in (FrameType.CLIENT_SHARE, FIRST_BYTE):
             answer = share_for(segment, identity, own) if spoof == "share" else b""
             if answer is not None:
@@ -125,7 +125,7 @@ def watch(spoof: str, tap: socket.socket, spoofing: socket.socket) -> None:
                 spoofing.send(segment.answer(PSH_ACK if answer else RST_ACK, answer))
 
 
-def judge(raced: dict[bytes, tuple[int, bytes]], segment: Segment) -> None:
+def note_first_answer(raced: dict[bytes, tuple[int, bytes]], segment: Segment) -> None:
     ports = segment.ports[2:] + segment.ports[:2]
     if ports not in raced or not (segment.data or segment.flags & RST):
         return

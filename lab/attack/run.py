@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.attack.attacker import ABSENT, ACTED
-from lab.attack.cells import Attack, Outcome, Powers, Row, attacks
+from lab.attack.cells import Attack, AttackOutcome, Powers, Row, attacks_on
 from lab.attack.impersonation import FORGED
-from lab.attack.interception import PORT, RESOLVER_PORT, intercepted, names_forged
+from lab.attack.interception import PORT, RESOLVER_PORT, intercept_connections, names_forged
 from lab.errors import LabFailed
 from lab.fleet import CERTIFICATE, fleet_fingerprint
 from lab.namespace.running import NamespaceLab
@@ -43,7 +43,7 @@ class Result:
     ok: bool
 
 
-class Arena:
+class AttackRunner:
     """The lab, its two carriers, and what a download must give."""
 
     def __init__(self, lab: NamespaceLab) -> None:
@@ -86,7 +86,7 @@ class Arena:
                 return None
             outcome, error = self._judge(done)
             stack.close()
-            if recordings and outcome is Outcome.SAFE:
+            if recordings and outcome is AttackOutcome.SAFE:
                 self._search(recordings)
         edges = self._failures()
         grown = sorted(name for name in edges if edges[name] > before.get(name, 0))
@@ -124,14 +124,14 @@ class Arena:
         command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json", *options)
         return subprocess.run(self.lab.command("phone", *command), capture_output=True, timeout=60)
 
-    def _judge(self, done: subprocess.CompletedProcess[bytes]) -> tuple[Outcome, str]:
+    def _judge(self, done: subprocess.CompletedProcess[bytes]) -> tuple[AttackOutcome, str]:
         said = done.stderr.decode()
         if done.returncode == 0 and done.stdout == self.sample:
-            return Outcome.SAFE, ""
+            return AttackOutcome.SAFE, ""
         if done.returncode == 0 and done.stdout == FORGED:
-            return Outcome.NOT_DETECTED, ""
+            return AttackOutcome.NOT_DETECTED, ""
         if done.returncode == 3 and not done.stdout:
-            return Outcome.DETECTED, said.removeprefix("error: ").partition(":")[0]
+            return AttackOutcome.DETECTED, said.removeprefix("error: ").partition(":")[0]
         raise LabFailed(
             f"a download ended with {done.returncode} and {len(done.stdout)} bytes: {said.strip()}"
         )
@@ -160,7 +160,7 @@ class Arena:
         addresses = (VIP, FORGED_VIP) if attack.names_forged else (VIP,)
         with (
             self._daemon(self.carriers[path], folder / f"attacker{path}.log", *command),
-            intercepted(self.lab, self.carriers[path], addresses=addresses),
+            intercept_connections(self.lab, self.carriers[path], addresses=addresses),
         ):
             yield
 
@@ -252,27 +252,27 @@ class Arena:
                 stack.enter_context(
                     self._daemon(carrier, folder / "tls.log", *serve, str(forged), *everywhere)
                 )
-                stack.enter_context(intercepted(self.lab, carrier, addresses=(VIP,)))
+                stack.enter_context(intercept_connections(self.lab, carrier, addresses=(VIP,)))
             url = f"https://{VIP}:{TLS_PORT}/{SAMPLE}"
             curl = ("curl", "-sS", "--fail", "--interface", "cell0", "--cacert", str(folder / "ca.pem"), url)
             done = subprocess.run(self.lab.command("phone", *curl), capture_output=True, timeout=60)
             if done.returncode:
                 raise LabFailed(f"curl: {done.stderr.decode().strip()}")
-            outcome = Outcome.SAFE if done.stdout == self.sample else Outcome.NOT_DETECTED
+            outcome = AttackOutcome.SAFE if done.stdout == self.sample else AttackOutcome.NOT_DETECTED
             stack.close()
             if powers is Powers.PASSIVE:
                 self._search([recording])
-        expected = Outcome.SAFE if powers is Powers.PASSIVE else Outcome.NOT_DETECTED
+        expected = AttackOutcome.SAFE if powers is Powers.PASSIVE else AttackOutcome.NOT_DETECTED
         what = "record everything" if powers is Powers.PASSIVE else "a forged certificate"
         return Result("tls 1.3", what, powers, outcome, "", "", expected, outcome is expected)
 
 
 def run_attacks(lab: NamespaceLab) -> list[Result]:
     """Every attack, one after the other. Raises `LabFailed` where one cannot be carried out."""
-    arena = Arena(lab)
+    arena = AttackRunner(lab)
     results = []
     for row in Row:
-        for attack in attacks(row):
+        for attack in attacks_on(row):
             print(f"lab: {row}: {attack.powers}: {attack.name} ...", file=sys.stderr, flush=True)
             results.append(arena.attack(row, attack))
     results += [arena.tls(powers) for powers in (Powers.PASSIVE, Powers.ONE)]

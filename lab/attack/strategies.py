@@ -1,7 +1,7 @@
 """What an attacker does with the messages that pass it. Each class is one strategy for one path.
 
 `to_edge` and `to_client` take a handshake frame and return what is sent on instead. Powers as in the papers: the
-attacker knows everything public, has our own code, and what its `Talk` brings, if it has one.
+attacker knows everything public, has our own code, and what its `AttackerChannel` brings, if it has one.
 """
 
 import os
@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from lab.attack.talk import Talk
+from lab.attack.talk import AttackerChannel
 from smkex.core.handshake.client import exchange
 from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
 from smkex.core.wire.codec import u16
@@ -38,7 +38,7 @@ AGREED = bytes(range(32))
 class Strategy:
     """Passes everything on as it is: a passive attacker, or the base of an active one."""
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: AttackerChannel | None) -> None:
         self._talk = talk
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
@@ -52,7 +52,7 @@ class Strategy:
         return frame
 
 
-def _flipped(frame: bytes, at: int) -> bytes:
+def _flip_bit(frame: bytes, at: int) -> bytes:
     return frame[:at] + bytes((frame[at] ^ 1,)) + frame[at + 1 :]
 
 
@@ -64,7 +64,7 @@ class _AfterSome(Strategy):
 
     SOME = 64 << 10
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
         self._passed = 0
 
@@ -82,7 +82,7 @@ class FlipByte(_AfterSome):
     """One byte changed in the middle of the transfer (MPTCPsec Figure 9)."""
 
     async def act(self, frame: bytes, *, first: bool) -> bytes:
-        return _flipped(frame, len(frame) // 2) if first else frame
+        return _flip_bit(frame, len(frame) // 2) if first else frame
 
 
 class FlipLength(_AfterSome):
@@ -112,7 +112,7 @@ class Replay(_AfterSome):
 class Shares(Strategy):
     """A share of the attacker's own towards either end: the classic man in the middle of Diffie-Hellman."""
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
         self._private = X25519PrivateKey.from_private_bytes(AGREED)
 
@@ -154,8 +154,8 @@ class SessionIds(Strategy):
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is FrameType.CLIENT_SHARE:
-            return _flipped(frame, HEADER + 1)
-        return _flipped(frame, HEADER) if kind is FrameType.CLIENT_NONCE else frame
+            return _flip_bit(frame, HEADER + 1)
+        return _flip_bit(frame, HEADER) if kind is FrameType.CLIENT_NONCE else frame
 
 
 class _RewriteShare(Strategy):
@@ -196,7 +196,7 @@ class Observed(_RewriteShare):
 class CompleteAsClient(Shares):
     """A-P: shares of its own, and with what the accomplice reads on path 1, Finished in the client's name."""
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
         self._sent = self._share = b""
 
@@ -259,30 +259,30 @@ class Nonces(Strategy):
     """Other nonces in both directions."""
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
-        return _flipped(frame, HEADER + SESSION_ID) if kind is FrameType.CLIENT_NONCE else frame
+        return _flip_bit(frame, HEADER + SESSION_ID) if kind is FrameType.CLIENT_NONCE else frame
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
-        return _flipped(frame, HEADER) if kind is FrameType.SERVER_NONCE else frame
+        return _flip_bit(frame, HEADER) if kind is FrameType.SERVER_NONCE else frame
 
 
 class Bindings(Strategy):
     """Another binding."""
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
-        return _flipped(frame, len(frame) - 2 * DIGEST) if kind is FrameType.SERVER_NONCE else frame
+        return _flip_bit(frame, len(frame) - 2 * DIGEST) if kind is FrameType.SERVER_NONCE else frame
 
 
 class Macs(Strategy):
     """Another MAC."""
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
-        return _flipped(frame, len(frame) - 1) if kind is FrameType.SERVER_NONCE else frame
+        return _flip_bit(frame, len(frame) - 1) if kind is FrameType.SERVER_NONCE else frame
 
 
 class IngressAndHash(Strategy):
     """P-A: another ingress, and the right hash over it, which the accomplice's shares make possible."""
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
         self._nonce = b""
 
@@ -299,13 +299,13 @@ class IngressAndHash(Strategy):
             ClientShare.parse(await self._talk.hear("client share")),
             ServerShare.parse(await self._talk.hear("server share")),
         )
-        return _rebound(ServerNonce.parse(frame), ClientNonce.parse(self._nonce), *shares)
+        return _rewrite_ingress(ServerNonce.parse(frame), ClientNonce.parse(self._nonce), *shares)
 
 
 class AgreedHash(Strategy):
     """A/A: a binding over what was agreed beforehand, for the shares as they really are cannot be known here."""
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
         self._nonce = b""
 
@@ -322,7 +322,7 @@ class AgreedHash(Strategy):
         guess = ClientShare.build(nonce.session_id, (), (), agreed, "")
         observed = Observation(1, answer.observed.client)
         theirs = ServerShare.parse(_server_share_guess(agreed, observed))
-        return _rebound(answer, nonce, guess, theirs)
+        return _rewrite_ingress(answer, nonce, guess, theirs)
 
 
 def _server_share_guess(share: bytes, observed: Observation) -> bytes:
@@ -332,7 +332,9 @@ def _server_share_guess(share: bytes, observed: Observation) -> bytes:
     return encode(FrameType.SERVER_SHARE, body)
 
 
-def _rebound(answer: ServerNonce, nonce: ClientNonce, client: ClientShare, server: ServerShare) -> bytes:
+def _rewrite_ingress(
+    answer: ServerNonce, nonce: ClientNonce, client: ClientShare, server: ServerShare
+) -> bytes:
     """ServerNonce with another ingress, and the hash that goes with it and these shares; the MAC stays as it was."""
     other = 3 if answer.observed.ingress_id != 3 else 2
     unbound = ServerNonce.unbound(answer.nonce, Observation(other, answer.observed.client))

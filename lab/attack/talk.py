@@ -1,6 +1,6 @@
 """How attackers talk: values by name, told by one and awaited by the other, over a Unix socket.
 
-Attackers that cannot talk ("/" in the table) have no `Talk`: what they share was agreed before.
+Attackers that cannot talk ("/" in the table) have no `AttackerChannel`: what they share was agreed before.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from pathlib import Path
 LIMIT = 1 << 16
 
 
-class Talk:
+class AttackerChannel:
     """One end. The path-0 attacker listens, that of path 1 connects."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ PIECE = 7  # bytes of a handshake message in each record of a relay that cuts th
 HANDSHAKE = 22
 
 
-class Identity:
+class AttackerIdentity:
     """What the man in the middle has: a certificate that some authority gave him, and the genuine authority's."""
 
     def __init__(self, certificate: Path, key: Path, genuine_authority: Path, host: str) -> None:
@@ -20,7 +20,7 @@ class Identity:
         self.host = host
 
 
-async def accept_tls(phone: Subflow, identity: Identity) -> TlsServer:
+async def accept_tls(phone: Subflow, identity: AttackerIdentity) -> TlsServer:
     """Be the service for the client. Raises `SmkexError` where the client does not believe it."""
     tls = TlsServer(identity.server)
     while not tls.done:
@@ -31,7 +31,7 @@ async def accept_tls(phone: Subflow, identity: Identity) -> TlsServer:
     return tls
 
 
-async def between(phone: Subflow, edge: Subflow, identity: Identity) -> None:
+async def relay_server_info(phone: Subflow, edge: Subflow, identity: AttackerIdentity) -> None:
     """Two TLS connections, one word passed between them: ServerInfo. Then wait for the client's end."""
     towards_edge = TlsClient(identity.client, identity.host)
     edge.send(towards_edge.to_send())

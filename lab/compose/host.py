@@ -14,11 +14,11 @@ from lab.topology import Topology
 READY = Path("/run/host-is-ready")  # what the health check looks for
 
 
-def configure(topology: Topology, node: str) -> None:
+def configure_namespace(topology: Topology, node: str) -> None:
     """Make this network namespace the node's. Needs CAP_NET_ADMIN; raises `LabFailed`."""
     found = {
         address["local"]: link["ifname"]
-        for link in json.loads(_ip("-j", "address"))
+        for link in json.loads(_run_ip("-j", "address"))
         for address in link["addr_info"]
     }
     wanted = {str(end.address.ip): end.interface for end in topology.interfaces(node)}
@@ -29,18 +29,18 @@ def configure(topology: Topology, node: str) -> None:
         found[address]: (f"new{number}", name) for number, (address, name) in enumerate(wanted.items())
     }
     for old, (between, _) in renamed.items():
-        _ip("link", "set", old, "down")
-        _ip("link", "set", old, "name", between)
+        _run_ip("link", "set", old, "down")
+        _run_ip("link", "set", old, "name", between)
     for between, name in renamed.values():
-        _ip("link", "set", between, "name", name)
-        _ip("link", "set", name, "up")
+        _run_ip("link", "set", between, "name", name)
+        _run_ip("link", "set", name, "up")
     subprocess.run(["ip", "route", "flush", "default"], check=True, capture_output=True)
     for words in ip_commands(topology, node):
-        _ip(*words.split())
+        _run_ip(*words.split())
     READY.touch()
 
 
-def _ip(*words: str) -> str:
+def _run_ip(*words: str) -> str:
     done = subprocess.run(["ip", *words], capture_output=True, text=True)
     if done.returncode:
         raise LabFailed(f"ip {' '.join(words)}: {done.stderr.strip()}")

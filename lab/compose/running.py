@@ -8,8 +8,8 @@ import subprocess
 from lab.compose.slow_link import clear_link, set_link
 from lab.emulation.impairment import Impairment
 from lab.errors import LabFailed
-from lab.preference import preferring
-from lab.topology import VIP, Link, Node, Topology
+from lab.preference import prefer_neighbour
+from lab.topology import VIP, LabLink, LabNode, Topology
 from lab.wait import wait_for
 
 # an edge's containers beside its server, which is named as the edge
@@ -31,7 +31,9 @@ class ComposeLab:
                 "the lab is down: `docker compose up -d --wait` in the folder of docker-compose.yml"
             )
         # compose.mptcp.yml says so
-        has_mptcp = _docker("exec", "-T", "phone", "printenv", "SENNIT_LAB_MPTCP", check=False).strip() == "1"
+        has_mptcp = (
+            _run_compose("exec", "-T", "phone", "printenv", "SENNIT_LAB_MPTCP", check=False).strip() == "1"
+        )
         self.transports: tuple[str, ...] = ("tcp", "mptcp") if has_mptcp else ("tcp",)
 
     def command(self, node: str, *command: str) -> list[str]:
@@ -42,19 +44,19 @@ class ComposeLab:
 
     def bird(self, node: str, *words: str) -> str:
         service = node if self.topology.node(node).edge_id is None else f"{node}-bird"
-        return _docker("exec", "-T", service, "birdc", "-s", "/var/lib/sennit/bird.ctl", *words)
+        return _run_compose("exec", "-T", service, "birdc", "-s", "/var/lib/sennit/bird.ctl", *words)
 
     def prefer(self, carrier: str, neighbour: str | None) -> None:
         usual, changed = "/run/bird/bird.conf", "/run/bird/changed.conf"
         if neighbour is not None:
-            text = preferring(_docker("exec", "-T", carrier, "cat", usual), neighbour)
-            _docker("exec", "-T", carrier, "sh", "-c", f"cat > {changed}", text=text)
+            text = prefer_neighbour(_run_compose("exec", "-T", carrier, "cat", usual), neighbour)
+            _run_compose("exec", "-T", carrier, "sh", "-c", f"cat > {changed}", text=text)
         self.bird(carrier, "configure", f'"{usual if neighbour is None else changed}"')
 
-    def set_link(self, link: Link, impairment: Impairment) -> str:
+    def set_link(self, link: LabLink, impairment: Impairment) -> str:
         return set_link(self._execute, link, impairment)
 
-    def clear_link(self, link: Link) -> None:
+    def clear_link(self, link: LabLink) -> None:
         clear_link(self._execute, link)
 
     def _execute(self, node: str, *command: str) -> tuple[int, str]:
@@ -62,60 +64,63 @@ class ComposeLab:
         return done.returncode, done.stderr
 
     def operate(self, *command: str) -> str:
-        return _docker("exec", "-T", "control", "sennit", *command)
+        return _run_compose("exec", "-T", "control", "sennit", *command)
 
-    def kill_server(self, edge: Node) -> None:
-        _docker("kill", edge.name)
+    def kill_server(self, edge: LabNode) -> None:
+        _run_compose("kill", edge.name)
 
-    def start_server(self, edge: Node) -> None:
-        _docker("up", "-d", "--wait", "--no-recreate", edge.name)
+    def start_server(self, edge: LabNode) -> None:
+        _run_compose("up", "-d", "--wait", "--no-recreate", edge.name)
         self.wait_until_announced(edge)
 
-    def lose(self, edge: Node) -> None:
+    def lose(self, edge: LabNode) -> None:
         links = [end.interface for end in self.topology.interfaces(edge.name)]
         script = "; ".join(f"ip link set {name} down" for name in links)
-        _docker("exec", "-T", f"{edge.name}-net", "sh", "-c", script)
-        _docker("kill", edge.name, *(f"{edge.name}-{service}" for service in BESIDE))
+        _run_compose("exec", "-T", f"{edge.name}-net", "sh", "-c", script)
+        _run_compose("kill", edge.name, *(f"{edge.name}-{service}" for service in BESIDE))
 
-    def restore(self, edge: Node) -> None:
-        _docker("up", "-d", "--wait", "--no-recreate", edge.name, *(f"{edge.name}-{one}" for one in BESIDE))
+    def restore(self, edge: LabNode) -> None:
+        _run_compose(
+            "up", "-d", "--wait", "--no-recreate", edge.name, *(f"{edge.name}-{one}" for one in BESIDE)
+        )
         self.wait_until_announced(edge)
 
-    def start_server_quietly(self, edge: Node) -> None:
-        _docker("up", "-d", "--wait", "--no-recreate", edge.name)
+    def start_server_quietly(self, edge: LabNode) -> None:
+        _run_compose("up", "-d", "--wait", "--no-recreate", edge.name)
 
-    def memory(self, edge: Node) -> int:
+    def memory(self, edge: LabNode) -> int:
         script = "cat /proc/[0-9]*/statm"
         pages = [
-            line.split()[1] for line in _docker("exec", "-T", edge.name, "sh", "-c", script).splitlines()
+            line.split()[1] for line in _run_compose("exec", "-T", edge.name, "sh", "-c", script).splitlines()
         ]
         return sum(int(count) for count in pages) * 4096
 
     def stop_control(self) -> None:
-        _docker("kill", "control")
+        _run_compose("kill", "control")
 
     def start_control(self) -> None:
-        _docker("up", "-d", "--wait", "--no-recreate", "control")
+        _run_compose("up", "-d", "--wait", "--no-recreate", "control")
 
-    def wait_until_announced(self, edge: Node) -> None:
+    def wait_until_announced(self, edge: LabNode) -> None:
         carrier, address = next(
             (other.node, str(own.address.ip)) for own, other, bgp in self.topology.ends(edge.name) if bgp
         )
         wait_for(
             f"a route of {carrier} to {VIP} through {edge.name}",
             lambda: (
-                f"via {address} " in _docker("exec", "-T", carrier, "ip", "route", "show", VIP, check=False)
+                f"via {address} "
+                in _run_compose("exec", "-T", carrier, "ip", "route", "show", VIP, check=False)
             ),
             40,
         )
 
     @staticmethod
     def _running() -> set[str]:
-        listed = _docker("ps", "--format", "json", check=False)
+        listed = _run_compose("ps", "--format", "json", check=False)
         return {json.loads(line)["Service"] for line in listed.splitlines() if line.startswith("{")}
 
 
-def _docker(*words: str, check: bool = True, text: str | None = None) -> str:
+def _run_compose(*words: str, check: bool = True, text: str | None = None) -> str:
     """`docker compose WORDS` with `text` as its input; its output. Raises `LabFailed`."""
     done = subprocess.run(
         ["docker", "compose", "--progress", "quiet", *words],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.enrol import TOKEN, enrol
 from lab.errors import LabFailed
-from lab.fleet import KEY, certify, make_fleet_key
+from lab.fleet import KEY, certify_edge, make_fleet_key
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import SERVICE, copy_service_certificate, make_certificates, make_token, write_secret
 from lab.topology import CONTROL_PORT, SERVICE_NAME, VIP, Topology
@@ -53,7 +53,7 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
     for edge in topology.edges():
         assert edge.edge_id is not None
         if not (edges / edge.name / KEY).exists():
-            certify(fleet, edges / edge.name, edge.edge_id)
+            certify_edge(fleet, edges / edge.name, edge.edge_id)
             copy_service_certificate(control, edges / edge.name)
             # with compose.mptcp.yml the edge is root of the same group, and without capabilities root may not read all
             for key in (KEY, f"{SERVICE}.key"):

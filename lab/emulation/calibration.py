@@ -31,7 +31,7 @@ class Calibration:
         )
 
 
-def calibrate(
+def calibrate_delay(
     apply: Callable[[Impairment], None], measure: Callable[[], RoundTrips], impairment: Impairment
 ) -> Calibration:
     """Apply the impairment, and shorten its delay until the round trip is right, or as near as it gets."""

@@ -44,7 +44,7 @@ class Impairment:
         return f"{self.delay * 1000:g} ms one way{rate}"
 
 
-def seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     """Read a time such as 2.5ms. Raises `ValueError`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|ms|us)", text)
     if found is None:
@@ -52,7 +52,7 @@ def seconds(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def bits(text: str) -> float:
+def parse_bits(text: str) -> float:
     """Read a rate such as 50Mbit. Raises `ValueError`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]*)", text.lower().removesuffix("/s"))
     if found is None or found[2] not in _BITS:

@@ -13,14 +13,14 @@ import sys
 from dataclasses import replace
 
 from lab.emulation import netem
-from lab.emulation.calibration import Calibration, calibrate
+from lab.emulation.calibration import Calibration, calibrate_delay
 from lab.emulation.impairment import Impairment
 from lab.emulation.relay import Settings
 from lab.emulation.rtt import measure
 from lab.errors import LabFailed
-from lab.namespace.daemons import run, start
-from lab.namespace.place import Place
-from lab.topology import End, Link, Topology
+from lab.namespace.daemons import run, spawn_daemon
+from lab.namespace.place import LabFolder
+from lab.topology import End, LabLink, Topology
 from lab.wait import wait_for
 
 EVERYTHING = "protocol all pref 1 u32 match u32 0 0 action mirred"
@@ -29,7 +29,9 @@ EVERYTHING = "protocol all pref 1 u32 match u32 0 0 action mirred"
 class SlowLink:
     """One link of a lab that stands. Methods raise `LabFailed`."""
 
-    def __init__(self, place: Place, topology: Topology, link: Link, *, own_emulator: bool = False) -> None:
+    def __init__(
+        self, place: LabFolder, topology: Topology, link: LabLink, *, own_emulator: bool = False
+    ) -> None:
         """With `own_emulator`, which alone can `tamper`, also where the kernel has netem."""
         self._place = place
         self._topology = topology
@@ -47,7 +49,7 @@ class SlowLink:
             raise LabFailed("neither a delay nor a rate: `--clear` takes both away")
         apply = self._apply_relay if self._own or not self.kernel_has_netem() else self._apply_netem
         left, right = self._ends
-        return calibrate(
+        return calibrate_delay(
             apply,
             lambda: measure(self._place.namespace_file(left.node), left.interface, str(right.address.ip)),
             impairment,
@@ -81,20 +83,22 @@ class SlowLink:
         return self._link.left, self._link.right
 
     def _has_tap(self, end: End) -> bool:
-        command = [*self._place.enter(end.node), "ip", "link", "show", _tap(end)]
+        command = [*self._place.enter(end.node), "ip", "link", "show", _tap_name(end)]
         return subprocess.run(command, capture_output=True).returncode == 0
 
     def kernel_has_netem(self) -> bool:
         """Ask by trying, on an interface where it makes no difference."""
         enter = self._place.enter(self._link.left.node)
-        probe = subprocess.run([*enter, "tc", *netem.words("lo", Impairment())], capture_output=True)
+        probe = subprocess.run(
+            [*enter, "tc", *netem.netem_arguments("lo", Impairment())], capture_output=True
+        )
         if probe.returncode == 0:
             subprocess.run([*enter, "tc", *netem.clear_words("lo")], check=True)
         return probe.returncode == 0
 
     def _apply_netem(self, impairment: Impairment) -> None:
         for end in self._ends:
-            run(self._place, end.node, "tc", *netem.words(end.interface, impairment))
+            run(self._place, end.node, "tc", *netem.netem_arguments(end.interface, impairment))
 
     # --- without netem
 
@@ -117,11 +121,13 @@ class SlowLink:
                     " link, where the forwarder does: slow down another link"
                 )
         words = [
-            word for end in ends for word in ("--end", str(self._place.namespace_file(end.node)), _tap(end))
+            word
+            for end in ends
+            for word in ("--end", str(self._place.namespace_file(end.node)), _tap_name(end))
         ]
         log = self._place.log(ends[0].node, f"link-{self._link.name}")
         log.unlink(missing_ok=True)
-        process = start(
+        process = spawn_daemon(
             self._place,
             ends[0].node,
             f"link-{self._link.name}",
@@ -133,7 +139,7 @@ class SlowLink:
             self._redirect(end)
 
     def _redirect(self, end: End) -> None:
-        tap = _tap(end)
+        tap = _tap_name(end)
 
         def do(words: str) -> None:
             run(self._place, end.node, *words.split())
@@ -149,5 +155,5 @@ class SlowLink:
         do(f"tc filter add dev {end.interface} egress {EVERYTHING} egress redirect dev {tap}")
 
 
-def _tap(end: End) -> str:
+def _tap_name(end: End) -> str:
     return f"slow-{end.interface}"

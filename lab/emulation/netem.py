@@ -7,7 +7,7 @@ from lab.emulation.impairment import FRAME, Impairment
 BURST = 16 * FRAME  # bytes that tbf lets through at once
 
 
-def words(interface: str, impairment: Impairment) -> list[str]:
+def netem_arguments(interface: str, impairment: Impairment) -> list[str]:
     """`tc ...` for netem."""
     on_the_way = impairment.delay * (impairment.rate or 10e9) / 8
     limit = math.ceil((on_the_way + impairment.queue_bytes) / FRAME)

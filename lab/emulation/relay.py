@@ -46,7 +46,7 @@ class Settings:
         fresh.rename(path)
 
 
-class Relay:
+class LinkRelay:
     """Two ends, and a pipe from each to the other."""
 
     def __init__(self, ends: tuple[int, int], settings: Path) -> None:
@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--settings", type=Path, required=True)
     options = parser.parse_args(arguments)
     left, right = (open_tap(name, Path(namespace)) for namespace, name in options.end)
-    relay = Relay((left, right), options.settings)
+    relay = LinkRelay((left, right), options.settings)
     awake, wake = os.pipe()
     for end in (awake, wake):
         os.set_blocking(end, False)

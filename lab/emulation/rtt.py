@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.emulation.tap import inside
+from lab.emulation.tap import inside_namespace
 from lab.errors import LabFailed
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
@@ -31,20 +31,20 @@ class RoundTrips:
 
 def measure(namespace: Path, interface: str, address: str, count: int = 25) -> RoundTrips:
     """Ask `address` through `interface` `count` times. Raises `LabFailed` when most go unanswered."""
-    with inside(namespace):
+    with inside_namespace(namespace):
         sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         sock.connect((address, 0))
-        _echoes(sock, 1)  # the neighbour's address is found before it counts
-        times = _echoes(sock, count)
+        _measure_echoes(sock, 1)  # the neighbour's address is found before it counts
+        times = _measure_echoes(sock, count)
     if len(times) < max(3, count // 2):
         raise LabFailed(f"{address} by {interface}: {len(times)} of {count} echo requests were answered")
     low, median, high = statistics.quantiles(times, n=4)
     return RoundTrips(median, low, high)
 
 
-def _echoes(sock: socket.socket, count: int) -> list[float]:
+def _measure_echoes(sock: socket.socket, count: int) -> list[float]:
     identifier = int.from_bytes(os.urandom(2))
     sent: dict[int, float] = {}
     times: list[float] = []
@@ -55,7 +55,7 @@ def _echoes(sock: socket.socket, count: int) -> list[float]:
             number = len(sent)
             next_at += GAP
             sent[number] = time.monotonic()
-            sock.send(_request(identifier, number))
+            sock.send(_echo_request(identifier, number))
         wait = (next_at if len(sent) < count else until) - time.monotonic()
         if not select.select([sock], [], [], max(0.0, wait))[0]:
             continue
@@ -67,6 +67,6 @@ def _echoes(sock: socket.socket, count: int) -> list[float]:
     return times
 
 
-def _request(identifier: int, number: int) -> bytes:
+def _echo_request(identifier: int, number: int) -> bytes:
     ones = (ECHO_REQUEST << 8) + identifier + number
     return struct.pack("!BBHHH", ECHO_REQUEST, 0, ~(ones % 0xFFFF) & 0xFFFF, identifier, number)

@@ -22,7 +22,7 @@ def payload_at(frame: bytes) -> tuple[int, int] | None:
     return (start, end) if start < end else None
 
 
-def flipped(frame: bytes, at: int) -> bytes:
+def flip_byte(frame: bytes, at: int) -> bytes:
     """The frame with another byte at `at`, within its TCP payload."""
     changed = bytearray(frame)
     changed[at] ^= FLIPPED
@@ -56,4 +56,4 @@ class Tamperer:
         if self._left > 0:
             return frame
         self.done = True
-        return flipped(frame, end - 1)
+        return flip_byte(frame, end - 1)

@@ -19,17 +19,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
-def inside(namespace: Path) -> Iterator[None]:
+def inside_namespace(namespace: Path) -> Iterator[None]:
     """Be in a network namespace for a while; sockets and devices made there stay there. Raises `OSError`."""
     with open("/proc/thread-self/ns/net") as home, namespace.open() as there:
-        _enter(there.fileno())
+        _enter_namespace(there.fileno())
         try:
             yield
         finally:
-            _enter(home.fileno())
+            _enter_namespace(home.fileno())
 
 
-def _enter(descriptor: int) -> None:
+def _enter_namespace(descriptor: int) -> None:
     if _libc.setns(descriptor, CLONE_NEWNET):
         number = ctypes.get_errno()
         raise OSError(number, f"setns: {os.strerror(number)}")
@@ -37,7 +37,7 @@ def _enter(descriptor: int) -> None:
 
 def open_tap(name: str, namespace: Path) -> int:
     """Make a TAP device; it is there while the descriptor is open. Raises `OSError`."""
-    with inside(namespace):
+    with inside_namespace(namespace):
         descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             request = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)

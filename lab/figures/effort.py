@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class SampleCounts:
     """Samples of each contender, and bytes of transfers."""
 
     setups: int = 200  # figure 13
@@ -14,4 +14,4 @@ class Effort:
     injection_sizes: tuple[int, ...] = (1_000_000, 1_000_000_000)  # figure 9
 
 
-QUICK = Effort(12, 2, 2, 32 << 20, (1_000_000,))
+QUICK = SampleCounts(12, 2, 2, 32 << 20, (1_000_000,))

@@ -10,9 +10,9 @@ from typing import Any
 
 from lab.emulation.impairment import Impairment
 from lab.errors import LabFailed
-from lab.figures.effort import Effort
-from lab.figures.plot import STYLES, new_figure, save
-from lab.figures.stage import Stage
+from lab.figures.effort import SampleCounts
+from lab.figures.plot import STYLES, new_figure, save_figure
+from lab.figures.stage import FigureNetwork
 from lab.figures.table import Rows
 from lab.scenarios.verdict import Verdict
 
@@ -33,7 +33,7 @@ POINTS = 300  # of a transfer, beside those around pauses
 FLIPPED, COMPLETE = "byte flipped", "complete and right"
 
 
-def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
+def measure(stage: FigureNetwork, effort: SampleCounts) -> list[dict[str, Any]]:
     """Attack one transfer of each contender and size: a row for each point of it, events among them."""
     rows = []
     for size in effort.injection_sizes:
@@ -41,13 +41,13 @@ def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
         rate = RATE if size < FAST else None
         stage.set_links(*(Impairment(delay, rate) for delay in DELAYS), own_emulator=True)
         for contender, name in CONTENDERS.items():
-            at, done = _attack(stage, contender, size)
-            rows += [{"contender": name, "size": size, **point} for point in _points(at, done, size)]
+            at, done = _attack_transfer(stage, contender, size)
+            rows += [{"contender": name, "size": size, **point} for point in _trace_points(at, done, size)]
         stage.forget_file(size)
     return rows
 
 
-def _attack(stage: Stage, contender: str, size: int) -> tuple[float, dict[str, Any]]:
+def _attack_transfer(stage: FigureNetwork, contender: str, size: int) -> tuple[float, dict[str, Any]]:
     """Which path carries what is the client's choice: try again where the first had less than half."""
     link = stage.slow_link(stage.links[0], own_emulator=True)
     for _ in range(TRIES):
@@ -59,7 +59,7 @@ def _attack(stage: Stage, contender: str, size: int) -> tuple[float, dict[str, A
     raise LabFailed(f"{contender}: the first path never carried half of the transfer")
 
 
-def _points(at: float, done: dict[str, Any], size: int) -> list[dict[str, Any]]:
+def _trace_points(at: float, done: dict[str, Any], size: int) -> list[dict[str, Any]]:
     start = done["trace"][0][0]
     points = [{"seconds": when - start, "delivered": count, "event": ""} for when, count in done["trace"]]
     end = points[-1]
@@ -71,7 +71,7 @@ def _points(at: float, done: dict[str, Any], size: int) -> list[dict[str, Any]]:
     return [*points[:before], flip, *points[before:]]
 
 
-def stall(points: Rows) -> float:
+def longest_stall(points: Rows) -> float:
     """The longest time without a byte that begins soon after one was flipped: the rest has other causes."""
     flipped = next(float(point["seconds"]) for point in points if point["event"] == FLIPPED)
     times = [float(point["seconds"]) for point in points if point["event"] != FLIPPED]
@@ -81,19 +81,19 @@ def stall(points: Rows) -> float:
     return max(pauses, default=0.0)
 
 
-def judge(rows: Rows, verdict: Verdict) -> None:
-    for size, name, points in _transfers(rows):
+def check_targets(rows: Rows, verdict: Verdict) -> None:
+    for size, name, points in _group_transfers(rows):
         what = f"{name}, {size / 1e6:g} MB"
         if name == SURVIVES:
             verdict.equal(f"{what}: transfer", points[-1]["event"], COMPLETE)
-            verdict.within(f"{what}: stall", stall(points) * 1000, TARGET * 1000, "ms")
+            verdict.within(f"{what}: stall", longest_stall(points) * 1000, TARGET * 1000, "ms")
         else:
             delivered = int(points[-1]["delivered"])
             verdict.equal(f"{what}: ends", str(delivered < size).lower(), "true")
             verdict.note(f"{what}: with", f"{points[-1]['event']} after {delivered / 1e6:.3g} MB")
 
 
-def draw(rows: Rows, path: Path) -> None:
+def draw_figure(rows: Rows, path: Path) -> None:
     sizes = sorted({int(row["size"]) for row in rows})
     round_trips = " and ".join(f"{2000 * delay:g} ms" for delay in DELAYS)
     figure, axes = new_figure(
@@ -103,13 +103,13 @@ def draw(rows: Rows, path: Path) -> None:
         rows=len(sizes),
     )
     for axis, size in zip([axes] if len(sizes) == 1 else axes, sizes, strict=True):
-        for _, name, points in _transfers([row for row in rows if int(row["size"]) == size]):
+        for _, name, points in _group_transfers([row for row in rows if int(row["size"]) == size]):
             style = STYLES[name]
             seconds = [float(point["seconds"]) for point in points]
             megabytes = [int(point["delivered"]) / 1e6 for point in points]
             label = f"{name}: {points[-1]['event']}"
             if name == SURVIVES:
-                label += f", stall {stall(points) * 1000:.0f} ms"
+                label += f", stall {longest_stall(points) * 1000:.0f} ms"
             axis.plot(seconds, megabytes, color=style["color"], linestyle=style["linestyle"], label=label)
             flip = next(point for point in points if point["event"] == FLIPPED)
             axis.plot(
@@ -122,10 +122,10 @@ def draw(rows: Rows, path: Path) -> None:
         rate = f", {RATE / 1e6:g} Mbit/s" if size < FAST else ""
         axis.set_title(f"{size / 1e6:g} MB, paths of {round_trips}{rate}", fontsize=9, loc="left")
         axis.legend(fontsize=8, loc="lower right")
-    save(figure, path)
+    save_figure(figure, path)
 
 
-def _transfers(rows: Rows) -> list[tuple[int, str, Rows]]:
+def _group_transfers(rows: Rows) -> list[tuple[int, str, Rows]]:
     found: dict[tuple[int, str], Rows] = {}
     for row in rows:
         found.setdefault((int(row["size"]), row["contender"]), []).append(row)

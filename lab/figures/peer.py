@@ -60,10 +60,10 @@ def _serve(listener: socket.socket, serve: Callable[[socket.socket], None]) -> N
     listener.setblocking(True)
     while True:
         accepted, _ = listener.accept()
-        threading.Thread(target=_one, args=(accepted, serve), daemon=True).start()
+        threading.Thread(target=_serve_connection, args=(accepted, serve), daemon=True).start()
 
 
-def _one(accepted: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+def _serve_connection(accepted: socket.socket, serve: Callable[[socket.socket], None]) -> None:
     with contextlib.suppress(OSError), accepted:
         accepted.settimeout(PATIENCE)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

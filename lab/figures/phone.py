@@ -97,7 +97,7 @@ class Phone:
         started = time.perf_counter()
         with self._dial(TLS) as sock, self._protect(sock) as protected:
             setup = time.perf_counter() - started
-            _read(protected, size)
+            _read_delivery(protected, size)
             return {"setup": setup, "total": time.perf_counter() - started}
 
     # --- bulk
@@ -125,7 +125,7 @@ class Phone:
                 raise
             error = f"{type(failure).__name__}: {failure}"
         assert delivery is not None
-        trace = _thinned(delivery.trace, points)
+        trace = _thin_trace(delivery.trace, points)
         return {"trace": trace, "right": delivery.right, "error": error, "states": states}
 
     async def _bulk_smkex(self, contender: str, size: int, begin: Callable[[], Delivery]) -> list[str]:
@@ -160,9 +160,9 @@ class Phone:
     def _read_bulk(self, sock: socket.socket, tls: bool, size: int, begin: Callable[[], Delivery]) -> None:
         if tls:
             with self._protect(sock) as protected:
-                _read(protected, size, begin())
+                _read_delivery(protected, size, begin())
         else:
-            _read(sock, size, begin())
+            _read_delivery(sock, size, begin())
 
     # --- inside
 
@@ -185,7 +185,7 @@ class Phone:
         return self._cache.get(target, (self._paths[0], self._paths[1])) is not None
 
     async def _body(self, connection: Connection, size: int) -> AsyncIterator[bytes]:
-        async with _asked(connection, f"/figure-{size}.bin"):
+        async with _request_target(connection, f"/figure-{size}.bin"):
             left = size
             while left:
                 part = await asyncio.wait_for(connection.reader.read(CHUNK), TIMEOUT)
@@ -207,7 +207,7 @@ class Phone:
 
 
 @asynccontextmanager
-async def _asked(connection: Connection, target: str) -> AsyncIterator[None]:
+async def _request_target(connection: Connection, target: str) -> AsyncIterator[None]:
     """Ask by HTTP/1.1 and read the head."""
     connection.writer.write(f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
     head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), TIMEOUT)
@@ -216,7 +216,7 @@ async def _asked(connection: Connection, target: str) -> AsyncIterator[None]:
     yield
 
 
-def _read(sock: socket.socket, size: int, delivery: Delivery | None = None) -> None:
+def _read_delivery(sock: socket.socket, size: int, delivery: Delivery | None = None) -> None:
     sock.sendall(size.to_bytes(8))
     left, buffer = size, memoryview(bytearray(CHUNK))
     while left:
@@ -228,7 +228,7 @@ def _read(sock: socket.socket, size: int, delivery: Delivery | None = None) -> N
             delivery.add(buffer[:part])
 
 
-def _thinned(trace: list[tuple[float, int]], most: int) -> list[tuple[float, int]]:
+def _thin_trace(trace: list[tuple[float, int]], most: int) -> list[tuple[float, int]]:
     """Not more points than a figure shows, but both sides of every pause."""
     step = (trace[-1][0] - trace[0][0]) / most
     if len(trace) <= most or not step:

@@ -54,7 +54,7 @@ def new_figure(title: str, x: str, y: str, *, rows: int = 1) -> "tuple[Figure, A
     return figure, axes[0, 0] if rows == 1 else list(axes[:, 0])
 
 
-def save(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Write the figure; the same data give the same bytes."""
     figure.tight_layout()
     figure.savefig(path, dpi=DPI, metadata={"Software": None})

@@ -10,17 +10,17 @@ COMMAND = ("nice", "-n", str(HIGH))  # what a command line begins with
 
 
 @contextlib.contextmanager
-def raised(processes: Iterable[int]) -> Iterator[None]:
+def raise_priority(processes: Iterable[int]) -> Iterator[None]:
     """Give processes that run already the priority, all their threads, and take it back."""
     pids = list(processes)
-    _set(pids, HIGH)
+    _set_priority(pids, HIGH)
     try:
         yield
     finally:
-        _set(pids, 0)
+        _set_priority(pids, 0)
 
 
-def _set(pids: list[int], priority: int) -> None:
+def _set_priority(pids: list[int], priority: int) -> None:
     for pid in pids:
         with contextlib.suppress(OSError):  # it may be gone
             for thread in Path(f"/proc/{pid}/task").iterdir():

@@ -1,4 +1,4 @@
-"""`sennit lab figures`: measure, keep the rows as CSV, draw from these, judge."""
+"""`sennit lab figures`: measure, keep the rows as CSV, draw from these, check targets."""
 
 import importlib
 import json
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from lab.figures.effort import Effort
-from lab.figures.stage import Stage
-from lab.figures.table import Rows, read, write
-from lab.namespace.bringup import say
+from lab.figures.effort import SampleCounts
+from lab.figures.stage import FigureNetwork
+from lab.figures.table import Rows, read_table, write_table
+from lab.namespace.bringup import print_progress
 from lab.namespace.running import NamespaceLab
 from lab.scenarios.verdict import Verdict
 from smkex.build import description
@@ -28,47 +28,47 @@ class Figure(Protocol):
 
     FILE: str
 
-    def measure(self, stage: Stage, effort: Effort) -> Sequence[dict[str, object]]: ...
-    def judge(self, rows: Rows, verdict: Verdict) -> None: ...
-    def draw(self, rows: Rows, path: Path) -> None: ...
+    def measure(self, stage: FigureNetwork, effort: SampleCounts) -> Sequence[dict[str, object]]: ...
+    def check_targets(self, rows: Rows, verdict: Verdict) -> None: ...
+    def draw_figure(self, rows: Rows, path: Path) -> None: ...
 
 
-def figure(number: str) -> Figure:
+def load_figure(number: str) -> Figure:
     return cast(Figure, importlib.import_module(f"lab.figures.{FIGURES[number]}"))
 
 
-def measure(lab: NamespaceLab, numbers: Sequence[str], effort: Effort, folder: Path) -> None:
+def measure(lab: NamespaceLab, numbers: Sequence[str], effort: SampleCounts, folder: Path) -> None:
     """Measure figures into `folder`. Raises `LabFailed`."""
     folder.mkdir(parents=True, exist_ok=True)
-    began = _machine()
-    with Stage(lab).open() as stage:
+    began = _describe_machine()
+    with FigureNetwork(lab).open() as stage:
         for number in numbers:
             started = time.monotonic()
-            say(f"figure {number} ...")
-            one = figure(number)
-            write(folder / f"{one.FILE}.csv", one.measure(stage, effort))
+            print_progress(f"figure {number} ...")
+            one = load_figure(number)
+            write_table(folder / f"{one.FILE}.csv", one.measure(stage, effort))
             stage.make_plain()
-            say(f"figure {number} took {time.monotonic() - started:.0f} s")
+            print_progress(f"figure {number} took {time.monotonic() - started:.0f} s")
     (folder / MACHINE).write_text(
         json.dumps({**began, "load at the end": round(os.getloadavg()[0], 1)}, indent=1) + "\n"
     )
 
 
-def draw(numbers: Sequence[str], folder: Path) -> list[Verdict]:
-    """Draw figures from what is in `folder`, and judge them."""
+def draw_figures(numbers: Sequence[str], folder: Path) -> list[Verdict]:
+    """Draw figures from what is in `folder`, and check them against their targets."""
     verdicts = []
     for number in numbers:
-        one = figure(number)
-        rows = read(folder / f"{one.FILE}.csv")
-        one.draw(rows, folder / f"{one.FILE}.png")
+        one = load_figure(number)
+        rows = read_table(folder / f"{one.FILE}.csv")
+        one.draw_figure(rows, folder / f"{one.FILE}.png")
         verdicts.append(Verdict(f"figure {number}", "namespaces"))
-        one.judge(rows, verdicts[-1])
+        one.check_targets(rows, verdicts[-1])
     return verdicts
 
 
 def write_numbers(folder: Path) -> None:
     """Write a page with the numbers of every figure that is in `folder`, and of the machine."""
-    there = [number for number in FIGURES if (folder / f"{figure(number).FILE}.csv").exists()]
+    there = [number for number in FIGURES if (folder / f"{load_figure(number).FILE}.csv").exists()]
     machine = json.loads((folder / MACHINE).read_text())
     parts = [
         "# The figures' numbers",
@@ -77,13 +77,13 @@ def write_numbers(folder: Path) -> None:
     parts.append("Machine: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + ".")
     for number in there:
         verdict = Verdict(f"figure {number}", "namespaces")
-        one = figure(number)
-        one.judge(read(folder / f"{one.FILE}.csv"), verdict)
+        one = load_figure(number)
+        one.check_targets(read_table(folder / f"{one.FILE}.csv"), verdict)
         parts += [f"## Figure {number}", verdict.markdown()]
     (folder / NUMBERS).write_text("\n\n".join(parts) + "\n")
 
 
-def _machine() -> dict[str, object]:
+def _describe_machine() -> dict[str, object]:
     """What the figures depend on, of this machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")

@@ -5,9 +5,9 @@ from statistics import median
 from typing import Any
 
 from lab.emulation.impairment import Impairment
-from lab.figures.effort import Effort
-from lab.figures.plot import STYLES, new_figure, save
-from lab.figures.stage import Stage
+from lab.figures.effort import SampleCounts
+from lab.figures.plot import STYLES, new_figure, save_figure
+from lab.figures.stage import FigureNetwork
 from lab.figures.table import Rows
 from lab.scenarios.verdict import Verdict
 
@@ -24,7 +24,7 @@ PLAIN, OURS = "X25519 Diffie-Hellman", "SMKEX over tcp"
 ALLOWED = 0.0003  # seconds of computation beyond a plain exchange, and a round trip
 
 
-def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
+def measure(stage: FigureNetwork, effort: SampleCounts) -> list[dict[str, Any]]:
     """All contenders in turn, again and again: a row for each connection."""
     calibrations = stage.set_links(Impairment(DELAY), Impairment(DELAY))
     round_trip = max(one.measured.median for one in calibrations)
@@ -40,14 +40,14 @@ def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
     return rows
 
 
-def _times(rows: Rows) -> dict[str, list[float]]:
+def _setup_times(rows: Rows) -> dict[str, list[float]]:
     return {
         name: sorted(float(row["seconds"]) for row in rows if row["contender"] == name) for name in CONTENDERS
     }
 
 
-def judge(rows: Rows, verdict: Verdict) -> None:
-    times = _times(rows)
+def check_targets(rows: Rows, verdict: Verdict) -> None:
+    times = _setup_times(rows)
     round_trip = float(rows[0]["round_trip"])
     verdict.note("round trip of the paths", round_trip * 1000, "ms")
     for name, values in times.items():
@@ -56,11 +56,11 @@ def judge(rows: Rows, verdict: Verdict) -> None:
     verdict.within(f"{OURS}, more than {PLAIN}", more * 1000, (round_trip + ALLOWED) * 1000, "ms")
 
 
-def draw(rows: Rows, path: Path) -> None:
+def draw_figure(rows: Rows, path: Path) -> None:
     figure, axis = new_figure(
         "Time to set up a connection (SMKEX, Figure 13)", "milliseconds", "fraction of connections"
     )
-    times = _times(rows)
+    times = _setup_times(rows)
     for name, values in times.items():
         style = STYLES[name]
         steps = [(n + 1) / len(values) for n in range(len(values))]
@@ -91,4 +91,4 @@ def draw(rows: Rows, path: Path) -> None:
         loc="left",
     )
     axis.legend(fontsize=8, loc="lower right")
-    save(figure, path)
+    save_figure(figure, path)

@@ -12,17 +12,17 @@ from lab.emulation.impairment import Impairment
 from lab.emulation.namespace import SlowLink
 from lab.errors import LabFailed
 from lab.figures.peer import BLOCK
-from lab.figures.priority import COMMAND, raised
-from lab.namespace.bringup import say
+from lab.figures.priority import COMMAND, raise_priority
+from lab.namespace.bringup import print_progress
 from lab.namespace.daemons import run
 from lab.namespace.running import NamespaceLab
 from lab.scenarios.download import nearest_to_first_path
 from lab.secrets import SERVICE
-from lab.topology import VIP, Link
+from lab.topology import VIP, LabLink
 from lab.wait import wait_for
 
 
-class Stage:
+class FigureNetwork:
     """The lab with everything started. Methods raise `LabFailed`."""
 
     def __init__(self, lab: NamespaceLab) -> None:
@@ -34,7 +34,7 @@ class Stage:
         self._phone: subprocess.Popen[str]
 
     @contextlib.contextmanager
-    def open(self) -> Iterator["Stage"]:
+    def open(self) -> Iterator["FigureNetwork"]:
         """Start client and peer; end them, and make the links plain cables, afterwards."""
         for link in self.links:
             self.slow_link(link).clear()
@@ -51,15 +51,15 @@ class Stage:
                     *("--key", f"{certificate}.key"),
                     stderr=output,
                 )
-            stack.callback(_end, peer)
+            stack.callback(_end_process, peer)
             wait_for("the peer's start", lambda: "ready" in log.read_text(), 20, log)
             paths = [word for path in self.paths for word in ("--path", path)]
             self._phone = self._start(
                 "phone", "phone", "--vip", VIP, "--peer", address, "--ca", str(control / "ca.pem"), *paths
             )
-            stack.callback(_end, self._phone)
+            stack.callback(_end_process, self._phone)
             edges = [pid for edge in self.lab.topology.edges() for pid in self.lab.pids(edge, "edge")]
-            stack.enter_context(raised(edges))
+            stack.enter_context(raise_priority(edges))
             yield self
 
     def ask(self, do: str, **task: Any) -> Any:
@@ -98,14 +98,14 @@ class Stage:
         calibrations = []
         for link, impairment in zip(self.links, impairments, strict=True):
             calibrations.append(self.slow_link(link, own_emulator=own_emulator).set(impairment))
-            say(f"{link.name}: {impairment}: {calibrations[-1]}")
+            print_progress(f"{link.name}: {impairment}: {calibrations[-1]}")
         return calibrations
 
     def make_plain(self) -> None:
         for link in self.links:
             self.slow_link(link).clear()
 
-    def slow_link(self, link: Link, *, own_emulator: bool = False) -> SlowLink:
+    def slow_link(self, link: LabLink, *, own_emulator: bool = False) -> SlowLink:
         return SlowLink(self.place, self.lab.topology, link, own_emulator=own_emulator)
 
     def _start(self, node: str, *words: str, stderr: Any = None) -> subprocess.Popen[str]:
@@ -118,6 +118,6 @@ class Stage:
         )
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end_process(process: subprocess.Popen[str]) -> None:
     process.terminate()
     process.communicate(timeout=20)

@@ -8,7 +8,7 @@ from typing import Any
 Rows = list[dict[str, str]]
 
 
-def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows, all with the keys of the first; floats are rounded to six digits."""
     rows = list(rows)
     with path.open("w", newline="") as file:
@@ -18,6 +18,6 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()})
 
 
-def read(path: Path) -> Rows:
+def read_table(path: Path) -> Rows:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

@@ -6,9 +6,9 @@ from statistics import median, quantiles
 from typing import Any
 
 from lab.emulation.impairment import Impairment
-from lab.figures.effort import Effort
-from lab.figures.plot import STYLES, new_figure, save
-from lab.figures.stage import Stage
+from lab.figures.effort import SampleCounts
+from lab.figures.plot import STYLES, new_figure, save_figure
+from lab.figures.stage import FigureNetwork
 from lab.figures.table import Rows
 from lab.scenarios.verdict import Verdict
 
@@ -36,7 +36,7 @@ SLOW_RATIO = ("SMKEX over mptcp", "raw MPTCP", 0.97)
 PLAIN_LINKS, SLOW_LINKS = "as fast as the processors", "200 Mbit/s each"
 
 
-def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
+def measure(stage: FigureNetwork, effort: SampleCounts) -> list[dict[str, Any]]:
     """All contenders in turn, then those over MPTCP on slow links: a row for each transfer."""
     rows = _in_turn(stage, effort.transfer_size, effort.transfers, tuple(CONTENDERS), PLAIN_LINKS)
     stage.set_links(SLOW, SLOW)
@@ -47,7 +47,7 @@ def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
 
 
 def _in_turn(
-    stage: Stage, size: int, transfers: int, contenders: Sequence[str], links: str
+    stage: FigureNetwork, size: int, transfers: int, contenders: Sequence[str], links: str
 ) -> list[dict[str, Any]]:
     stage.serve_file(size)
     rows = []
@@ -63,7 +63,7 @@ def _in_turn(
     return rows
 
 
-def _rates(rows: Rows, links: str = PLAIN_LINKS) -> dict[str, list[float]]:
+def _rates_by_contender(rows: Rows, links: str = PLAIN_LINKS) -> dict[str, list[float]]:
     """By contender, in the order of the samples."""
     found: dict[str, list[float]] = {}
     for row in rows:
@@ -72,29 +72,29 @@ def _rates(rows: Rows, links: str = PLAIN_LINKS) -> dict[str, list[float]]:
     return found
 
 
-def _ratio(rates: dict[str, list[float]], ours: str, peer: str) -> float:
+def _median_ratio(rates: dict[str, list[float]], ours: str, peer: str) -> float:
     return median(one / other for one, other in zip(rates[ours], rates[peer], strict=True))
 
 
-def judge(rows: Rows, verdict: Verdict) -> None:
-    rates, slow = _rates(rows), _rates(rows, SLOW_LINKS)
+def check_targets(rows: Rows, verdict: Verdict) -> None:
+    rates, slow = _rates_by_contender(rows), _rates_by_contender(rows, SLOW_LINKS)
     for name, values in rates.items():
         verdict.note(f"{name}: median", median(values), "Gbit/s")
     for ours, peer, target in RATIOS:
         what = f"{ours} / {peer}, median of pairs"
         if target is None:
-            verdict.note(what, _ratio(rates, ours, peer))
+            verdict.note(what, _median_ratio(rates, ours, peer))
         else:
-            verdict.at_least(what, _ratio(rates, ours, peer), target)
+            verdict.at_least(what, _median_ratio(rates, ours, peer), target)
     for name, values in slow.items():
         verdict.note(f"{name}, links of {SLOW_LINKS}: median", median(values) * 1000, "Mbit/s")
     ours, peer, target = SLOW_RATIO
-    verdict.at_least(f"{ours} / {peer}, links of {SLOW_LINKS}", _ratio(slow, ours, peer), target)
+    verdict.at_least(f"{ours} / {peer}, links of {SLOW_LINKS}", _median_ratio(slow, ours, peer), target)
 
 
-def draw(rows: Rows, path: Path) -> None:
+def draw_figure(rows: Rows, path: Path) -> None:
     figure, axis = new_figure("Throughput of long transfers (MPTCPsec, Figure 8)", "", "Gbit/s")
-    rates = _rates(rows)
+    rates = _rates_by_contender(rows)
     for at, (name, values) in enumerate(rates.items()):
         low, middle, high = quantiles(values, n=4)
         color = STYLES[name]["color"]
@@ -112,4 +112,4 @@ def draw(rows: Rows, path: Path) -> None:
         fontsize=9,
         loc="left",
     )
-    save(figure, path)
+    save_figure(figure, path)

@@ -5,9 +5,9 @@ from statistics import median, quantiles
 from typing import Any
 
 from lab.emulation.impairment import Impairment
-from lab.figures.effort import Effort
-from lab.figures.plot import STYLES, new_figure, save
-from lab.figures.stage import Stage
+from lab.figures.effort import SampleCounts
+from lab.figures.plot import STYLES, new_figure, save_figure
+from lab.figures.stage import FigureNetwork
 from lab.figures.table import Rows
 from lab.scenarios.verdict import Verdict
 
@@ -26,7 +26,7 @@ CONTENDERS: dict[str, dict[str, Any]] = {
 TARGETS = {"first contact": 0.585, "with a Fast Open cookie": 0.300, "with the edge id cached": 0.300}
 
 
-def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
+def measure(stage: FigureNetwork, effort: SampleCounts) -> list[dict[str, Any]]:
     """All contenders and sizes in turn: a row for each download."""
     for size in SIZES:
         stage.serve_file(size)
@@ -46,18 +46,18 @@ def measure(stage: Stage, effort: Effort) -> list[dict[str, Any]]:
     return rows
 
 
-def _of(rows: Rows, name: str, size: int, what: str) -> list[float]:
+def _column_of(rows: Rows, name: str, size: int, what: str) -> list[float]:
     return [float(row[what]) for row in rows if row["contender"] == name and int(row["size"]) == size]
 
 
-def judge(rows: Rows, verdict: Verdict) -> None:
+def check_targets(rows: Rows, verdict: Verdict) -> None:
     for name in CONTENDERS:
         setups = [float(row["setup"]) for row in rows if row["contender"] == name]
         if name in TARGETS:
             verdict.within(f"{name}: key exchange, median", median(setups) * 1000, TARGETS[name] * 1000, "ms")
         else:
             verdict.note(f"{name}: key exchange, median", median(setups) * 1000, "ms")
-        slowest = max(median(_of(rows, name, size, "total")) for size in SIZES)
+        slowest = max(median(_column_of(rows, name, size, "total")) for size in SIZES)
         what = f"{name}: download, median of the slowest size"
         if name in TARGETS:
             verdict.within(what, slowest * 1000, PAPER * 1000, "ms")
@@ -65,7 +65,7 @@ def judge(rows: Rows, verdict: Verdict) -> None:
             verdict.note(what, slowest * 1000, "ms")
 
 
-def draw(rows: Rows, path: Path) -> None:
+def draw_figure(rows: Rows, path: Path) -> None:
     figure, axis = new_figure(
         "Download over a near and a far path (SMKEX, Figure 14)", "file size in bytes", "milliseconds"
     )
@@ -77,7 +77,7 @@ def draw(rows: Rows, path: Path) -> None:
         style = STYLES[name]
         middles, spreads = [], []
         for size in SIZES:
-            values = [value * 1000 for value in _of(rows, name, size, "total")]
+            values = [value * 1000 for value in _column_of(rows, name, size, "total")]
             low, _, high = quantiles(values, n=4)
             middles.append(median(values))
             spreads.append((max(0.0, median(values) - low), max(0.0, high - median(values))))
@@ -94,13 +94,13 @@ def draw(rows: Rows, path: Path) -> None:
     axis.set_xscale("log", base=2)
     axis.set_xticks(SIZES, [str(size) for size in SIZES])
     axis.minorticks_off()
-    slowest = max(median(_of(rows, name, size, "total")) for name in CONTENDERS for size in SIZES)
+    slowest = max(median(_column_of(rows, name, size, "total")) for name in CONTENDERS for size in SIZES)
     axis.set_ylim(0, 1000 * max(slowest, PAPER) * 1.35)
     near, far = (f"{2000 * delay:g} ms" for delay in DELAYS)
-    samples = len(_of(rows, TLS, SIZES[0], "total"))
+    samples = len(_column_of(rows, TLS, SIZES[0], "total"))
     measured = f"from nothing to the last byte, medians and quartiles of {samples}"
     axis.set_title(
         f"round trips of {near} and {far}, {RATE / 1e6:g} Mbit/s; {measured}", fontsize=9, loc="left"
     )
     axis.legend(fontsize=8, loc="upper right", ncols=2)
-    save(figure, path)
+    save_figure(figure, path)

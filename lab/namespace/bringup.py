@@ -11,132 +11,138 @@ from pathlib import Path
 from lab import bird, resolver
 from lab.enrol import enrol
 from lab.errors import LabFailed
-from lab.fleet import certify, make_fleet_key
+from lab.fleet import certify_edge, make_fleet_key
 from lab.host import ip_commands
 from lab.namespace import daemons
-from lab.namespace.daemons import run, start
-from lab.namespace.network import build, existing, remove
-from lab.namespace.place import Place
+from lab.namespace.daemons import run, spawn_daemon
+from lab.namespace.network import build_network, existing_namespaces, remove_namespaces
+from lab.namespace.place import LabFolder
 from lab.namespace.processes import end_processes
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import copy_service_certificate, make_certificates, make_token
-from lab.topology import SERVICE_NAME, VIP, Node, Topology
+from lab.topology import SERVICE_NAME, VIP, LabNode, Topology
 from lab.wait import wait_for
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     print(f"lab: {text}", file=sys.stderr, flush=True)
 
 
-def is_up(place: Place) -> bool:
+def is_up(place: LabFolder) -> bool:
     return (place.folder / "up").exists()
 
 
-def up(place: Place, topology: Topology) -> None:
+def bring_up(place: LabFolder, topology: Topology) -> None:
     """Bring everything up and wait until every carrier routes the VIP to its own edge. Raises `LabFailed`."""
     if is_up(place):
-        say("is up already")
+        print_progress("is up already")
         return
-    if existing(place) or place.folder.exists():
-        say("clearing what is left of an earlier one")
-        down(place)
+    if existing_namespaces(place) or place.folder.exists():
+        print_progress("clearing what is left of an earlier one")
+        tear_down(place)
     started = time.monotonic()
     try:
-        _up(place, topology)
+        _start_everything(place, topology)
     except BaseException:
-        say("did not come up: logs stay in " + str(place.folder / "log") + ", `sennit lab down` clears up")
+        print_progress(
+            "did not come up: logs stay in " + str(place.folder / "log") + ", `sennit lab down` clears up"
+        )
         raise
     (place.folder / "up").touch()
-    say(f"up in {time.monotonic() - started:.1f} s")
+    print_progress(f"up in {time.monotonic() - started:.1f} s")
 
 
-def _up(place: Place, topology: Topology) -> None:
+def _start_everything(place: LabFolder, topology: Topology) -> None:
     for node in topology.nodes:
         place.node(node.name).mkdir(parents=True, mode=0o700)
-    say(f"network: {len(topology.nodes)} hosts, {len(topology.links) + len(topology.backbone)} links")
-    build(place, topology)
-    say("control plane and origin")
+    print_progress(
+        f"network: {len(topology.nodes)} hosts, {len(topology.links) + len(topology.backbone)} links"
+    )
+    build_network(place, topology)
+    print_progress("control plane and origin")
     control = place.node("control")
     make_certificates(control, control=(topology.backbone_address("control"),), service=(SERVICE_NAME, VIP))
     make_token(control / "admin.token")
     make_sample(place.node("origin") / SAMPLE)
-    start(place, "control", "control", *daemons.control(place, topology))
-    start(place, "origin", "origin", *daemons.origin(place, topology))
+    spawn_daemon(place, "control", "control", *daemons.control_command(place, topology))
+    spawn_daemon(place, "origin", "origin", *daemons.origin_command(place, topology))
     for node in topology.nodes:
         if node.resolves:
-            start(place, node.name, "resolver", *resolver.command(topology, node.name))
+            spawn_daemon(place, node.name, "resolver", *resolver.resolver_command(topology, node.name))
     for router in topology.routers():
         _start_bird(place, topology, router)
     log = place.log("control", "control")
     wait_for("the control plane's start", lambda: log.exists() and "ready" in log.read_text(), 30, log)
     access = command_access(place, topology)
-    enrol(topology, place.node, lambda *words: run(place, "control", daemons.sennit(), *words, *access))
+    enrol(
+        topology, place.node, lambda *words: run(place, "control", daemons.sennit_program(), *words, *access)
+    )
     fleet = make_fleet_key(place.node("control"))
     for edge in topology.edges():
         assert edge.edge_id is not None
-        certify(fleet, place.node(edge.name), edge.edge_id)
+        certify_edge(fleet, place.node(edge.name), edge.edge_id)
         copy_service_certificate(control, place.node(edge.name))
-    say("agents, forwarders and edges")
+    print_progress("agents, forwarders and edges")
     for edge in topology.edges():
-        start(place, edge.name, "agent", *daemons.agent(place, topology, edge))
+        spawn_daemon(place, edge.name, "agent", *daemons.agent_command(place, topology, edge))
     for edge in topology.edges():
         _start_datapath_and_server(place, topology, edge)
-    say("routes")
+    print_progress("routes")
     for carrier in topology.carriers():
         _wait_for_nearest(place, topology, carrier)
 
 
-def start_edge(place: Place, topology: Topology, edge: Node) -> None:
+def start_edge(place: LabFolder, topology: Topology, edge: LabNode) -> None:
     """Start all daemons of an edge whose host was lost, and wait until its carrier routes the VIP to it."""
     for words in ip_commands(topology, edge.name):
         run(place, edge.name, "ip", *words.split())
     _start_bird(place, topology, edge)
-    start(place, edge.name, "agent", *daemons.agent(place, topology, edge))
+    spawn_daemon(place, edge.name, "agent", *daemons.agent_command(place, topology, edge))
     _start_datapath_and_server(place, topology, edge)
     wait_until_announced(place, topology, edge)
 
 
-def _start_bird(place: Place, topology: Topology, router: Node) -> None:
+def _start_bird(place: LabFolder, topology: Topology, router: LabNode) -> None:
     folder = place.node(router.name)
     bird.reset(folder)
-    (folder / "bird.conf").write_text(bird.configuration(topology, router, folder))
-    start(place, router.name, "bird", *daemons.bird(place, router))
+    (folder / "bird.conf").write_text(bird.bird_configuration(topology, router, folder))
+    spawn_daemon(place, router.name, "bird", *daemons.bird_command(place, router))
 
 
-def start_server(place: Place, topology: Topology, edge: Node) -> None:
+def start_server(place: LabFolder, topology: Topology, edge: LabNode) -> None:
     """Start the edge's server alone."""
-    start(place, edge.name, "edge", *daemons.edge(place, topology, edge))
+    spawn_daemon(place, edge.name, "edge", *daemons.edge_command(place, topology, edge))
 
 
-def start_daemon(place: Place, topology: Topology, node: Node, daemon: str, *options: str) -> None:
+def start_daemon(place: LabFolder, topology: Topology, node: LabNode, daemon: str, *options: str) -> None:
     """Start one daemon of a node again; `options` are added."""
     commands: dict[str, Callable[[], list[str]]] = {
-        "agent": lambda: daemons.agent(place, topology, node),
-        "bird": lambda: daemons.bird(place, node),
-        "control": lambda: daemons.control(place, topology),
-        "edge": lambda: daemons.edge(place, topology, node),
-        "origin": lambda: daemons.origin(place, topology),
+        "agent": lambda: daemons.agent_command(place, topology, node),
+        "bird": lambda: daemons.bird_command(place, node),
+        "control": lambda: daemons.control_command(place, topology),
+        "edge": lambda: daemons.edge_command(place, topology, node),
+        "origin": lambda: daemons.origin_command(place, topology),
     }
-    start(place, node.name, daemon, *commands[daemon](), *options)
+    spawn_daemon(place, node.name, daemon, *commands[daemon](), *options)
 
 
-def wait_until_announced(place: Place, topology: Topology, edge: Node) -> None:
+def wait_until_announced(place: LabFolder, topology: Topology, edge: LabNode) -> None:
     for carrier in topology.carriers():
         if topology.nearest_edge(carrier.name) is edge:
             _wait_for_nearest(place, topology, carrier)
 
 
-def _start_datapath_and_server(place: Place, topology: Topology, edge: Node) -> None:
+def _start_datapath_and_server(place: LabFolder, topology: Topology, edge: LabNode) -> None:
     enrolled = place.node(edge.name) / "node.json"
     wait_for(f"enrolment of {edge.name}", enrolled.exists, 30, place.log(edge.name, "agent"))
     start_server(place, topology, edge)
-    run(place, edge.name, *daemons.probe(place, edge, "up"))
-    run(place, edge.name, *daemons.forwarder(place, edge, "load"))
-    start(place, edge.name, "forwarder", *daemons.forwarder(place, edge, "run"))
-    start(place, daemons.prober(edge), "probe", *daemons.probe(place, edge, "run"))
+    run(place, edge.name, *daemons.probe_command(place, edge, "up"))
+    run(place, edge.name, *daemons.forwarder_command(place, edge, "load"))
+    spawn_daemon(place, edge.name, "forwarder", *daemons.forwarder_command(place, edge, "run"))
+    spawn_daemon(place, daemons.prober_node(edge), "probe", *daemons.probe_command(place, edge, "run"))
 
 
-def _wait_for_nearest(place: Place, topology: Topology, carrier: Node) -> None:
+def _wait_for_nearest(place: LabFolder, topology: Topology, carrier: LabNode) -> None:
     edge = topology.nearest_edge(carrier.name)
     address = next(
         str(own.address.ip) for own, other, _ in topology.ends(edge.name) if other.node == carrier.name
@@ -149,7 +155,7 @@ def _wait_for_nearest(place: Place, topology: Topology, carrier: Node) -> None:
     )
 
 
-def command_access(place: Place, topology: Topology) -> list[str]:
+def command_access(place: LabFolder, topology: Topology) -> list[str]:
     """What commands need to speak to the lab's control plane."""
     folder = place.node("control")
     return [
@@ -158,7 +164,7 @@ def command_access(place: Place, topology: Topology) -> list[str]:
     ]
 
 
-def next_hop(place: Place, router: str) -> str | None:
+def next_hop(place: LabFolder, router: str) -> str | None:
     """Where a router sends what is for the VIP; None while it has no route."""
     done = subprocess.run(
         [*place.enter(router), "ip", "-j", "route", "show", f"{VIP}/32"], capture_output=True, text=True
@@ -167,17 +173,17 @@ def next_hop(place: Place, router: str) -> str | None:
     return str(routes[0].get("gateway")) if routes else None
 
 
-def down(place: Place) -> bool:
+def tear_down(place: LabFolder) -> bool:
     """Remove processes, namespaces, mounts and files, whatever is there of them; whether there was anything."""
-    there = bool(existing(place)) or place.folder.exists()
+    there = bool(existing_namespaces(place)) or place.folder.exists()
     end_processes(place)
-    remove(place)
+    remove_namespaces(place)
     for line in Path("/proc/mounts").read_text().splitlines():
         mounted = line.split()[1]
         if mounted.startswith(f"{place.folder}/"):
             subprocess.run(["umount", mounted], check=True)
     if place.folder.exists():
         shutil.rmtree(place.folder)
-    if existing(place):
-        raise LabFailed(f"these namespaces would not go: {', '.join(existing(place))}")
+    if existing_namespaces(place):
+        raise LabFailed(f"these namespaces would not go: {', '.join(existing_namespaces(place))}")
     return there

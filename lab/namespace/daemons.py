@@ -8,19 +8,19 @@ from lab.bird import STATE_FILE
 from lab.enrol import TOKEN
 from lab.errors import LabFailed
 from lab.fleet import CERTIFICATE, KEY
-from lab.namespace.place import Place
-from lab.namespace.processes import remember
-from lab.topology import CONTROL_PORT, ORIGIN_PORT, Node, Topology
+from lab.namespace.place import LabFolder
+from lab.namespace.processes import record_process
+from lab.topology import CONTROL_PORT, ORIGIN_PORT, LabNode, Topology
 
 DEADMAN = 5  # seconds from an agent's death to the end of its announcement
 
 
-def sennit() -> str:
+def sennit_program() -> str:
     """The command of this installation."""
     return str(Path(sys.executable).with_name("sennit"))
 
 
-def start(place: Place, node: str, daemon: str, *command: str) -> subprocess.Popen[bytes]:
+def spawn_daemon(place: LabFolder, node: str, daemon: str, *command: str) -> subprocess.Popen[bytes]:
     """Start a daemon on a node; it outlives us and writes to its own log."""
     log = place.log(node, daemon)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -32,11 +32,11 @@ def start(place: Place, node: str, daemon: str, *command: str) -> subprocess.Pop
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    remember(place, process.pid)
+    record_process(place, process.pid)
     return process
 
 
-def run(place: Place, node: str, *command: str) -> str:
+def run(place: LabFolder, node: str, *command: str) -> str:
     """Run a command on a node to its end; raises `LabFailed` with what it said."""
     done = subprocess.run([*place.enter(node), *command], capture_output=True, text=True)
     if done.returncode:
@@ -44,19 +44,19 @@ def run(place: Place, node: str, *command: str) -> str:
     return done.stdout
 
 
-def control(place: Place, topology: Topology) -> list[str]:
+def control_command(place: LabFolder, topology: Topology) -> list[str]:
     folder = place.node("control")
     return [
-        *(sennit(), "control", "--state", str(folder)),
+        *(sennit_program(), "control", "--state", str(folder)),
         *("--listen", f"{topology.backbone_address('control')}:{CONTROL_PORT}"),
         *("--admin-token-file", str(folder / "admin.token")),
         *("--tls-certificate", str(folder / "control.pem"), "--tls-key", str(folder / "control.key")),
     ]
 
 
-def origin(place: Place, topology: Topology) -> list[str]:
+def origin_command(place: LabFolder, topology: Topology) -> list[str]:
     listen = f"{topology.backbone_address('origin')}:{ORIGIN_PORT}"
-    serve = [sennit(), "origin", "--directory", str(place.node("origin")), "--listen", listen]
+    serve = [sennit_program(), "origin", "--directory", str(place.node("origin")), "--listen", listen]
     return [*serve, "--cache-tags", "/tagged/*=lab", "--cache-control", "/tagged/*=public, max-age=3600"]
 
 
@@ -64,10 +64,10 @@ def control_url(topology: Topology) -> str:
     return f"https://{topology.backbone_address('control')}:{CONTROL_PORT}"
 
 
-def agent(place: Place, topology: Topology, node: Node) -> list[str]:
+def agent_command(place: LabFolder, topology: Topology, node: LabNode) -> list[str]:
     folder = place.node(node.name)
     return [
-        *(sennit(), "agent", "--state", str(folder), "--name", node.name, "--site", node.site),
+        *(sennit_program(), "agent", "--state", str(folder), "--name", node.name, "--site", node.site),
         *("--control", control_url(topology), "--ca", str(place.node("control") / "ca.pem")),
         *("--tunnel-v4", topology.backbone_address(node.name)),
         *("--enrolment-token-file", str(folder / TOKEN)),
@@ -77,36 +77,36 @@ def agent(place: Place, topology: Topology, node: Node) -> list[str]:
     ]
 
 
-def forwarder(place: Place, node: Node, action: str) -> list[str]:
+def forwarder_command(place: LabFolder, node: LabNode, action: str) -> list[str]:
     folder = place.node(node.name)
-    command = [sennit(), "forwarder", action, "--state", str(folder), "--bpffs", str(folder / "bpf")]
+    command = [sennit_program(), "forwarder", action, "--state", str(folder), "--bpffs", str(folder / "bpf")]
     if action == "load":
         command += ["--outside", "up0", "--outside", "probe0", "--backbone", "bb0"]
     return command
 
 
-def prober(node: Node) -> str:
+def prober_node(node: LabNode) -> str:
     """The namespace that an edge is probed from, as the lab names nodes."""
     return f"{node.name}-probe"
 
 
-def probe(place: Place, node: Node, action: str) -> list[str]:
-    command = [sennit(), "probe", action, "--state", str(place.node(node.name))]
-    return command if action == "run" else [*command, "--namespace", place.namespace(prober(node))]
+def probe_command(place: LabFolder, node: LabNode, action: str) -> list[str]:
+    command = [sennit_program(), "probe", action, "--state", str(place.node(node.name))]
+    return command if action == "run" else [*command, "--namespace", place.namespace(prober_node(node))]
 
 
-def edge(place: Place, topology: Topology, node: Node) -> list[str]:
+def edge_command(place: LabFolder, topology: Topology, node: LabNode) -> list[str]:
     folder = place.node(node.name)
     upstream = f"http://{topology.backbone_address('origin')}:{ORIGIN_PORT}"
     return [
-        *(sennit(), "edge", "--state", str(folder), "--upstream", upstream),
+        *(sennit_program(), "edge", "--state", str(folder), "--upstream", upstream),
         *("--cache", str(folder / "cache")),
         *("--tls-certificate", str(folder / "service.pem"), "--tls-key", str(folder / "service.key")),
         *("--tofu-key", str(folder / KEY), "--tofu-certificate", str(folder / CERTIFICATE)),
     ]
 
 
-def bird(place: Place, node: Node) -> list[str]:
+def bird_command(place: LabFolder, node: LabNode) -> list[str]:
     folder = place.node(node.name)
     return [
         "bird",

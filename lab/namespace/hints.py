@@ -1,13 +1,13 @@
 """The commands that `make lab` suggests at its end; a test runs them."""
 
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.sample import SAMPLE
 from lab.topology import SERVICE_NAME
 
 EDGE = "edge2"
 
 
-def suggested_commands(place: Place) -> tuple[str, ...]:
+def suggested_commands(place: LabFolder) -> tuple[str, ...]:
     """Return command lines to type next, the last of which removes the lab."""
     state = place.node(EDGE)
     return (

@@ -4,22 +4,22 @@ import subprocess
 from pathlib import Path
 
 from lab.errors import LabFailed
-from lab.host import ip_commands, sysctls
-from lab.namespace.place import Place
+from lab.host import ip_commands, kernel_settings
+from lab.namespace.place import LabFolder
 from lab.topology import BACKBONE, Topology
 
 
-def build(place: Place, topology: Topology) -> None:
+def build_network(place: LabFolder, topology: Topology) -> None:
     """Make namespaces, links, addresses, routes and settings. Raises `LabFailed`."""
     for name in [*(node.name for node in topology.nodes), BACKBONE]:
         _run("ip", "netns", "add", place.namespace(name))
-    _batch(_commands(place, topology))
+    _run_batch(_ip_commands(place, topology))
     for node in topology.nodes:
-        pairs = [f"{key}={value}" for key, value in sysctls(topology, node.name).items()]
+        pairs = [f"{key}={value}" for key, value in kernel_settings(topology, node.name).items()]
         _run(*place.enter(node.name), "sysctl", "-q", "-w", *pairs)
 
 
-def _commands(place: Place, topology: Topology) -> list[str]:
+def _ip_commands(place: LabFolder, topology: Topology) -> list[str]:
     bridge = place.namespace(BACKBONE)
     lines = [f"-n {bridge} link add bridge type bridge", f"-n {bridge} link set bridge up"]
     for link in topology.links:
@@ -45,7 +45,7 @@ def _commands(place: Place, topology: Topology) -> list[str]:
     return lines
 
 
-def _batch(lines: list[str]) -> None:
+def _run_batch(lines: list[str]) -> None:
     # ip's batch mode takes no -n: a command of its own for each line that has one
     for line in lines:
         _run("ip", *line.split())
@@ -58,13 +58,13 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
-def existing(place: Place) -> list[str]:
+def existing_namespaces(place: LabFolder) -> list[str]:
     """The lab's namespaces that there are."""
     folder = Path("/run/netns")
     return sorted(path.name for path in folder.glob(f"{place.name}-*")) if folder.is_dir() else []
 
 
-def remove(place: Place) -> None:
+def remove_namespaces(place: LabFolder) -> None:
     """Delete the namespaces; their links go with them."""
-    for space in existing(place):
+    for space in existing_namespaces(place):
         subprocess.run(["ip", "netns", "del", space], check=True, capture_output=True)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LabFolder:
     """A lab's name and folder; several labs with different places do not meet."""
 
     name: str
     folder: Path
 
     @classmethod
-    def from_environment(cls) -> "Place":
+    def from_environment(cls) -> "LabFolder":
         """SENNIT_LAB_NAME (sennit) and SENNIT_LAB_STATE (/run/NAME-lab)."""
         name = os.environ.get("SENNIT_LAB_NAME", "sennit")
         return cls(name, Path(os.environ.get("SENNIT_LAB_STATE", f"/run/{name}-lab")))

@@ -9,22 +9,22 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab.namespace.network import existing
-from lab.namespace.place import Place
+from lab.namespace.network import existing_namespaces
+from lab.namespace.place import LabFolder
 
 KILL_AFTER = 5.0  # seconds between SIGTERM and SIGKILL
 
 
-def remember(place: Place, pid: int) -> None:
+def record_process(place: LabFolder, pid: int) -> None:
     """Write down a process that was just started."""
     with (place.folder / "processes").open("a") as file:
         file.write(f"{pid} {_start_time(pid)}\n")
 
 
-def processes(place: Place) -> list[int]:
+def running_processes(place: LabFolder) -> list[int]:
     """Ids of all the lab's processes that live, whoever forgot them."""
     found: set[int] = set()
-    for space in existing(place):
+    for space in existing_namespaces(place):
         done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True)
         found |= {int(pid) for pid in done.stdout.split()}
     record = place.folder / "processes"
@@ -35,16 +35,16 @@ def processes(place: Place) -> list[int]:
     return sorted(found - {os.getpid()})
 
 
-def end_processes(place: Place) -> None:
+def end_processes(place: LabFolder) -> None:
     """SIGTERM, and SIGKILL for whoever is left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in processes(place):
+        for pid in running_processes(place):
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
         deadline = time.monotonic() + KILL_AFTER
-        while processes(place) and time.monotonic() < deadline:
+        while running_processes(place) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 

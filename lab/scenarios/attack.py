@@ -1,7 +1,7 @@
 """One attack of each kind against opportunistic mode, from the lab's paths; all of them: `sennit lab attack`."""
 
-from lab.attack.cells import Powers, Row, attacks
-from lab.attack.run import Arena
+from lab.attack.cells import Powers, Row, attacks_on
+from lab.attack.run import AttackRunner
 from lab.errors import LabFailed
 from lab.namespace.running import NamespaceLab
 from lab.running import Lab
@@ -12,9 +12,9 @@ def run(lab: Lab, verdict: Verdict) -> None:
     """Raises `LabFailed` in the compose lab: its carriers hold no attackers."""
     if not isinstance(lab, NamespaceLab):
         raise LabFailed("attackers sit in the namespace lab alone: `sennit lab run attack` without --compose")
-    arena = Arena(lab)
+    arena = AttackRunner(lab)
     for powers in Powers:
-        one = next((attack for attack in attacks(Row.OPPORTUNISTIC) if attack.powers is powers), None)
+        one = next((attack for attack in attacks_on(Row.OPPORTUNISTIC) if attack.powers is powers), None)
         if one is not None:
             result = arena.attack(Row.OPPORTUNISTIC, one)
             verdict.equal(f"{powers}: {one.name}", result.outcome, str(one.expected))

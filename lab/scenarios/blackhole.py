@@ -4,9 +4,9 @@ What was on its way goes out again on the other path after at most min(2 round t
 more until it answers again.
 """
 
-from lab.running import Lab, network
+from lab.running import Lab, run_network_command
 from lab.sample import SAMPLE_BYTES
-from lab.scenarios.download import RunningDownload, download, first_carrier, sample_digest
+from lab.scenarios.download import RunningDownload, download_sample, first_carrier, sample_digest
 from lab.scenarios.verdict import Verdict
 
 LONG = 6.0  # seconds that the running download is made to take
@@ -19,15 +19,15 @@ def run(lab: Lab, verdict: Verdict) -> None:
     address = str(lab.topology.ends("phone")[0][0].address.ip)
     carrier = first_carrier(lab)
     options = ("--limit-rate", str(int(SAMPLE_BYTES / LONG)))
-    usual = download(lab, *options).seconds
+    usual = download_sample(lab, *options).seconds
     long = RunningDownload(lab, *options)
     try:
         long.wait_until_set_up()
-        network(lab, carrier, "ip", "route", "add", "blackhole", f"{address}/32")
+        run_network_command(lab, carrier, "ip", "route", "add", "blackhole", f"{address}/32")
         ended = long.result(timeout=6 * LONG)
     finally:
         long.stop()
-        network(lab, carrier, "ip", "route", "del", "blackhole", f"{address}/32")
+        run_network_command(lab, carrier, "ip", "route", "del", "blackhole", f"{address}/32")
     verdict.note("a download usually takes", usual, "s")
     verdict.equal(
         f"{carrier} swallows path 0: SHA-256 is the origin's", str(ended.sha256 == wanted).lower(), "true"
@@ -36,4 +36,6 @@ def run(lab: Lab, verdict: Verdict) -> None:
     first = ended.report["paths"][0]["state"]
     verdict.equal("  path 0 was found out", str(first != "open").lower(), "true")
     verdict.note("  path 0 at the end", first)
-    verdict.equal("afterwards: weakened", ", ".join(download(lab).report["weakened"]) or "nothing", "nothing")
+    verdict.equal(
+        "afterwards: weakened", ", ".join(download_sample(lab).report["weakened"]) or "nothing", "nothing"
+    )

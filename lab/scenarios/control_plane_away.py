@@ -6,7 +6,13 @@ No answer means go on as before, to edges and forwarders; after its start nothin
 import time
 
 from lab.running import Lab
-from lab.scenarios.download import SteadyDownloads, download, id_of, nearest_to_first_path, sample_digest
+from lab.scenarios.download import (
+    SteadyDownloads,
+    download_sample,
+    id_of,
+    nearest_to_first_path,
+    sample_digest,
+)
 from lab.scenarios.verdict import Verdict
 
 AWAY = 12.0  # seconds: a lease, and some
@@ -17,7 +23,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     """Raises `LabFailed` when the control plane does not come back."""
     wanted = sample_digest(lab)
     edge = nearest_to_first_path(lab)
-    verdict.equal("owner edge before", download(lab).owner, id_of(edge))
+    verdict.equal("owner edge before", download_sample(lab).owner, id_of(edge))
     with SteadyDownloads(lab) as steady:
         lab.stop_control()
         try:

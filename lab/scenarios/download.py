@@ -12,7 +12,7 @@ from typing import Any
 from lab.errors import LabFailed
 from lab.running import Lab, run
 from lab.sample import SAMPLE
-from lab.topology import SERVICE_NAME, Node
+from lab.topology import SERVICE_NAME, LabNode
 from lab.wait import wait_for
 
 URL = f"smkex://{SERVICE_NAME}/{SAMPLE}"
@@ -22,7 +22,7 @@ _SCRIPT = 'set -o pipefail; sennit get --json "$@" | sha256sum'
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class DownloadOutcome:
     """A finished download; `report` is the path report's fields, `seconds` the client's own measure."""
 
     sha256: str
@@ -45,7 +45,7 @@ class RunningDownload:
     def __init__(self, lab: Lab, *options: str) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            lab.command("phone", *_command("--verbose", *options)),
+            lab.command("phone", *_download_command("--verbose", *options)),
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
@@ -59,7 +59,7 @@ class RunningDownload:
         """Wait until its keys are exchanged. Raises `LabFailed`."""
         wait_for("a key exchange", lambda: SET_UP in self._said() or not self.running, 20)
 
-    def result(self, timeout: float) -> Download:
+    def result(self, timeout: float) -> DownloadOutcome:
         """Wait for its end. Raises `LabFailed` with what the client said."""
         try:
             output, _ = self._process.communicate(timeout=timeout)
@@ -67,7 +67,7 @@ class RunningDownload:
             self.stop()
             raise LabFailed(f"a download did not end within {timeout:g} s") from None
         with self._errors:
-            return _download(self._process.returncode, output, self._said())
+            return _parse_outcome(self._process.returncode, output, self._said())
 
     def stop(self) -> None:
         """End it, whatever it is at."""
@@ -79,18 +79,18 @@ class RunningDownload:
         return self._errors.read()
 
 
-def download(lab: Lab, *options: str) -> Download:
+def download_sample(lab: Lab, *options: str) -> DownloadOutcome:
     """Download the sample on the phone. Raises `LabFailed` with what the client said."""
-    done = run(lab, "phone", *_command(*options))
-    return _download(done.returncode, done.stdout, done.stderr)
+    done = run(lab, "phone", *_download_command(*options))
+    return _parse_outcome(done.returncode, done.stdout, done.stderr)
 
 
-def first_success(lab: Lab, since: float, seconds: float) -> tuple[float, Download]:
+def first_success(lab: Lab, since: float, seconds: float) -> tuple[float, DownloadOutcome]:
     """Download, again and again, until one succeeds; seconds from `since` (monotonic) to its end.
 
     Raises `LabFailed` after `seconds`.
     """
-    done = download(lab, "--retry-for", str(seconds), "--timeout", "2")
+    done = download_sample(lab, "--retry-for", str(seconds), "--timeout", "2")
     return time.monotonic() - since, done
 
 
@@ -108,26 +108,26 @@ def first_carrier(lab: Lab) -> str:
     return lab.topology.ends("phone")[0][1].node
 
 
-def nearest_to_first_path(lab: Lab) -> Node:
+def nearest_to_first_path(lab: Lab) -> LabNode:
     """The edge that the phone's first path leads to while all is well."""
     return lab.topology.nearest_edge(first_carrier(lab))
 
 
-def id_of(edge: Node) -> int:
+def id_of(edge: LabNode) -> int:
     assert edge.edge_id is not None
     return edge.edge_id
 
 
-def _command(*options: str) -> list[str]:
+def _download_command(*options: str) -> list[str]:
     return ["bash", "-c", _SCRIPT, "get", URL, *options]
 
 
-def _download(status: int, output: str, errors: str) -> Download:
+def _parse_outcome(status: int, output: str, errors: str) -> DownloadOutcome:
     lines = errors.strip().splitlines()
     if status or not lines:
         raise LabFailed(f"the download failed with status {status}: {' '.join(lines[-2:])}")
     result = json.loads(lines[-1])
-    return Download(output.split()[0], result["bytes"], result["seconds"], result["report"])
+    return DownloadOutcome(output.split()[0], result["bytes"], result["seconds"], result["report"])
 
 
 class SteadyDownloads:
@@ -138,7 +138,7 @@ class SteadyDownloads:
         self._options = options
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
-        self.done: list[Download] = []
+        self.done: list[DownloadOutcome] = []
         self.failed: list[str] = []
 
     def __enter__(self) -> "SteadyDownloads":
@@ -152,6 +152,6 @@ class SteadyDownloads:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self.done.append(download(self._lab, *self._options))
+                self.done.append(download_sample(self._lab, *self._options))
             except LabFailed as error:
                 self.failed.append(str(error))

@@ -6,7 +6,7 @@ from lab.running import Lab
 from lab.sample import SAMPLE_BYTES
 from lab.scenarios.download import (
     RunningDownload,
-    download,
+    download_sample,
     first_success,
     nearest_to_first_path,
     sample_digest,
@@ -23,7 +23,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     edge = nearest_to_first_path(lab)
     assert edge.edge_id is not None
     long = RunningDownload(lab, "--limit-rate", str(int(SAMPLE_BYTES / LONG)))
-    first = download(lab)
+    first = download_sample(lab)
     verdict.equal("owner edge before", first.owner, edge.edge_id)
     started = time.monotonic()
     lab.operate("edges", "drain", edge.name)
@@ -48,4 +48,4 @@ def run(lab: Lab, verdict: Verdict) -> None:
     finally:
         lab.operate("edges", "undrain", edge.name)
         lab.wait_until_announced(edge)
-    verdict.equal("owner edge afterwards", download(lab).owner, edge.edge_id)
+    verdict.equal("owner edge afterwards", download_sample(lab).owner, edge.edge_id)

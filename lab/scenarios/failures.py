@@ -14,9 +14,9 @@ from lab.errors import LabFailed
 from lab.namespace import daemons
 from lab.namespace.running import NamespaceLab
 from lab.running import Lab
-from lab.scenarios.download import download, nearest_to_first_path
+from lab.scenarios.download import download_sample, nearest_to_first_path
 from lab.scenarios.verdict import Verdict
-from lab.topology import VIP, Node
+from lab.topology import VIP, LabNode
 from lab.wait import wait_for
 
 PATIENCE = 60.0  # seconds to wait for anything before the scenario fails
@@ -35,14 +35,14 @@ class Loss:
     undoes: Callable[[], None]
 
 
-def _losses(lab: NamespaceLab, edge: Node) -> tuple[Loss, ...]:
+def _ways_to_lose(lab: NamespaceLab, edge: LabNode) -> tuple[Loss, ...]:
     """Every way in which the edge is lost."""
 
     def send(daemon: str, number: signal.Signals) -> Callable[[], None]:
         return lambda: lab.send(edge, daemon, number)
 
     def link(state: str) -> Callable[[], None]:
-        return lambda: _ip(lab, edge, "link", "set", "bb0", state)
+        return lambda: _run_ip(lab, edge, "link", "set", "bb0", state)
 
     origin = lab.topology.backbone_address("origin")
     return (
@@ -50,12 +50,12 @@ def _losses(lab: NamespaceLab, edge: Node) -> tuple[Loss, ...]:
         # 3 s without an answer, and up to two looks of 1.5 s that are not answered
         Loss("server hangs", 15, send("edge", FREEZE), send("edge", THAW)),
         Loss("BIRD killed", 6, send("bird", signal.SIGKILL), lambda: lab.start(edge, "bird")),
-        Loss("VIP removed", 8, lambda: _vip(lab, edge, "del"), lambda: _vip(lab, edge, "replace")),
+        Loss("VIP removed", 8, lambda: _change_vip(lab, edge, "del"), lambda: _change_vip(lab, edge, "replace")),
         Loss(
             "forwarder detached",
             10,
-            lambda: _forwarder(lab, edge, "detach"),
-            lambda: _forwarder(lab, edge, "load"),
+            lambda: _run_forwarder(lab, edge, "detach"),
+            lambda: _run_forwarder(lab, edge, "load"),
         ),
         # BFD gives up after 1.5 s, BGP alone after 9 s
         Loss("host frozen", 12, send("all", FREEZE), send("all", THAW)),
@@ -65,8 +65,8 @@ def _losses(lab: NamespaceLab, edge: Node) -> tuple[Loss, ...]:
         Loss(
             "way to the origin cut",
             20,
-            lambda: _ip(lab, edge, "route", "add", "unreachable", f"{origin}/32"),
-            lambda: _ip(lab, edge, "route", "del", "unreachable", f"{origin}/32"),
+            lambda: _run_ip(lab, edge, "route", "add", "unreachable", f"{origin}/32"),
+            lambda: _run_ip(lab, edge, "route", "del", "unreachable", f"{origin}/32"),
         ),
     )  # fmt: skip
 
@@ -79,8 +79,8 @@ def run(lab: Lab, verdict: Verdict) -> None:
     control = lab.topology.node("control")
     restart_control(lab, control, "--lease-seconds", str(LEASE))
     try:
-        for loss in _losses(lab, edge):
-            _lose(lab, verdict, edge, loss)
+        for loss in _ways_to_lose(lab, edge):
+            _lose_edge(lab, verdict, edge, loss)
         _agent_killed(lab, verdict, edge)
         _origin_down(lab, verdict)
         _control_away(lab, verdict, control)
@@ -88,11 +88,11 @@ def run(lab: Lab, verdict: Verdict) -> None:
         restart_control(lab, control)
 
 
-def _lose(lab: NamespaceLab, verdict: Verdict, edge: Node, loss: Loss) -> None:
+def _lose_edge(lab: NamespaceLab, verdict: Verdict, edge: LabNode, loss: Loss) -> None:
     started = time.monotonic()
     loss.does()
     try:
-        while _owner(lab) in (None, edge.edge_id):  # it may serve until it is withdrawn
+        while _current_owner(lab) in (None, edge.edge_id):  # it may serve until it is withdrawn
             if time.monotonic() - started > PATIENCE:
                 raise LabFailed(f"{loss.what}: no download from another edge within {PATIENCE:g} s")
         seconds = time.monotonic() - started
@@ -103,27 +103,29 @@ def _lose(lab: NamespaceLab, verdict: Verdict, edge: Node, loss: Loss) -> None:
     _wait_until_well(lab)  # what is left of one failure would make the next one noticed sooner
 
 
-def _owner(lab: NamespaceLab) -> int | None:
+def _current_owner(lab: NamespaceLab) -> int | None:
     """The edge that a new download is served by; None where it fails."""
     try:
-        return download(lab, "--timeout", "2").owner
+        return download_sample(lab, "--timeout", "2").owner
     except LabFailed:
         return None
 
 
-def _agent_killed(lab: NamespaceLab, verdict: Verdict, edge: Node) -> None:
+def _agent_killed(lab: NamespaceLab, verdict: Verdict, edge: LabNode) -> None:
     """Nothing fails; the peers keep the edge in the table, the watcher takes the route back."""
     started = time.monotonic()
     lab.send(edge, "agent", signal.SIGKILL)
     try:
-        verdict.equal("agent killed: the next download's owner", download(lab).owner, edge.edge_id or 0)
+        verdict.equal(
+            "agent killed: the next download's owner", download_sample(lab).owner, edge.edge_id or 0
+        )
         owner = edge.edge_id
         while owner == edge.edge_id and time.monotonic() - started < PATIENCE:
-            owner = download(lab).owner
+            owner = download_sample(lab).owner
         verdict.within(
             "  withdrawn by its watcher after", time.monotonic() - started, daemons.DEADMAN + 8.0, "s"
         )
-        shown = _edges(lab)[edge.name]
+        shown = _edges_by_name(lab)[edge.name]
         verdict.equal("  its lease is lost, and the table keeps it", shown["state"], "up")
         verdict.equal("  health", shown["health"]["state"], "degraded")
     finally:
@@ -137,11 +139,13 @@ def _origin_down(lab: NamespaceLab, verdict: Verdict) -> None:
     lab.send(origin, "origin", signal.SIGKILL)
     try:
         wait_for(
-            "every edge to notice", lambda: all(_says(edge, "origin") for edge in _edges(lab).values()), 30
+            "every edge to notice",
+            lambda: all(_has_reason(edge, "origin") for edge in _edges_by_name(lab).values()),
+            30,
         )
-        verdict.equal("origin down: edges that announce", _announcing(lab), len(lab.topology.edges()))
+        verdict.equal("origin down: edges that announce", _count_announcing(lab), len(lab.topology.edges()))
         started = time.monotonic()
-        download(lab)
+        download_sample(lab)
         verdict.within("  a download of what is cached takes", time.monotonic() - started, 5, "s")
     finally:
         lab.start(origin, "origin")
@@ -149,48 +153,48 @@ def _origin_down(lab: NamespaceLab, verdict: Verdict) -> None:
 
 
 def _wait_until_well(lab: NamespaceLab) -> None:
-    wait_for("every edge to be well", lambda: all(_is_up(edge) for edge in _edges(lab).values()), 60)
+    wait_for("every edge to be well", lambda: all(_is_up(edge) for edge in _edges_by_name(lab).values()), 60)
 
 
-def _control_away(lab: NamespaceLab, verdict: Verdict, control: Node) -> None:
+def _control_away(lab: NamespaceLab, verdict: Verdict, control: LabNode) -> None:
     """Traffic and forwarding go on for leases on end; after its start nothing expires."""
-    before = _generations(lab)
+    before = _applied_generations(lab)
     lab.send(control, "control", signal.SIGKILL)
     ended, failed, done = time.monotonic() + AWAY, 0, 0
     while time.monotonic() < ended:
         try:
-            download(lab)
+            download_sample(lab)
             done += 1
         except LabFailed:
             failed += 1
     verdict.note("control plane away: downloads meanwhile", done)
     verdict.equal("  that failed", failed, 0)
-    verdict.equal("  tables at the edges", _generations(lab), before)
+    verdict.equal("  tables at the edges", _applied_generations(lab), before)
     restart_control(lab, control, "--lease-seconds", str(LEASE), wait=False)
     down, ended = 0, time.monotonic() + 2.5 * LEASE
     while time.monotonic() < ended:
-        down += sum(edge["state"] != "up" for edge in _edges(lab).values())
+        down += sum(edge["state"] != "up" for edge in _edges_by_name(lab).values())
     verdict.equal("  edges called down after its start", down, 0)
 
 
-def restart_control(lab: NamespaceLab, control: Node, *options: str, wait: bool = True) -> None:
+def restart_control(lab: NamespaceLab, control: LabNode, *options: str, wait: bool = True) -> None:
     """End the control plane, if it runs, and start it with other settings."""
     lab.send(control, "control", signal.SIGTERM)
     wait_for("the control plane's end", lambda: not lab.pids(control, "control"), 15)
     lab.start(control, "control", *options)
-    wait_for("the control plane's start", lambda: _answers(lab), 20)
+    wait_for("the control plane's start", lambda: _control_answers(lab), 20)
     if wait:
         edges = len(lab.topology.edges())
-        wait_for("every edge's lease", lambda: sum(map(_is_up, _edges(lab).values())) == edges, 20)
+        wait_for("every edge's lease", lambda: sum(map(_is_up, _edges_by_name(lab).values())) == edges, 20)
 
 
-def _edges(lab: NamespaceLab) -> dict[str, Any]:
+def _edges_by_name(lab: NamespaceLab) -> dict[str, Any]:
     return {edge["name"]: edge for edge in json.loads(lab.operate("edges", "list", "--json"))}
 
 
-def _answers(lab: NamespaceLab) -> bool:
+def _control_answers(lab: NamespaceLab) -> bool:
     try:
-        return bool(_edges(lab))
+        return bool(_edges_by_name(lab))
     except LabFailed:
         return False
 
@@ -199,26 +203,26 @@ def _is_up(edge: dict[str, Any]) -> bool:
     return edge["lease"] is not None and edge["health"]["state"] == "up"
 
 
-def _says(edge: dict[str, Any], word: str) -> bool:
+def _has_reason(edge: dict[str, Any], word: str) -> bool:
     return any(reason["reason"].startswith(word) for reason in edge["health"]["reasons"])
 
 
-def _announcing(lab: NamespaceLab) -> int:
-    return sum(bool(edge["lease"] and edge["lease"]["announcing"]) for edge in _edges(lab).values())
+def _count_announcing(lab: NamespaceLab) -> int:
+    return sum(bool(edge["lease"] and edge["lease"]["announcing"]) for edge in _edges_by_name(lab).values())
 
 
-def _generations(lab: NamespaceLab) -> str:
+def _applied_generations(lab: NamespaceLab) -> str:
     tables = [lab.place.node(edge.name) / "applied.json" for edge in lab.topology.edges()]
     return ", ".join(str(json.loads(path.read_text())["generation"]) for path in tables)
 
 
-def _vip(lab: NamespaceLab, edge: Node, verb: str) -> None:
-    _ip(lab, edge, "address", verb, f"{VIP}/32", "dev", "lo")
+def _change_vip(lab: NamespaceLab, edge: LabNode, verb: str) -> None:
+    _run_ip(lab, edge, "address", verb, f"{VIP}/32", "dev", "lo")
 
 
-def _forwarder(lab: NamespaceLab, edge: Node, action: str) -> None:
-    daemons.run(lab.place, edge.name, *daemons.forwarder(lab.place, edge, action))
+def _run_forwarder(lab: NamespaceLab, edge: LabNode, action: str) -> None:
+    daemons.run(lab.place, edge.name, *daemons.forwarder_command(lab.place, edge, action))
 
 
-def _ip(lab: NamespaceLab, node: Node, *words: str) -> None:
+def _run_ip(lab: NamespaceLab, node: LabNode, *words: str) -> None:
     daemons.run(lab.place, node.name, "ip", *words)

@@ -1,7 +1,7 @@
 """A file over two paths, by every transport: whole, from the nearest edge, the second path through another one."""
 
 from lab.running import Lab
-from lab.scenarios.download import download, nearest_to_first_path, sample_digest
+from lab.scenarios.download import download_sample, nearest_to_first_path, sample_digest
 from lab.scenarios.verdict import Verdict
 
 
@@ -14,7 +14,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     )
     assert owner is not None
     for transport in lab.transports:
-        done = download(lab, "--transport", transport)
+        done = download_sample(lab, "--transport", transport)
         verdict.equal(f"{transport}: SHA-256 is the origin's", str(done.sha256 == wanted).lower(), "true")
         verdict.equal(f"{transport}: owner edge", done.owner, owner)
         verdict.equal(f"{transport}: paths enter at edges", done.ingress, entries)

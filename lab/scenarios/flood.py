@@ -17,7 +17,7 @@ from smkex.core.wire.frame import FrameType
 AT_ONCE = 64
 
 
-async def _begin(host: str, port: int, counts: dict[str, int], turn: asyncio.Semaphore) -> None:
+async def _begin_handshakes(host: str, port: int, counts: dict[str, int], turn: asyncio.Semaphore) -> None:
     while True:
         async with turn:
             try:
@@ -31,23 +31,23 @@ async def _begin(host: str, port: int, counts: dict[str, int], turn: asyncio.Sem
                 continue
         if answer[:1] == bytes((FrameType.SERVER_SHARE,)):
             counts["begun"] += 1
-            await _hold(reader)
+            await _hold_open(reader)
         else:
             counts["refused"] += 1
         writer.close()
 
 
-async def _hold(reader: asyncio.StreamReader) -> None:
+async def _hold_open(reader: asyncio.StreamReader) -> None:
     """Until the edge has had enough of it."""
     with contextlib.suppress(OSError):
         await reader.read()
 
 
-async def _flood(host: str, port: int, count: int) -> None:
+async def _flood_edge(host: str, port: int, count: int) -> None:
     counts = dict.fromkeys(("begun", "refused", "unanswered"), 0)
     turn = asyncio.Semaphore(AT_ONCE)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_begin(host, port, counts, turn)) for _ in range(count)]
+        tasks = [group.create_task(_begin_handshakes(host, port, counts, turn)) for _ in range(count)]
         ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
         while not ended.done():
             await asyncio.wait([ended], timeout=1)
@@ -60,4 +60,4 @@ if __name__ == "__main__":
     number = int(sys.argv[3])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(number + 100, hard), hard))
-    asyncio.run(_flood(sys.argv[1], int(sys.argv[2]), number))
+    asyncio.run(_flood_edge(sys.argv[1], int(sys.argv[2]), number))

@@ -6,9 +6,9 @@ The session goes on over the other. A new download does not begin over one path 
 import time
 
 from lab.errors import LabFailed
-from lab.running import Lab, network
+from lab.running import Lab, run_network_command
 from lab.sample import SAMPLE_BYTES
-from lab.scenarios.download import RunningDownload, download, first_success, sample_digest
+from lab.scenarios.download import RunningDownload, download_sample, first_success, sample_digest
 from lab.scenarios.verdict import Verdict
 
 LONG = 6.0  # seconds that the running download is made to take
@@ -23,16 +23,16 @@ def run(lab: Lab, verdict: Verdict) -> None:
     long = RunningDownload(lab, "--limit-rate", str(int(SAMPLE_BYTES / LONG)))
     try:
         long.wait_until_set_up()
-        network(lab, "phone", "ip", "link", "set", interface, "down")
-        verdict.equal(f"without {interface}: a new download", _refusal(lab), "refused: OnePathOnly")
+        run_network_command(lab, "phone", "ip", "link", "set", interface, "down")
+        verdict.equal(f"without {interface}: a new download", _download_outcome(lab), "refused: OnePathOnly")
         verdict.equal("the long download runs on meanwhile", str(long.running).lower(), "true")
         ended = long.result(timeout=6 * LONG)
     finally:
         long.stop()
-        network(lab, "phone", "ip", "link", "set", interface, "up")
+        run_network_command(lab, "phone", "ip", "link", "set", interface, "up")
         back = time.monotonic()
         words = f"ip route replace default via {gateway} dev {interface} metric {route.metric}"
-        network(lab, "phone", *words.split())
+        run_network_command(lab, "phone", *words.split())
     verdict.equal("  its SHA-256 is the origin's", str(ended.sha256 == wanted).lower(), "true")
     verdict.within("  it took", ended.seconds, 2 * LONG, "s")
     states = {path["interface"]: path["state"] for path in ended.report["paths"]}
@@ -42,9 +42,9 @@ def run(lab: Lab, verdict: Verdict) -> None:
     verdict.equal("  weakened", ", ".join(done.report["weakened"]) or "nothing", "nothing")
 
 
-def _refusal(lab: Lab) -> str:
+def _download_outcome(lab: Lab) -> str:
     try:
-        return f"went through, owner edge {download(lab, '--timeout', '2').owner}"
+        return f"went through, owner edge {download_sample(lab, '--timeout', '2').owner}"
     except LabFailed as error:
         return (
             f"refused: {'OnePathOnly' if 'OnePathOnly' in str(error) or 'two paths' in str(error) else error}"

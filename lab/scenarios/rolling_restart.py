@@ -3,7 +3,13 @@
 import time
 
 from lab.running import Lab
-from lab.scenarios.download import SteadyDownloads, download, id_of, nearest_to_first_path, sample_digest
+from lab.scenarios.download import (
+    SteadyDownloads,
+    download_sample,
+    id_of,
+    nearest_to_first_path,
+    sample_digest,
+)
 from lab.scenarios.verdict import Verdict
 
 RESTARTED: int | None = None  # how many edges; all
@@ -14,7 +20,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     """Raises `LabFailed` when an edge does not come back."""
     wanted = sample_digest(lab)
     edge = nearest_to_first_path(lab)
-    verdict.equal("owner edge before", download(lab).owner, id_of(edge))
+    verdict.equal("owner edge before", download_sample(lab).owner, id_of(edge))
     with SteadyDownloads(lab, "--retry-for", str(PATIENCE)) as steady:
         for one in lab.topology.edges()[:RESTARTED]:
             started = time.monotonic()
@@ -30,4 +36,4 @@ def run(lab: Lab, verdict: Verdict) -> None:
     verdict.equal("  with anything weakened", sum(bool(done.report["weakened"]) for done in steady.done), 0)
     verdict.note("  owners", ", ".join(str(owner) for owner in sorted({done.owner for done in steady.done})))
     verdict.note("  the slowest took", max((done.seconds for done in steady.done), default=0.0), "s")
-    verdict.equal("owner edge afterwards", download(lab).owner, id_of(edge))
+    verdict.equal("owner edge afterwards", download_sample(lab).owner, id_of(edge))

@@ -10,7 +10,7 @@ from lab.running import Lab
 from lab.sample import SAMPLE_BYTES
 from lab.scenarios.download import (
     RunningDownload,
-    download,
+    download_sample,
     first_carrier,
     first_success,
     id_of,
@@ -30,7 +30,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     carrier = first_carrier(lab)
     neighbours = [far.node for _, far, bgp in lab.topology.ends(carrier) if bgp]
     other = next(name for name in neighbours if name != edge.name)
-    verdict.equal("owner edge before", download(lab).owner, id_of(edge))
+    verdict.equal("owner edge before", download_sample(lab).owner, id_of(edge))
     long = RunningDownload(lab, "--limit-rate", str(int(SAMPLE_BYTES / LONG)))
     long.wait_until_set_up()
     started = time.monotonic()
@@ -53,4 +53,4 @@ def run(lab: Lab, verdict: Verdict) -> None:
     finally:
         lab.prefer(carrier, None)
         lab.wait_until_announced(edge)
-    verdict.equal("owner edge afterwards", download(lab).owner, id_of(edge))
+    verdict.equal("owner edge afterwards", download_sample(lab).owner, id_of(edge))

@@ -49,13 +49,14 @@ class Verdict:
     def markdown(self) -> str:
         """The same table for a page."""
         rows = [
-            f"| {f.what} | {_value(f)} | {f.wanted} | {'' if f.ok else 'missed'} |" for f in self.findings
+            f"| {f.what} | {_format_value(f)} | {f.wanted} | {'' if f.ok else 'missed'} |"
+            for f in self.findings
         ]
         return "\n".join(["| | measured | target | |", "|---|---|---|---|", *rows])
 
     def text(self) -> str:
         """A table for people, the judgement last."""
-        rows = [(f.what, _value(f), f.wanted, "" if f.ok else "FAILED") for f in self.findings]
+        rows = [(f.what, _format_value(f), f.wanted, "" if f.ok else "FAILED") for f in self.findings]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [
             f"  {what:<{widths[0]}}  {value:>{widths[1]}}  {wanted:<{widths[2]}}  {failed}".rstrip()
@@ -66,7 +67,7 @@ class Verdict:
         return "\n".join([*lines, f"{self.scenario} ({self.lab}): {word}"])
 
 
-def summary(verdicts: list[Verdict], seconds: list[float]) -> str:
+def format_summary(verdicts: list[Verdict], seconds: list[float]) -> str:
     """A table of several: what came of each, and how long it took."""
     width = max(len(verdict.scenario) for verdict in verdicts)
     return "\n".join(
@@ -76,7 +77,7 @@ def summary(verdicts: list[Verdict], seconds: list[float]) -> str:
     )
 
 
-def _value(finding: Finding) -> str:
+def _format_value(finding: Finding) -> str:
     value = finding.value
     shown = f"{value:,.2f}" if isinstance(value, float) else str(value)
     return f"{shown} {finding.unit}".rstrip()

@@ -38,7 +38,7 @@ class Kind:
     weight: int
 
 
-async def _fetch(client: httpx.AsyncClient, kind: Kind) -> bool:
+async def _fetch_once(client: httpx.AsyncClient, kind: Kind) -> bool:
     """One try: whether what came is right. Raises what broke it off."""
     digest = hashlib.sha256()
     async with client.stream("GET", f"smkex://{SERVICE_NAME}{kind.path}") as answer:
@@ -48,12 +48,12 @@ async def _fetch(client: httpx.AsyncClient, kind: Kind) -> bool:
     return digest.hexdigest() == kind.sha256
 
 
-async def _request(client: httpx.AsyncClient, kind: Kind) -> dict[str, Any]:
+async def _request_kind(client: httpx.AsyncClient, kind: Kind) -> dict[str, Any]:
     started, errors, right = time.monotonic(), [], False
     while not right and time.monotonic() - started < PATIENCE:
         try:
             async with asyncio.timeout(PATIENCE):
-                right = await _fetch(client, kind)
+                right = await _fetch_once(client, kind)
         except (SmkexError, httpx.HTTPError, OSError, TimeoutError) as error:
             errors.append(f"{type(error).__name__}: {error}"[:120])
             await asyncio.sleep(PAUSE)
@@ -65,13 +65,15 @@ async def _request(client: httpx.AsyncClient, kind: Kind) -> dict[str, Any]:
     return {"kind": kind.name, "ok": right, "seconds": seconds, "errors": errors}
 
 
-async def _worker(kinds: list[Kind], options: dict[str, Any], stopped: asyncio.Event, offset: int) -> None:
+async def _run_worker(
+    kinds: list[Kind], options: dict[str, Any], stopped: asyncio.Event, offset: int
+) -> None:
     rounds = [kind for kind in kinds for _ in range(kind.weight)]
     turn = itertools.islice(itertools.cycle(rounds), offset, None)
     while not stopped.is_set():
         async with httpx.AsyncClient(transport=SmkexTransport(**options), timeout=PATIENCE) as client:
             for _ in range(FRESH_EVERY):
-                print(json.dumps(await _request(client, next(turn))), flush=True)
+                print(json.dumps(await _request_kind(client, next(turn))), flush=True)
 
 
 async def _run(kinds: list[Kind], options: dict[str, Any], workers: int) -> None:
@@ -79,7 +81,7 @@ async def _run(kinds: list[Kind], options: dict[str, Any], workers: int) -> None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
-            group.create_task(_worker(kinds, options, stopped, number))
+            group.create_task(_run_worker(kinds, options, stopped, number))
 
 
 def main(arguments: list[str]) -> None:

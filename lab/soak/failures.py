@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lab.namespace import daemons
 from lab.namespace.running import NamespaceLab
-from lab.topology import Node
+from lab.topology import LabNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +20,22 @@ class Failure:
     ends_servers: bool = False
 
 
-def failures(lab: NamespaceLab) -> list[Failure]:
+def all_failures(lab: NamespaceLab) -> list[Failure]:
     """Every failure of the lab, once: servers, hosts, drains, interfaces, daemons."""
     found: list[Failure] = []
     for edge in lab.topology.edges():
-        found += [_killed(lab, edge), _drained(lab, edge)]
-    found += [_interface(lab, end.interface) for end, _, _ in lab.topology.ends("phone")]
+        found += [_kill_server(lab, edge), _drain_edge(lab, edge)]
+    found += [_lose_interface(lab, end.interface) for end, _, _ in lab.topology.ends("phone")]
     first = lab.topology.edges()[0]
-    found += [_lost(lab, first), _daemon(lab, first, "forwarder"), _daemon(lab, first, "agent")]
+    found += [
+        _lose_host(lab, first),
+        _kill_daemon(lab, first, "forwarder"),
+        _kill_daemon(lab, first, "agent"),
+    ]
     return found
 
 
-def _killed(lab: NamespaceLab, edge: Node) -> Failure:
+def _kill_server(lab: NamespaceLab, edge: LabNode) -> Failure:
     return Failure(
         f"{edge.name}'s server killed",
         lambda: lab.kill_server(edge),
@@ -40,13 +44,13 @@ def _killed(lab: NamespaceLab, edge: Node) -> Failure:
     )
 
 
-def _lost(lab: NamespaceLab, edge: Node) -> Failure:
+def _lose_host(lab: NamespaceLab, edge: LabNode) -> Failure:
     return Failure(
         f"{edge.name}'s host lost", lambda: lab.lose(edge), lambda: lab.restore(edge), ends_servers=True
     )
 
 
-def _drained(lab: NamespaceLab, edge: Node) -> Failure:
+def _drain_edge(lab: NamespaceLab, edge: LabNode) -> Failure:
     def back() -> None:
         lab.operate("edges", "undrain", edge.name)
         lab.wait_until_announced(edge)
@@ -54,7 +58,7 @@ def _drained(lab: NamespaceLab, edge: Node) -> Failure:
     return Failure(f"{edge.name} drained", lambda: lab.operate("edges", "drain", edge.name), back)
 
 
-def _interface(lab: NamespaceLab, interface: str) -> Failure:
+def _lose_interface(lab: NamespaceLab, interface: str) -> Failure:
     """The phone's interface goes, and its default route with it, as when Wi-Fi is out of reach."""
     route, gateway = next(pair for pair in lab.topology.gateways("phone") if pair[0].interface == interface)
 
@@ -69,15 +73,15 @@ def _interface(lab: NamespaceLab, interface: str) -> Failure:
     return Failure(f"phone without {interface}", lambda: link("down"), back)
 
 
-def _daemon(lab: NamespaceLab, edge: Node, daemon: str) -> Failure:
+def _kill_daemon(lab: NamespaceLab, edge: LabNode, daemon: str) -> Failure:
     """SIGKILL to a daemon of the edge, and its start again, as systemd would."""
 
     def again() -> None:
         command = {
-            "agent": lambda: daemons.agent(lab.place, lab.topology, edge),
-            "forwarder": lambda: daemons.forwarder(lab.place, edge, "run"),
+            "agent": lambda: daemons.agent_command(lab.place, lab.topology, edge),
+            "forwarder": lambda: daemons.forwarder_command(lab.place, edge, "run"),
         }[daemon]()
-        daemons.start(lab.place, edge.name, daemon, *command)
+        daemons.spawn_daemon(lab.place, edge.name, daemon, *command)
 
     def kill() -> None:
         for pid in lab.pids(edge, daemon):

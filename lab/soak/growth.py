@@ -25,24 +25,24 @@ class Series:
         """Bytes from the second third to the last, by medians; None while too short to tell."""
         if len(self.resident) < SETTLED:
             return None
-        before, after = _thirds(self.resident)
+        before, after = _last_two_thirds(self.resident)
         return statistics.median(after) - statistics.median(before)
 
     def descriptor_growth(self) -> int | None:
         """What is open at the quietest moment of each third, for sessions in flight come and go; None as above."""
         if len(self.descriptors) < ENOUGH:
             return None
-        before, after = _thirds(self.descriptors)
+        before, after = _last_two_thirds(self.descriptors)
         return min(after) - min(before)
 
 
-def _thirds(samples: list[int]) -> tuple[list[int], list[int]]:
+def _last_two_thirds(samples: list[int]) -> tuple[list[int], list[int]]:
     """The second and the last."""
     third = len(samples) // 3
     return samples[third : 2 * third], samples[2 * third :]
 
 
-class Watch:
+class MemoryWatch:
     """Samples processes; one that died and was started again is another."""
 
     def __init__(self) -> None:

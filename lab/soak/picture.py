@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from lab.figures.plot import new_figure, save
-from lab.soak.growth import Watch
+from lab.figures.plot import new_figure, save_figure
+from lab.soak.growth import MemoryWatch
 
 
-def draw(watch: Watch, path: Path) -> None:
+def draw_picture(watch: MemoryWatch, path: Path) -> None:
     """A PNG at `path`. Raises `LabFailed` where matplotlib is not installed."""
     figure, rows = new_figure("Soak: what each daemon holds while things break", "minutes", "", rows=2)
     names = sorted({series.name for series in watch.series.values()})
@@ -26,4 +26,4 @@ def draw(watch: Watch, path: Path) -> None:
     for axis in rows:
         axis.set_ylim(bottom=0)
     rows[0].legend(fontsize=8, ncols=2)
-    save(figure, path)
+    save_figure(figure, path)

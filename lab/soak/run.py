@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from lab.figures.plot import require_matplotlib
-from lab.namespace.bringup import say
+from lab.namespace.bringup import print_progress
 from lab.namespace.running import NamespaceLab
 from lab.sample import SAMPLE
 from lab.scenarios.download import sample_digest
 from lab.scenarios.verdict import Verdict
-from lab.soak.failures import Failure, failures
-from lab.soak.growth import SETTLED, Series, Watch
-from lab.soak.picture import draw
+from lab.soak.failures import Failure, all_failures
+from lab.soak.growth import SETTLED, MemoryWatch, Series
+from lab.soak.picture import draw_picture
 
 WORKERS = 4
 BROKEN_FOR = 8.0  # seconds that a failure lasts: longer than what BGP and the agents need to get round it
@@ -31,7 +31,9 @@ GROWTH_SHARE = 0.10  # of what it held before
 GROWTH_DESCRIPTORS = 4
 
 
-def soak(lab: NamespaceLab, seconds: float, only: int | None = None, picture: Path | None = None) -> Verdict:
+def run_soak(
+    lab: NamespaceLab, seconds: float, only: int | None = None, picture: Path | None = None
+) -> Verdict:
     """Load the lab for `seconds` while failures, the first `only` of them, come in turn. Raises `LabFailed`.
 
     `picture` is a PNG to draw of what each daemon held meanwhile.
@@ -40,11 +42,11 @@ def soak(lab: NamespaceLab, seconds: float, only: int | None = None, picture: Pa
         require_matplotlib()
     verdict = Verdict("soak", lab.name)
     log = lab.place.folder / "log" / "soak.jsonl"
-    watch = Watch()
+    watch = MemoryWatch()
     with log.open("w") as output, log.with_suffix(".err").open("w") as errors:
-        client = subprocess.Popen(_client(lab), stdout=output, stderr=errors)
+        client = subprocess.Popen(_client_command(lab), stdout=output, stderr=errors)
         try:
-            injected = _break_in_turn(lab, seconds, failures(lab)[:only], watch, client)
+            injected = _break_in_turn(lab, seconds, all_failures(lab)[:only], watch, client)
         finally:
             client.terminate()
             client.wait(120)
@@ -53,20 +55,20 @@ def soak(lab: NamespaceLab, seconds: float, only: int | None = None, picture: Pa
     _judge_requests(verdict, [json.loads(line) for line in log.read_text().splitlines()])
     _judge_growth(verdict, list(watch.series.values()))
     if picture is not None:
-        draw(watch, picture)
+        draw_picture(watch, picture)
     return verdict
 
 
-def _client(lab: NamespaceLab) -> list[str]:
+def _client_command(lab: NamespaceLab) -> list[str]:
     resolvers = [f"--resolver={path}={address}" for path, address in lab.topology.resolvers("phone").items()]
     kinds: list[str] = []
-    for name, path, digest, weight in _kinds(lab):
+    for name, path, digest, weight in _file_kinds(lab):
         kinds += ["--kind", name, path, digest, weight]
     command = (sys.executable, "-m", "lab.soak.client", "--workers", str(WORKERS), *resolvers, *kinds)
     return lab.command("phone", *command)
 
 
-def _kinds(lab: NamespaceLab) -> list[tuple[str, str, str, str]]:
+def _file_kinds(lab: NamespaceLab) -> list[tuple[str, str, str, str]]:
     """(name, path, SHA-256, weight): small and large files."""
     small = lab.place.node("origin") / "small.bin"
     if not small.exists():
@@ -82,28 +84,30 @@ def _break_in_turn(
     lab: NamespaceLab,
     seconds: float,
     every: list[Failure],
-    watch: Watch,
+    watch: MemoryWatch,
     client: subprocess.Popen[bytes],
 ) -> int:
     end, injected = time.monotonic() + seconds, 0
     # what ends edge servers comes once: those that follow live long enough to show whether they grow
     lasting = [failure for failure in every if not failure.ends_servers] or every
     for failure in itertools.chain(every, itertools.cycle(lasting)):
-        _look(lab, watch, QUIET_FOR, client)
+        _sample_memory(lab, watch, QUIET_FOR, client)
         if time.monotonic() > end or client.poll() is not None:
             return injected
-        say(f"soak: {failure.name} ({max(0, end - time.monotonic()):.0f} s left)")
+        print_progress(f"soak: {failure.name} ({max(0, end - time.monotonic()):.0f} s left)")
         try:
             watch.note_failure(failure.name)
             failure.breaks()
-            _look(lab, watch, BROKEN_FOR, client)
+            _sample_memory(lab, watch, BROKEN_FOR, client)
         finally:
             failure.mends()
         injected += 1
     return injected
 
 
-def _look(lab: NamespaceLab, watch: Watch, seconds: float, client: subprocess.Popen[bytes]) -> None:
+def _sample_memory(
+    lab: NamespaceLab, watch: MemoryWatch, seconds: float, client: subprocess.Popen[bytes]
+) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and client.poll() is None:
         watch.sample(lab.daemons())

@@ -11,7 +11,7 @@ from page_commands import page_commands
 
 from balancer.model.verdict import EXPLAINED
 from lab.namespace.hints import suggested_commands
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.topology import LAB
 from sennit.commands import command_modules
 
@@ -116,7 +116,7 @@ def test_the_readmes_commands_are_targets() -> None:
     [("docs/walkthrough.md", "\n"), ("docs/lab.svg", "</text>\n"), ("docs/lab.cast", "\\r\\n")],
 )
 def test_a_page_shows_the_commands_that_the_lab_suggests(page: str, end: str) -> None:
-    commands = suggested_commands(Place("sennit", Path("/run/sennit-lab")))
+    commands = suggested_commands(LabFolder("sennit", Path("/run/sennit-lab")))
     text = (ROOT / page).read_text()
     shown = text.split("lab: it stays up. Try:", 1)[1].split(end)[1 : len(commands) + 1]
     assert [line.partition("  ")[2] for line in shown] == list(commands)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from own_lab import own_lab
 
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFolder]:
     with own_lab("sc", tmp_path_factory.mktemp("lab")) as made:
         yield made

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab.namespace import bringup, daemons
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.topology import LAB
 from lab.wait import wait_for
 
@@ -26,7 +26,7 @@ SCRIPT = Path(__file__).parents[1] / "support" / "many_downloads.py"
 
 
 @pytest.fixture
-def slow_links(place: Place) -> Iterator[None]:
+def slow_links(place: LabFolder) -> Iterator[None]:
     """What the carriers send to the phone is shaped by a token bucket, as on any link of a user."""
     shape = ["root", "tbf", "rate", RATE, "burst", "64kb", "latency", "300ms"]
     for carrier in ("ispa", "ispb"):
@@ -36,17 +36,17 @@ def slow_links(place: Place) -> Iterator[None]:
         daemons.run(place, carrier, "tc", "qdisc", "del", "dev", "phone", "root")
 
 
-def operate(place: Place, *words: str) -> str:
+def operate(place: LabFolder, *words: str) -> str:
     access = bringup.command_access(place, LAB)
-    return daemons.run(place, "control", daemons.sennit(), *words, *access)
+    return daemons.run(place, "control", daemons.sennit_program(), *words, *access)
 
 
-def lease(place: Place, edge: str) -> dict[str, Any]:
+def lease(place: LabFolder, edge: str) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(operate(place, "edges", "show", edge, "--json"))["lease"]
     return shown
 
 
-def test_a_drain_under_many_downloads_breaks_none(place: Place, slow_links: None) -> None:
+def test_a_drain_under_many_downloads_breaks_none(place: LabFolder, slow_links: None) -> None:
     content = os.urandom(SIZE)
     (place.node("origin") / "small.bin").write_bytes(content)
     command = [sys.executable, str(SCRIPT), str(COUNT), "203.0.113.1", "/small.bin", "cell0", "wifi0"]

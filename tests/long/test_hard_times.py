@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.scenarios import run_scenario
 from lab.topology import LAB
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
     ],
 )
 def test_a_scenario_passes(
-    scenario: str, shorter: dict[str, float], place: Place, monkeypatch: pytest.MonkeyPatch
+    scenario: str, shorter: dict[str, float], place: LabFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module(f"lab.scenarios.{scenario.replace('-', '_')}")
     for name, value in shorter.items():

@@ -17,10 +17,10 @@ from debian_image import ROOT
 from machine import Machine
 
 from lab import bird, resolver
-from lab.namespace.daemons import bird as bird_command
-from lab.namespace.daemons import start
-from lab.namespace.network import build, remove
-from lab.namespace.place import Place
+from lab.namespace.daemons import bird_command as bird_command
+from lab.namespace.daemons import spawn_daemon
+from lab.namespace.network import build_network, remove_namespaces
+from lab.namespace.place import LabFolder
 from lab.namespace.processes import end_processes
 from lab.secrets import make_certificates, write_secret
 from lab.topology import BACKBONE, LAB, SERVICE_NAME, VIP, End, Topology
@@ -50,7 +50,7 @@ class MachineLab:
     variables: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, folder: Path) -> None:
-        self.place = Place(f"vm{os.getpid()}", folder / "network")
+        self.place = LabFolder(f"vm{os.getpid()}", folder / "network")
         self.folder = folder
         self.machines: dict[str, Machine] = {}
 
@@ -72,13 +72,13 @@ class MachineLab:
             machine.stop()
         if self.place.folder.exists():
             end_processes(self.place)
-        remove(self.place)
+        remove_namespaces(self.place)
 
     def _network(self) -> None:
         topology = _without_edges(LAB)
         for node in topology.nodes:
             self.place.node(node.name).mkdir(parents=True)
-        build(self.place, topology)
+        build_network(self.place, topology)
 
     def _boot(self) -> None:
         """Start the machines, each connected to its carrier and to the backbone."""
@@ -96,10 +96,12 @@ class MachineLab:
     def _neighbours(self) -> None:
         for carrier in LAB.carriers():
             file = self.place.node(carrier.name) / "bird.conf"
-            file.write_text(bird.configuration(LAB, carrier, file.parent))
-            start(self.place, carrier.name, "bird", *bird_command(self.place, carrier))
+            file.write_text(bird.bird_configuration(LAB, carrier, file.parent))
+            spawn_daemon(self.place, carrier.name, "bird", *bird_command(self.place, carrier))
             if carrier.resolves:
-                start(self.place, carrier.name, "resolver", *resolver.command(LAB, carrier.name))
+                spawn_daemon(
+                    self.place, carrier.name, "resolver", *resolver.resolver_command(LAB, carrier.name)
+                )
 
     def _secrets(self) -> None:
         """What the operator's vault would hold."""
@@ -151,5 +153,5 @@ class MachineLab:
 
     def phone(self, *command: str) -> list[str]:
         """A command line that runs on the phone."""
-        pairs = [f"{key}={value}" for key, value in resolver.environment(LAB, "phone").items()]
+        pairs = [f"{key}={value}" for key, value in resolver.resolver_environment(LAB, "phone").items()]
         return [*self.place.enter("phone"), "env", *pairs, *command]

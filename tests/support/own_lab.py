@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.namespace import bringup
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.topology import LAB
 
 
 @contextlib.contextmanager
-def own_lab(prefix: str, folder: Path) -> Iterator[Place]:
+def own_lab(prefix: str, folder: Path) -> Iterator[LabFolder]:
     """Bring a lab up under `folder`; its name is `prefix`, of two letters, and this process's id."""
-    made = Place(f"{prefix}{os.getpid()}", folder / "state")
+    made = LabFolder(f"{prefix}{os.getpid()}", folder / "state")
     try:
-        bringup.up(made, LAB)
+        bringup.bring_up(made, LAB)
         yield made
     finally:
-        bringup.down(made)
+        bringup.tear_down(made)

@@ -33,15 +33,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit lab", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
-        ("up", _up, "bring the namespace lab up; does nothing when it is"),
+        ("up", _run_up, "bring the namespace lab up; does nothing when it is"),
         ("run", _run, "run a scenario, which ends in a verdict with numbers"),
-        ("link", _link, "give a link of the lab delay and rate, or list them all"),
-        ("figures", _figures, "measure and draw the papers' figures"),
-        ("attack", _attack, "put attackers on the paths and print the table of what comes of each"),
-        ("soak", _soak, "mixed load with failures in turn: nothing lost, nothing grows"),
-        ("status", _status, "show nodes, processes, and where the VIP is routed"),
-        ("exec", _exec, "run a command on a node"),
-        ("down", _down, "remove every trace, also after a crash"),
+        ("link", _run_link, "give a link of the lab delay and rate, or list them all"),
+        ("figures", _run_figures, "measure and draw the papers' figures"),
+        ("attack", _run_attack, "put attackers on the paths and print the table of what comes of each"),
+        ("soak", _run_soak, "mixed load with failures in turn: nothing lost, nothing grows"),
+        ("status", _run_status, "show nodes, processes, and where the VIP is routed"),
+        ("exec", _run_exec, "run a command on a node"),
+        ("down", _run_down, "remove every trace, also after a crash"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.set_defaults(do=do, needs_root=True, hint="`sennit lab down` clears up")
@@ -66,32 +66,32 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "link":
             _link_options(action)
     container = actions.add_parser("container", help="what the containers of docker-compose.yml run")
-    container.set_defaults(do=_container, needs_root=False, hint="compare docker-compose.yml")
+    container.set_defaults(do=_run_container, needs_root=False, hint="compare docker-compose.yml")
     container.add_argument("part", choices=("host", "bird", "resolver", "secrets", "enrol"))
     container.add_argument("node", nargs="?", default="")
     return parser
 
 
-def _up(options: argparse.Namespace) -> int:
-    from lab.namespace.bringup import up
-    from lab.namespace.place import Place
+def _run_up(options: argparse.Namespace) -> int:
+    from lab.namespace.bringup import bring_up
+    from lab.namespace.place import LabFolder
     from lab.topology import LAB
 
-    up(Place.from_environment(), LAB)
+    bring_up(LabFolder.from_environment(), LAB)
     return 0
 
 
-def _lab(options: argparse.Namespace) -> "Lab":
+def _selected_lab(options: argparse.Namespace) -> "Lab":
     from lab.topology import LAB
 
     if options.compose:
         from lab.compose.running import ComposeLab
 
         return ComposeLab(LAB)
-    from lab.namespace.place import Place
+    from lab.namespace.place import LabFolder
     from lab.namespace.running import NamespaceLab
 
-    return NamespaceLab(Place.from_environment(), LAB)
+    return NamespaceLab(LabFolder.from_environment(), LAB)
 
 
 def _link_options(action: argparse.ArgumentParser) -> None:
@@ -105,8 +105,8 @@ def _link_options(action: argparse.ArgumentParser) -> None:
     )
 
 
-def _link(options: argparse.Namespace) -> int:
-    from lab.emulation.impairment import Impairment, bits, seconds
+def _run_link(options: argparse.Namespace) -> int:
+    from lab.emulation.impairment import Impairment, parse_bits, parse_seconds
     from lab.topology import LAB
 
     if options.link is None:
@@ -114,13 +114,13 @@ def _link(options: argparse.Namespace) -> int:
             print(link.name)
         return ExitStatus.OK
     link = LAB.link(options.link)
-    lab = _lab(options)
+    lab = _selected_lab(options)
     if options.clear:
         lab.clear_link(link)
         return ExitStatus.OK
     try:
-        rate = bits(options.rate) if options.rate else None
-        impairment = Impairment(seconds(options.delay), rate, options.queue)
+        rate = parse_bits(options.rate) if options.rate else None
+        impairment = Impairment(parse_seconds(options.delay), rate, options.queue)
     except ValueError as error:
         raise CommandError(str(error), status=ExitStatus.USAGE) from None
     print(f"{link.name}: {impairment}: {lab.set_link(link, impairment)}")
@@ -137,13 +137,13 @@ def _figures_options(action: argparse.ArgumentParser) -> None:
     action.add_argument("--redraw", action="store_true", help="draw and judge again what was measured")
 
 
-def _figures(options: argparse.Namespace) -> int:
+def _run_figures(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from lab.figures.effort import QUICK, Effort
+    from lab.figures.effort import QUICK, SampleCounts
     from lab.figures.plot import require_matplotlib
-    from lab.figures.run import FIGURES, draw, measure, write_numbers
-    from lab.namespace.place import Place
+    from lab.figures.run import FIGURES, draw_figures, measure, write_numbers
+    from lab.namespace.place import LabFolder
     from lab.namespace.running import NamespaceLab
     from lab.topology import LAB
 
@@ -153,12 +153,12 @@ def _figures(options: argparse.Namespace) -> int:
         raise CommandError(
             f"no figure {unknown[0]}", hint=f"there are {', '.join(FIGURES)}", status=ExitStatus.USAGE
         )
-    effort = QUICK if options.quick else Effort()
+    effort = QUICK if options.quick else SampleCounts()
     if options.size:
         effort = replace(effort, injection_sizes=tuple(options.size))
     if not options.redraw:
-        measure(NamespaceLab(Place.from_environment(), LAB), numbers, effort, options.output)
-    verdicts = draw(numbers, options.output)
+        measure(NamespaceLab(LabFolder.from_environment(), LAB), numbers, effort, options.output)
+    verdicts = draw_figures(numbers, options.output)
     write_numbers(options.output)
     for verdict in verdicts:
         print(verdict.text())
@@ -167,9 +167,9 @@ def _figures(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from lab.scenarios import run_scenario, scenarios_of
-    from lab.scenarios.verdict import summary
+    from lab.scenarios.verdict import format_summary
 
-    lab = _lab(options)
+    lab = _selected_lab(options)
     verdicts, took = [], []
     for name in scenarios_of(lab) if options.scenario == "all" else (options.scenario,):
         print(f"lab: {name} ...", file=sys.stderr, flush=True)
@@ -179,56 +179,60 @@ def _run(options: argparse.Namespace) -> int:
         if not options.json:
             print(verdicts[-1].text(), flush=True)
             if not options.compose and options.scenario == "first-download":
-                _hint()
+                _print_hints()
     if options.scenario == "all" and not options.json:
-        print(summary(verdicts, took))
+        print(format_summary(verdicts, took))
     if options.json:
         print(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
     return ExitStatus.OK if all(verdict.ok for verdict in verdicts) else ExitStatus.FAILURE
 
 
-def _attack(options: argparse.Namespace) -> int:
+def _run_attack(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from lab.attack.report import text
+    from lab.attack.report import format_tables
     from lab.attack.run import run_attacks
-    from lab.namespace.place import Place
+    from lab.namespace.place import LabFolder
     from lab.namespace.running import NamespaceLab
     from lab.topology import LAB
 
-    results = run_attacks(NamespaceLab(Place.from_environment(), LAB))
-    print(json.dumps([asdict(result) for result in results], indent=2) if options.json else text(results))
+    results = run_attacks(NamespaceLab(LabFolder.from_environment(), LAB))
+    print(
+        json.dumps([asdict(result) for result in results], indent=2)
+        if options.json
+        else format_tables(results)
+    )
     return ExitStatus.OK if all(result.ok for result in results) else ExitStatus.FAILURE
 
 
-def _soak(options: argparse.Namespace) -> int:
-    from lab.namespace.place import Place
+def _run_soak(options: argparse.Namespace) -> int:
+    from lab.namespace.place import LabFolder
     from lab.namespace.running import NamespaceLab
-    from lab.soak.run import soak
+    from lab.soak.run import run_soak
     from lab.topology import LAB
 
-    lab = NamespaceLab(Place.from_environment(), LAB)
-    verdict = soak(lab, options.minutes * 60, options.failures, options.picture)
+    lab = NamespaceLab(LabFolder.from_environment(), LAB)
+    verdict = run_soak(lab, options.minutes * 60, options.failures, options.picture)
     print(json.dumps(verdict.as_dict(), indent=2) if options.json else verdict.text())
     return ExitStatus.OK if verdict.ok else ExitStatus.FAILURE
 
 
-def _hint() -> None:
-    from lab.namespace.bringup import say
+def _print_hints() -> None:
+    from lab.namespace.bringup import print_progress
     from lab.namespace.hints import suggested_commands
-    from lab.namespace.place import Place
+    from lab.namespace.place import LabFolder
 
-    say("it stays up. Try:")
-    for command in suggested_commands(Place.from_environment()):
+    print_progress("it stays up. Try:")
+    for command in suggested_commands(LabFolder.from_environment()):
         print(f"  {command}", file=sys.stderr)
 
 
-def _status(options: argparse.Namespace) -> int:
+def _run_status(options: argparse.Namespace) -> int:
     from lab.namespace.bringup import is_up, next_hop
-    from lab.namespace.place import Place
+    from lab.namespace.place import LabFolder
     from lab.topology import LAB
 
-    place = Place.from_environment()
+    place = LabFolder.from_environment()
     if not is_up(place):
         print("the lab is down", file=sys.stderr)
         return ExitStatus.FAILURE
@@ -238,13 +242,15 @@ def _status(options: argparse.Namespace) -> int:
         done = subprocess.run(
             ["ip", "netns", "pids", place.namespace(node.name)], capture_output=True, text=True
         )
-        print(f"{node.name:<10} {addresses:<60} {' '.join(_name(pid) for pid in done.stdout.split())}")
+        print(
+            f"{node.name:<10} {addresses:<60} {' '.join(_program_name(pid) for pid in done.stdout.split())}"
+        )
     for carrier in LAB.carriers():
         print(f"{carrier.name} routes the VIP to {next_hop(place, carrier.name)}")
     return 0
 
 
-def _name(pid: str) -> str:
+def _program_name(pid: str) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
@@ -255,8 +261,8 @@ def _name(pid: str) -> str:
     return words[at + 1] if at is not None else words[0].rsplit("/", 1)[-1]
 
 
-def _exec(options: argparse.Namespace) -> int:
-    from lab.namespace.place import Place
+def _run_exec(options: argparse.Namespace) -> int:
+    from lab.namespace.place import LabFolder
     from lab.namespace.running import NamespaceLab
     from lab.topology import LAB
 
@@ -266,19 +272,19 @@ def _exec(options: argparse.Namespace) -> int:
         raise CommandError(
             "usage: sennit lab exec NODE -- COMMAND", hint=f"nodes: {names}", status=ExitStatus.USAGE
         )
-    lab = NamespaceLab(Place.from_environment(), LAB)
+    lab = NamespaceLab(LabFolder.from_environment(), LAB)
     return subprocess.run(lab.command(options.node, *command)).returncode
 
 
-def _down(options: argparse.Namespace) -> int:
-    from lab.namespace.bringup import down, say
-    from lab.namespace.place import Place
+def _run_down(options: argparse.Namespace) -> int:
+    from lab.namespace.bringup import print_progress, tear_down
+    from lab.namespace.place import LabFolder
 
-    say("down" if down(Place.from_environment()) else "was not up")
+    print_progress("down" if tear_down(LabFolder.from_environment()) else "was not up")
     return 0
 
 
-def _container(options: argparse.Namespace) -> int:
+def _run_container(options: argparse.Namespace) -> int:
     """Do one part of a container's work; `bird` and `resolver` become that daemon."""
     from lab import bird, resolver
     from lab.compose import host, seed
@@ -286,15 +292,15 @@ def _container(options: argparse.Namespace) -> int:
 
     control, origin, edges = Path("/var/lib/sennit"), Path("/srv/origin"), Path("/edges")
     if options.part == "host":
-        host.configure(LAB, options.node)
-        _become("sleep", "infinity")
+        host.configure_namespace(LAB, options.node)
+        _replace_process("sleep", "infinity")
     if options.part == "bird":
         configuration = Path("/run/bird/bird.conf")
         bird.reset(control)
-        configuration.write_text(bird.configuration(LAB, LAB.node(options.node), control))
-        _become("bird", "-f", "-c", str(configuration), "-s", str(control / "bird.ctl"))
+        configuration.write_text(bird.bird_configuration(LAB, LAB.node(options.node), control))
+        _replace_process("bird", "-f", "-c", str(configuration), "-s", str(control / "bird.ctl"))
     if options.part == "resolver":
-        _become(*resolver.command(LAB, options.node))
+        _replace_process(*resolver.resolver_command(LAB, options.node))
     if options.part == "secrets":
         seed.make_secrets(LAB, control, origin)
     if options.part == "enrol":
@@ -302,5 +308,5 @@ def _container(options: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _become(*command: str) -> None:
+def _replace_process(*command: str) -> None:
     os.execvp(command[0], command)  # noqa: S606

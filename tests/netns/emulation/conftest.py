@@ -8,30 +8,30 @@ from pathlib import Path
 import pytest
 
 from lab.emulation.namespace import SlowLink
-from lab.namespace.bringup import down
-from lab.namespace.network import build
-from lab.namespace.place import Place
-from lab.topology import End, Link, Node, Topology
+from lab.namespace.bringup import tear_down
+from lab.namespace.network import build_network
+from lab.namespace.place import LabFolder
+from lab.topology import End, LabLink, LabNode, Topology
 
-CABLE = Link(
+CABLE = LabLink(
     End("one", "eth0", IPv4Interface("10.9.0.1/24")), End("other", "eth0", IPv4Interface("10.9.0.2/24"))
 )
-TWO_HOSTS = Topology((Node("one"), Node("other")), (CABLE,), (), ())
+TWO_HOSTS = Topology((LabNode("one"), LabNode("other")), (CABLE,), (), ())
 
 
 @pytest.fixture(scope="session")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    place = Place(f"se{os.getpid()}", tmp_path_factory.mktemp("emulation") / "state")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFolder]:
+    place = LabFolder(f"se{os.getpid()}", tmp_path_factory.mktemp("emulation") / "state")
     place.folder.mkdir()
     try:
-        build(place, TWO_HOSTS)
+        build_network(place, TWO_HOSTS)
         yield place
     finally:
-        down(place)
+        tear_down(place)
 
 
 @pytest.fixture
-def cable(hosts: Place) -> Iterator[SlowLink]:
+def cable(hosts: LabFolder) -> Iterator[SlowLink]:
     link = SlowLink(hosts, TWO_HOSTS, CABLE)
     try:
         yield link
@@ -40,10 +40,10 @@ def cable(hosts: Place) -> Iterator[SlowLink]:
 
 
 @pytest.fixture
-def one(hosts: Place) -> Path:
+def one(hosts: LabFolder) -> Path:
     return hosts.namespace_file("one")
 
 
 @pytest.fixture
-def other(hosts: Place) -> Path:
+def other(hosts: LabFolder) -> Path:
     return hosts.namespace_file("other")

@@ -11,9 +11,9 @@ import pytest
 from lab.emulation.impairment import Impairment
 from lab.emulation.namespace import SlowLink
 from lab.emulation.rtt import measure
-from lab.emulation.tap import inside
+from lab.emulation.tap import inside_namespace
 from lab.errors import LabFailed
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 
 pytestmark = pytest.mark.needs("root", "netns")
 
@@ -22,7 +22,7 @@ SO_RCVBUFFORCE = 33
 
 
 def listener(namespace: Path) -> socket.socket:
-    with inside(namespace):
+    with inside_namespace(namespace):
         sock = socket.socket()
     sock.bind((OTHER, 0))
     sock.listen(16)
@@ -31,7 +31,7 @@ def listener(namespace: Path) -> socket.socket:
 
 def connection(one: Path, listening: socket.socket) -> tuple[socket.socket, socket.socket, float]:
     """Both ends of a new connection, and how long connect() took."""
-    with inside(one):
+    with inside_namespace(one):
         sock = socket.socket()
     sock.settimeout(20)
     started = time.perf_counter()
@@ -87,9 +87,9 @@ def test_datagrams_keep_their_order_and_those_beyond_the_queue_are_lost(
     cable: SlowLink, one: Path, other: Path
 ) -> None:
     cable.set(Impairment(delay=0.002, rate=20e6, queue=60_000))
-    with inside(other):
+    with inside_namespace(other):
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with inside(one):
+    with inside_namespace(one):
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with receiver, sender:
         receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
@@ -144,7 +144,7 @@ def test_uncut_frames_pass_where_no_rate_counts_them(cable: SlowLink, one: Path,
     assert rate > 300e6
 
 
-def test_a_cleared_link_is_a_plain_cable(cable: SlowLink, hosts: Place, one: Path) -> None:
+def test_a_cleared_link_is_a_plain_cable(cable: SlowLink, hosts: LabFolder, one: Path) -> None:
     cable.set(Impairment(delay=0.02))
     cable.clear()
     cable.clear()

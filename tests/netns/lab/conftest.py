@@ -10,11 +10,11 @@ from own_lab import own_lab
 
 from balancer.datapath.maps.counters import read_counters
 from lab.namespace import daemons
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFolder]:
     with own_lab("st", tmp_path_factory.mktemp("lab")) as made:
         yield made
 
@@ -23,7 +23,7 @@ Get = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def get(place: Place) -> Get:
+def get(place: LabFolder) -> Get:
     """Run `sennit get` of the sample on the phone."""
 
     def run(
@@ -31,7 +31,7 @@ def get(place: Place) -> Get:
     ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "SENNIT_KNOWN_HOSTS": str(place.node("phone") / "known_hosts")}
         given = [word for path in paths for word in ("--path", path)]
-        command = [daemons.sennit(), "get", "smkex://203.0.113.1/sample.bin", *given, *options]
+        command = [daemons.sennit_program(), "get", "smkex://203.0.113.1/sample.bin", *given, *options]
         done = subprocess.run(
             [*place.enter("phone"), *prefix, *command],
             capture_output=True,
@@ -46,7 +46,7 @@ def get(place: Place) -> Get:
     return run
 
 
-def connections_and_losses(place: Place) -> str:
+def connections_and_losses(place: LabFolder) -> str:
     """What kernels know of TCP between phone and edges, and what they and the forwarders dropped."""
     text = ""
     for node in ("phone", "ispa", "ispb", "edge1", "edge2", "edge3"):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from own_lab import own_lab
 
-from lab.namespace.daemons import sennit
-from lab.namespace.place import Place
+from lab.namespace.daemons import sennit_program
+from lab.namespace.place import LabFolder
 from lab.topology import VIP
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
@@ -45,17 +45,21 @@ with socket.socket() as sock:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFolder]:
     """A lab of its own: what attackers leave half done at the edges is not for the tests of other things."""
     with own_lab("at", tmp_path_factory.mktemp("attacked")) as made:
         yield made
 
 
 @pytest.mark.timeout(360)
-def test_every_attack_ends_as_the_table_says(place: Place) -> None:
+def test_every_attack_ends_as_the_table_says(place: LabFolder) -> None:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
     done = subprocess.run(
-        [sennit(), "lab", "attack", "--json"], capture_output=True, text=True, env=environment, timeout=350
+        [sennit_program(), "lab", "attack", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=350,
     )
     assert done.stdout, done.stderr
     results = json.loads(done.stdout)
@@ -69,7 +73,7 @@ def test_every_attack_ends_as_the_table_says(place: Place) -> None:
 
 
 def test_what_an_attacker_ended_does_not_eat_the_phones_next_connection_from_the_same_port(
-    place: Place,
+    place: LabFolder,
 ) -> None:
     """The carrier's kernel keeps the attacker's side of each connection for a minute."""
     listed = subprocess.run(
@@ -85,7 +89,7 @@ def test_what_an_attacker_ended_does_not_eat_the_phones_next_connection_from_the
     assert done.returncode == 0, done.stderr
 
 
-def test_attackers_leave_nothing_behind(place: Place) -> None:
+def test_attackers_leave_nothing_behind(place: LabFolder) -> None:
     for carrier in ("ispa", "ispb"):
         enter = place.enter(carrier)
         rules = subprocess.run([*enter, "nft", "list", "tables"], capture_output=True, text=True, check=True)

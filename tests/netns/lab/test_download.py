@@ -11,7 +11,7 @@ import pytest
 
 from balancer.datapath.maps.counters import read_counters
 from balancer.model.verdict import Reason
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.sample import SAMPLE_BYTES
 from lab.wait import wait_for
 
@@ -21,7 +21,7 @@ EDGES = ("edge1", "edge2", "edge3")
 FORWARDING = (Reason.FORWARDED, Reason.DELIVERED, Reason.REPLY_FORWARDED, Reason.REPLY_RETURNED)
 
 
-def link_counters(place: Place, node: str, interface: str) -> tuple[int, int]:
+def link_counters(place: LabFolder, node: str, interface: str) -> tuple[int, int]:
     """Packets (received, sent) on an interface."""
     shown = subprocess.run(
         [*place.enter(node), "ip", "-j", "-s", "link", "show", interface],
@@ -38,7 +38,7 @@ def digest(path: Path) -> str:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "mptcp"])
-def test_a_file_comes_whole_over_two_paths(transport: str, place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_comes_whole_over_two_paths(transport: str, place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
     done = get("--transport", transport, "--json", "-o", str(output))
     assert done.returncode == 0, done.stderr
     assert digest(output) == digest(place.node("origin") / "sample.bin")
@@ -51,7 +51,7 @@ def test_a_file_comes_whole_over_two_paths(transport: str, place: Place, get, ou
 
 
 def test_both_directions_of_the_second_path_pass_the_second_edge_alone(
-    place: Place, get, output: Path
+    place: LabFolder, get, output: Path
 ) -> None:  # type: ignore[no-untyped-def]
     """The owner's own route to the client points to its own uplink, away from the ingress edge."""
     route = subprocess.run(
@@ -95,7 +95,7 @@ def test_both_directions_of_the_second_path_pass_the_second_edge_alone(
 
 
 def test_no_packet_of_the_second_path_passes_the_first(
-    place: Place, get, output: Path, tmp_path: Path
+    place: LabFolder, get, output: Path, tmp_path: Path
 ) -> None:  # type: ignore[no-untyped-def]
     """Two metric routes and no policy rules on the phone: a capture on cell0 shows path 0 only."""
     rules = subprocess.run(
@@ -126,7 +126,7 @@ def test_no_packet_of_the_second_path_passes_the_first(
     assert "0 packets captured" in said, said
 
 
-def test_bulk_over_the_forwarded_path_at_full_size(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_bulk_over_the_forwarded_path_at_full_size(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
     """With 1500 bytes of MTU everywhere: one way in by another edge's locator carries the whole file."""
     before = read_counters(place.node("edge2") / "bpf")
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_bulk_over_the_forwarded_path_at_full_size(place: Place, get, output: Pa
     assert after[Reason.REPLY_RETURNED][0] > before[Reason.REPLY_RETURNED][0]
 
 
-def test_bulk_over_mptcp_takes_one_path_and_keeps_the_other(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_bulk_over_mptcp_takes_one_path_and_keeps_the_other(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
     """Were each end to mark another path as its backup, the kernel would spread the stream over both."""
     for _ in range(3):
         done = get("--transport", "mptcp", "--json", "-o", str(output))
@@ -148,7 +148,9 @@ def test_bulk_over_mptcp_takes_one_path_and_keeps_the_other(place: Place, get, o
         assert less < SAMPLE_BYTES // 50
 
 
-def test_the_second_edge_answers_when_the_first_path_is_the_other(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_second_edge_answers_when_the_first_path_is_the_other(
+    place: LabFolder, get, output: Path
+) -> None:  # type: ignore[no-untyped-def]
     done = get("--json", "-o", str(output), paths=("wifi0", "cell0"))
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stderr.splitlines()[-1])["report"]
@@ -156,7 +158,7 @@ def test_the_second_edge_answers_when_the_first_path_is_the_other(place: Place, 
     assert [path["ingress_id"] for path in report["paths"]] == [2, 1]
 
 
-def test_what_was_stored_is_served_from_the_store(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_was_stored_is_served_from_the_store(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
     assert get("-o", str(output)).returncode == 0
     stored = list((place.node("edge1") / "cache").glob("*.body"))
     assert {path.stat().st_size for path in stored} == {output.stat().st_size}
@@ -167,7 +169,7 @@ EXAMPLES = re.findall(r"```python\n(.+?)```", PAGE.read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize("example", range(len(EXAMPLES)))
-def test_the_examples_of_the_clients_page_run(place: Place, tmp_path: Path, example: int) -> None:
+def test_the_examples_of_the_clients_page_run(place: LabFolder, tmp_path: Path, example: int) -> None:
     program = tmp_path / "example.py"
     program.write_text(EXAMPLES[example])
     done = subprocess.run(
@@ -182,7 +184,7 @@ def test_the_clients_page_has_examples() -> None:
     assert len(EXAMPLES) == 3
 
 
-def test_the_second_path_opens_with_its_nonce_in_the_syn(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_second_path_opens_with_its_nonce_in_the_syn(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
     """Once a cookie is known: the owner's kernel counts connections whose SYN brought data, and no failure."""
 
     def counters(node: str) -> dict[str, int]:
@@ -201,7 +203,7 @@ def test_the_second_path_opens_with_its_nonce_in_the_syn(place: Place, get, outp
 
 
 def test_the_next_command_opens_both_paths_at_the_edge_that_is_remembered(
-    place: Place, get, output: Path, tmp_path: Path
+    place: LabFolder, get, output: Path, tmp_path: Path
 ) -> None:  # type: ignore[no-untyped-def]
     """Client's messages go out on both paths before anything comes back; what is false in the file costs no more."""
     cache = tmp_path / "edges.json"

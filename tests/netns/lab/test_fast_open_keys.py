@@ -5,20 +5,20 @@ import time
 import pytest
 
 from lab.namespace import daemons
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.topology import LAB
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
 
-def counter(place: Place, name: str) -> int:
+def counter(place: LabFolder, name: str) -> int:
     """A counter of the owner's kernel."""
     lines = daemons.run(place, "edge1", "cat", "/proc/net/netstat").splitlines()
     return int(dict(zip(lines[0].split(), lines[1].split(), strict=True))[name])
 
 
-def test_a_cookie_from_before_a_rotation_still_saves_its_round_trip(place: Place, get, output) -> None:  # type: ignore[no-untyped-def]
+def test_a_cookie_from_before_a_rotation_still_saves_its_round_trip(place: LabFolder, get, output) -> None:  # type: ignore[no-untyped-def]
     def download_until(name: str) -> None:
         before, until = counter(place, name), time.monotonic() + 60
         while counter(place, name) == before:

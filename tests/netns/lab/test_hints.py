@@ -9,9 +9,9 @@ import pytest
 from own_lab import own_lab
 
 from lab.namespace import bringup
-from lab.namespace.daemons import sennit
+from lab.namespace.daemons import sennit_program
 from lab.namespace.hints import suggested_commands
-from sennit.commands.lab.lab import _parser
+from sennit.commands.lab.lab import build_parser
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
@@ -23,14 +23,14 @@ def test_every_suggested_command_succeeds(tmp_path: Path) -> None:
     with own_lab("hi", tmp_path) as place:
         environment = {
             **os.environ,
-            "PATH": f"{Path(sennit()).parent}:{os.environ['PATH']}",
+            "PATH": f"{Path(sennit_program()).parent}:{os.environ['PATH']}",
             "SENNIT_LAB_NAME": place.name,
             "SENNIT_LAB_STATE": str(place.folder),
         }
         commands = suggested_commands(place)
         assert set(LONG) < set(commands)
         for command in LONG:
-            assert _parser().parse_args(shlex.split(command)[2:]).needs_root
+            assert build_parser().parse_args(shlex.split(command)[2:]).needs_root
         said = {}
         for command in commands:
             if command in LONG:

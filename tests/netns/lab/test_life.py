@@ -8,33 +8,33 @@ from pathlib import Path
 import pytest
 
 from lab.namespace import bringup
-from lab.namespace.network import existing
-from lab.namespace.place import Place
-from lab.namespace.processes import processes
+from lab.namespace.network import existing_namespaces
+from lab.namespace.place import LabFolder
+from lab.namespace.processes import running_processes
 from lab.topology import LAB
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
 
 def test_down_removes_every_trace_after_a_crash(tmp_path: Path) -> None:
-    place = Place(f"sc{os.getpid()}", tmp_path / "state")
+    place = LabFolder(f"sc{os.getpid()}", tmp_path / "state")
     try:
-        bringup.up(place, LAB)
-        bringup.up(place, LAB)  # a second time is harmless
-        victims = processes(place)
+        bringup.bring_up(place, LAB)
+        bringup.bring_up(place, LAB)  # a second time is harmless
+        victims = running_processes(place)
         assert len(victims) >= 12
         for pid in victims[::2]:
             os.kill(pid, signal.SIGKILL)
         subprocess.run(["ip", "netns", "del", place.namespace("ispb")], check=True)
     finally:
-        assert bringup.down(place)
-    assert existing(place) == []
+        assert bringup.tear_down(place)
+    assert existing_namespaces(place) == []
     assert not place.folder.exists()
     assert str(place.folder) not in Path("/proc/mounts").read_text()
     for pid in victims:
         command = Path(f"/proc/{pid}/cmdline")
         assert not command.exists() or str(place.folder) not in command.read_text()
-    assert not bringup.down(place)
+    assert not bringup.tear_down(place)
 
 
 def test_a_daemon_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:

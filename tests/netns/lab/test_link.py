@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from lab.namespace.daemons import sennit
-from lab.namespace.place import Place
+from lab.namespace.daemons import sennit_program
+from lab.namespace.place import LabFolder
 from lab.sample import SAMPLE_BYTES
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
@@ -16,14 +16,18 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 ROUND_TRIP = 0.0996  # seconds of twice 50 ms: the emulator is right to 0.2 ms a way
 
 
-def link(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+def link(place: LabFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
     return subprocess.run(
-        [sennit(), "lab", "link", *arguments], capture_output=True, text=True, env=environment, timeout=60
+        [sennit_program(), "lab", "link", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
     )
 
 
-def test_a_download_takes_the_time_of_its_slow_second_path(place: Place, get, output) -> None:  # type: ignore[no-untyped-def]
+def test_a_download_takes_the_time_of_its_slow_second_path(place: LabFolder, get, output) -> None:  # type: ignore[no-untyped-def]
     done = link(place, "phone-ispb", "--delay", "50ms", "--rate", "50Mbit")
     try:
         assert done.returncode == 0, done.stderr
@@ -39,7 +43,7 @@ def test_a_download_takes_the_time_of_its_slow_second_path(place: Place, get, ou
 
 @pytest.mark.parametrize(("slow", "faster"), [("phone-ispa", 1), ("phone-ispb", 0)])
 def test_bulk_over_mptcp_takes_the_faster_path_alone(
-    place: Place, get, output, slow: str, faster: int
+    place: LabFolder, get, output, slow: str, faster: int
 ) -> None:  # type: ignore[no-untyped-def]
     done = link(place, slow, "--delay", "10ms")
     try:
@@ -53,7 +57,7 @@ def test_bulk_over_mptcp_takes_the_faster_path_alone(
         assert link(place, slow, "--clear").returncode == 0
 
 
-def test_what_cannot_be_is_refused_with_the_reason(place: Place) -> None:
+def test_what_cannot_be_is_refused_with_the_reason(place: LabFolder) -> None:
     for arguments, reason in (
         (("phone-moon", "--delay", "1s"), "phone-ispa, phone-ispb"),
         (("phone-ispa", "--delay", "5"), "such as 2.5ms"),
@@ -64,5 +68,5 @@ def test_what_cannot_be_is_refused_with_the_reason(place: Place) -> None:
         assert reason in done.stderr
 
 
-def test_links_are_listed(place: Place) -> None:
+def test_links_are_listed(place: LabFolder) -> None:
     assert "transit-edge3" in link(place).stdout.splitlines()

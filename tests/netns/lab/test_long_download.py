@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from lab.attack.interception import intercepted
+from lab.attack.interception import intercept_connections
 from lab.namespace import daemons
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.scenarios.download import nearest_to_first_path
 from lab.topology import LAB, SERVICE_NAME, VIP
@@ -30,7 +30,7 @@ PATIENCE = 60.0  # seconds in which a tenth of it comes
 class Downloading:
     """A download on the phone; `size` is what has come so far."""
 
-    def __init__(self, place: Place, output: Path, *options: str) -> None:
+    def __init__(self, place: LabFolder, output: Path, *options: str) -> None:
         self._output = output
         command = NamespaceLab(place, LAB).command(
             *("phone", "sennit", "get", f"smkex://{SERVICE_NAME}/long.bin", "-o", str(output), "--json"),
@@ -64,7 +64,7 @@ def digest(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wanted(place: Place) -> str:
+def wanted(place: LabFolder) -> str:
     """SHA-256 of the long file, which is put at the origin."""
     path = place.node("origin") / "long.bin"
     block = os.urandom(1 << 20)
@@ -75,7 +75,7 @@ def wanted(place: Place) -> str:
 
 
 @contextmanager
-def attacker(place: Place, carrier: str, strategy: str, log: Path) -> Iterator[None]:
+def attacker(place: LabFolder, carrier: str, strategy: str, log: Path) -> Iterator[None]:
     command = [*place.enter(carrier), sys.executable, "-m", "lab.attack.attacker", strategy, "--path", "1"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -83,7 +83,7 @@ def attacker(place: Place, carrier: str, strategy: str, log: Path) -> Iterator[N
         while b"ready" not in log.read_bytes():
             assert process.poll() is None, log.read_text()
             time.sleep(0.02)
-        with intercepted(NamespaceLab(place, LAB), carrier, addresses=(VIP,)):
+        with intercept_connections(NamespaceLab(place, LAB), carrier, addresses=(VIP,)):
             yield
     finally:
         process.terminate()
@@ -92,7 +92,7 @@ def attacker(place: Place, carrier: str, strategy: str, log: Path) -> Iterator[N
 
 @pytest.mark.parametrize("interface", ["cell0", "wifi0"])
 def test_an_interface_goes_down_and_comes_back(
-    place: Place, wanted: str, tmp_path: Path, interface: str
+    place: LabFolder, wanted: str, tmp_path: Path, interface: str
 ) -> None:
     gateway = LAB.resolvers("phone")[interface]
     metric = next(str(route.metric) for route in LAB.routes if route.interface == interface)
@@ -111,7 +111,7 @@ def test_an_interface_goes_down_and_comes_back(
     assert report["weakened"] == []
 
 
-def test_the_owner_drains(place: Place, wanted: str, tmp_path: Path) -> None:
+def test_the_owner_drains(place: LabFolder, wanted: str, tmp_path: Path) -> None:
     lab = NamespaceLab(place, LAB)
     edge = nearest_to_first_path(lab)
     running = Downloading(place, tmp_path / "out")
@@ -128,7 +128,7 @@ def test_the_owner_drains(place: Place, wanted: str, tmp_path: Path) -> None:
     assert report["paths"][2]["interface"] == "cell0"
 
 
-def test_one_path_flips_bytes(place: Place, wanted: str, tmp_path: Path) -> None:
+def test_one_path_flips_bytes(place: LabFolder, wanted: str, tmp_path: Path) -> None:
     """On every connection over Wi-Fi again: what was changed comes by the other path, and nothing else is lost."""
     log = tmp_path / "attacker.log"
     with attacker(place, "ispb", "flip-byte", log):

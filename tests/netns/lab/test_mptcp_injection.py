@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from runtime.errors import ExitStatus
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
@@ -16,7 +16,7 @@ TRIES = 6  # what is injected counts only while path 0 has the newest data: then
 
 
 @pytest.mark.timeout(150)
-def test_overlapping_data_on_subflow_0_aborts_the_session(place: Place, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_overlapping_data_on_subflow_0_aborts_the_session(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
     """The kernel takes the forged segment for the next data, the genuine one for an overlap; the record shows it."""
     genuine = (place.node("origin") / "sample.bin").read_bytes()
     for _ in range(TRIES):

@@ -11,7 +11,7 @@ from browser import browser_at
 from playwright.sync_api import Dialog, Page, expect
 
 from lab.namespace.daemons import control_url
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.sample import SAMPLE, SAMPLE_BYTES
 from lab.topology import LAB, SERVICE_NAME
@@ -23,7 +23,7 @@ SLACK = 10_000.0  # milliseconds that a busy machine may add
 
 
 @pytest.fixture
-def page(place: Place, tmp_path: Path) -> Iterator[Page]:
+def page(place: LabFolder, tmp_path: Path) -> Iterator[Page]:
     """The page, opened on the control plane's host; whatever it asks of anybody else fails the test."""
     with browser_at(place.enter("control"), tmp_path) as browser:
         context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 800})
@@ -39,7 +39,7 @@ def page(place: Place, tmp_path: Path) -> Iterator[Page]:
         assert {url for url in asked if not url.startswith(control_url(LAB))} == set()
 
 
-def log_in(page: Page, place: Place) -> None:
+def log_in(page: Page, place: LabFolder) -> None:
     page.get_by_label("Token").fill((place.node("control") / "admin.token").read_text().strip())
     page.get_by_role("button", name="Log in").click()
 
@@ -65,7 +65,7 @@ def test_the_page_cannot_be_framed_and_loads_nothing_from_elsewhere(page: Page) 
     assert "http" not in policy
 
 
-def test_an_edge_is_drained_by_a_click_and_the_log_says_who_did_it(page: Page, place: Place) -> None:
+def test_an_edge_is_drained_by_a_click_and_the_log_says_who_did_it(page: Page, place: LabFolder) -> None:
     log_in(page, place)
     for node in LAB.edges():
         expect(row(page, node.name).locator(".chip").first).to_have_text("up", timeout=SLACK)
@@ -89,7 +89,7 @@ def _accept(dialog: Dialog) -> None:
     dialog.accept()
 
 
-def test_an_edges_death_is_seen_within_its_lease(page: Page, place: Place) -> None:
+def test_an_edges_death_is_seen_within_its_lease(page: Page, place: LabFolder) -> None:
     lab = NamespaceLab(place, LAB)
     edge = LAB.node("edge3")
     log_in(page, place)
@@ -106,7 +106,7 @@ def test_an_edges_death_is_seen_within_its_lease(page: Page, place: Place) -> No
     expect(row(page, "edge3").locator(".chip").first).to_have_text("up", timeout=LEASE * 1000 + SLACK)
 
 
-def test_who_forwards_to_whom_is_drawn_with_its_rate(page: Page, place: Place) -> None:
+def test_who_forwards_to_whom_is_drawn_with_its_rate(page: Page, place: LabFolder) -> None:
     lab = NamespaceLab(place, LAB)
     log_in(page, place)
     url = f"smkex://{SERVICE_NAME}/{SAMPLE}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.topology import LAB, SERVICE_NAME
 
@@ -25,7 +25,7 @@ COLOURS = [(200, 30, 30), (30, 160, 60), (40, 80, 200), (220, 160, 20)]
 class RunningProxy:
     """`sennit proxy` on the phone; `events` are what it logged so far."""
 
-    def __init__(self, place: Place, log: Path) -> None:
+    def __init__(self, place: LabFolder, log: Path) -> None:
         self._lab = NamespaceLab(place, LAB)
         self._log = log
         command = self._lab.command(
@@ -50,7 +50,7 @@ class RunningProxy:
 
 
 @pytest.fixture
-def proxy(place: Place, tmp_path: Path) -> Iterator[RunningProxy]:
+def proxy(place: LabFolder, tmp_path: Path) -> Iterator[RunningProxy]:
     running = RunningProxy(place, tmp_path / "proxy.log")
     try:
         running.address()
@@ -79,7 +79,7 @@ def picture(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
     )
 
 
-def put_page(place: Place) -> None:
+def put_page(place: LabFolder) -> None:
     """A page with pictures at the origin; a script of it writes their widths into the page."""
     origin = place.node("origin")
     for n, colour in enumerate(COLOURS):
@@ -92,7 +92,7 @@ def put_page(place: Place) -> None:
 
 
 @pytest.mark.parametrize("option", [("-x", "http://"), ("--socks5-hostname", ""), ("-p", "-x", "http://")])
-def test_curl_gets_a_file_whole(proxy: RunningProxy, place: Place, option: tuple[str, ...]) -> None:
+def test_curl_gets_a_file_whole(proxy: RunningProxy, place: LabFolder, option: tuple[str, ...]) -> None:
     *flags, scheme = option
     got = proxy.run("curl", "-sS", *flags, scheme + proxy.address(), f"http://{SERVICE_NAME}/sample.bin")
     assert got.returncode == 0, got.stderr
@@ -103,7 +103,7 @@ def test_curl_gets_a_file_whole(proxy: RunningProxy, place: Place, option: tuple
     assert opened["report"]["weakened"] == []
 
 
-def test_curl_is_told_why_not(proxy: RunningProxy, place: Place) -> None:
+def test_curl_is_told_why_not(proxy: RunningProxy, place: LabFolder) -> None:
     """The second path is down: no session, nothing weaker instead, and the reason in words."""
     other = proxy.run("curl", "-sS", "-x", f"http://{proxy.address()}", "http://elsewhere.example/")
     assert b"elsewhere.example is not of the CDN" in other.stdout
@@ -124,7 +124,7 @@ def test_curl_is_told_why_not(proxy: RunningProxy, place: Place) -> None:
 @pytest.mark.needs("chromium")
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_chromium_renders_a_page_with_its_pictures(
-    proxy: RunningProxy, place: Place, tmp_path: Path, scheme: str
+    proxy: RunningProxy, place: LabFolder, tmp_path: Path, scheme: str
 ) -> None:
     put_page(place)
     shot = Path(os.environ.get("SENNIT_SCREENSHOTS", tmp_path)) / f"page-{scheme}.png"

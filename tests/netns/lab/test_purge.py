@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.namespace import daemons
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.topology import LAB
 
@@ -19,7 +19,7 @@ PATHS = {"edge1": ("cell0", "wifi0"), "edge2": ("wifi0", "cell0")}  # the first 
 
 @pytest.mark.parametrize("by", ["url", "tag"])
 def test_what_is_purged_is_asked_of_the_origin_again_by_every_edge(
-    by: str, place: Place, tmp_path: Path
+    by: str, place: LabFolder, tmp_path: Path
 ) -> None:
     file = place.node("origin") / "tagged" / f"{by}.txt"
     file.parent.mkdir(exist_ok=True)
@@ -34,10 +34,10 @@ def test_what_is_purged_is_asked_of_the_origin_again_by_every_edge(
         assert time.monotonic() < began + 60
 
 
-def fetch(place: Place, edge: str, by: str, folder: Path) -> str:
+def fetch(place: LabFolder, edge: str, by: str, folder: Path) -> str:
     """What an edge serves for the file."""
     output = folder / "fetched"
-    command = [daemons.sennit(), "get", f"smkex://203.0.113.1/tagged/{by}.txt", "-o", str(output)]
+    command = [daemons.sennit_program(), "get", f"smkex://203.0.113.1/tagged/{by}.txt", "-o", str(output)]
     paths = [word for path in PATHS[edge] for word in ("--path", path)]
     environment = {**os.environ, "SENNIT_KNOWN_HOSTS": str(place.node("phone") / "known_hosts")}
     environment["SENNIT_EDGE_CACHE"] = "none"

@@ -10,7 +10,7 @@ import pytest
 from balancer.datapath.maps.counters import read_counters
 from balancer.model.verdict import Reason
 from lab.namespace import daemons
-from lab.namespace.place import Place
+from lab.namespace.place import LabFolder
 from runtime.errors import ExitStatus
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
@@ -25,7 +25,7 @@ CONNECT = (
 )
 
 
-def connect_from_phone(place: Place, port: int) -> str:
+def connect_from_phone(place: LabFolder, port: int) -> str:
     done = subprocess.run(
         [*place.enter("phone"), sys.executable, "-c", CONNECT, "203.0.113.1", str(port)],
         capture_output=True,
@@ -35,13 +35,13 @@ def connect_from_phone(place: Place, port: int) -> str:
     return done.stdout.strip()
 
 
-def test_an_unknown_id_gets_a_reset(place: Place) -> None:
+def test_an_unknown_id_gets_a_reset(place: LabFolder) -> None:
     before = read_counters(place.node("edge1") / "bpf")[Reason.RESET_UNKNOWN_ID][0]
     assert connect_from_phone(place, 10777) == "refused"
     assert read_counters(place.node("edge1") / "bpf")[Reason.RESET_UNKNOWN_ID][0] == before + 1
 
 
-def test_id_zero_gets_no_answer(place: Place) -> None:
+def test_id_zero_gets_no_answer(place: LabFolder) -> None:
     before = read_counters(place.node("edge1") / "bpf")[Reason.DROP_ID_ZERO][0]
     assert connect_from_phone(place, 10000) == "silence"
     assert read_counters(place.node("edge1") / "bpf")[Reason.DROP_ID_ZERO][0] > before
@@ -78,7 +78,7 @@ def test_a_client_without_any_privilege_downloads_over_tcp(get) -> None:  # type
     assert Path("/dev/null").is_char_device()
 
 
-def test_mptcp_that_a_middlebox_strips_is_never_replaced_by_tcp(place: Place, get) -> None:  # type: ignore[no-untyped-def]
+def test_mptcp_that_a_middlebox_strips_is_never_replaced_by_tcp(place: LabFolder, get) -> None:  # type: ignore[no-untyped-def]
     strip = "tcp option mptcp exists reset tcp option mptcp"
     rules = f"table inet strip {{ chain f {{ type filter hook forward priority 0; {strip}; }}; }}"
     nft = [*place.enter("ispa"), "nft"]
@@ -91,7 +91,7 @@ def test_mptcp_that_a_middlebox_strips_is_never_replaced_by_tcp(place: Place, ge
     assert "FellBackToTcp" in done.stderr
 
 
-def test_a_second_path_that_drops_everything_misses_the_deadline(place: Place, get) -> None:  # type: ignore[no-untyped-def]
+def test_a_second_path_that_drops_everything_misses_the_deadline(place: LabFolder, get) -> None:  # type: ignore[no-untyped-def]
     rules = "table inet silence { chain f { type filter hook forward priority 0; tcp dport 10001 drop; }; }"
     nft = [*place.enter("ispb"), "nft"]
     subprocess.run([*nft, rules], check=True, capture_output=True)
@@ -103,7 +103,7 @@ def test_a_second_path_that_drops_everything_misses_the_deadline(place: Place, g
     assert "DeadlineMissed" in done.stderr
 
 
-def test_garbage_on_the_service_port_is_cut_off_at_once(place: Place) -> None:
+def test_garbage_on_the_service_port_is_cut_off_at_once(place: LabFolder) -> None:
     script = (
         "import socket\n"
         "s=socket.create_connection(('203.0.113.1',443),5); s.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n')\n"
@@ -121,12 +121,12 @@ def test_garbage_on_the_service_port_is_cut_off_at_once(place: Place) -> None:
     assert done.stdout.strip() in ("060000020001", "")
 
 
-def test_the_table_shows_both_edges_up(place: Place) -> None:
+def test_the_table_shows_both_edges_up(place: LabFolder) -> None:
     from lab.namespace.bringup import command_access
     from lab.topology import LAB
 
     shown = daemons.run(
-        place, "control", daemons.sennit(), "edges", "list", "--json", *command_access(place, LAB)
+        place, "control", daemons.sennit_program(), "edges", "list", "--json", *command_access(place, LAB)
     )
     assert shown.count('"up"') >= 2
 
@@ -137,7 +137,7 @@ def test_the_hosts_own_namespace_is_left_alone() -> None:
     assert "10.255.0." not in shown
 
 
-def test_paths_that_disagree_about_the_address_are_refused(place: Place) -> None:
+def test_paths_that_disagree_about_the_address_are_refused(place: LabFolder) -> None:
     """One resolver a path, each reached over its path; that of the second lies."""
     responder = Path(__file__).parents[2] / "support" / "dns_responder.py"
     servers = [
@@ -153,7 +153,7 @@ def test_paths_that_disagree_about_the_address_are_refused(place: Place) -> None
             assert server.stdout is not None
             assert server.stdout.readline() == "ready\n"
         command = [
-            daemons.sennit(),
+            daemons.sennit_program(),
             "get",
             "smkex://cdn.lab/sample.bin",
             "--path",

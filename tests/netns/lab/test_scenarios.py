@@ -6,20 +6,24 @@ import subprocess
 
 import pytest
 
-from lab.namespace.daemons import sennit
-from lab.namespace.place import Place
+from lab.namespace.daemons import sennit_program
+from lab.namespace.place import LabFolder
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
 
-def lab(place: Place, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+def lab(place: LabFolder, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
     return subprocess.run(
-        [sennit(), "lab", *arguments], capture_output=True, text=True, env=environment, timeout=timeout
+        [sennit_program(), "lab", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=timeout,
     )
 
 
-def test_the_first_download_is_judged_with_numbers(place: Place) -> None:
+def test_the_first_download_is_judged_with_numbers(place: LabFolder) -> None:
     done = lab(place, "run", "first-download")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("first-download (namespaces): passed\n")
@@ -28,7 +32,7 @@ def test_the_first_download_is_judged_with_numbers(place: Place) -> None:
         assert f"{transport}: rate" in done.stdout
 
 
-def test_edges_fail_and_drain_and_downloads_go_on(place: Place) -> None:
+def test_edges_fail_and_drain_and_downloads_go_on(place: LabFolder) -> None:
     """The edge's server killed, its whole host lost, then drained under a running download."""
     for scenario in ("edge-failure", "drain"):
         done = lab(place, "run", scenario, "--json")
@@ -39,7 +43,7 @@ def test_edges_fail_and_drain_and_downloads_go_on(place: Place) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_whatever_breaks_new_downloads_succeed_in_time(place: Place) -> None:
+def test_whatever_breaks_new_downloads_succeed_in_time(place: LabFolder) -> None:
     """Server, BIRD, agent, host, backbone, origin and control plane, one after the other."""
     done = lab(place, "run", "failures", "--json", timeout=280)
     (verdict,) = json.loads(done.stdout)
@@ -47,7 +51,7 @@ def test_whatever_breaks_new_downloads_succeed_in_time(place: Place) -> None:
     assert len(verdict["findings"]) == 18
 
 
-def test_a_scenario_that_goes_wrong_is_told_and_exits_non_zero(place: Place) -> None:
+def test_a_scenario_that_goes_wrong_is_told_and_exits_non_zero(place: LabFolder) -> None:
     """The origin is away and nothing is cached: the scenario breaks off, says where, and fails."""
     nft = [*place.enter("origin"), "nft"]
     refuse = "type filter hook input priority 0; tcp dport 8080 reject with tcp reset;"
@@ -62,7 +66,7 @@ def test_a_scenario_that_goes_wrong_is_told_and_exits_non_zero(place: Place) -> 
     assert "first-download (namespaces): FAILED" in done.stdout
 
 
-def test_status_names_every_node_and_where_the_vip_is_routed(place: Place) -> None:
+def test_status_names_every_node_and_where_the_vip_is_routed(place: LabFolder) -> None:
     done = lab(place, "status")
     assert done.returncode == 0, done.stderr
     assert "ispa routes the VIP to 10.11.0.2" in done.stdout
@@ -72,7 +76,7 @@ def test_status_names_every_node_and_where_the_vip_is_routed(place: Place) -> No
     assert {"bird", "agent", "edge", "edge.handshake.path_manager", "forwarder"} <= set(edge.split())
 
 
-def test_a_command_runs_on_a_node_and_its_status_comes_back(place: Place) -> None:
+def test_a_command_runs_on_a_node_and_its_status_comes_back(place: LabFolder) -> None:
     assert lab(place, "exec", "phone", "--", "sh", "-c", "exit 7").returncode == 7
     unknown = lab(place, "exec", "nobody", "--", "true")
     assert unknown.returncode == 2

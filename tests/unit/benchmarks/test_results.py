@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.measurement.pairs import from_pairs
-from benchmarks.measurement.result import Curve, Value, as_dict, figure, from_dict
-from benchmarks.report.comparison import judge
+from benchmarks.measurement.result import Curve, Value, as_dict, format_figure, from_dict
+from benchmarks.report.comparison import compare_results
 
 RATIO = from_pairs("bulk", "GB/s", "nginx", [(1.0, 1.0), (1.1, 1.0), (0.9, 1.0)], better="higher", target=1.0)
 
@@ -56,16 +56,16 @@ def test_what_is_fixed_weighs_less_in_the_slope_at_the_end() -> None:
     ],
 )
 def test_a_figure_has_three_digits_and_no_exponent(value: float, text: str) -> None:
-    assert figure(value) == text
+    assert format_figure(value) == text
 
 
 @pytest.mark.parametrize(("now", "verdict"), [(0.5, "WORSE"), (2.0, "better"), (1.02, "same")])
 def test_only_a_change_beyond_both_spreads_is_flagged(now: float, verdict: str) -> None:
     after = from_pairs("bulk", "GB/s", "nginx", [(now, 1.0)] * 3, better="higher")
-    assert judge(RATIO, after) == verdict
+    assert compare_results(RATIO, after) == verdict
 
 
 def test_less_is_better_where_it_is() -> None:
     before, after = (Value("memory", "KB", "lower", size, size, size) for size in (60.0, 30.0))
-    assert judge(before, after) == "better"
-    assert judge(after, before) == "WORSE"
+    assert compare_results(before, after) == "better"
+    assert compare_results(after, before) == "WORSE"

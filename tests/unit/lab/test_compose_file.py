@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from lab.compose.running import BESIDE
-from lab.host import sysctls
-from lab.resolver import environment
-from lab.topology import BACKBONE, CONTROL_PORT, LAB, ORIGIN_PORT, Node
+from lab.host import kernel_settings
+from lab.resolver import resolver_environment
+from lab.topology import BACKBONE, CONTROL_PORT, LAB, ORIGIN_PORT, LabNode
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -25,13 +25,13 @@ def addresses(service: str) -> dict[str, str]:
     return {name: one["ipv4_address"] for name, one in networks.items() if "ipv4_address" in one}
 
 
-def holder(node: Node) -> str:
+def holder(node: LabNode) -> str:
     """The service that owns a node's network namespace."""
     return f"{node.name}-net" if f"{node.name}-net" in SERVICES else node.name
 
 
 @pytest.mark.parametrize("node", LAB.nodes, ids=lambda node: node.name)
-def test_a_host_has_its_addresses_on_its_links(node: Node) -> None:
+def test_a_host_has_its_addresses_on_its_links(node: LabNode) -> None:
     ends = [(BACKBONE, end) for end in LAB.backbone]
     ends += [(link.name, end) for link in LAB.links for end in (link.left, link.right)]
     wanted = {network: str(end.address.ip) for network, end in ends if end.node == node.name}
@@ -55,11 +55,11 @@ def test_a_links_prefix_is_the_same_and_dockers_own_address_is_nobodys() -> None
 @pytest.mark.parametrize(
     "node", [node for node in LAB.nodes if f"{node.name}-net" in SERVICES], ids=lambda node: node.name
 )
-def test_a_host_is_made_of_itself(node: Node) -> None:
+def test_a_host_is_made_of_itself(node: LabNode) -> None:
     host = SERVICES[f"{node.name}-net"]
     assert host["command"] == ["lab", "container", "host", node.name]
     settings = {name: str(value) for name, value in host["sysctls"].items()}
-    assert sysctls(LAB, node.name).items() <= settings.items()
+    assert kernel_settings(LAB, node.name).items() <= settings.items()
     parts = [name for name, one in SERVICES.items() if one.get("network_mode") == f"service:{node.name}-net"]
     wanted = {node.name}
     if node.resolves:
@@ -87,7 +87,7 @@ def test_an_edge_enrols_as_what_the_topology_says() -> None:
 
 
 def test_the_phone_asks_the_same_resolvers() -> None:
-    assert environment(LAB, "phone").items() <= SERVICES["phone"]["environment"].items()
+    assert resolver_environment(LAB, "phone").items() <= SERVICES["phone"]["environment"].items()
 
 
 def test_nobody_has_more_than_it_needs() -> None:

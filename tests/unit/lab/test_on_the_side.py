@@ -8,7 +8,7 @@ from packets import CLIENT, VIP, tcp
 from scapy.all import TCP, Ether
 
 from lab.attack.impersonation import forged_identity
-from lab.attack.on_the_side import PSH_ACK, Segment, judge, share_for
+from lab.attack.on_the_side import PSH_ACK, Segment, note_first_answer, share_for
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.wire.messages import Endpoint, Mode, ServerShare
@@ -59,6 +59,6 @@ def test_who_came_first_is_told_by_what_passed_first(capsys) -> None:  # type: i
         raced = {segment.ports: (segment.acknowledged, b"forged")}
         passing = Segment.read(segment.answer(PSH_ACK, data))
         assert passing is not None
-        judge(raced, passing)
-        judge(raced, passing)
+        note_first_answer(raced, passing)
+        note_first_answer(raced, passing)
         assert capsys.readouterr().err.count(said) == 1

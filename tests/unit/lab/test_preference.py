@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from lab.bird import configuration
+from lab.bird import bird_configuration
 from lab.errors import LabFailed
-from lab.preference import preferring
+from lab.preference import prefer_neighbour
 from lab.topology import LAB
 
 
 def test_only_the_preferred_neighbours_import_changes() -> None:
-    usual = configuration(LAB, LAB.node("ispa"), Path("/state"))
-    changed = preferring(usual, "transit")
+    usual = bird_configuration(LAB, LAB.node("ispa"), Path("/state"))
+    changed = prefer_neighbour(usual, "transit")
     differing = [
         (old, new) for old, new in zip(usual.splitlines(), changed.splitlines(), strict=True) if old != new
     ]
@@ -24,4 +24,4 @@ def test_only_the_preferred_neighbours_import_changes() -> None:
 
 def test_a_stranger_is_refused() -> None:
     with pytest.raises(LabFailed, match="no BGP session with edge2"):
-        preferring(configuration(LAB, LAB.node("ispa"), Path("/state")), "edge2")
+        prefer_neighbour(bird_configuration(LAB, LAB.node("ispa"), Path("/state")), "edge2")

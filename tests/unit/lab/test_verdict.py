@@ -1,6 +1,6 @@
 """A verdict judges every finding, and nothing at all is no success."""
 
-from lab.scenarios.verdict import Verdict, summary
+from lab.scenarios.verdict import Verdict, format_summary
 
 
 def test_all_as_wanted_is_passed() -> None:
@@ -32,7 +32,7 @@ def test_the_summary_has_a_line_for_each_scenario() -> None:
     good, bad = Verdict("good", "test"), Verdict("less-good", "test")
     good.equal("this", 1, 1)
     bad.at_least("that", 0.5, 1.0)
-    assert summary([good, bad], [1.0, 12.34]).splitlines() == [
+    assert format_summary([good, bad], [1.0, 12.34]).splitlines() == [
         "  good       passed    1 of 1      1.0 s",
         "  less-good  FAILED    0 of 1     12.3 s",
     ]

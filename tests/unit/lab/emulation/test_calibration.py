@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.emulation.calibration import calibrate
+from lab.emulation.calibration import calibrate_delay
 from lab.emulation.impairment import Impairment
 from lab.emulation.rtt import RoundTrips
 
@@ -24,7 +24,7 @@ class Machine:
 
 def test_a_constant_excess_goes() -> None:
     machine = Machine(0.0004)
-    done = calibrate(machine.apply, machine.measure, Impairment(delay=0.0025, rate=50e6))
+    done = calibrate_delay(machine.apply, machine.measure, Impairment(delay=0.0025, rate=50e6))
     assert done.error == pytest.approx(0.0, abs=1e-9)
     assert done.uncorrected.median == pytest.approx(0.0054)
     assert machine.set.delay == pytest.approx(0.0023)
@@ -33,7 +33,7 @@ def test_a_constant_excess_goes() -> None:
 
 def test_an_excess_longer_than_the_delay_is_told() -> None:
     machine = Machine(0.001)
-    done = calibrate(machine.apply, machine.measure, Impairment(delay=0.0001))
+    done = calibrate_delay(machine.apply, machine.measure, Impairment(delay=0.0001))
     assert machine.set.delay == 0
     assert done.error == pytest.approx(0.0008)
     assert "+0.80 ms off 0.2 ms" in str(done)
@@ -47,6 +47,6 @@ def test_a_worse_second_try_is_not_kept() -> None:
         median = next(measured)
         return RoundTrips(median, median, median)
 
-    done = calibrate(machine.apply, measure, Impairment(delay=0.005))
+    done = calibrate_delay(machine.apply, measure, Impairment(delay=0.005))
     assert done.measured.median == 0.0102
     assert machine.set.delay == 0.005

@@ -7,7 +7,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
-from lab.emulation.tamper import NEEDS_CHECKSUM, Tamperer, flipped, payload_at
+from lab.emulation.tamper import NEEDS_CHECKSUM, Tamperer, flip_byte, payload_at
 
 
 def on_the_wire(packet: Packet, flags: int = 0) -> bytes:
@@ -35,7 +35,7 @@ def test_any_byte_of_payload_may_change_and_the_checksum_stays_right(
     assert found is not None
     assert frame[found[0] : found[1]] == payload
     at = data.draw(st.integers(*found).filter(lambda n: n < found[1]))
-    changed = flipped(frame, at)
+    changed = flip_byte(frame, at)
     assert [n for n, (a, b) in enumerate(zip(frame, changed, strict=True)) if a != b and n >= found[0]] == [
         at
     ]
@@ -45,7 +45,7 @@ def test_any_byte_of_payload_may_change_and_the_checksum_stays_right(
 def test_a_checksum_that_is_yet_to_be_computed_is_left_alone() -> None:
     frame = bytearray(segment(b"payload"))
     frame[0] = NEEDS_CHECKSUM
-    changed = flipped(bytes(frame), len(frame) - 1)
+    changed = flip_byte(bytes(frame), len(frame) - 1)
     assert changed[:-1] == frame[:-1]
     assert changed[-1] != frame[-1]
 

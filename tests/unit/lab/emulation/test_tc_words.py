@@ -26,7 +26,7 @@ class Containers:
 
 
 def test_netem_takes_delay_rate_and_a_queue_beside_what_is_on_its_way() -> None:
-    words = netem.words("cell0", Impairment(0.14, 50e6, 151_400))
+    words = netem.netem_arguments("cell0", Impairment(0.14, 50e6, 151_400))
     assert " ".join(words) == "qdisc replace dev cell0 root netem limit 678 delay 140000us rate 50000000bit"
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lab.figures import injection, setup_time, throughput, transfer_time
-from lab.figures.run import FIGURES, figure
-from lab.figures.table import Rows, read, write
+from lab.figures.run import FIGURES, load_figure
+from lab.figures.table import Rows, read_table, write_table
 from lab.scenarios.verdict import Verdict
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -59,9 +59,9 @@ def attack_rows(
 
 
 def judged(module: Any, rows: list[dict[str, Any]], folder: Path) -> Verdict:
-    write(folder / "rows.csv", rows)
+    write_table(folder / "rows.csv", rows)
     verdict = Verdict("figure", "test")
-    module.judge(read(folder / "rows.csv"), verdict)
+    module.check_targets(read_table(folder / "rows.csv"), verdict)
     return verdict
 
 
@@ -83,9 +83,9 @@ def test_what_misses_its_target_fails(module: Any, good: list[Any], bad: list[An
 
 
 def test_the_stall_is_the_longest_pause_after_the_flip_and_none_before_it(tmp_path: Path) -> None:
-    write(tmp_path / "rows.csv", attack_rows(stall=0.07))
-    points: Rows = [row for row in read(tmp_path / "rows.csv") if row["contender"] == "SMKEX over tcp"]
-    assert injection.stall(points) == pytest.approx(0.07)  # and not the 0.44 s before
+    write_table(tmp_path / "rows.csv", attack_rows(stall=0.07))
+    points: Rows = [row for row in read_table(tmp_path / "rows.csv") if row["contender"] == "SMKEX over tcp"]
+    assert injection.longest_stall(points) == pytest.approx(0.07)  # and not the 0.44 s before
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_the_stall_is_the_longest_pause_after_the_flip_and_none_before_it(tmp_pa
 def test_every_figure_is_drawn_the_same_from_the_same_rows(
     number: str, rows: list[Any], tmp_path: Path
 ) -> None:
-    write(tmp_path / "rows.csv", rows)
+    write_table(tmp_path / "rows.csv", rows)
     pictures = []
     for _ in range(2):
-        figure(number).draw(read(tmp_path / "rows.csv"), tmp_path / "figure.png")
+        load_figure(number).draw_figure(read_table(tmp_path / "rows.csv"), tmp_path / "figure.png")
         pictures.append((tmp_path / "figure.png").read_bytes())
     assert pictures[0].startswith(PNG)
     assert pictures[0] == pictures[1]

@@ -9,7 +9,7 @@ import pytest
 
 from lab.errors import LabFailed
 from lab.figures.plot import require_matplotlib
-from lab.soak.run import soak
+from lab.soak.run import run_soak
 from runtime.errors import CommandError
 from sennit.commands.lab import lab
 
@@ -24,4 +24,4 @@ def test_figures_and_soak_say_at_once_that_matplotlib_is_missing(monkeypatch: py
         lab.run(["figures"])
     untouched: Any = None
     with pytest.raises(LabFailed, match=MISSING):
-        soak(untouched, 1.0, picture=Path("soak.png"))
+        run_soak(untouched, 1.0, picture=Path("soak.png"))
