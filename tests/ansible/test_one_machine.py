@@ -46,6 +46,16 @@ def test_the_control_plane_calls_the_edge_well(lab: ContainerLab) -> None:
     assert (edge["name"], edge["state"], edge["lease"]["health"]) == ("edge1", "up", "ok")
 
 
+def test_man_pages_and_completion_are_those_of_the_running_release(lab: ContainerLab) -> None:
+    machine = lab.machines["edge1"]
+    for link in (
+        *("man/man1/sennit.1", "man/man1/sennit-edges.1", "bash-completion/completions/sennit"),
+        *("zsh/site-functions/_sennit", "fish/vendor_completions.d/sennit.fish"),
+    ):
+        shown = machine.run("realpath", "--canonicalize-existing", f"/usr/local/share/{link}").stdout.strip()
+        assert re.fullmatch(rf"/opt/sennit/[^/]+/share/{link}", shown), shown
+
+
 def test_the_server_itself_holds_no_net_admin(lab: ContainerLab) -> None:
     machine = lab.machines["edge1"]
     assert holds_net_admin(machine, "ssh")
