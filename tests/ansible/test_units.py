@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sennit.main import _names
+from sennit.commands import command_modules
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -55,7 +55,7 @@ def test_no_service_is_root(unit: str) -> None:
 def test_the_commands_of_the_units_exist() -> None:
     for unit in SERVICES:
         for name in re.findall(r"/bin/sennit (\S+)", (UNITS / unit).read_text()):
-            assert name in _names(), unit
+            assert name in command_modules(), unit
 
 
 def test_the_agent_stops_before_the_edge_and_bird() -> None:
