@@ -1,5 +1,5 @@
-/* Do-and-undo programs behind the forwarder's own text (benchmarks/forwarder/program_cost.py): each ends with the packet as it was, so
- * that a test run can repeat it. One flow, or many that come in turn. */
+/* Programs for benchmarks/forwarder/program_cost.py, compiled behind the forwarder's own source. Each restores the packet,
+ * so that a test run can repeat it. One flow, or many in turn. */
 
 #define OUTER_ADDRESSES 0x0200ff0a /* any */
 
@@ -58,7 +58,7 @@ static __always_inline int bare_encapsulation(struct __sk_buff *skb)
     outer.tos = inner.tos;
     outer.tot_len = bpf_htons(bpf_ntohs(inner.tot_len) + IPV4);
     outer.saddr = outer.daddr = OUTER_ADDRESSES;
-    outer.check = fold(add_up(&outer, IPV4, 0));
+    outer.check = fold(sum_bytes(&outer, IPV4, 0));
     if (bpf_skb_adjust_room(skb, IPV4, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | ENCAP_V4) < 0)
         return TC_ACT_SHOT;
     if (bpf_skb_store_bytes(skb, ETHERNET, &outer, sizeof(outer), 0) < 0)
@@ -68,7 +68,7 @@ static __always_inline int bare_encapsulation(struct __sk_buff *skb)
 
 static __always_inline int from_outside(struct __sk_buff *skb)
 {
-    return leave(skb, ETHERNET, skb->len, 0, decide_outside(skb, ETHERNET));
+    return finish(skb, ETHERNET, skb->len, 0, decide_outside(skb, ETHERNET));
 }
 
 static __always_inline int from_tunnel(struct __sk_buff *skb)
@@ -76,7 +76,7 @@ static __always_inline int from_tunnel(struct __sk_buff *skb)
     struct iphdr outer;
     if (bpf_skb_load_bytes(skb, ETHERNET, &outer, sizeof(outer)) < 0)
         return TC_ACT_SHOT;
-    int action = leave(skb, ETHERNET, skb->len, 1, decide_tunnel(skb, ETHERNET));
+    int action = finish(skb, ETHERNET, skb->len, 1, decide_tunnel(skb, ETHERNET));
     skb->mark = 0;
     grow(skb, &outer);
     return action;
@@ -85,7 +85,7 @@ static __always_inline int from_tunnel(struct __sk_buff *skb)
 static __always_inline int from_here(struct __sk_buff *skb)
 {
     skb->mark = MARK_TAG | 2;
-    return leave(skb, ETHERNET, skb->len, 0, decide_reply(skb, ETHERNET));
+    return finish(skb, ETHERNET, skb->len, 0, decide_reply(skb, ETHERNET));
 }
 
 #define PLAIN (ETHERNET + IPV4)
@@ -197,7 +197,7 @@ static __always_inline int bare_in_xdp(struct xdp_md *ctx)
     outer.tos = inner->tos;
     outer.tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + IPV4);
     outer.saddr = outer.daddr = OUTER_ADDRESSES;
-    outer.check = fold(add_up(&outer, IPV4, 0));
+    outer.check = fold(sum_bytes(&outer, IPV4, 0));
     if (bpf_xdp_adjust_head(ctx, -IPV4) < 0)
         return XDP_DROP;
     data = (__u8 *)(long)ctx->data, end = (__u8 *)(long)ctx->data_end;
@@ -234,7 +234,7 @@ int bench_bare_xdp(struct xdp_md *ctx)
 int bench_forward_xdp(struct xdp_md *ctx)
 {
     vary_in_xdp(ctx);
-    int action = decide_fast(ctx);
+    int action = xdp_decide(ctx);
     undo_in_xdp(ctx, IPV4);
     return action;
 }
@@ -242,7 +242,7 @@ int bench_forward_xdp(struct xdp_md *ctx)
 int bench_forward_gue_xdp(struct xdp_md *ctx)
 {
     vary_in_xdp(ctx);
-    int action = decide_fast(ctx);
+    int action = xdp_decide(ctx);
     undo_in_xdp(ctx, IPV4 + GUE_HEADER);
     return action;
 }
@@ -250,5 +250,5 @@ int bench_forward_gue_xdp(struct xdp_md *ctx)
 int bench_pass_xdp(struct xdp_md *ctx)
 {
     vary_in_xdp(ctx);
-    return decide_fast(ctx);
+    return xdp_decide(ctx);
 }

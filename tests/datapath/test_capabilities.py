@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.needs("root", "bcc")
 
 LOAD = """
-from balancer.datapath.compile import compile_and_load
+from balancer.datapath.load.compile import compile_and_load
 print(len(compile_and_load(raw=True, fast=True).programs))
 """
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.needs("root", "bcc")
 ROOT = Path(__file__).parents[2]
 COMPILE = """
 import hashlib, os
-from balancer.datapath.compile import compile_and_load
+from balancer.datapath.load.compile import compile_and_load
 loaded = compile_and_load(raw=True, fast=True)
 code = [loaded.owner.dump_func(name.encode()) for name in loaded.programs]
 print(len(code), hashlib.sha256(b"".join(code)).hexdigest(), os.environ.get("BCC_KERNEL_SOURCE"))

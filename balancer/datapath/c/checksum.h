@@ -9,7 +9,7 @@ static __always_inline __u64 add_words(const __u32 *word, __u64 sum)
 }
 
 /* The sum of `size` bytes (a multiple of 4, at most 80) on top of `sum`; not yet folded. */
-static __always_inline __u64 add_up(const void *from, int size, __u64 sum)
+static __always_inline __u64 sum_bytes(const void *from, int size, __u64 sum)
 {
     const __u32 *word = from;
 
@@ -43,7 +43,7 @@ static __always_inline __u16 fold(__u64 sum)
 }
 
 /* RFC 1624, equation 3. All in network order. */
-static __always_inline __u16 mend(__u16 check, __u16 was, __u16 now)
+static __always_inline __u16 update_checksum(__u16 check, __u16 was, __u16 now)
 {
     __u32 sum = (__u16)~check + (__u32)(__u16)~was + now;
     sum = (sum & 0xffff) + (sum >> 16);

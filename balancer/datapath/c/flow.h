@@ -1,7 +1,7 @@
 /* A number that is the same for all packets of a flow (MurmurHash3's steps). Pure. */
 #pragma once
 
-static __always_inline __u32 stir(__u32 hash, __u32 word)
+static __always_inline __u32 hash_mix(__u32 hash, __u32 word)
 {
     word *= 0xcc9e2d51;
     word = word << 15 | word >> 17;
@@ -10,7 +10,7 @@ static __always_inline __u32 stir(__u32 hash, __u32 word)
     return hash * 5 + 0xe6546b64;
 }
 
-static __always_inline __u32 finish(__u32 hash)
+static __always_inline __u32 hash_finish(__u32 hash)
 {
     hash ^= hash >> 16;
     hash *= 0x85ebca6b;
@@ -19,30 +19,30 @@ static __always_inline __u32 finish(__u32 hash)
     return hash ^ hash >> 16;
 }
 
-static __always_inline __u32 stir_address(__u32 hash, const struct address *address, int version)
+static __always_inline __u32 hash_mix_address(__u32 hash, const struct address *address, int version)
 {
     if (version == 6)
-        hash = stir(stir(stir(hash, address->word[0]), address->word[1]), address->word[2]);
-    return stir(hash, address->word[3]);
+        hash = hash_mix(hash_mix(hash_mix(hash, address->word[0]), address->word[1]), address->word[2]);
+    return hash_mix(hash, address->word[3]);
 }
 
 static __always_inline __u32 flow_hash(const struct packet *packet, __u32 seed)
 {
-    __u32 hash = stir_address(stir_address(seed, &packet->from, packet->version), &packet->to, packet->version);
-    return finish(stir(hash, (__u32)packet->source << 16 | packet->dest));
+    __u32 hash = hash_mix_address(hash_mix_address(seed, &packet->from, packet->version), &packet->to, packet->version);
+    return hash_finish(hash_mix(hash, (__u32)packet->source << 16 | packet->dest));
 }
 
 /* The same number for a packet the other way. */
 static __always_inline __u32 flow_hash_back(const struct packet *packet, __u32 seed)
 {
-    __u32 hash = stir_address(stir_address(seed, &packet->to, packet->version), &packet->from, packet->version);
-    return finish(stir(hash, (__u32)packet->dest << 16 | packet->source));
+    __u32 hash = hash_mix_address(hash_mix_address(seed, &packet->to, packet->version), &packet->from, packet->version);
+    return hash_finish(hash_mix(hash, (__u32)packet->dest << 16 | packet->source));
 }
 
 /* Of the sender's /32, or /64 in IPv6. */
 static __always_inline __u32 source_hash(const struct packet *packet, __u32 seed)
 {
     if (packet->version == 4)
-        return finish(stir(seed, packet->from.word[3]));
-    return finish(stir(stir(seed, packet->from.word[0]), packet->from.word[1]));
+        return hash_finish(hash_mix(seed, packet->from.word[3]));
+    return hash_finish(hash_mix(hash_mix(seed, packet->from.word[0]), packet->from.word[1]));
 }

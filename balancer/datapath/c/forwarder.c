@@ -1,8 +1,9 @@
-/* The forwarder: three tc programs around one table, and before one of them, where a driver takes it, XDP (fast.h). balancer/model/reference/decision.py is the same in Python.
+/* The forwarder: three tc programs around one table, and the XDP fast path (xdp.h) where a driver takes it. The same
+ * decisions in Python: balancer/model/reference/decision.py.
  *
- *   outside_ingress   a secondary subflow enters here: to its owner through the tunnel
- *   tunnel_ingress    from the backbone: deliver what is mine with a mark, return what I sent on
- *   owner_egress      replies that carry the mark go back to the edge they came in by
+ *   outside_ingress   secondary subflows that enter here: encapsulate to the owner
+ *   tunnel_ingress    from the backbone: deliver to this edge with a mark, or return a reply to the client
+ *   owner_egress      replies that carry the mark: encapsulate to the ingress edge of their subflow
  *
  * Each has a twin for interfaces whose packets begin with IP (WireGuard, tun).
  */
@@ -20,8 +21,8 @@
 #include "flow.h"
 #include "tunnel.h"
 #include "mss.h"
-#include "answer.h"
-#include "change.h"
+#include "reply.h"
+#include "encap.h"
 #include "budget.h"
 #include "maps.h"
 #include "site.h"
@@ -29,35 +30,35 @@
 struct verdict {
     enum reason reason;
     int action;
-    __u32 edge; /* with which a packet was exchanged; 0: with none */
-    struct edge *to; /* where it is still to be sent: `act` does that, at one place of each program */
+    __u32 edge; /* peer edge of the packet, 0 for none */
+    struct edge *to; /* edge to encapsulate to, done by `transmit` at one place of each program */
 };
 
-static __always_inline struct verdict say(enum reason reason, int action)
+static __always_inline struct verdict verdict(enum reason reason, int action)
 {
     struct verdict verdict = {reason, action, 0, 0};
     return verdict;
 }
 
-static __always_inline struct verdict say_with(enum reason reason, int action, __u32 edge)
+static __always_inline struct verdict verdict_with_edge(enum reason reason, int action, __u32 edge)
 {
     struct verdict verdict = {reason, action, edge, 0};
     return verdict;
 }
 
-static __always_inline struct verdict send(enum reason reason, struct edge *to, __u32 edge)
+static __always_inline struct verdict transmit_verdict(enum reason reason, struct edge *to, __u32 edge)
 {
     struct verdict verdict = {reason, 0, edge, to};
     return verdict;
 }
 
-static __always_inline void add(struct counter *counter, __u32 length)
+static __always_inline void add_packet(struct counter *counter, __u32 length)
 {
     counter->packets += 1;
     counter->bytes += length;
 }
 
-/* A copy of the packet as it is now: dropped packets as they came, others as they leave. */
+/* Copy the packet to the ring buffer: dropped packets as received, others as sent. */
 static __always_inline void capture(struct __sk_buff *skb, enum reason reason, __u32 l3)
 {
     struct captured *copy = captures.ringbuf_reserve(sizeof(*copy));
@@ -73,23 +74,23 @@ static __always_inline void capture(struct __sk_buff *skb, enum reason reason, _
     captures.ringbuf_submit(copy, 0);
 }
 
-/* `edge`: 0 where it went to none. */
+/* Count a packet under its reason, and under its peer edge unless that is 0. */
 static __always_inline void count(__u32 hook, enum reason reason, __u32 edge, __u32 length, int received)
 {
     __u32 key = hook + reason;
     struct counter *counter = counters.lookup(&key);
 
     if (counter)
-        add(counter, length);
+        add_packet(counter, length);
     if (edge) {
         struct edge_counter *of_edge = edge_counters.lookup(&edge);
         if (of_edge)
-            add(received ? &of_edge->received : &of_edge->sent, length);
+            add_packet(received ? &of_edge->received : &of_edge->sent, length);
     }
 }
 
-/* The one exit: every packet is counted under one reason. */
-static __always_inline int leave(struct __sk_buff *skb, __u32 l3, __u32 length, int received, struct verdict verdict)
+/* The one exit: count every packet under exactly one reason. */
+static __always_inline int finish(struct __sk_buff *skb, __u32 l3, __u32 length, int received, struct verdict verdict)
 {
     int first = 0;
     struct live *live = live_map.lookup(&first);
@@ -100,80 +101,80 @@ static __always_inline int leave(struct __sk_buff *skb, __u32 l3, __u32 length, 
     return verdict.action;
 }
 
-static __always_inline struct verdict refuse(struct __sk_buff *skb, const struct node *node,
+static __always_inline struct verdict refuse_with_reset(struct __sk_buff *skb, const struct node *node,
                                              const struct packet *packet, enum reason reason)
 {
     if (!may_answer(node))
-        return say(DROP_ANSWER_BUDGET, TC_ACT_SHOT);
+        return verdict(DROP_ANSWER_BUDGET, TC_ACT_SHOT);
     if (make_reset(skb, packet) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
-    return say(reason, bpf_redirect(skb->ifindex, 0));
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
+    return verdict(reason, bpf_redirect(skb->ifindex, 0));
 }
 
-/* To who sent the packet: out where it came in, or, for a reply, to this host. */
-static __always_inline struct verdict tell_too_big(struct __sk_buff *skb, const struct node *node,
+/* Answer the sender: by the ingress interface, or, for a reply, to this host. */
+static __always_inline struct verdict refuse_too_big(struct __sk_buff *skb, const struct node *node,
                                                    const struct packet *packet, __u32 mtu, enum reason reason)
 {
     int here = reason == REPLY_FORWARDED || reason == REPLY_REROUTED;
 
-    /* no errors about errors */
+    /* RFC 1122 section 3.2.2: no ICMP errors about ICMP errors */
     if (packet->protocol != IPPROTO_TCP || has_options(packet) || reason == SITE_CHAINED)
-        return say(DROP_TOO_BIG, TC_ACT_SHOT);
+        return verdict(DROP_TOO_BIG, TC_ACT_SHOT);
     if (!may_answer(node))
-        return say(DROP_ANSWER_BUDGET, TC_ACT_SHOT);
+        return verdict(DROP_ANSWER_BUDGET, TC_ACT_SHOT);
     if (make_too_big(skb, packet, mtu) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
-    return say(ICMP_TOO_BIG, bpf_redirect(skb->ifindex, here ? BPF_F_INGRESS : 0));
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
+    return verdict(ICMP_TOO_BIG, bpf_redirect(skb->ifindex, here ? BPF_F_INGRESS : 0));
 }
 
-static __always_inline int fits(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
+static __always_inline int fits_tunnel(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
                                 const struct edge *edge)
 {
     __u32 size = skb->len - packet->l3;
-    if (skb->gso_size) /* what each segment will be */
+    if (skb->gso_size) /* size of each segment */
         size = skb->gso_size + packet->l4 - packet->l3 + packet->header;
     return size + edge->outer <= node->config->backbone_mtu;
 }
 
-static __always_inline struct verdict send_through(struct __sk_buff *skb, const struct node *node,
+static __always_inline struct verdict send_through_tunnel(struct __sk_buff *skb, const struct node *node,
                                                    const struct packet *packet, const struct edge *edge, __u32 id,
                                                    enum reason reason)
 {
     __u32 taken = node->live->overhead + ip_header(packet) + TCP;
 
-    if (!fits(skb, node, packet, edge))
-        return tell_too_big(skb, node, packet, node->config->backbone_mtu - edge->outer, reason);
+    if (!fits_tunnel(skb, node, packet, edge))
+        return refuse_too_big(skb, node, packet, node->config->backbone_mtu - edge->outer, reason);
     if (packet->flags & FLAG_SYN && clamp_mss(skb, packet, node->config->backbone_mtu - taken) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
-    if (put_on(skb, packet, edge, node->config) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
-    return say_with(reason, leave_by(skb, packet->l3, node->config->backbone_index), id);
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
+    if (encap(skb, packet, edge, node->config) < 0)
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
+    return verdict_with_edge(reason, redirect_by(skb, packet->l3, node->config->backbone_index), id);
 }
 
-static __always_inline struct verdict act(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
+static __always_inline struct verdict transmit(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
                                           struct verdict verdict)
 {
     if (!verdict.to)
         return verdict;
-    return send_through(skb, node, packet, verdict.to, verdict.edge, verdict.reason);
+    return send_through_tunnel(skb, node, packet, verdict.to, verdict.edge, verdict.reason);
 }
 
-/* An error about a forwarded subflow concerns its owner: path MTU discovery would fail without it. */
-static __always_inline struct verdict follow_icmp(struct __sk_buff *skb, const struct node *node,
+/* Forward ICMP errors about a subflow to its owner, which needs them for path MTU discovery. */
+static __always_inline struct verdict classify_icmp(struct __sk_buff *skb, const struct node *node,
                                                   const struct packet *packet, const struct place *place)
 {
     if (!carries_icmp(packet))
-        return say(NOT_FOR_VIP, TC_ACT_OK);
-    __u32 id = located(place, quoted_port(packet, skb));
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
+    __u32 id = locator_id(place, quoted_port(packet, skb));
     if (!id || id == node->config->own_id)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     struct edge *owner = find_edge(node, id);
     if (!owner)
-        return say(DROP_UNKNOWN_ID, TC_ACT_SHOT);
-    return send(ICMP_FORWARDED, owner, id);
+        return verdict(DROP_UNKNOWN_ID, TC_ACT_SHOT);
+    return transmit_verdict(ICMP_FORWARDED, owner, id);
 }
 
-/* The version of the packet that a program is given; 0 if it is not IP, or of a VLAN: its own interface is asked. */
+/* IP version of the packet; 0 if it is not IP, or tagged: a VLAN has an interface of its own. */
 static __always_inline int version_of(struct __sk_buff *skb)
 {
     if (skb->vlan_present)
@@ -191,40 +192,40 @@ static __always_inline struct verdict forward(struct __sk_buff *skb, const struc
 
     if (!owner) {
         if (!opens)
-            return say(DROP_UNKNOWN_ID, TC_ACT_SHOT);
-        if (bpf_ktime_get_coarse_ns() > node->live->fresh_until) /* the id may be new */
-            return say(DROP_STALE, TC_ACT_SHOT);
-        return refuse(skb, node, packet, RESET_UNKNOWN_ID);
+            return verdict(DROP_UNKNOWN_ID, TC_ACT_SHOT);
+        if (bpf_ktime_get_coarse_ns() > node->live->fresh_until) /* the id may be newer than this table */
+            return verdict(DROP_STALE, TC_ACT_SHOT);
+        return refuse_with_reset(skb, node, packet, RESET_UNKNOWN_ID);
     }
     if (opens) {
         if (owner->state == EDGE_DOWN)
-            return refuse(skb, node, packet, RESET_OWNER_DOWN);
+            return refuse_with_reset(skb, node, packet, RESET_OWNER_DOWN);
         if (!source_may_open(node, packet))
-            return say(DROP_SOURCE_BUDGET, TC_ACT_SHOT);
+            return verdict(DROP_SOURCE_BUDGET, TC_ACT_SHOT);
         if (!owner_may_get_syn(node, id))
-            return say(DROP_SYN_BUDGET, TC_ACT_SHOT);
+            return verdict(DROP_SYN_BUDGET, TC_ACT_SHOT);
     } else if (!owner_may_get(node, packet, id)) {
-        return say(DROP_NOT_ADMITTED, TC_ACT_SHOT);
+        return verdict(DROP_NOT_ADMITTED, TC_ACT_SHOT);
     }
-    return send(FORWARDED, owner, id);
+    return transmit_verdict(FORWARDED, owner, id);
 }
 
-/* A first subflow at a site: to the edge that has its bucket, or had it when it began. */
-static __always_inline struct verdict by_the_ring(struct __sk_buff *skb, const struct node *node,
+/* A first subflow at a site: forward it to the edge that owns its bucket, or owned it when the subflow began. */
+static __always_inline struct verdict ring_lookup(struct __sk_buff *skb, const struct node *node,
                                                   const struct packet *packet)
 {
     enum reason reason = SITE_FORWARDED;
     __u32 id = site_owner(skb, node, packet, 0, &reason);
     struct edge *owner = id && id != node->config->own_id ? find_edge(node, id) : 0;
 
-    if (!owner) /* this edge's; or what the table does not know how to reach is served here */
-        return say(SERVICE_PORT, TC_ACT_OK);
-    return send(reason, owner, id);
+    if (!owner) /* this edge's own, or the table has no tunnel to the owner: serve it here */
+        return verdict(SERVICE_PORT, TC_ACT_OK);
+    return transmit_verdict(reason, owner, id);
 }
 
-/* What a TCP packet to a VIP or locator is: FORWARDED to the edge `id`, SITE_FORWARDED where the ring has to say, else how
- * it ends. */
-static __always_inline enum reason sort_by_port(const struct node *node, const struct packet *packet,
+/* Classify a TCP packet to a VIP or locator by its port: FORWARDED to the edge `id`, SITE_FORWARDED when the ring decides,
+ * else the final reason. */
+static __always_inline enum reason classify_port(const struct node *node, const struct packet *packet,
                                                 const struct place *place, __u32 *id)
 {
     *id = 0;
@@ -232,34 +233,34 @@ static __always_inline enum reason sort_by_port(const struct node *node, const s
         return DROP_OTHER_PORT;
     if (!place->prefix && (!place->vip.id_base || packet->dest < place->vip.id_base))
         return node->live->ring && packet->dest == place->vip.service_port ? SITE_FORWARDED : SERVICE_PORT;
-    *id = located(place, packet->dest);
+    *id = locator_id(place, packet->dest);
     if (!*id)
         return DROP_ID_ZERO;
     return *id == node->config->own_id ? OWN_LOCATOR : FORWARDED;
 }
 
-static __always_inline struct verdict meet(struct __sk_buff *skb, const struct node *node, struct packet *packet,
+static __always_inline struct verdict classify(struct __sk_buff *skb, const struct node *node, struct packet *packet,
                                            __u32 l3)
 {
     struct place place = {};
 
     if (find_place(node, &packet->to, &place) < 0)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     if (packet->fragment)
-        return say(DROP_FRAGMENT, TC_ACT_SHOT);
+        return verdict(DROP_FRAGMENT, TC_ACT_SHOT);
     if (packet->protocol != IPPROTO_TCP)
-        return follow_icmp(skb, node, packet, &place);
+        return classify_icmp(skb, node, packet, &place);
     if (read_first_tcp(packet, skb, l3) < 0)
-        return say(DROP_TRUNCATED, TC_ACT_SHOT);
+        return verdict(DROP_TRUNCATED, TC_ACT_SHOT);
 
     __u32 id;
-    enum reason reason = sort_by_port(node, packet, &place, &id);
+    enum reason reason = classify_port(node, packet, &place, &id);
     if (reason == SERVICE_PORT || reason == OWN_LOCATOR)
-        return say(reason, TC_ACT_OK);
+        return verdict(reason, TC_ACT_OK);
     if (reason == SITE_FORWARDED)
-        return by_the_ring(skb, node, packet);
+        return ring_lookup(skb, node, packet);
     if (reason != FORWARDED)
-        return say(reason, TC_ACT_SHOT);
+        return verdict(reason, TC_ACT_SHOT);
     return forward(skb, node, packet, id);
 }
 
@@ -269,12 +270,13 @@ static __always_inline struct verdict decide_outside(struct __sk_buff *skb, __u3
     struct node node;
     int version = version_of(skb);
 
-    if (!version || know(&node) < 0 || read_first_ip(&packet, skb, l3, version) < 0)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
-    return act(skb, &node, &packet, meet(skb, &node, &packet, l3));
+    if (!version || load_node(&node) < 0 || read_first_ip(&packet, skb, l3, version) < 0)
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
+    return transmit(skb, &node, &packet, classify(skb, &node, &packet, l3));
 }
 
-/* A first subflow that another edge of the site handed on; its replies go the owner's own way, which is that router's. */
+/* A first subflow forwarded by another edge of the site. Its replies leave by this edge's own route: both edges are behind
+ * the same router. */
 static __always_inline struct verdict deliver_at_site(struct __sk_buff *skb, const struct node *node,
                                                       const struct packet *outer, struct packet *inner, __u32 sender)
 {
@@ -282,19 +284,19 @@ static __always_inline struct verdict deliver_at_site(struct __sk_buff *skb, con
     __u32 id = site_owner(skb, node, inner, sender, &reason);
 
     if (!id)
-        return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
-    if (take_off(skb, outer, inner) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
+        return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
+    if (decap(skb, outer, inner) < 0)
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
     if (id == node->config->own_id)
-        return say_with(reason, TC_ACT_OK, sender);
+        return verdict_with_edge(reason, TC_ACT_OK, sender);
     struct edge *before = find_edge(node, id);
     if (!before)
-        return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
+        return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
     inner->l4 = inner->l4 - inner->l3 + outer->l3;
     inner->l3 = outer->l3;
-    if (must_be_told(outer, inner))
+    if (must_mark_congestion(outer, inner))
         inner->tos |= ECN_CE;
-    return send_through(skb, node, inner, before, id, SITE_CHAINED);
+    return send_through_tunnel(skb, node, inner, before, id, SITE_CHAINED);
 }
 
 static __always_inline struct verdict deliver(struct __sk_buff *skb, const struct node *node,
@@ -305,24 +307,24 @@ static __always_inline struct verdict deliver(struct __sk_buff *skb, const struc
     enum reason reason = DELIVERED;
 
     if (inner->protocol != IPPROTO_TCP) {
-        if (located(place, quoted_port(inner, skb)) != mine)
-            return say(DROP_BAD_INNER, TC_ACT_SHOT);
+        if (locator_id(place, quoted_port(inner, skb)) != mine)
+            return verdict(DROP_BAD_INNER, TC_ACT_SHOT);
         reason = ICMP_DELIVERED;
     } else if (node->live->ring && !place->prefix && inner->dest == place->vip.service_port) {
         return deliver_at_site(skb, node, outer, inner, sender);
-    } else if (located(place, inner->dest) != mine) {
-        return say(DROP_WRONG_OWNER, TC_ACT_SHOT);
+    } else if (locator_id(place, inner->dest) != mine) {
+        return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
     }
     if (reason == DELIVERED && node->live->arrivals)
         note_arrival(node, inner, sender);
-    if (take_off(skb, outer, inner) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
+    if (decap(skb, outer, inner) < 0)
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
     skb->mark = (place->vip.direct ? DIRECT_TAG : MARK_TAG) | sender;
-    return say_with(reason, TC_ACT_OK, sender);
+    return verdict_with_edge(reason, TC_ACT_OK, sender);
 }
 
-/* By which interface the way back to a client leads; 0 if by none that points outside. */
-static __always_inline __u32 way_out(struct __sk_buff *skb, const struct node *node, const struct packet *packet)
+/* Index of the outside interface that routes lead to the client by; 0 if there is none. */
+static __always_inline __u32 outside_interface(struct __sk_buff *skb, const struct node *node, const struct packet *packet)
 {
     struct bpf_fib_lookup route = {.ifindex = node->config->backbone_index};
     if (node->config->outside_index)
@@ -344,20 +346,20 @@ static __always_inline __u32 way_out(struct __sk_buff *skb, const struct node *n
     return outsides.lookup(&index) ? index : 0;
 }
 
-static __always_inline struct verdict give_back(struct __sk_buff *skb, const struct node *node,
+static __always_inline struct verdict return_reply(struct __sk_buff *skb, const struct node *node,
                                                 const struct packet *outer, const struct packet *inner,
                                                 const struct place *place, __u32 sender)
 {
-    if (located(place, inner->source) != sender)
-        return say(DROP_WRONG_SENDER, TC_ACT_SHOT);
+    if (locator_id(place, inner->source) != sender)
+        return verdict(DROP_WRONG_SENDER, TC_ACT_SHOT);
     if (node->config->packet_cost)
         admit(node, inner);
-    __u32 index = way_out(skb, node, inner);
+    __u32 index = outside_interface(skb, node, inner);
     if (!index)
-        return say(DROP_NO_ROUTE, TC_ACT_SHOT);
-    if (take_off(skb, outer, inner) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
-    return say_with(REPLY_RETURNED, leave_by(skb, outer->l3, index), sender);
+        return verdict(DROP_NO_ROUTE, TC_ACT_SHOT);
+    if (decap(skb, outer, inner) < 0)
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
+    return verdict_with_edge(REPLY_RETURNED, redirect_by(skb, outer->l3, index), sender);
 }
 
 static __always_inline struct verdict decide_tunnel(struct __sk_buff *skb, __u32 l3)
@@ -368,66 +370,66 @@ static __always_inline struct verdict decide_tunnel(struct __sk_buff *skb, __u32
     __u32 at;
     int version = version_of(skb);
 
-    if (!version || know(&node) < 0)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+    if (!version || load_node(&node) < 0)
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     if (read_first_ip(&outer, skb, l3, version) < 0)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (version == 4 ? outer.to.word[3] != node.config->own_v4.word[3] : !same(&outer.to, &node.config->own_v6))
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
+    if (version == 4 ? outer.to.word[3] != node.config->own_v4.word[3] : !same_address(&outer.to, &node.config->own_v6))
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     int contained = inner_packet(&outer, skb, &at);
     if (!contained)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     __u32 sender = find_sender(&node, &outer.from);
-    if (!sender || sender == node.config->own_id) /* nobody sends itself anything: that address is forged */
-        return say(DROP_UNKNOWN_TUNNEL, TC_ACT_SHOT);
+    if (!sender || sender == node.config->own_id) /* an edge never tunnels to itself: the source is forged */
+        return verdict(DROP_UNKNOWN_TUNNEL, TC_ACT_SHOT);
     if (outer.fragment)
-        return say(DROP_FRAGMENT, TC_ACT_SHOT);
+        return verdict(DROP_FRAGMENT, TC_ACT_SHOT);
     if (contained < 0 || outer.l4 - outer.l3 != ip_header(&outer))
-        return say(DROP_BAD_INNER, TC_ACT_SHOT);
+        return verdict(DROP_BAD_INNER, TC_ACT_SHOT);
     if (read_ip(&inner, skb, at, contained) < 0 || inner.fragment)
-        return say(DROP_BAD_INNER, TC_ACT_SHOT);
+        return verdict(DROP_BAD_INNER, TC_ACT_SHOT);
     int tcp = inner.protocol == IPPROTO_TCP;
     if (tcp ? read_tcp(&inner, skb) < 0 : !carries_icmp(&inner))
-        return say(DROP_BAD_INNER, TC_ACT_SHOT);
-    if (must_be_lost(&outer, &inner))
-        return say(DROP_CONGESTION, TC_ACT_SHOT);
+        return verdict(DROP_BAD_INNER, TC_ACT_SHOT);
+    if (must_drop_congestion(&outer, &inner))
+        return verdict(DROP_CONGESTION, TC_ACT_SHOT);
     if (find_place(&node, &inner.to, &place) == 0)
         return deliver(skb, &node, &outer, &inner, &place, sender);
     if (tcp && find_place(&node, &inner.from, &place) == 0)
-        return give_back(skb, &node, &outer, &inner, &place, sender);
-    return say(DROP_BAD_INNER, TC_ACT_SHOT);
+        return return_reply(skb, &node, &outer, &inner, &place, sender);
+    return verdict(DROP_BAD_INNER, TC_ACT_SHOT);
 }
 
-/* To the edge by which the subflow came in; if that is down or gone, to the one by which its packets come now. Never by
- * this edge's own way: the point of a second path is that its replies stay on it. */
-static __always_inline struct verdict send_back(struct __sk_buff *skb, const struct node *node,
+/* Send a reply to the ingress edge of its subflow; if that is down or removed, to the edge that its packets arrive by now.
+ * Never by this edge's own route: replies have to stay on their path. */
+static __always_inline struct verdict reply_to_ingress(struct __sk_buff *skb, const struct node *node,
                                                 const struct packet *packet, __u32 id)
 {
     struct edge *ingress = find_edge(node, id);
     enum reason lost = ingress ? DROP_INGRESS_DOWN : DROP_UNKNOWN_INGRESS, reason = REPLY_FORWARDED;
 
     if (!ingress || ingress->state == EDGE_DOWN) {
-        __u32 now_by = arrived_by(node, packet);
+        __u32 now_by = arrival_edge(node, packet);
         ingress = now_by ? find_edge(node, now_by) : 0;
         if (!ingress)
-            return say(lost, TC_ACT_SHOT);
+            return verdict(lost, TC_ACT_SHOT);
         if (now_by != id)
             reason = REPLY_REROUTED;
         id = now_by;
     }
     skb->mark = 0;
-    return send_through(skb, node, packet, ingress, id, reason);
+    return send_through_tunnel(skb, node, packet, ingress, id, reason);
 }
 
-/* By the owner's own way; what the client sends still comes through a tunnel, so that its MSS is clamped all the same. */
+/* Reply by the owner's own route. The client's packets still pass a tunnel, so the MSS is clamped as well. */
 static __always_inline struct verdict reply_directly(struct __sk_buff *skb, const struct node *node,
                                                      const struct packet *packet)
 {
     __u32 taken = node->live->overhead + ip_header(packet) + TCP;
 
     if (packet->flags & FLAG_SYN && clamp_mss(skb, packet, node->config->backbone_mtu - taken) < 0)
-        return say(DROP_FAILED, TC_ACT_SHOT);
-    return say(REPLY_DIRECT, TC_ACT_OK);
+        return verdict(DROP_FAILED, TC_ACT_SHOT);
+    return verdict(REPLY_DIRECT, TC_ACT_OK);
 }
 
 static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 l3)
@@ -439,59 +441,59 @@ static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 
 
     __u32 tag = skb->mark & MARK_MASK;
     if (tag != MARK_TAG && tag != DIRECT_TAG)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     version = version_of(skb);
-    if (!version || know(&node) < 0)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+    if (!version || load_node(&node) < 0)
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     if (read_first_ip(&packet, skb, l3, version) < 0 || packet.protocol != IPPROTO_TCP || packet.fragment)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     if (find_place(&node, &packet.from, &place) < 0 || read_first_tcp(&packet, skb, l3) < 0)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
-    if (located(&place, packet.source) != node.config->own_id)
-        return say(NOT_FOR_VIP, TC_ACT_OK);
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
+    if (locator_id(&place, packet.source) != node.config->own_id)
+        return verdict(NOT_FOR_VIP, TC_ACT_OK);
     if (tag == DIRECT_TAG)
         return reply_directly(skb, &node, &packet);
-    return send_back(skb, &node, &packet, skb->mark & INGRESS_MASK);
+    return reply_to_ingress(skb, &node, &packet, skb->mark & INGRESS_MASK);
 }
 
 #ifdef FAST
-#include "fast.h"
+#include "xdp.h"
 #endif
 
 int outside_ingress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(skb, ETHERNET, length, 0, decide_outside(skb, ETHERNET));
+    return finish(skb, ETHERNET, length, 0, decide_outside(skb, ETHERNET));
 }
 
 int tunnel_ingress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(skb, ETHERNET, length, 1, decide_tunnel(skb, ETHERNET));
+    return finish(skb, ETHERNET, length, 1, decide_tunnel(skb, ETHERNET));
 }
 
 int owner_egress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(skb, ETHERNET, length, 0, decide_reply(skb, ETHERNET));
+    return finish(skb, ETHERNET, length, 0, decide_reply(skb, ETHERNET));
 }
 
 #ifdef RAW
 int outside_ingress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(skb, 0, length, 0, decide_outside(skb, 0));
+    return finish(skb, 0, length, 0, decide_outside(skb, 0));
 }
 
 int tunnel_ingress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(skb, 0, length, 1, decide_tunnel(skb, 0));
+    return finish(skb, 0, length, 1, decide_tunnel(skb, 0));
 }
 
 int owner_egress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
-    return leave(skb, 0, length, 0, decide_reply(skb, 0));
+    return finish(skb, 0, length, 0, decide_reply(skb, 0));
 }
 #endif

@@ -50,7 +50,7 @@ struct node {
     __u32 slot;
 };
 
-static __always_inline int know(struct node *node)
+static __always_inline int load_node(struct node *node)
 {
     int key = 0;
     node->config = config_map.lookup(&key);
@@ -85,7 +85,7 @@ struct place {
     __u32 id;
 };
 
-static __always_inline int find_in_map(const struct node *node, const struct address *address, struct place *place)
+static __always_inline int lookup_place(const struct node *node, const struct address *address, struct place *place)
 {
     __u32 slot = node->slot, low_bits = 0xffff;
     struct vip_key key = {.address = *address};
@@ -117,14 +117,14 @@ static __always_inline int find_place(const struct node *node, const struct addr
     struct first_vip *first = first_vips.lookup(&slot);
 
     place->prefix = 0;
-    if (!first || (!same(address, &first->v4) && !same(address, &first->v6)))
-        return find_in_map(node, address, place);
+    if (!first || (!same_address(address, &first->v4) && !same_address(address, &first->v6)))
+        return lookup_place(node, address, place);
     place->vip = first->vip;
     return 0;
 }
 
 /* Whose locator an address and port are; 0 if they are none. */
-static __always_inline __u32 located(const struct place *place, __u32 port)
+static __always_inline __u32 locator_id(const struct place *place, __u32 port)
 {
     if (place->prefix)
         return port == place->vip.service_port ? place->id : 0;
@@ -203,7 +203,7 @@ static __always_inline void note_arrival(const struct node *node, const struct p
     }
 }
 
-static __always_inline __u32 arrived_by(const struct node *node, const struct packet *reply)
+static __always_inline __u32 arrival_edge(const struct node *node, const struct packet *reply)
 {
     __u32 flow = flow_hash_back(reply, node->config->seed), key = flow % ARRIVALS;
     struct arrival *arrival = arrivals.lookup(&key);

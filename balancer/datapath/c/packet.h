@@ -34,7 +34,7 @@ static __always_inline void map_v4(struct address *address, __u32 v4)
     address->word[3] = v4;
 }
 
-static __always_inline int same(const struct address *one, const struct address *other)
+static __always_inline int same_address(const struct address *one, const struct address *other)
 {
     return !((one->word[0] ^ other->word[0]) | (one->word[1] ^ other->word[1]) |
              (one->word[2] ^ other->word[2]) | (one->word[3] ^ other->word[3]));
@@ -48,7 +48,7 @@ static __always_inline void copy_address(struct address *to, const __u32 *from)
     to->word[3] = from[3];
 }
 
-static __always_inline int take_v4(struct packet *packet, const struct iphdr *ip, __u32 at)
+static __always_inline int parse_v4(struct packet *packet, const struct iphdr *ip, __u32 at)
 {
     if (ip->version != 4 || ip->ihl < 5)
         return TOO_SHORT;
@@ -66,7 +66,7 @@ static __always_inline int take_v4(struct packet *packet, const struct iphdr *ip
 }
 
 /* Extension headers are not walked: with any, the packet is neither TCP nor ICMP here. */
-static __always_inline int take_v6(struct packet *packet, const struct ipv6hdr *ip, __u32 at)
+static __always_inline int parse_v6(struct packet *packet, const struct ipv6hdr *ip, __u32 at)
 {
     if (ip->version != 6)
         return TOO_SHORT;
@@ -89,8 +89,8 @@ static __always_inline int read_ip(struct packet *packet, struct __sk_buff *skb,
     struct ipv6hdr v6;
 
     if (version == 4)
-        return bpf_skb_load_bytes(skb, at, &v4, sizeof(v4)) < 0 ? TOO_SHORT : take_v4(packet, &v4, at);
-    return bpf_skb_load_bytes(skb, at, &v6, sizeof(v6)) < 0 ? TOO_SHORT : take_v6(packet, &v6, at);
+        return bpf_skb_load_bytes(skb, at, &v4, sizeof(v4)) < 0 ? TOO_SHORT : parse_v4(packet, &v4, at);
+    return bpf_skb_load_bytes(skb, at, &v6, sizeof(v6)) < 0 ? TOO_SHORT : parse_v6(packet, &v6, at);
 }
 
 /* The same, where `at` is known when this is compiled. */
@@ -101,12 +101,12 @@ static __always_inline int read_first_ip(struct packet *packet, struct __sk_buff
     if (data + at + IPV6 > end)
         return read_ip(packet, skb, at, version);
     if (version == 4)
-        return take_v4(packet, (const struct iphdr *)(data + at), at);
-    return take_v6(packet, (const struct ipv6hdr *)(data + at), at);
+        return parse_v4(packet, (const struct iphdr *)(data + at), at);
+    return parse_v6(packet, (const struct ipv6hdr *)(data + at), at);
 }
 
 /* `size` is that of the whole frame; 0: segments to be (GSO), which may be larger than the field can say. */
-static __always_inline int take_tcp(struct packet *packet, const struct tcphdr *tcp, __u32 size)
+static __always_inline int parse_tcp(struct packet *packet, const struct tcphdr *tcp, __u32 size)
 {
     if (tcp->doff < 5)
         return TOO_SHORT;
@@ -132,7 +132,7 @@ static __always_inline int read_tcp(struct packet *packet, struct __sk_buff *skb
 
     if (bpf_skb_load_bytes(skb, packet->l4, &tcp, sizeof(tcp)) < 0)
         return TOO_SHORT;
-    return take_tcp(packet, &tcp, frame_size(skb));
+    return parse_tcp(packet, &tcp, frame_size(skb));
 }
 
 /* The same behind read_first_ip, where `at` is known when this is compiled. */
@@ -141,9 +141,9 @@ static __always_inline int read_first_tcp(struct packet *packet, struct __sk_buf
     const __u8 *data = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
 
     if (data + at + IPV6 + TCP <= end && packet->version == 6)
-        return take_tcp(packet, (const struct tcphdr *)(data + at + IPV6), frame_size(skb));
+        return parse_tcp(packet, (const struct tcphdr *)(data + at + IPV6), frame_size(skb));
     if (data + at + IPV4 + TCP <= end && packet->l4 == at + IPV4)
-        return take_tcp(packet, (const struct tcphdr *)(data + at + IPV4), frame_size(skb));
+        return parse_tcp(packet, (const struct tcphdr *)(data + at + IPV4), frame_size(skb));
     return read_tcp(packet, skb);
 }
 
@@ -168,7 +168,7 @@ static __always_inline __u32 quoted_port(const struct packet *packet, struct __s
 
     if (bpf_skb_load_bytes(skb, packet->l4, &type, sizeof(type)) < 0 || !is_icmp_error(packet, type))
         return 0;
-    if (read_ip(&quoted, skb, packet->l4 + ICMP, packet->version) < 0 || !same(&quoted.from, &packet->to))
+    if (read_ip(&quoted, skb, packet->l4 + ICMP, packet->version) < 0 || !same_address(&quoted.from, &packet->to))
         return 0;
     if (quoted.protocol != IPPROTO_TCP || quoted.later)
         return 0;

@@ -13,7 +13,7 @@ static __always_inline struct bucket find_bucket(const struct node *node, const 
 }
 
 /* Whether a SYN cookie of this host is what the packet brings: its connection has no socket yet. */
-static __always_inline int brings_cookie(struct __sk_buff *skb, const struct packet *packet, struct bpf_sock *listener)
+static __always_inline int has_valid_cookie(struct __sk_buff *skb, const struct packet *packet, struct bpf_sock *listener)
 {
     struct ipv6hdr v6;
     struct iphdr v4;
@@ -49,7 +49,7 @@ static __always_inline int is_connected(struct __sk_buff *skb, const struct pack
     struct bpf_sock *sock = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
     if (!sock)
         return 0;
-    int connected = sock->state != BPF_TCP_LISTEN || brings_cookie(skb, packet, sock);
+    int connected = sock->state != BPF_TCP_LISTEN || has_valid_cookie(skb, packet, sock);
     bpf_sk_release(sock);
     return connected;
 }

@@ -24,7 +24,7 @@ struct outer_v6 {
     struct gue gue;
 };
 
-static __always_inline __u8 number_of(const struct packet *inner)
+static __always_inline __u8 next_protocol(const struct packet *inner)
 {
     return inner->version == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 }
@@ -40,7 +40,7 @@ static __always_inline void fill_v4(struct iphdr *outer, const struct packet *in
     outer->id = 0;
     outer->frag_off = bpf_htons(DONT_FRAGMENT);
     outer->ttl = TUNNEL_TTL;
-    outer->protocol = edge->kind & GUE ? IPPROTO_UDP : number_of(inner);
+    outer->protocol = edge->kind & GUE ? IPPROTO_UDP : next_protocol(inner);
     outer->saddr = from;
     outer->daddr = edge->tunnel.word[3];
     __u64 sum = (__u64)edge->sum + bpf_htons(inner->tos) + outer->tot_len + bpf_htons(outer->protocol);
@@ -52,7 +52,7 @@ static __always_inline void fill_v6(struct ipv6hdr *outer, const struct packet *
 {
     *(__u32 *)outer = bpf_htonl(6u << 28 | (__u32)inner->tos << 20);
     outer->payload_len = bpf_htons(inner->length + edge->outer - IPV6);
-    outer->nexthdr = edge->kind & GUE ? IPPROTO_UDP : number_of(inner);
+    outer->nexthdr = edge->kind & GUE ? IPPROTO_UDP : next_protocol(inner);
     outer->hop_limit = TUNNEL_TTL;
     copy_address((struct address *)&outer->saddr, from->word);
     copy_address((struct address *)&outer->daddr, edge->tunnel.word);
@@ -65,7 +65,7 @@ static __always_inline void fill_gue(struct gue *gue, const struct packet *inner
     gue->length = bpf_htons(inner->length + GUE_HEADER);
     gue->check = 0;
     gue->flags = 0;
-    gue->protocol = number_of(inner);
+    gue->protocol = next_protocol(inner);
     gue->more = 0;
 }
 
@@ -92,12 +92,12 @@ static __always_inline int inner_packet(const struct packet *outer, struct __sk_
 }
 
 /* RFC 6040 section 4.2: congestion on the way that the inner packet cannot tell its receiver is told by a loss. */
-static __always_inline int must_be_lost(const struct packet *outer, const struct packet *inner)
+static __always_inline int must_drop_congestion(const struct packet *outer, const struct packet *inner)
 {
     return (outer->tos & ECN_CE) == ECN_CE && (inner->tos & ECN_CE) == 0;
 }
 
-static __always_inline int must_be_told(const struct packet *outer, const struct packet *inner)
+static __always_inline int must_mark_congestion(const struct packet *outer, const struct packet *inner)
 {
     return (outer->tos & ECN_CE) == ECN_CE && (inner->tos & ECN_CE) != ECN_CE;
 }

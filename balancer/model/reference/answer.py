@@ -1,4 +1,4 @@
-"""What the forwarder answers in the name of who a packet was for: resets, and "too big". As datapath/c/answer.h."""
+"""What the forwarder answers in the name of who a packet was for: resets, and "too big". As datapath/c/reply.h."""
 
 import struct
 

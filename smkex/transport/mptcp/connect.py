@@ -126,7 +126,7 @@ async def connect_mptcp(
 
     The namespace is switched to the userspace path manager, so that nothing is dialled by itself. Raises
     NotPermitted without CAP_NET_ADMIN, Unsupported, WrongEgress, FellBackToTcp, MissingSubflow (refused),
-    TimedOut; PathUnusable and SharedPath of smkex.transport.paths.
+    TimedOut; PathUnusable and SharedPath of smkex.transport.routes.paths.
     """
     if len(paths) != 2:
         raise ValueError("exactly two paths")

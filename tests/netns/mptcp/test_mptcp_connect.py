@@ -115,7 +115,7 @@ def test_what_a_crash_leaves_behind_is_swept_by_the_next_connection(links: Any) 
 
 def test_one_interface_for_both_paths_is_refused(links: Any) -> None:
     program = (
-        "import asyncio\nfrom smkex.transport.mptcp_connect import connect_mptcp\n"
+        "import asyncio\nfrom smkex.transport.mptcp.connect import connect_mptcp\n"
         "from smkex.core.errors import SharedPath\n"
         "try: asyncio.run(connect_mptcp('203.0.113.1', 443, ['cell0', 'cell0']))\n"
         "except SharedPath: print('shared')\n"
@@ -155,7 +155,7 @@ def test_what_a_killed_connection_leaves_behind_is_in_nobody_elses_way(links: An
     run(links, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", namespace=links.server)
     listen = "import socket; s = socket.create_server(('203.0.113.1', 8443)); print('ready', flush=True); s.accept()"
     dial = (
-        "import asyncio, ipaddress\nfrom smkex.transport.paths import dial\n"
+        "import asyncio, ipaddress\nfrom smkex.transport.routes.paths import dial\n"
         "sock = asyncio.run(dial('wifi0', ipaddress.ip_address('203.0.113.1'), 8443))\nprint(sock.getsockname()[0])\n"
     )
     command = ["ip", "netns", "exec", links.server, sys.executable, "-c", listen]

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.needs("netns", "mptcp")
 
 PROGRAM = """
 import asyncio
-from edge.path_manager import PathManagerClient, start_path_manager
+from edge.handshake.path_manager import PathManagerClient, start_path_manager
 from smkex.transport.mptcp import MptcpError
 
 async def main():

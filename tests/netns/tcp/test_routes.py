@@ -15,7 +15,7 @@ pytestmark = pytest.mark.needs("root", "netns")
 ASK = (
     "import json, sys\n"
     "from ipaddress import ip_address\n"
-    "from smkex.transport.paths import PathUnusable, default_interfaces, find_way\n"
+    "from smkex.transport.routes.paths import PathUnusable, default_interfaces, find_way\n"
     "def way(interface, to):\n"
     "    try: found = find_way(interface, ip_address(to))\n"
     "    except PathUnusable as error: return str(error)\n"

@@ -23,7 +23,7 @@ struct reset_v6 {
 };
 
 /* What the RST acknowledges: the SYN, with Fast Open the data behind it, and a FIN. */
-static __always_inline __u32 acknowledged(const struct packet *packet)
+static __always_inline __u32 ack_number(const struct packet *packet)
 {
     __u32 data = packet->length - (packet->l4 - packet->l3) - packet->header;
     if (data > 65535) /* many segments in one */
@@ -38,18 +38,18 @@ static __always_inline void fill_reset(struct tcphdr *tcp, const struct packet *
     if (packet->version == 4)
         pseudo += (__u64)packet->from.word[3] + packet->to.word[3];
     else
-        pseudo = add_up(&packet->from, 16, add_up(&packet->to, 16, pseudo));
+        pseudo = sum_bytes(&packet->from, 16, sum_bytes(&packet->to, 16, pseudo));
     __builtin_memset(tcp, 0, sizeof(*tcp));
     tcp->source = bpf_htons(packet->dest);
     tcp->dest = bpf_htons(packet->source);
-    tcp->ack_seq = bpf_htonl(acknowledged(packet));
+    tcp->ack_seq = bpf_htonl(ack_number(packet));
     tcp->doff = 5;
     tcp->rst = 1;
     tcp->ack = 1;
-    tcp->check = partial ? (__u16)~fold(pseudo) : fold(add_up(tcp, TCP, pseudo));
+    tcp->check = partial ? (__u16)~fold(pseudo) : fold(sum_bytes(tcp, TCP, pseudo));
 }
 
-static __always_inline void fill_answer_v4(struct iphdr *ip, const struct packet *packet, __u8 protocol, __u16 length)
+static __always_inline void fill_reply_v4(struct iphdr *ip, const struct packet *packet, __u8 protocol, __u16 length)
 {
     __builtin_memset(ip, 0, sizeof(*ip));
     ip->version = 4;
@@ -60,10 +60,10 @@ static __always_inline void fill_answer_v4(struct iphdr *ip, const struct packet
     ip->protocol = protocol;
     ip->saddr = packet->to.word[3];
     ip->daddr = packet->from.word[3];
-    ip->check = fold(add_up(ip, IPV4, 0));
+    ip->check = fold(sum_bytes(ip, IPV4, 0));
 }
 
-static __always_inline void fill_answer_v6(struct ipv6hdr *ip, const struct packet *packet, __u8 protocol,
+static __always_inline void fill_reply_v6(struct ipv6hdr *ip, const struct packet *packet, __u8 protocol,
                                            __u16 length)
 {
     __builtin_memset(ip, 0, sizeof(*ip));
@@ -77,13 +77,13 @@ static __always_inline void fill_answer_v6(struct ipv6hdr *ip, const struct pack
 
 static __always_inline void fill_reset_v4(struct reset_v4 *reset, const struct packet *packet, int partial)
 {
-    fill_answer_v4(&reset->ip, packet, IPPROTO_TCP, TCP);
+    fill_reply_v4(&reset->ip, packet, IPPROTO_TCP, TCP);
     fill_reset(&reset->tcp, packet, partial);
 }
 
 static __always_inline void fill_reset_v6(struct reset_v6 *reset, const struct packet *packet, int partial)
 {
-    fill_answer_v6(&reset->ip, packet, IPPROTO_TCP, TCP);
+    fill_reply_v6(&reset->ip, packet, IPPROTO_TCP, TCP);
     fill_reset(&reset->tcp, packet, partial);
 }
 
@@ -111,23 +111,23 @@ struct too_big_v6 {
 /* `quoted` is there already. */
 static __always_inline void fill_too_big_v4(struct too_big_v4 *answer, const struct packet *packet, __u32 mtu)
 {
-    fill_answer_v4(&answer->ip, packet, IPPROTO_ICMP, MESSAGE_V4);
+    fill_reply_v4(&answer->ip, packet, IPPROTO_ICMP, MESSAGE_V4);
     answer->icmp.type = 3;
     answer->icmp.code = 4;
     answer->icmp.check = 0;
     answer->icmp.mtu = bpf_htonl(mtu);
-    answer->icmp.check = fold(add_up(&answer->icmp, MESSAGE_V4, 0));
+    answer->icmp.check = fold(sum_bytes(&answer->icmp, MESSAGE_V4, 0));
 }
 
 static __always_inline void fill_too_big_v6(struct too_big_v6 *answer, const struct packet *packet, __u32 mtu)
 {
     __u64 pseudo = bpf_htons(MESSAGE_V6) + bpf_htons(IPPROTO_ICMPV6);
 
-    pseudo = add_up(&packet->from, 16, add_up(&packet->to, 16, pseudo));
-    fill_answer_v6(&answer->ip, packet, IPPROTO_ICMPV6, MESSAGE_V6);
+    pseudo = sum_bytes(&packet->from, 16, sum_bytes(&packet->to, 16, pseudo));
+    fill_reply_v6(&answer->ip, packet, IPPROTO_ICMPV6, MESSAGE_V6);
     answer->icmp.type = 2;
     answer->icmp.code = 0;
     answer->icmp.check = 0;
     answer->icmp.mtu = bpf_htonl(mtu);
-    answer->icmp.check = fold(add_up(&answer->icmp, MESSAGE_V6, pseudo));
+    answer->icmp.check = fold(sum_bytes(&answer->icmp, MESSAGE_V6, pseudo));
 }

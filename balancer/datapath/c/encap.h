@@ -1,13 +1,13 @@
-/* What is done to a packet in the kernel: put into a tunnel, taken out, answered, clamped. */
+/* Change a packet: encapsulate, decapsulate, clamp its MSS, turn it into a reset or an ICMP error. */
 #pragma once
 
-#define DECAP_L3_IPV4 (1ULL << 7) /* Linux 6.3: only needed where the inner version is another one */
+#define DECAP_L3_IPV4 (1ULL << 7) /* Linux 6.3; only used when inner and outer versions differ */
 #define DECAP_L3_IPV6 (1ULL << 8)
 #ifndef REPEATED
 #define ENCAP_V4 BPF_F_ADJ_ROOM_ENCAP_L3_IPV4
 #define ENCAP_V6 BPF_F_ADJ_ROOM_ENCAP_L3_IPV6
 #define ENCAP_UDP BPF_F_ADJ_ROOM_ENCAP_L4_UDP
-#else /* the kernel notes once that a packet is in a tunnel: a benchmark that undoes it and repeats leaves that out */
+#else /* the kernel accepts these flags once per packet, and a benchmark encapsulates the same packet repeatedly */
 #define ENCAP_V4 0
 #define ENCAP_V6 0
 #define ENCAP_UDP 0
@@ -19,9 +19,9 @@
 static long (*redirect_neighbour)(__u32 index, void *parameters, int size, __u64 flags) =
     (void *)BPF_FUNC_redirect_neigh;
 
-/* Send it by an interface, whose next hop the kernel's routes and neighbours name. The helper drops what it finds no
- * Ethernet header on: where packets begin with IP it gets an empty one, which the helper takes off again. */
-static __always_inline int leave_by(struct __sk_buff *skb, __u32 l3, __u32 index)
+/* Send the packet by an interface to the next hop that routes and neighbours of the kernel give. The helper drops packets
+ * without an Ethernet header: on interfaces without one, add an empty header, which the helper removes. */
+static __always_inline int redirect_by(struct __sk_buff *skb, __u32 l3, __u32 index)
 {
 #ifdef RAW
     if (l3 < ETHERNET && bpf_skb_change_head(skb, ETHERNET, 0) < 0)
@@ -30,14 +30,14 @@ static __always_inline int leave_by(struct __sk_buff *skb, __u32 l3, __u32 index
     return redirect_neighbour(index, 0, 0, 0);
 }
 
-static __always_inline int name_version(struct __sk_buff *skb, __u32 l3, int version)
+static __always_inline int set_ethertype(struct __sk_buff *skb, __u32 l3, int version)
 {
     __be16 type = version == 4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 
     return l3 < ETHERNET ? 0 : bpf_skb_store_bytes(skb, ETHERTYPE, &type, sizeof(type), 0);
 }
 
-static __always_inline int put_on_v4(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
+static __always_inline int encap_v4(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
                                      const struct config *config, __u32 hash)
 {
     struct outer_v4 outer;
@@ -55,7 +55,7 @@ static __always_inline int put_on_v4(struct __sk_buff *skb, const struct packet 
     return bpf_skb_store_bytes(skb, inner->l3, &outer, size, 0);
 }
 
-static __always_inline int put_on_v6(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
+static __always_inline int encap_v6(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
                                      const struct config *config, __u32 hash)
 {
     struct outer_v6 outer;
@@ -73,23 +73,23 @@ static __always_inline int put_on_v6(struct __sk_buff *skb, const struct packet 
     return bpf_skb_store_bytes(skb, inner->l3, &outer, size, 0);
 }
 
-static __always_inline int put_on(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
+static __always_inline int encap(struct __sk_buff *skb, const struct packet *inner, const struct edge *edge,
                                   const struct config *config)
 {
     __u32 hash = edge->kind & GUE ? flow_hash(inner, 0) : 0;
     int version = edge->kind & OUTER_V6 ? 6 : 4, done;
 
     if (version == 4)
-        done = put_on_v4(skb, inner, edge, config, hash);
+        done = encap_v4(skb, inner, edge, config, hash);
     else
-        done = put_on_v6(skb, inner, edge, config, hash);
+        done = encap_v6(skb, inner, edge, config, hash);
     if (done < 0 || version == inner->version)
         return done;
-    return name_version(skb, inner->l3, version);
+    return set_ethertype(skb, inner->l3, version);
 }
 
-/* The congestion met in the tunnel, told to the receiver (RFC 6040 section 4.2). */
-static __always_inline int tell_congestion(struct __sk_buff *skb, __u32 l3, const struct packet *inner)
+/* Copy a congestion mark of the outer header to the inner one (RFC 6040 section 4.2). */
+static __always_inline int propagate_congestion(struct __sk_buff *skb, __u32 l3, const struct packet *inner)
 {
     __u8 tos = inner->tos | ECN_CE;
 
@@ -105,7 +105,7 @@ static __always_inline int tell_congestion(struct __sk_buff *skb, __u32 l3, cons
     return bpf_skb_store_bytes(skb, l3 + 1, &second, sizeof(second), 0);
 }
 
-static __always_inline int take_off(struct __sk_buff *skb, const struct packet *outer, const struct packet *inner)
+static __always_inline int decap(struct __sk_buff *skb, const struct packet *outer, const struct packet *inner)
 {
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
     __s32 size = inner->l3 - outer->l3;
@@ -114,9 +114,9 @@ static __always_inline int take_off(struct __sk_buff *skb, const struct packet *
         flags |= inner->version == 4 ? DECAP_L3_IPV4 : DECAP_L3_IPV6;
     if (bpf_skb_adjust_room(skb, -size, BPF_ADJ_ROOM_MAC, flags) < 0)
         return -1;
-    if (inner->version != outer->version && name_version(skb, outer->l3, inner->version) < 0)
+    if (inner->version != outer->version && set_ethertype(skb, outer->l3, inner->version) < 0)
         return -1;
-    return must_be_told(outer, inner) ? tell_congestion(skb, outer->l3, inner) : 0;
+    return must_mark_congestion(outer, inner) ? propagate_congestion(skb, outer->l3, inner) : 0;
 }
 
 static __always_inline int clamp_mss(struct __sk_buff *skb, const struct packet *packet, __u16 limit)
@@ -136,14 +136,14 @@ static __always_inline int clamp_mss(struct __sk_buff *skb, const struct packet 
     return bpf_skb_store_bytes(skb, packet->l4 + at, &stored, sizeof(stored), 0);
 }
 
-/* Whether the checksum is left to the device that sends the packet (CHECKSUM_PARTIAL: from virtual interfaces). No
- * field says so; but the kernel then refuses to cut the packet before the end of the checksum. */
-static __always_inline int cut_tells_partial(struct __sk_buff *skb, const struct packet *packet)
+/* Return whether the checksum is left to the sending device (CHECKSUM_PARTIAL, as on virtual interfaces). No field shows
+ * it, but the kernel then refuses to truncate the packet before the end of the checksum. */
+static __always_inline int checksum_is_partial(struct __sk_buff *skb, const struct packet *packet)
 {
     return bpf_skb_change_tail(skb, packet->l4 + TCP_CHECK + 1, 0) < 0;
 }
 
-static __always_inline int turn_around(struct __sk_buff *skb, __u32 l3)
+static __always_inline int swap_ethernet(struct __sk_buff *skb, __u32 l3)
 {
     struct ethhdr ethernet, turned;
 
@@ -167,13 +167,13 @@ static __always_inline int has_options(const struct packet *packet)
     return packet->l4 - packet->l3 != ip_header(packet);
 }
 
-/* What was behind the headers goes; whether the checksum was partial. The kernel's header marks stay where they were, so
- * a packet with IP options is not answered. */
-static __always_inline int cut(struct __sk_buff *skb, const struct packet *packet, __u32 size)
+/* Remove everything behind `size` bytes from the IP header on. Return whether the checksum was partial, -1 on failure. The
+ * kernel's header offsets stay as they were, so packets with IP options are never answered. */
+static __always_inline int truncate_packet(struct __sk_buff *skb, const struct packet *packet, __u32 size)
 {
-    int partial = cut_tells_partial(skb, packet);
+    int partial = checksum_is_partial(skb, packet);
 
-    if (bpf_skb_change_tail(skb, packet->l3 + size, 0) < 0 || turn_around(skb, packet->l3) < 0)
+    if (bpf_skb_change_tail(skb, packet->l3 + size, 0) < 0 || swap_ethernet(skb, packet->l3) < 0)
         return -1;
     return partial;
 }
@@ -187,23 +187,23 @@ static __always_inline int make_reset(struct __sk_buff *skb, const struct packet
     if (has_options(packet))
         return -1;
     if (packet->version == 4) {
-        partial = cut(skb, packet, sizeof(v4));
+        partial = truncate_packet(skb, packet, sizeof(v4));
         if (partial < 0)
             return -1;
         fill_reset_v4(&v4, packet, partial);
         return bpf_skb_store_bytes(skb, packet->l3, &v4, sizeof(v4), BPF_F_INVALIDATE_HASH);
     }
-    partial = cut(skb, packet, sizeof(v6));
+    partial = truncate_packet(skb, packet, sizeof(v6));
     if (partial < 0)
         return -1;
     fill_reset_v6(&v6, packet, partial);
     return bpf_skb_store_bytes(skb, packet->l3, &v6, sizeof(v6), BPF_F_INVALIDATE_HASH);
 }
 
-/* Make the checksum of this packet nobody's business but ours (CHECKSUM_PARTIAL to CHECKSUM_NONE): what is to be added up
- * is cut off the front, the kernel notices when bytes are stored, and room is made again. A device would store into the
- * middle of the message, and a virtual one would leave it to a receiver who does not. */
-static __always_inline int forget_partial(struct __sk_buff *skb, const struct packet *packet, __u32 size)
+/* Turn CHECKSUM_PARTIAL into CHECKSUM_NONE: remove the headers that the checksum covers from the front, store a byte so
+ * that the kernel recomputes its state, and make room again. Otherwise a device would write a checksum into the middle of
+ * the ICMP message, and a virtual one would leave it to a receiver that does not check it. */
+static __always_inline int complete_checksum(struct __sk_buff *skb, const struct packet *packet, __u32 size)
 {
     __s32 headers = ip_header(packet) + TCP;
     __u8 byte;
@@ -228,9 +228,9 @@ static __always_inline int make_too_big(struct __sk_buff *skb, const struct pack
     if (packet->version == 4 ? bpf_skb_load_bytes(skb, packet->l3, v4.quoted, sizeof(v4.quoted)) < 0
                              : bpf_skb_load_bytes(skb, packet->l3, v6.quoted, sizeof(v6.quoted)) < 0)
         return -1;
-    if (forget_partial(skb, packet, size) < 0 || bpf_skb_change_tail(skb, packet->l3 + size, 0) < 0)
+    if (complete_checksum(skb, packet, size) < 0 || bpf_skb_change_tail(skb, packet->l3 + size, 0) < 0)
         return -1;
-    if (turn_around(skb, packet->l3) < 0)
+    if (swap_ethernet(skb, packet->l3) < 0)
         return -1;
     if (packet->version == 4) {
         fill_too_big_v4(&v4, packet, mtu);

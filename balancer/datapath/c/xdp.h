@@ -23,7 +23,7 @@ static __always_inline struct hop *find_hop(struct xdp_md *ctx, const struct nod
     struct hop *hop = hops.lookup(&key);
     if (!hop)
         return 0;
-    if (bpf_jiffies64() < hop->until && same(&hop->tunnel, &edge->tunnel))
+    if (bpf_jiffies64() < hop->until && same_address(&hop->tunnel, &edge->tunnel))
         return hop;
 
     struct bpf_fib_lookup route = {.ifindex = node->config->backbone_index};
@@ -47,7 +47,7 @@ static __always_inline struct hop *find_hop(struct xdp_md *ctx, const struct nod
 }
 
 /* `size` is known when this is compiled. */
-static __always_inline int push(struct xdp_md *ctx, const struct node *node, const struct packet *inner,
+static __always_inline int xdp_encap(struct xdp_md *ctx, const struct node *node, const struct packet *inner,
                                 const struct edge *edge, const struct hop *hop, int size)
 {
     int v6 = size == IPV6 || size == IPV6 + GUE_HEADER;
@@ -69,18 +69,18 @@ static __always_inline int push(struct xdp_md *ctx, const struct node *node, con
     return XDP_REDIRECT;
 }
 
-static __always_inline int push_on(struct xdp_md *ctx, const struct node *node, const struct packet *inner,
+static __always_inline int xdp_transmit(struct xdp_md *ctx, const struct node *node, const struct packet *inner,
                                    const struct edge *edge, const struct hop *hop)
 {
     switch (edge->kind & (OUTER_V6 | GUE)) {
     case 0:
-        return push(ctx, node, inner, edge, hop, IPV4);
+        return xdp_encap(ctx, node, inner, edge, hop, IPV4);
     case GUE:
-        return push(ctx, node, inner, edge, hop, IPV4 + GUE_HEADER);
+        return xdp_encap(ctx, node, inner, edge, hop, IPV4 + GUE_HEADER);
     case OUTER_V6:
-        return push(ctx, node, inner, edge, hop, IPV6);
+        return xdp_encap(ctx, node, inner, edge, hop, IPV6);
     default:
-        return push(ctx, node, inner, edge, hop, IPV6 + GUE_HEADER);
+        return xdp_encap(ctx, node, inner, edge, hop, IPV6 + GUE_HEADER);
     }
 }
 
@@ -95,34 +95,34 @@ static __always_inline int read_segment(struct xdp_md *ctx, struct segment *segm
     segment->size = bpf_xdp_get_buff_len(ctx); /* without CAP_PERFMON pointers are not subtracted */
     __be16 type = *(const __be16 *)(data + ETHERTYPE);
     if (type == bpf_htons(ETH_P_IP)) {
-        if (take_v4(packet, (const struct iphdr *)(data + ETHERNET), ETHERNET) < 0 || packet->fragment ||
+        if (parse_v4(packet, (const struct iphdr *)(data + ETHERNET), ETHERNET) < 0 || packet->fragment ||
             packet->protocol != IPPROTO_TCP || packet->l4 != ETHERNET + IPV4)
             return TOO_SHORT;
-        return take_tcp(packet, (const struct tcphdr *)(data + ETHERNET + IPV4), segment->size);
+        return parse_tcp(packet, (const struct tcphdr *)(data + ETHERNET + IPV4), segment->size);
     }
     if (type != bpf_htons(ETH_P_IPV6) || data + ETHERNET + IPV6 + TCP > end)
         return TOO_SHORT;
-    if (take_v6(packet, (const struct ipv6hdr *)(data + ETHERNET), ETHERNET) < 0 || packet->protocol != IPPROTO_TCP)
+    if (parse_v6(packet, (const struct ipv6hdr *)(data + ETHERNET), ETHERNET) < 0 || packet->protocol != IPPROTO_TCP)
         return TOO_SHORT;
-    return take_tcp(packet, (const struct tcphdr *)(data + ETHERNET + IPV6), segment->size);
+    return parse_tcp(packet, (const struct tcphdr *)(data + ETHERNET + IPV6), segment->size);
 }
 
 /* The one exit of what is not passed up. */
-static __always_inline int end_here(const struct node *node, enum reason reason, __u32 edge, __u32 size, int action)
+static __always_inline int xdp_finish(const struct node *node, enum reason reason, __u32 edge, __u32 size, int action)
 {
     count(BY_XDP, reason, edge, size, 0);
     return action == XDP_REDIRECT ? bpf_redirect(node->config->backbone_index, 0) : action;
 }
 
-static __always_inline int drop_here(const struct node *node, enum reason reason, __u32 size)
+static __always_inline int xdp_drop(const struct node *node, enum reason reason, __u32 size)
 {
     if (node->live->capture == reason + 1) /* tc copies it, and drops it */
         return XDP_PASS;
-    return end_here(node, reason, 0, size, XDP_DROP);
+    return xdp_finish(node, reason, 0, size, XDP_DROP);
 }
 
 /* To another edge of the site without a question to this host's sockets; 0: tc asks them. */
-static __always_inline __u32 by_the_ring_alone(const struct node *node, const struct packet *packet)
+static __always_inline __u32 ring_lookup_stateless(const struct node *node, const struct packet *packet)
 {
     struct bucket bucket = find_bucket(node, packet);
     __u32 own = node->config->own_id;
@@ -130,7 +130,7 @@ static __always_inline __u32 by_the_ring_alone(const struct node *node, const st
     return bucket.owner == own || bucket.previous == own ? 0 : bucket.owner;
 }
 
-static __always_inline int decide_fast(struct xdp_md *ctx)
+static __always_inline int xdp_decide(struct xdp_md *ctx)
 {
     struct segment segment;
     struct packet *packet = &segment.packet;
@@ -138,36 +138,36 @@ static __always_inline int decide_fast(struct xdp_md *ctx)
     struct node node;
     __u32 id;
 
-    if (read_segment(ctx, &segment) < 0 || packet->flags & FLAG_SYN || know(&node) < 0 ||
+    if (read_segment(ctx, &segment) < 0 || packet->flags & FLAG_SYN || load_node(&node) < 0 ||
         find_place(&node, &packet->to, &place) < 0)
         return XDP_PASS;
-    enum reason reason = sort_by_port(&node, packet, &place, &id);
+    enum reason reason = classify_port(&node, packet, &place, &id);
     if (node.live->capture == reason + 1 || reason == SERVICE_PORT || reason == OWN_LOCATOR)
         return XDP_PASS;
     if (reason == SITE_FORWARDED)
-        id = by_the_ring_alone(&node, packet);
+        id = ring_lookup_stateless(&node, packet);
     else if (reason != FORWARDED)
-        return drop_here(&node, reason, segment.size);
+        return xdp_drop(&node, reason, segment.size);
 
     struct edge *owner = id ? find_edge(&node, id) : 0;
     if (!owner && reason == FORWARDED)
-        return drop_here(&node, DROP_UNKNOWN_ID, segment.size);
+        return xdp_drop(&node, DROP_UNKNOWN_ID, segment.size);
     if (!owner || segment.size - ETHERNET + owner->outer > node.config->backbone_mtu)
         return XDP_PASS;
     struct hop *hop = find_hop(ctx, &node, owner, id);
     if (!hop)
         return XDP_PASS;
     if (reason == FORWARDED && !owner_may_get(&node, packet, id))
-        return drop_here(&node, DROP_NOT_ADMITTED, segment.size);
-    int action = push_on(ctx, &node, packet, owner, hop);
+        return xdp_drop(&node, DROP_NOT_ADMITTED, segment.size);
+    int action = xdp_transmit(ctx, &node, packet, owner, hop);
     if (action == XDP_PASS)
         return XDP_PASS;
-    return end_here(&node, action == XDP_DROP ? DROP_FAILED : reason, id, segment.size, action);
+    return xdp_finish(&node, action == XDP_DROP ? DROP_FAILED : reason, id, segment.size, action);
 }
 
 int outside_xdp(struct xdp_md *ctx)
 {
-    return decide_fast(ctx);
+    return xdp_decide(ctx);
 }
 
 /* Where drivers send from XDP only what has a program itself. */
