@@ -1,8 +1,8 @@
 """One of several worker processes: it accepts on sockets that it was given, and ends when the supervisor does.
 
-Started as `python -m edge.server.worker` with what it needs as JSON in the environment and descriptors of its own; it accepts
-once it is told to go. Signals: SIGTERM ends it at once; SIGQUIT lets it finish: it accepts no more, closes each session
-after the response that is on its way, and ends with the last.
+Started as `python -m edge.server.worker` with its settings as JSON in the environment and with inherited descriptors; it
+accepts once the supervisor says so. SIGTERM ends it at once. SIGQUIT lets it finish: it accepts no more, closes each
+session after the response in progress, and exits with the last.
 """
 
 import asyncio
