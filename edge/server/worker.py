@@ -1,6 +1,6 @@
 """One of several worker processes: it accepts on sockets that it was given, and ends when the supervisor does.
 
-Started as `python -m edge.server.worker` with its settings as JSON in the environment and with inherited descriptors; it
+Started as `python -m edge.server.worker` with its settings as JSON in the environment and inherited descriptors; it
 accepts once the supervisor says so. SIGTERM ends it at once. SIGQUIT lets it finish: it accepts no more, closes each
 session after the response in progress, and exits with the last.
 """

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.needs("netns", "mptcp")
 PROGRAM = """
 import asyncio
 from edge.handshake.path_manager import PathManagerClient, start_path_manager
-from smkex.transport.mptcp import MptcpError
+from smkex.transport.mptcp.pinned_connection import MptcpError
 
 async def main():
     process, (channel, other) = start_path_manager(["203.0.113.1"], clients=2)
