@@ -21,6 +21,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "repository_pages", "rest_ref
 exclude_patterns = ["_extensions"]
 highlight_language = "none"
 default_role = "code"
+smartquotes = False  # options begin with two hyphens
 nitpicky = True
 # types of other libraries, whose own documentation is not fetched at build time
 nitpick_ignore_regex = [("py:.*", r"(?!smkex).*")]

@@ -13,7 +13,7 @@ class OriginSettings(DaemonSettings):
 
     model_config = prefixed("SENNIT_ORIGIN_", "sennit origin")
 
-    directory: DirectoryPath = Field(default=Path("."), description="what is served")
+    directory: DirectoryPath = Field(default=Path("."), description="directory to serve")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^.+:\d+$", description="ADDRESS:PORT")
     max_age: int = Field(default=60, ge=0, description="seconds in Cache-Control: max-age")
     cache_control: str = Field(

@@ -18,15 +18,17 @@ class AgentSettings(DaemonSettings):
     control: str = Field(description="URL of the control plane")
     ca: Path | None = Field(default=None, description="PEM of the authority that signed the control plane")
     name: Name = Field(description="name of this edge")
-    site: Name = Field(default="default", description="edges behind one router are one site")
-    tunnel_v4: IPv4Address | None = Field(default=None, description="where other edges send its packets")
+    site: Name = Field(default="default", description="site of this edge: edges behind one router share one")
+    tunnel_v4: IPv4Address | None = Field(
+        default=None, description="tunnel address: where other edges send forwarded packets"
+    )
     tunnel_v6: IPv6Address | None = Field(default=None, description="the same for IPv6")
     vip: str | None = Field(default=None, description="name of the VIP, where there are several")
     enrolment_token_file: Path | None = Field(
         default=None, description="one-time token; not needed once enrolled"
     )
     edge_socket: Path | None = Field(
-        default=None, description="the edge's health (default: edge.sock in state)"
+        default=None, description="unix socket of the edge's health (default: edge.sock in state)"
     )
     bird_socket: Path | None = Field(
         default=None, description="BIRD's control socket; without it, no announcement"
@@ -43,32 +45,32 @@ class AgentSettings(DaemonSettings):
         default=10.0,
         gt=0,
         le=600,
-        description="after which the VIP is withdrawn when this agent is killed or hangs",
+        description="seconds without a sign of life after which the VIP is withdrawn, if this agent is killed or hangs",
     )
-    withdraw: bool = Field(default=False, description="only withdraw the VIP and exit: for ExecStopPost")
+    withdraw: bool = Field(default=False, description="withdraw the VIP and exit: for ExecStopPost")
     forwarder: bool = Field(default=True, description="announce only when the forwarder has applied a table")
     vip_check: bool = Field(default=True, description="withdraw when the VIP is on no interface")
     outside_v4: IPv4Address | None = Field(
-        default=None, description="address by which other agents ask this one from outside"
+        default=None, description="address at which other agents ask this one from outside"
     )
     outside_v6: IPv6Address | None = Field(default=None, description="the same for IPv6")
     peer_port: int = Field(
-        default=8444, ge=0, le=65_535, description="where agents ask one another; 0 is not at all"
+        default=8444, ge=0, le=65_535, description="port at which agents ask each other; 0 disables it"
     )
     rehoming_seconds: float = Field(
-        default=3.0, ge=0, description="of a drain, for sessions to leave the service port"
+        default=3.0, ge=0, description="minimum seconds a drain waits for sessions to leave the service port"
     )
     rehoming_limit_seconds: float = Field(
         default=30.0,
         ge=0,
         le=600,
-        description="of a drain, after which sessions that have not left the service port are waited for no more",
+        description="maximum seconds a drain waits for sessions to leave the service port",
     )
     shutdown_seconds: float = Field(
-        default=2.0, ge=0, description="of a drain, announced with GRACEFUL_SHUTDOWN before it is withdrawn"
+        default=2.0, ge=0, description="seconds a drain announces GRACEFUL_SHUTDOWN before it withdraws"
     )
     drain_seconds: float = Field(
-        default=3600.0, gt=0, description="of a drain, after which sessions that are left are closed"
+        default=3600.0, gt=0, description="seconds after which a drain closes the remaining sessions"
     )
     metrics: str | None = Field(
         default=None,
@@ -76,7 +78,7 @@ class AgentSettings(DaemonSettings):
         description="ADDRESS:PORT for Prometheus",
     )
     probe_seconds: float = Field(
-        default=1.0, gt=0, le=60, description="time between looks at the edge's health"
+        default=1.0, gt=0, le=60, description="seconds between checks of the edge's health"
     )
 
     @model_validator(mode="after")

@@ -23,24 +23,27 @@ class ControlSettings(DaemonSettings):
     )
     listen: str = Field(default="127.0.0.1:8443", description="ADDRESS:PORT")
     admin_token_file: Path = Field(
-        description="file with the admin's token, made by you: there is no default"
+        description="file with the admin's token, which you create: there is no default"
     )
     tls_certificate: Path | None = Field(default=None, description="PEM chain")
     tls_key: Path | None = Field(default=None, description="PEM key")
     lease_seconds: float = Field(
-        default=10.0, ge=0.5, le=600, description="silence after which an edge is down"
+        default=10.0, ge=0.5, le=600, description="seconds of a lease; it expires without a heartbeat"
     )
     minimum_healthy: float = Field(
-        default=2 / 3, ge=0, le=1, description="share of the active edges that soft failures never withdraw"
+        default=2 / 3,
+        ge=0,
+        le=1,
+        description="share of the active edges that must stay announced in spite of soft failures",
     )
     quarantine_seconds: float = Field(
-        default=86_400, ge=0, description="how long a freed id is not given again"
+        default=86_400, ge=0, description="seconds before a freed id is assigned again"
     )
     encapsulation: Encapsulation = Field(
-        default=Encapsulation.IPIP, description="what tunnels to edges look like that enrol from now on"
+        default=Encapsulation.IPIP, description="format of tunnels to edges that enrol from now on"
     )
 
-    audit_days: int = Field(default=400, ge=1, le=36_500, description="how long the audit log is kept")
+    audit_days: int = Field(default=400, ge=1, le=36_500, description="days that the audit log is kept")
 
     @field_validator("listen")
     @classmethod

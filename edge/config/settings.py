@@ -49,13 +49,13 @@ class EdgeSettings(DaemonSettings):
     max_memory_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="of one process; beyond it new sessions are refused (3/4 of the machine's)",
+        description="bytes of one process above which new sessions are refused (default: 3/4 of the machine's)",
     )
     workers: int = Field(
         default=0, ge=0, le=64, description="worker processes; 0: serve in this one, without reload"
     )
     finish_timeout: float = Field(
-        default=3600.0, ge=0, description="seconds that replaced workers may go on with their sessions"
+        default=3600.0, ge=0, description="seconds that replaced workers may continue with their sessions"
     )
     # an idle session takes 64 KB at most: 1.3 GB in the worst case, and more only as clients are slow to take
     max_sessions: int = Field(default=20_000, ge=1, description="established sessions at most")

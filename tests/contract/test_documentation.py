@@ -17,9 +17,8 @@ from sennit.commands import command_modules
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "packaging" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SOURCES = [
-    f"/{file}" for file in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
-]
+LISTED = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+SOURCES = [f"/{file}" for file in subprocess.check_output(LISTED, cwd=ROOT, text=True).splitlines()]
 LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
 
 
