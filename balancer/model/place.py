@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
 
-from balancer.model.reference.packet import V4_PREFIX, mapped
+from balancer.model.reference.packet import V4_PREFIX, mapped_address
 from balancer.model.table import Locator, Vip
 
 LOW_BITS = {4: 8, 6: 16}  # of the address, that carry the id
@@ -42,16 +42,16 @@ def has_locator(vip: Vip, edge_id: int) -> bool:
     return True
 
 
-def overlap(one: Vip, other: Vip) -> bool:
+def locators_overlap(one: Vip, other: Vip) -> bool:
     """Whether an address of the one lies among the address locators of the other."""
     ours, theirs = (
-        {carries_id(mapped(text))[0] for text in (vip.v4, vip.v6) if text} for vip in (one, other)
+        {carries_id(mapped_address(text))[0] for text in (vip.v4, vip.v6) if text} for vip in (one, other)
     )
     return Locator.ADDRESS in (one.locator, other.locator) and bool(ours & theirs)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AddressMeaning:
     """A VIP's own address, or (`prefix`) one that differs from it in the low bits, with the id there."""
 
     vip: Vip
@@ -80,7 +80,7 @@ class Places:
 
     @cached_property
     def exact(self) -> dict[bytes, Vip]:
-        return {mapped(text): vip for vip in self.vips for text in (vip.v4, vip.v6) if text}
+        return {mapped_address(text): vip for vip in self.vips for text in (vip.v4, vip.v6) if text}
 
     @cached_property
     def prefixes(self) -> dict[bytes, Vip]:
@@ -90,10 +90,10 @@ class Places:
             if vip.locator is Locator.ADDRESS
         }
 
-    def find(self, address: bytes) -> Place | None:
+    def find(self, address: bytes) -> AddressMeaning | None:
         if vip := self.exact.get(address):
-            return Place(vip)
+            return AddressMeaning(vip)
         prefix, edge_id = carries_id(address)
         if vip := self.prefixes.get(prefix):
-            return Place(vip, True, edge_id)
+            return AddressMeaning(vip, True, edge_id)
         return None

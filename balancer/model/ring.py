@@ -24,9 +24,9 @@ class Bucket:
     previous: int
 
 
-def ring(site: Site) -> tuple[Bucket, ...]:
+def compute_ring(site: Site) -> tuple[Bucket, ...]:
     """Compute all buckets."""
-    current, previous = owners(site.current), owners(site.previous or site.current)
+    current, previous = bucket_owners(site.current), bucket_owners(site.previous or site.current)
     return tuple(Bucket(*both) for both in zip(current, previous, strict=True))
 
 
@@ -35,20 +35,21 @@ def ring_of(edge_id: int, table: ForwardingTable) -> tuple[Bucket, ...]:
     for when in ("current", "previous"):
         for site in table.sites:
             if any(member.id == edge_id for member in getattr(site, when)):
-                return ring(site)
+                return compute_ring(site)
     return ()
 
 
 @lru_cache(maxsize=64)
-def owners(members: tuple[Member, ...]) -> tuple[int, ...]:
+def bucket_owners(members: tuple[Member, ...]) -> tuple[int, ...]:
     """Each bucket's edge: the one with the highest score there."""
     takers = [member for member in members if member.weight]
     return tuple(
-        max(takers, key=lambda member: (_score(bucket, member), member.id)).id for bucket in range(BUCKETS)
+        max(takers, key=lambda member: (_rendezvous_score(bucket, member), member.id)).id
+        for bucket in range(BUCKETS)
     )
 
 
-def _score(bucket: int, member: Member) -> float:
+def _rendezvous_score(bucket: int, member: Member) -> float:
     """Weighted rendezvous hashing: -w / ln(u), u uniform in (0, 1) by bucket and id."""
     digest = hashlib.blake2b(bucket.to_bytes(2, "big") + member.id.to_bytes(2, "big"), digest_size=6).digest()
     return -member.weight / math.log((int.from_bytes(digest, "big") + 0.5) / 2**48)

@@ -20,7 +20,7 @@ class Forged(Exception):
     """The table is not the one that was signed."""
 
 
-def line(entry: Mapping[str, Any]) -> bytes:
+def signed_line(entry: Mapping[str, Any]) -> bytes:
     """One VIP, edge or site as it is signed."""
     return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
 
@@ -39,19 +39,21 @@ def signed_bytes(
 
 def sign(key: Ed25519PrivateKey, table: Mapping[str, Any]) -> bytes:
     """Sign a table's JSON; 64 bytes."""
-    return key.sign(_of(table))
+    return key.sign(_signed_content(table))
 
 
 def verify(key: bytes, table: Mapping[str, Any], signature: bytes) -> None:
     """Check a table's JSON against the signer's public key (32 bytes); raises `Forged`."""
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, _of(table))
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, _signed_content(table))
     except (InvalidSignature, ValueError, TypeError, KeyError):
         raise Forged("the table is not signed by the control plane's key") from None
 
 
-def _of(table: Mapping[str, Any]) -> bytes:
+def _signed_content(table: Mapping[str, Any]) -> bytes:
     vips = sorted(table["vips"], key=lambda vip: str(vip["name"]))
     edges = sorted(table["edges"], key=lambda edge: int(edge["id"]))
     sites = sorted(table.get("sites", ()), key=lambda site: str(site["name"]))
-    return signed_bytes(table["generation"], map(line, vips), map(line, edges), map(line, sites))
+    return signed_bytes(
+        table["generation"], map(signed_line, vips), map(signed_line, edges), map(signed_line, sites)
+    )

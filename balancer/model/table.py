@@ -129,12 +129,12 @@ class ForwardingTable:
     @classmethod
     def from_json(cls, value: Any) -> "ForwardingTable":
         """Validate what `json.loads` gave; raises `ValueError` that names the field."""
-        fields = _mapping(value, "table")
+        fields = _as_mapping(value, "table")
         table = cls(
-            _integer(fields, "generation", 0, 2**63 - 1),
-            tuple(vip_from_json(vip) for vip in _sequence(fields, "vips")),
-            tuple(edge_from_json(edge) for edge in _sequence(fields, "edges")),
-            tuple(site_from_json(site) for site in _sequence({"sites": [], **fields}, "sites")),
+            _read_integer(fields, "generation", 0, 2**63 - 1),
+            tuple(vip_from_json(vip) for vip in _read_sequence(fields, "vips")),
+            tuple(edge_from_json(edge) for edge in _read_sequence(fields, "edges")),
+            tuple(site_from_json(site) for site in _read_sequence({"sites": [], **fields}, "sites")),
         )
         for what, keys in (
             ("edges.id", [edge.id for edge in table.edges]),
@@ -155,15 +155,15 @@ class ForwardingTable:
 
 def vip_from_json(value: Any) -> Vip:
     """Validate one VIP; raises `ValueError` that names the field."""
-    fields = _mapping(value, "vips")
+    fields = _as_mapping(value, "vips")
     vip = Vip(
-        _text(fields, "name"),
-        _address(fields, "v4", 4),
-        _address(fields, "v6", 6),
-        _integer(fields, "service_port", 1, 65535),
-        Locator(_choice(fields, "locator", [kind.value for kind in Locator])),
-        _integer(fields, "id_port_base", 1, 65534),
-        Replies(_choice({"replies": "symmetric", **fields}, "replies", list(Replies))),
+        _read_text(fields, "name"),
+        _read_address(fields, "v4", 4),
+        _read_address(fields, "v6", 6),
+        _read_integer(fields, "service_port", 1, 65535),
+        Locator(_read_choice(fields, "locator", [kind.value for kind in Locator])),
+        _read_integer(fields, "id_port_base", 1, 65534),
+        Replies(_read_choice({"replies": "symmetric", **fields}, "replies", list(Replies))),
     )
     if vip.v4 is None and vip.v6 is None:
         raise ValueError("v4: a VIP needs an address")
@@ -174,71 +174,73 @@ def vip_from_json(value: Any) -> Vip:
 
 def edge_from_json(value: Any) -> TableEdge:
     """Validate one edge; raises `ValueError` that names the field."""
-    fields = _mapping(value, "edges")
+    fields = _as_mapping(value, "edges")
     return TableEdge(
-        _integer(fields, "id", 1, MAXIMUM_EDGE_ID),
-        _text(fields, "name"),
-        _address(fields, "tunnel_v4", 4),
-        _address(fields, "tunnel_v6", 6),
-        EdgeState(_choice(fields, "state", [state.value for state in EdgeState])),
-        Encapsulation(_choice({"encapsulation": "ipip", **fields}, "encapsulation", list(Encapsulation))),
+        _read_integer(fields, "id", 1, MAXIMUM_EDGE_ID),
+        _read_text(fields, "name"),
+        _read_address(fields, "tunnel_v4", 4),
+        _read_address(fields, "tunnel_v6", 6),
+        EdgeState(_read_choice(fields, "state", [state.value for state in EdgeState])),
+        Encapsulation(
+            _read_choice({"encapsulation": "ipip", **fields}, "encapsulation", list(Encapsulation))
+        ),
     )
 
 
 def site_from_json(value: Any) -> Site:
     """Validate one site; raises `ValueError` that names the field."""
-    fields = _mapping(value, "sites")
+    fields = _as_mapping(value, "sites")
     current, previous = (
         tuple(
             Member(
-                _integer(_mapping(one, name), "id", 1, MAXIMUM_EDGE_ID),
-                _integer(one, "weight", 0, MAXIMUM_WEIGHT),
+                _read_integer(_as_mapping(one, name), "id", 1, MAXIMUM_EDGE_ID),
+                _read_integer(one, "weight", 0, MAXIMUM_WEIGHT),
             )
-            for one in _sequence({"previous": [], **fields}, name)
+            for one in _read_sequence({"previous": [], **fields}, name)
         )
         for name in ("current", "previous")
     )
     for name, members in (("current", current), ("previous", previous or current)):
         if not any(member.weight for member in members):
             raise ValueError(f"{name}: a site needs an edge with a weight")
-    return Site(_text(fields, "name"), current, previous)
+    return Site(_read_text(fields, "name"), current, previous)
 
 
-def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+def _as_mapping(value: Any, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{name}: not an object")
     return value
 
 
-def _sequence(fields: Mapping[str, Any], name: str) -> list[Any]:
+def _read_sequence(fields: Mapping[str, Any], name: str) -> list[Any]:
     value = fields.get(name)
     if not isinstance(value, list):
         raise ValueError(f"{name}: not a list")
     return value
 
 
-def _integer(fields: Mapping[str, Any], name: str, lowest: int, highest: int) -> int:
+def _read_integer(fields: Mapping[str, Any], name: str, lowest: int, highest: int) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
         raise ValueError(f"{name}: not a whole number from {lowest} to {highest}")
     return value
 
 
-def _text(fields: Mapping[str, Any], name: str) -> str:
+def _read_text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not 1 <= len(value) <= 64:
         raise ValueError(f"{name}: not a text of 1 to 64 characters")
     return value
 
 
-def _choice(fields: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
+def _read_choice(fields: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
     value = fields.get(name)
     if value not in choices:
         raise ValueError(f"{name}: none of {', '.join(choices)}")
     return str(value)
 
 
-def _address(fields: Mapping[str, Any], name: str, version: int) -> str | None:
+def _read_address(fields: Mapping[str, Any], name: str, version: int) -> str | None:
     value = fields.get(name)
     if value is None:
         return None

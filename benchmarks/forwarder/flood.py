@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 
-from balancer.model.reference.trace import Endpoint, frame_of
+from balancer.model.reference.trace import PacketEndpoint, frame_of
 from benchmarks.forwarder.network import LOCATOR, VIP
 
 SOURCES = 4096
@@ -19,9 +19,9 @@ BURST = 0.002  # seconds between two looks at the clock
 
 def main(device: str, hardware: str, flags: int, pace: int) -> None:
     to = bytes.fromhex(hardware.replace(":", ""))
-    target = Endpoint.parse(f"{VIP}:{LOCATOR}")
+    target = PacketEndpoint.parse(f"{VIP}:{LOCATOR}")
     frames = [
-        to + frame_of(Endpoint.parse(f"198.51.{n >> 8}.{n & 255}:{1024 + n}"), target, flags)[6:]
+        to + frame_of(PacketEndpoint.parse(f"198.51.{n >> 8}.{n & 255}:{1024 + n}"), target, flags)[6:]
         for n in range(SOURCES)
     ]
     if flags == NO_PROTOCOL:

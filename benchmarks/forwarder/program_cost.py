@@ -13,12 +13,12 @@ from pathlib import Path
 
 from balancer.datapath.load.compile import compile_and_load
 from balancer.datapath.maps.bpf import Map, possible_cpus, run_often, run_once
-from balancer.datapath.maps.generation import OUTER, Generations, content
+from balancer.datapath.maps.generation import OUTER, Generations, map_content
 from balancer.datapath.maps.layout import CONFIG, HOP, ID, Budgets, ForwarderConfig
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES
-from balancer.model.reference.packet import ACK, mapped, read_frame
-from balancer.model.reference.trace import Endpoint, frame_of
+from balancer.model.reference.packet import ACK, mapped_address, read_frame
+from balancer.model.reference.trace import PacketEndpoint, frame_of
 from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
 from balancer.model.table import Encapsulation, ForwardingTable, TableEdge, Vip
 from benchmarks.measurement.pairs import from_pairs
@@ -161,16 +161,16 @@ def _fill_maps(maps: dict[str, int]) -> None:
     Map(maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
     outer = {name: Map(maps[name], *SIZES[name]) for name in OUTER}
     generations = Generations(outer, Live(Map(maps["live_map"], ID.size, 0)))
-    generations.put(content(ForwardingTable(1, (VIP,), EDGES), 1, OWN, (), None))
+    generations.put(map_content(ForwardingTable(1, (VIP,), EDGES), 1, OWN, (), None))
     hops = Map(maps["hops"], ID.size, HOP.size)
     for edge in EDGES[:3]:
         assert edge.tunnel_v4
-        hop = HOP.pack(FOR_EVER, mapped(edge.tunnel_v4), bytes(12))
+        hop = HOP.pack(FOR_EVER, mapped_address(edge.tunnel_v4), bytes(12))
         hops.put(ID.pack(edge.id), hop * possible_cpus())
 
 
 def _tcp_frame(source: str | None, destination: str | None, source_port: int, port: int) -> bytes:
-    ends = Endpoint.parse(f"{source}:{source_port}"), Endpoint.parse(f"{destination}:{port}")
+    ends = PacketEndpoint.parse(f"{source}:{source_port}"), PacketEndpoint.parse(f"{destination}:{port}")
     return frame_of(*ends, ACK)
 
 

@@ -9,7 +9,7 @@ import pytest
 from packets import VIP, VIP6
 
 from balancer.datapath.maps.bpf import Map, possible_cpus, run_once
-from balancer.datapath.maps.generation import OUTER, Generations, content
+from balancer.datapath.maps.generation import OUTER, Generations, map_content
 from balancer.datapath.maps.layout import (
     BY_XDP,
     CONFIG,
@@ -22,8 +22,8 @@ from balancer.datapath.maps.layout import (
 )
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES
-from balancer.model.reference.decision import Forwarder
-from balancer.model.reference.packet import mapped
+from balancer.model.reference.decision import ReferenceForwarder
+from balancer.model.reference.packet import mapped_address
 from balancer.model.reference.tunnel import Ends
 from balancer.model.table import (
     EdgeState,
@@ -63,7 +63,7 @@ AT_A_SITE = replace(
     ),
 )
 OWN = Ends("10.255.0.1", "2001:db8:b::1")
-REFERENCE = Forwarder(1, OWN, TABLE)
+REFERENCE = ReferenceForwarder(1, OWN, TABLE)
 MARK_AT = 8  # of mark in struct __sk_buff
 CONTEXT = 192
 SEED = 7
@@ -97,9 +97,9 @@ class Programs:
         self.allow(NO_LIMITS)
         self.put(REFERENCE)
 
-    def put(self, reference: Forwarder) -> None:
+    def put(self, reference: ReferenceForwarder) -> None:
         """Make the programs the ones that `reference` models."""
-        self._generations.put(content(reference.table, 1, OWN, reference.vips, reference.encapsulation))
+        self._generations.put(map_content(reference.table, 1, OWN, reference.vips, reference.encapsulation))
         self.live.words.fresh_until = 2**63 if reference.fresh else 0
 
     def allow(self, budgets: Budgets) -> None:
@@ -146,7 +146,7 @@ class Programs:
         for edge in TABLE.edges:
             end = edge.tunnel_v4 or edge.tunnel_v6  # as tunnel_to chooses
             assert end
-            hops.put(ID.pack(edge.id), HOP.pack(FOR_EVER, mapped(end), HARDWARE) * possible_cpus())
+            hops.put(ID.pack(edge.id), HOP.pack(FOR_EVER, mapped_address(end), HARDWARE) * possible_cpus())
 
     def forget_next_hops(self) -> None:
         hops = Map(self.loaded.maps["hops"], ID.size, HOP.size)
@@ -169,12 +169,12 @@ def programs() -> Programs:
 
 
 @pytest.fixture(scope="session")
-def reference() -> Forwarder:
+def reference() -> ReferenceForwarder:
     return REFERENCE
 
 
 @pytest.fixture
-def site(programs: Programs) -> Iterator[Forwarder]:
+def site(programs: Programs) -> Iterator[ReferenceForwarder]:
     """The reference at a site whose ring has just changed; the programs as well."""
     reference = replace(REFERENCE, table=AT_A_SITE)
     programs.put(reference)
@@ -183,7 +183,7 @@ def site(programs: Programs) -> Iterator[Forwarder]:
 
 
 @pytest.fixture(params=[None, *Encapsulation], ids=["as told", "ipip", "gue"])
-def encapsulation(request: pytest.FixtureRequest, programs: Programs) -> Iterator[Forwarder]:
+def encapsulation(request: pytest.FixtureRequest, programs: Programs) -> Iterator[ReferenceForwarder]:
     """The reference with each encapsulation of its own; the programs as well."""
     reference = replace(REFERENCE, encapsulation=request.param)
     programs.put(reference)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.datapath.load.compile import source
+from balancer.datapath.load.compile import program_source
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
@@ -87,6 +87,6 @@ def test_headers_of_the_machine_make_no_difference(poisoned: Path, tmp_path: Pat
 
 
 def test_no_name_of_the_programs_is_a_macro_of_the_kernel() -> None:
-    text = re.sub(r"/\*.*?\*/", "", source(), flags=re.DOTALL)
+    text = re.sub(r"/\*.*?\*/", "", program_source(), flags=re.DOTALL)
     assert "struct bucket" in text
     assert set(re.findall(r"\w+", text)) & KERNEL_MACROS == set()

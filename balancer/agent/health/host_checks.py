@@ -10,7 +10,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from balancer.datapath.load.attach import INGRESS, OURS, filters
+from balancer.datapath.load.attach import INGRESS, OURS, filter_names
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,6 @@ def _missing(kernel: IPRoute, name: str) -> str | None:
     index = kernel.link_lookup(ifname=name)
     if not index:
         return f"forwarder: there is no interface {name}"
-    if not any(each.startswith(OURS) for each in filters(kernel, index[0], INGRESS)):
+    if not any(each.startswith(OURS) for each in filter_names(kernel, index[0], INGRESS)):
         return f"forwarder: nothing is attached to {name}"
     return None

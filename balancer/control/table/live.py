@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from balancer.control.table.changes import Change, Entry, Key
-from balancer.model.signature import line, signed_bytes
+from balancer.model.signature import signed_bytes, signed_line
 from balancer.model.table import ForwardingTable, Site, TableEdge, Vip
 
 KEPT_GENERATIONS = 256
@@ -31,7 +31,7 @@ class LiveTable:
     def load(self, generation: int, entries: Mapping[Key, Entry]) -> None:
         """Start from what is stored."""
         self.generation, self.entries = generation, dict(entries)
-        self._lines = {key: line(entry.to_json()) for key, entry in entries.items()}
+        self._lines = {key: signed_line(entry.to_json()) for key, entry in entries.items()}
         self._changed.clear()
         self._forget()
 
@@ -49,7 +49,7 @@ class LiveTable:
                 self._lines.pop(change.of, None)
             else:
                 self.entries[change.of] = change.after
-                self._lines[change.of] = line(change.after.to_json())
+                self._lines[change.of] = signed_line(change.after.to_json())
         self.generation = generation
         self.remember(generation, changes)
         self._forget()

@@ -9,9 +9,9 @@ from balancer.control.access.identity import Reader
 from balancer.control.http.problems import Refusal, refusals
 from balancer.control.plane import Plane
 from balancer.model.place import Places
-from balancer.model.reference.decision import Forwarder
-from balancer.model.reference.packet import mapped
-from balancer.model.reference.trace import Endpoint, Untraceable, forwarder_at, next_hop, trace
+from balancer.model.reference.decision import ReferenceForwarder
+from balancer.model.reference.packet import mapped_address
+from balancer.model.reference.trace import PacketEndpoint, Untraceable, forwarder_at, next_hop, trace
 from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.verdict import EXPLAINED
 
@@ -46,15 +46,15 @@ async def trace_packet(
     )
 
 
-def _endpoint(field: str, text: str) -> Endpoint:
+def _endpoint(field: str, text: str) -> PacketEndpoint:
     try:
-        return Endpoint.parse(text)
+        return PacketEndpoint.parse(text)
     except Untraceable as error:
         raise Refusal(422, "invalid-request", str(error), field=field) from None
 
 
-def _forwarder(edge: TableEdge, destination: Endpoint, table: ForwardingTable) -> Forwarder:
-    place = Places.of(table.vips).find(mapped(str(destination.address)))
+def _forwarder(edge: TableEdge, destination: PacketEndpoint, table: ForwardingTable) -> ReferenceForwarder:
+    place = Places.of(table.vips).find(mapped_address(str(destination.address)))
     if place is None:
         raise Refusal(422, "not-a-vip", f"{destination.address} is no VIP", field="destination")
     try:

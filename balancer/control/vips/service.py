@@ -12,7 +12,7 @@ from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import VipRecord
 from balancer.control.vips import repository
 from balancer.control.vips.published import vip_of
-from balancer.model.place import overlap
+from balancer.model.place import locators_overlap
 
 
 def view(record: VipRecord) -> VipBody:
@@ -41,7 +41,7 @@ async def add(plane: ControlPlane, body: VipBody, by: Identity) -> tuple[int, bo
             raise Refusal(409, "vip-address-taken", f"the VIP {other.name} has this address", field=field)
         record = VipRecord(**wanted)
         for known in await repository.every(session):
-            if overlap(vip_of(known), vip_of(record)):
+            if locators_overlap(vip_of(known), vip_of(record)):
                 detail = f"an address of the VIP {known.name} would be a locator too: take another prefix"
                 raise Refusal(409, "vip-prefix-taken", detail, field="v4" if record.v4 else "v6")
         session.add(record)

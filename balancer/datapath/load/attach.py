@@ -17,7 +17,7 @@ class ForeignProgram(Exception):
 
 def refuse_foreign(kernel: IPRoute, index: int, parent: int) -> None:
     """Raise `ForeignProgram` where somebody else's filter stands."""
-    for found in filters(kernel, index, parent):
+    for found in filter_names(kernel, index, parent):
         if not found.startswith(OURS):
             raise ForeignProgram(
                 f"interface {index} has a filter that is not ours ({found or 'no name'}): remove it first"
@@ -46,7 +46,7 @@ def attach(kernel: IPRoute, index: int, parent: int, descriptor: int, name: str)
     )
 
 
-def filters(kernel: IPRoute, index: int, parent: int) -> list[str]:
+def filter_names(kernel: IPRoute, index: int, parent: int) -> list[str]:
     """Names of all filters at a hook; "" for one without a name."""
     names: list[str] = []
     for message in kernel.get_filters(index=index, parent=parent):
@@ -58,7 +58,7 @@ def filters(kernel: IPRoute, index: int, parent: int) -> list[str]:
 
 def detach(kernel: IPRoute, index: int) -> bool:
     """Remove our filters from both hooks; whether there were any. The clsact goes when nothing else uses it."""
-    found = {parent: filters(kernel, index, parent) for parent in (INGRESS, EGRESS)}
+    found = {parent: filter_names(kernel, index, parent) for parent in (INGRESS, EGRESS)}
     ours = [parent for parent, names in found.items() if any(name.startswith(OURS) for name in names)]
     if ours and all(name.startswith(OURS) for names in found.values() for name in names):
         kernel.tc("del", "clsact", index)

@@ -53,7 +53,7 @@ def compile_and_load(
     )
     with own_headers():
         try:
-            owner = BPF(text=(source() + more).encode(), cflags=flags)
+            owner = BPF(text=(program_source() + more).encode(), cflags=flags)
             kinds = {name: BPF.XDP if name.endswith("_xdp") else BPF.SCHED_CLS for name in names}
             loaded = {name: owner.load_func(name.encode(), kind).fd for name, kind in kinds.items()}
         except Exception as error:  # bcc raises bare Exceptions
@@ -61,8 +61,8 @@ def compile_and_load(
     return Loaded(loaded, {name: owner[name.encode()].map_fd for name in SIZES}, owner)
 
 
-def source(name: str = "forwarder.c") -> str:
+def program_source(name: str = "forwarder.c") -> str:
     """The C program as one text: bcc understands look-ups in maps in the main file alone, not in what that includes."""
     own = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
     text = (SOURCE / name).read_text().replace("#pragma once\n", "")
-    return own.sub(lambda found: source(found[1]), text)
+    return own.sub(lambda found: program_source(found[1]), text)

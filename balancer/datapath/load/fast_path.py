@@ -14,7 +14,7 @@ from pyroute2 import IPRoute
 from balancer.datapath.load.attach import ForeignProgram
 from balancer.datapath.load.compile import Loaded
 from balancer.datapath.load.host_settings import HostRefuses
-from balancer.datapath.load.interfaces import Link
+from balancer.datapath.load.interfaces import AttachedLink
 from balancer.datapath.load.xdp import attach_xdp, detach_xdp, foreign_xdp
 from balancer.datapath.load.xdp_features import RECEIVES, SENDS, features_of
 
@@ -35,7 +35,9 @@ class FastPath:
     why_not: str = ""
 
 
-def choose(kernel: IPRoute, bpffs: Path, asked: Xdp, outside: tuple[Link, ...], backbone: Link) -> FastPath:
+def choose_fast_path(
+    kernel: IPRoute, bpffs: Path, asked: Xdp, outside: tuple[AttachedLink, ...], backbone: AttachedLink
+) -> FastPath:
     """Decide before anything is changed. Raises `ForeignProgram`, `HostRefuses` where `native` cannot be."""
     if asked is Xdp.OFF:
         return FastPath(False, "--xdp off")
@@ -49,10 +51,10 @@ def choose(kernel: IPRoute, bpffs: Path, asked: Xdp, outside: tuple[Link, ...], 
             if asked is Xdp.NATIVE:
                 raise HostRefuses(f"{link.name} has no Ethernet header: --xdp off")
             return FastPath(False, f"{link.name} has no Ethernet header")
-    return FastPath(True) if asked is Xdp.NATIVE else _automatic(outside, backbone)
+    return FastPath(True) if asked is Xdp.NATIVE else _automatic_choice(outside, backbone)
 
 
-def _automatic(outside: tuple[Link, ...], backbone: Link) -> FastPath:
+def _automatic_choice(outside: tuple[AttachedLink, ...], backbone: AttachedLink) -> FastPath:
     for link in (*outside, backbone):
         if link.kind:
             return FastPath(False, f"{link.name} is virtual ({link.kind}), where tc is faster")
@@ -65,7 +67,12 @@ def _automatic(outside: tuple[Link, ...], backbone: Link) -> FastPath:
 
 
 def put_in_place(
-    bpffs: Path, asked: Xdp, chosen: FastPath, loaded: Loaded, outside: tuple[Link, ...], backbone: Link
+    bpffs: Path,
+    asked: Xdp,
+    chosen: FastPath,
+    loaded: Loaded,
+    outside: tuple[AttachedLink, ...],
+    backbone: AttachedLink,
 ) -> FastPath:
     """Attach what was chosen, or take away what an earlier `load` chose; return what came of it.
 
@@ -77,31 +84,33 @@ def put_in_place(
     try:
         used = _attach(bpffs, loaded, outside, backbone)
     except OSError as error:
-        return _without(bpffs, asked, f"a driver refuses XDP: {error.strerror}")
+        return _without_xdp(bpffs, asked, f"a driver refuses XDP: {error.strerror}")
     if used is None:
-        return _without(bpffs, asked, f"the driver of {backbone.name} sends nothing from XDP")
+        return _without_xdp(bpffs, asked, f"the driver of {backbone.name} sends nothing from XDP")
     detach_xdp(bpffs, but=used)
     return chosen
 
 
-def _attach(bpffs: Path, loaded: Loaded, outside: tuple[Link, ...], backbone: Link) -> tuple[int, ...] | None:
+def _attach(
+    bpffs: Path, loaded: Loaded, outside: tuple[AttachedLink, ...], backbone: AttachedLink
+) -> tuple[int, ...] | None:
     """Return the interfaces with a program now; None where the backbone would lose what is redirected to it."""
     indices = [link.index for link in outside]
-    if not _sends(backbone) and backbone.index not in indices:
+    if not _can_transmit(backbone) and backbone.index not in indices:
         attach_xdp(bpffs, backbone.index, loaded.programs["backbone_xdp"])
         indices.append(backbone.index)
-    if features_of(backbone.index) is not None and not _sends(backbone):
+    if features_of(backbone.index) is not None and not _can_transmit(backbone):
         return None
     for link in outside:
         attach_xdp(bpffs, link.index, loaded.programs["outside_xdp"])
     return tuple(indices)
 
 
-def _sends(link: Link) -> bool:
+def _can_transmit(link: AttachedLink) -> bool:
     return bool((features_of(link.index) or 0) & SENDS)
 
 
-def _without(bpffs: Path, asked: Xdp, why: str) -> FastPath:
+def _without_xdp(bpffs: Path, asked: Xdp, why: str) -> FastPath:
     detach_xdp(bpffs)
     if asked is Xdp.NATIVE:
         raise HostRefuses(f"{why} (tc is in place and forwards): --xdp auto or off")

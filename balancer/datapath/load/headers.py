@@ -66,11 +66,11 @@ def make_tree(folder: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(target)
-    _write(folder / "include" / "linux" / "kconfig.h", KCONFIG)
-    _write(folder / "include" / "linux" / "log2.h", "")
-    _write(folder / "arch" / "x86" / "include" / "asm" / "page.h", "#define PAGE_SIZE 4096\n")
+    _write_header(folder / "include" / "linux" / "kconfig.h", KCONFIG)
+    _write_header(folder / "include" / "linux" / "log2.h", "")
+    _write_header(folder / "arch" / "x86" / "include" / "asm" / "page.h", "#define PAGE_SIZE 4096\n")
 
 
-def _write(path: Path, text: str) -> None:
+def _write_header(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

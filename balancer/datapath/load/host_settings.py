@@ -10,7 +10,7 @@ class HostRefuses(Exception):
     """A setting cannot be made; the text says which, and what to do."""
 
 
-def prepare(outside: tuple[str, ...], backbone: str, *, v6: bool) -> None:
+def prepare_host(outside: tuple[str, ...], backbone: str, *, v6: bool) -> None:
     """Make replies carry the mark, allow BPF's route lookups, and accept what comes by another way than it goes.
 
     IPv6 routes are looked up as if for packets from the backbone: that interface alone need count as a router's.
@@ -21,25 +21,25 @@ def prepare(outside: tuple[str, ...], backbone: str, *, v6: bool) -> None:
     if v6:
         wanted += ["ipv6/fwmark_reflect", f"ipv6/conf/{backbone}/forwarding"]
     for name in wanted:
-        if error := _set(name, "1"):
-            raise _refusal(name, "1", error)
+        if error := _set_sysctl(name, "1"):
+            raise _describe_refusal(name, "1", error)
     for interface in (*outside, backbone):
-        _relax(interface)
+        _relax_rp_filter(interface)
 
 
-def _relax(interface: str) -> None:
+def _relax_rp_filter(interface: str) -> None:
     """Turn the reverse path filter off; where that may not be (a container), loose (RFC 3704 2.4) will do.
 
     The kernel takes the greater of `all` and the interface's own.
     """
     names = ("ipv4/conf/all/rp_filter", f"ipv4/conf/{interface}/rp_filter")
-    errors = {name: error for name in names if (error := _set(name, "0"))}
+    errors = {name: error for name in names if (error := _set_sysctl(name, "0"))}
     if max(int((SETTINGS / name).read_text()) for name in names) == STRICT:
         name, error = next(iter(errors.items()))
-        raise _refusal(name, "0", error)
+        raise _describe_refusal(name, "0", error)
 
 
-def _set(name: str, value: str) -> OSError | None:
+def _set_sysctl(name: str, value: str) -> OSError | None:
     path = SETTINGS / name
     try:
         if path.read_text().strip() != value:
@@ -49,6 +49,6 @@ def _set(name: str, value: str) -> OSError | None:
     return None
 
 
-def _refusal(name: str, value: str, error: OSError) -> HostRefuses:
+def _describe_refusal(name: str, value: str, error: OSError) -> HostRefuses:
     dotted = "net." + name.replace("/", ".")
     return HostRefuses(f"{dotted} must be {value}: sysctl -w {dotted}={value} ({error.strerror})")

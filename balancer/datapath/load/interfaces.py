@@ -17,7 +17,7 @@ class NodeUnknown(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class AttachedLink:
     """One interface; `raw` if its packets begin with IP. `kind`: of a virtual one, as veth or bridge."""
 
     name: str
@@ -27,14 +27,14 @@ class Link:
     kind: str = ""
 
 
-def find_link(kernel: IPRoute, name: str) -> Link:
+def find_link(kernel: IPRoute, name: str) -> AttachedLink:
     """Raises `NodeUnknown`."""
     found = kernel.link_lookup(ifname=name)
     if not found:
         raise NodeUnknown(f"there is no interface {name}")
     message: Any = kernel.get_links(found[0])[0]
     about: Any = message.get_attr("IFLA_LINKINFO")
-    return Link(
+    return AttachedLink(
         name,
         message["index"],
         message.get_attr("IFLA_MTU"),
@@ -43,21 +43,21 @@ def find_link(kernel: IPRoute, name: str) -> Link:
     )
 
 
-def own_ends(kernel: IPRoute, backbone: Link, entry: TableEdge | None) -> Ends:
+def own_ends(kernel: IPRoute, backbone: AttachedLink, entry: TableEdge | None) -> Ends:
     """Where tunnels to this edge end: the backbone's addresses, and of several the ones that the table names.
 
     Raises `NodeUnknown`.
     """
     ends = Ends(
-        _choose(_addresses(kernel, backbone.index, V4), entry.tunnel_v4 if entry else None),
-        _choose(_addresses(kernel, backbone.index, V6), entry.tunnel_v6 if entry else None),
+        _choose_address(_interface_addresses(kernel, backbone.index, V4), entry.tunnel_v4 if entry else None),
+        _choose_address(_interface_addresses(kernel, backbone.index, V6), entry.tunnel_v6 if entry else None),
     )
     if ends.v4 is None and ends.v6 is None:
         raise NodeUnknown(f"{backbone.name} has no address: tunnels end there")
     return ends
 
 
-def _addresses(kernel: IPRoute, index: int, family: int) -> list[str]:
+def _interface_addresses(kernel: IPRoute, index: int, family: int) -> list[str]:
     return [
         message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
         for message in kernel.get_addr(family=family, index=index)
@@ -65,5 +65,5 @@ def _addresses(kernel: IPRoute, index: int, family: int) -> list[str]:
     ]
 
 
-def _choose(addresses: list[str], told: str | None) -> str | None:
+def _choose_address(addresses: list[str], told: str | None) -> str | None:
     return told if told in addresses else next(iter(addresses), None)

@@ -11,14 +11,14 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from balancer.datapath.load.attach import EGRESS, INGRESS, attach, detach, refuse_foreign
 from balancer.datapath.load.compile import RAW, Loaded, compile_and_load
-from balancer.datapath.load.fast_path import Xdp, choose, put_in_place
-from balancer.datapath.load.host_settings import HostRefuses, prepare
-from balancer.datapath.load.interfaces import Link, NodeUnknown, find_link, own_ends
-from balancer.datapath.load.placement import FILE, NotPlaced, Placement
+from balancer.datapath.load.fast_path import Xdp, choose_fast_path, put_in_place
+from balancer.datapath.load.host_settings import HostRefuses, prepare_host
+from balancer.datapath.load.install import FILE, ForwarderInstall, NotInstalled
+from balancer.datapath.load.interfaces import AttachedLink, NodeUnknown, find_link, own_ends
 from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
 from balancer.datapath.load.xdp import detach_xdp
 from balancer.datapath.maps.bpf import Map
-from balancer.datapath.maps.generation import OUTER, Content, Generations, content
+from balancer.datapath.maps.generation import OUTER, Generations, MapContent, map_content
 from balancer.datapath.maps.layout import CONFIG, ID, Budgets, ForwarderConfig
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES, mount_bpffs, pin_all, unpin_all
@@ -40,7 +40,7 @@ class Interfaces:
 class Hook:
     """Where a program goes."""
 
-    link: Link
+    link: AttachedLink
     parent: int
     role: str
 
@@ -57,7 +57,7 @@ def load(
     encapsulation: Encapsulation | None = None,
     budgets: Budgets = Budgets(),
     xdp: Xdp = Xdp.AUTO,
-) -> Placement:
+) -> ForwarderInstall:
     """Bring the datapath up on this node, with the table of the state folder if there is one; return what was decided.
 
     Nothing is touched where it cannot be attached, and packets meet the old programs or the new ones, never none.
@@ -65,22 +65,22 @@ def load(
     Raises `NodeUnknown`, `compile.CompileFailed`, `host.HostRefuses`, `attach.ForeignProgram`, OSError.
     """
     edge_id, vip = _wait_for_node(state, node_timeout)
-    table = _table(state)
+    table = _table_at_load(state)
     with IPRoute() as kernel:
         outside = tuple(find_link(kernel, name) for name in interfaces.outside)
         backbone, loopback = find_link(kernel, interfaces.backbone), find_link(kernel, LOOPBACK)
         own = own_ends(kernel, backbone, table.edge(edge_id))
-        placement = Placement(edge_id, interfaces.outside, backbone.name, own, vip, encapsulation)
-        hooks = _hooks(outside, backbone, loopback)
+        placement = ForwarderInstall(edge_id, interfaces.outside, backbone.name, own, vip, encapsulation)
+        hooks = _list_hooks(outside, backbone, loopback)
         for hook in hooks:
             refuse_foreign(kernel, hook.link.index, hook.parent)
         mount_bpffs(bpffs)
-        fast = choose(kernel, bpffs, xdp, outside, backbone)
+        fast = choose_fast_path(kernel, bpffs, xdp, outside, backbone)
         loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks), fast=fast.native)
-        prepare(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
-        new = content(table, edge_id, own, (vip,), encapsulation)
-        config = _config(placement, outside, backbone, budgets)
-        _fill(loaded, config, outside, new)
+        prepare_host(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
+        new = map_content(table, edge_id, own, (vip,), encapsulation)
+        config = _forwarder_config(placement, outside, backbone, budgets)
+        _fill_maps(loaded, config, outside, new)
         pin_all(bpffs, loaded.maps)
         placement.keep(state)
         try:
@@ -98,8 +98,8 @@ def load(
 def unload(state: Path, bpffs: Path) -> bool:
     """Remove filters and pins; whether there were any."""
     try:
-        names = Placement.read(state).interfaces
-    except NotPlaced:
+        names = ForwarderInstall.read(state).interfaces
+    except NotInstalled:
         names = ()
     removed = detach_xdp(bpffs)
     with IPRoute() as kernel:
@@ -113,7 +113,9 @@ def unload(state: Path, bpffs: Path) -> bool:
     return removed
 
 
-def _hooks(outside: tuple[Link, ...], backbone: Link, loopback: Link) -> list[Hook]:
+def _list_hooks(
+    outside: tuple[AttachedLink, ...], backbone: AttachedLink, loopback: AttachedLink
+) -> list[Hook]:
     """The way in from the world comes last: what it sends on finds everything else in place."""
     hooks = [
         Hook(loopback, EGRESS, "owner_egress"),
@@ -124,8 +126,8 @@ def _hooks(outside: tuple[Link, ...], backbone: Link, loopback: Link) -> list[Ho
     return hooks + [Hook(link, INGRESS, "outside_ingress") for link in outside]
 
 
-def _config(
-    placement: Placement, outside: tuple[Link, ...], backbone: Link, budgets: Budgets
+def _forwarder_config(
+    placement: ForwarderInstall, outside: tuple[AttachedLink, ...], backbone: AttachedLink, budgets: Budgets
 ) -> ForwarderConfig:
     return ForwarderConfig(
         placement.edge_id,
@@ -138,7 +140,9 @@ def _config(
     )
 
 
-def _fill(loaded: Loaded, config: ForwarderConfig, outside: tuple[Link, ...], new: Content) -> None:
+def _fill_maps(
+    loaded: Loaded, config: ForwarderConfig, outside: tuple[AttachedLink, ...], new: MapContent
+) -> None:
     Map(loaded.maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
     outsides = Map(loaded.maps["outsides"], ID.size, ID.size)
     outsides.put_all([(ID.pack(link.index), ID.pack(1)) for link in outside])
@@ -146,7 +150,7 @@ def _fill(loaded: Loaded, config: ForwarderConfig, outside: tuple[Link, ...], ne
     Generations(outer, Live(Map(loaded.maps["live_map"], ID.size, 0))).put(new)
 
 
-def _table(state: Path) -> ForwardingTable:
+def _table_at_load(state: Path) -> ForwardingTable:
     try:
         return read_table(state) or ForwardingTable(generation=0)
     except ValueError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from balancer.datapath.load.interfaces import V4, V6, Link
+from balancer.datapath.load.interfaces import V4, V6, AttachedLink
 from balancer.model.reference.decision import MARK_MASK, MARK_TAG
 
 LOOPBACK = "lo"
@@ -21,11 +21,13 @@ NOWHERE, NOWHERE_HARDWARE = "fe80::5e", "02:00:00:00:00:5e"
 EEXIST, ENOENT, ESRCH, EAFNOSUPPORT = 17, 2, 3, 97
 
 
-def route_replies(kernel: IPRoute, loopback: Link, backbone: Link, overhead: int, *, v6: bool) -> None:
+def route_replies(
+    kernel: IPRoute, loopback: AttachedLink, backbone: AttachedLink, overhead: int, *, v6: bool
+) -> None:
     """Send what carries the forwarder's mark to our programs. Raises NetlinkError."""
     metrics = {"mtu": backbone.mtu - overhead}
     kernel.route("replace", dst="0.0.0.0/0", oif=loopback.index, table=TABLE, metrics=metrics)
-    _rule(kernel, V4)
+    _add_rule(kernel, V4)
     if v6:
         way: dict[str, Any] = {"oif": backbone.index}
         if not backbone.raw:
@@ -39,18 +41,18 @@ def route_replies(kernel: IPRoute, loopback: Link, backbone: Link, overhead: int
             )
             way["gateway"] = NOWHERE
         kernel.route("replace", dst="::/0", family=V6, table=TABLE, metrics=metrics, **way)
-        _rule(kernel, V6)
+        _add_rule(kernel, V6)
 
 
-def _rule(kernel: IPRoute, family: int) -> None:
+def _add_rule(kernel: IPRoute, family: int) -> None:
     try:
-        kernel.rule("add", **_words(family))
+        kernel.rule("add", **_rule_attributes(family))
     except NetlinkError as error:
         if error.code != EEXIST:
             raise
 
 
-def _words(family: int) -> dict[str, Any]:
+def _rule_attributes(family: int) -> dict[str, Any]:
     return {
         "fwmark": MARK_TAG,
         "fwmask": MARK_MASK,
@@ -63,13 +65,13 @@ def _words(family: int) -> dict[str, Any]:
 def unroute_replies(kernel: IPRoute) -> None:
     """Remove rules, routes and the neighbour, where they are there."""
     for family, everywhere in ((V4, "0.0.0.0/0"), (V6, "::/0")):
-        _quietly(kernel.rule, _words(family))
-        _quietly(kernel.route, {"dst": everywhere, "table": TABLE, "family": family})
+        _delete_if_present(kernel.rule, _rule_attributes(family))
+        _delete_if_present(kernel.route, {"dst": everywhere, "table": TABLE, "family": family})
     for message in kernel.get_neighbours(family=V6, dst=NOWHERE):
-        _quietly(kernel.neigh, {"dst": NOWHERE, "ifindex": message["ifindex"], "family": V6})
+        _delete_if_present(kernel.neigh, {"dst": NOWHERE, "ifindex": message["ifindex"], "family": V6})
 
 
-def _quietly(command: Any, settings: dict[str, Any]) -> None:
+def _delete_if_present(command: Any, settings: dict[str, Any]) -> None:
     try:
         command("del", **settings)
     except NetlinkError as error:

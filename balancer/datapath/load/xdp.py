@@ -23,7 +23,7 @@ def attach_xdp(bpffs: Path, index: int, program: int) -> None:
     path = bpffs / FOLDER / str(index)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.exists():
-        with _opened(path) as link:
+        with _open_link(path) as link:
             try:
                 update_link(link, program)
                 return
@@ -40,7 +40,7 @@ def attach_xdp(bpffs: Path, index: int, program: int) -> None:
 
 def detach_xdp(bpffs: Path, but: tuple[int, ...] = ()) -> bool:
     """Remove our programs from all interfaces but these; whether there were any."""
-    pinned = [path for path in _pinned(bpffs) if int(path.name) not in but]
+    pinned = [path for path in _pinned_links(bpffs) if int(path.name) not in but]
     for path in pinned:
         path.unlink()
     with contextlib.suppress(OSError):  # not there, or not empty
@@ -51,8 +51,8 @@ def detach_xdp(bpffs: Path, but: tuple[int, ...] = ()) -> bool:
 def attached_xdp(bpffs: Path) -> dict[int, int]:
     """Where our programs are: the program's id by the interface's index."""
     found: dict[int, int] = {}
-    for path in _pinned(bpffs):
-        with _opened(path) as link:
+    for path in _pinned_links(bpffs):
+        with _open_link(path) as link:
             info = link_info(link)
             if info.index:
                 found[info.index] = info.program_id
@@ -69,13 +69,13 @@ def foreign_xdp(kernel: IPRoute, bpffs: Path, index: int) -> int | None:
     return int(program)
 
 
-def _pinned(bpffs: Path) -> list[Path]:
+def _pinned_links(bpffs: Path) -> list[Path]:
     folder = bpffs / FOLDER
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _open_link(path: Path) -> Iterator[int]:
     link = open_pinned(path)
     try:
         yield link

@@ -16,7 +16,7 @@ _XDP, _DRIVER_MODE = 37, 1 << 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _bpf(command: int, attributes: bytes) -> tuple[int, bytes]:
+def _bpf_syscall(command: int, attributes: bytes) -> tuple[int, bytes]:
     buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
     result = _libc.syscall(_SYSCALL[os.uname().machine], command, buffer, 128)
     if result < 0:
@@ -25,7 +25,7 @@ def _bpf(command: int, attributes: bytes) -> tuple[int, bytes]:
     return result, buffer.raw
 
 
-def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+def _buffer_address(buffer: ctypes.Array[ctypes.c_char]) -> int:
     return ctypes.addressof(buffer)
 
 
@@ -45,7 +45,9 @@ class Map:
     def put(self, key: bytes, value: bytes) -> None:
         """Replace one element: readers see the old or the new value, nothing between."""
         k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
-        _bpf(_MAP_UPDATE, struct.pack("=IIQQQ", self.descriptor, 0, _address(k), _address(v), 0))
+        _bpf_syscall(
+            _MAP_UPDATE, struct.pack("=IIQQQ", self.descriptor, 0, _buffer_address(k), _buffer_address(v), 0)
+        )
 
     def put_all(self, elements: Sequence[tuple[bytes, bytes]]) -> None:
         """Put many elements with one call."""
@@ -55,29 +57,43 @@ class Map:
         joined_values = b"".join(value for _, value in elements)
         keys = ctypes.create_string_buffer(joined_keys, len(joined_keys))
         values = ctypes.create_string_buffer(joined_values, len(joined_values))
-        attributes = (0, 0, _address(keys), _address(values), len(elements), self.descriptor, 0, 0)
-        _bpf(_UPDATE_BATCH, struct.pack("=QQQQIIQQ", *attributes))
+        attributes = (
+            0,
+            0,
+            _buffer_address(keys),
+            _buffer_address(values),
+            len(elements),
+            self.descriptor,
+            0,
+            0,
+        )
+        _bpf_syscall(_UPDATE_BATCH, struct.pack("=QQQQIIQQ", *attributes))
 
     def get(self, key: bytes) -> bytes | None:
         k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(self._value_size)
         try:
-            _bpf(_MAP_LOOKUP, struct.pack("=IIQQQ", self.descriptor, 0, _address(k), _address(v), 0))
+            _bpf_syscall(
+                _MAP_LOOKUP,
+                struct.pack("=IIQQQ", self.descriptor, 0, _buffer_address(k), _buffer_address(v), 0),
+            )
         except FileNotFoundError:
             return None
         return v.raw
 
     def delete(self, key: bytes) -> None:
         k = ctypes.create_string_buffer(key, len(key))
-        _bpf(_MAP_DELETE, struct.pack("=IIQ", self.descriptor, 0, _address(k)))
+        _bpf_syscall(_MAP_DELETE, struct.pack("=IIQ", self.descriptor, 0, _buffer_address(k)))
 
     def keys(self) -> Iterator[bytes]:
         key: bytes | None = None
         while True:
             k = None if key is None else ctypes.create_string_buffer(key, len(key))
             following = ctypes.create_string_buffer(self._key_size)
-            at = 0 if k is None else _address(k)
+            at = 0 if k is None else _buffer_address(k)
             try:
-                _bpf(_MAP_NEXT, struct.pack("=IIQQ", self.descriptor, 0, at, _address(following)))
+                _bpf_syscall(
+                    _MAP_NEXT, struct.pack("=IIQQ", self.descriptor, 0, at, _buffer_address(following))
+                )
             except FileNotFoundError:
                 return
             key = following.raw
@@ -90,19 +106,19 @@ class Map:
 def create_map(kind: int, key_size: int, value_size: int, elements: int, flags: int) -> Map:
     """A new map, which lives while its descriptor is open or a map of maps holds it."""
     attributes = struct.pack("=IIIII", kind, key_size, value_size, elements, flags)
-    descriptor, _ = _bpf(_MAP_CREATE, attributes)
+    descriptor, _ = _bpf_syscall(_MAP_CREATE, attributes)
     return Map(descriptor, key_size, value_size)
 
 
 def pin(descriptor: int, path: Path) -> None:
     name = ctypes.create_string_buffer(os.fsencode(path))
-    _bpf(_PIN, struct.pack("=QII", _address(name), descriptor, 0))
+    _bpf_syscall(_PIN, struct.pack("=QII", _buffer_address(name), descriptor, 0))
 
 
 def open_pinned(path: Path) -> int:
     """Return a descriptor of what is pinned there. Raises FileNotFoundError, PermissionError."""
     name = ctypes.create_string_buffer(os.fsencode(path))
-    descriptor, _ = _bpf(_GET, struct.pack("=QII", _address(name), 0, 0))
+    descriptor, _ = _bpf_syscall(_GET, struct.pack("=QII", _buffer_address(name), 0, 0))
     return descriptor
 
 
@@ -111,13 +127,13 @@ def link_xdp(program: int, index: int) -> int:
 
     Raises OSError: EBUSY or EEXIST where another program is, EOPNOTSUPP where the driver has no XDP.
     """
-    descriptor, _ = _bpf(_LINK_CREATE, struct.pack("=IIII", program, index, _XDP, _DRIVER_MODE))
+    descriptor, _ = _bpf_syscall(_LINK_CREATE, struct.pack("=IIII", program, index, _XDP, _DRIVER_MODE))
     return descriptor
 
 
 def update_link(link: int, program: int) -> None:
     """Put another program in a link's place: each packet meets one of them. ENOLINK: its interface is gone."""
-    _bpf(_LINK_UPDATE, struct.pack("=IIII", link, program, 0, 0))
+    _bpf_syscall(_LINK_UPDATE, struct.pack("=IIII", link, program, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +147,7 @@ class LinkInfo:
 def link_info(link: int) -> LinkInfo:
     """Return what the kernel knows of an XDP link."""
     info = ctypes.create_string_buffer(64)
-    _bpf(_INFO, struct.pack("=IIQ", link, len(info), _address(info)))
+    _bpf_syscall(_INFO, struct.pack("=IIQ", link, len(info), _buffer_address(info)))
     _, _, program_id = struct.unpack_from("=III", info.raw)  # type, id, program
     (index,) = struct.unpack_from("=I", info.raw, 16)
     return LinkInfo(program_id, index)
@@ -152,16 +168,16 @@ def run_once(program: int, packet: bytes, context: bytes = b"") -> tuple[int, by
         0,
         len(packet),
         len(data_out),
-        _address(data_in),
-        _address(data_out),
+        _buffer_address(data_in),
+        _buffer_address(data_out),
         1,
         0,
         len(context),
         len(context),
-        _address(context_in) if context else 0,
-        _address(context_out) if context else 0,
+        _buffer_address(context_in) if context else 0,
+        _buffer_address(context_out) if context else 0,
     )
-    _, after = _bpf(_TEST_RUN, attributes)
+    _, after = _bpf_syscall(_TEST_RUN, attributes)
     returned, _, size = struct.unpack_from("=III", after, 4)
     return returned, data_out.raw[:size], context_out.raw if context else b""
 
@@ -169,8 +185,8 @@ def run_once(program: int, packet: bytes, context: bytes = b"") -> tuple[int, by
 def run_often(program: int, packet: bytes, times: int) -> tuple[int, float]:
     """BPF_PROG_TEST_RUN many times on one packet, which the program has to leave as it was: (return value, ns each)."""
     data_in = ctypes.create_string_buffer(packet, len(packet))
-    attributes = struct.pack("=IIIIQQII", program, 0, len(packet), 0, _address(data_in), 0, times, 0)
-    _, after = _bpf(_TEST_RUN, attributes)
+    attributes = struct.pack("=IIIIQQII", program, 0, len(packet), 0, _buffer_address(data_in), 0, times, 0)
+    _, after = _bpf_syscall(_TEST_RUN, attributes)
     returned, duration = struct.unpack_from("=I", after, 4)[0], struct.unpack_from("=I", after, 36)[0]
     return returned, float(duration)
 

@@ -20,16 +20,16 @@ class EdgeTraffic:
 
 def read_counters(bpffs: Path) -> dict[Reason, tuple[int, int]]:
     """Return (packets, bytes) of every reason, of tc and XDP together. Raises `pins.NotLoaded`."""
-    by_tc, by_xdp = _read(bpffs, 0), _read(bpffs, BY_XDP)
+    by_tc, by_xdp = _read_reasons(bpffs, 0), _read_reasons(bpffs, BY_XDP)
     return {reason: (p + by_xdp[reason][0], b + by_xdp[reason][1]) for reason, (p, b) in by_tc.items()}
 
 
 def read_xdp_counters(bpffs: Path) -> dict[Reason, tuple[int, int]]:
     """Return (packets, bytes) of every reason that XDP ended. Raises `pins.NotLoaded`."""
-    return _read(bpffs, BY_XDP)
+    return _read_reasons(bpffs, BY_XDP)
 
 
-def _read(bpffs: Path, first: int) -> dict[Reason, tuple[int, int]]:
+def _read_reasons(bpffs: Path, first: int) -> dict[Reason, tuple[int, int]]:
     counters = open_map(bpffs, "counters")
     try:
         found: dict[Reason, tuple[int, int]] = {}

@@ -14,20 +14,20 @@ from balancer.datapath.maps.bpf import ARRAY, HASH, Map, create_map
 from balancer.datapath.maps.layout import BUCKET, EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
 from balancer.datapath.maps.live_words import Live
 from balancer.model.place import Places
-from balancer.model.reference.packet import mapped
+from balancer.model.reference.packet import mapped_address
 from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
 from balancer.model.ring import ring_of
 from balancer.model.table import Encapsulation, ForwardingTable, Locator, Replies, Vip
 
 ADDRESS_BYTES = 16
-NOWHERE = mapped("::")
+NOWHERE = mapped_address("::")
 IDS = 65536
 HALF = IDS * EDGE.size  # of the map of edges
 assert EDGE.size % 8 == 0, "as far apart as in the kernel"
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MapContent:
     """What a generation puts into the maps of one edge."""
 
     edges: tuple[tuple[int, bytes], ...]
@@ -39,13 +39,13 @@ class Content:
     overhead: int
 
 
-def content(
+def map_content(
     table: ForwardingTable,
     edge_id: int,
     own: Ends,
     vips: tuple[Vip, ...],
     encapsulation: Encapsulation | None,
-) -> Content:
+) -> MapContent:
     """Work out the maps' elements. An edge to which no tunnel leads is left out."""
     edges: list[tuple[int, bytes]] = []
     senders: dict[bytes, bytes] = {}
@@ -56,11 +56,11 @@ def content(
             overhead = max(overhead, tunnel.outer)
         for end in (edge.tunnel_v4, edge.tunnel_v6):
             if end:
-                senders[mapped(end)] = ID.pack(edge.id)
+                senders[mapped_address(end)] = ID.pack(edge.id)
     places = Places.of((*vips, *table.vips))
     meant = {VIP_KEY.pack(address, 0): _pack_vip(vip) for address, vip in places.exact.items()}
     meant |= {VIP_KEY.pack(prefix, 1): _pack_vip(vip) for prefix, vip in places.prefixes.items()}
-    return Content(
+    return MapContent(
         tuple(edges),
         tuple(senders.items()),
         tuple(meant.items()),
@@ -77,7 +77,7 @@ def content(
 def _pack_first(vip: Vip | None) -> bytes:
     if vip is None:
         return FIRST_VIP.pack(b"", b"", 0, 0, 0)
-    v4, v6 = (mapped(text) if text else NOWHERE for text in (vip.v4, vip.v6))
+    v4, v6 = (mapped_address(text) if text else NOWHERE for text in (vip.v4, vip.v6))
     return FIRST_VIP.pack(v4, v6, *VIP.unpack(_pack_vip(vip)))
 
 
@@ -103,19 +103,19 @@ class Generations:
         ] = {}  # what each slot has, as far as this process put it there
         self.live = live
 
-    def put(self, new: Content) -> None:
+    def put(self, new: MapContent) -> None:
         """Put a generation in force. Raises OSError, with the old one still in force."""
         words = self.live.words
         slot = 1 - words.slot
         if self._held.get(("edges", slot)) != new.edges:
             self._held.pop(("tunnels", slot), None)  # so that these are replaced, and the kernel waits
-        self._replace("tunnels", slot, new.tunnels, lambda held: _hash(ADDRESS_BYTES, ID.size, held))
+        self._replace("tunnels", slot, new.tunnels, lambda held: _filled_hash(ADDRESS_BYTES, ID.size, held))
         if self._held.get(("edges", slot)) != new.edges:
-            self._edges[slot * HALF : (slot + 1) * HALF] = _half(new.edges)
+            self._edges[slot * HALF : (slot + 1) * HALF] = _pack_slot(new.edges)
             self._held["edges", slot] = new.edges
-        self._replace("vips", slot, new.vips, lambda held: _hash(VIP_KEY.size, VIP.size, held))
+        self._replace("vips", slot, new.vips, lambda held: _filled_hash(VIP_KEY.size, VIP.size, held))
         if new.ring:
-            self._replace("rings", slot, new.ring, _ring)
+            self._replace("rings", slot, new.ring, _filled_ring)
         self._outer["first_vips"].put(ID.pack(slot), new.first_vip)
         # For the old generation, until the next line but one: a needless lookup, segments a little smaller.
         words.prefixes |= int(new.prefixes)
@@ -143,7 +143,7 @@ class Generations:
         self.live.close()
 
 
-def _half(edges: tuple[tuple[int, bytes], ...]) -> bytearray:
+def _pack_slot(edges: tuple[tuple[int, bytes], ...]) -> bytearray:
     """One slot of the map of edges, by id: 50,000 in a few milliseconds."""
     memory = bytearray(HALF)
     for edge_id, value in edges:
@@ -151,14 +151,14 @@ def _half(edges: tuple[tuple[int, bytes], ...]) -> bytearray:
     return memory
 
 
-def _hash(key: int, value: int, elements: Iterable[tuple[bytes, bytes]]) -> Map:
+def _filled_hash(key: int, value: int, elements: Iterable[tuple[bytes, bytes]]) -> Map:
     held = list(elements)
     table = create_map(HASH, key, value, max(1, len(held)), 0)
     table.put_all(held)
     return table
 
 
-def _ring(buckets: tuple[tuple[bytes, bytes], ...]) -> Map:
+def _filled_ring(buckets: tuple[tuple[bytes, bytes], ...]) -> Map:
     array = create_map(ARRAY, ID.size, BUCKET.size, len(buckets), 0)
     array.put_all(buckets)
     return array

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from balancer.model.reference.packet import mapped
+from balancer.model.reference.packet import mapped_address
 from balancer.model.reference.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
@@ -77,8 +77,8 @@ class ForwarderConfig:
 
     def pack(self) -> bytes:
         return CONFIG.pack(
-            mapped(self.own.v4) if self.own.v4 else b"",
-            mapped(self.own.v6) if self.own.v6 else b"",
+            mapped_address(self.own.v4) if self.own.v4 else b"",
+            mapped_address(self.own.v6) if self.own.v6 else b"",
             self.own_id,
             self.backbone_index,
             self.outside_index,

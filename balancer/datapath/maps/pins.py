@@ -62,29 +62,29 @@ def _is_bpffs(path: Path) -> bool:
     return done.stdout.strip() == _BPFFS_MAGIC
 
 
-def folder(path: Path) -> Path:
+def pin_folder(path: Path) -> Path:
     return path / f"sennit-{LAYOUT_VERSION}"
 
 
 def pin_all(path: Path, maps: dict[str, int]) -> None:
     """Pin maps by name, in place of what was pinned there."""
     unpin_all(path)
-    folder(path).mkdir(mode=0o700)
+    pin_folder(path).mkdir(mode=0o700)
     for name, descriptor in maps.items():
-        pin(descriptor, folder(path) / name)
+        pin(descriptor, pin_folder(path) / name)
 
 
 def unpin_all(path: Path) -> None:
-    if folder(path).is_dir():
-        for pinned in folder(path).iterdir():
+    if pin_folder(path).is_dir():
+        for pinned in pin_folder(path).iterdir():
             pinned.unlink()
-        folder(path).rmdir()
+        pin_folder(path).rmdir()
 
 
 def pinned_at(path: Path, name: str) -> int | None:
     """A number that changes when another map is pinned under the name; None when none is."""
     try:
-        return (folder(path) / name).stat().st_ino
+        return (pin_folder(path) / name).stat().st_ino
     except FileNotFoundError:
         return None
 
@@ -94,6 +94,6 @@ def open_map(path: Path, name: str) -> Map:
     key, value = SIZES[name]
     size = value * possible_cpus() if name in PER_PROCESSOR else value
     try:
-        return Map.pinned(folder(path) / name, key, size)
+        return Map.pinned(pin_folder(path) / name, key, size)
     except FileNotFoundError:
         raise NotLoaded(f"nothing is loaded at {path}: `sennit forwarder load` first") from None

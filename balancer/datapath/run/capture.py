@@ -61,7 +61,7 @@ def capture(
 
     def packets() -> Iterator[Captured]:
         try:
-            yield from _packets(buffer, stopped, count)
+            yield from _captured_packets(buffer, stopped, count)
         finally:
             live.words.capture = 0
             for held in (buffer, live, captures, lock):
@@ -70,7 +70,7 @@ def capture(
     return packets()
 
 
-def _packets(buffer: RingBuffer, stopped: threading.Event, count: int | None) -> Iterator[Captured]:
+def _captured_packets(buffer: RingBuffer, stopped: threading.Event, count: int | None) -> Iterator[Captured]:
     since_start = time.time() - time.monotonic()
     seen = 0
     while not stopped.is_set():

@@ -23,24 +23,28 @@ def render(
 ) -> str:
     """Return all metrics; `traffic` by the names of edges."""
     lines = [
-        *_metric("generation", "gauge", "The forwarding table's generation in force.", [("", generation)]),
-        *_metric("table_fresh", "gauge", "1 while the table is believed.", [("", int(fresh))]),
+        *_render_metric(
+            "generation", "gauge", "The forwarding table's generation in force.", [("", generation)]
+        ),
+        *_render_metric("table_fresh", "gauge", "1 while the table is believed.", [("", int(fresh))]),
     ]
     for number, unit in enumerate(("packets", "bytes")):
         samples = [(f'{{reason="{reason.name.lower()}"}}', both[number]) for reason, both in reasons.items()]
-        lines += _metric(f"{unit}_total", "counter", f"{unit.capitalize()} by reason.", samples)
-    lines += _metric("xdp_packets_total", "counter", "Those of them that ended in XDP.", [("", by_xdp)])
+        lines += _render_metric(f"{unit}_total", "counter", f"{unit.capitalize()} by reason.", samples)
+    lines += _render_metric(
+        "xdp_packets_total", "counter", "Those of them that ended in XDP.", [("", by_xdp)]
+    )
     for unit in ("packets", "bytes"):
         samples = [
             (f'{{edge="{name}",direction="{way}"}}', int(getattr(of_edge, f"{way}_{unit}")))
             for name, of_edge in traffic.items()
             for way in ("sent", "received")
         ]
-        lines += _metric(f"edge_{unit}_total", "counter", f"{unit.capitalize()} in tunnels.", samples)
+        lines += _render_metric(f"edge_{unit}_total", "counter", f"{unit.capitalize()} in tunnels.", samples)
     return "\n".join(lines) + "\n"
 
 
-def _metric(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> list[str]:
+def _render_metric(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> list[str]:
     full = f"sennit_forwarder_{name}"
     return [
         f"# HELP {full} {text}",
@@ -49,7 +53,7 @@ def _metric(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]])
     ]
 
 
-def collect(bpffs: Path, table: ForwardingTable, fresh: bool) -> str:
+def collect_metrics(bpffs: Path, table: ForwardingTable, fresh: bool) -> str:
     """Read the counters and return all metrics. Raises `pins.NotLoaded`."""
     names = {edge.id: edge.name for edge in table.edges}
     traffic = read_traffic(bpffs, sorted(names))

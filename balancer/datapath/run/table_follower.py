@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from balancer.datapath.load.placement import NotPlaced, Placement
-from balancer.datapath.maps.generation import OUTER, Generations, content
+from balancer.datapath.load.install import ForwarderInstall, NotInstalled
+from balancer.datapath.maps.generation import OUTER, Generations, map_content
 from balancer.datapath.maps.layout import TICKS
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import NotLoaded, open_map, pinned_at
-from balancer.datapath.run.metrics import collect
+from balancer.datapath.run.metrics import collect_metrics
 from balancer.datapath.run.traffic import TrafficFile
 from balancer.model.table import EdgeState, ForwardingTable
 
@@ -30,13 +30,13 @@ BELIEVED = 10.0  # seconds for which a look says that the table is followed
 SILENCE = 90.0  # seconds without a word from the control plane (the agent's `contact`): three long polls
 
 
-class Follower:
+class TableFollower:
     """Keeps the generation in force that the newest table asks for."""
 
     def __init__(self, state: Path, bpffs: Path) -> None:
         self._state, self._bpffs = state, bpffs
         self._pinned = pinned_at(bpffs, "edges")
-        self._placement = Placement.read(state)
+        self._placement = ForwarderInstall.read(state)
         self._generations = open_generations(bpffs)
         self._traffic = TrafficFile(state, bpffs)
         self._seen: tuple[int, int] | None = None
@@ -51,7 +51,7 @@ class Follower:
     def metrics(self) -> str:
         """What Prometheus is told. Raises `pins.NotLoaded`."""
         fresh = self._generations.live.words.fresh_until > time.monotonic_ns()
-        return collect(self._bpffs, self.table, fresh)
+        return collect_metrics(self._bpffs, self.table, fresh)
 
     def run(self, stopped: threading.Event, alive: Callable[[], None]) -> None:
         """Look until told to stop; calls `alive` each time."""
@@ -99,7 +99,7 @@ class Follower:
 
     def _apply(self, table: ForwardingTable) -> None:
         here = self._placement
-        self._generations.put(content(table, here.edge_id, here.own, (here.vip,), here.encapsulation))
+        self._generations.put(map_content(table, here.edge_id, here.own, (here.vip,), here.encapsulation))
         self._remember_arrivals(table)
         self.table = table
         temporary = self._state / "applied.json.new"
@@ -128,8 +128,8 @@ class Follower:
         if pinned in (None, self._pinned):
             return
         try:
-            generations, placement = open_generations(self._bpffs), Placement.read(self._state)
-        except (NotLoaded, NotPlaced):  # in the middle of a load
+            generations, placement = open_generations(self._bpffs), ForwarderInstall.read(self._state)
+        except (NotLoaded, NotInstalled):  # in the middle of a load
             return
         self._generations.close()
         self._generations, self._placement = generations, placement

@@ -3,7 +3,7 @@
 import struct
 
 
-def total(data: bytes) -> int:
+def fold_sum(data: bytes) -> int:
     """The sum of the 16-bit words of data padded to an even length, folded."""
     data += b"\0" * (len(data) % 2)
     added = int(sum(struct.unpack(f"!{len(data) // 2}H", data)))
@@ -13,10 +13,10 @@ def total(data: bytes) -> int:
 
 
 def checksum(data: bytes) -> int:
-    return ~total(data) & 0xFFFF
+    return ~fold_sum(data) & 0xFFFF
 
 
-def mend(check: int, was: int, now: int, *, odd: bool = False) -> int:
+def update_checksum(check: int, was: int, now: int, *, odd: bool = False) -> int:
     """RFC 1624, equation 3; two bytes at an odd offset count swapped."""
     if odd:
         was, now = (((value & 0xFF) << 8) | value >> 8 for value in (was, now))

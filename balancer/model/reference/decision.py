@@ -6,8 +6,7 @@ What it does not model: budgets, routes, and the neighbour lookup behind a redir
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from balancer.model.place import Place, Places
-from balancer.model.reference.answer import reset, too_big
+from balancer.model.place import AddressMeaning, Places
 from balancer.model.reference.flow import flow_hash
 from balancer.model.reference.mss import clamp_mss
 from balancer.model.reference.packet import (
@@ -19,10 +18,11 @@ from balancer.model.reference.packet import (
     TCP,
     TCP_PROTOCOL,
     Packet,
-    mapped,
+    mapped_address,
     read_frame,
     read_ip,
 )
+from balancer.model.reference.reply import reset, too_big
 from balancer.model.reference.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, Replies, TableEdge, Vip
@@ -42,7 +42,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Forwarder:
+class ReferenceForwarder:
     """One edge's point of view. `vips` are the node's own, beside the table's; `fresh`: the table is believed."""
 
     own_id: int
@@ -178,23 +178,27 @@ class Forwarder:
         if owner is None and not opens:
             return _drop(Reason.DROP_UNKNOWN_ID)
         if owner is None:
-            return _refuse(packet, Reason.RESET_UNKNOWN_ID) if self.fresh else _drop(Reason.DROP_STALE)
+            return (
+                _refuse_with_reset(packet, Reason.RESET_UNKNOWN_ID)
+                if self.fresh
+                else _drop(Reason.DROP_STALE)
+            )
         if owner.state is EdgeState.DOWN and opens:
-            return _refuse(packet, Reason.RESET_OWNER_DOWN)
+            return _refuse_with_reset(packet, Reason.RESET_OWNER_DOWN)
         return self._send(packet, owner, Reason.FORWARDED)
 
-    def _deliver(self, outer: Packet, inner: Packet, place: Place, sender: int) -> Outcome:
+    def _deliver(self, outer: Packet, inner: Packet, place: AddressMeaning, sender: int) -> Outcome:
         if inner.protocol != TCP_PROTOCOL:
             if place.owner(inner.quoted_port()) != self.own_id:
                 return _drop(Reason.DROP_BAD_INNER)
-            return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), _mark(place, sender))
+            return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), _arrival_mark(place, sender))
         if self._ring and not place.prefix and inner.ports[1] == place.vip.service_port:
             return self._deliver_at_site(outer, inner, sender)
         if place.owner(inner.ports[1]) != self.own_id:
             return _drop(Reason.DROP_WRONG_OWNER)
-        return Outcome(Reason.DELIVERED, decapsulate(outer, inner), _mark(place, sender))
+        return Outcome(Reason.DELIVERED, decapsulate(outer, inner), _arrival_mark(place, sender))
 
-    def _follow_icmp(self, packet: Packet, place: Place) -> Outcome:
+    def _follow_icmp(self, packet: Packet, place: AddressMeaning) -> Outcome:
         edge_id = place.owner(packet.quoted_port())
         if edge_id in (0, self.own_id):
             return Outcome(Reason.NOT_FOR_VIP, packet.data)
@@ -215,7 +219,7 @@ class Forwarder:
         if packet.protocol != TCP_PROTOCOL or not packet.flags & SYN:
             return packet
         header = IPV4 if packet.version == 4 else IPV6
-        return _with(packet, clamp_mss(packet, self.backbone_mtu - self.overhead - header - TCP))
+        return _replace_data(packet, clamp_mss(packet, self.backbone_mtu - self.overhead - header - TCP))
 
     @cached_property
     def overhead(self) -> int:
@@ -226,7 +230,7 @@ class Forwarder:
     @cached_property
     def _senders(self) -> dict[bytes, int]:
         return {
-            mapped(text): edge.id
+            mapped_address(text): edge.id
             for edge in self.table.edges
             for text in (edge.tunnel_v4, edge.tunnel_v6)
             if text
@@ -234,7 +238,7 @@ class Forwarder:
 
     def _own_end(self, version: int) -> bytes | None:
         text = self.own.v4 if version == 4 else self.own.v6
-        return mapped(text) if text else None
+        return mapped_address(text) if text else None
 
     def _edge(self, edge_id: int) -> TableEdge | None:
         edge = self.table.edge(edge_id)
@@ -245,7 +249,7 @@ def _is_sound(inner: Packet) -> bool:
     return inner.has_tcp() if inner.protocol == TCP_PROTOCOL else inner.carries_icmp()
 
 
-def _mark(place: Place, sender: int) -> int:
+def _arrival_mark(place: AddressMeaning, sender: int) -> int:
     return (DIRECT_TAG if place.vip.replies is Replies.DIRECT else MARK_TAG) | sender
 
 
@@ -253,12 +257,12 @@ def _drop(reason: Reason) -> Outcome:
     return Outcome(reason, None)
 
 
-def _refuse(packet: Packet, reason: Reason) -> Outcome:
+def _refuse_with_reset(packet: Packet, reason: Reason) -> Outcome:
     """A SYN with IP options is not answered: a reset is of another shape."""
     return _drop(Reason.DROP_FAILED) if packet.has_options else Outcome(reason, reset(packet))
 
 
-def _with(packet: Packet, data: bytes) -> Packet:
+def _replace_data(packet: Packet, data: bytes) -> Packet:
     read = read_ip(data, packet.l3, packet.version)
     assert read is not None, "only TCP options changed"
     return read

@@ -10,21 +10,21 @@ WORD = 0xFFFFFFFF
 def flow_hash(packet: Packet, seed: int = 0) -> int:
     """32 bits over addresses and ports (MurmurHash3's steps)."""
     first, second = packet.ports if packet.protocol == TCP_PROTOCOL else (0, 0)
-    return _hash(seed, packet.version, packet.source, packet.destination, first << 16 | second)
+    return _hash_flow(seed, packet.version, packet.source, packet.destination, first << 16 | second)
 
 
 def flow_hash_back(packet: Packet, seed: int = 0) -> int:
     """The same number for a TCP packet the other way."""
     first, second = packet.ports
-    return _hash(seed, packet.version, packet.destination, packet.source, second << 16 | first)
+    return _hash_flow(seed, packet.version, packet.destination, packet.source, second << 16 | first)
 
 
-def _hash(seed: int, version: int, source: bytes, destination: bytes, ports: int) -> int:
+def _hash_flow(seed: int, version: int, source: bytes, destination: bytes, ports: int) -> int:
     # words as this machine loads them from the packet, which is what the C side does
     words = [*struct.unpack("=4I", source), *struct.unpack("=4I", destination)]
     hashed = seed
     for word in [*(words if version == 6 else (words[3], words[7])), ports]:
-        hashed = _stir(hashed, word)
+        hashed = _hash_mix(hashed, word)
     hashed ^= hashed >> 16
     hashed = hashed * 0x85EBCA6B & WORD
     hashed ^= hashed >> 13
@@ -32,7 +32,7 @@ def _hash(seed: int, version: int, source: bytes, destination: bytes, ports: int
     return hashed ^ hashed >> 16
 
 
-def _stir(hashed: int, word: int) -> int:
+def _hash_mix(hashed: int, word: int) -> int:
     word = word * 0xCC9E2D51 & WORD
     word = (word << 15 | word >> 17) & WORD
     hashed ^= word * 0x1B873593 & WORD

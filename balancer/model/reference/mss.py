@@ -2,7 +2,7 @@
 
 import struct
 
-from balancer.model.reference.checksum import mend
+from balancer.model.reference.checksum import update_checksum
 from balancer.model.reference.packet import SYN, TCP, Packet, u16
 
 MSS_TRIES = 6  # options looked at: every known system puts the MSS first
@@ -27,14 +27,14 @@ def clamp_mss(packet: Packet, limit: int) -> bytes:
             return data
         if options[place] == 2 and size == 4:
             told = u16(options, place + 2)
-            return data if told <= limit else _lowered(packet, place, told, limit)
+            return data if told <= limit else _lower_mss(packet, place, told, limit)
         place += size
     return data
 
 
-def _lowered(packet: Packet, place: int, told: int, limit: int) -> bytes:
+def _lower_mss(packet: Packet, place: int, told: int, limit: int) -> bytes:
     data, at = packet.data, packet.l4
     where = at + TCP + place + 2
-    check = mend(u16(data, at + 16), told, limit, odd=bool(place & 1))
+    check = update_checksum(u16(data, at + 16), told, limit, odd=bool(place & 1))
     data = data[:where] + struct.pack("!H", limit) + data[where + 2 :]
     return data[: at + 16] + struct.pack("!H", check) + data[at + 18 :]

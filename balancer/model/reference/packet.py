@@ -20,7 +20,7 @@ def u16(data: bytes, at: int) -> int:
 
 
 @lru_cache(maxsize=1 << 17)  # a large table's, from one generation to the next
-def mapped(address: str | IPv4Address | IPv6Address) -> bytes:
+def mapped_address(address: str | IPv4Address | IPv6Address) -> bytes:
     """The 16 bytes of an address of either version."""
     value = ip_address(address)
     return V4_PREFIX + value.packed if value.version == 4 else value.packed

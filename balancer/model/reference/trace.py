@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from balancer.model.reference.checksum import checksum
-from balancer.model.reference.decision import Forwarder, Outcome
-from balancer.model.reference.packet import ACK, SYN, TCP, TCP_PROTOCOL, mapped, read_frame
+from balancer.model.reference.decision import Outcome, ReferenceForwarder
+from balancer.model.reference.packet import ACK, SYN, TCP, TCP_PROTOCOL, mapped_address, read_frame
 from balancer.model.reference.tunnel import TYPES, Ends
 from balancer.model.table import ForwardingTable, TableEdge, Vip, vip_from_json
 
@@ -18,14 +18,14 @@ class Untraceable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class PacketEndpoint:
     """An address and a port."""
 
     address: IPv4Address | IPv6Address
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> "Endpoint":
+    def parse(cls, text: str) -> "PacketEndpoint":
         """Read ADDRESS:PORT, or [ADDRESS]:PORT for IPv6. Raises `Untraceable`."""
         address, _, port = text.rpartition(":")
         bracketed = address.startswith("[") and address.endswith("]")
@@ -40,7 +40,7 @@ class Endpoint:
         return endpoint
 
 
-def node_forwarder(state: Path) -> Forwarder:
+def node_forwarder(state: Path) -> ReferenceForwarder:
     """Return the decision of the node whose state folder this is. Raises `Untraceable`."""
     try:
         node = json.loads((state / "node.json").read_text())
@@ -54,22 +54,24 @@ def node_forwarder(state: Path) -> Forwarder:
         raise Untraceable(f"{state}: {error}") from None
 
 
-def forwarder_at(edge_id: int, vip: Vip, table: ForwardingTable) -> Forwarder:
+def forwarder_at(edge_id: int, vip: Vip, table: ForwardingTable) -> ReferenceForwarder:
     """Return the decision of one edge. Raises `Untraceable`."""
     own = table.edge(edge_id)
     if own is None:
         raise Untraceable(f"the table has no edge {edge_id}")
     if own.tunnel_v4 is None and own.tunnel_v6 is None:
         raise Untraceable(f"no tunnel ends at edge {edge_id}")
-    return Forwarder(edge_id, Ends(own.tunnel_v4, own.tunnel_v6), table, (vip,))
+    return ReferenceForwarder(edge_id, Ends(own.tunnel_v4, own.tunnel_v6), table, (vip,))
 
 
-def trace(forwarder: Forwarder, source: Endpoint, destination: Endpoint, *, opens: bool) -> Outcome:
+def trace(
+    forwarder: ReferenceForwarder, source: PacketEndpoint, destination: PacketEndpoint, *, opens: bool
+) -> Outcome:
     """Decide on a SYN (`opens`), or on a packet of a running connection. Raises `Untraceable`."""
     return forwarder.outside(frame_of(source, destination, SYN if opens else ACK))
 
 
-def frame_of(source: Endpoint, destination: Endpoint, flags: int) -> bytes:
+def frame_of(source: PacketEndpoint, destination: PacketEndpoint, flags: int) -> bytes:
     """A TCP segment without data, in Ethernet. Raises `Untraceable`."""
     version = destination.address.version
     if source.address.version != version:
@@ -84,13 +86,13 @@ def frame_of(source: Endpoint, destination: Endpoint, flags: int) -> bytes:
     return bytes(12) + TYPES[version] + head + segment
 
 
-def next_hop(outcome: Outcome, forwarder: Forwarder) -> TableEdge | None:
+def next_hop(outcome: Outcome, forwarder: ReferenceForwarder) -> TableEdge | None:
     """The edge that a forwarded packet goes to."""
     if outcome.packet is None or not outcome.reason.name.endswith("FORWARDED"):
         return None
     outer = read_frame(outcome.packet)
     ends = {
-        mapped(text): edge
+        mapped_address(text): edge
         for edge in forwarder.table.edges
         for text in (edge.tunnel_v4, edge.tunnel_v6)
         if text

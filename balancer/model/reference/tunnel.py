@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from balancer.model.reference.checksum import checksum, mend
+from balancer.model.reference.checksum import checksum, update_checksum
 from balancer.model.reference.flow import flow_hash
 from balancer.model.reference.packet import (
     ETHERNET,
@@ -12,7 +12,7 @@ from balancer.model.reference.packet import (
     IPV6,
     UDP_PROTOCOL,
     Packet,
-    mapped,
+    mapped_address,
     u16,
 )
 from balancer.model.table import Encapsulation, TableEdge
@@ -52,9 +52,9 @@ def tunnel_to(own: Ends, edge: TableEdge, encapsulation: Encapsulation | None = 
     """The tunnel to an edge; None where the two have no address family in common."""
     gue = (encapsulation or edge.encapsulation) is Encapsulation.GUE
     if own.v4 and edge.tunnel_v4:
-        return Tunnel(4, mapped(own.v4), mapped(edge.tunnel_v4), gue)
+        return Tunnel(4, mapped_address(own.v4), mapped_address(edge.tunnel_v4), gue)
     if own.v6 and edge.tunnel_v6:
-        return Tunnel(6, mapped(own.v6), mapped(edge.tunnel_v6), gue)
+        return Tunnel(6, mapped_address(own.v6), mapped_address(edge.tunnel_v6), gue)
     return None
 
 
@@ -62,7 +62,7 @@ def encapsulate(packet: Packet, tunnel: Tunnel) -> bytes:
     """Put the outer header on; ECN by RFC 6040 normal mode, DSCP goes with it."""
     inner = packet.data[packet.l3 :]
     number = NUMBERS[packet.version]
-    gue = _gue(packet, number) if tunnel.gue else b""
+    gue = _gue_header(packet, number) if tunnel.gue else b""
     protocol = UDP_PROTOCOL if tunnel.gue else number
     length = packet.length + tunnel.outer
     if tunnel.version == 4:
@@ -74,7 +74,7 @@ def encapsulate(packet: Packet, tunnel: Tunnel) -> bytes:
         first = 6 << 28 | packet.tos << 20
         outer = struct.pack("!IHBB", first, (length - IPV6) & 0xFFFF, protocol, TTL)
         outer += tunnel.source + tunnel.destination
-    return _frame(packet.data, tunnel.version) + outer + gue + inner
+    return _ethernet_frame(packet.data, tunnel.version) + outer + gue + inner
 
 
 def inner_at(outer: Packet) -> tuple[int, int] | None:
@@ -97,11 +97,11 @@ def decapsulate(outer: Packet, inner: Packet) -> bytes:
     if outer.tos & CONGESTION == CONGESTION and inner.tos & CONGESTION != CONGESTION:
         tos = inner.tos | CONGESTION
         if inner.version == 4:
-            mended = struct.pack("!H", mend(u16(data, 10), inner.tos, tos))
+            mended = struct.pack("!H", update_checksum(u16(data, 10), inner.tos, tos))
             data = data[:1] + bytes([tos]) + data[2:10] + mended + data[12:]
         else:
             data = data[:1] + bytes([data[1] | CONGESTION << 4]) + data[2:]
-    return _frame(outer.data, inner.version) + data
+    return _ethernet_frame(outer.data, inner.version) + data
 
 
 def must_be_lost(outer: Packet, inner: Packet) -> bool:
@@ -109,10 +109,10 @@ def must_be_lost(outer: Packet, inner: Packet) -> bool:
     return outer.tos & CONGESTION == CONGESTION and inner.tos & CONGESTION == 0
 
 
-def _gue(packet: Packet, number: int) -> bytes:
+def _gue_header(packet: Packet, number: int) -> bytes:
     source = 0xC000 | flow_hash(packet) & 0x3FFF
     return struct.pack("!HHHHBBH", source, GUE_PORT, packet.length + GUE_HEADER & 0xFFFF, 0, 0, number, 0)
 
 
-def _frame(data: bytes, version: int) -> bytes:
+def _ethernet_frame(data: bytes, version: int) -> bytes:
     return data[: ETHERNET - 2] + TYPES[version]

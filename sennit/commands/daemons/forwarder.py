@@ -17,8 +17,8 @@ def run(arguments: list[str]) -> int:
     from balancer.datapath.load.compile import CompileFailed
     from balancer.datapath.load.headers import HeadersMissing
     from balancer.datapath.load.host_settings import HostRefuses
+    from balancer.datapath.load.install import NotInstalled
     from balancer.datapath.load.interfaces import NodeUnknown
-    from balancer.datapath.load.placement import NotPlaced
     from balancer.datapath.maps.pins import NotLoaded
 
     try:
@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
         HostRefuses,
         ForeignProgram,
         NotLoaded,
-        NotPlaced,
+        NotInstalled,
         OSError,
     ) as error:
         raise CommandError(str(error)) from None
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, do, text in (
         ("load", _load, "compile, load, attach and pin the programs, and exit"),
         ("run", _run, "follow the forwarding table until SIGTERM"),
-        ("status", _status, "print the counters of every reason and edge"),
+        ("status", _run_status, "print the counters of every reason and edge"),
         ("capture", _capture, "copy the packets of one reason"),
         ("detach", _detach, "remove the programs and their pins"),
     ):
@@ -132,13 +132,13 @@ def _load(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from balancer.datapath.run.metrics import MetricsServer, parse_address
-    from balancer.datapath.run.table_follower import Follower
+    from balancer.datapath.run.table_follower import TableFollower
     from runtime.logging import log_to_stderr, say_ready
     from runtime.systemd import Watchdog
 
     log_to_stderr()
     stopped = _until_told()
-    follower = Follower(options.state, options.bpffs)
+    follower = TableFollower(options.state, options.bpffs)
     follower.look()
     if options.metrics:
         try:
@@ -181,8 +181,8 @@ def _capture(options: argparse.Namespace) -> int:
     return 0
 
 
-def _status(options: argparse.Namespace) -> int:
-    from balancer.datapath.load.placement import Placement
+def _run_status(options: argparse.Namespace) -> int:
+    from balancer.datapath.load.install import ForwarderInstall
     from balancer.datapath.load.xdp import attached_xdp
     from balancer.datapath.maps.counters import read_counters, read_traffic, read_xdp_counters
     from balancer.datapath.run.table_follower import read_table
@@ -203,7 +203,7 @@ def _status(options: argparse.Namespace) -> int:
     if attached_xdp(options.bpffs):
         print(f"XDP, and tc behind it: {sum(packets for packets, _ in by_xdp.values()):,} packets by XDP")
     else:
-        print(f"tc only: {Placement.read(options.state).no_xdp or 'the XDP programs were taken away'}")
+        print(f"tc only: {ForwarderInstall.read(options.state).no_xdp or 'the XDP programs were taken away'}")
     print(f"{'reason':<22} {'packets':>10} {'bytes':>14}  meaning")
     for reason, (packets, size) in counters.items():
         if packets:

@@ -10,12 +10,12 @@ from runtime.errors import CommandError
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
-    from balancer.model.reference.trace import Endpoint, Untraceable, next_hop, node_forwarder, trace
+    from balancer.model.reference.trace import PacketEndpoint, Untraceable, next_hop, node_forwarder, trace
     from balancer.model.verdict import EXPLAINED
 
     try:
         forwarder = node_forwarder(options.state)
-        source, destination = Endpoint.parse(options.source), Endpoint.parse(options.destination)
+        source, destination = PacketEndpoint.parse(options.source), PacketEndpoint.parse(options.destination)
     except Untraceable as error:
         raise CommandError(
             str(error),

@@ -42,11 +42,11 @@ def lost(network) -> int:  # type: ignore[no-untyped-def]
 
 def test_fifty_generations_a_second_lose_nothing(dual, pair) -> None:  # type: ignore[no-untyped-def]
     """Each puts every edge's state and tunnel into other maps; the daemons look often enough to apply most."""
-    from balancer.datapath.run.table_follower import Follower
+    from balancer.datapath.run.table_follower import TableFollower
 
     client, served = pair
     dual.kill_daemons()  # these followers are in their place, and look at once
-    followers = [Follower(dual.state(edge), dual.state(edge) / "bpf") for edge in ("edge1", "edge2")]
+    followers = [TableFollower(dual.state(edge), dual.state(edge) / "bpf") for edge in ("edge1", "edge2")]
     before, first = lost(dual), dual.generation
     done = threading.Event()
 

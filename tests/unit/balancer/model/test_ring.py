@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balancer.model.ring import BUCKETS, owners, ring, ring_of
+from balancer.model.ring import BUCKETS, bucket_owners, compute_ring, ring_of
 from balancer.model.table import ForwardingTable, Member, Site
 
 MEMBERS = st.lists(
@@ -23,7 +23,7 @@ FEW = settings(max_examples=12)
 def test_only_the_edge_that_comes_or_goes_moves_buckets(
     members: tuple[Member, ...], more: int, weight: int
 ) -> None:
-    without, with_it = owners(members), owners((*members, Member(more, weight)))
+    without, with_it = bucket_owners(members), bucket_owners((*members, Member(more, weight)))
     for before, after in zip(without, with_it, strict=True):
         assert after in (before, more), (
             "adding moves buckets to the new edge alone, losing it back where they were"
@@ -33,29 +33,32 @@ def test_only_the_edge_that_comes_or_goes_moves_buckets(
 @FEW
 @given(members=MEMBERS)
 def test_the_order_of_members_means_nothing(members: tuple[Member, ...]) -> None:
-    assert owners(members) == owners(tuple(reversed(members)))
+    assert bucket_owners(members) == bucket_owners(tuple(reversed(members)))
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (1, 3), (5, 1, 2, 2)])
 def test_buckets_are_in_proportion_to_weights(weights: tuple[int, ...]) -> None:
     members = tuple(Member(number, weight) for number, weight in enumerate(weights, start=1))
-    held = Counter(owners(members))
+    held = Counter(bucket_owners(members))
     for member in members:
         share = member.weight / sum(weights)
         assert held[member.id] / BUCKETS == pytest.approx(share, abs=0.04)
 
 
 def test_a_heavier_edge_takes_buckets_from_all_and_gives_none() -> None:
-    light, heavy = owners((Member(1), Member(2), Member(3))), owners((Member(1, 2), Member(2), Member(3)))
+    light, heavy = (
+        bucket_owners((Member(1), Member(2), Member(3))),
+        bucket_owners((Member(1, 2), Member(2), Member(3))),
+    )
     assert {after for before, after in zip(light, heavy, strict=True) if before != after} == {1}
 
 
 def test_the_ring_has_who_was_there_before() -> None:
     site = Site("a", (Member(1),), (Member(1), Member(2)))
-    assert {bucket.owner for bucket in ring(site)} == {1}
-    assert {bucket.previous for bucket in ring(site)} == {1, 2}
+    assert {bucket.owner for bucket in compute_ring(site)} == {1}
+    assert {bucket.previous for bucket in compute_ring(site)} == {1, 2}
     table = ForwardingTable(1, sites=(site,))
     assert ring_of(2, table) == ring_of(1, table), "an edge that left knows the ring too"
     assert ring_of(3, table) == ()
-    assert set(owners((Member(1), Member(2, 0)))) == {1}, "it hands on, and takes nothing"
-    assert all(bucket.owner == bucket.previous for bucket in ring(Site("a", (Member(1), Member(2)))))
+    assert set(bucket_owners((Member(1), Member(2, 0)))) == {1}, "it hands on, and takes nothing"
+    assert all(bucket.owner == bucket.previous for bucket in compute_ring(Site("a", (Member(1), Member(2)))))

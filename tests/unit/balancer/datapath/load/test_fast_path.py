@@ -4,11 +4,11 @@ import pytest
 
 from balancer.datapath.load import fast_path
 from balancer.datapath.load.attach import ForeignProgram
-from balancer.datapath.load.fast_path import Xdp, choose
+from balancer.datapath.load.fast_path import Xdp, choose_fast_path
 from balancer.datapath.load.host_settings import HostRefuses
-from balancer.datapath.load.interfaces import Link
+from balancer.datapath.load.interfaces import AttachedLink
 
-OUTSIDE, BACKBONE = Link("eth0", 2, 1500, raw=False), Link("eth1", 3, 1500, raw=False)
+OUTSIDE, BACKBONE = AttachedLink("eth0", 2, 1500, raw=False), AttachedLink("eth1", 3, 1500, raw=False)
 RECEIVES, NOTHING = 3, 0
 
 
@@ -21,8 +21,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[int, int]]:
     return known
 
 
-def chosen(asked: Xdp, outside: Link = OUTSIDE, backbone: Link = BACKBONE) -> str:
-    found = choose(None, None, asked, (outside,), backbone)  # type: ignore[arg-type]
+def chosen(asked: Xdp, outside: AttachedLink = OUTSIDE, backbone: AttachedLink = BACKBONE) -> str:
+    found = choose_fast_path(None, None, asked, (outside,), backbone)  # type: ignore[arg-type]
     return "native" if found.native else found.why_not
 
 
@@ -35,7 +35,7 @@ def test_off_is_off(host: dict[str, dict[int, int]]) -> None:
 
 
 def test_a_virtual_interface_is_left_to_tc_unless_told(host: dict[str, dict[int, int]]) -> None:
-    veth = Link("up0", 2, 1500, raw=False, kind="veth")
+    veth = AttachedLink("up0", 2, 1500, raw=False, kind="veth")
     assert "veth" in chosen(Xdp.AUTO, outside=veth)
     assert "veth" in chosen(Xdp.AUTO, backbone=veth)
     assert chosen(Xdp.NATIVE, outside=veth) == "native"
@@ -62,7 +62,7 @@ def test_somebody_elses_program_is_never_in_the_way(host: dict[str, dict[int, in
 
 
 def test_an_interface_without_ethernet_has_no_fast_path(host: dict[str, dict[int, int]]) -> None:
-    tunnel = Link("wg0", 3, 1420, raw=True, kind="wireguard")
+    tunnel = AttachedLink("wg0", 3, 1420, raw=True, kind="wireguard")
     assert "no Ethernet header" in chosen(Xdp.AUTO, backbone=tunnel)
     with pytest.raises(HostRefuses, match="no Ethernet header"):
         chosen(Xdp.NATIVE, backbone=tunnel)

@@ -34,7 +34,7 @@ def fix(path: Path, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_everything_is_set(settings: Path) -> None:
-    host.prepare(("up0",), "bb0", v6=False)
+    host.prepare_host(("up0",), "bb0", v6=False)
     assert (settings / "ipv4/conf/up0/rp_filter").read_text() == "0"
     assert (settings / "ipv4/conf/all/rp_filter").read_text() == "0"
     assert (settings / "ipv4/fwmark_reflect").read_text() == "1"
@@ -43,7 +43,7 @@ def test_everything_is_set(settings: Path) -> None:
 def test_what_cannot_be_set_is_named_with_its_cure(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fix(settings / "ipv4/tcp_fwmark_accept", "0", monkeypatch)
     with pytest.raises(host.HostRefuses, match=r"sysctl -w net\.ipv4\.tcp_fwmark_accept=1"):
-        host.prepare(("up0",), "bb0", v6=False)
+        host.prepare_host(("up0",), "bb0", v6=False)
 
 
 @pytest.mark.parametrize(("value", "refused"), [("0", False), ("1", True), ("2", False)])
@@ -52,7 +52,7 @@ def test_a_reverse_path_filter_that_cannot_be_turned_off_may_be_loose(
 ) -> None:
     fix(settings / "ipv4/conf/up0/rp_filter", value, monkeypatch)
     if not refused:
-        host.prepare(("up0",), "bb0", v6=False)
+        host.prepare_host(("up0",), "bb0", v6=False)
         return
     with pytest.raises(host.HostRefuses, match=r"net\.ipv4\.conf\.up0\.rp_filter"):
-        host.prepare(("up0",), "bb0", v6=False)
+        host.prepare_host(("up0",), "bb0", v6=False)

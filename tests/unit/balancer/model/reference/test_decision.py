@@ -5,15 +5,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from packets import ACK, CLIENT, RST, SYN, VIP, icmp_error, tcp, tcp_checksum_holds, tunnelled
 
-from balancer.model.reference.decision import Forwarder
-from balancer.model.reference.trace import Endpoint, Untraceable, next_hop, trace
+from balancer.model.reference.decision import ReferenceForwarder
+from balancer.model.reference.trace import PacketEndpoint, Untraceable, next_hop, trace
 from balancer.model.reference.tunnel import Ends
 from balancer.model.table import ForwardingTable, Locator, TableEdge, Vip
 from balancer.model.verdict import Reason
 
 MAIN = Vip("main", VIP, None)
 TABLE = ForwardingTable(1, (MAIN,), tuple(TableEdge(n, f"edge{n}", f"10.255.0.{n}", None) for n in (1, 2, 3)))
-NODES = {n: Forwarder(n, Ends(f"10.255.0.{n}", None), TABLE) for n in (1, 2, 3)}
+NODES = {n: ReferenceForwarder(n, Ends(f"10.255.0.{n}", None), TABLE) for n in (1, 2, 3)}
 IDS = st.sampled_from([1, 2, 3])
 
 
@@ -88,7 +88,9 @@ def test_an_icmp_error_finds_the_owner() -> None:
     ],
 )
 def test_trace(destination: str, opens: bool, reason: Reason, to: int | None) -> None:
-    outcome = trace(NODES[1], Endpoint.parse(f"{CLIENT}:40000"), Endpoint.parse(destination), opens=opens)
+    outcome = trace(
+        NODES[1], PacketEndpoint.parse(f"{CLIENT}:40000"), PacketEndpoint.parse(destination), opens=opens
+    )
     owner = next_hop(outcome, NODES[1])
     assert (outcome.reason, owner and owner.id) == (reason, to)
 
@@ -96,12 +98,12 @@ def test_trace(destination: str, opens: bool, reason: Reason, to: int | None) ->
 def test_trace_follows_ipv6_by_whichever_tunnel_there_is() -> None:
     vip = Vip("six", None, "2001:db8:a::", locator=Locator.ADDRESS)
     edges = (TableEdge(1, "edge1", "10.255.0.1", None), TableEdge(2, "edge2", "10.255.0.2", "2001:db8::2"))
-    node = Forwarder(1, Ends("10.255.0.1", None), ForwardingTable(1, (vip,), edges))
-    ends = Endpoint.parse("[2001:db8:c::7]:40000"), Endpoint.parse("[2001:db8:a::2]:443")
+    node = ReferenceForwarder(1, Ends("10.255.0.1", None), ForwardingTable(1, (vip,), edges))
+    ends = PacketEndpoint.parse("[2001:db8:c::7]:40000"), PacketEndpoint.parse("[2001:db8:a::2]:443")
     outcome = trace(node, *ends, opens=True)
     assert (outcome.reason, next_hop(outcome, node)) == (Reason.FORWARDED, edges[1])
     with pytest.raises(Untraceable, match="IPv4"):
-        trace(node, Endpoint.parse("1.2.3.4:5"), ends[1], opens=True)
+        trace(node, PacketEndpoint.parse("1.2.3.4:5"), ends[1], opens=True)
 
 
 @pytest.mark.parametrize(
@@ -109,4 +111,4 @@ def test_trace_follows_ipv6_by_whichever_tunnel_there_is() -> None:
 )
 def test_an_endpoint_that_is_none(text: str) -> None:
     with pytest.raises(Untraceable):
-        Endpoint.parse(text)
+        PacketEndpoint.parse(text)

@@ -11,12 +11,12 @@ from balancer.model.table import Encapsulation, Vip, vip_from_json
 FILE = "forwarder.json"
 
 
-class NotPlaced(Exception):
+class NotInstalled(Exception):
     """`load` has not been here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class ForwarderInstall:
     """Interfaces by name, this edge's tunnel ends, its VIP, and what `load` was told or found out beside the table."""
 
     edge_id: int
@@ -45,8 +45,8 @@ class Placement:
         (state / FILE).write_text(json.dumps(fields))
 
     @classmethod
-    def read(cls, state: Path) -> "Placement":
-        """Raises `NotPlaced`."""
+    def read(cls, state: Path) -> "ForwarderInstall":
+        """Raises `NotInstalled`."""
         try:
             fields: dict[str, Any] = json.loads((state / FILE).read_text())
             chosen = fields["encapsulation"]
@@ -60,4 +60,4 @@ class Placement:
                 str(fields.get("no_xdp", "")),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NotPlaced(f"{state / FILE}: {error}: `sennit forwarder load` first") from None
+            raise NotInstalled(f"{state / FILE}: {error}: `sennit forwarder load` first") from None
