@@ -21,7 +21,7 @@ class OriginApp:
     """Serve the files below `directory`: GET and HEAD, validators, ranges."""
 
     def __init__(self, directory: Path, max_age: int, rules: str = "", tags: str = "") -> None:
-        """`rules` and `tags` as `CacheRules.parse` takes them; where none matches, fresh for `max_age`, no tag."""
+        """`rules` and `tags` are parsed by `CacheRules.parse`; without a match `max-age` is `max_age`, without tags."""
         self._directory = directory
         self._rules = CacheRules.parse(rules, f"public, max-age={max_age}")
         self._tags = CacheRules.parse(tags, "")
@@ -30,10 +30,10 @@ class OriginApp:
         if scope["type"] != "http":
             return
         if scope["method"] not in ("GET", "HEAD"):
-            return await _plain(send, 405, b"only GET and HEAD\n", [(b"allow", b"GET, HEAD")])
+            return await _send_text(send, 405, b"only GET and HEAD\n", [(b"allow", b"GET, HEAD")])
         file = open_below(self._directory, scope["raw_path"])
         if file is None:
-            return await _plain(send, 404, b"there is no such file\n", [])
+            return await _send_text(send, 404, b"not found\n", [])
         try:
             await self._serve(file, scope, send)
         finally:
@@ -57,7 +57,7 @@ class OriginApp:
             )
         except Unsatisfiable:
             headers.append((b"content-range", b"bytes */%d" % file.size))
-            return await _plain(send, 416, b"the range lies outside the file\n", headers)
+            return await _send_text(send, 416, b"the range is outside the file\n", headers)
         status = 200
         if part is not None:
             status = 206
@@ -68,15 +68,15 @@ class OriginApp:
         if scope["method"] == "HEAD":
             return await _start_and_end(send, status, headers)
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await _body(file, whole, send)
+        await _send_file(file, whole, send)
 
 
-async def _body(file: ServedFile, part: ByteRange, send: Send) -> None:
+async def _send_file(file: ServedFile, part: ByteRange, send: Send) -> None:
     at = part.first
     while at <= part.last:
         block = os.pread(file.descriptor, min(BLOCK, part.last + 1 - at), at)
         if not block:
-            raise OSError("the file became shorter while it was served")
+            raise OSError("the file was truncated while it was served")
         at += len(block)
         await send({"type": "http.response.body", "body": block, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
@@ -87,7 +87,7 @@ async def _start_and_end(send: Send, status: int, headers: Headers) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _plain(send: Send, status: int, text: bytes, headers: Headers) -> None:
+async def _send_text(send: Send, status: int, text: bytes, headers: Headers) -> None:
     more: Headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(text))]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *more]})
     await send({"type": "http.response.body", "body": text})

@@ -1,9 +1,9 @@
-"""Failures on demand, for tests and demonstrations: slow, errors, responses cut short. Only with `--faults`.
+"""Fault injection for tests and demonstrations: delay, errors, truncated responses. Only with `--faults`.
 
-PUT, GET and DELETE of `/.sennit/faults`, from this host itself and not through a proxy, set, show and clear them:
+PUT, GET and DELETE of `/.sennit/faults`, from this host and not through a proxy, set, show and clear the fault:
 `{"path": "/video/*", "delay": 2.0, "status": 503, "cut": 1000, "count": 3}`, each optional. `path` is a glob,
-`delay` in seconds, `cut` the bytes of the body after which the connection breaks off, `count` how many requests it
-hits.
+`delay` in seconds, `cut` the bytes of the body after which the connection is closed, `count` the number of requests
+affected.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong; nothing does by default."""
+    """One injected fault; the default changes nothing."""
 
     path: str = "*"
     delay: float = 0.0
@@ -35,7 +35,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: bytes) -> "Fault":
-        """Raises `ValueError` that says what is wrong."""
+        """Parse JSON. Raises `ValueError` that names the fault."""
         value = json.loads(text)
         try:
             made = cls(**value)
@@ -50,12 +50,12 @@ class Fault:
         return made
 
 
-class Cut(Exception):
-    """The response was cut short on demand: the server closes the connection."""
+class ResponseCut(Exception):
+    """The response is truncated on purpose: the server closes the connection."""
 
 
 class Faults:
-    """An application with failures in front of it."""
+    """ASGI middleware that injects the configured fault."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -71,8 +71,8 @@ class Faults:
             return await self._app(scope, receive, send)
         await asyncio.sleep(fault.delay)
         if fault.status is not None:
-            return await _answer(send, fault.status, {"fault": fault.status})
-        await self._app(scope, receive, send if fault.cut is None else _cutting(send, fault.cut))
+            return await _send_json(send, fault.status, {"fault": fault.status})
+        await self._app(scope, receive, send if fault.cut is None else _cut_after(send, fault.cut))
 
     def _take(self, path: str) -> Fault | None:
         fault = self._fault
@@ -88,25 +88,25 @@ class Faults:
         match scope["method"]:
             case "PUT":
                 try:
-                    self._fault = Fault.parse(await _body(receive))
+                    self._fault = Fault.parse(await _read_body(receive))
                 except ValueError as error:
-                    return await _answer(send, 400, {"error": str(error)})
+                    return await _send_json(send, 400, {"error": str(error)})
             case "DELETE":
                 self._fault = None
             case "GET":
                 pass
             case _:
-                return await _answer(send, 405, {"error": "PUT, GET or DELETE"})
-        await _answer(send, 200, asdict(self._fault) if self._fault is not None else {})
+                return await _send_json(send, 405, {"error": "PUT, GET or DELETE"})
+        await _send_json(send, 200, asdict(self._fault) if self._fault is not None else {})
 
 
 def _is_local(scope: Scope) -> bool:
-    """Whether the request comes from this host itself; what an edge passes on names it in Via."""
+    """Whether the request comes from this host directly; a request through an edge carries Via."""
     client = scope.get("client") or ("",)
     return client[0] in _LOOPBACK and all(name != b"via" for name, _ in scope["headers"])
 
 
-def _cutting(send: Send, left: int) -> Send:
+def _cut_after(send: Send, left: int) -> Send:
     async def cut(message: MutableMapping[str, Any]) -> None:
         nonlocal left
         body = message.get("body", b"")
@@ -114,12 +114,12 @@ def _cutting(send: Send, left: int) -> Send:
             left -= len(body)
             return await send(message)
         await send({"type": "http.response.body", "body": body[:left], "more_body": True})
-        raise Cut
+        raise ResponseCut
 
     return cut
 
 
-async def _body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive) -> bytes:
     body, more = b"", True
     while more:
         message = await receive()
@@ -130,7 +130,7 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-async def _answer(send: Send, status: int, value: dict[str, Any]) -> None:
+async def _send_json(send: Send, status: int, value: dict[str, Any]) -> None:
     body = json.dumps(value).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     headers.append((b"cache-control", b"no-store"))

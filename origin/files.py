@@ -1,4 +1,4 @@
-"""From the path of a URL to a file below the directory, and its validators (RFC 9110 section 8.8)."""
+"""Map a URL path to a file below the directory, with validators (RFC 9110 section 8.8)."""
 
 import mimetypes
 import os
@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 @dataclass(frozen=True, slots=True)
 class ServedFile:
-    """An open file as it is served. Whoever opens it closes `descriptor`."""
+    """An open file to serve. The caller of `open_below` closes `descriptor`."""
 
     descriptor: int
     size: int
@@ -25,10 +25,10 @@ class ServedFile:
 
 
 def open_below(directory: Path, raw_path: bytes) -> ServedFile | None:
-    """Open the regular file that `raw_path` names; None where there is none.
+    """Open the regular file that `raw_path` names; None if there is none.
 
-    Neither ".." nor a link leads out: the path is resolved, and must lie below the directory. The tag is strong:
-    inode, size and nanoseconds of the modification change with every replaced or rewritten file.
+    The resolved path must be below the directory, so neither ".." nor a link leads out. The ETag is strong: inode, size
+    and modification time in nanoseconds change with every replaced or rewritten file.
     """
     name = unquote_to_bytes(raw_path.lstrip(b"/"))
     if b"\0" in name:

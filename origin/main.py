@@ -1,4 +1,4 @@
-"""The origin's daemon: the application under uvicorn."""
+"""Run the origin application under uvicorn."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from runtime.systemd import feed_watchdog, notify
 
 
 class _Server(uvicorn.Server):
-    """Say when it listens, and that it lives."""
+    """Notify systemd of readiness and feed its watchdog."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -18,13 +18,13 @@ class OriginSettings(DaemonSettings):
     max_age: int = Field(default=60, ge=0, description="seconds in Cache-Control: max-age")
     cache_control: str = Field(
         default="",
-        description="Cache-Control by rule, 'GLOB=VALUE; GLOB=VALUE', the first that matches the path",
+        description="Cache-Control by path, 'GLOB=VALUE; GLOB=VALUE'; the first match applies",
     )
     cache_tags: str = Field(
-        default="", description="Cache-Tag by rule, for purges by tag: 'GLOB=TAG, TAG; GLOB=TAG'"
+        default="", description="Cache-Tag by path, for purges by tag: 'GLOB=TAG, TAG; GLOB=TAG'"
     )
     faults: bool = Field(
-        default=False, description="for tests: failures on demand at /.sennit/faults, from this host only"
+        default=False, description="enable fault injection at /.sennit/faults, from this host only"
     )
 
     @field_validator("cache_control", "cache_tags")

@@ -16,7 +16,7 @@ from typing import Any
 
 import smkex.core.session.session
 from edge.handshake.tcp import Handshakes
-from edge.http.http1 import Limits
+from edge.http.http1 import RequestLimits
 from edge.http.server import HttpServer
 from edge.ingress.acceptor import Acceptor
 from smkex.core.handshake.config import ServerConfig
@@ -40,7 +40,7 @@ async def nothing_found(scope: Any, receive: Any, send: Any) -> None:
 
 class MeasuredEdge:
     def __init__(self, config: ServerConfig) -> None:
-        self._http = HttpServer(nothing_found, limits=Limits(idle=TIMEOUT))
+        self._http = HttpServer(nothing_found, limits=RequestLimits(idle=TIMEOUT))
         self.sessions: set[SessionTransport] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.handshakes = Handshakes(
@@ -67,7 +67,7 @@ class MeasuredEdge:
     def _serve(self, session: SessionTransport) -> None:
         self.sessions.add(session)
         session.on_closed = lambda: self.sessions.discard(session)
-        session.start(self._http.protocol())
+        session.start(self._http.create_protocol())
 
     def state(self) -> dict[str, Any]:
         gc.collect()

@@ -1,18 +1,18 @@
-"""One stored response, and what can be told of it without the request."""
+"""One stored response and the properties that do not depend on a request."""
 
 from dataclasses import dataclass, field
 
-from edge.cache.rules.freshness import initial_age, lifetime
+from edge.cache.rules.freshness import freshness_lifetime, initial_age
 from edge.cache.rules.variants import Variant
-from edge.http.fields import Pairs, date, directives, joined
+from edge.http.fields import Pairs, combine_fields, parse_date, parse_directives
 
-# bytes of a body that `edge.proxy.fast_path` keeps joined to its head for as long as that is right
-JOINED = 16 << 10
-OVERHEAD = 512  # bytes that a row and its indexes take beside headers and body, about
+# bytes of a body that `edge.proxy.fast_path` keeps joined to its prepared head
+PREPARED_BODY_LIMIT = 16 << 10
+ROW_OVERHEAD = 512  # approximate bytes of a row and its indexes beside headers and body
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class StoredResponse:
     """A response as the origin sent it, without what is hop by hop.
 
     `body` holds it when it is small, else the file named `file` does. Times are seconds since the epoch: when the
@@ -30,16 +30,16 @@ class Entry:
     body: bytes | None = None
     file: str | None = None
     id: int = 0
-    hot: tuple[int, int, bytes] | None = field(default=None, repr=False)  # see `edge.proxy.fast_path`
+    prepared: tuple[int, int, bytes] | None = field(default=None, repr=False)  # see `edge.proxy.fast_path`
     fields: dict[str, str] = field(init=False)
     control: dict[str, str] = field(init=False)
     lifetime: float = field(init=False)
     fresh_until: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fields = joined(self.headers)
-        self.control = directives(self.fields.get("cache-control", ""))
-        self.lifetime = lifetime(self.status, self.fields, self.received_at, self.negative_seconds)
+        self.fields = combine_fields(self.headers)
+        self.control = parse_directives(self.fields.get("cache-control", ""))
+        self.lifetime = freshness_lifetime(self.status, self.fields, self.received_at, self.negative_seconds)
         age = initial_age(self.fields, self.requested_at, self.received_at)
         self.fresh_until = self.received_at - age + self.lifetime
 
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def modified(self) -> float | None:
-        return date(self.fields.get("last-modified"))
+        return parse_date(self.fields.get("last-modified"))
 
     @property
     def has_validator(self) -> bool:
@@ -60,15 +60,15 @@ class Entry:
         return max(0.0, now - (self.fresh_until - self.lifetime))
 
     def cost(self) -> int:
-        """Bytes that it is charged with."""
-        return self.size + OVERHEAD + sum(len(name) + len(value) for name, value in self.headers)
+        """Bytes charged against the cache limit."""
+        return self.size + ROW_OVERHEAD + sum(len(name) + len(value) for name, value in self.headers)
 
 
-def merged(stored: Pairs, fresh: Pairs) -> Pairs:
-    """Headers after a 304: what it says replaces what was stored (RFC 9111 section 3.2), save what frames the body."""
+def merge_headers(stored: Pairs, fresh: Pairs) -> Pairs:
+    """Headers after a 304: its fields replace the stored ones (RFC 9111 section 3.2), except what frames the body."""
     kept = {"content-length", "content-encoding", "content-range", "content-type"}
     renewed = {name for name, _ in fresh} - kept
-    # an Age that the 304 does not repeat was of the old response
+    # an Age that the 304 does not repeat described the old response
     return [pair for pair in stored if pair[0] not in renewed and pair[0] != "age"] + [
         pair for pair in fresh if pair[0] in renewed
     ]

@@ -1,4 +1,4 @@
-"""Cut header fields into what the rules need: directives, seconds, dates (RFC 9110 section 5, RFC 9111 section 5.2)."""
+"""Parse header fields: lists, directives, seconds, dates (RFC 9110 section 5, RFC 9111 section 5.2)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,24 +7,24 @@ from email.utils import parsedate_to_datetime
 Fields = Mapping[str, str]  # names in lower case; several lines of one field joined by ", "
 Pairs = list[tuple[str, str]]
 
-LONGEST = 2**31  # seconds: what larger numbers count as (RFC 9111 section 1.2.2)
+DELTA_SECONDS_MAX = 2**31  # seconds: larger numbers count as this (RFC 9111 section 1.2.2)
 _DIRECTIVE = re.compile(
     r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?\s*(?:,|$)""", re.DOTALL
 )
 
 
-def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """One value a field name; lists continue (RFC 9110 section 5.3)."""
+def combine_fields(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Join the lines of each field name with ", " (RFC 9110 section 5.3)."""
     found: dict[str, str] = {}
     for name, value in pairs:
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
 
-def directives(value: str) -> dict[str, str]:
-    """Cut Cache-Control into its directives, names in lower case; of a repeated one the first counts.
+def parse_directives(value: str) -> dict[str, str]:
+    """Parse Cache-Control into directives, names in lower case; the first of a repeated one counts.
 
-    What cannot be read is passed over to the next comma.
+    Text that is not a directive is skipped to the next comma.
     """
     found: dict[str, str] = {}
     at = 0
@@ -40,15 +40,15 @@ def directives(value: str) -> dict[str, str]:
     return found
 
 
-def seconds(value: str | None) -> int | None:
-    """A number of seconds; None where there is none or it is none."""
+def parse_seconds(value: str | None) -> int | None:
+    """Parse delta-seconds; None if absent or invalid."""
     if value is None or not (value.isascii() and value.isdigit()):
         return None
-    return min(int(value), LONGEST) if len(value) < 12 else LONGEST
+    return min(int(value), DELTA_SECONDS_MAX) if len(value) < 12 else DELTA_SECONDS_MAX
 
 
-def date(value: str | None) -> float | None:
-    """An HTTP date as seconds since the epoch; None where it is none."""
+def parse_date(value: str | None) -> float | None:
+    """Parse an HTTP date as seconds since the epoch; None if absent or invalid."""
     if value is None:
         return None
     try:
@@ -57,6 +57,6 @@ def date(value: str | None) -> float | None:
         return None
 
 
-def members(value: str) -> list[str]:
-    """The members of a comma-separated list of tokens, in lower case."""
+def list_members(value: str) -> list[str]:
+    """Members of a comma-separated list of tokens, in lower case."""
     return [part.strip().lower() for part in value.split(",") if part.strip()]

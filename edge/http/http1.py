@@ -1,9 +1,9 @@
-"""HTTP/1.1 on one session: uvicorn's protocol, with the limits that a server in the open needs.
+"""HTTP/1.1 on one session: uvicorn's protocol with the limits that a public server needs.
 
-uvicorn and httptools (llhttp) do the parsing, keep-alive, pipelining, chunks, Expect and flow control; llhttp refuses
-what smuggles requests: Content-Length beside Transfer-Encoding, two lengths, bad chunks, bare line feeds. Added here:
-a bound on heads, a deadline for every wait on the client, exactly one Host, and trailers dropped, which uvicorn would
-append to the headers of a request that is being served.
+uvicorn and httptools (llhttp) implement parsing, keep-alive, pipelining, chunked coding, Expect and flow control;
+llhttp rejects request smuggling: Content-Length with Transfer-Encoding, two lengths, invalid chunks, bare line feeds.
+Added here: bounds on heads, a deadline for every wait on the client, exactly one Host, and trailers are dropped, which
+uvicorn would append to the headers of the running request.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 NEVER = float("inf")
-HAS_LEFT = "sennit.has_left"  # an extension of ASGI: says whether what is sent reaches nobody any more
-Hot = Callable[[bytes], bytes | None]
+CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns True once the client is gone
+FastPathAnswer = Callable[[bytes], bytes | None]
 _REASONS = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -25,62 +25,62 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """Bounds of one request, and of waits for the client, in bytes and seconds."""
 
     head: int = 32 << 10  # browsers stay below 16 KB; servers in front of origins allow 8 to 64
     target: int = 8 << 10  # RFC 9112 section 3 recommends 8,000 octets
     fields: int = 128
-    waiting: int = 128  # requests sent ahead of their answers: each takes memory a hundred times its bytes
+    waiting: int = 128  # pipelined requests: each takes memory of a hundred times its bytes
     idle: float = 60.0  # an open session without a request
     head_wait: float = 10.0  # from the first byte of a head to its end
-    body_wait: float = 30.0  # between two pieces of a body
-    write_wait: float = 60.0  # for a client that takes nothing of its response
+    body_wait: float = 30.0  # between two parts of a body
+    write_wait: float = 60.0  # for a client that reads nothing of its response
 
 
-class Refused(Exception):
-    """The request is not acceptable; `status` says why."""
+class RequestRejected(Exception):
+    """The request is rejected with `status`."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
 
 
-class Http1(HttpToolsProtocol):  # type: ignore[misc]
-    """One session's protocol. Its server calls `overdue` once `deadline` has passed, it calls `lost` at its end."""
+class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
+    """Protocol of one session. The server calls `on_deadline` after `deadline`; it calls `lost` at its end."""
 
     def __init__(
         self,
         *,
-        limits: Limits,
-        hot: Hot | None = None,
+        limits: RequestLimits,
+        fast_path: FastPathAnswer | None = None,
         lost: Callable[[], object] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._hot = hot
+        self._fast_path = fast_path
         self._lost = lost
         self.limits = limits
         self.deadline = NEVER
         self._in_head = False
         self._in_body = False
         self._head_size = 0
-        self._beside = 0  # bytes of reads that brought nothing of a body: of trailers, of chunks' extensions
+        self._beside = 0  # bytes without body data: trailers and chunk extensions
         self._count = 0
         self._hosts = 0
-        self._refusal: Refused | None = None
+        self._rejection: RequestRejected | None = None
 
-    # --- asyncio's side
+    # --- asyncio.Protocol
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.deadline = self.loop.time() + self.limits.idle
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal is not None or self.transport.is_closing():
+        if self._rejection is not None or self.transport.is_closing():
             return
-        if self._hot is not None and not self._in_head and self._is_idle():
-            response = self._hot(data)
+        if self._fast_path is not None and not self._in_head and self._is_idle():
+            response = self._fast_path(data)
             if response is not None:
                 self._unset_keepalive_if_required()
                 self.deadline = self.loop.time() + self.limits.idle
@@ -88,23 +88,23 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
                 return
         self._unset_keepalive_if_required()
         if self._in_head:
-            # a line without end is handed out by no callback: the bytes of further reads count as they come
+            # no callback reports an unfinished line: count the bytes as they arrive
             self._head_size += len(data)
             if self._head_size > self.limits.head:
-                return self.refuse(Refused(431, "the head is too long"))
+                return self.reject(RequestRejected(431, "the head exceeds the limit"))
         elif self._in_body:
             if self._beside > self.limits.head:
-                return self.refuse(Refused(431, "the trailers are too long"))
+                return self.reject(RequestRejected(431, "trailers or chunk extensions exceed the limit"))
             self._beside += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # nothing to upgrade to: it is answered as it stands, and the session closed after it
+            pass  # upgrades are ignored: answered as a plain request
         except httptools.HttpParserError:
-            self.refuse(self._refusal or Refused(400, "not a valid request"))
+            self.reject(self._rejection or RequestRejected(400, "invalid request"))
 
     def _is_idle(self) -> bool:
-        """Whether nothing is begun or waits: bytes that arrive now begin a request."""
+        """Whether no request is in progress: bytes that arrive now begin one."""
         cycle = self.cycle
         return not self._in_body and not self.flow.write_paused and (cycle is None or cycle.response_complete)
 
@@ -122,7 +122,7 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
         super().resume_writing()
         self.deadline = NEVER
 
-    # --- the parser's side
+    # --- parser callbacks
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -133,15 +133,15 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
         if len(self.url) > self.limits.target:
-            self._raise(414, "the target is too long")
+            self._raise_rejection(414, "the request target exceeds the limit")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
-            return  # a trailer (RFC 9110 section 6.5.1: not to be merged into the headers)
+            return  # a trailer (RFC 9110 section 6.5.1: not merged into the headers)
         self._count += 1
         self._head_size += len(name) + len(value) + 4
         if self._count > self.limits.fields or self._head_size > self.limits.head:
-            self._raise(431, "the head is too long")
+            self._raise_rejection(431, "the head exceeds the limit")
         if name.lower() == b"host":
             self._hosts += 1
         super().on_header(name, value)
@@ -149,19 +149,19 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._hosts > 1 or (self._hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self._raise(400, "one Host is needed")  # RFC 9112 section 3.2
+            self._raise_rejection(400, "exactly one Host field is required")  # RFC 9112 section 3.2
         if (
             self.url[:1] not in (b"/", b"*")
             and b"://" not in self.url
             and self.parser.get_method() != b"CONNECT"
         ):
-            self._raise(400, "the target is no path")
+            self._raise_rejection(400, "invalid request target")
         if len(self.pipeline) >= self.limits.waiting - 1:
-            self._raise(400, "too many requests wait")
+            self._raise_rejection(400, "too many pipelined requests")
         self._in_body = True
         self._beside = 0
         self.deadline = self.loop.time() + self.limits.body_wait
-        self.scope["extensions"] = {HAS_LEFT: self.transport.is_closing}
+        self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing}
         super().on_headers_complete()
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
@@ -176,38 +176,38 @@ class Http1(HttpToolsProtocol):  # type: ignore[misc]
         self.deadline = NEVER
         super().on_message_complete()
 
-    # --- the server's side
+    # --- called by the server
 
-    def overdue(self) -> None:
-        """The client has kept us waiting for too long."""
+    def on_deadline(self) -> None:
+        """Reject or close: the client exceeded a deadline."""
         if self._in_body and self.flow.read_paused:
-            return  # we have: the application has not taken what came
+            return  # the application has not read the data that arrived
         if self.flow.write_paused or (self.cycle is not None and self.cycle.response_started):
             self.deadline = NEVER
             self.transport.abort()
         elif self._in_head or self._in_body:
-            self.refuse(Refused(408, "the request took too long"))
+            self.reject(RequestRejected(408, "the request was not complete in time"))
         else:
             self.transport.close()
 
-    def refuse(self, refusal: Refused) -> None:
-        """Answer, unless a response has begun, and close."""
-        self._refusal = refusal
+    def reject(self, rejection: RequestRejected) -> None:
+        """Send an error unless a response has started, and close."""
+        self._rejection = rejection
         self.deadline = NEVER
         if self.cycle is None or self.cycle.response_complete:
-            text = f"{refusal}\n".encode()
-            reason = _REASONS[refusal.status]
+            text = f"{rejection}\n".encode()
+            reason = _REASONS[rejection.status]
             self.transport.write(
                 b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
-                % (refusal.status, reason, len(text), text)
+                % (rejection.status, reason, len(text), text)
             )
         else:
-            # an answer to an earlier request is on its way, or the application still waits for the body
+            # an earlier response is in progress, or the application waits for the body
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
 
-    def _raise(self, status: int, text: str) -> None:
-        """Out of the parser, which wraps what is raised in it."""
-        self._refusal = Refused(status, text)
-        raise self._refusal
+    def _raise_rejection(self, status: int, text: str) -> None:
+        """Leave the parser, which wraps exceptions of callbacks."""
+        self._rejection = RequestRejected(status, text)
+        raise self._rejection

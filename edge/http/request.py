@@ -1,4 +1,4 @@
-"""A client's request as the cache sees it."""
+"""A client's request with its cache key."""
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -6,20 +6,19 @@ from typing import Any
 
 import httpx
 
-from edge.http.fields import Fields, Pairs, joined, members
+from edge.http.fields import Fields, Pairs, combine_fields, list_members
 
-# whom a request is for, where it ends and where it has been is no matter of one connection, whatever Connection names
+# end-to-end whatever Connection names: recipient, framing and loop detection
 ESSENTIAL = frozenset({"host", "content-length", "transfer-encoding", "cdn-loop"})
 _ANY = httpx.URL("http://host")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`key` names the object for the store: host and target.
+    """`key` identifies the URL in the store: host and target.
 
-    Target and headers are what the origin will see: what the client's Connection names is gone, so that it selects no
-    variant either, and the host is written as in the key. An answer to anything else would be stored under the wrong
-    name.
+    Target and headers are sent to the origin as they are: fields named by Connection are removed, so that they select
+    no variant, and the host is the one of the key, so that a response is stored under the URL that was requested.
     """
 
     method: str
@@ -27,56 +26,53 @@ class Request:
     headers: Pairs
     fields: Fields
     key: str
-    client: str = ""  # its address where that is known
+    client: str = ""  # IP address if known
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any]) -> "Request":
-        """Raises `ValueError` where the target is no path of a URL: nobody can be asked for it."""
+        """Build from an ASGI scope. Raises `ValueError` for an invalid target."""
         query = scope["query_string"]
-        target = plain_target(scope["raw_path"] + (b"?" + query if query else b""))
+        target = normalize_target(scope["raw_path"] + (b"?" + query if query else b""))
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        named = {token for name, value in pairs if name == "connection" for token in members(value)}
+        named = {token for name, value in pairs if name == "connection" for token in list_members(value)}
         gone = (named - ESSENTIAL) | {"connection"}
         pairs = [
-            (name, plain_host(value) if name == "host" else value)
+            (name, normalize_host(value) if name == "host" else value)
             for name, value in pairs
             if name not in gone
         ]
-        fields = joined(pairs)
+        fields = combine_fields(pairs)
         client, _ = scope.get("client") or ("", 0)
-        return cls(scope["method"], target, pairs, fields, key_of(fields.get("host", ""), target), client)
+        return cls(scope["method"], target, pairs, fields, cache_key(fields.get("host", ""), target), client)
 
 
-def plain_host(host: str) -> str:
-    """A host in the one way of all in which it may be written: in lower case, without a default port."""
+def normalize_host(host: str) -> str:
+    """Lower case, without a default port."""
     name = host.lower()
     for port in (":80", ":443"):
         name = name.removesuffix(port)
     return name
 
 
-def plain_target(target: bytes) -> bytes:
-    """A target in the one way in which the origin is asked for it: without dot segments (RFC 3986 section 6.2.2.3).
-
-    Raises `ValueError` for what is no path, or holds bytes that no URL may.
-    """
+def normalize_target(target: bytes) -> bytes:
+    """Remove dot segments (RFC 3986 section 6.2.2.3). Raises `ValueError` for an invalid path."""
     if not target.startswith(b"/"):
-        raise ValueError("the target is no path")
+        raise ValueError("the target is not an absolute path")
     try:
         return _ANY.copy_with(raw_path=target).raw_path
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
 
 
-def key_of_url(url: str) -> str:
-    """The key of a whole URL; the scheme does not matter: one store serves all. Raises `ValueError`."""
+def url_cache_key(url: str) -> str:
+    """Cache key of an absolute URL of any scheme. Raises `ValueError`."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
-    return key_of(parsed.netloc.decode(), parsed.raw_path)
+    return cache_key(parsed.netloc.decode(), parsed.raw_path)
 
 
-def key_of(host: str, target: bytes) -> str:
-    """One key a URL, whatever case or default port its host is written with."""
-    return f"{plain_host(host)} {target.decode('latin-1')}"
+def cache_key(host: str, target: bytes) -> str:
+    """Cache key of a host and a target."""
+    return f"{normalize_host(host)} {target.decode('latin-1')}"

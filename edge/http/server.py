@@ -1,4 +1,4 @@
-"""Any number of sessions served by one ASGI application."""
+"""HTTP server: serve one ASGI application on any number of sessions."""
 
 import asyncio
 import contextlib
@@ -9,24 +9,29 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from edge.http.http1 import Hot, Http1, Limits
+from edge.http.http1 import FastPathAnswer, Http1Protocol, RequestLimits
 
-KEEP_ALIVE = 60  # seconds a session is kept after its last response
-TICK = 1.0  # seconds between looks at deadlines, and renewals of the Date header
+KEEP_ALIVE_SECONDS = 60  # seconds that an idle session is kept
+DEADLINE_CHECK_SECONDS = 1.0  # seconds between checks of deadlines and updates of Date
 
 
 class HttpServer:
     """An ASGI application for any number of sessions.
 
-    With `date` every response is given a Date; an application that caches writes its own. `hot` is asked first with
-    what arrives while nothing else is going on, and gives the whole response or None.
+    With `date` every response gets a Date; a caching application writes its own. `fast_path` is called first with the
+    bytes that arrive on an idle session, and returns the complete response or None.
     """
 
     def __init__(
-        self, app: Any, *, date: bool = True, limits: Limits | None = None, hot: Hot | None = None
+        self,
+        app: Any,
+        *,
+        date: bool = True,
+        limits: RequestLimits | None = None,
+        fast_path: FastPathAnswer | None = None,
     ) -> None:
-        self._hot = hot
-        self._limits = limits or Limits()
+        self._fast_path = fast_path
+        self._limits = limits or RequestLimits()
         self._date = date
         self._config = uvicorn.Config(
             app,
@@ -36,7 +41,7 @@ class HttpServer:
             server_header=False,
             date_header=False,
             ws="none",
-            timeout_keep_alive=KEEP_ALIVE,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             limit_concurrency=None,
         )
         self._config.load()
@@ -49,20 +54,20 @@ class HttpServer:
         return len(self._state.connections)
 
     async def start(self) -> bool:
-        """Start the application (ASGI's lifespan); False when it refuses."""
+        """Start the application (ASGI lifespan); False if startup fails."""
         await self._lifespan.startup()
         self._tick()
         self._clock = asyncio.create_task(self._keep_time())
         return not self._lifespan.should_exit
 
-    def let_finish(self) -> None:
-        """Close what is idle, and everything else after the response that is on its way."""
+    def finish_connections(self) -> None:
+        """Close idle connections now and the others after the response in progress."""
         for protocol in list(self._state.connections):
             protocol.shutdown()
 
     async def stop(self, timeout: float = 5.0) -> None:
-        """Let running requests end, within `timeout` seconds."""
-        self.let_finish()
+        """Wait up to `timeout` seconds for running requests, then stop the application."""
+        self.finish_connections()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while self._state.tasks:
@@ -71,11 +76,11 @@ class HttpServer:
             self._clock.cancel()
         await self._lifespan.shutdown()
 
-    def protocol(self, lost: Callable[[], object] | None = None) -> asyncio.Protocol:
-        """A protocol for one new session, which calls `lost` when its connection is."""
-        made: asyncio.Protocol = Http1(
+    def create_protocol(self, lost: Callable[[], object] | None = None) -> asyncio.Protocol:
+        """Create the protocol of a new session; it calls `lost` when the connection ends."""
+        made: asyncio.Protocol = Http1Protocol(
             limits=self._limits,
-            hot=self._hot,
+            fast_path=self._fast_path,
             lost=lost,
             config=self._config,
             server_state=self._state,
@@ -85,7 +90,7 @@ class HttpServer:
 
     async def _keep_time(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(DEADLINE_CHECK_SECONDS)
             self._tick()
 
     def _tick(self) -> None:
@@ -93,4 +98,4 @@ class HttpServer:
             self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         now = asyncio.get_running_loop().time()
         for protocol in [one for one in self._state.connections if one.deadline < now]:
-            protocol.overdue()
+            protocol.on_deadline()

@@ -94,7 +94,7 @@ class HttpsListener:
                     return
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await loop.connect_accepted_socket(
-                    lambda: self._server.protocol(place.close),
+                    lambda: self._server.create_protocol(place.close),
                     connection,
                     ssl=self._tls,
                     ssl_handshake_timeout=HANDSHAKE_TIMEOUT,

@@ -258,7 +258,7 @@ class Listener:
             self._in_session.leave(key)
 
         session.on_closed = closed
-        session.start(self._server.protocol())
+        session.start(self._server.create_protocol())
 
 
 def listen_on_vip(node: Node) -> list[socket.socket]:

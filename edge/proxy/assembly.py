@@ -1,37 +1,37 @@
-"""The built-in application put together: store, origin, proxy, and the tasks that keep them up."""
+"""Assemble the built-in application: store, origin client, proxy and background tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from edge.cache.storage.store import Store
+from edge.cache.storage.store import ResponseStore
 from edge.config.settings import EdgeSettings
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.purge import follow_purges
-from edge.proxy.upstream import Upstream, cancel
+from edge.proxy.upstream import OriginClient, cancel_task
 
 
 @asynccontextmanager
-async def cache(settings: EdgeSettings, name: str) -> AsyncIterator[CachingProxy]:
-    """The caching proxy, for as long as it is served. Raises OSError, sqlite3.Error where the folder is unusable."""
-    store = Store(
+async def built_in_cache(settings: EdgeSettings, name: str) -> AsyncIterator[CachingProxy]:
+    """Run the caching proxy within the context. Raises OSError or sqlite3.Error if the folder is unusable."""
+    store = ResponseStore(
         settings.cache,
         settings.cache_bytes,
         settings.object_bytes,
         settings.memory_bytes,
         settings.negative_seconds,
     )
-    upstream = Upstream(settings.upstream, name)
+    upstream = OriginClient(settings.upstream, name)
     proxy = CachingProxy(upstream, store, name, request_limit=settings.request_bytes)
     tasks = [
-        asyncio.create_task(store.keep_up()),
+        asyncio.create_task(store.run_maintenance()),
         asyncio.create_task(follow_purges(settings.state, store, proxy.fetches)),
     ]
     try:
         yield proxy
     finally:
         for task in tasks:
-            await cancel(task)
+            await cancel_task(task)
         await proxy.fetches.stop()
         await upstream.close()
         store.close()

@@ -1,7 +1,6 @@
 """The built-in application: a caching reverse proxy in front of the origin (ASGI).
 
-Decides for each request between the store, a fetch shared with others, and passing it on; the rules themselves are in
-`edge.cache`.
+Chooses for each request between the store, a shared fetch and forwarding; the rules are in `edge.cache`.
 """
 
 import asyncio
@@ -12,20 +11,26 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
-from edge.cache.entry import Entry
+from edge.cache.entry import StoredResponse
 from edge.cache.rules.cache_status import CacheStatus
-from edge.cache.rules.conditions import FOR_THE_ORIGIN
-from edge.cache.rules.reuse import Reuse, decide, insists, may_serve_on_error, wishes
+from edge.cache.rules.conditions import ORIGIN_CONDITIONS
+from edge.cache.rules.reuse import (
+    Reuse,
+    decide_reuse,
+    may_serve_on_error,
+    request_directives,
+    requires_validation,
+)
 from edge.cache.storage.spool import SpoolFailed
-from edge.cache.storage.store import Store
-from edge.http.fields import Pairs, joined
-from edge.http.http1 import HAS_LEFT
-from edge.http.request import Request, key_of_url
-from edge.proxy.fast_path import HotPath
-from edge.proxy.fetch import Fetch, Fetches, Head
-from edge.proxy.pass_through import BodyTooLarge, ClientLeft, body_of, pass_on
-from edge.proxy.responses import Send, say, select, send_arriving, send_stored
-from edge.proxy.upstream import Answer, OriginFailed, Upstream
+from edge.cache.storage.store import ResponseStore
+from edge.http.fields import Pairs, combine_fields
+from edge.http.http1 import CLIENT_GONE
+from edge.http.request import Request, url_cache_key
+from edge.proxy.fast_path import FastPath
+from edge.proxy.fetch import Fetch, Fetches, FetchResult
+from edge.proxy.pass_through import BodyTooLarge, ClientLeft, forward_request, request_body
+from edge.proxy.responses import Send, select_response, send_arriving, send_stored, send_text
+from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 
 log = logging.getLogger("edge.proxy.caching_proxy")
 
@@ -33,19 +38,19 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 TARGET_LIMIT = 8192
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-REFUSED = frozenset({"CONNECT", "TRACE"})
-WAITED_FOR = 8  # answers to others that turned out not to suit a request, before it asks for itself
-RANGE_AHEAD = 1 << 20  # bytes that a range may lie ahead of what has arrived of the whole, to wait for that
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+UNSUPPORTED_METHODS = frozenset({"CONNECT", "TRACE"})
+UNSUITABLE_LIMIT = 8  # responses of other fetches that did not suit a request, before it fetches itself
+RANGE_AHEAD = 1 << 20  # bytes that a range may start beyond what has arrived, to wait for the fetch
 
 
 class CachingProxy:
-    """Answer from the store where the rules allow it, else from the origin."""
+    """Answer from the store if the rules allow it, else from the origin."""
 
     def __init__(
         self,
-        upstream: Upstream,
-        store: Store,
+        upstream: OriginClient,
+        store: ResponseStore,
         name: str,
         *,
         request_limit: int = 64 << 20,
@@ -57,40 +62,39 @@ class CachingProxy:
         self._request_limit = request_limit
         self._clock = clock
         self.fetches = Fetches(store, upstream, clock)
-        self.hot = HotPath(store, name, clock)
+        self.fast_path = FastPath(store, name, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
             request = Request.of(scope)
-        except ValueError:  # OPTIONS * is for a server, and this one has nothing to say
-            return await say(send, 400, "the target is no path")
-        if HAS_LEFT in scope.get("extensions", {}):
-            send = _while_it_stays(send, scope["extensions"][HAS_LEFT])
+        except ValueError:
+            return await send_text(send, 400, "invalid request target")
+        if CLIENT_GONE in scope.get("extensions", {}):
+            send = _stop_when_client_leaves(send, scope["extensions"][CLIENT_GONE])
         if len(request.target) > TARGET_LIMIT:
-            return await say(send, 414, "the target is too long")
-        if request.method in REFUSED:
-            return await say(send, 501, f"{request.method} is not for this server")
+            return await send_text(send, 414, "the target is too long")
+        if request.method in UNSUPPORTED_METHODS:
+            return await send_text(send, 501, f"{request.method} is not supported")
         if self._upstream.is_loop(request.headers):
-            return await say(send, 508, "this request has been here before")
+            return await send_text(send, 508, "request loop detected")
         try:
             await self._answer(request, receive, send)
         except OriginFailed as error:
-            await say(send, error.status, str(error), self._status(CacheStatus(detail="origin-failed")))
+            await send_text(send, error.status, str(error), self._status(CacheStatus(detail="origin-failed")))
         except ClientLeft:
-            log.debug("%s: the client has left", request.key)
+            log.debug("client left: %s", request.key)
         except BodyTooLarge:
-            await say(send, 413, f"a request's body may have {self._request_limit} bytes")
+            await send_text(send, 413, f"the request body exceeds {self._request_limit} bytes")
         except SpoolFailed as error:
-            log.info(
-                "%s: cut short: %s", request.key, error
-            )  # returning early, the server cuts the connection
+            # the server closes the connection when the application returns early
+            log.info("response cut short: %s: %s", request.key, error)
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
         if request.method not in ("GET", "HEAD"):
             return await self._pass(request, "method", send, receive)
-        if any(name in request.fields for name in FOR_THE_ORIGIN) or _has_body(request):
+        if any(name in request.fields for name in ORIGIN_CONDITIONS) or _has_body(request):
             return await self._pass(request, "bypass", send, receive)
         entry = self._store.find(request.key, request.fields)
         if entry is not None:
@@ -98,12 +102,12 @@ class CachingProxy:
             if reason is None:
                 return
             if reason == "miss":
-                entry = None  # its body was evicted a moment ago
+                entry = None  # its body has just been evicted
         else:
-            reason = "vary-miss" if self._store.known_variants(request.key) else "uri-miss"
-        if "only-if-cached" in wishes(request.fields):
-            return await say(
-                send, 504, "not in the cache", self._status(CacheStatus(detail="only-if-cached"))
+            reason = "vary-miss" if self._store.has_variants(request.key) else "uri-miss"
+        if "only-if-cached" in request_directives(request.fields):
+            return await send_text(
+                send, 504, "no stored response", self._status(CacheStatus(detail="only-if-cached"))
             )
         if request.method == "HEAD" or (entry is None and self._is_far_range(request)):
             return await self._pass(request, "partial" if entry else reason, send, receive)
@@ -111,13 +115,13 @@ class CachingProxy:
 
     # --- from the store
 
-    async def _from_store(self, entry: Entry, request: Request, send: Send) -> str | None:
-        """Answer if the rules allow it; else say why not."""
-        decision = decide(entry, request.fields, self._clock())
+    async def _from_store(self, entry: StoredResponse, request: Request, send: Send) -> str | None:
+        """Answer if the rules allow it; else return the reason for the forward."""
+        decision = decide_reuse(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
-            # another worker may have renewed it since it came into this one's memory
+            # another worker may have renewed it since it was loaded into this one's memory
             entry = next((one for one in self._store.load(request.key) if one.id == entry.id), entry)
-            decision = decide(entry, request.fields, self._clock())
+            decision = decide_reuse(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
             return decision.reason
         if decision.reuse is Reuse.SERVE_AND_REVALIDATE and not self.fetches.is_running(request.key):
@@ -125,8 +129,10 @@ class CachingProxy:
         status = CacheStatus(hit=True, ttl=int(entry.fresh_until - self._clock()))
         return None if await self._send_entry(entry, request, status, send) else "miss"
 
-    async def _send_entry(self, entry: Entry, request: Request, status: CacheStatus, send: Send) -> bool:
-        """Send a stored response; False, with nothing sent, when its body has just been evicted."""
+    async def _send_entry(
+        self, entry: StoredResponse, request: Request, status: CacheStatus, send: Send
+    ) -> bool:
+        """Send a stored response; return False, with nothing sent, if its body has just been evicted."""
         file: BinaryIO | None = None
         if entry.body is None:
             try:
@@ -135,31 +141,33 @@ class CachingProxy:
                 await self._store.remove(entry.key)
                 return False
         try:
-            self._store.use(entry)
+            self._store.record_use(entry)
             age = ("age", str(int(entry.age(self._clock()))))
-            selected = select(entry, request.method, request.fields)
+            selected = select_response(entry, request.method, request.fields)
             await send_stored(entry, file, selected, [age, *self._status(status)], send)
         finally:
             if file is not None:
                 file.close()
         return True
 
-    # --- from the origin, for all who ask for the same
+    # --- from the origin, shared by concurrent requests
 
-    async def _from_origin(self, request: Request, stored: Entry | None, reason: str, send: Send) -> None:
+    async def _from_origin(
+        self, request: Request, stored: StoredResponse | None, reason: str, send: Send
+    ) -> None:
         collapsed = False
-        # an answer to credentials is for no other request; and no other's answer is fresh enough for one that insists
-        alone = "authorization" in request.fields or insists(request.fields)
+        # a response to credentials is for this request alone, and one that requires validation may use no other
+        alone = "authorization" in request.fields or requires_validation(request.fields)
         seen: set[Fetch] = set()
         while True:
             others = [one for one in self.fetches.joinable(request.key) if one not in seen]
-            if alone or not others or len(seen) == WAITED_FOR:
+            if alone or not others or len(seen) == UNSUITABLE_LIMIT:
                 fetch = self._fetch(request, stored, leader=True)
                 break
             fetch = others[0]
             seen.add(fetch)
             await asyncio.wait([fetch.head])
-            if fetch.suits(request.fields, self._clock()):
+            if fetch.can_answer(request.fields, self._clock()):
                 collapsed = True
                 break
         head = await asyncio.shield(fetch.head)
@@ -173,8 +181,8 @@ class CachingProxy:
     async def _send_fetched(
         self,
         fetch: Fetch,
-        head: Head,
-        stored: Entry | None,
+        head: FetchResult,
+        stored: StoredResponse | None,
         request: Request,
         status: CacheStatus,
         send: Send,
@@ -198,31 +206,37 @@ class CachingProxy:
         await self._send_arriving(fetch, head.entry, head.storing, request, status, send)
 
     async def _send_arriving(
-        self, fetch: Fetch, entry: Entry, storing: bool, request: Request, status: CacheStatus, send: Send
+        self,
+        fetch: Fetch,
+        entry: StoredResponse,
+        storing: bool,
+        request: Request,
+        status: CacheStatus,
+        send: Send,
     ) -> None:
         assert fetch.spool is not None
-        selected = select(entry, request.method, request.fields)
+        selected = select_response(entry, request.method, request.fields)
         if selected.multipart is not None:
-            selected = select(entry, request.method, _without_range(request.fields))
+            selected = select_response(entry, request.method, _without_range(request.fields))
         if storing:
             status.stored = True
             status.ttl = int(entry.fresh_until - self._clock())
-        reader = fetch.spool.reader(selected.parts[0].first if selected.parts else 0)
+        reader = fetch.spool.open_reader(selected.parts[0].first if selected.parts else 0)
         try:
             if fetch.leader is not None and not status.collapsed:
-                fetch.leader.close()  # this one stands in its place now
+                fetch.leader.close()  # `reader` replaces it
             age = [("age", str(int(entry.age(self._clock()))))] if "age" in entry.fields else []
             await send_arriving(reader, selected, [*age, *self._via(), *self._status(status, entry)], send)
         finally:
             reader.close()
 
-    def _fetch(self, request: Request, stored: Entry | None, *, leader: bool) -> Fetch:
+    def _fetch(self, request: Request, stored: StoredResponse | None, *, leader: bool) -> Fetch:
         return self.fetches.start(
             request.key, request.target, request.headers, request.fields, stored, leader=leader
         )
 
     def _is_far_range(self, request: Request) -> bool:
-        """A range of what is not stored goes on as it is, unless the whole, once asked for, soon comes there."""
+        """Whether a range of an unstored response is forwarded: it starts too far for a fetch of the whole."""
         value = request.fields.get("range")
         if value is None:
             return False
@@ -232,40 +246,40 @@ class CachingProxy:
         spools = [fetch.spool for fetch in self.fetches.joinable(request.key) if fetch.spool is not None]
         return int(first) > max((spool.size for spool in spools), default=0) + RANGE_AHEAD
 
-    # --- passed on
+    # --- forwarded
 
     async def _pass(self, request: Request, reason: str, send: Send, receive: Receive | None) -> None:
-        body = body_of(request, receive, self._request_limit) if receive is not None else None
+        body = request_body(request, receive, self._request_limit) if receive is not None else None
 
-        async def on_head(answer: Answer) -> Pairs:
-            # before the answer goes out: a request that its client then sends must not find what it has changed
-            if request.method not in SAFE and 200 <= answer.status < 400:
+        async def on_head(answer: OriginResponse) -> Pairs:
+            # before the response is sent: the next request of this client must not get the old state
+            if request.method not in SAFE_METHODS and 200 <= answer.status < 400:
                 await self._invalidate(request, answer)
             elif request.method == "HEAD" and answer.status == 200:
                 await self._compare_with_head(request, answer)
             status = CacheStatus(forward=reason, forward_status=answer.status)
             return [*self._via(), *self._status(status, answer)]
 
-        await pass_on(self._upstream, request, body, on_head, send)
+        await forward_request(self._upstream, request, body, on_head, send)
 
-    async def _invalidate(self, request: Request, answer: Answer) -> None:
-        """Invalidate what an unsafe method has changed (RFC 9111 section 4.4): its URL, and those of its host."""
+    async def _invalidate(self, request: Request, answer: OriginResponse) -> None:
+        """Invalidate the URL, Location and Content-Location of an unsafe method (RFC 9111 section 4.4)."""
         keys = {request.key}
         host = request.fields.get("host", "")
         base = f"http://{host}{request.target.decode('latin-1')}"
         for name, value in answer.headers:
             if name in ("location", "content-location"):
-                with contextlib.suppress(ValueError):  # what is no URL was never stored
-                    key = key_of_url(urljoin(base, value))
+                with contextlib.suppress(ValueError):  # an invalid URL was never stored
+                    key = url_cache_key(urljoin(base, value))
                     keys |= {key} if key.startswith(f"{host} ") else set()
         await self._store.invalidate(keys)
 
-    async def _compare_with_head(self, request: Request, answer: Answer) -> None:
-        """A HEAD may show that what is stored is no longer right (RFC 9111 section 4.3.5)."""
+    async def _compare_with_head(self, request: Request, answer: OriginResponse) -> None:
+        """Invalidate what a HEAD shows to be outdated (RFC 9111 section 4.3.5)."""
         stored = self._store.find(request.key, request.fields)
         if stored is None:
             return
-        fields = joined(answer.headers)
+        fields = combine_fields(answer.headers)
         names = ("etag", "last-modified", "content-length")
         if any(name in fields and fields[name] != stored.fields.get(name, fields[name]) for name in names):
             await self._store.invalidate([request.key])
@@ -273,17 +287,17 @@ class CachingProxy:
     def _via(self) -> Pairs:
         return [("via", f"1.1 {self._name}")]
 
-    def _status(self, status: CacheStatus, answer: Entry | Answer | None = None) -> Pairs:
+    def _status(self, status: CacheStatus, answer: StoredResponse | OriginResponse | None = None) -> Pairs:
         """This cache's member, after those of caches nearer to the origin (RFC 9211 section 2)."""
         before = [("cache-status", v) for n, v in answer.headers if n == "cache-status"] if answer else []
         return [*before, ("cache-status", status.value(self._name))]
 
 
-def _while_it_stays(send: Send, has_left: Callable[[], bool]) -> Send:
-    """Raise `ClientLeft` where `send` would do nothing: the rest of an answer is not to be fetched for nobody."""
+def _stop_when_client_leaves(send: Send, is_gone: Callable[[], bool]) -> Send:
+    """Raise `ClientLeft` once the client is gone: the rest of the response is not fetched."""
 
     async def checked(message: MutableMapping[str, Any]) -> None:
-        if has_left():
+        if is_gone():
             raise ClientLeft
         await send(message)
 

@@ -1,8 +1,7 @@
-"""The straight way from a simple GET to a fresh response in memory: one parse, one lookup, one write.
+"""Fast path: answer a simple GET from the in-memory cache.
 
-Only what needs no decision is answered here: a GET with nothing but harmless fields, for a small fresh response. All
-else, from conditions to errors, gives None and takes the way of every request (`http1.py`, `proxy.py`), which decides
-alike.
+It answers a GET without fields that need a decision, for a small fresh response: one parse, one lookup, one write.
+Everything else returns None and takes the general path (`http1.py`, `caching_proxy.py`), which gives the same answer.
 """
 
 import time
@@ -13,18 +12,18 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from edge.cache.entry import JOINED, Entry
+from edge.cache.entry import PREPARED_BODY_LIMIT, StoredResponse
 from edge.cache.rules.cache_status import CacheStatus
-from edge.cache.storage.store import Store
-from edge.http.request import key_of
-from edge.proxy.responses import select
+from edge.cache.storage.store import ResponseStore
+from edge.http.request import cache_key
+from edge.proxy.responses import select_response
 
 HEAD_LIMIT = 8 << 10
 FIELDS_LIMIT = 128
-HEADS = 1024  # heads of requests whose parse is kept: a client asks with the same words again and again
-HEAD_KEPT = 1 << 10  # bytes of one
-# fields that ask for something, or mean something for the connection: the general way reads them
-_DECIDE = frozenset(
+PARSED_HEADS_LIMIT = 1024  # parsed request heads that are kept: clients repeat theirs
+PARSED_HEAD_BYTES = 1 << 10  # bytes of one kept head
+# fields that change the response or concern the connection: left to the general path
+_GENERAL_PATH_FIELDS = frozenset(
     {
         b"authorization",
         b"cache-control",
@@ -47,15 +46,15 @@ _DECIDE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a simple request asks for: the cache's key, and the fields by which variants are selected."""
+class _SimpleRequest:
+    """The cache key and the fields that select variants."""
 
     key: str
     fields: dict[str, str]
 
 
-class _Head:
-    """Callbacks of one parse. `fields` None: not simple."""
+class _HeadParser:
+    """Parser callbacks. `fields` is None for a request that is not simple."""
 
     __slots__ = ("complete", "fields", "host", "url")
 
@@ -82,7 +81,7 @@ class _Head:
             self.host = value
         elif name == b"connection" and value.lower() == b"keep-alive":
             return
-        elif name in _DECIDE or len(self.fields) >= FIELDS_LIMIT:
+        elif name in _GENERAL_PATH_FIELDS or len(self.fields) >= FIELDS_LIMIT:
             self.fields = None
             return
         self.fields.append((name, value))
@@ -91,46 +90,46 @@ class _Head:
         self.complete = True
 
 
-class HotPath:
-    """Answers out of `store`'s memory, as this cache `name`."""
+class FastPath:
+    """Answers from the memory of `store`; `name` is this cache's in Cache-Status."""
 
-    def __init__(self, store: Store, name: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: ResponseStore, name: str, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._name = name
         self._clock = clock
-        self._head = _Head()
+        self._head = _HeadParser()
         self._parser: Any = httptools.HttpRequestParser(self._head)
-        self._asked: dict[bytes, _Asked] = {}
+        self._asked: dict[bytes, _SimpleRequest] = {}
         self.hits = 0
 
     def answer(self, data: bytes) -> bytes | None:
-        """The whole response to `data` if it is exactly one simple GET that memory answers; else None."""
+        """Return the response if `data` is exactly one simple GET that memory can answer, else None."""
         asked = self._asked.get(data) or self._read(data)
         if asked is None:
             return None
-        entry = self._store.remembered(asked.key, asked.fields)
+        entry = self._store.find_in_memory(asked.key, asked.fields)
         now = self._clock()
         if entry is None or entry.body is None or now >= entry.fresh_until or "no-cache" in entry.control:
             return None
-        self._store.use(entry)
+        self._store.record_use(entry)
         self.hits += 1
         return self._response(entry, now)
 
-    def _read(self, data: bytes) -> _Asked | None:
-        """Parse one whole, simple request; None for anything else."""
+    def _read(self, data: bytes) -> _SimpleRequest | None:
+        """Parse one complete simple request; None for anything else."""
         if not data.startswith(b"GET /") or data.find(b"\r\n\r\n") != len(data) - 4 or len(data) > HEAD_LIMIT:
             return None
         head = self._parse(data)
         if head is None or head.fields is None or not head.host:
             return None
-        asked = _Asked(key_of(head.host.decode("latin-1"), head.url), _decoded(head.fields))
-        if len(data) <= HEAD_KEPT:
-            if len(self._asked) == HEADS:
+        asked = _SimpleRequest(cache_key(head.host.decode("latin-1"), head.url), _decode_fields(head.fields))
+        if len(data) <= PARSED_HEAD_BYTES:
+            if len(self._asked) == PARSED_HEADS_LIMIT:
                 self._asked.clear()
             self._asked[data] = asked
         return asked
 
-    def _parse(self, data: bytes) -> _Head | None:
+    def _parse(self, data: bytes) -> _HeadParser | None:
         head = self._head
         head.begin()
         try:
@@ -144,32 +143,31 @@ class HotPath:
             and self._parser.get_http_version() == "1.1"
         ):
             return head
-        self._parser = httptools.HttpRequestParser(
-            head
-        )  # "close", an error, a body to come: the other remembers
+        # the old parser holds state: "close", an error or an expected body
+        self._parser = httptools.HttpRequestParser(head)
         return None
 
-    def _response(self, entry: Entry, now: float) -> bytes:
-        """Head and body, kept for as long as Age and ttl stay what they are."""
+    def _response(self, entry: StoredResponse, now: float) -> bytes:
+        """Head and body, kept while Age and ttl do not change."""
         assert entry.body is not None
         age, ttl = int(entry.age(now)), int(entry.fresh_until - now)
-        kept = entry.hot
+        kept = entry.prepared
         if kept is not None and kept[0] == age and kept[1] == ttl:
             whole = kept[2]
-            return whole if entry.size <= JOINED else whole + entry.body
+            return whole if entry.size <= PREPARED_BODY_LIMIT else whole + entry.body
         lines = [STATUS_LINE[entry.status]]
-        for name, value in select(entry, "GET", {}).headers:
+        for name, value in select_response(entry, "GET", {}).headers:
             lines.append(f"{name}: {value}\r\n".encode("latin-1"))
         status = CacheStatus(hit=True, ttl=ttl).value(self._name)
         lines.append(f"age: {age}\r\ncache-status: {status}\r\n\r\n".encode("latin-1"))
         whole = b"".join(lines)
-        if entry.size <= JOINED:
+        if entry.size <= PREPARED_BODY_LIMIT:
             whole += entry.body
-        entry.hot = (age, ttl, whole)
-        return whole if entry.size <= JOINED else whole + entry.body
+        entry.prepared = (age, ttl, whole)
+        return whole if entry.size <= PREPARED_BODY_LIMIT else whole + entry.body
 
 
-def _decoded(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def _decode_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in fields:
         key, text = name.decode("latin-1"), value.decode("latin-1")

@@ -1,9 +1,9 @@
-"""Requests to the origin that may fill the store, each made once for everybody who waits for the same.
+"""Fetches: requests to the origin that may fill the store, shared by concurrent requests for the same URL.
 
-A fetch goes on when its client leaves, as long as it is being stored. A request that comes while it runs waits for its
-head, and follows it exactly where the store's own rules would serve it that response now (RFC 9111 section 4); else it
-makes a request of its own. A fetch with Authorization can be followed only once its head shows that RFC 9111 section
-3.5 allows it.
+A fetch continues after its client leaves, as long as it is being stored. A request that arrives meanwhile waits for the
+head and follows the fetch if the store's own rules would serve it that response at that moment (RFC 9111 section 4);
+else it fetches itself. A fetch with Authorization can be followed only after its head shows that RFC 9111 section 3.5
+allows it.
 """
 
 import asyncio
@@ -14,38 +14,37 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-from edge.cache.entry import Entry, merged
-from edge.cache.rules.conditions import EVALUATED, validators
-from edge.cache.rules.reuse import Reuse, decide, insists
-from edge.cache.rules.storing import is_worth_storing, why_not
-from edge.cache.rules.tags import tags_of
-from edge.cache.rules.variants import selects, variant_of
+from edge.cache.entry import StoredResponse, merge_headers
+from edge.cache.rules.conditions import CACHE_CONDITIONS, revalidation_headers
+from edge.cache.rules.reuse import Reuse, decide_reuse, requires_validation
+from edge.cache.rules.storing import is_worth_storing, storage_obstacle
+from edge.cache.rules.tags import parse_tags
+from edge.cache.rules.variants import variant_matches, variant_of
 from edge.cache.storage.body_files import BodyFile
-from edge.cache.storage.leases import Leases
+from edge.cache.storage.leases import FetchLeases
 from edge.cache.storage.spool import Spool, SpoolFailed, SpoolReader
-from edge.cache.storage.store import SMALL, Store
-from edge.http.fields import Fields, Pairs, joined, members
-from edge.proxy.upstream import Answer, OriginFailed, Upstream
+from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
+from edge.http.fields import Fields, Pairs, combine_fields, list_members
+from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 
 log = logging.getLogger("edge.cache")
 
-ERRORS = frozenset({500, 502, 503, 504})  # for which stale responses may stand in (RFC 5861 section 4)
-NOT_SHARED_FOR = (
-    10.0  # seconds that requests do not wait for others at a URL whose response was for one of them alone
-)
+ERROR_STATUS = frozenset({500, 502, 503, 504})  # may be replaced by a stale response (RFC 5861 section 4)
+# seconds that requests do not wait for others at a URL whose response was for one of them alone
+NOT_SHARED_SECONDS = 10.0
 NOT_SHARED_LIMIT = 10_000
-WAITED_FOR = 8 << 20  # bytes of a body that other workers wait for; of a larger one each asks for itself
+LEASED_BODY_LIMIT = 8 << 20  # bytes of a body that other workers wait for; they fetch a larger one themselves
 
 
 @dataclass(slots=True)
-class Head:
-    """What a fetch brought: an answer, a confirmation of what is stored, or a failure.
+class FetchResult:
+    """Result of a fetch: a response, a validation of the stored one, or a failure.
 
-    `storing`: the response is in the store, or will be. `elsewhere`: another worker asked, and what it has stored
-    meanwhile counts as confirmed.
+    `storing`: the response is or will be stored. `elsewhere`: another worker fetched it, and its stored response counts
+    as confirmed.
     """
 
-    entry: Entry | None = None
+    entry: StoredResponse | None = None
     confirmed: bool = False
     failure: OriginFailed | None = None
     storing: bool = False
@@ -53,24 +52,24 @@ class Head:
 
     @property
     def is_error(self) -> bool:
-        return self.failure is not None or (self.entry is not None and self.entry.status in ERRORS)
+        return self.failure is not None or (self.entry is not None and self.entry.status in ERROR_STATUS)
 
 
 @dataclass(slots=True, eq=False)
 class Fetch:
-    """One request to the origin. `doomed` ones are not stored: something has invalidated what they bring."""
+    """One request to the origin. The response of a `discarded` one is not stored: its key was invalidated."""
 
     key: str
     target: bytes
     headers: Pairs
     asked: Fields
-    stored: Entry | None
-    since: int  # the last change to the store before it: a later invalidation keeps out what it brings
-    head: asyncio.Future[Head]
+    stored: StoredResponse | None
+    since: int  # last change of the store before the fetch: a later invalidation prevents storing
+    head: asyncio.Future[FetchResult]
     spool: Spool | None = None
     leader: SpoolReader | None = None
     has_leader: bool = True
-    doomed: bool = False
+    discarded: bool = False
     leased: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -80,56 +79,68 @@ class Fetch:
 
     @property
     def can_be_joined(self) -> bool:
-        """Whether another request may wait for its head: not where that belongs to one client unless it says more."""
+        """Whether another request may wait for the head: with Authorization only once it has arrived."""
         return not self.authorized or self.head.done()
 
-    def suits(self, asked: Fields, now: float) -> bool:
-        """Whether another request may be answered with this fetch's answer. Its head must be there.
+    def can_answer(self, asked: Fields, now: float) -> bool:
+        """Whether this fetch may answer another request. Its head must have arrived.
 
-        Only as the store would answer it from the same response at this moment (RFC 9111 section 4). A failure answers
-        all who wait, unless it came to a client's own credentials.
+        True only if the store would serve the same response now (RFC 9111 section 4). A failure answers all waiting
+        requests, unless the fetch carried credentials.
         """
         head = self.head.result()
         if head.failure is not None:
             return not self.authorized
-        if head.entry is None or not head.storing or self.doomed:
+        if head.entry is None or not head.storing or self.discarded:
             return False
-        return selects(head.entry.variant, asked) and decide(head.entry, asked, now).reuse is Reuse.SERVE
+        return (
+            variant_matches(head.entry.variant, asked)
+            and decide_reuse(head.entry, asked, now).reuse is Reuse.SERVE
+        )
 
 
 class Fetches:
-    """All fetches in progress of one worker."""
+    """The running fetches of one worker."""
 
-    def __init__(self, store: Store, upstream: Upstream, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: ResponseStore, upstream: OriginClient, clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
         self._upstream = upstream
         self._clock = clock
-        self._leases = Leases(store.folder / "fetching.lock")
+        self._leases = FetchLeases(store.folder / "fetching.lock")
         self._running: dict[str, list[Fetch]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_shared: OrderedDict[str, float] = OrderedDict()
-        store.watch_invalidations(self.doom, self.doom_all)
+        store.watch_invalidations(self.discard_running, self.discard_all_running)
 
     def joinable(self, key: str) -> list[Fetch]:
-        """Those that a new request for `key` may wait for."""
+        """The fetches that a new request for `key` may wait for."""
         if not self.may_share(key):
             return []
         return [fetch for fetch in self._running.get(key, []) if fetch.can_be_joined]
 
     def is_running(self, key: str) -> bool:
-        """Whether the origin is being asked for what will be stored as `key`."""
+        """Whether a fetch for `key` is running."""
         return key in self._running
 
     def may_share(self, key: str) -> bool:
-        """False while it is known that a response to `key` could not be given to others."""
+        """False for a while after a response of `key` could not be shared."""
         return not self._not_shared or self._not_shared.get(key, 0.0) <= self._clock()
 
     def start(
-        self, key: str, target: bytes, headers: Pairs, asked: Fields, stored: Entry | None, *, leader: bool
+        self,
+        key: str,
+        target: bytes,
+        headers: Pairs,
+        asked: Fields,
+        stored: StoredResponse | None,
+        *,
+        leader: bool,
     ) -> Fetch:
-        """Begin; with `leader` the caller takes `Fetch.leader` once the head is there, and closes it."""
-        head: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
-        fetch = Fetch(key, target, headers, asked, stored, self._store.heard, head, has_leader=leader)
+        """Start a fetch; with `leader` the caller uses `Fetch.leader` after the head and closes it."""
+        head: asyncio.Future[FetchResult] = asyncio.get_running_loop().create_future()
+        fetch = Fetch(key, target, headers, asked, stored, self._store.last_change, head, has_leader=leader)
         self._running.setdefault(key, []).append(fetch)
         task = asyncio.create_task(self._run(fetch))
         fetch.task = task
@@ -137,15 +148,15 @@ class Fetches:
         task.add_done_callback(self._tasks.discard)
         return fetch
 
-    def doom(self, key: str) -> None:
-        """What is on its way for `key` may be older than what has just changed: it is not to be stored."""
+    def discard_running(self, key: str) -> None:
+        """Prevent running fetches of `key` from being stored: they may bring an older state."""
         for fetch in self._running.pop(key, []):
-            fetch.doomed = True
-            self._let_go(fetch)  # what it brings is stored for no other worker
+            fetch.discarded = True
+            self._release_lease(fetch)  # no other worker waits for a response that is not stored
 
-    def doom_all(self) -> None:
+    def discard_all_running(self) -> None:
         for key in list(self._running):
-            self.doom(key)
+            self.discard_running(key)
 
     @property
     def busy(self) -> bool:
@@ -159,55 +170,55 @@ class Fetches:
 
     async def _run(self, fetch: Fetch) -> None:
         try:
-            if not await self._asked_elsewhere(fetch):
+            if not await self._acquire_lease(fetch):
                 await self._ask(fetch)
         except OriginFailed as error:
             self._fail(fetch, error)
         except SpoolFailed as error:
             log.debug("%s: %s", fetch.key, error)
-            self._fail(fetch, OriginFailed(502, "the response was given up"))
+            self._fail(fetch, OriginFailed(502, "the response was abandoned"))
         except BaseException:
-            self._fail(fetch, OriginFailed(502, "the edge ended the request"))
+            self._fail(fetch, OriginFailed(502, "the edge cancelled the request"))
             raise
         finally:
-            self._leave(fetch)
-            self._let_go(fetch)
+            self._remove_running(fetch)
+            self._release_lease(fetch)
             if fetch.spool is not None:
                 fetch.spool.release()
 
     def _fail(self, fetch: Fetch, error: OriginFailed) -> None:
         if not fetch.head.done():
-            fetch.head.set_result(Head(failure=error))
+            fetch.head.set_result(FetchResult(failure=error))
         elif fetch.spool is not None:
-            fetch.spool.fail()
+            fetch.spool.mark_failed()
             if isinstance(fetch.spool.file, BodyFile):
                 fetch.spool.file.discard()
 
-    async def _asked_elsewhere(self, fetch: Fetch) -> bool:
-        """Acquire the fetch lease; return whether another worker has stored a response that answers this too."""
-        if fetch.authorized or insists(fetch.asked) or not self.may_share(fetch.key):
-            # what another brings would not answer it, and one after the other would keep the others out
+    async def _acquire_lease(self, fetch: Fetch) -> bool:
+        """Acquire the fetch lease. Return True if another worker stored a usable response."""
+        if fetch.authorized or requires_validation(fetch.asked) or not self.may_share(fetch.key):
+            # another worker's response would not be usable, and a lease would serialize the workers
             return False
-        fetch.leased = await self._leases.take(fetch.key, 0)
+        fetch.leased = await self._leases.acquire(fetch.key, 0)
         waits = not fetch.leased
         if waits:
-            fetch.leased = await self._leases.take(fetch.key)
+            fetch.leased = await self._leases.acquire(fetch.key)
         self._store.load(fetch.key)
         found = self._store.find(fetch.key, fetch.asked)
-        if found is not None and decide(found, fetch.asked, self._clock()).reuse is Reuse.SERVE:
-            fetch.head.set_result(Head(found, confirmed=True, storing=True, elsewhere=True))
+        if found is not None and decide_reuse(found, fetch.asked, self._clock()).reuse is Reuse.SERVE:
+            fetch.head.set_result(FetchResult(found, confirmed=True, storing=True, elsewhere=True))
             return True
-        if waits or fetch.doomed:
-            # what the other worker was given is for no other request: do not let the rest wait in turn for the same
-            self._let_go(fetch)
+        if waits or fetch.discarded:
+            # the other worker's response was not shared: do not serialize the remaining workers
+            self._release_lease(fetch)
         return False
 
-    def _let_go(self, fetch: Fetch) -> None:
+    def _release_lease(self, fetch: Fetch) -> None:
         if fetch.leased:
             fetch.leased = False
-            self._leases.let_go(fetch.key)
+            self._leases.release(fetch.key)
 
-    def _leave(self, fetch: Fetch) -> None:
+    def _remove_running(self, fetch: Fetch) -> None:
         others = [one for one in self._running.get(fetch.key, []) if one is not fetch]
         if others:
             self._running[fetch.key] = others
@@ -215,33 +226,33 @@ class Fetches:
             self._running.pop(fetch.key, None)
 
     async def _ask(self, fetch: Fetch) -> None:
-        kept = [pair for pair in fetch.headers if pair[0] not in EVALUATED]
+        kept = [pair for pair in fetch.headers if pair[0] not in CACHE_CONDITIONS]
         stored = fetch.stored
-        conditions = list(validators(stored).items()) if stored is not None else []
+        conditions = list(revalidation_headers(stored).items()) if stored is not None else []
         requested_at = self._clock()
         async with self._upstream.request("GET", fetch.target, kept + conditions) as answer:
             received_at = self._clock()
             if stored is None or not conditions or answer.status != 304:
                 await self._receive(fetch, answer, requested_at, received_at)
                 return
-            if _confirms(stored, answer.headers):
+            if _confirms_stored(stored, answer.headers):
                 await self._confirm(fetch, stored, answer.headers, requested_at, received_at)
                 return
-        # a 304 for something else than we have (RFC 9111 section 4.3.4), or not for everybody: ask for the whole
+        # the 304 does not match the stored response (RFC 9111 section 4.3.4): fetch without conditions
         await self._store.remove(fetch.key)
         fetch.stored = None
         await self._ask(fetch)
 
     async def _confirm(
-        self, fetch: Fetch, stored: Entry, fresh: Pairs, requested_at: float, received_at: float
+        self, fetch: Fetch, stored: StoredResponse, fresh: Pairs, requested_at: float, received_at: float
     ) -> None:
-        if "date" not in joined(fresh):
+        if "date" not in combine_fields(fresh):
             fresh = [*fresh, ("date", formatdate(received_at, usegmt=True))]
-        entry = Entry(
+        entry = StoredResponse(
             key=stored.key,
             variant=stored.variant,
             status=stored.status,
-            headers=merged(stored.headers, fresh),
+            headers=merge_headers(stored.headers, fresh),
             requested_at=requested_at,
             received_at=received_at,
             size=stored.size,
@@ -250,60 +261,68 @@ class Fetches:
             file=stored.file,
             id=stored.id,
         )
-        # what a 304 says to one client's credentials, or under its no-store, is for that client alone
-        storing = not fetch.doomed and why_not("GET", fetch.asked, entry.status, entry.fields) is None
+        # a 304 to credentials, or under the request's no-store, applies to that client alone
+        storing = (
+            not fetch.discarded and storage_obstacle("GET", fetch.asked, entry.status, entry.fields) is None
+        )
         if storing:
             self._note_reuse(entry)
             storing = await self._store.refresh(entry, fetch.since)
-        fetch.head.set_result(Head(entry, confirmed=True, storing=storing))
+        fetch.head.set_result(FetchResult(entry, confirmed=True, storing=storing))
 
-    async def _receive(self, fetch: Fetch, answer: Answer, requested_at: float, received_at: float) -> None:
+    async def _receive(
+        self, fetch: Fetch, answer: OriginResponse, requested_at: float, received_at: float
+    ) -> None:
         entry = self._entry(fetch, answer, requested_at, received_at)
-        storing = not fetch.doomed and self._may_keep(fetch, entry, fetch.asked)
+        storing = not fetch.discarded and self._may_store(fetch, entry, fetch.asked)
         limit = self._store.object_limit if storing else 0
-        spool = fetch.spool = Spool(self._store.body_file, small=SMALL, limit=limit)
+        spool = fetch.spool = Spool(self._store.body_file, small=INLINE_BODY_LIMIT, limit=limit)
         if fetch.has_leader:
-            fetch.leader = spool.reader()
+            fetch.leader = spool.open_reader()
         if not storing:
-            self._leave(fetch)
-            if fetch.doomed or not self._may_keep(fetch, entry, {}):  # else it is only this client's wish
+            self._remove_running(fetch)
+            if fetch.discarded or not self._may_store(
+                fetch, entry, {}
+            ):  # else only this request forbids storing
                 self._mark_not_shared(fetch.key)
-                if fetch.stored is not None and entry.status not in ERRORS:
-                    # the origin says something newer, which must not be kept
+                if fetch.stored is not None and entry.status not in ERROR_STATUS:
+                    # the stored response is outdated, and the new one must not be stored
                     await self._store.remove(fetch.key)
         elif not self._note_reuse(entry):
-            self._let_go(fetch)
-        if not storing or not 0 <= entry.size <= WAITED_FOR:
-            self._let_go(fetch)
-        fetch.head.set_result(Head(entry, storing=storing))
+            self._release_lease(fetch)
+        if not storing or not 0 <= entry.size <= LEASED_BODY_LIMIT:
+            self._release_lease(fetch)
+        fetch.head.set_result(FetchResult(entry, storing=storing))
         async for part in answer.parts:
             await spool.write(part)
         if entry.size not in (-1, spool.size):
-            raise OriginFailed(502, "the origin broke off")
+            raise OriginFailed(502, "the origin closed the connection before the end of the body")
         spool.end()
         if storing:
             await self._keep(fetch, entry, spool)
 
-    async def _keep(self, fetch: Fetch, entry: Entry, spool: Spool) -> None:
+    async def _keep(self, fetch: Fetch, entry: StoredResponse, spool: Spool) -> None:
         file = spool.file if isinstance(spool.file, BodyFile) else None
         kept = False
-        if spool.keeping and not fetch.doomed:
+        if spool.is_kept and not fetch.discarded:
             entry.size = spool.size
             entry.body = spool.content()
             entry.file = file.name if file is not None else None
-            kept = await self._store.keep(entry, file, tags_of(entry.fields), fetch.since)
-            if kept and fetch.doomed:
-                await self._store.remove(fetch.key)  # it was invalidated while it was written
+            kept = await self._store.insert(entry, file, parse_tags(entry.fields), fetch.since)
+            if kept and fetch.discarded:
+                await self._store.remove(fetch.key)  # invalidated during the write
         if not kept and file is not None:
             file.discard()
 
-    def _entry(self, fetch: Fetch, answer: Answer, requested_at: float, received_at: float) -> Entry:
+    def _entry(
+        self, fetch: Fetch, answer: OriginResponse, requested_at: float, received_at: float
+    ) -> StoredResponse:
         headers = answer.headers
-        fields = joined(headers)
+        fields = combine_fields(headers)
         if "date" not in fields:
             headers = [*headers, ("date", formatdate(received_at, usegmt=True))]
         length = fields.get("content-length", "")
-        return Entry(
+        return StoredResponse(
             key=fetch.key,
             variant=variant_of(fields.get("vary", ""), fetch.asked),
             status=answer.status,
@@ -314,36 +333,36 @@ class Fetches:
             negative_seconds=self._store.negative_seconds,
         )
 
-    def _may_keep(self, fetch: Fetch, entry: Entry, asked: Fields) -> bool:
-        if why_not("GET", asked, entry.status, entry.fields) is not None:
+    def _may_store(self, fetch: Fetch, entry: StoredResponse, asked: Fields) -> bool:
+        if storage_obstacle("GET", asked, entry.status, entry.fields) is not None:
             return False
-        if fetch.stored is not None and entry.status in ERRORS:
-            return False  # what is stored may still stand in for it
+        if fetch.stored is not None and entry.status in ERROR_STATUS:
+            return False  # the stored response may replace the error
         return entry.size <= self._store.object_limit and is_worth_storing(entry.fields, entry.lifetime)
 
-    def _note_reuse(self, entry: Entry) -> bool:
-        """Return whether other requests may use `entry` unvalidated; if not, remember not to wait for the like."""
-        reusable = decide(entry, {}, self._clock()).reuse is Reuse.SERVE
+    def _note_reuse(self, entry: StoredResponse) -> bool:
+        """Return whether other requests may use `entry` unvalidated; if not, mark its key as not shared."""
+        reusable = decide_reuse(entry, {}, self._clock()).reuse is Reuse.SERVE
         if not reusable:
             self._mark_not_shared(entry.key)
         return reusable
 
     def _mark_not_shared(self, key: str) -> None:
-        self._not_shared[key] = self._clock() + NOT_SHARED_FOR
+        self._not_shared[key] = self._clock() + NOT_SHARED_SECONDS
         self._not_shared.move_to_end(key)
         if len(self._not_shared) > NOT_SHARED_LIMIT:
             self._not_shared.popitem(last=False)
 
 
-def _confirms(stored: Entry, headers: Pairs) -> bool:
-    """Whether a 304 is for what is stored, and leaves it what may be stored and given to the same requests."""
-    fresh = joined(headers)
-    if "etag" in fresh and stored.etag is not None and not _same(fresh["etag"], stored.etag):
+def _confirms_stored(stored: StoredResponse, headers: Pairs) -> bool:
+    """Whether a 304 validates the stored response and keeps it storable for the same requests."""
+    fresh = combine_fields(headers)
+    if "etag" in fresh and stored.etag is not None and not _same_entity_tag(fresh["etag"], stored.etag):
         return False
-    fields = joined(merged(stored.headers, headers))
-    varies = set(members(fields.get("vary", ""))) != {name for name, _ in stored.variant}
-    return not varies and why_not("GET", {}, stored.status, fields) is None
+    fields = combine_fields(merge_headers(stored.headers, headers))
+    varies = set(list_members(fields.get("vary", ""))) != {name for name, _ in stored.variant}
+    return not varies and storage_obstacle("GET", {}, stored.status, fields) is None
 
 
-def _same(one: str, other: str) -> bool:
+def _same_entity_tag(one: str, other: str) -> bool:
     return one.removeprefix("W/") == other.removeprefix("W/")

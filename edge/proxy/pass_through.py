@@ -1,37 +1,37 @@
-"""A request that goes on to the origin as it is, and its answer back, both as streams."""
+"""Forward a request to the origin unchanged and stream the response back."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-from edge.cache.rules.tags import FIELDS as TAG_FIELDS
+from edge.cache.rules.tags import TAG_FIELDS as TAG_FIELDS
 from edge.cache.storage.spool import SpoolFailed
 from edge.http.fields import Pairs
 from edge.http.request import Request
-from edge.proxy.responses import Send, end, start
-from edge.proxy.upstream import Answer, OriginFailed, Upstream
+from edge.proxy.responses import Send, end_response, start_response
+from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class BodyTooLarge(Exception):
-    """The request's body is larger than it may be."""
+    """The request body exceeds the limit."""
 
 
 class ClientLeft(Exception):
-    """The client went away in the middle of its request's body, or of the answer."""
+    """The client disconnected during its request body or the response."""
 
 
-def body_of(request: Request, receive: Receive, limit: int) -> AsyncIterator[bytes] | None:
-    """The request's body as it comes; None when there is none. Raises `BodyTooLarge`, also later."""
+def request_body(request: Request, receive: Receive, limit: int) -> AsyncIterator[bytes] | None:
+    """Stream the request body; None if there is none. Raises `BodyTooLarge`, also while iterating."""
     length = request.fields.get("content-length")
     if length is None and "transfer-encoding" not in request.fields:
         return None
     if length is not None and (not length.isdigit() or int(length[:20]) > limit):
         raise BodyTooLarge
-    return None if length == "0" else _parts(receive, limit)
+    return None if length == "0" else _read_body(receive, limit)
 
 
-async def _parts(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+async def _read_body(receive: Receive, limit: int) -> AsyncIterator[bytes]:
     size = 0
     while True:
         message = await receive()
@@ -47,30 +47,32 @@ async def _parts(receive: Receive, limit: int) -> AsyncIterator[bytes]:
             return
 
 
-async def pass_on(
-    upstream: Upstream,
+async def forward_request(
+    upstream: OriginClient,
     request: Request,
     body: AsyncIterator[bytes] | None,
-    on_head: Callable[[Answer], Awaitable[Pairs]],
+    on_head: Callable[[OriginResponse], Awaitable[Pairs]],
     send: Send,
-) -> Answer:
+) -> OriginResponse:
     """Relay one exchange. Raises `OriginFailed`, `BodyTooLarge`.
 
-    `on_head` does what is to be done before the client hears of the answer, and gives headers to add to it.
+    `on_head` runs before the response is sent and returns headers to add to it.
     """
-    # 100-continue is this hop's matter: the server has asked the client for the body (RFC 9110 section 10.1.1)
+    # 100-continue concerns this hop: the server requests the body from the client (RFC 9110 section 10.1.1)
     headers = [pair for pair in request.headers if pair[0] != "expect"]
     async with (
-        upstream.passing(request.client),
+        upstream.reserve_connection(request.client),
         upstream.request(request.method, request.target, headers, body) as answer,
     ):
         more = await on_head(answer)
         own = TAG_FIELDS | {"cache-status"}
-        await start(send, answer.status, [pair for pair in answer.headers if pair[0] not in own] + more)
+        await start_response(
+            send, answer.status, [pair for pair in answer.headers if pair[0] not in own] + more
+        )
         try:
             async for part in answer.parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         except OriginFailed as error:
-            raise SpoolFailed(str(error)) from None  # the head is out: all that is left is to cut
-        await end(send)
+            raise SpoolFailed(str(error)) from None  # the head has been sent: the connection is closed
+        await end_response(send)
         return answer

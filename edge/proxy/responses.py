@@ -1,4 +1,4 @@
-"""ASGI answers out of a stored or arriving response: whole, 304, parts, heads."""
+"""Send a stored or arriving response over ASGI: complete, 304, ranges, or head only."""
 
 import asyncio
 import os
@@ -6,22 +6,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from edge.cache.entry import Entry
-from edge.cache.rules.conditions import IN_304, not_modified, range_holds
-from edge.cache.rules.ranges import ByteRange, Multipart, Unsatisfiable, wanted
-from edge.cache.rules.tags import FIELDS as TAG_FIELDS
+from edge.cache.entry import StoredResponse
+from edge.cache.rules.conditions import NOT_MODIFIED_FIELDS, if_range_matches, is_not_modified
+from edge.cache.rules.ranges import ByteRange, Multipart, RangeNotSatisfiable, parse_ranges
+from edge.cache.rules.tags import TAG_FIELDS as TAG_FIELDS
 from edge.cache.storage.spool import SpoolReader
 from edge.http.fields import Fields, Pairs
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BLOCK = 256 << 10
-# the edge writes these itself
+# fields that the edge writes itself
 _OWN = TAG_FIELDS | {"age", "content-length", "cache-status", "transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What of a response is sent: `parts` None is all of it."""
+    """The selected part of a response; `parts` None is the whole body."""
 
     status: int
     headers: Pairs
@@ -30,33 +30,33 @@ class Selected:
     has_body: bool = True
 
 
-def select(entry: Entry, method: str, asked: Fields, *, ranges: bool = True) -> Selected:
-    """Evaluate the request's conditions and ranges against a response (RFC 9110 section 13.2.2)."""
+def select_response(entry: StoredResponse, method: str, asked: Fields, *, ranges: bool = True) -> Selected:
+    """Evaluate the request's conditions and ranges (RFC 9110 section 13.2.2)."""
     headers = [pair for pair in entry.headers if pair[0] not in _OWN]
-    if not_modified(entry, asked):
-        # Last-Modified only where there is no better validator
-        kept = IN_304 if entry.etag is not None else IN_304 | {"last-modified"}
+    if is_not_modified(entry, asked):
+        # Last-Modified only without an ETag
+        kept = NOT_MODIFIED_FIELDS if entry.etag is not None else NOT_MODIFIED_FIELDS | {"last-modified"}
         return Selected(304, [pair for pair in headers if pair[0] in kept], has_body=False)
     has_body = method != "HEAD"
     known = entry.size >= 0
     if known and entry.status == 200 and ranges:
         if "accept-ranges" not in entry.fields:
             headers.append(("accept-ranges", "bytes"))
-        if has_body and range_holds(entry, asked):
+        if has_body and if_range_matches(entry, asked):
             try:
-                parts = wanted(asked.get("range"), entry.size)
-            except Unsatisfiable:
+                parts = parse_ranges(asked.get("range"), entry.size)
+            except RangeNotSatisfiable:
                 return Selected(
                     416, [("content-range", f"bytes */{entry.size}"), ("content-length", "0")], has_body=False
                 )
             if parts is not None:
-                return _partial(entry, headers, parts)
+                return _select_ranges(entry, headers, parts)
     if known and entry.status != 204:
         headers.append(("content-length", str(entry.size)))
     return Selected(entry.status, headers, has_body=has_body)
 
 
-def _partial(entry: Entry, headers: Pairs, parts: list[ByteRange]) -> Selected:
+def _select_ranges(entry: StoredResponse, headers: Pairs, parts: list[ByteRange]) -> Selected:
     if len(parts) == 1:
         more = [("content-range", parts[0].content_range), ("content-length", str(parts[0].length))]
         return Selected(206, headers + more, parts)
@@ -67,29 +67,29 @@ def _partial(entry: Entry, headers: Pairs, parts: list[ByteRange]) -> Selected:
 
 
 async def send_stored(
-    entry: Entry, file: BinaryIO | None, selected: Selected, more: Pairs, send: Send
+    entry: StoredResponse, file: BinaryIO | None, selected: Selected, more: Pairs, send: Send
 ) -> None:
-    """Send from the store: from memory, or from `file`."""
-    await start(send, selected.status, selected.headers + more)
+    """Send a stored response from memory or from `file`."""
+    await start_response(send, selected.status, selected.headers + more)
     if selected.has_body:
         whole = ByteRange(0, entry.size - 1, entry.size)
         for part in selected.parts or [whole]:
             if selected.multipart is not None:
-                await _body(send, selected.multipart.head(part))
+                await _send_body(send, selected.multipart.head(part))
             if file is None:
                 assert entry.body is not None
-                await _body(send, entry.body[part.first : part.last + 1])
+                await _send_body(send, entry.body[part.first : part.last + 1])
             else:
-                async for block in _blocks(file.fileno(), part):
-                    await _body(send, block)
+                async for block in _file_blocks(file.fileno(), part):
+                    await _send_body(send, block)
         if selected.multipart is not None:
-            await _body(send, selected.multipart.tail)
-    await end(send)
+            await _send_body(send, selected.multipart.tail)
+    await end_response(send)
 
 
 async def send_arriving(reader: SpoolReader, selected: Selected, more: Pairs, send: Send) -> None:
-    """Send while it arrives; of ranges only one, which `reader` begins at. Raises `SpoolFailed`."""
-    await start(send, selected.status, selected.headers + more)
+    """Send a response while it arrives; at most one range, at which `reader` starts. Raises `SpoolFailed`."""
+    await start_response(send, selected.status, selected.headers + more)
     if selected.has_body:
         left = selected.parts[0].length if selected.parts else None
         while left is None or left > 0:
@@ -97,24 +97,24 @@ async def send_arriving(reader: SpoolReader, selected: Selected, more: Pairs, se
             if not block:
                 break
             left = None if left is None else left - len(block)
-            await _body(send, block)
-    await end(send)
+            await _send_body(send, block)
+    await end_response(send)
 
 
-async def _blocks(descriptor: int, part: ByteRange) -> AsyncIterator[bytes]:
+async def _file_blocks(descriptor: int, part: ByteRange) -> AsyncIterator[bytes]:
     at = part.first
     while at <= part.last:
-        block = await _read(descriptor, min(BLOCK, part.last + 1 - at), at)
+        block = await _read_block(descriptor, min(BLOCK, part.last + 1 - at), at)
         if not block:
-            raise OSError("a stored body is shorter than it was")
+            raise OSError("stored body is truncated")
         at += len(block)
         yield block
 
 
-async def _read(descriptor: int, length: int, at: int) -> bytes:
-    """From the page cache at once; from the disk in a thread, for as long as that takes."""
+async def _read_block(descriptor: int, length: int, at: int) -> bytes:
+    """Read directly from the page cache, else in a thread from the disk."""
     try:
-        # the last byte alone tells: reading the whole this way would take it through a buffer of ours
+        # probe the last byte only: reading all of it this way would copy it
         os.preadv(descriptor, [bytearray(1)], at + length - 1, os.RWF_NOWAIT)
     except BlockingIOError:
         return await asyncio.to_thread(os.pread, descriptor, length, at)
@@ -123,23 +123,23 @@ async def _read(descriptor: int, length: int, at: int) -> bytes:
     return os.pread(descriptor, length, at)
 
 
-async def start(send: Send, status: int, headers: Pairs) -> None:
+async def start_response(send: Send, status: int, headers: Pairs) -> None:
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
 
 
-async def _body(send: Send, data: bytes) -> None:
+async def _send_body(send: Send, data: bytes) -> None:
     if data:
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def end(send: Send) -> None:
+async def end_response(send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def say(send: Send, status: int, text: str, more: Pairs | None = None) -> None:
-    """A short answer of the edge's own."""
+async def send_text(send: Send, status: int, text: str, more: Pairs | None = None) -> None:
+    """Send a short text response of the edge itself."""
     body = f"{text}\n".encode()
     headers = [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body)))]
-    await start(send, status, headers + (more or []))
+    await start_response(send, status, headers + (more or []))
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,4 +1,4 @@
-"""Requests to the origin: what goes on and what does not, and what each failure means to the client."""
+"""HTTP client for the origin: end-to-end fields, connection shares, and the status of each failure."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import httpx
 
-from edge.http.fields import Pairs, members
+from edge.http.fields import Pairs, list_members
 from edge.limits.admission import prefix_of
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
@@ -19,8 +19,8 @@ log = logging.getLogger("edge.proxy.upstream")
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0  # seconds without a byte
 CONNECTIONS = 256
-KEEP_IDLE = 5.0  # seconds: shorter than servers keep theirs
-POOL_TIMEOUT = 10.0  # seconds for a connection to come free: then the origin is overloaded
+KEEP_IDLE_SECONDS = 5.0  # seconds: shorter than common servers keep idle connections
+POOL_TIMEOUT = 10.0  # seconds to wait for a free connection
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -34,11 +34,11 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-LOOP_LIMIT = 16  # CDNs that a request may have passed
+LOOP_LIMIT = 16  # CDNs that a request may have traversed
 
 
 class OriginFailed(Exception):
-    """The origin gave no answer; `status` is what the client is told."""
+    """The origin gave no usable response; `status` is sent to the client."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -46,8 +46,8 @@ class OriginFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The head of the origin's answer, and its body to come."""
+class OriginResponse:
+    """Head of the origin's response, and its body as it arrives."""
 
     status: int
     headers: Pairs
@@ -55,22 +55,22 @@ class Answer:
 
 
 def end_to_end(headers: Pairs) -> Pairs:
-    """Without what concerns one connection only (RFC 9110 section 7.6.1)."""
-    named = {token for name, value in headers if name == "connection" for token in members(value)}
+    """Remove hop-by-hop fields (RFC 9110 section 7.6.1)."""
+    named = {token for name, value in headers if name == "connection" for token in list_members(value)}
     return [pair for pair in headers if pair[0] not in HOP_BY_HOP and pair[0] not in named]
 
 
-class Upstream:
+class OriginClient:
     """The origin at `url`, over a pool of connections. `name` is this edge's, for Via and CDN-Loop."""
 
     def __init__(self, url: str, name: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = httpx.URL(url)
         self._name = name
         self._transport = transport or PoolTransport(
-            HttpPool(connections=CONNECTIONS, idle=CONNECTIONS // 4, keep=KEEP_IDLE)
+            HttpPool(connections=CONNECTIONS, idle=CONNECTIONS // 4, keep=KEEP_IDLE_SECONDS)
         )
-        # half of them: a request that is passed on lasts as long as its client likes. And of these a quarter for the
-        # clients of one prefix
+        # a forwarded request lasts as long as its client takes: at most half of the connections, and a quarter of
+        # these for one prefix
         self._passing = asyncio.Semaphore(CONNECTIONS // 2)
         self._of_prefix: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
         self._timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT, pool=POOL_TIMEOUT).as_dict()
@@ -79,18 +79,18 @@ class Upstream:
         await self._transport.aclose()
 
     def is_loop(self, headers: Pairs) -> bool:
-        """Whether a request has been here before (RFC 8586)."""
+        """Whether CDN-Loop names this edge or too many CDNs (RFC 8586)."""
         passed = [
             token.split(";")[0].strip()
             for name, value in headers
             if name == "cdn-loop"
-            for token in members(value)
+            for token in list_members(value)
         ]
         return self._name in passed or len(passed) > LOOP_LIMIT
 
     @asynccontextmanager
-    async def passing(self, client: str) -> AsyncIterator[None]:
-        """Room for a request whose client decides how long it takes; the others keep theirs. Raises `OriginFailed`."""
+    async def reserve_connection(self, client: str) -> AsyncIterator[None]:
+        """Reserve a connection for a forwarded request, whose client sets its duration. Raises `OriginFailed`."""
         share = asyncio.Semaphore(max(1, CONNECTIONS // 8))
         share = self._of_prefix.setdefault(prefix_of(client) if client else 0, share)
         async with AsyncExitStack() as places:
@@ -99,14 +99,14 @@ class Upstream:
                     await places.enter_async_context(share)
                     await places.enter_async_context(self._passing)
             except TimeoutError:
-                raise OriginFailed(504, "too many requests are passed on to the origin") from None
+                raise OriginFailed(504, "too many forwarded requests wait for the origin") from None
             yield
 
     @asynccontextmanager
     async def request(
         self, method: str, target: bytes, headers: Pairs, body: AsyncIterator[bytes] | None = None
-    ) -> AsyncIterator[Answer]:
-        """Ask the origin. Raises `OriginFailed` before the head has come; afterwards the parts may."""
+    ) -> AsyncIterator[OriginResponse]:
+        """Send a request to the origin. Raises `OriginFailed` until the head arrives; afterwards `parts` may."""
         request = httpx.Request(
             method,
             self._url.copy_with(raw_path=target),
@@ -116,10 +116,10 @@ class Upstream:
         )
         response = await self._send(request, repeatable=body is None and method in ("GET", "HEAD"))
         try:
-            if not 200 <= response.status_code <= 599:  # nothing was asked that 101 would answer
-                raise OriginFailed(502, "the origin gave a status that is none")
+            if not 200 <= response.status_code <= 599:  # 101 was not requested
+                raise OriginFailed(502, "the origin returned an invalid status")
             pairs = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in response.headers.raw]
-            yield Answer(response.status_code, end_to_end(pairs), _parts(response))
+            yield OriginResponse(response.status_code, end_to_end(pairs), _response_parts(response))
         finally:
             await response.aclose()
 
@@ -130,26 +130,26 @@ class Upstream:
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 if not repeatable:
                     raise
-                # a kept connection that the origin had just closed: once more on another
+                # the origin had just closed a kept connection: retry once
                 return await self._transport.handle_async_request(request)
         except httpx.TimeoutException:
-            raise OriginFailed(504, "the origin does not answer") from None
+            raise OriginFailed(504, "the origin did not respond in time") from None
         except httpx.TransportError as error:
-            log.warning("origin: %s: %s", type(error).__name__, error)
-            raise OriginFailed(502, "the origin cannot be reached") from None
+            log.warning("request to the origin failed: %s: %s", type(error).__name__, error)
+            raise OriginFailed(502, "cannot reach the origin") from None
 
 
-async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _response_parts(response: httpx.Response) -> AsyncIterator[bytes]:
     assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
         async for part in response.stream:
             yield part
     except httpx.TransportError as error:
-        log.warning("origin: %s: %s", type(error).__name__, error)
-        raise OriginFailed(502, "the origin broke off") from None
+        log.warning("response of the origin failed: %s: %s", type(error).__name__, error)
+        raise OriginFailed(502, "the origin closed the connection before the end of the body") from None
 
 
-async def cancel(task: "asyncio.Task[None]") -> None:
-    """End a task and wait for its end."""
+async def cancel_task(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait until it has ended."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

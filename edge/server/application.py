@@ -9,7 +9,7 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 
 from edge.config.settings import EdgeSettings
 from edge.http.server import HttpServer
-from edge.proxy.assembly import cache
+from edge.proxy.assembly import built_in_cache
 
 
 class ApplicationUnusable(Exception):
@@ -21,8 +21,8 @@ async def serving(settings: EdgeSettings, name: str) -> AsyncIterator[HttpServer
     """The running HTTP server. Raises `ApplicationUnusable`; OSError for a cache's folder."""
     if settings.app is None:
         async with (
-            cache(settings, name) as proxy,
-            _running(HttpServer(proxy, date=False, hot=proxy.hot.answer)) as server,
+            built_in_cache(settings, name) as proxy,
+            _running(HttpServer(proxy, date=False, fast_path=proxy.fast_path.answer)) as server,
         ):
             yield server
     else:

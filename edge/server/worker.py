@@ -166,7 +166,7 @@ async def _finish(
     log.info("finishing: %d sessions are left", listener.sessions)
     until = asyncio.get_running_loop().time() + timeout
     while asyncio.get_running_loop().time() < until and not (listener.is_idle and not server.connections):
-        server.let_finish()  # again and again: handshakes that had begun make sessions still
+        server.finish_connections()  # again and again: handshakes that had begun make sessions still
         await asyncio.sleep(0.2)
     stopped.set()
 

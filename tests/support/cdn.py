@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from edge.cache.storage.store import Store
+from edge.cache.storage.store import ResponseStore
 from edge.proxy.caching_proxy import CachingProxy
-from edge.proxy.upstream import Upstream
+from edge.proxy.upstream import OriginClient
 
 NOW = 1_800_000_000.0  # seconds since the epoch at which tests begin
 
@@ -91,7 +91,7 @@ class Cdn:
 
     origin: Origin
     clock: Clock
-    store: Store
+    store: ResponseStore
     proxy: CachingProxy
     client: httpx.AsyncClient
 
@@ -111,8 +111,8 @@ async def cdn(folder: Path, **options: Any) -> AsyncIterator[Cdn]:
     clock = Clock()
     origin = Origin(clock=clock)
     sizes = {"limit": 50_000_000, "object_limit": 20_000_000} | options
-    store = Store(folder, **sizes)
-    proxy = CachingProxy(Upstream("http://origin", "edge1", origin), store, "edge1", clock=clock)
+    store = ResponseStore(folder, **sizes)
+    proxy = CachingProxy(OriginClient("http://origin", "edge1", origin), store, "edge1", clock=clock)
     transport = httpx.ASGITransport(proxy)
     try:
         # a client that says nothing of its own: each header in a test is the test's

@@ -44,6 +44,6 @@ async def http_edge(app: Any = application) -> AsyncIterator[LoopbackEdge]:
     """An edge with any ASGI application, by default the one above."""
     server = HttpServer(app)
     await server.start()
-    async with LoopbackEdge(protocol=server.protocol) as edge:
+    async with LoopbackEdge(protocol=server.create_protocol) as edge:
         yield edge
     await server.stop()

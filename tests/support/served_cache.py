@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 from scripted_server import ScriptedServer
 
-from edge.cache.storage.store import Store
+from edge.cache.storage.store import ResponseStore
 from edge.http.server import HttpServer
 from edge.proxy.caching_proxy import CachingProxy
-from edge.proxy.upstream import Upstream
+from edge.proxy.upstream import OriginClient
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Worker:
     """One worker's cache, and a client of it."""
 
     proxy: CachingProxy
-    store: Store
+    store: ResponseStore
     client: httpx.AsyncClient
 
     async def get(self, path: str = "/a", **fields: str) -> httpx.Response:
@@ -37,14 +37,14 @@ async def served(folder: Path, origin: ScriptedServer, workers: int = 1) -> Asyn
 
 @asynccontextmanager
 async def _worker(folder: Path, url: str) -> AsyncIterator[Worker]:
-    store = Store(folder, 50_000_000, 20_000_000)
-    upstream = Upstream(url, "edge1")
+    store = ResponseStore(folder, 50_000_000, 20_000_000)
+    upstream = OriginClient(url, "edge1")
     proxy = CachingProxy(upstream, store, "edge1")
-    server = HttpServer(proxy, date=False, hot=proxy.hot.answer)
+    server = HttpServer(proxy, date=False, fast_path=proxy.fast_path.answer)
     await server.start()
-    listening = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
+    listening = await asyncio.get_running_loop().create_server(server.create_protocol, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    keeping_up = asyncio.create_task(store.keep_up())
+    keeping_up = asyncio.create_task(store.run_maintenance())
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             client.headers = httpx.Headers({"host": "cdn"})

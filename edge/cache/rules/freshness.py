@@ -1,54 +1,54 @@
 """How long a stored response is fresh, and how old it is (RFC 9111 section 4.2)."""
 
-from edge.http.fields import Fields, date, directives, seconds
+from edge.http.fields import Fields, parse_date, parse_directives, parse_seconds
 
-HEURISTIC_SHARE = 0.1  # of the time since Last-Modified, as RFC 9111 section 4.2.2 suggests
-HEURISTIC_LIMIT = 86_400  # seconds: nobody who said nothing expects to wait longer for a change
+HEURISTIC_FRACTION = 0.1  # of the time since Last-Modified, as RFC 9111 section 4.2.2 suggests
+HEURISTIC_LIMIT = 86_400  # seconds: the longest that a change stays unseen without an explicit lifetime
 # may be stored without the origin saying so (RFC 9110 section 15.1); 206 is left out: parts are not stored
 HEURISTIC_STATUS = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
 NEGATIVE_STATUS = frozenset({404, 405, 410, 414, 501})
 
 
 def has_explicit_lifetime(fields: Fields) -> bool:
-    """Whether the origin says itself how long it is fresh (for a shared cache)."""
-    control = directives(fields.get("cache-control", ""))
+    """Whether the origin states a freshness lifetime for shared caches."""
+    control = parse_directives(fields.get("cache-control", ""))
     return "s-maxage" in control or "max-age" in control or "expires" in fields
 
 
-def lifetime(status: int, fields: Fields, received_at: float, negative_seconds: int = 0) -> float:
+def freshness_lifetime(status: int, fields: Fields, received_at: float, negative_seconds: int = 0) -> float:
     """Seconds of freshness (RFC 9111 section 4.2.1): s-maxage, max-age, Expires, then a heuristic.
 
-    What cannot be read counts as stale. `negative_seconds` is the heuristic for errors that name no lifetime.
+    An invalid value counts as stale. `negative_seconds` is the heuristic for errors that name no lifetime.
     """
-    control = directives(fields.get("cache-control", ""))
+    control = parse_directives(fields.get("cache-control", ""))
     for name in ("s-maxage", "max-age"):
         if name in control:
-            return float(seconds(control[name]) or 0)
+            return float(parse_seconds(control[name]) or 0)
     written = _date_or(fields, received_at)
     if "expires" in fields:
-        expires = date(fields["expires"])
+        expires = parse_date(fields["expires"])
         return 0.0 if expires is None else max(0.0, expires - written)
-    return _heuristic(status, fields, written, negative_seconds)
+    return _heuristic_lifetime(status, fields, written, negative_seconds)
 
 
-def _heuristic(status: int, fields: Fields, written: float, negative_seconds: int) -> float:
-    if status not in HEURISTIC_STATUS and "public" not in directives(fields.get("cache-control", "")):
+def _heuristic_lifetime(status: int, fields: Fields, written: float, negative_seconds: int) -> float:
+    if status not in HEURISTIC_STATUS and "public" not in parse_directives(fields.get("cache-control", "")):
         return 0.0
     if status in NEGATIVE_STATUS:
         return float(negative_seconds)
-    modified = date(fields.get("last-modified"))
+    modified = parse_date(fields.get("last-modified"))
     if modified is None:
         return 0.0
-    return min(max(0.0, written - modified) * HEURISTIC_SHARE, HEURISTIC_LIMIT)
+    return min(max(0.0, written - modified) * HEURISTIC_FRACTION, HEURISTIC_LIMIT)
 
 
 def initial_age(fields: Fields, requested_at: float, received_at: float) -> float:
-    """How old a response was when it came (RFC 9111 section 4.2.3)."""
+    """Seconds of age on arrival (RFC 9111 section 4.2.3)."""
     apparent = max(0.0, received_at - _date_or(fields, received_at))
-    said = seconds(fields.get("age", "").split(",")[0].strip()) or 0
+    said = parse_seconds(fields.get("age", "").split(",")[0].strip()) or 0
     return max(apparent, said + received_at - requested_at)
 
 
 def _date_or(fields: Fields, otherwise: float) -> float:
-    written = date(fields.get("date"))
+    written = parse_date(fields.get("date"))
     return otherwise if written is None else written

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from itertools import pairwise
 
-RANGES_LIMIT = 32  # of one request: more, or overlapping ones, serve nobody but attackers (section 17.15)
+RANGES_LIMIT = 32  # of one request; more, or overlapping ones, are signs of an attack (section 17.15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class ByteRange:
         return f"bytes {self.first}-{self.last}/{self.size}"
 
 
-class Unsatisfiable(Exception):
+class RangeNotSatisfiable(Exception):
     """No range lies within the body (416)."""
 
 
-def wanted(value: str | None, size: int) -> list[ByteRange] | None:
+def parse_ranges(value: str | None, size: int) -> list[ByteRange] | None:
     """The ranges asked for, in the client's order; None: the field is to be ignored. Raises `Unsatisfiable`."""
     if value is None:
         return None
@@ -40,18 +40,18 @@ def wanted(value: str | None, size: int) -> list[ByteRange] | None:
         return None
     found = []
     for part in parts:
-        bounds = _bounds(part)
+        bounds = _parse_bounds(part)
         if bounds is None:
             return None
-        made = _within(*bounds, size)
+        made = _clip_range(*bounds, size)
         if made is not None:
             found.append(made)
     if not found:
-        raise Unsatisfiable
-    return None if _overlap(found) else found
+        raise RangeNotSatisfiable
+    return None if _any_overlap(found) else found
 
 
-def _bounds(part: str) -> tuple[int | None, int | None] | None:
+def _parse_bounds(part: str) -> tuple[int | None, int | None] | None:
     first, dash, last = (piece.strip() for piece in part.partition("-"))
     if not dash or not (first or last) or not (first + last).isascii() or not (first + last).isdigit():
         return None
@@ -59,7 +59,7 @@ def _bounds(part: str) -> tuple[int | None, int | None] | None:
     return None if low is not None and high is not None and high < low else (low, high)
 
 
-def _within(first: int | None, last: int | None, size: int) -> ByteRange | None:
+def _clip_range(first: int | None, last: int | None, size: int) -> ByteRange | None:
     if first is None:
         assert last is not None
         return ByteRange(max(0, size - last), size - 1, size) if last and size else None
@@ -68,7 +68,7 @@ def _within(first: int | None, last: int | None, size: int) -> ByteRange | None:
     return ByteRange(first, min(last, size - 1) if last is not None else size - 1, size)
 
 
-def _overlap(ranges: list[ByteRange]) -> bool:
+def _any_overlap(ranges: list[ByteRange]) -> bool:
     if len(ranges) == 1:
         return False
     ordered = sorted(ranges, key=lambda one: one.first)

@@ -1,28 +1,27 @@
-"""May a stored response answer a request: as it is, stale, or only once the origin confirms it (RFC 9111 section 4).
+"""Decide whether a stored response may be reused: fresh, stale, or after validation (RFC 9111 section 4).
 
-Stale responses: `no-cache`, `must-revalidate` and `proxy-revalidate` forbid them always. `s-maxage` implies
-`proxy-revalidate`; but an origin that writes stale-while-revalidate or stale-if-error beside it means the two, as CDNs
-read it.
+`no-cache`, `must-revalidate` and `proxy-revalidate` always forbid stale responses. `s-maxage` implies
+`proxy-revalidate`, except for stale-while-revalidate and stale-if-error beside it, as CDNs interpret it.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
-from edge.cache.entry import Entry
-from edge.http.fields import LONGEST, Fields, directives, seconds
+from edge.cache.entry import StoredResponse
+from edge.http.fields import DELTA_SECONDS_MAX, Fields, parse_directives, parse_seconds
 
 
 class Reuse(Enum):
     """What to do with a stored response."""
 
     SERVE = "serve"
-    SERVE_AND_REVALIDATE = "serve stale, and ask the origin meanwhile"
-    REVALIDATE = "ask the origin first"
+    SERVE_AND_REVALIDATE = "serve stale, revalidate in the background"
+    REVALIDATE = "revalidate first"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`reason` is the parameter `fwd` of Cache-Status (RFC 9211 section 2.2) where the origin is asked."""
+    """`reason` is the parameter `fwd` of Cache-Status (RFC 9211 section 2.2) of the request to the origin."""
 
     reuse: Reuse
     reason: str
@@ -33,31 +32,31 @@ _STALE = Decision(Reuse.REVALIDATE, "stale")
 _REQUEST = Decision(Reuse.REVALIDATE, "request")
 
 
-def wishes(asked: Fields) -> dict[str, str]:
+def request_directives(asked: Fields) -> dict[str, str]:
     """The request's directives; Pragma counts where there is no Cache-Control (RFC 9111 section 5.4)."""
     if "cache-control" in asked:
-        return directives(asked["cache-control"])
-    return {"no-cache": ""} if "no-cache" in directives(asked.get("pragma", "")) else {}
+        return parse_directives(asked["cache-control"])
+    return {"no-cache": ""} if "no-cache" in parse_directives(asked.get("pragma", "")) else {}
 
 
-def insists(asked: Fields) -> bool:
-    """Whether a request takes no stored response without the origin's confirmation."""
-    wanted = wishes(asked)
-    return "no-cache" in wanted or (seconds(wanted.get("max-age")) == 0 and "max-stale" not in wanted)
+def requires_validation(asked: Fields) -> bool:
+    """Whether the request accepts a stored response only after validation."""
+    wanted = request_directives(asked)
+    return "no-cache" in wanted or (parse_seconds(wanted.get("max-age")) == 0 and "max-stale" not in wanted)
 
 
-def decide(entry: Entry, asked: Fields, now: float) -> Decision:
-    """Choose what becomes of a request that selects `entry`."""
-    wanted = wishes(asked)
+def decide_reuse(entry: StoredResponse, asked: Fields, now: float) -> Decision:
+    """Decide how a request that selects `entry` is answered."""
+    wanted = request_directives(asked)
     if "no-cache" in entry.control:
         return _STALE
     if "no-cache" in wanted:
         return _REQUEST
     if wanted:
-        oldest = seconds(wanted.get("max-age"))
-        if oldest is not None and entry.age(now) > oldest + _stale_wanted(wanted):
+        oldest = parse_seconds(wanted.get("max-age"))
+        if oldest is not None and entry.age(now) > oldest + _max_stale(wanted):
             return _REQUEST
-        fresh_for = seconds(wanted.get("min-fresh"))
+        fresh_for = parse_seconds(wanted.get("min-fresh"))
         if fresh_for is not None and entry.fresh_until - now < fresh_for:
             return _REQUEST
     if now < entry.fresh_until:
@@ -65,34 +64,34 @@ def decide(entry: Entry, asked: Fields, now: float) -> Decision:
     return _decide_stale(entry, wanted, now - entry.fresh_until)
 
 
-def _decide_stale(entry: Entry, wanted: dict[str, str], staleness: float) -> Decision:
+def _decide_stale(entry: StoredResponse, wanted: dict[str, str], staleness: float) -> Decision:
     if _forbids_stale(entry):
         return _STALE
-    grace = seconds(entry.control.get("stale-while-revalidate"))
+    grace = parse_seconds(entry.control.get("stale-while-revalidate"))
     if grace is not None and staleness < grace:
         return Decision(Reuse.SERVE_AND_REVALIDATE, "stale")
-    if "s-maxage" not in entry.control and staleness < _stale_wanted(wanted):
+    if "s-maxage" not in entry.control and staleness < _max_stale(wanted):
         return _SERVE
     return _STALE
 
 
-def _stale_wanted(wanted: dict[str, str]) -> int:
-    """Seconds of staleness that the client takes (max-stale); without a number any."""
+def _max_stale(wanted: dict[str, str]) -> int:
+    """Seconds of staleness that the client accepts (max-stale); without a number any."""
     if "max-stale" not in wanted:
         return 0
-    return LONGEST if wanted["max-stale"] == "" else seconds(wanted["max-stale"]) or 0
+    return DELTA_SECONDS_MAX if wanted["max-stale"] == "" else parse_seconds(wanted["max-stale"]) or 0
 
 
-def may_serve_on_error(entry: Entry, asked: Fields, now: float) -> bool:
-    """Whether it may be served although it is stale, since the origin fails (RFC 5861 section 4)."""
+def may_serve_on_error(entry: StoredResponse, asked: Fields, now: float) -> bool:
+    """Whether a stale response may be served because the origin fails (RFC 5861 section 4)."""
     staleness = now - entry.fresh_until
     if _forbids_stale(entry):
         return False
-    allowed = seconds(entry.control.get("stale-if-error"))
+    allowed = parse_seconds(entry.control.get("stale-if-error"))
     if allowed is None and "s-maxage" not in entry.control:
-        allowed = seconds(wishes(asked).get("stale-if-error"))
+        allowed = parse_seconds(request_directives(asked).get("stale-if-error"))
     return allowed is not None and staleness < allowed
 
 
-def _forbids_stale(entry: Entry) -> bool:
+def _forbids_stale(entry: StoredResponse) -> bool:
     return bool(entry.control.keys() & {"no-cache", "must-revalidate", "proxy-revalidate"})

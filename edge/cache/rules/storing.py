@@ -1,10 +1,10 @@
-"""May a shared cache store a response (RFC 9111 section 3)."""
+"""Whether a shared cache may store a response (RFC 9111 section 3)."""
 
 from edge.cache.rules.freshness import HEURISTIC_STATUS, has_explicit_lifetime
-from edge.http.fields import Fields, date, directives, members
+from edge.http.fields import Fields, list_members, parse_date, parse_directives
 
 # final codes whose caching rules this cache knows, for must-understand (RFC 9111 section 5.2.2.3)
-UNDERSTOOD = frozenset(
+UNDERSTOOD_STATUS = frozenset(
     {
         200,
         203,
@@ -30,17 +30,17 @@ UNDERSTOOD = frozenset(
         504,
     }
 )
-VARY_LIMIT = 16  # field names: more than that is no variant, it is every request
+VARY_LIMIT = 16  # field names: with more, nearly every request is a variant of its own
 
 
-def why_not(method: str, asked: Fields, status: int, fields: Fields) -> str | None:
-    """Say why a response is not stored, None when it may be.
+def storage_obstacle(method: str, asked: Fields, status: int, fields: Fields) -> str | None:
+    """Return why a response must not be stored, None if it may.
 
-    Stricter than the RFC, which allows each: of `private` and `no-cache` with field names the names are not looked at;
-    parts (206) are not stored; nor is what sets a cookie, which is somebody's.
+    Stricter than the RFC requires: field names of `private` and `no-cache` are ignored; partial responses (206) and
+    responses that set a cookie are not stored.
     """
-    control = directives(fields.get("cache-control", ""))
-    wanted = directives(asked.get("cache-control", ""))
+    control = parse_directives(fields.get("cache-control", ""))
+    wanted = parse_directives(asked.get("cache-control", ""))
     if method != "GET":
         return "method"
     if status < 200 or status in (206, 304):
@@ -48,7 +48,7 @@ def why_not(method: str, asked: Fields, status: int, fields: Fields) -> str | No
     if "no-store" in wanted:
         return "request-no-store"
     if "must-understand" in control:
-        if status not in UNDERSTOOD:
+        if status not in UNDERSTOOD_STATUS:
             return "not-understood"
     elif "no-store" in control:
         return "no-store"
@@ -58,7 +58,7 @@ def why_not(method: str, asked: Fields, status: int, fields: Fields) -> str | No
         return "authorization"  # section 3.5
     if "set-cookie" in fields:
         return "set-cookie"
-    vary = members(fields.get("vary", ""))
+    vary = list_members(fields.get("vary", ""))
     if "*" in vary or len(vary) > VARY_LIMIT:
         return "vary"
     if not (has_explicit_lifetime(fields) or "public" in control or status in HEURISTIC_STATUS):
@@ -67,8 +67,8 @@ def why_not(method: str, asked: Fields, status: int, fields: Fields) -> str | No
 
 
 def is_worth_storing(fields: Fields, lifetime: float) -> bool:
-    """Whether storing it can save anything: it is fresh for a while, or can be validated or served stale."""
-    if lifetime > 0 or "etag" in fields or date(fields.get("last-modified")) is not None:
+    """Whether a stored copy is useful: fresh for some time, or usable after validation or while stale."""
+    if lifetime > 0 or "etag" in fields or parse_date(fields.get("last-modified")) is not None:
         return True
-    control = directives(fields.get("cache-control", ""))
+    control = parse_directives(fields.get("cache-control", ""))
     return bool(control.keys() & {"stale-while-revalidate", "stale-if-error"})

@@ -1,14 +1,15 @@
-"""Names by which an origin groups responses, to purge them together: Cache-Tag and Surrogate-Key."""
+"""Tags by which the origin groups responses for purges: Cache-Tag and Surrogate-Key."""
 
 from edge.http.fields import Fields
 
-FIELDS = frozenset({"cache-tag", "surrogate-key"})  # between origin and edge: clients are not given them
+# between origin and edge: removed from responses to clients
+TAG_FIELDS = frozenset({"cache-tag", "surrogate-key"})
 TAGS_LIMIT = 64  # of one response
 TAG_LIMIT = 256  # characters
 
 
-def tags_of(fields: Fields) -> list[str]:
-    """The tags of a response: Cache-Tag is cut at commas, Surrogate-Key at white space."""
+def parse_tags(fields: Fields) -> list[str]:
+    """The tags of a response: Cache-Tag is separated by commas, Surrogate-Key by white space."""
     named = [tag.strip() for tag in fields.get("cache-tag", "").split(",")]
     # a second line of Surrogate-Key is joined to the first by a comma
     named += fields.get("surrogate-key", "").replace(",", " ").split()

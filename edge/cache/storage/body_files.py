@@ -1,8 +1,7 @@
-"""Bodies too large for a row of the index: files in the store's folder, written under a lock.
+"""Body files: bodies too large for an index row, written under a lock.
 
-While a process writes a body, and until it is in the index, it holds the file's lock; the kernel lets go of it when the
-process dies, however it dies. So a body without a lock and without a row is what a crash has left, and `sweep` removes
-it, also while other workers run.
+A process holds the file's lock until the body is in the index; the kernel releases it when the process dies. A file
+without a lock and without a row is left from a crash, and `remove_orphans` removes it, also while other workers run.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ SUFFIX = ".body"
 
 
 class BodyFile:
-    """A body on its way into the store. Writes raise OSError, as when the disk is full."""
+    """A body that is being written. Writes raise OSError, for example when the disk is full."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f"{uuid.uuid4().hex}{SUFFIX}"
@@ -41,11 +40,11 @@ class BodyFile:
         return os.pread(self._descriptor, min(length, self.size - at), at)
 
     def sync(self) -> None:
-        """Bring it to the disk: to be called off the event loop."""
+        """Flush to disk. Blocks: call it off the event loop."""
         os.fsync(self._descriptor)
 
     def discard(self) -> None:
-        """Take away its name; it lasts until `close`."""
+        """Unlink the file; the content stays readable until `close`."""
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -54,10 +53,10 @@ class BodyFile:
         self._descriptor = -1
 
 
-def sweep(folder: Path, known: Callable[[], Container[str]]) -> int:
-    """Remove the bodies that nobody writes and no row names; return how many.
+def remove_orphans(folder: Path, known: Callable[[], Container[str]]) -> int:
+    """Remove body files without a writer and without an index row; return how many.
 
-    `known` is asked after the locks: a body comes into the index before its writer lets go of it.
+    `known` is called after the locks are checked: a writer releases its lock only after the row exists.
     """
     idle = [path for path in folder.glob(f"*{SUFFIX}") if not _is_being_written(path)]
     rows = known()

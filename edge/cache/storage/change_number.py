@@ -1,8 +1,7 @@
-"""The number of the last change that any worker of a node has made to the index, in a file that all workers map.
+"""Number of the last change to the index, in a file that all workers of a node map.
 
-Reading it takes a tenth of a microsecond, so that it is compared before every look into a worker's memory: what another
-worker has invalidated is not served from there afterwards. It is a hint only: the log of changes in the index says what
-has changed.
+Reading it takes 0.1 microseconds, so it is compared before every lookup in a worker's memory: entries that another
+worker invalidated are not served afterwards. It is a hint; the change log in the index lists the changes.
 """
 
 import contextlib
@@ -15,12 +14,12 @@ _NUMBER = struct.Struct("=Q")
 
 
 class ChangeNumber:
-    """One number. It is written with pwrite(2), not through the map: a full disk raises OSError there, not SIGBUS."""
+    """The shared number. Written with pwrite(2), not through the map: a full disk raises OSError, not SIGBUS."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         with contextlib.suppress(PermissionError):
-            os.fchmod(self._file, 0o660)  # for the group too, as the index
+            os.fchmod(self._file, 0o660)  # group access, like the index
         if os.fstat(self._file).st_size < _NUMBER.size:
             os.pwrite(self._file, _NUMBER.pack(0), 0)
         self._map = mmap.mmap(self._file, _NUMBER.size, prot=mmap.PROT_READ)

@@ -1,9 +1,9 @@
-"""The index of stored responses: an SQLite database that all workers of a node share.
+"""Schema of the index of stored responses, an SQLite database that all workers of a node share.
 
-Small bodies lie in their row, large ones in a file beside it. `total` is kept by triggers, never summed up. `gone`
-tells the other workers which keys to forget in memory; a row whose `by` is NULL is an invalidation, which keeps out
-of the index too what is on its way for that key. A crash leaves the last whole transaction; what SQLite cannot
-read is thrown away, since it is a cache.
+Small bodies are stored in their row, large ones in a file. Triggers maintain `total`. `gone` is the change log: it
+lists the keys that other workers evict from memory; a row whose `by` is NULL is an invalidation, which also keeps
+running fetches of that key out of the index. A crash leaves the last complete transaction; an unreadable database is
+replaced by an empty one.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from pathlib import Path
 
 log = logging.getLogger("edge.cache")
 
-LAYOUT = 1  # a database of another layout is thrown away
-BUSY = 5.0  # seconds to wait for another worker's transaction, which takes milliseconds
-LOOK_EVERY = 0.01  # seconds between tries to open the index while another worker does
-CHECKPOINT = 2000  # pages of 4 KB in the write-ahead log before it is copied back
+SCHEMA_VERSION = 1  # a database of another version is replaced
+LOCK_TIMEOUT = 5.0  # seconds to wait for another worker's transaction, which takes milliseconds
+LOCK_POLL_SECONDS = 0.01  # seconds between attempts to open the index while another worker holds the lock
+CHECKPOINT_PAGES = 2000  # pages of 4 KB in the write-ahead log before it is copied back
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entry (
@@ -45,28 +45,30 @@ END;
 
 
 def open_index(path: Path) -> sqlite3.Connection:
-    """Open the index, making it where there is none; an unreadable one is replaced by an empty one.
+    """Open the index, creating it if missing; replace an unreadable one by an empty one.
 
-    Raises TimeoutError when another worker has been opening it for `BUSY` seconds.
+    Raises TimeoutError if another worker has held the lock for `BUSY` seconds.
     """
-    with _alone(path.parent):
+    with _exclusive_lock(path.parent):
         return _open_or_replace(path)
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One worker at a time: SQLite waits for nobody while it changes to a write-ahead log, and one replaces files."""
+def _exclusive_lock(folder: Path) -> Iterator[None]:
+    """Admit one worker at a time: SQLite does not wait during the change to WAL mode, and files may be replaced."""
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + BUSY
+        deadline = time.monotonic() + LOCK_TIMEOUT
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"another process has held {folder} for {BUSY:.0f} s") from None
-                time.sleep(LOOK_EVERY)
+                    raise TimeoutError(
+                        f"another process has held the lock of {folder} for {LOCK_TIMEOUT:.0f} s"
+                    ) from None
+                time.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
         os.close(lock)
@@ -74,33 +76,33 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _open_or_replace(path: Path) -> sqlite3.Connection:
     try:
-        return _open(path)
+        return _open_database(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
-            raise  # locked, or the folder is not ours: nothing is wrong with the content
-        log.warning("%s is not readable (%s): starting with an empty cache", path, error)
+            raise  # locked or not permitted: the content is not at fault
+        log.warning("cache index unreadable, starting with an empty cache: %s: %s", path, error)
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return _open(path)
+        return _open_database(path)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    # for the group too, as the folder is: an edge may start again as another user of it. SQLite's other files follow
+def _open_database(path: Path) -> sqlite3.Connection:
+    # group access, like the folder: an edge may restart as another user. SQLite's other files inherit the mode
     path.touch(mode=0o660)
     with contextlib.suppress(PermissionError):
         path.chmod(0o660)
-    index = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    index = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         index.execute("PRAGMA journal_mode=WAL")
         index.execute("PRAGMA synchronous=NORMAL")
-        index.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
+        index.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         layout = index.execute("PRAGMA user_version").fetchone()[0]
-        if layout not in (0, LAYOUT):
-            raise sqlite3.DatabaseError(f"layout {layout} is not known here")
+        if layout not in (0, SCHEMA_VERSION):
+            raise sqlite3.DatabaseError(f"unknown schema version {layout}")
         index.execute("BEGIN IMMEDIATE")
-        for statement in _statements(_TABLES):
+        for statement in _split_statements(_TABLES):
             index.execute(statement)
-        index.execute(f"PRAGMA user_version={LAYOUT}")
+        index.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         index.execute("COMMIT")
     except BaseException:
         index.close()
@@ -108,8 +110,8 @@ def _open(path: Path) -> sqlite3.Connection:
     return index
 
 
-def _statements(script: str) -> list[str]:
-    """Cut a script as SQLite does: a trigger holds semicolons of its own."""
+def _split_statements(script: str) -> list[str]:
+    """Split a script into statements as SQLite does: triggers contain semicolons."""
     found, current = [], ""
     for line in script.splitlines(keepends=True):
         current += line

@@ -1,4 +1,4 @@
-"""Transactions on the index of stored responses, each whole or not at all. Runs in the store's writing thread."""
+"""Transactions on the index of stored responses. Runs in the store's writer thread."""
 
 import contextlib
 import json
@@ -7,24 +7,24 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from edge.cache.entry import Entry
+from edge.cache.entry import StoredResponse
 from edge.cache.storage.change_number import ChangeNumber
 
-VARIANTS_LIMIT = 16  # stored responses to one URL; the oldest goes
-LOW_WATER = 0.97  # share of the limit that eviction goes down to, so that not every store evicts
-BATCH = 64  # entries evicted at once
-ANY = ""  # in the log of changes, for every key
-GONE_FOR = 60.0  # seconds that the log of changes reaches back
+VARIANTS_LIMIT = 16  # stored responses of one URL; the oldest is evicted
+EVICTION_LOW_WATER = 0.97  # fraction of the limit that eviction leaves, so that not every insert evicts
+EVICTION_BATCH = 64  # entries evicted at once
+ALL_KEYS = ""  # in the change log: every key
+CHANGE_LOG_SECONDS = 60.0  # seconds that the change log covers
 
 
 def last_change(index: sqlite3.Connection) -> int:
-    """The number of the newest row that the log of changes has had, also when it is gone from there."""
+    """Number of the newest row of the change log, also after that row was deleted."""
     row = index.execute("SELECT seq FROM sqlite_sequence WHERE name = 'gone'").fetchone()
     return int(row[0]) if row is not None else 0
 
 
-class Writer:
-    """The only connection of this worker that writes."""
+class IndexWriter:
+    """This worker's only writing connection."""
 
     def __init__(
         self, index: sqlite3.Connection, folder: Path, limit: int, name: str, changes: ChangeNumber
@@ -35,10 +35,10 @@ class Writer:
         self._limit = limit
         self._name = name
 
-    def keep(self, entry: Entry, tags: Sequence[str], since: int | None = None) -> bool:
-        """Put a response in the place of what its key and variant had, and evict what is then too much.
+    def insert(self, entry: StoredResponse, tags: Sequence[str], since: int | None = None) -> bool:
+        """Replace the response of this key and variant, then evict down to the limit.
 
-        Return False, with nothing stored, where its key was invalidated after change `since`.
+        Return False, with nothing stored, if the key was invalidated after change `since`.
         """
         variant = json.dumps(entry.variant)
         cost = entry.cost()
@@ -70,11 +70,11 @@ class Writer:
             self._index.executemany(
                 "INSERT OR IGNORE INTO tag VALUES (?, ?)", [(tag, entry.id) for tag in tags]
             )
-            self._tell([entry.key])
+            self._log_changes([entry.key])
         return True
 
-    def refresh(self, entry: Entry, since: int | None = None) -> bool:
-        """Write a confirmed entry's headers and times; return False where it was invalidated after change `since`."""
+    def refresh(self, entry: StoredResponse, since: int | None = None) -> bool:
+        """Update headers and times of a validated entry; False if it was invalidated after change `since`."""
         with self._transaction():
             if self._is_invalidated(entry.key, since):
                 return False
@@ -82,26 +82,26 @@ class Writer:
                 "UPDATE entry SET headers = ?, requested_at = ?, received_at = ? WHERE id = ?",
                 (json.dumps(entry.headers), entry.requested_at, entry.received_at, entry.id),
             )
-            self._tell([entry.key])
+            self._log_changes([entry.key])
         return True
 
     def invalidate(self, keys: Iterable[str]) -> None:
-        """Remove all responses to `keys`, and keep out of the index what is on its way for them in any worker."""
+        """Remove all responses of `keys` and keep running fetches for them, in any worker, out of the index."""
         with self._transaction() as files:
             for key in keys:
                 files += self._delete("key = ?", (key,))
-                self._keep_out(key)
+                self._log_invalidation(key)
 
     def remove_key(self, key: str) -> int:
         with self._transaction() as files:
             count = int(self._index.execute("SELECT count(*) FROM entry WHERE key = ?", (key,)).fetchone()[0])
             if count:
                 files += self._delete("key = ?", (key,))
-                self._tell([key])
+                self._log_changes([key])
         return count
 
     def purge(self, number: int, keys: Sequence[str], tags: Sequence[str]) -> list[str] | None:
-        """Apply purge `number`, once; return the keys that lost a response, None when it was applied before."""
+        """Apply purge `number` once; return the keys that lost a response, None if it was already applied."""
         with self._transaction() as files:
             last = self._index.execute("SELECT value FROM state WHERE name = 'last_purge'").fetchone()[0]
             if number <= last:
@@ -113,29 +113,32 @@ class Writer:
                 rows = self._index.execute(f"SELECT DISTINCT key FROM entry WHERE {where}", (value,))  # noqa: S608
                 touched += [row[0] for row in rows]
                 files += self._delete(where, (value,))
-            self._tell(touched)
-            for key in [*keys, *([ANY] if tags else [])]:  # the tags of what is on its way are not known yet
-                self._keep_out(key)
+            self._log_changes(touched)
+            for key in [
+                *keys,
+                *([ALL_KEYS] if tags else []),
+            ]:  # tags of running fetches are not known yet
+                self._log_invalidation(key)
             self._index.execute("UPDATE state SET value = ? WHERE name = 'last_purge'", (number,))
         return touched
 
-    def used(self, numbers: Iterable[int]) -> None:
+    def record_use(self, numbers: Iterable[int]) -> None:
         now = time.time()
         with self._transaction():
             self._index.executemany("UPDATE entry SET used = ? WHERE id = ?", [(now, n) for n in numbers])
-            self._index.execute("DELETE FROM gone WHERE at < ?", (now - GONE_FOR,))
+            self._index.execute("DELETE FROM gone WHERE at < ?", (now - CHANGE_LOG_SECONDS,))
 
     def close(self) -> None:
         self._index.close()
 
     def _evict(self, room: int) -> list[str]:
-        """Remove the least recently used until the others take at most `room` bytes."""
+        """Evict the least recently used entries until the others take at most `room` bytes."""
         files: list[str] = []
         total = self._total()
-        target = room if total <= room else min(room, int(self._limit * LOW_WATER))
+        target = room if total <= room else min(room, int(self._limit * EVICTION_LOW_WATER))
         while total > target:
             oldest = "SELECT id FROM entry ORDER BY used LIMIT ?"
-            numbers = [row[0] for row in self._index.execute(oldest, (BATCH,))]
+            numbers = [row[0] for row in self._index.execute(oldest, (EVICTION_BATCH,))]
             if not numbers:
                 break
             for number in numbers:
@@ -149,7 +152,7 @@ class Writer:
         return int(self._index.execute("SELECT value FROM state WHERE name = 'total'").fetchone()[0])
 
     def _delete(self, where: str, values: Sequence[object]) -> list[str]:
-        # the log of changes too: what is evicted here may be in another worker's memory, and a file gone with it
+        # log it too: another worker may have the entry in memory, and its file is deleted
         self._index.execute(
             f"INSERT INTO gone (key, by, at) SELECT key, ?, ? FROM entry WHERE file IS NOT NULL AND {where}",  # noqa: S608
             (self._name, time.time(), *values),
@@ -159,35 +162,36 @@ class Writer:
 
     def _is_invalidated(self, key: str, since: int | None) -> bool:
         found = self._index.execute(
-            "SELECT 1 FROM gone WHERE seq > ? AND key IN (?, ?) AND by IS NULL LIMIT 1", (since, key, ANY)
+            "SELECT 1 FROM gone WHERE seq > ? AND key IN (?, ?) AND by IS NULL LIMIT 1",
+            (since, key, ALL_KEYS),
         )
         return since is not None and found.fetchone() is not None
 
-    def _keep_out(self, key: str) -> None:
-        """Log an invalidation: what is on its way for `key` in any worker may be older than it."""
+    def _log_invalidation(self, key: str) -> None:
+        """Log an invalidation: running fetches of `key`, in any worker, may bring an older state."""
         self._index.execute("INSERT INTO gone (key, by, at) VALUES (?, NULL, ?)", (key, time.time()))
 
-    def _tell(self, keys: Iterable[str]) -> None:
+    def _log_changes(self, keys: Iterable[str]) -> None:
         now = time.time()
         self._index.executemany(
             "INSERT INTO gone (key, by, at) VALUES (?, ?, ?)", [(key, self._name, now) for key in keys]
         )
 
-    def _announce(self, number: int) -> None:
+    def _publish_change_number(self, number: int) -> None:
         try:
             self._changes.set(number)
         except OSError as error:
-            raise sqlite3.OperationalError(f"the number of the last change: {error}") from error
+            raise sqlite3.OperationalError(f"cannot write the change number: {error}") from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[list[str]]:
-        """Commit at the end; the files named in the list go once nothing names them any more."""
+        """Commit at the end, then delete the files named in the list."""
         files: list[str] = []
         self._index.execute("BEGIN IMMEDIATE")
         try:
             yield files
-            # before it is committed: two transactions' numbers then come in their order
-            self._announce(last_change(self._index))
+            # before the commit, so that numbers are published in the order of the transactions
+            self._publish_change_number(last_change(self._index))
             self._index.execute("COMMIT")
         except BaseException:
             if self._index.in_transaction:

@@ -1,7 +1,7 @@
-"""Who of a node's workers asks the origin for a URL: the others wait for what it stores.
+"""Fetch leases: one worker of a node fetches a URL, the others wait for the stored response.
 
-A lease is a lock on one byte of a file that all workers have open, at the place that the URL's hash gives (open file
-description locks, fcntl(2)). The kernel keeps it: when a worker dies, its leases are gone.
+A lease is an open file description lock (fcntl(2)) on one byte of a shared file, at the offset given by the URL's
+hash. The kernel releases the leases of a worker that dies.
 """
 
 import asyncio
@@ -13,34 +13,34 @@ import struct
 from collections import Counter
 from pathlib import Path
 
-WAIT = 10.0  # seconds that a worker waits for another's answer before it asks for itself
-_LOOK_FIRST, _LOOK_LONGEST = 0.002, 0.05
+LEASE_WAIT_SECONDS = 10.0  # seconds that a worker waits for another's response before it fetches itself
+_POLL_FIRST, _POLL_LONGEST = 0.002, 0.05
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock
 
 
-class Leases:
-    """The leases of one worker. Those of one worker never exclude each other."""
+class FetchLeases:
+    """The leases of one worker. Leases of one worker do not exclude each other."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         with contextlib.suppress(PermissionError):
-            os.fchmod(self._file, 0o660)  # for the group too, as the index
+            os.fchmod(self._file, 0o660)  # group access, like the index
         self._held: Counter[str] = Counter()
 
-    async def take(self, key: str, wait: float = WAIT) -> bool:
-        """Wait until `key` is nobody else's and have its lease; False when that took longer than `wait` seconds."""
+    async def acquire(self, key: str, wait: float = LEASE_WAIT_SECONDS) -> bool:
+        """Acquire the lease of `key`; return False after `wait` seconds."""
         loop = asyncio.get_running_loop()
-        until, pause = loop.time() + wait, _LOOK_FIRST
+        until, pause = loop.time() + wait, _POLL_FIRST
         while not self._lock(key, fcntl.F_WRLCK):
             if loop.time() >= until:
                 return False
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LOOK_LONGEST)
+            pause = min(2 * pause, _POLL_LONGEST)
         self._held[key] += 1
         return True
 
-    def let_go(self, key: str) -> None:
-        """Let the others have what `take` gave."""
+    def release(self, key: str) -> None:
+        """Release one acquisition of the lease."""
         self._held[key] -= 1
         if not self._held[key]:
             del self._held[key]

@@ -1,8 +1,8 @@
-"""A body while it arrives from the origin, for any number of readers, each at its own pace.
+"""Spool of a body that arrives from the origin, read by any number of readers, each at its own pace.
 
-As long as it is being kept, all of it can be read: small ones from memory, large ones from a file. When it can be kept
-no longer (the disk is full, it is larger than an object may be, or it was never to be kept), it goes on as a window
-that the slowest reader moves: readers that have begun lose nothing, and the origin is held back.
+While the body is kept, all of it can be read: small bodies from memory, large ones from a file. When it cannot be kept
+(the disk is full, it exceeds the object limit, or it must not be stored), it continues as a window that the slowest
+reader advances: readers lose nothing, and the origin is held back.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from typing import Protocol
 
 log = logging.getLogger("edge.cache")
 
-BLOCK = 256 << 10  # bytes that a reader takes at once
-WINDOW = 1 << 20  # bytes that readers may lag behind when nothing is kept
-STALL = 30.0  # seconds that one reader may hold up the others
+READ_BLOCK = 256 << 10  # bytes of one read
+WINDOW_BYTES = 1 << 20  # bytes that readers may lag behind when the body is not kept
+STALL_SECONDS = 30.0  # seconds that one reader may hold up the others
 
 
 class SpoolFailed(Exception):
     """The body ended early, or this reader was too slow."""
 
 
-class File(Protocol):
-    """Where a large body goes."""
+class SpoolFile(Protocol):
+    """File of a large body."""
 
     def write(self, data: bytes) -> None: ...
     def read(self, at: int, length: int) -> bytes: ...
@@ -32,9 +32,9 @@ class File(Protocol):
 
 
 class Spool:
-    """Written by one task; `reader` gives a way to read all of it."""
+    """A body with one writer and any number of readers."""
 
-    def __init__(self, make_file: Callable[[], File], *, small: int, limit: int) -> None:
+    def __init__(self, make_file: Callable[[], SpoolFile], *, small: int, limit: int) -> None:
         """Keep up to `small` bytes in memory and up to `limit` in a file; with a limit of 0 keep nothing."""
         self._make_file = make_file
         self._small = small
@@ -44,9 +44,9 @@ class Spool:
         self._window_start = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._readers: set[SpoolReader] = set()
-        self.file: File | None = None
+        self.file: SpoolFile | None = None
         self.size = 0
-        self.keeping = limit > 0
+        self.is_kept = limit > 0
         self.ended = False
         self.failed = False
         self._released = False
@@ -54,36 +54,36 @@ class Spool:
     # --- the writer's side
 
     async def write(self, data: bytes) -> None:
-        """Append; waits only while nothing is kept. Raises `SpoolFailed` when nobody is left to read."""
-        if self.keeping and not self._keep(data):
-            self.keeping = False
+        """Append; waits for readers only if the body is not kept. Raises `SpoolFailed` when no reader is left."""
+        if self.is_kept and not self._store_part(data):
+            self.is_kept = False
             self._window_start = self.size
-        if not self.keeping:
+        if not self.is_kept:
             self._window.append(data)
         self.size += len(data)
         self._wake()
-        if not self.keeping:
+        if not self.is_kept:
             await self._drain()
 
     def end(self) -> None:
         self.ended = True
         self._wake()
 
-    def fail(self) -> None:
-        """No more comes, and it is not whole."""
+    def mark_failed(self) -> None:
+        """End the body as incomplete."""
         self.failed = self.ended = True
         self._wake()
 
     def content(self) -> bytes | None:
-        """All of a small body that was kept."""
-        return bytes(self._memory) if self.file is None and self.keeping else None
+        """The whole body if it is kept in memory, else None."""
+        return bytes(self._memory) if self.file is None and self.is_kept else None
 
     def release(self) -> None:
-        """The writer has done with it: the file is closed when the last reader has."""
+        """End writing: the file is closed after the last reader."""
         self.ended = self._released = True
         self._close_if_unused()
 
-    def _keep(self, data: bytes) -> bool:
+    def _store_part(self, data: bytes) -> bool:
         if self.size + len(data) > self._limit:
             return False
         if self.file is None and self.size + len(data) <= self._small:
@@ -94,13 +94,13 @@ class Spool:
                 self.file = self._begin_file()
             self.file.write(data)
         except OSError as error:
-            log.warning("a response cannot be stored: %s", error)
+            log.warning("response not stored: %s", error)
             if self.file is not None:
                 self.file.discard()
             return False
         return True
 
-    def _begin_file(self) -> File:
+    def _begin_file(self) -> SpoolFile:
         file = self._make_file()
         try:
             file.write(bytes(self._memory))
@@ -113,36 +113,36 @@ class Spool:
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + STALL
+        give_up = loop.time() + STALL_SECONDS
         while True:
             slowest = min((reader.at for reader in self._readers), default=None)
             if slowest is None:
-                raise SpoolFailed("nobody reads it any more")
+                raise SpoolFailed("no reader is left")
             while self._window and self._window_start + len(self._window[0]) <= slowest:
                 self._window_start += len(self._window.popleft())
-            if self.size - slowest <= WINDOW:
+            if self.size - slowest <= WINDOW_BYTES:
                 return
             if loop.time() >= give_up:
                 self._drop_laggards()
                 continue
-            await self.changed(give_up - loop.time())
+            await self.wait_for_change(give_up - loop.time())
 
     def _drop_laggards(self) -> None:
-        for reader in [reader for reader in self._readers if self.size - reader.at > WINDOW]:
+        for reader in [reader for reader in self._readers if self.size - reader.at > WINDOW_BYTES]:
             reader.too_slow = True
             self._readers.discard(reader)
         self._wake()
 
     # --- the readers' side
 
-    def reader(self, at: int = 0) -> "SpoolReader":
+    def open_reader(self, at: int = 0) -> "SpoolReader":
         made = SpoolReader(self, at)
         self._readers.add(made)
         return made
 
-    def take(self, at: int, most: int) -> bytes:
-        """What has arrived from `at` on, at most `most` bytes; empty when there is nothing yet."""
-        kept = self.size if self.keeping else self._window_start
+    def read_at(self, at: int, most: int) -> bytes:
+        """Return up to `most` bytes from offset `at`; empty if none have arrived."""
+        kept = self.size if self.is_kept else self._window_start
         memory = len(self._memory)
         if self.file is None and at < memory:
             return bytes(self._memory[at : at + most])
@@ -155,17 +155,17 @@ class Spool:
             start += len(part)
         return b""
 
-    async def changed(self, timeout: float | None = None) -> None:
-        """Wait until something arrives, ends, or is read."""
+    async def wait_for_change(self, timeout: float | None = None) -> None:
+        """Wait until data arrives or is read, or the body ends."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await asyncio.wait([waiter], timeout=timeout)
 
     def read_on(self) -> None:
-        if not self.keeping:
+        if not self.is_kept:
             self._wake()
 
-    def leave(self, reader: "SpoolReader") -> None:
+    def remove_reader(self, reader: "SpoolReader") -> None:
         self._readers.discard(reader)
         self._wake()
         self._close_if_unused()
@@ -182,28 +182,28 @@ class Spool:
 
 
 class SpoolReader:
-    """One reader's place in a spool. `close` it."""
+    """One reader's position in a spool. The owner calls `close`."""
 
     def __init__(self, spool: Spool, at: int) -> None:
         self._spool = spool
         self.at = at
         self.too_slow = False
 
-    async def read(self, most: int = BLOCK) -> bytes:
-        """The next bytes; empty at the end. Raises `SpoolFailed`."""
+    async def read(self, most: int = READ_BLOCK) -> bytes:
+        """Return the next bytes, empty at the end. Raises `SpoolFailed`."""
         while True:
             if self.too_slow:
-                raise SpoolFailed("this reader held up the others")
-            data = self._spool.take(self.at, most)
+                raise SpoolFailed("this reader was too slow")
+            data = self._spool.read_at(self.at, most)
             if data:
                 self.at += len(data)
                 self._spool.read_on()
                 return data
             if self._spool.failed:
-                raise SpoolFailed("the origin broke off")
+                raise SpoolFailed("the origin closed the connection before the end of the body")
             if self._spool.ended and self.at >= self._spool.size:
                 return b""
-            await self._spool.changed()
+            await self._spool.wait_for_change()
 
     def close(self) -> None:
-        self._spool.leave(self)
+        self._spool.remove_reader(self)

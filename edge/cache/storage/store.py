@@ -1,8 +1,8 @@
 """Stored responses on disk and in memory, bounded; shared by the workers of a node.
 
-Reads go through a connection of the event loop's thread and take microseconds. Writes go one after the other through a
-thread of their own, so that a slow disk delays no request. Every failure of the disk is a miss, or a response that is
-not kept; never an error to a client.
+Reads use a connection of the event loop's thread and take microseconds. Writes run one after the other in a thread of
+their own, so that a slow disk delays no request. A disk failure is a miss, or a response that is not stored; never an
+error for a client.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from edge.cache.entry import Entry
-from edge.cache.rules.variants import selects
-from edge.cache.storage.body_files import BodyFile, sweep
+from edge.cache.entry import StoredResponse
+from edge.cache.rules.variants import variant_matches
+from edge.cache.storage.body_files import BodyFile, remove_orphans
 from edge.cache.storage.change_number import ChangeNumber
 from edge.cache.storage.index_schema import open_index
-from edge.cache.storage.index_writer import ANY, Writer, last_change
-from edge.cache.storage.memory import Memory
+from edge.cache.storage.index_writer import ALL_KEYS, IndexWriter, last_change
+from edge.cache.storage.memory import MemoryCache
 from edge.http.fields import Fields
 
 log = logging.getLogger("edge.cache")
 T = TypeVar("T")
 
-SMALL = 64 << 10  # bytes of a body that lies in its row, and in memory
-HEAR_EVERY = 0.25  # seconds between looks at what other workers have changed, where no request looks before
-FLUSH_EVERY = 5.0  # seconds between writes of what was used
+INLINE_BODY_LIMIT = 64 << 10  # bytes of a body that is stored in its row and in memory
+INVALIDATION_POLL_SECONDS = 0.25  # seconds between checks of the change log without requests
+FLUSH_SECONDS = 5.0  # seconds between writes of the times of use
 _BY_KEY = (
     "SELECT id, key, variant, status, headers, requested_at, received_at, size, body, file"
     " FROM entry WHERE key = ?"
 )
 
 
-class Store:
+class ResponseStore:
     """The stored responses of one node, in `folder`: at most `limit` bytes, each at most `object_limit`."""
 
     def __init__(
@@ -55,20 +55,20 @@ class Store:
         self._name = uuid.uuid4().hex
         path = folder / "index.sqlite"
         self._changes = ChangeNumber(folder / "changes")
-        self._writer = Writer(open_index(path), folder, limit, self._name, self._changes)
+        self._writer = IndexWriter(open_index(path), folder, limit, self._name, self._changes)
         self._reader = open_index(path)
         self._thread = ThreadPoolExecutor(1, "cache-writer")
-        self._memory = Memory(memory_limit)
+        self._memory = MemoryCache(memory_limit)
         self._used: set[int] = set()
-        self.heard = last_change(self._reader)
+        self.last_change = last_change(self._reader)
         self._on_invalidated: Callable[[str], None] = lambda key: None
         self._on_unknown: Callable[[], None] = lambda: None
-        left = sweep(folder, self._files)
+        left = remove_orphans(folder, self._files)
         if left:
-            log.info("removed %d bodies that a crash had left", left)
+            log.info("removed orphaned body files after a crash: %d", left)
 
     def watch_invalidations(self, one: Callable[[str], None], everything: Callable[[], None]) -> None:
-        """Call `one` with each key that any worker has invalidated, `everything` where it is not known which."""
+        """Call `one` with each key that any worker invalidates, `everything` when the keys are unknown."""
         self._on_invalidated, self._on_unknown = one, everything
 
     # --- reading
@@ -76,39 +76,39 @@ class Store:
     def _files(self) -> set[str]:
         return {row[0] for row in self._reader.execute("SELECT file FROM entry WHERE file IS NOT NULL")}
 
-    def find(self, key: str, asked: Fields) -> Entry | None:
-        """The stored response that the request selects, the newest of them; from memory where it is there."""
+    def find(self, key: str, asked: Fields) -> StoredResponse | None:
+        """The newest stored response that the request selects, from memory if present."""
         self._catch_up()
-        entry = _select(self._memory.get(key), asked)
-        return entry if entry is not None else _select(self.load(key), asked)
+        entry = _select_newest(self._memory.get(key), asked)
+        return entry if entry is not None else _select_newest(self.load(key), asked)
 
-    def remembered(self, key: str, asked: Fields) -> Entry | None:
-        """As `find`, of what is in memory and nothing more."""
+    def find_in_memory(self, key: str, asked: Fields) -> StoredResponse | None:
+        """Like `find`, in memory only."""
         self._catch_up()
-        return _select(self._memory.get(key), asked)
+        return _select_newest(self._memory.get(key), asked)
 
-    def load(self, key: str) -> Sequence[Entry]:
-        """All stored responses to `key` as the index has them now."""
+    def load(self, key: str) -> Sequence[StoredResponse]:
+        """Read all stored responses of `key` from the index."""
         try:
             rows = self._reader.execute(_BY_KEY, (key,)).fetchall()
         except sqlite3.Error as error:
-            log.warning("the cache's index cannot be read: %s", error)
+            log.warning("cannot read the cache index: %s", error)
             return ()
-        entries = [_entry(row, self.negative_seconds) for row in rows]
+        entries = [_row_entry(row, self.negative_seconds) for row in rows]
         self._memory.put(key, entries)
         return entries
 
-    def known_variants(self, key: str) -> bool:
-        """Whether any response to `key` is stored, selected or not."""
+    def has_variants(self, key: str) -> bool:
+        """Whether any response of `key` is stored, selected or not."""
         return bool(self._memory.get(key) or self.load(key))
 
-    def open(self, entry: Entry) -> BinaryIO:
-        """The file of a body that is not in its row. Raises FileNotFoundError when it has just been evicted."""
+    def open(self, entry: StoredResponse) -> BinaryIO:
+        """Open the body file. Raises FileNotFoundError if it has just been evicted."""
         assert entry.file is not None
         return (self.folder / entry.file).open("rb", buffering=0)
 
-    def use(self, entry: Entry) -> None:
-        """Note that it was asked for; written down together with others."""
+    def record_use(self, entry: StoredResponse) -> None:
+        """Record a use; uses are written in batches."""
         self._used.add(entry.id)
 
     @property
@@ -120,120 +120,120 @@ class Store:
     def last_purge(self) -> int:
         return self._state("last_purge")
 
-    # --- writing; each returns once it is done
+    # --- writing; each returns when the write is complete
 
     def body_file(self) -> BodyFile:
-        """A file for a large body. Raises OSError."""
+        """Create a file for a large body. Raises OSError."""
         return BodyFile(self.folder)
 
-    async def keep(
-        self, entry: Entry, file: BodyFile | None, tags: Iterable[str], since: int | None = None
+    async def insert(
+        self, entry: StoredResponse, file: BodyFile | None, tags: Iterable[str], since: int | None = None
     ) -> bool:
-        """Store a whole response, with its body in the entry or in `file`.
+        """Store a complete response with its body in the entry or in `file`.
 
-        Return False where the disk fails, or where its key was invalidated after change `since` (`heard`).
+        Return False if the disk fails, or if the key was invalidated after change `since` (`last_change`).
         """
         names = sorted(set(tags))
 
         def write() -> bool:
             if file is not None:
                 file.sync()
-            return self._writer.keep(entry, names, since)
+            return self._writer.insert(entry, names, since)
 
         try:
             kept = await self._write(write)
         except (sqlite3.Error, OSError) as error:
-            log.warning("a response of %d bytes could not be stored: %s", entry.size, error)
+            log.warning("response of %d bytes not stored: %s", entry.size, error)
             return False
-        self._memory.forget(entry.key)
+        self._memory.evict(entry.key)
         return kept
 
-    async def refresh(self, entry: Entry, since: int | None = None) -> bool:
-        """Write down the headers and times of an entry that the origin has confirmed (304); False as `keep`."""
+    async def refresh(self, entry: StoredResponse, since: int | None = None) -> bool:
+        """Write headers and times of an entry that a 304 validated; False as in `insert`."""
         kept = await self._attempt(lambda: self._writer.refresh(entry, since))
-        self._memory.forget(entry.key)
+        self._memory.evict(entry.key)
         return bool(kept)
 
     async def invalidate(self, keys: Iterable[str]) -> None:
-        """Remove all responses to `keys`, in every worker, and what is on its way for them (RFC 9111 section 4.4)."""
+        """Invalidate `keys` in every worker, running fetches included (RFC 9111 section 4.4)."""
         named = list(keys)
         for key in named:
-            self._memory.forget(key)
+            self._memory.evict(key)
             self._on_invalidated(key)
         await self._attempt(lambda: self._writer.invalidate(named))
-        self.hear()
+        self.apply_invalidations()
 
     async def remove(self, key: str) -> int:
-        """Remove all responses to `key`; return how many."""
-        self._memory.forget(key)
+        """Remove all responses of `key`; return how many."""
+        self._memory.evict(key)
         removed = await self._attempt(lambda: self._writer.remove_key(key))
-        self._memory.forget(key)
+        self._memory.evict(key)
         return removed or 0
 
     async def purge(self, number: int, keys: Sequence[str], tags: Sequence[str]) -> int | None:
-        """Remove what a purge names and remember its number, in one; None when it was applied before.
+        """Apply a purge and store its number in one transaction; None if it was already applied.
 
-        Raises `sqlite3.Error`: a purge must not be lost.
+        Raises `sqlite3.Error`: the caller retries.
         """
         names = await self._write(lambda: self._writer.purge(number, keys, tags))
         for key in names or ():
-            self._memory.forget(key)
+            self._memory.evict(key)
         return None if names is None else len(names)
 
     async def _attempt(self, write: Callable[[], T]) -> T | None:
         try:
             return await self._write(write)
         except sqlite3.Error as error:
-            log.warning("the cache's index cannot be written: %s", error)
+            log.warning("cannot write the cache index: %s", error)
             return None
 
     async def _write(self, write: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, write)
 
-    # --- keeping up
+    # --- changes by other workers
 
-    async def keep_up(self) -> None:
-        """Hear of other workers' changes, and write down what was used; until cancelled."""
+    async def run_maintenance(self) -> None:
+        """Apply other workers' changes and write times of use, until cancelled."""
         flushed = time.monotonic()
         while True:
-            await asyncio.sleep(HEAR_EVERY)
-            self.hear()
-            if time.monotonic() - flushed > FLUSH_EVERY:
+            await asyncio.sleep(INVALIDATION_POLL_SECONDS)
+            self.apply_invalidations()
+            if time.monotonic() - flushed > FLUSH_SECONDS:
                 flushed = time.monotonic()
                 used, self._used = self._used, set()
                 if used:
-                    await self._attempt(lambda used=used: self._writer.used(used))  # type: ignore[misc]
+                    await self._attempt(lambda used=used: self._writer.record_use(used))  # type: ignore[misc]
 
-    def hear(self) -> None:
-        """Forget in memory what other workers have changed."""
+    def apply_invalidations(self) -> None:
+        """Evict entries that other workers changed."""
         try:
             last = last_change(self._reader)
-            if last == self.heard:
+            if last == self.last_change:
                 return
             rows = self._reader.execute(
-                "SELECT seq, key, by FROM gone WHERE seq > ? ORDER BY seq", (self.heard,)
+                "SELECT seq, key, by FROM gone WHERE seq > ? ORDER BY seq", (self.last_change,)
             ).fetchall()
         except sqlite3.Error as error:
-            log.warning("the cache's index cannot be read: %s", error)
-            self._forget_all()
+            log.warning("cannot read the cache index: %s", error)
+            self._evict_all()
             return
-        if not rows or rows[0][0] > self.heard + 1:
-            self._forget_all()  # the log of changes begins after what was heard last
+        if not rows or rows[0][0] > self.last_change + 1:
+            self._evict_all()  # the change log no longer covers the last change applied
         for _, key, by in rows:
             if by != self._name:
-                self._memory.forget(key)
-            if by is None and key == ANY:
+                self._memory.evict(key)
+            if by is None and key == ALL_KEYS:
                 self._on_unknown()
             elif by is None:
                 self._on_invalidated(key)
-        self.heard = max(last, rows[-1][0]) if rows else last
+        self.last_change = max(last, rows[-1][0]) if rows else last
 
     def _catch_up(self) -> None:
-        """Hear at once of what another worker has invalidated: what is in memory is about to be served."""
-        if self._changes.value != self.heard:
-            self.hear()
+        """Apply invalidations before a lookup in memory."""
+        if self._changes.value != self.last_change:
+            self.apply_invalidations()
 
-    def _forget_all(self) -> None:
+    def _evict_all(self) -> None:
         self._memory.clear()
         self._on_unknown()
 
@@ -247,16 +247,16 @@ class Store:
         return int(self._reader.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()[0])
 
 
-def _select(entries: Sequence[Entry], asked: Fields) -> Entry | None:
+def _select_newest(entries: Sequence[StoredResponse], asked: Fields) -> StoredResponse | None:
     if len(entries) == 1:
-        return entries[0] if selects(entries[0].variant, asked) else None
-    chosen = [entry for entry in entries if selects(entry.variant, asked)]
+        return entries[0] if variant_matches(entries[0].variant, asked) else None
+    chosen = [entry for entry in entries if variant_matches(entry.variant, asked)]
     return max(chosen, key=lambda entry: entry.received_at - entry.age(entry.received_at), default=None)
 
 
-def _entry(row: tuple, negative_seconds: int) -> Entry:  # type: ignore[type-arg]
+def _row_entry(row: tuple, negative_seconds: int) -> StoredResponse:  # type: ignore[type-arg]
     number, key, variant, status, headers, requested_at, received_at, size, body, file = row
-    return Entry(
+    return StoredResponse(
         key=key,
         variant=tuple((name, value) for name, value in json.loads(variant)),
         status=status,

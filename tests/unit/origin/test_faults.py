@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from origin.app import OriginApp
-from origin.cache_rules import CacheRules, RuleUnusable
+from origin.cache_rules import CacheRules, InvalidRule
 from origin.faults import ADMIN, Fault, Faults
 
 CONTENT = bytes(range(256)) * 100
@@ -44,7 +44,7 @@ async def test_cache_control_is_by_rule(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("text", ["x", "=no-cache", "*.html=", "*=a\nb"])
 def test_what_is_no_rule_is_refused(text: str) -> None:
-    with pytest.raises(RuleUnusable):
+    with pytest.raises(InvalidRule):
         CacheRules.parse(text, "")
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scripted_server import Asked, ScriptedServer, answer
 from served_cache import served
 
-from edge.cache.entry import Entry
-from edge.cache.rules.reuse import Reuse, decide
-from edge.cache.rules.storing import why_not
-from edge.cache.rules.variants import selects, variant_of
-from edge.http.fields import Pairs, joined
+from edge.cache.entry import StoredResponse
+from edge.cache.rules.reuse import Reuse, decide_reuse
+from edge.cache.rules.storing import storage_obstacle
+from edge.cache.rules.variants import variant_matches, variant_of
+from edge.http.fields import Pairs, combine_fields
 
 FRESH = ("cache-control", "max-age=60")
 ETAG = ("etag", '"page"')
@@ -290,12 +290,12 @@ STATUSES = st.sampled_from([200, 204, 301, 302, 404, 500, 503])
 
 def may_follow(status: int, headers: Pairs, first: dict[str, str], second: dict[str, str]) -> bool:
     """Whether the store would serve the second request what the first one fetched at the same moment."""
-    fields = joined(headers)
-    if why_not("GET", first, status, fields) is not None:
+    fields = combine_fields(headers)
+    if storage_obstacle("GET", first, status, fields) is not None:
         return False
     variant = variant_of(fields.get("vary", ""), first)
-    entry = Entry("cdn /a", variant, status, headers, requested_at=NOW, received_at=NOW, size=1)
-    return selects(variant, second) and decide(entry, second, NOW).reuse is Reuse.SERVE
+    entry = StoredResponse("cdn /a", variant, status, headers, requested_at=NOW, received_at=NOW, size=1)
+    return variant_matches(variant, second) and decide_reuse(entry, second, NOW).reuse is Reuse.SERVE
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -108,11 +108,11 @@ async def test_what_is_on_its_way_meanwhile_is_neither_followed_nor_stored(
         assert int((await worker.get("/a")).text) == origin.current
 
 
-async def test_another_worker_that_has_not_heard_yet_stores_nothing_old(
+async def test_another_worker_that_lags_behind_stores_nothing_old(
     workers: list[Worker], origin: Documents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = workers
-    monkeypatch.setattr(other.store, "hear", lambda: None)
+    monkeypatch.setattr(other.store, "apply_invalidations", lambda: None)
     origin.held = asyncio.Event()
     before = asyncio.create_task(other.get("/a"))
     await until(lambda: len(origin.raw.asked) == 1)
@@ -129,10 +129,10 @@ async def test_a_confirmation_from_before_the_change_brings_nothing_back(
     one, other = workers
     await is_stored(other, "/a")
     (entry,) = other.store.load("cdn /a")
-    since = other.store.heard
+    since = other.store.last_change
     await one.client.post("/a")
     assert not await other.store.refresh(entry, since)
-    assert not await other.store.keep(entry, None, (), since)
+    assert not await other.store.insert(entry, None, (), since)
     assert other.store.find("cdn /a", {}) is None
 
 

@@ -9,14 +9,14 @@ import pytest
 from cdn import Cdn, cdn
 from loopback import until
 
-from edge.http.http1 import Http1
+from edge.http.http1 import Http1Protocol
 from edge.http.server import HttpServer
 
 PART = bytes(1 << 16)
 
 
 class Endless(httpx.AsyncByteStream):
-    """A body that never ends, and whether somebody still wants it."""
+    """A body that never ends, and whether it is still read."""
 
     def __init__(self) -> None:
         self.given, self.wanted = 0, True
@@ -73,8 +73,8 @@ async def test_what_nobody_waits_for_any_more_is_asked_for_no_longer(it: Cdn, re
     it.origin.answer = lambda request: httpx.Response(200, headers={"cache-control": "private"}, stream=body)
     server = HttpServer(it.proxy, date=False)
     await server.start()
-    protocol, client = server.protocol(), Client()
-    assert isinstance(protocol, Http1)
+    protocol, client = server.create_protocol(), Client()
+    assert isinstance(protocol, Http1Protocol)
     protocol.connection_made(client)
     protocol.data_received(request_)
     await until(lambda: body.given > 10 * len(PART))
@@ -90,9 +90,9 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_the
 ) -> None:
     server = HttpServer(it.proxy, date=False)
     await server.start()
-    protocol, client = server.protocol(), Client()
+    protocol, client = server.create_protocol(), Client()
     protocol.connection_made(client)
-    assert isinstance(protocol, Http1)
+    assert isinstance(protocol, Http1Protocol)
     protocol.data_received(b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 9\r\n\r\nab")
     await asyncio.sleep(0)
     client.close()

@@ -21,12 +21,12 @@ async def it(tmp_path: Path) -> AsyncIterator[Cdn]:
 
 
 def says(name: str) -> Callable[[httpx.Request], httpx.Response]:
-    """An origin whose answers say what it was told in a field."""
+    """An origin whose answers repeat one field of the request."""
 
     def answer(request: httpx.Request) -> httpx.Response:
-        told = request.headers.get(name, "nothing")
-        headers = [FRESH, ("vary", "accept-language"), ("content-length", str(len(told)))]
-        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(told.encode()))
+        received = request.headers.get(name, "nothing")
+        headers = [FRESH, ("vary", "accept-language"), ("content-length", str(len(received)))]
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(received.encode()))
 
     return answer
 
@@ -98,7 +98,7 @@ async def test_the_straight_way_chooses_the_newest_of_what_a_request_selects(it:
     await it.get(cache_control="no-cache")
     await it.settled()
     assert (await it.get(accept_language="de")).text == "newer"
-    response = it.proxy.hot.answer(b"GET /a HTTP/1.1\r\nhost: cdn\r\naccept-language: de\r\n\r\n")
+    response = it.proxy.fast_path.answer(b"GET /a HTTP/1.1\r\nhost: cdn\r\naccept-language: de\r\n\r\n")
     assert response is not None
     assert response.endswith(b"\r\n\r\nnewer")
 
@@ -108,7 +108,7 @@ async def test_a_status_that_http_does_not_have_is_a_failure_of_the_origin(it: C
     for _ in range(2):
         assert (await it.get()).status_code == 502
         await it.settled()
-    assert it.proxy.hot.answer(b"GET /a HTTP/1.1\r\nhost: cdn\r\n\r\n") is None
+    assert it.proxy.fast_path.answer(b"GET /a HTTP/1.1\r\nhost: cdn\r\n\r\n") is None
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
@@ -166,7 +166,7 @@ async def test_nobody_waits_for_ever_for_what_others_ask_for_anew_and_anew(
     await asked_for("x0")
     waits = asyncio.create_task(it.get(accept_language="hers"))
     for number in range(1, 30):
-        # each is asked for alone, so that it waits for nobody, and before the last has been answered
+        # each is asked for alone, so that it does not wait, and before the last has been answered
         asking.append(asyncio.create_task(it.get(accept_language=f"x{number}", authorization="his")))
         await asked_for(f"x{number}")
         gates[f"x{number - 1}"].set()

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from cdn import Cdn, cdn
 
-from edge.cache.storage.store import Store
+from edge.cache.storage.store import ResponseStore
 from edge.proxy.caching_proxy import CachingProxy
-from edge.proxy.upstream import Upstream
+from edge.proxy.upstream import OriginClient
 
 LARGE = [bytes([n]) * 100_000 for n in range(40)]
 WHOLE = b"".join(LARGE)
@@ -190,8 +190,8 @@ async def test_an_origin_that_is_away_is_said_so(it: Cdn, tmp_path: Path) -> Non
     it.origin.error = httpx.ReadTimeout("silent")
     assert (await it.get()).status_code == 504
     assert (await it.client.post("/a", content=b"x")).status_code == 504
-    store = Store(tmp_path / "other", 1000, 1000)
-    proxy = CachingProxy(Upstream("http://127.0.0.1:1", "edge1"), store, "edge1")
+    store = ResponseStore(tmp_path / "other", 1000, 1000)
+    proxy = CachingProxy(OriginClient("http://127.0.0.1:1", "edge1"), store, "edge1")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy), base_url="http://cdn") as client:
         assert (await client.get("/a")).status_code == 502
         assert (await client.get("/" + "a" * 9000)).status_code == 414
@@ -263,7 +263,7 @@ async def test_a_purge_in_the_middle_of_a_fetch_keeps_it_out_of_the_store(it: Cd
     asking = asyncio.create_task(it.get())
     while not it.origin.asked:
         await asyncio.sleep(0.001)
-    it.proxy.fetches.doom("cdn /a")
+    it.proxy.fetches.discard_running("cdn /a")
     it.origin.gate.set()
     assert (await asking).content == b"body"
     await it.settled()
@@ -298,11 +298,11 @@ async def test_a_full_disk_costs_storing_never_an_answer(
 async def test_an_object_larger_than_allowed_is_delivered_and_not_stored(tmp_path: Path) -> None:
     async with cdn(tmp_path, object_limit=1_000_000) as it:
         it.origin.headers = [("cache-control", "max-age=60")]
-        for told in (True, False):
+        for with_length in (True, False):
             it.origin.parts = LARGE
-            it.origin.headers = it.origin.headers[:1] + [("content-length", str(len(WHOLE)))] * told
+            it.origin.headers = it.origin.headers[:1] + [("content-length", str(len(WHOLE)))] * with_length
             for _ in range(2):
-                assert (await it.get(f"/{told}")).content == WHOLE
+                assert (await it.get(f"/{with_length}")).content == WHOLE
                 await it.settled()
         assert it.store.size == 0
         assert len(it.origin.asked) == 4

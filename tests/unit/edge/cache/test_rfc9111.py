@@ -75,7 +75,7 @@ RULES = [
     Rule("3", "neither lifetime nor validator: nothing is gained by storing", twice(FIRST, {})),
     Rule(
         "3",
-        "a response that sets a cookie is somebody's",
+        "a response that sets a cookie belongs to one client",
         twice(FIRST, stored("max-age=60", set_cookie="a=b")),
     ),
     Rule(
@@ -387,7 +387,7 @@ RULES = [
     ),
     Rule(
         "5.2.1.7",
-        "only-if-cached asks nobody",
+        "only-if-cached does not ask the origin",
         [
             Step(
                 "detail=only-if-cached", {"cache-control": "only-if-cached"}, stored("max-age=60"), status=504

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from loopback import LoopbackEdge, until
 
-from edge.http.http1 import Limits
+from edge.http.http1 import RequestLimits
 from edge.http.server import HttpServer
 from smkex.client.connect import Connection
 from smkex.transport.session import SessionTransport
 
-LIMITS = Limits(idle=60, head_wait=60, body_wait=60, write_wait=60)
-IMPATIENT = Limits(idle=0.5, head_wait=0.5, body_wait=0.5, write_wait=0.5)
+LIMITS = RequestLimits(idle=60, head_wait=60, body_wait=60, write_wait=60)
+IMPATIENT = RequestLimits(idle=0.5, head_wait=0.5, body_wait=0.5, write_wait=0.5)
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -43,17 +43,17 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, A
 class HttpEdge(LoopbackEdge):
     """A loopback edge that serves `app`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RequestLimits) -> None:
         super().__init__()
         self.server = HttpServer(app, limits=limits)
 
     def _serve(self, session: SessionTransport) -> None:
         self.sessions.append(session)
-        session.start(self.server.protocol())
+        session.start(self.server.create_protocol())
 
 
 @asynccontextmanager
-async def connected(limits: Limits) -> AsyncIterator[Connection]:
+async def connected(limits: RequestLimits) -> AsyncIterator[Connection]:
     async with HttpEdge(limits) as edge:
         await edge.server.start()
         made = await edge.connect()
@@ -135,10 +135,10 @@ async def test_head_has_no_body(connection: Connection) -> None:
     assert statuses(answer) == [200, 200]
 
 
-async def test_a_client_that_expects_100_is_told_to_go_on(connection: Connection) -> None:
+async def test_a_client_that_expects_100_receives_it(connection: Connection) -> None:
     head = b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n"
-    told = b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert await ask(connection, head, end=told) == told
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await ask(connection, head, end=interim) == interim
     answer = await ask(connection, b"abc", end=b"POST /a [abc]")
     assert statuses(answer) == [200]
 
@@ -173,12 +173,12 @@ SMUGGLED = [
     ("chunks beside a length", POST + b"transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n"),
     ("two lengths", POST + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabcd"),
     ("two lengths in one", POST + b"content-length: 3, 3\r\n\r\nabc"),
-    ("a length that is none", POST + b"content-length: +3\r\n\r\nabc"),
+    ("an invalid length", POST + b"content-length: +3\r\n\r\nabc"),
     ("a negative length", POST + b"content-length: -3\r\n\r\nabc"),
     ("a hexadecimal length", POST + b"content-length: 0x3\r\n\r\nabc"),
     ("another coding last", POST + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
     ("an unknown coding", POST + b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n"),
-    ("a chunk's size that is none", CHUNKED + b"xyz\r\nabc\r\n"),
+    ("an invalid chunk size", CHUNKED + b"xyz\r\nabc\r\n"),
     ("a chunk's size beyond bounds", CHUNKED + b"fffffffffffffffff\r\nabc\r\n"),
     ("a chunk longer than it says", CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n"),
     ("a bare line feed in a chunk", CHUNKED + b"3\nabc\n0\n\n"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.http.request import Request, key_of_url, plain_target
+from edge.http.request import Request, normalize_target, url_cache_key
 
 
 def asked(target: bytes) -> Request:
@@ -16,21 +16,21 @@ def asked(target: bytes) -> Request:
 
 @pytest.mark.parametrize("target", [b"/x/../a?q", b"/./a?q", b"/x/y/../../a?q", b"/../a?q"])
 def test_dot_segments_make_no_second_copy_that_a_purge_would_miss(target: bytes) -> None:
-    assert asked(target).key == key_of_url("https://cdn.example/a?q") == "cdn.example /a?q"
+    assert asked(target).key == url_cache_key("https://cdn.example/a?q") == "cdn.example /a?q"
 
 
 def test_what_a_url_writes_in_quotes_is_one_key_with_and_without() -> None:
-    assert asked(b'/a"b').key == asked(b"/a%22b").key == key_of_url('https://cdn.example/a"b')
+    assert asked(b'/a"b').key == asked(b"/a%22b").key == url_cache_key('https://cdn.example/a"b')
 
 
 @given(st.binary(min_size=1, max_size=40))
 def test_the_origin_is_asked_for_what_the_key_says(target: bytes) -> None:
     try:
-        plain = plain_target(b"/" + target)
+        plain = normalize_target(b"/" + target)
     except ValueError:
         return
     assert plain.startswith(b"/")
-    assert plain_target(plain) == plain
+    assert normalize_target(plain) == plain
     assert httpx.URL("http://origin").copy_with(raw_path=plain).raw_path == plain
 
 
@@ -43,4 +43,4 @@ def test_what_no_url_holds_is_refused(target: bytes) -> None:
 @pytest.mark.parametrize("url", ["http://a:b/", "/\x00", "http://" + "a" * 70_000])
 def test_what_is_no_url_has_no_key(url: str) -> None:
     with pytest.raises(ValueError):
-        key_of_url(url)
+        url_cache_key(url)

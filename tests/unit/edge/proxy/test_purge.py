@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
-from edge.http.request import key_of_url
-from edge.proxy.purge import follow_purges, parse
+from edge.http.request import url_cache_key
+from edge.proxy.purge import follow_purges, parse_purges
 
 
 async def settle(it: Cdn, number: int) -> None:
@@ -67,9 +67,9 @@ async def test_a_file_that_makes_no_sense_is_passed_over(
 )
 def test_what_is_no_list_of_purges_is_said_so(value: object) -> None:
     with pytest.raises(ValueError):
-        parse(value)
+        parse_purges(value)
 
 
 def test_one_store_serves_all_schemes() -> None:
     urls = ("https://CDN.example:443/a?b", "smkex://cdn.example/a?b", "http://cdn.example:80/a?b#c")
-    assert {key_of_url(url) for url in urls} == {"cdn.example /a?b"}
+    assert {url_cache_key(url) for url in urls} == {"cdn.example /a?b"}

@@ -11,8 +11,8 @@ from loopback import until
 from edge.http.fields import Pairs
 from edge.http.request import Request
 from edge.proxy import upstream
-from edge.proxy.pass_through import pass_on
-from edge.proxy.upstream import Answer, OriginFailed, Upstream
+from edge.proxy.pass_through import forward_request
+from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 
 CONNECTIONS = 6
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -54,7 +54,7 @@ async def never_ends() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-async def no_more(answer: Answer) -> Pairs:
+async def no_more(answer: OriginResponse) -> Pairs:
     return []
 
 
@@ -63,10 +63,10 @@ async def ignore(message: object) -> None:
 
 
 @asynccontextmanager
-async def uploading(asks: Upstream, clients: list[str]) -> AsyncIterator[None]:
+async def uploading(asks: OriginClient, clients: list[str]) -> AsyncIterator[None]:
     """Uploads that never end, one for each of `clients`."""
     slow = [
-        asyncio.create_task(pass_on(asks, upload(client), never_ends(), no_more, ignore))
+        asyncio.create_task(forward_request(asks, upload(client), never_ends(), no_more, ignore))
         for client in clients
     ]
     try:
@@ -83,7 +83,7 @@ async def test_clients_that_never_finish_their_bodies_leave_connections_for_the_
 ) -> None:
     monkeypatch.setattr(upstream, "CONNECTIONS", CONNECTIONS)
     it, url = origin
-    asks = Upstream(url, "edge1")
+    asks = OriginClient(url, "edge1")
     async with uploading(asks, [f"10.0.{number}.1" for number in range(2 * CONNECTIONS)]):
         await until(lambda: len(it.heads) >= CONNECTIONS // 2)
         async with asks.request("GET", b"/b", [("host", "cdn")]) as answer:
@@ -96,28 +96,30 @@ async def test_one_network_that_never_finishes_leaves_places_for_uploads_of_othe
 ) -> None:
     monkeypatch.setattr(upstream, "CONNECTIONS", 16)
     it, url = origin
-    asks = Upstream(url, "edge1")
+    asks = OriginClient(url, "edge1")
 
     async def one_part() -> AsyncIterator[bytes]:
         yield b"a"
 
     async with uploading(asks, [f"10.0.0.{number}" for number in range(1, 17)]):
         await until(lambda: len(it.heads) >= 2)
-        answer = await asyncio.wait_for(pass_on(asks, upload("10.0.1.1"), one_part(), no_more, ignore), 5)
+        answer = await asyncio.wait_for(
+            forward_request(asks, upload("10.0.1.1"), one_part(), no_more, ignore), 5
+        )
         assert answer.status == 200
         assert len(it.heads) == 3
     assert not asks._of_prefix  # nothing is kept of networks that have left
 
 
-async def test_who_waits_too_long_for_a_place_is_told_so(
+async def test_waiting_too_long_for_a_connection_is_a_504(
     origin: tuple[Origin, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upstream, "CONNECTIONS", 8)
     monkeypatch.setattr(upstream, "POOL_TIMEOUT", 0.05)
     it, url = origin
-    asks = Upstream(url, "edge1")
+    asks = OriginClient(url, "edge1")
     async with uploading(asks, ["10.0.0.1"]):
         await until(lambda: len(it.heads) == 1)
         with pytest.raises(OriginFailed) as failed:
-            await pass_on(asks, upload("10.0.0.2"), never_ends(), no_more, ignore)
+            await forward_request(asks, upload("10.0.0.2"), never_ends(), no_more, ignore)
         assert failed.value.status == 504

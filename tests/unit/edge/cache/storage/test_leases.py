@@ -9,14 +9,14 @@ import httpx
 import pytest
 from cdn import Cdn, cdn
 
-from edge.cache.storage.leases import Leases
-from edge.http.request import key_of
+from edge.cache.storage.leases import FetchLeases
+from edge.http.request import cache_key
 
 HOLD = """
 import asyncio, sys, time
 from pathlib import Path
-from edge.cache.storage.leases import Leases
-print(asyncio.run(Leases(Path(sys.argv[1])).take(sys.argv[2])), flush=True)
+from edge.cache.storage.leases import FetchLeases
+print(asyncio.run(FetchLeases(Path(sys.argv[1])).acquire(sys.argv[2])), flush=True)
 time.sleep(600)
 """
 
@@ -101,19 +101,19 @@ async def test_the_lease_of_a_worker_that_is_killed_is_free(
     one, _ = workers
     open_gates(workers)
     leases = one.store.folder / "fetching.lock"
-    command = [sys.executable, "-c", HOLD, str(leases), key_of("cdn", b"/a")]
+    command = [sys.executable, "-c", HOLD, str(leases), cache_key("cdn", b"/a")]
     holder = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert holder.stdout is not None
         assert await holder.stdout.readline() == b"True\n"
         looked: list[bool] = []
-        lock = Leases._lock
+        lock = FetchLeases._lock
 
-        def look(leases: Leases, key: str, kind: int) -> bool:
+        def look(leases: FetchLeases, key: str, kind: int) -> bool:
             looked.append(lock(leases, key, kind))
             return looked[-1]
 
-        monkeypatch.setattr(Leases, "_lock", look)
+        monkeypatch.setattr(FetchLeases, "_lock", look)
         asking = asyncio.create_task(one.get())
         async with asyncio.timeout(10):
             while len(looked) < 5:
@@ -143,10 +143,10 @@ async def test_one_worker_s_clients_that_insist_keep_no_other_worker_waiting(
 
 async def test_a_lease_is_not_waited_for_without_end(workers: tuple[Cdn, Cdn]) -> None:
     one, other = workers
-    assert await one.proxy.fetches._leases.take("key")
-    assert await one.proxy.fetches._leases.take("key")  # those of one worker exclude nobody
-    assert not await other.proxy.fetches._leases.take("key", 0.02)
-    one.proxy.fetches._leases.let_go("key")
-    assert not await other.proxy.fetches._leases.take("key", 0.02)
-    one.proxy.fetches._leases.let_go("key")
-    assert await other.proxy.fetches._leases.take("key", 0.02)
+    assert await one.proxy.fetches._leases.acquire("key")
+    assert await one.proxy.fetches._leases.acquire("key")  # leases of one worker do not exclude each other
+    assert not await other.proxy.fetches._leases.acquire("key", 0.02)
+    one.proxy.fetches._leases.release("key")
+    assert not await other.proxy.fetches._leases.acquire("key", 0.02)
+    one.proxy.fetches._leases.release("key")
+    assert await other.proxy.fetches._leases.acquire("key", 0.02)

@@ -1,4 +1,4 @@
-"""The straight way answers as the general way does, and only what needs no decision."""
+"""The fast path answers as the general path does, and only what needs no decision."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
-from edge.http.http1 import Http1
+from edge.http.http1 import Http1Protocol
 from edge.http.server import HttpServer
-from edge.proxy.fast_path import HEADS
+from edge.proxy.fast_path import PARSED_HEADS_LIMIT
 
 SIMPLE = b"GET /a HTTP/1.1\r\nHost: cdn\r\n%s\r\n"
 
@@ -40,15 +40,15 @@ def parsed(response: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
 
 
 @pytest.mark.parametrize("more", [b"", b"User-Agent: x\r\nAccept: */*\r\n", b"Connection: Keep-Alive\r\n"])
-async def test_it_says_what_the_general_way_says(it: Cdn, more: bytes) -> None:
-    response = it.proxy.hot.answer(SIMPLE % (b"Accept-Encoding: gzip\r\n" + more))
+async def test_it_says_what_the_general_path_says(it: Cdn, more: bytes) -> None:
+    response = it.proxy.fast_path.answer(SIMPLE % (b"Accept-Encoding: gzip\r\n" + more))
     assert response is not None
     general = await it.get(accept_encoding="gzip")
     expected = sorted((name, value) for name, value in general.headers.multi_items())
     assert parsed(response) == (200, expected, b"body")
     assert dict(expected)["age"] == "10"
     it.clock.now += 1
-    later = it.proxy.hot.answer(SIMPLE % b"Accept-Encoding: gzip\r\n")
+    later = it.proxy.fast_path.answer(SIMPLE % b"Accept-Encoding: gzip\r\n")
     assert later is not None
     assert dict(parsed(later)[1])["age"] == "11"
 
@@ -77,20 +77,20 @@ async def test_it_says_what_the_general_way_says(it: Cdn, more: bytes) -> None:
         b"GET /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\nx: y\r\n\r\n",
     ],
 )
-async def test_whatever_needs_a_decision_is_left_to_the_general_way(it: Cdn, data: bytes) -> None:
-    assert it.proxy.hot.answer(data) is None
+async def test_whatever_needs_a_decision_is_left_to_the_general_path(it: Cdn, data: bytes) -> None:
+    assert it.proxy.fast_path.answer(data) is None
     # and what came before does not change what comes after
-    assert it.proxy.hot.answer(SIMPLE % b"Accept-Encoding: gzip\r\n") is not None
+    assert it.proxy.fast_path.answer(SIMPLE % b"Accept-Encoding: gzip\r\n") is not None
 
 
 async def test_what_is_stale_or_removed_is_not_given(it: Cdn) -> None:
     simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
     it.clock.now += 60
-    assert it.proxy.hot.answer(simple) is None
+    assert it.proxy.fast_path.answer(simple) is None
     it.clock.now -= 60
-    assert it.proxy.hot.answer(simple) is not None
+    assert it.proxy.fast_path.answer(simple) is not None
     await it.store.remove("cdn /a")
-    assert it.proxy.hot.answer(simple) is None
+    assert it.proxy.fast_path.answer(simple) is None
 
 
 async def test_the_same_words_give_the_same_answer_and_what_is_remembered_of_words_is_bounded(
@@ -99,12 +99,12 @@ async def test_the_same_words_give_the_same_answer_and_what_is_remembered_of_wor
     def asks(number: int) -> bytes:
         return SIMPLE % (b"Accept-Encoding: gzip\r\nUser-Agent: %d\r\n" % number)
 
-    first = it.proxy.hot.answer(asks(0))
+    first = it.proxy.fast_path.answer(asks(0))
     assert first is not None
-    for number in [*range(HEADS + 10), 0]:
-        assert it.proxy.hot.answer(asks(number)) == first
-    assert len(it.proxy.hot._asked) <= HEADS
-    assert it.proxy.hot.answer(SIMPLE % b"Accept-Encoding: br\r\nUser-Agent: 0\r\n") is None
+    for number in [*range(PARSED_HEADS_LIMIT + 10), 0]:
+        assert it.proxy.fast_path.answer(asks(number)) == first
+    assert len(it.proxy.fast_path._asked) <= PARSED_HEADS_LIMIT
+    assert it.proxy.fast_path.answer(SIMPLE % b"Accept-Encoding: br\r\nUser-Agent: 0\r\n") is None
 
 
 class Recorder(asyncio.Transport):
@@ -128,11 +128,11 @@ class Recorder(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-async def test_hot_and_other_requests_take_turns_on_one_session(it: Cdn) -> None:
-    server = HttpServer(it.proxy, date=False, hot=it.proxy.hot.answer)
+async def test_fast_path_and_other_requests_take_turns_on_one_session(it: Cdn) -> None:
+    server = HttpServer(it.proxy, date=False, fast_path=it.proxy.fast_path.answer)
     await server.start()
-    protocol, transport = server.protocol(), Recorder()
-    assert isinstance(protocol, Http1)
+    protocol, transport = server.create_protocol(), Recorder()
+    assert isinstance(protocol, Http1Protocol)
     protocol.connection_made(transport)
     simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
     ranged = SIMPLE % b"Accept-Encoding: gzip\r\nRange: bytes=1-2\r\n"
@@ -145,16 +145,16 @@ async def test_hot_and_other_requests_take_turns_on_one_session(it: Cdn) -> None
                 await asyncio.sleep(0.001)
         return [part[:3] for part in transport.written.split(b"HTTP/1.1 ")[1:]]
 
-    before = it.proxy.hot.hits
+    before = it.proxy.fast_path.hits
     assert await answers(ranged, 1) == [b"206"]
     assert await answers(simple, 1) == [b"200"]
-    assert it.proxy.hot.hits == before + 1
+    assert it.proxy.fast_path.hits == before + 1
     # behind a request that is still being answered nothing overtakes
     protocol.data_received(ranged)
     assert await answers(simple, 2) == [b"206", b"200"]
     assert await answers(simple[:20], 0) == []
     assert await answers(simple[20:], 1) == [b"200"]
-    assert it.proxy.hot.hits == before + 1
+    assert it.proxy.fast_path.hits == before + 1
     await server.stop()
 
 
@@ -167,9 +167,10 @@ async def test_responses_kept_ready_count_as_memory(tmp_path: Path) -> None:
             await it.get(path)
             await it.settled()
             await it.get(path)  # into memory
-            assert it.proxy.hot.answer(f"GET {path} HTTP/1.1\r\nHost: cdn\r\n\r\n".encode())
+            assert it.proxy.fast_path.answer(f"GET {path} HTTP/1.1\r\nHost: cdn\r\n\r\n".encode())
         there = [entry for path in paths for entry in it.store._memory.get(f"cdn {path}")]
         assert there
         assert (
-            sum(len(entry.body or b"") + len(entry.hot[2] if entry.hot else b"") for entry in there) < 200_000
+            sum(len(entry.body or b"") + len(entry.prepared[2] if entry.prepared else b"") for entry in there)
+            < 200_000
         )
