@@ -1,4 +1,4 @@
-"""`sennit`: find the subcommand and hand over to it.
+"""`sennit`: find the subcommand and run it.
 
 A subcommand is a module in a room of `sennit.commands` with a docstring, whose first line is its help, and a function
 `run(arguments) -> int`. It is imported only when it is asked for.
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_overview())
+        print(_command_overview())
         return ExitStatus.OK if arguments else ExitStatus.USAGE
     if arguments[0] == "--version":
         print(f"sennit {build.description()}")
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitStatus.OK
 
 
-def _overview() -> str:
+def _command_overview() -> str:
     lines = ["usage: sennit COMMAND [ARGUMENTS]", "       sennit --version", ""]
     for name, module in command_modules().items():
         # read, not imported: help must not pay for every command's libraries
@@ -55,4 +55,4 @@ def _overview() -> str:
         assert spec.origin is not None
         tree = ast.parse(Path(spec.origin).read_text())
         lines.append(f"  {name:<16} {(ast.get_docstring(tree) or '').splitlines()[0]}")
-    return "\n".join([*lines, "", "`sennit COMMAND --help` says more."])
+    return "\n".join([*lines, "", "`sennit COMMAND --help` shows its options."])

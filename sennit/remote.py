@@ -1,4 +1,4 @@
-"""How commands reach the control plane: the options they share, and errors a person can act on."""
+"""Requests of commands to the control plane: shared options, errors with hints."""
 
 import argparse
 import asyncio
@@ -39,8 +39,10 @@ def add_options(parser: argparse.ArgumentParser, *, changes: bool = False) -> No
     parser.add_argument("--json", action="store_true", help="the API's JSON instead of a table")
 
 
-def call(options: argparse.Namespace, request: Callable[[ControlClient], Awaitable[Result]]) -> Result:
-    """Run one request, or several, as the options say."""
+def call_control(
+    options: argparse.Namespace, request: Callable[[ControlClient], Awaitable[Result]]
+) -> Result:
+    """Run one or more requests with the options' URL, authority and token."""
     for name in ("control", "token_file"):
         if not getattr(options, name):
             flag = name.replace("_", "-")
@@ -67,14 +69,14 @@ def call(options: argparse.Namespace, request: Callable[[ControlClient], Awaitab
             status=ExitStatus.UNREACHABLE,
         ) from None
     except ApiError as error:
-        hint = {401: "--token-file must hold your token", 403: "`sennit token whoami` says your role"}.get(
+        hint = {401: "--token-file must hold your token", 403: "`sennit token whoami` shows your role"}.get(
             error.status, ""
         )
         raise CommandError(str(error), hint=hint, status=ExitStatus.HTTP) from None
 
 
-def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Lay out rows under their heads in columns."""
+def format_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Format rows in columns under their heads."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -1,4 +1,4 @@
-"""How commands write secrets: readable by their owner only, never over something that is there."""
+"""Write secrets to new files readable by their owner only."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def write_secret(path: Path, content: bytes) -> None:
         raise CommandError(str(error)) from None
 
 
-def read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Read a file. Raises `CommandError`."""
     try:
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Speak to the control plane: one method a request, errors as `ApiError` or `Unreachable`."""
+"""Client of the control plane's REST API: one method per request, errors as `ApiError` or `Unreachable`."""
 
 import base64
 import ssl
@@ -50,14 +50,14 @@ from balancer.api.tables import (
 from balancer.api.trust import client_context, explain_refusal, find_refusal
 from balancer.model.delta import merge
 
-# longer than between heartbeats, which would each pay for a handshake; shorter than the control plane keeps it open
+# longer than the interval of heartbeats, shorter than the control plane keeps connections open
 KEPT_OPEN = 60.0
 Page = TypeVar("Page", bound=BaseModel)
 Item = TypeVar("Item")
 
 
 class Unreachable(Exception):
-    """The control plane gave no answer, or none that can be understood."""
+    """The control plane gave no answer, or an invalid one."""
 
 
 class UntrustedServer(Unreachable):
@@ -70,11 +70,11 @@ class UntrustedServer(Unreachable):
 
 
 class Garbled(Unreachable):
-    """An answer came, and makes no sense."""
+    """The answer is invalid."""
 
 
 class ApiError(Exception):
-    """The control plane refused, and said why."""
+    """The control plane refused the request, with a reason."""
 
     def __init__(self, status: int, problem: Problem | None, url: str) -> None:
         self.status = status
@@ -84,7 +84,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedTable:
-    """A forwarding table's JSON and what the control plane signed it with; nothing of it is checked yet."""
+    """A forwarding table's JSON and its signature, not verified yet."""
 
     table: dict[str, Any]
     signature: bytes
@@ -230,9 +230,9 @@ class ControlClient:
         return LeaseGrant.model_validate(await self._json("PUT", f"/v1/edges/{edge_id}/lease", body))
 
     async def table(self, kept: Mapping[str, Any] | None = None, wait: float = 0) -> SignedTable | None:
-        """Get the forwarding table; None where it is still the one that is `kept`, after `wait` seconds.
+        """Get the forwarding table; None if it is still the `kept` one after `wait` seconds.
 
-        The caller checks the signature. Of what is kept only what changed since is sent.
+        The caller verifies the signature. Only what changed since the kept table is sent.
         """
         query, headers = f"?wait={wait:g}", {}
         if kept is not None:
@@ -248,7 +248,7 @@ class ControlClient:
                 merge(kept, value) if kept is not None and "since" in value else value, signature
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Garbled(f"the table makes no sense: {error}") from None
+            raise Garbled(f"invalid table from the control plane: {error}") from None
 
     async def _every(
         self,
@@ -272,7 +272,7 @@ class ControlClient:
         try:
             return (await self._send(method, path, body)).json()
         except (ValueError, ValidationError) as error:
-            raise Garbled(f"an answer that makes no sense: {error}") from None
+            raise Garbled(f"invalid answer from the control plane: {error}") from None
 
     async def _send(
         self,
@@ -299,7 +299,7 @@ class ControlClient:
                 raise UntrustedServer(str(self._http.base_url), refusal) from error
             raise Unreachable(f"{self._http.base_url}: {error or type(error).__name__}") from error
         if response.status_code >= 400:
-            raise ApiError(response.status_code, _problem(response), str(response.url))
+            raise ApiError(response.status_code, _parse_problem(response), str(response.url))
         return response
 
     def _headers(self) -> dict[bytes, bytes]:
@@ -307,7 +307,7 @@ class ControlClient:
         return token | ({b"Sennit-Reason": self._reason.encode()} if self._reason else {})
 
 
-def _problem(response: httpx.Response) -> Problem | None:
+def _parse_problem(response: httpx.Response) -> Problem | None:
     try:
         return Problem.model_validate_json(response.content)
     except ValidationError:
@@ -315,7 +315,7 @@ def _problem(response: httpx.Response) -> Problem | None:
 
 
 def _refuse_clear_text(url: str) -> None:
-    """A token in clear on a network is a token given away: ValueError."""
+    """Raise ValueError for a URL that would send the token unencrypted over a network."""
     parsed = httpx.URL(url)
     if parsed.scheme == "https":
         return

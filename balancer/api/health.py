@@ -43,7 +43,7 @@ class PeerReport(BaseModel):
 
     @property
     def reached(self) -> bool:
-        """Whether subflows get there: what was really forwarded says more than what an agent answers."""
+        """Whether subflows get there: a forwarded key exchange proves more than an agent's answer."""
         return bool(self.backbone if self.forwarding is None else self.forwarding)
 
 
@@ -73,6 +73,6 @@ class EdgeHealthView(BaseModel):
 
 
 class WithdrawalGrant(BaseModel):
-    """Leave to withdraw for a soft failure. Renewed by each heartbeat that asks for it; ends by itself."""
+    """Permission to withdraw for a soft failure. Renewed by each heartbeat that asks for it; ends by itself."""
 
     seconds: float = Field(description="From the moment the heartbeat was sent.")

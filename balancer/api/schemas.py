@@ -37,7 +37,7 @@ Generation = Count
 
 
 def _text_only(value: object) -> object:
-    """Let no number pass for an address."""
+    """Refuse numbers as addresses."""
     if isinstance(value, int):
         raise ValueError("not an address")
     return value
@@ -55,12 +55,12 @@ Reason = Annotated[
 ]
 
 
-def _text(address: IPv4Address | IPv6Address | None) -> str | None:
+def _address_text(address: IPv4Address | IPv6Address | None) -> str | None:
     return str(address) if address else None
 
 
 class AdminState(StrEnum):
-    """What the operator wants of an edge, apart from how it is."""
+    """The operator's intent for an edge, independent of its health."""
 
     ACTIVE = "active"
     DRAINING = "draining"
@@ -68,14 +68,14 @@ class AdminState(StrEnum):
 
 
 class Health(StrEnum):
-    """What an edge says of itself."""
+    """An edge's report of its own health."""
 
     OK = "ok"
     DEGRADED = "degraded"
     DOWN = "down"
 
 
-def _example(schema: dict[str, Any]) -> None:
+def _add_example(schema: dict[str, Any]) -> None:
     """Make the body's example for the OpenAPI document from its fields' examples."""
     fields = schema.get("properties", {})
     schema["examples"] = [
@@ -84,9 +84,9 @@ def _example(schema: dict[str, Any]) -> None:
 
 
 class Body(BaseModel):
-    """A body that a client sends: unknown fields are refused, because a typing error must not go unseen."""
+    """A body that a client sends: unknown fields are refused, so that a typing error is not ignored."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_example)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_add_example)
 
 
 class VipBody(Body):
@@ -157,7 +157,7 @@ class EnrolmentTokenPage(BaseModel):
 
 
 class EnrolRequest(Body):
-    """An edge introduces itself.
+    """Enrolment of an edge.
 
     The edge chooses its credential and sends only the SHA-256 of it: an answer lost on the way costs nothing,
     since the same request again gives the same edge.
@@ -178,7 +178,7 @@ class EnrolRequest(Body):
     def _reachable(self) -> "EnrolRequest":
         if self.tunnel_v4 is None and self.tunnel_v6 is None:
             raise ValueError("tunnel_v4: an edge needs a tunnel address (tunnel_v4 or tunnel_v6)")
-        tunnels = {"tunnel_v4": _text(self.tunnel_v4), "tunnel_v6": _text(self.tunnel_v6)}
+        tunnels = {"tunnel_v4": _address_text(self.tunnel_v4), "tunnel_v6": _address_text(self.tunnel_v6)}
         edge_from_json({"id": 1, "name": self.name, "state": "up", **tunnels})
         return self
 
@@ -198,7 +198,7 @@ class LeaseView(BaseModel):
 
 
 class EdgeView(BaseModel):
-    """One edge: what is wanted of it, what it says, and its state in the forwarding table."""
+    """One edge: its admin state, its reports, and its state in the forwarding table."""
 
     id: EdgeId
     name: str
@@ -223,16 +223,16 @@ class EdgePage(BaseModel):
 
 
 class Enrolment(BaseModel):
-    """What an edge learns by enrolling."""
+    """The answer to an enrolment."""
 
     edge: EdgeView
     vip: VipBody
     lease_seconds: float
-    table_key: str = Field(description="That tables are signed with (Ed25519, base64): it never changes.")
+    table_key: str = Field(description="The key that signs tables (Ed25519, base64): it never changes.")
 
 
 class EdgePatch(Body):
-    """Change what is wanted of an edge; what is not given stays."""
+    """Change an edge; absent fields stay."""
 
     admin_state: AdminState | None = Field(default=None, examples=["draining"])
     site: Name | None = Field(default=None, examples=["b"])
@@ -262,7 +262,7 @@ class LeaseRequest(Body):
 
     @property
     def is_well(self) -> bool:
-        """Whether it announces and nothing is wrong with it."""
+        """Return whether it announces and reports no failure."""
         return self.announcing and not self.withdraw and self.health is Health.OK
 
 
@@ -279,7 +279,7 @@ class LeaseGrant(BaseModel):
         description="Whether nearly all live forwarders send it its subflows. An edge that announces goes on.",
     )
     grant: WithdrawalGrant | None = Field(
-        default=None, description="Where it asked to withdraw: that it may. None is no."
+        default=None, description="The grant, if it asked to withdraw and may. None: it may not."
     )
 
 

@@ -1,4 +1,4 @@
-"""TLS towards the control plane: whose certificates are believed, and what to do about one that is refused."""
+"""TLS to the control plane: which certificates are trusted, and what to do about a refused one."""
 
 import ssl
 from pathlib import Path
@@ -46,7 +46,7 @@ def find_refusal(error: BaseException | None) -> ssl.SSLCertVerificationError | 
 
 
 def explain_refusal(refusal: ssl.SSLCertVerificationError) -> str:
-    """Say what to do about a refused certificate; empty for what nobody can put right by a rule."""
+    """Return what to do about a refused certificate; empty if no rule applies."""
     if lacks := _LACKS.get(refusal.verify_code):
         return f"missing is {lacks}; make authority and certificate again: {PAGE}"
     return _REMEDIES.get(refusal.verify_code, "")

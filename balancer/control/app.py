@@ -19,9 +19,9 @@ from balancer.control.clock import Clock, SystemClock
 from balancer.control.edges import endpoints as edges
 from balancer.control.edges import repository as edge_queries
 from balancer.control.edges import service as edge_rules
-from balancer.control.edges.directory import Directory
+from balancer.control.edges.directory import EdgeDirectory
 from balancer.control.edges.leases import Leases
-from balancer.control.edges.settling import Settling
+from balancer.control.edges.settling import WriteCoalescer
 from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.fast_open_keys import endpoints as fast_open_keys
 from balancer.control.fast_open_keys import repository as fast_open_key_queries
@@ -37,7 +37,7 @@ from balancer.control.plane import ControlPlane, Plane, Rules
 from balancer.control.purges import endpoints as purges
 from balancer.control.purges import repository as purge_queries
 from balancer.control.sites import endpoints as sites
-from balancer.control.storage.database import migrate, url_of
+from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.store import Store
 from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
@@ -50,32 +50,32 @@ from balancer.control.vips import endpoints as vips
 
 log = logging.getLogger(__name__)
 
-FOLLOW_EVERY = 0.2  # seconds between looks at what other instances have published
-PRUNE_EVERY = 3600.0  # seconds between looks for what the audit log need not keep
+FOLLOW_INTERVAL = 0.2  # seconds between looks at what other instances have published
+PRUNE_INTERVAL = 3600.0  # seconds between looks for what the audit log need not keep
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def open_plane(
     state: Path, admin_token: str, rules: Rules, clock: Clock, database: str | None
 ) -> AsyncIterator[ControlPlane]:
     """Open the state folder and the database, and publish the table it leads to."""
     await asyncio.to_thread(state.mkdir, parents=True, exist_ok=True)
-    url = url_of(state, database)
+    url = database_url(state, database)
     store = Store(state, url)
     sharing = LeaseSharing(store.engine, clock, rules.lease_seconds) if store.shared else None
     try:
-        await asyncio.to_thread(migrate, url)
+        await asyncio.to_thread(migrate_schema, url)
         key = await agreed_key(store, state)
         leases = Leases(clock, rules.lease_seconds)
         async with store.read() as session:
             leases.grant_grace(await edge_queries.alive_ids(session))
-            directory = Directory()
+            directory = EdgeDirectory()
             await directory.catch_up(session)
             watch = TableWatch(LiveTable(key))
             publication = Publication(clock, watch, shared=store.shared)
             await publication.load(session)
-            newest_purge = await purge_queries.newest(session)
-            newest_fast_open_key = await fast_open_key_queries.newest(session)
+            newest_purge = await purge_queries.newest_id(session)
+            newest_fast_open_key = await fast_open_key_queries.newest_id(session)
         plane = ControlPlane(
             rules=rules,
             clock=clock,
@@ -92,7 +92,7 @@ async def running(
             admin_sha256=sha256_hex(admin_token),
             newest_purge=newest_purge,
             newest_fast_open_key=newest_fast_open_key,
-            settling=Settling(lambda batch: edge_rules.store_life(plane, batch)),
+            settling=WriteCoalescer(lambda batch: edge_rules.persist_liveness(plane, batch)),
         )
         store.committed = directory.committed
         store.publish = publication.publish
@@ -103,7 +103,7 @@ async def running(
         await store.close()
 
 
-async def _again(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
+async def _repeat_forever(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
     """Do something again and again until cancelled; a failure is logged and tried again."""
     while True:
         await asyncio.sleep(seconds)
@@ -113,30 +113,34 @@ async def _again(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
             log.exception("will be tried again")
 
 
-async def _sweep(plane: ControlPlane) -> None:
-    await edge_rules.sweep(plane)
-    await acknowledgements.sweep(plane)
+async def _sweep_leases(plane: ControlPlane) -> None:
+    await edge_rules.sweep_leases(plane)
+    await acknowledgements.sweep_removals(plane)
 
 
-async def follow(plane: ControlPlane) -> None:
+async def follow_instances(plane: ControlPlane) -> None:
     """Take in what other instances have changed."""
     async with plane.store.read() as session:
         await plane.publication.catch_up(session)
         await plane.directory.catch_up(session)
-        plane.newest_purge = await purge_queries.newest(session)
-        plane.newest_fast_open_key = await fast_open_key_queries.newest(session)
+        plane.newest_purge = await purge_queries.newest_id(session)
+        plane.newest_fast_open_key = await fast_open_key_queries.newest_id(session)
 
 
 @contextlib.asynccontextmanager
-async def _working(plane: ControlPlane) -> AsyncIterator[None]:
+async def _run_background(plane: ControlPlane) -> AsyncIterator[None]:
     """What runs beside the requests."""
     works = [
-        _again(plane.rules.lease_seconds / 20, lambda: _sweep(plane)),
-        _again(PRUNE_EVERY, lambda: retention.prune(plane)),
+        _repeat_forever(plane.rules.lease_seconds / 20, lambda: _sweep_leases(plane)),
+        _repeat_forever(PRUNE_INTERVAL, lambda: retention.prune(plane)),
     ]
     if plane.sharing:
-        works.append(_again(FOLLOW_EVERY, lambda: follow(plane)))
-        works.append(_again(min(1.0, plane.rules.lease_seconds / 10), lambda: edge_rules.exchange(plane)))
+        works.append(_repeat_forever(FOLLOW_INTERVAL, lambda: follow_instances(plane)))
+        works.append(
+            _repeat_forever(
+                min(1.0, plane.rules.lease_seconds / 10), lambda: edge_rules.exchange_heartbeats(plane)
+            )
+        )
     tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
@@ -155,7 +159,7 @@ def create_app(
     database: str | None = None,
     sweeping: bool = True,
 ) -> FastAPI:
-    """Make the application; it opens its state in its lifespan. Without `sweeping` leases end when told to.
+    """Create the application; its lifespan opens the state. Without `sweeping` the caller ends leases.
 
     `database` is the URL of a PostgreSQL; without it, SQLite in the state folder.
     """
@@ -163,11 +167,11 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(state, admin_token, rules, clock or SystemClock(), database) as plane:
+        async with open_plane(state, admin_token, rules, clock or SystemClock(), database) as plane:
             app.state.plane = plane
             log.info("open", extra={"state": str(state), "generation": plane.watch.generation})
             await retention.prune(plane)
-            async with _working(plane) if sweeping else contextlib.nullcontext():
+            async with _run_background(plane) if sweeping else contextlib.nullcontext():
                 yield
                 plane.watch.close()
 
@@ -199,13 +203,13 @@ def create_app(
     ):
         app.include_router(part.router)
     app.add_api_route(
-        "/v1/health", _health, tags=["health"], name="show_health", responses=problems.refusals()
+        "/v1/health", show_health, tags=["health"], name="show_health", responses=problems.refusal_responses()
     )
     return app
 
 
-async def _health(plane: Plane) -> HealthView:
+async def show_health(plane: Plane) -> HealthView:
     """Say whether the control plane works; needs no token."""
     async with plane.store.read() as session:
-        await edge_queries.page(session, 0, 1)
+        await edge_queries.list_page(session, 0, 1)
     return HealthView(status="ok", generation=plane.watch.generation)

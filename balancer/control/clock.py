@@ -1,4 +1,4 @@
-"""Time as the control plane sees it, passed in so that tests can turn the hands."""
+"""The control plane's clocks, passed in so that tests can set them."""
 
 import time
 from datetime import UTC, datetime

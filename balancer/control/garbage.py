@@ -1,17 +1,19 @@
-"""Python's collector of reference cycles, set for a process that holds a fleet.
+"""Thresholds of Python's cyclic garbage collector for a process with 10,000 connections.
 
-With its usual thresholds it looks through all that lives after some thousand allocations: with 10,000 connections that
-is half a second in which nobody is answered, every few seconds. What requests leave behind goes by reference counts;
-cycles are left by connections that end, so that it is enough to look through everything after millions of allocations.
+With the default thresholds a full collection comes after some thousand allocations and stops the process for half a
+second, every few seconds. Requests are freed by reference counts; only closed connections leave cycles, so a full
+collection after millions of allocations is enough.
 """
 
 import gc
 
-YOUNG = 50_000  # allocations, less what was freed, until the young are looked through: some milliseconds
-OLDER = 10  # such looks until the older are looked through, and such until everything is
+# net allocations between collections of the youngest generation, which take some milliseconds
+YOUNG = 50_000
+# collections of one generation before the next older one is collected
+OLDER = 10
 
 
 def collect_rarely() -> None:
-    """Leave what has been loaded so far alone, and look through the rest seldom."""
+    """Exclude the objects loaded so far from collection, and collect the rest rarely."""
     gc.set_threshold(YOUNG, OLDER, OLDER)
     gc.freeze()

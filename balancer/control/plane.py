@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from balancer.control.clock import Clock
-from balancer.control.edges.directory import Directory
+from balancer.control.edges.directory import EdgeDirectory
 from balancer.control.edges.leases import Leases
-from balancer.control.edges.settling import Settling
+from balancer.control.edges.settling import WriteCoalescer
 from balancer.control.edges.sharing import LeaseSharing
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
@@ -43,7 +43,7 @@ class ControlPlane:
     store: Store
     leases: Leases
     sharing: LeaseSharing | None
-    directory: Directory
+    directory: EdgeDirectory
     health: HealthBoard
     acknowledgements: Acknowledgements
     grants: GrantBook
@@ -51,7 +51,7 @@ class ControlPlane:
     publication: Publication
     table_key: bytes  # the public one
     admin_sha256: str
-    settling: Settling
+    settling: WriteCoalescer
     newest_purge: int = 0
     newest_fast_open_key: int = 0
 

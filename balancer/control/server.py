@@ -1,4 +1,4 @@
-"""Serve the application with uvicorn: TLS, ready line, an end that does not wait for long polls."""
+"""Serve the application with uvicorn: TLS, readiness, a shutdown that does not wait for long polls."""
 
 import asyncio
 import functools
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """Say when it listens, and let long polls go when it ends."""
+    """Report readiness, and end long polls at shutdown."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
@@ -64,22 +64,22 @@ def serve(settings: ControlSettings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nobody stands before it whose word on addresses counts
-        timeout_keep_alive=75,  # longer than between heartbeats: a new connection costs more than they do
+        proxy_headers=False,  # there is no trusted proxy
+        timeout_keep_alive=75,  # longer than the interval of heartbeats: a new connection costs more than one
         timeout_graceful_shutdown=3,
-        limit_concurrency=50_000,  # an agent has two connections; files end at 65,536 in the unit
+        limit_concurrency=50_000,  # an agent has two connections; the unit's LimitNOFILE is 65,536
         http=protocol_of(settings),
         ws="none",
     )
     server = _Server(config, app)
-    # uvicorn ends in order and then raises the signal again, for whom it may concern: nobody, so that we return 0
+    # uvicorn shuts down and then raises the signal again: ignore it, so that the exit status is 0
     signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()
     return 0 if server.started else 1
 
 
 def protocol_of(settings: ControlSettings) -> Any:
-    """What uvicorn makes of a connection."""
+    """Return the protocol class that uvicorn uses for a connection."""
     if settings.tls_certificate is None:
         return BoundedConnection
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from balancer.control.storage.database import url_of
+from balancer.control.storage.database import database_url
 from balancer.model.table import Encapsulation
 from runtime.settings import DaemonSettings, prefixed
 
@@ -57,7 +57,7 @@ class ControlSettings(DaemonSettings):
     @field_validator("database")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
-        url_of(Path(), value)
+        database_url(Path(), value)
         return value
 
     @property

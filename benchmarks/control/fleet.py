@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy import URL, create_engine, insert
 
-from balancer.control.storage.database import migrate
+from balancer.control.storage.database import migrate_schema
 from balancer.control.storage.records import EdgeRecord, SiteRecord, VipRecord
 
 
 def fill_database(url: URL, edges: int) -> None:
     """Edges that enrolled: their rows, and no heartbeat yet."""
-    migrate(url)
+    migrate_schema(url)
     engine = create_engine(url)
     now = datetime.now(UTC)
     with engine.begin() as connection:

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from balancer.control.storage.database import url_of
+from balancer.control.storage.database import database_url
 from benchmarks.control.fleet import Beats, FleetConnection, edge_credential, fill_database, in_portions
 from benchmarks.edge.peers import free_ports, make_certificate
 from benchmarks.measurement.result import Curve, Measured, Value
@@ -111,7 +111,7 @@ def _at_ten_thousand(how: str, seen: dict[str, float]) -> list[Measured]:
 
 
 async def _measure_fleet(setting: Setting, edges: int) -> dict[str, float]:
-    fill_database(url_of(setting.folder, setting.database), edges)
+    fill_database(database_url(setting.folder, setting.database), edges)
     async with _running_control(setting) as (port, process):
         connections, tls = min(edges, CONNECTIONS), setting.trusting()
         beats = [

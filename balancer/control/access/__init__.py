@@ -1,1 +1,1 @@
-"""Who is asking: tokens, logins, enrolment tokens, and the checks of their roles."""
+"""Tokens of operators and programs, one-time enrolment tokens, logins of the page."""

@@ -57,35 +57,35 @@ def bearer_sha256(request: Request) -> str:
     return sha256_hex(token.strip())
 
 
-async def shown_sha256(request: Request, _: Annotated[object, Security(_documented)] = None) -> str:
+async def presented_sha256(request: Request, _: Annotated[object, Security(_documented)] = None) -> str:
     """The same as a dependency, which for once is no identity: an edge that enrols has none yet."""
     return bearer_sha256(request)
 
 
-async def identify(
+async def identify_caller(
     request: Request,
     plane: Plane,
     _: Annotated[object, Security(_documented)] = None,
     sennit_reason: Annotated[str, Header(max_length=800, description="Why, for the audit log.")] = "",
 ) -> Identity:
     """Find who is asking, by token or else by cookie."""
-    if "authorization" in request.headers and (known := _known(plane, bearer_sha256(request))):
-        return replace(known, why=_utf8(sennit_reason)[:200])
+    if "authorization" in request.headers and (known := _find_in_memory(plane, bearer_sha256(request))):
+        return replace(known, why=_decode_header(sennit_reason)[:200])
     cookie = request.cookies.get(COOKIE)
     by_cookie = cookie is not None and "authorization" not in request.headers
     async with plane.store.read() as session:
         if by_cookie and cookie:
-            refuse_cross_site(request)
-            shown = await logins.token_of(session, sha256_hex(cookie), plane.clock.now())
+            check_origin(request)
+            shown = await logins.find_token(session, sha256_hex(cookie), plane.clock.now())
             if shown is None:
                 raise Refusal(401, "login-ended", "log in again", field="cookie")
         else:
             shown = bearer_sha256(request)
-        found = await holder(plane, session, shown)
-    return replace(found, by_cookie=by_cookie, why=_utf8(sennit_reason)[:200])
+        found = await find_holder(plane, session, shown)
+    return replace(found, by_cookie=by_cookie, why=_decode_header(sennit_reason)[:200])
 
 
-def _known(plane: ControlPlane, shown: str) -> Identity | None:
+def _find_in_memory(plane: ControlPlane, shown: str) -> Identity | None:
     """Who that is, where it can be said without asking the database."""
     if hmac.compare_digest(shown, plane.admin_sha256):
         return Identity(Role.ADMIN, "admin")
@@ -93,22 +93,22 @@ def _known(plane: ControlPlane, shown: str) -> Identity | None:
     return Identity(Role.EDGE, edge.name, edge.id) if edge else None
 
 
-async def holder(plane: ControlPlane, session: AsyncSession, shown: str) -> Identity:
+async def find_holder(plane: ControlPlane, session: AsyncSession, shown: str) -> Identity:
     """Find whose token it is; 410 tells a removed edge so, which is not the same as an unknown token."""
-    if known := _known(plane, shown):
+    if known := _find_in_memory(plane, shown):
         return known
-    edge = await edges.by_credential(session, shown)
+    edge = await edges.find_by_credential(session, shown)
     if edge and hmac.compare_digest(shown, edge.credential_sha256):
         return Identity(Role.EDGE, edge.name, edge.id)
-    token = await tokens.by_hash(session, shown)
+    token = await tokens.find_by_hash(session, shown)
     if token and token.usable(plane.clock.now()) and hmac.compare_digest(shown, token.token_sha256):
         return Identity(Role(token.role), token.name, token.edge_id)
     if await edges.was_removed(session, shown):
         raise Refusal(410, "edge-removed", "this edge was removed", field="authorization")
-    raise Refusal(401, "token-refused", "nobody has this token", field="authorization")
+    raise Refusal(401, "token-refused", "this token is unknown", field="authorization")
 
 
-def refuse_cross_site(request: Request, *, required: bool = True) -> None:
+def check_origin(request: Request, *, required: bool = True) -> None:
     """A browser names the page that makes it change something; SameSite=Strict is the first line, this the second."""
     if request.method in _SAFE:
         return
@@ -119,15 +119,15 @@ def refuse_cross_site(request: Request, *, required: bool = True) -> None:
         )
 
 
-def _utf8(header: str) -> str:
+def _decode_header(header: str) -> str:
     # HTTP libraries read headers as latin-1; reasons are UTF-8
     return header.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-Anyone = Annotated[Identity, Depends(identify)]
+Anyone = Annotated[Identity, Depends(identify_caller)]
 
 
-def _require(role: Role) -> Callable[[Identity], Awaitable[Identity]]:
+def _require_role(role: Role) -> Callable[[Identity], Awaitable[Identity]]:
     async def check(identity: Anyone) -> Identity:
         if not identity.may(role):
             raise Refusal(403, "not-permitted", f"this needs the role {role.value}", field="authorization")
@@ -144,7 +144,7 @@ async def require_own(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
 
 
 async def require_edge_or_admin(identity: Anyone) -> Identity:
-    """Let any edge on, and the admin: what the fleet shares and nobody else may know."""
+    """Permit edges and admins: for secrets that the fleet shares."""
     if identity.role is not Role.EDGE and not identity.may(Role.ADMIN):
         raise Refusal(403, "not-permitted", "this is for edges and the role admin", field="authorization")
     return identity
@@ -157,9 +157,9 @@ async def require_own_lease(edge_id: EdgeIdPath, identity: Anyone) -> Identity:
     return identity
 
 
-Reader = Annotated[Identity, Depends(_require(Role.READ))]
-Operator = Annotated[Identity, Depends(_require(Role.OPERATE))]
-Admin = Annotated[Identity, Depends(_require(Role.ADMIN))]
+Reader = Annotated[Identity, Depends(_require_role(Role.READ))]
+Operator = Annotated[Identity, Depends(_require_role(Role.OPERATE))]
+Admin = Annotated[Identity, Depends(_require_role(Role.ADMIN))]
 EdgeOrAdmin = Annotated[Identity, Depends(require_edge_or_admin)]
 Owner = Annotated[Identity, Depends(require_own)]
 LeaseHolder = Annotated[Identity, Depends(require_own_lease)]

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.control.storage.records import AuditRecord, TransitionRecord
 
 
-async def page(session: AsyncSession, before: int | None, limit: int) -> Sequence[AuditRecord]:
+async def list_entries(session: AsyncSession, before: int | None, limit: int) -> Sequence[AuditRecord]:
     """Newest first."""
     query = select(AuditRecord).order_by(AuditRecord.id.desc()).limit(limit)
     if before:
@@ -18,7 +18,7 @@ async def page(session: AsyncSession, before: int | None, limit: int) -> Sequenc
 
 
 async def has_before(session: AsyncSession, end: datetime) -> bool:
-    """Whether anything is as old as that."""
+    """Return whether any entry is older than `end`."""
     for record in AuditRecord, TransitionRecord:
         oldest = await session.scalar(select(record.at).order_by(record.id).limit(1))
         if oldest is not None and oldest < end:
@@ -27,6 +27,6 @@ async def has_before(session: AsyncSession, end: datetime) -> bool:
 
 
 async def drop_before(session: AsyncSession, end: datetime) -> None:
-    """Drop what is as old as that, and the transitions of edges with it."""
+    """Delete audit entries and transitions older than `end`."""
     for record in AuditRecord, TransitionRecord:
         await session.execute(delete(record).where(record.at < end))

@@ -1,11 +1,11 @@
-"""How long the audit log is kept, and the transitions of edges with it: nothing in the database grows for ever."""
+"""Retention of the audit log and of stored transitions, which bounds the database."""
 
 from balancer.control.audit import repository
 from balancer.control.plane import ControlPlane
 
 
 async def prune(plane: ControlPlane) -> None:
-    """Drop what is older than the rules want; without such, nothing is changed."""
+    """Delete entries older than the retention; writes only if there are any."""
     end = plane.clock.now() - plane.rules.audit_retention
     async with plane.store.read() as session:
         if not await repository.has_before(session, end):

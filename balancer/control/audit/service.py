@@ -1,4 +1,4 @@
-"""Write the audit log: an entry is stored in the transaction of the change that it tells of, or with it not at all."""
+"""Write the audit log: an entry is stored in the transaction of the change that it records."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from balancer.control.access.identity import Identity
 from balancer.control.storage.records import AuditRecord
 
 
-def record(
+def record_change(
     session: AsyncSession, now: datetime, by: Identity, what: str, target: str, detail: str = ""
 ) -> None:
     """Add an entry."""
@@ -26,7 +26,7 @@ def record(
     )
 
 
-def view(entry: AuditRecord) -> AuditEntry:
+def entry_view(entry: AuditRecord) -> AuditEntry:
     """Show an entry."""
     return AuditEntry(
         id=entry.id,

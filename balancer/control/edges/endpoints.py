@@ -13,45 +13,45 @@ from balancer.api.schemas import (
     LeaseGrant,
     LeaseRequest,
 )
-from balancer.control.access.identity import Admin, LeaseHolder, Operator, Owner, Reader, shown_sha256
+from balancer.control.access.identity import Admin, LeaseHolder, Operator, Owner, Reader, presented_sha256
 from balancer.control.edges import service
 from balancer.control.edges.lease_route import LeaseRoute
 from balancer.control.http.paging import After, EdgeIdPath, Limit
 from balancer.control.http.preconditions import IfMatch, set_etag
-from balancer.control.http.problems import also, refusals
+from balancer.control.http.problems import refusal_responses, success_response
 from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1/edges", tags=["edges"])
-AGAIN = also(200, Enrolment, "It had enrolled already.")
+AGAIN = success_response(200, Enrolment, "It had enrolled already.")
 
 
-@router.post("", status_code=201, responses=AGAIN | refusals(401, 403, 409, 410))
+@router.post("", status_code=201, responses=AGAIN | refusal_responses(401, 403, 409, 410))
 async def enrol(
-    plane: Plane, shown: Annotated[str, Depends(shown_sha256)], body: EnrolRequest, response: Response
+    plane: Plane, shown: Annotated[str, Depends(presented_sha256)], body: EnrolRequest, response: Response
 ) -> Enrolment:
     """Enrol, showing a one-time token, or again, showing the credential."""
-    enrolment, created = await service.enrol(plane, shown, body)
+    enrolment, created = await service.enrol_edge(plane, shown, body)
     if not created:
         response.status_code = 200
     return enrolment
 
 
-@router.get("", responses=refusals(401, 403))
+@router.get("", responses=refusal_responses(401, 403))
 async def list_edges(plane: Plane, _: Reader, after: After = 0, limit: Limit = 1000) -> EdgePage:
     """List edges by id, a page at a time."""
-    items, following = await service.page(plane, after, limit)
+    items, following = await service.list_edges(plane, after, limit)
     return EdgePage(items=items, next=following)
 
 
-@router.get("/{edge_id}", responses=refusals(401, 403, 404, 410))
+@router.get("/{edge_id}", responses=refusal_responses(401, 403, 404, 410))
 async def show_edge(plane: Plane, _: Owner, edge_id: EdgeIdPath, response: Response) -> EdgeView:
     """Show one edge. Its ETag stands for what is wanted of it and where it is, not for its lease."""
-    view, revision = await service.get(plane, edge_id)
+    view, revision = await service.show_edge(plane, edge_id)
     set_etag(response, revision)
     return view
 
 
-@router.patch("/{edge_id}", responses=refusals(401, 403, 404, 409, 412))
+@router.patch("/{edge_id}", responses=refusal_responses(401, 403, 404, 409, 412))
 async def patch_edge(
     plane: Plane,
     by: Operator,
@@ -61,26 +61,26 @@ async def patch_edge(
     if_match: IfMatch = None,
 ) -> EdgeView:
     """Change what is wanted of an edge: drain it, take it back, disable it, move it, weigh it, change its tunnels."""
-    view, revision = await service.patch(plane, edge_id, body, by.because(body.reason), if_match)
+    view, revision = await service.patch_edge(plane, edge_id, body, by.because(body.reason), if_match)
     set_etag(response, revision)
     return view
 
 
-@router.delete("/{edge_id}", status_code=204, responses=refusals(401, 403, 404, 412))
+@router.delete("/{edge_id}", status_code=204, responses=refusal_responses(401, 403, 404, 412))
 async def remove_edge(plane: Plane, by: Admin, edge_id: EdgeIdPath, if_match: IfMatch = None) -> None:
     """Remove an edge; its id is not given again for the quarantine."""
-    await service.remove(plane, edge_id, by, if_match)
+    await service.remove_edge(plane, edge_id, by, if_match)
 
 
 async def renew_lease(plane: Plane, _: LeaseHolder, edge_id: EdgeIdPath, body: LeaseRequest) -> LeaseGrant:
     """Send a heartbeat, which renews the lease; the answer says what is wanted of the edge."""
-    return await service.heartbeat(plane, edge_id, body)
+    return await service.renew_lease(plane, edge_id, body)
 
 
 router.add_api_route(
     "/{edge_id}/lease",
     renew_lease,
     methods=["PUT"],
-    responses=refusals(401, 403, 404, 410),
+    responses=refusal_responses(401, 403, 404, 410),
     route_class_override=LeaseRoute,
 )

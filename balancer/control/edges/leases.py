@@ -1,4 +1,4 @@
-"""Leases in memory: which edges have been heard of lately. Nothing here is stored."""
+"""Leases in memory: which edges sent a heartbeat recently. Nothing here is stored."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from balancer.control.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """When it ends, and the heartbeat that renewed it; none where it is grace after a start."""
+    """When a lease ends, and the heartbeat that renewed it; None during the grace period after a start."""
 
     ends_at: float
     heartbeat: LeaseRequest | None
@@ -24,12 +24,12 @@ class Leases:
         self._leases: dict[int, Lease] = {}
 
     def grant_grace(self, edge_ids: Iterable[int]) -> None:
-        """After a start nothing expires for one lease: silence so far was our own."""
+        """Give every edge one lease after a start, since heartbeats could not arrive before."""
         ends_at = self._clock.monotonic() + self._seconds
         self._leases.update({edge_id: Lease(ends_at, None) for edge_id in edge_ids})
 
     def renew(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> Lease:
-        """Note a heartbeat that was heard `age` seconds ago; an older one than is known changes nothing."""
+        """Record a heartbeat received `age` seconds ago; one older than the known one is ignored."""
         lease = Lease(self._clock.monotonic() + self._seconds - age, heartbeat)
         known = self._leases.get(edge_id)
         if known is not None and known.heartbeat is not None and known.ends_at > lease.ends_at:
@@ -42,22 +42,22 @@ class Leases:
         self._leases.pop(edge_id, None)
 
     def get(self, edge_id: int) -> Lease | None:
-        """The lease of an edge that holds one."""
+        """Return the lease of an edge that holds one."""
         lease = self._leases.get(edge_id)
         return lease if lease is not None and lease.ends_at > self._clock.monotonic() else None
 
     def count(self) -> int:
-        """How many edges hold one."""
+        """Return how many edges hold a lease."""
         now = self._clock.monotonic()
         return sum(lease.ends_at > now for lease in self._leases.values())
 
     def heartbeat(self, edge_id: int) -> LeaseRequest | None:
-        """The newest heartbeat of an edge that holds a lease."""
+        """Return the newest heartbeat of an edge that holds a lease."""
         lease = self.get(edge_id)
         return lease.heartbeat if lease else None
 
     def drop_expired(self) -> list[int]:
-        """Forget the leases that have ended, and say whose they were."""
+        """Drop the leases that have ended, and return their edges."""
         now = self._clock.monotonic()
         expired = [edge_id for edge_id, lease in self._leases.items() if lease.ends_at <= now]
         for edge_id in expired:
@@ -65,7 +65,7 @@ class Leases:
         return expired
 
     def view(self, edge_id: int, *, granted: bool = False) -> LeaseView | None:
-        """Show a lease."""
+        """Return a lease as the API shows it."""
         lease = self._leases.get(edge_id)
         if lease is None or lease.heartbeat is None:
             return None

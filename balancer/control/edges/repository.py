@@ -9,41 +9,41 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.api.schemas import AdminState
 from balancer.control.storage.records import CounterRecord, EdgeRecord, FreedIdRecord, TransitionRecord
 
-MANY = 500  # values in one query
+ROWS_PER_QUERY = 500  # values in one query
 
 
-async def by_id(session: AsyncSession, edge_id: int) -> EdgeRecord | None:
+async def find_by_id(session: AsyncSession, edge_id: int) -> EdgeRecord | None:
     return await session.get(EdgeRecord, edge_id)
 
 
-async def by_ids(session: AsyncSession, edge_ids: Sequence[int]) -> dict[int, EdgeRecord]:
+async def find_by_ids(session: AsyncSession, edge_ids: Sequence[int]) -> dict[int, EdgeRecord]:
     found: dict[int, EdgeRecord] = {}
-    for start in range(0, len(edge_ids), MANY):
-        some = edge_ids[start : start + MANY]
+    for start in range(0, len(edge_ids), ROWS_PER_QUERY):
+        some = edge_ids[start : start + ROWS_PER_QUERY]
         rows = (await session.scalars(select(EdgeRecord).where(EdgeRecord.id.in_(some)))).all()
         found |= {edge.id: edge for edge in rows}
     return found
 
 
-async def by_name(session: AsyncSession, name: str) -> EdgeRecord | None:
+async def find_by_name(session: AsyncSession, name: str) -> EdgeRecord | None:
     return await session.scalar(select(EdgeRecord).where(EdgeRecord.name == name))
 
 
-async def by_credential(session: AsyncSession, credential_sha256: str) -> EdgeRecord | None:
+async def find_by_credential(session: AsyncSession, credential_sha256: str) -> EdgeRecord | None:
     return await session.scalar(select(EdgeRecord).where(EdgeRecord.credential_sha256 == credential_sha256))
 
 
-async def by_tunnel(session: AsyncSession, field: str, address: str) -> EdgeRecord | None:
+async def find_by_tunnel(session: AsyncSession, field: str, address: str) -> EdgeRecord | None:
     """Find by `tunnel_v4` or `tunnel_v6`."""
     return await session.scalar(select(EdgeRecord).where(getattr(EdgeRecord, field) == address))
 
 
-async def page(session: AsyncSession, after: int, limit: int) -> Sequence[EdgeRecord]:
+async def list_page(session: AsyncSession, after: int, limit: int) -> Sequence[EdgeRecord]:
     query = select(EdgeRecord).where(EdgeRecord.id > after).order_by(EdgeRecord.id).limit(limit)
     return (await session.scalars(query)).all()
 
 
-async def every(session: AsyncSession) -> Sequence[EdgeRecord]:
+async def list_all(session: AsyncSession) -> Sequence[EdgeRecord]:
     return (await session.scalars(select(EdgeRecord).order_by(EdgeRecord.id))).all()
 
 
@@ -56,11 +56,11 @@ async def changed_since(session: AsyncSession, revision: int) -> Sequence[EdgeRe
     return (await session.scalars(select(EdgeRecord).where(EdgeRecord.revision > revision))).all()
 
 
-async def count(session: AsyncSession) -> int:
+async def count_edges(session: AsyncSession) -> int:
     return await session.scalar(select(func.count()).select_from(EdgeRecord)) or 0
 
 
-async def ids(session: AsyncSession) -> set[int]:
+async def list_ids(session: AsyncSession) -> set[int]:
     return set((await session.scalars(select(EdgeRecord.id))).all())
 
 
@@ -83,7 +83,7 @@ async def vip_in_use(session: AsyncSession, vip_name: str) -> bool:
 
 async def ids_not_free(session: AsyncSession, freed_after: datetime) -> set[int]:
     """Ids that an edge has, or that some live forwarder still had for one after the given time."""
-    held = await ids(session)
+    held = await list_ids(session)
     query = select(FreedIdRecord.edge_id).where(
         or_(FreedIdRecord.acknowledged_at.is_(None), FreedIdRecord.acknowledged_at > freed_after)
     )

@@ -1,11 +1,11 @@
-"""Store which edges came up and went down, all that wait in one change: a fleet that starts is a few writes."""
+"""Store which edges came up and went down, all waiting ones in one change: a starting fleet takes a few writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 
-class Settling:
-    """Whoever has the turn stores what everybody waits for."""
+class WriteCoalescer:
+    """Combines the writes of all waiters: the first to get the lock writes for all."""
 
     def __init__(self, store: Callable[[Mapping[int, str]], Awaitable[None]]) -> None:
         self._store = store
@@ -13,10 +13,10 @@ class Settling:
         self._turn = asyncio.Lock()
 
     async def settle(self, why: Mapping[int, str]) -> None:
-        """Return when these edges are stored; `why` is edge id -> reason."""
+        """Return when the liveness of these edges is stored; `why` is edge id -> reason."""
         self._waiting |= why
         async with self._turn:
             if not self._waiting.keys() & why.keys():
-                return  # the one before took them along
+                return  # the previous batch contained them
             batch, self._waiting = self._waiting, {}
             await self._store(batch)

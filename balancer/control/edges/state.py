@@ -1,11 +1,11 @@
-"""An edge's state in the forwarding table, from what is wanted and what is so."""
+"""An edge's state in the forwarding table, from its admin state and its liveness."""
 
 from balancer.api.schemas import AdminState
 from balancer.model.table import EdgeState
 
 
 def table_state(admin_state: str, alive: bool) -> EdgeState:
-    """Derive it: who is not alive is down, whatever is wanted."""
+    """Return `down` for an edge that is not alive or disabled, else its admin state's."""
     if not alive or admin_state == AdminState.DISABLED:
         return EdgeState.DOWN
     return EdgeState.DRAINING if admin_state == AdminState.DRAINING else EdgeState.UP

@@ -1,7 +1,7 @@
-"""`/v1/fast-open-keys`. Heartbeats tell edges the newest id; agents fetch both keys and leave them to the edge.
+"""`/v1/fast-open-keys`. Answers to heartbeats name the newest id; agents fetch both keys and write them for the edge.
 
-An edge that has a new key a moment later than its neighbours refuses their cookies for that long, and the client's
-data goes behind the handshake as it would without Fast Open: nothing fails, so the fleet need not change at once.
+An edge that receives a new key later than its neighbours refuses their cookies meanwhile, and the client's data
+follows the handshake as without Fast Open: nothing fails, so the fleet need not change at once.
 """
 
 import secrets
@@ -12,31 +12,33 @@ from balancer.api.fast_open_keys import FastOpenKey, FastOpenKeys, FastOpenKeyVi
 from balancer.control.access.identity import Admin, EdgeOrAdmin
 from balancer.control.audit import service as audit
 from balancer.control.fast_open_keys import repository
-from balancer.control.http.problems import refusals
+from balancer.control.http.problems import refusal_responses
 from balancer.control.plane import Plane
 from balancer.control.storage.records import FastOpenKeyRecord
 
 router = APIRouter(prefix="/v1/fast-open-keys", tags=["fast-open-keys"])
 
 
-@router.post("", status_code=201, responses=refusals(401, 403))
+@router.post("", status_code=201, responses=refusal_responses(401, 403))
 async def rotate_fast_open_keys(plane: Plane, by: Admin, body: FastOpenRotation) -> FastOpenKeyView:
-    """Make a new key: the newest before is still taken, and the one before that no more."""
+    """Create a new key: the previous one is still accepted, the one before that is not."""
     now = plane.clock.now()
     record = FastOpenKeyRecord(at=now, key=secrets.token_hex(16))
     async with plane.store.change() as session:
         session.add(record)
         await session.flush()
         await repository.drop_older(session)
-        audit.record(session, now, by.because(body.reason), "fast-open-keys.rotate", f"key {record.id}")
+        audit.record_change(
+            session, now, by.because(body.reason), "fast-open-keys.rotate", f"key {record.id}"
+        )
     plane.newest_fast_open_key = max(plane.newest_fast_open_key, record.id)
     return FastOpenKeyView(id=record.id, at=record.at)
 
 
-@router.get("", responses=refusals(401, 403))
+@router.get("", responses=refusal_responses(401, 403))
 async def show_fast_open_keys(plane: Plane, _: EdgeOrAdmin, response: Response) -> FastOpenKeys:
-    """Show the keys that count, two at most, newest first."""
+    """Show the accepted keys, at most two, newest first."""
     async with plane.store.read() as session:
-        found = await repository.kept(session)
+        found = await repository.list_kept(session)
     response.headers["Cache-Control"] = "no-store"
     return FastOpenKeys(items=[FastOpenKey(id=each.id, at=each.at, key=each.key) for each in found])

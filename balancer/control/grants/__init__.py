@@ -1,1 +1,4 @@
-"""Leave to withdraw for soft failures, within a budget: the fleet never takes itself away. Read `budget.py` first."""
+"""Grants to withdraw for soft failures, within a budget: the fleet never withdraws as a whole.
+
+Read `budget.py` first.
+"""

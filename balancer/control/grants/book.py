@@ -1,7 +1,7 @@
-"""Grants in memory: given in the answer to a heartbeat, bounded in time, given back by not asking again.
+"""Withdrawal grants in memory: given in the answer to a heartbeat, limited in time, ended by not asking again.
 
-Safe over a restart without being stored: a holder reports that it does not announce from the moment that it has the
-answer, and after a start nobody counts as announcing before it has said so.
+A restart is safe although nothing is stored: a holder reports that it does not announce as soon as it has the answer,
+and after a start no edge counts as announcing before it has reported so.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,7 +12,7 @@ from balancer.control.grants.budget import Standing, may_withdraw
 
 
 class GrantBook:
-    """Who may be withdrawn for a soft failure, and until when."""
+    """Edges that may withdraw for a soft failure, and until when."""
 
     def __init__(self, clock: Clock, leases: Leases, seconds: float, share: float) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class GrantBook:
         self.seconds = seconds
 
     def holders(self) -> set[int]:
-        """Edges whose grant has not ended."""
+        """Return the edges whose grant has not ended."""
         now = self._clock.monotonic()
         return {edge_id for edge_id, until in self._until.items() if until > now}
 
@@ -31,9 +31,9 @@ class GrantBook:
         self._until.pop(edge_id, None)
 
     def ask(self, edge_id: int, active: Collection[int]) -> bool:
-        """Give or renew a grant where the budget allows it. `active` is what the operator wants of the fleet.
+        """Give or renew a grant if the budget allows it. `active` are the edges whose admin state is active.
 
-        Counts and gives without a pause in between: two edges that ask at once are two turns.
+        Counts and gives without yielding in between, so two simultaneous requests are counted one after the other.
         """
         heartbeat = self._leases.heartbeat(edge_id)
         announcing = heartbeat is None or heartbeat.announcing
@@ -41,7 +41,7 @@ class GrantBook:
         if edge_id in active and may_withdraw(edge_id, fleet, self._share, announcing=announcing):
             self._until[edge_id] = self._clock.monotonic() + self.seconds
             return True
-        # one that was given and has not ended stays counted: it may still be acted on
+        # a grant that has not ended stays counted: the edge may still act on it
         return False
 
     def _fleet(self, active: Collection[int]) -> Iterable[Standing]:

@@ -1,7 +1,7 @@
 """How many edges must go on announcing, whatever soft failures they have. Pure.
 
 A soft failure (the origin, a probe, a version) may be the fleet's own fault and hit all edges at once. So an edge may
-withdraw for one only while enough others announce that have none; where nobody is well, everybody keeps announcing.
+withdraw for one only while enough others without one announce; if no edge is well, all keep announcing.
 """
 
 import math
@@ -12,7 +12,7 @@ EPSILON = 1e-9  # 2/3 of 3 is 2, not 3
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An edge as the budget counts it: one that holds a grant does not announce. `well`: without a soft failure."""
+    """An edge as the budget counts it: the holder of a grant does not announce. `well`: no soft failure."""
 
     edge_id: int
     active: bool
@@ -20,16 +20,16 @@ class Standing:
     well: bool
 
 
-def minimum(share: float, active: int) -> int:
-    """The number of active edges that must stay; at least one where there is any."""
+def minimum_announcing(share: float, active: int) -> int:
+    """Return how many active edges must announce; at least one if there is any."""
     return min(active, max(1, math.ceil(share * active - EPSILON)))
 
 
 def may_withdraw(edge_id: int, fleet: list[Standing], share: float, *, announcing: bool) -> bool:
-    """Whether enough others remain: that are well where it announces still, that announce where it does not.
+    """Return whether enough others remain: well ones if this edge announces, announcing ones if it does not.
 
-    So a failure that reaches others later does not bring an edge back that fails as well.
+    So a failure that reaches others later does not bring back an edge that also fails.
     """
     active = sum(each.active for each in fleet)
     others = [each for each in fleet if each.edge_id != edge_id and each.active and each.announcing]
-    return sum(each.well or not announcing for each in others) >= minimum(share, active)
+    return sum(each.well or not announcing for each in others) >= minimum_announcing(share, active)

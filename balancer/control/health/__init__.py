@@ -1,1 +1,1 @@
-"""How edges are: what they say, what their peers see, and what follows. Read `judgement.py` first."""
+"""Health of edges: leases, their own reports, their peers' reports. Read `judgement.py` first."""

@@ -1,7 +1,7 @@
-"""Which forwarders have applied what: an edge is announced only when nearly all know where it is.
+"""Which forwarders have applied which generation: an edge announces only when nearly all forward to it.
 
-A forwarder that has not applied a generation for several leases does not follow the table at all: it is no live
-forwarder (its own edge says so as a reason), and nobody waits for it any longer.
+A forwarder that has not applied a generation for several leases no longer follows the table: it does not count as
+live (its own edge reports the reason), and no edge waits for it any longer.
 """
 
 import math
@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from balancer.control.clock import Clock
 from balancer.model.table import EdgeState, ForwardingTable, TableEdge
 
-SHARE = 0.99
-STUCK_AFTER = 3.0  # leases
+REQUIRED_SHARE = 0.99
+STUCK_LEASES = 3.0  # leases
 
 
 class Acknowledgements:
     """Counts applied generations, and knows since which generation the table sends subflows to each edge."""
 
     def __init__(self, clock: Clock, lease_seconds: float, table: ForwardingTable) -> None:
-        """What the table says at the start is taken as new: forwarders that have it say so within a lease."""
+        """Treat the table at the start as new: forwarders that have it report so within a lease."""
         self._clock = clock
-        self._patience = STUCK_AFTER * lease_seconds
+        self._patience = STUCK_LEASES * lease_seconds
         self._applied: dict[int, int] = {}
         self._counts: Counter[int] = Counter()
         self._table = ForwardingTable(generation=0)
@@ -30,18 +30,18 @@ class Acknowledgements:
 
     @property
     def applied(self) -> Mapping[int, int]:
-        """What each live forwarder has applied, by edge id."""
+        """Return the generation that each live forwarder has applied, by edge id."""
         return self._applied
 
     def note(self, edge_id: int, generation: int | None) -> None:
-        """Take in what an edge's forwarder has applied; None is an edge without one."""
+        """Record what an edge's forwarder has applied; None for an edge without a forwarder."""
         self.forget(edge_id)
         if generation is not None:
             self._applied[edge_id] = generation
             self._counts[generation] += 1
 
     def forget(self, edge_id: int) -> None:
-        """Drop a forwarder that is heard of no more."""
+        """Drop a forwarder whose lease has ended."""
         if (generation := self._applied.pop(edge_id, None)) is not None:
             self._counts[generation] -= 1
             if not self._counts[generation]:
@@ -54,7 +54,7 @@ class Acknowledgements:
             return False
         generation, since = self._held[edge_id]
         have = sum(count for applied, count in self._counts.items() if applied >= generation)
-        wanted = math.ceil(SHARE * self._counts.total())
+        wanted = math.ceil(REQUIRED_SHARE * self._counts.total())
         return have >= wanted or self._clock.monotonic() - since > self._patience
 
     def _look(self, table: ForwardingTable) -> None:
@@ -64,7 +64,7 @@ class Acknowledgements:
         now = self._clock.monotonic()
         held: dict[int, tuple[int, float]] = {}
         for edge in filter(_takes_subflows, table.edges):
-            same = edge.id in before and _place(before[edge.id]) == _place(edge)
+            same = edge.id in before and _tunnel_addresses(before[edge.id]) == _tunnel_addresses(edge)
             held[edge.id] = self._held[edge.id] if same else (table.generation, now)
         self._table, self._held = table, held
 
@@ -73,5 +73,5 @@ def _takes_subflows(edge: TableEdge) -> bool:
     return edge.state is not EdgeState.DOWN
 
 
-def _place(edge: TableEdge) -> tuple[str | None, str | None]:
+def _tunnel_addresses(edge: TableEdge) -> tuple[str | None, str | None]:
     return edge.tunnel_v4, edge.tunnel_v6

@@ -1,4 +1,4 @@
-"""The health of every edge in memory, and since when. Transitions are stored by whoever asks, heartbeats are not."""
+"""The health of every edge in memory, and since when. The caller stores transitions; heartbeats are not stored."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +7,13 @@ from balancer.api.health import EdgeHealthView, FleetHealth, HealthReason
 from balancer.api.schemas import LeaseRequest
 from balancer.control.clock import Clock
 from balancer.control.edges.leases import Leases
-from balancer.control.health.judgement import judge
+from balancer.control.health.judgement import judge_health
 from balancer.control.health.reachability import Reachability
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One edge's health as last judged."""
+class HealthEntry:
+    """One edge's health as last evaluated."""
 
     state: FleetHealth
     since: datetime
@@ -21,23 +21,23 @@ class Entry:
 
 
 class HealthBoard:
-    """Judges edges by leases and peers, and remembers since when a judgement and its reasons hold."""
+    """Evaluates edges by leases and peers, with the time since when state and reasons hold."""
 
     def __init__(self, clock: Clock, leases: Leases) -> None:
         self._clock = clock
         self._leases = leases
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[int, HealthEntry] = {}
         self._silent: set[int] = set()
         self.reachability = Reachability()
 
     def heard(self, edge_id: int, heartbeat: LeaseRequest) -> None:
-        """Take in a heartbeat; its lease is renewed already."""
+        """Record a heartbeat whose lease is already renewed."""
         self._silent.discard(edge_id)
         self.reachability.note(edge_id, heartbeat.peers)
         self.look(edge_id)
 
     def fell_silent(self, edge_id: int) -> None:
-        """Take in that a lease has ended: what the edge said of others counts no more."""
+        """Record that a lease has ended, and discard what the edge reported of its peers."""
         self._silent.add(edge_id)
         self.reachability.forget(edge_id)
 
@@ -48,7 +48,7 @@ class HealthBoard:
         self._entries.pop(edge_id, None)
 
     def given_up(self) -> list[int]:
-        """Look at all the silent edges: those that no peer reaches are down, and not looked at again."""
+        """Return the silent edges that no peer reaches; they are down and leave the set of silent edges."""
         down = [edge_id for edge_id in self._silent if self.look(edge_id).state is FleetHealth.DOWN]
         self._silent.difference_update(down)
         return down
@@ -57,17 +57,17 @@ class HealthBoard:
         """Whether the forwarding table may send subflows there."""
         return self.look(edge_id).state is not FleetHealth.DOWN
 
-    def look(self, edge_id: int) -> Entry:
-        """Judge an edge as of now."""
+    def look(self, edge_id: int) -> HealthEntry:
+        """Evaluate the health of an edge now."""
         lease = self._leases.get(edge_id)
-        state, reasons = judge(
+        state, reasons = judge_health(
             lease.heartbeat if lease else None,
             leased=lease is not None,
             peers=self.reachability.about(edge_id),
         )
         now, before = self._clock.now(), self._entries.get(edge_id)
         known = before.reasons if before else {}
-        entry = Entry(
+        entry = HealthEntry(
             state,
             before.since if before and before.state is state else now,
             {reason: known.get(reason, now) for reason in reasons},

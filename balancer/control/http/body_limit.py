@@ -5,7 +5,7 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from balancer.control.http.problems import of_field, problem
+from balancer.control.http.problems import of_field, problem_response
 
 LIMIT = 64 * 1024  # the largest honest body, a VIP, is well under 1 KB
 SECONDS = 10.0  # in which the whole of it must be here
@@ -26,7 +26,7 @@ class BodyLimit:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > self._limit:
             detail = f"a body may have {self._limit} bytes"
-            response = problem(
+            response = problem_response(
                 413, "body-too-large", detail, of_field("body", detail), {"Connection": "close"}
             )
             await response(scope, receive, send)

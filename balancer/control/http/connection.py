@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from balancer.control.http.problems import of_field, problem
+from balancer.control.http.problems import of_field, problem_response
 
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the head
 HEAD_BYTES = 16 * 1024  # beyond what has come in one read, which asyncio bounds
@@ -95,7 +95,7 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
 
     def _refuse(self, status: int, slug: str, detail: str) -> None:
         self._head_is_here()
-        response = problem(status, slug, detail, of_field("head", detail), {"Connection": "close"})
+        response = problem_response(status, slug, detail, of_field("head", detail), {"Connection": "close"})
         start = f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}".encode()
         fields = [b"%b: %b" % field for field in response.raw_headers]
         self.transport.write(b"\r\n".join([start, *fields, b"", bytes(response.body)]))

@@ -14,14 +14,14 @@ IfMatch = Annotated[
 
 
 def set_etag(response: Response, revision: int) -> None:
-    """Say which revision this is."""
+    """Set the ETag to the revision."""
     response.headers["ETag"] = f'"{revision}"'
 
 
-def check(if_match: str | None, record: Revised) -> None:
-    """Raise the Refusal 412 where the caller knows another revision; without If-Match nothing is asked."""
+def check_etag(if_match: str | None, record: Revised) -> None:
+    """Raise the Refusal 412 if If-Match names another revision; without If-Match do nothing."""
     if if_match is None or if_match.strip() == "*":
         return
     if f'"{record.revision}"' not in (each.strip() for each in if_match.split(",")):
-        detail = f'it is "{record.revision}" by now: read it again, then decide'
+        detail = f'it is "{record.revision}" by now: read it again before you change it'
         raise Refusal(412, "changed-meanwhile", detail, field="if-match")

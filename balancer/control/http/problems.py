@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 _SLUGS = {404: "no-such-resource", 405: "method-not-allowed", 408: "body-too-slow", 413: "body-too-large"}
 _FIELDS = {404: "path", 405: "method", 408: "body", 413: "body"}
 _MEANINGS = {
-    401: "No token, or nobody's.",
+    401: "The token is missing or unknown.",
     403: "The token's role does not allow it.",
-    404: "There is no such thing.",
+    404: "It does not exist.",
     408: "The body came too slowly.",
     409: "It contradicts what exists.",
     410: "The edge was removed.",
     412: "It has changed since the ETag of If-Match.",
     413: "The body is too large.",
     422: "A field is wrong: `errors` names it.",
-    429: "Too many of them.",
+    429: "There are too many.",
     503: "The database does not answer, or not in time.",
 }
 PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 class Refusal(Exception):
-    """The control plane will not do this. `slug` is the reason's stable name, `field` what it is about."""
+    """A refused request. `slug` is the reason's stable name, `field` the field of the request that is at fault."""
 
     def __init__(self, status: int, slug: str, detail: str, *, field: str) -> None:
         super().__init__(detail)
@@ -44,14 +44,14 @@ class Refusal(Exception):
         self.field = field
 
 
-def problem(
+def problem_response(
     status: int,
     slug: str,
     detail: str,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Make the response."""
+    """Build the problem+json response."""
     body = Problem(
         type=f"urn:sennit:problem:{slug}",
         title=slug.replace("-", " ").capitalize(),
@@ -69,42 +69,46 @@ def problem(
 
 
 def of_field(field: str, message: str) -> list[FieldError]:
-    """The one error of a refusal that is about one thing."""
+    """Return the only error of a refusal that is about one field."""
     return [FieldError(field=field, message=message)]
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def refusal_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe an operation's refusals in the OpenAPI document; 422 and 503 are every operation's."""
-    return {status: _described(status) for status in sorted({*statuses, 422, 503})}
+    return {status: _describe_status(status) for status in sorted({*statuses, 422, 503})}
 
 
-def also(status: int, model: type[BaseModel], description: str) -> dict[int | str, dict[str, Any]]:
+def success_response(
+    status: int, model: type[BaseModel], description: str
+) -> dict[int | str, dict[str, Any]]:
     """Describe another good answer of an operation."""
     return {status: {"model": model, "description": description}}
 
 
-def _described(status: int) -> dict[str, Any]:
+def _describe_status(status: int) -> dict[str, Any]:
     return {"description": _MEANINGS[status], "content": PROBLEM_CONTENT}
 
 
-async def _handle(request: Request, error: Exception) -> Response:
+async def _handle_error(request: Request, error: Exception) -> Response:
     match error:
         case Refusal():
-            return problem(error.status, error.slug, error.detail, of_field(error.field, error.detail))
+            return problem_response(
+                error.status, error.slug, error.detail, of_field(error.field, error.detail)
+            )
         case RequestValidationError():
             errors = [_field_error(each["loc"], each["msg"]) for each in error.errors()]
             detail = "; ".join(f"{each.field}: {each.message}" for each in errors)
-            return problem(422, "invalid-request", detail, errors)
+            return problem_response(422, "invalid-request", detail, errors)
         case HTTPException():
             slug = _SLUGS.get(error.status_code, "bad-request")
-            headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+            headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
             errors = of_field(_FIELDS.get(error.status_code, "body"), str(error.detail))
-            return problem(error.status_code, slug, str(error.detail), errors, headers)
+            return problem_response(error.status_code, slug, str(error.detail), errors, headers)
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
-    return problem(500, "internal-error", "see the control plane's log")
+    return problem_response(500, "internal-error", "see the control plane's log")
 
 
-def _allowed(request: Request) -> str:
+def _allowed_methods(request: Request) -> str:
     """Every method of the path: the router itself names those of one route only."""
     methods: set[str] = set()
     for route in request.app.routes:
@@ -126,4 +130,4 @@ def _field_error(location: Sequence[int | str], message: str) -> FieldError:
 def install(app: FastAPI) -> None:
     """Route every error of the application through the one handler."""
     for kind in (Refusal, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, _handle)
+        app.add_exception_handler(kind, _handle_error)

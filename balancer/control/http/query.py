@@ -1,4 +1,4 @@
-"""Refuse query parameters that an operation does not have: a typing error must not go unseen."""
+"""Refuse query parameters that an operation does not have: a typing error must not be ignored silently."""
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -7,13 +7,13 @@ from fastapi.routing import APIRoute
 from balancer.control.http.problems import Refusal
 
 
-def _known(route: APIRoute) -> frozenset[str]:
-    return frozenset(_names(route.dependant))
+def _known_names(route: APIRoute) -> frozenset[str]:
+    return frozenset(_query_names(route.dependant))
 
 
-def _names(dependant: Dependant) -> set[str]:
+def _query_names(dependant: Dependant) -> set[str]:
     own = {field.alias for field in dependant.query_params}
-    return own.union(*(_names(below) for below in dependant.dependencies))
+    return own.union(*(_query_names(below) for below in dependant.dependencies))
 
 
 async def refuse_unknown(request: Request) -> None:
@@ -21,7 +21,7 @@ async def refuse_unknown(request: Request) -> None:
     route = request.scope.get("route")
     if not request.scope["query_string"] or not isinstance(route, APIRoute):
         return
-    known = _known(route)
+    known = _known_names(route)
     for name in request.query_params:
         if name not in known:
             detail = f"no such parameter; there is: {', '.join(sorted(known)) or 'none'}"

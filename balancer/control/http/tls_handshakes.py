@@ -26,7 +26,7 @@ class Handshakes:
     """Those that are under way, oldest first, and what is allowed to them.
 
     When there are too many, a client that keeps us waiting makes room for the next; one that merely came in a crowd
-    does not, for then nobody would ever be done.
+    does not, for then no handshake would ever complete.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""What the control plane tells Prometheus."""
+"""The control plane's metrics for Prometheus."""

@@ -1,4 +1,4 @@
-"""The control plane's gauges: read from memory when they are asked for, so that asking costs no database."""
+"""The control plane's gauges: read from memory at each scrape, without a query."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,14 +21,20 @@ class PlaneMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         plane = self._plane
         yield from self._edges()
-        yield _gauge("generation", "newest generation of the forwarding table", plane.watch.generation)
-        yield _gauge("frozen", "1 while the table is held", plane.publication.pin is not None)
-        acknowledged = acknowledgements.view(plane.acknowledgements.applied, plane.watch.generation)
-        yield _gauge("forwarders", "live forwarders", acknowledged.forwarders)
-        yield _gauge("acknowledged_share", "of them, how many have the newest generation", acknowledged.share)
-        yield _gauge("leases", "edges that hold a lease", plane.leases.count())
-        yield _gauge("grants", "edges with leave to withdraw", len(plane.grants.holders()))
-        yield _gauge("purge_newest", "id of the newest purge", plane.newest_purge)
+        yield _make_gauge("generation", "newest generation of the forwarding table", plane.watch.generation)
+        yield _make_gauge("frozen", "1 while the table is frozen", plane.publication.pin is not None)
+        acknowledged = acknowledgements.count_acknowledged(
+            plane.acknowledgements.applied, plane.watch.generation
+        )
+        yield _make_gauge("forwarders", "live forwarders", acknowledged.forwarders)
+        yield _make_gauge(
+            "acknowledged_share",
+            "share of the live forwarders that have the newest generation",
+            acknowledged.share,
+        )
+        yield _make_gauge("leases", "edges that hold a lease", plane.leases.count())
+        yield _make_gauge("grants", "edges that hold a withdrawal grant", len(plane.grants.holders()))
+        yield _make_gauge("purge_newest", "id of the newest purge", plane.newest_purge)
 
     def _edges(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
@@ -41,12 +47,12 @@ class PlaneMetrics(Collector):
         yield family
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+def _make_gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"sennit_control_{name}", text, value=float(value))
 
 
-def registry(plane: ControlPlane) -> CollectorRegistry:
-    """Everything that is told, the process's own figures too."""
+def make_registry(plane: ControlPlane) -> CollectorRegistry:
+    """Return a registry with all metrics, including those of the process."""
     made = CollectorRegistry()
     made.register(PlaneMetrics(plane))
     ProcessCollector(registry=made)

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from balancer.control.access.identity import Reader
-from balancer.control.http.problems import refusals
-from balancer.control.metrics.collector import registry
+from balancer.control.http.problems import refusal_responses
+from balancer.control.metrics.collector import make_registry
 from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1/metrics", tags=["metrics"])
@@ -19,7 +19,7 @@ TEXT: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", response_class=Response, responses=TEXT | refusals(401, 403))
+@router.get("", response_class=Response, responses=TEXT | refusal_responses(401, 403))
 async def get_metrics(plane: Plane, _: Reader) -> Response:
     """Get what Prometheus collects: edges by state, generation, acknowledgements, leases, grants."""
-    return Response(generate_latest(registry(plane)), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(make_registry(plane)), media_type=CONTENT_TYPE_LATEST)

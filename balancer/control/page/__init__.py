@@ -1,1 +1,1 @@
-"""The fleet page: static files that use the REST API like any client. No build step, nothing from elsewhere."""
+"""The fleet page: static files that use the REST API like any client. No build step, no external resources."""

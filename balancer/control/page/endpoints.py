@@ -1,4 +1,4 @@
-"""`/`: the fleet page and its files, with headers that let nothing from elsewhere in."""
+"""`/`: the fleet page and its files, with a Content-Security-Policy that allows this server only."""
 
 from importlib import resources
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 router = APIRouter(include_in_schema=False)
 
 HEADERS = {
-    # everything the page loads, and everyone it talks to, is this server; nobody may frame it
+    # the page loads from and connects to this server only, and must not be framed
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
         "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -19,18 +19,18 @@ HEADERS = {
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
-def _file(name: str) -> Response:
+def _serve_file(name: str) -> Response:
     content = resources.files("balancer.control.page").joinpath("static", name).read_bytes()
     return Response(content, media_type=TYPES[name.rpartition(".")[2]], headers=HEADERS)
 
 
-def _add(path: str, name: str) -> None:
+def _add_file(path: str, name: str) -> None:
     def serve() -> Response:
-        return _file(name)
+        return _serve_file(name)
 
     router.add_api_route(path, serve, methods=["GET", "HEAD"])
 
 
-_add("/", "fleet.html")
+_add_file("/", "fleet.html")
 for _each in ("fleet.css", "fleet.js", "api.js", "edges.js", "drawing.js", "rings.js", "svg.js", "icon.svg"):
-    _add(f"/page/{_each}", _each)
+    _add_file(f"/page/{_each}", _each)

@@ -1,4 +1,4 @@
-"""`/v1/purges`. Heartbeats tell edges the newest id; agents fetch what they lack, and edges drop it, within seconds."""
+"""`/v1/purges`. Answers to heartbeats name the newest id; agents fetch missing ones within seconds."""
 
 from fastapi import APIRouter
 
@@ -6,16 +6,16 @@ from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
 from balancer.control.access.identity import Anyone, Operator
 from balancer.control.audit import service as audit
 from balancer.control.http.paging import After, Limit
-from balancer.control.http.problems import refusals
+from balancer.control.http.problems import refusal_responses
 from balancer.control.plane import Plane
 from balancer.control.purges import repository
 from balancer.control.storage.records import PurgeRecord
 
 router = APIRouter(prefix="/v1/purges", tags=["purges"])
-KEPT = 1000
+PURGES_KEPT = 1000
 
 
-@router.post("", status_code=201, responses=refusals(401, 403))
+@router.post("", status_code=201, responses=refusal_responses(401, 403))
 async def purge(plane: Plane, by: Operator, body: PurgeRequest) -> PurgeView:
     """Drop a URL, or everything with a tag, from the caches of all edges: at each with its next heartbeat."""
     now = plane.clock.now()
@@ -23,21 +23,21 @@ async def purge(plane: Plane, by: Operator, body: PurgeRequest) -> PurgeView:
     async with plane.store.change() as session:
         session.add(record)
         await session.flush()
-        await repository.drop_until(session, record.id - KEPT)
+        await repository.drop_until(session, record.id - PURGES_KEPT)
         what = f"tag {body.tag}" if body.tag else str(body.url)
-        audit.record(session, now, by.because(body.reason), "purge", what)
+        audit.record_change(session, now, by.because(body.reason), "purge", what)
     plane.newest_purge = max(plane.newest_purge, record.id)
-    return _view(record)
+    return _purge_view(record)
 
 
-@router.get("", responses=refusals(401, 410))
+@router.get("", responses=refusal_responses(401, 410))
 async def list_purges(plane: Plane, _: Anyone, after: After = 0, limit: Limit = 1000) -> PurgePage:
     """List the newest thousand purges by id, a page at a time."""
     async with plane.store.read() as session:
-        found = await repository.page(session, after, limit + 1)
+        found = await repository.list_purges(session, after, limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
-    return PurgePage(items=[_view(each) for each in found[:limit]], next=following)
+    return PurgePage(items=[_purge_view(each) for each in found[:limit]], next=following)
 
 
-def _view(record: PurgeRecord) -> PurgeView:
+def _purge_view(record: PurgeRecord) -> PurgeView:
     return PurgeView(id=record.id, url=record.url, tag=record.tag, at=record.at)

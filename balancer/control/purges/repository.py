@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.control.storage.records import PurgeRecord
 
 
-async def page(session: AsyncSession, after: int, limit: int) -> Sequence[PurgeRecord]:
+async def list_purges(session: AsyncSession, after: int, limit: int) -> Sequence[PurgeRecord]:
     query = select(PurgeRecord).where(PurgeRecord.id > after).order_by(PurgeRecord.id).limit(limit)
     return (await session.scalars(query)).all()
 
 
-async def newest(session: AsyncSession) -> int:
+async def newest_id(session: AsyncSession) -> int:
     return await session.scalar(select(func.max(PurgeRecord.id))) or 0
 
 

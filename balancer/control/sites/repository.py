@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.control.storage.records import EdgeRecord, SiteRecord
 
 
-async def by_name(session: AsyncSession, name: str) -> SiteRecord | None:
+async def find_by_name(session: AsyncSession, name: str) -> SiteRecord | None:
     return await session.get(SiteRecord, name)
 
 
-async def page(session: AsyncSession, after: str, limit: int) -> Sequence[SiteRecord]:
+async def list_sites(session: AsyncSession, after: str, limit: int) -> Sequence[SiteRecord]:
     query = select(SiteRecord).where(SiteRecord.name > after).order_by(SiteRecord.name).limit(limit)
     return (await session.scalars(query)).all()
 

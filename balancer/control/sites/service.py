@@ -10,7 +10,7 @@ from balancer.api.sites import SiteBody, SitePatch, SiteView
 from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
 from balancer.control.edges.state import table_state
-from balancer.control.http.preconditions import check
+from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
 from balancer.control.plane import ControlPlane
 from balancer.control.sites import repository
@@ -18,14 +18,14 @@ from balancer.control.storage.records import SiteRecord
 from balancer.model.table import EdgeState
 
 
-async def views(session: AsyncSession, found: Sequence[SiteRecord]) -> list[SiteView]:
+async def site_views(session: AsyncSession, found: Sequence[SiteRecord]) -> list[SiteView]:
     """Show sites with the states of their edges."""
     rows = await repository.edge_states(session, [site.name for site in found])
     states = Counter((site, table_state(wanted, alive)) for site, wanted, alive in rows)
-    return [_view(site, {state: states[site.name, state] for state in EdgeState}) for site in found]
+    return [_site_view(site, {state: states[site.name, state] for state in EdgeState}) for site in found]
 
 
-def _view(site: SiteRecord, states: dict[EdgeState, int]) -> SiteView:
+def _site_view(site: SiteRecord, states: dict[EdgeState, int]) -> SiteView:
     return SiteView(
         name=site.name,
         description=site.description,
@@ -37,69 +37,69 @@ def _view(site: SiteRecord, states: dict[EdgeState, int]) -> SiteView:
     )
 
 
-async def ensure(session: AsyncSession, now: datetime, name: str, by: Identity) -> None:
-    """Make the site that an edge names, where there is none."""
-    if await repository.by_name(session, name) is None:
+async def ensure_site(session: AsyncSession, now: datetime, name: str, by: Identity) -> None:
+    """Create the site that an edge names, if it does not exist."""
+    if await repository.find_by_name(session, name) is None:
         session.add(SiteRecord(name=name, description="", ring=False))
-        audit.record(session, now, by, "site.add", name)
+        audit.record_change(session, now, by, "site.add", name)
         await session.flush()
 
 
 async def check_ring(session: AsyncSession, name: str) -> None:
     """Refuse a ring over edges of several VIPs: each would get first subflows of a VIP that it does not serve."""
     await session.flush()
-    record = await existing(session, name)
+    record = await find_site(session, name)
     if record.ring and len(found := await repository.vips_of(session, name)) > 1:
         detail = f"a ring needs edges of one VIP, and {name} has edges of {', '.join(sorted(found))}"
         raise Refusal(409, "ring-of-several-vips", detail, field="site")
 
 
-async def add(plane: ControlPlane, body: SiteBody, by: Identity) -> tuple[SiteView, int, bool]:
+async def add_site(plane: ControlPlane, body: SiteBody, by: Identity) -> tuple[SiteView, int, bool]:
     """Add a site; the last value is False where the very same exists already. The second is its revision."""
     async with plane.store.change() as session:
-        record = await repository.by_name(session, body.name)
+        record = await repository.find_by_name(session, body.name)
         if record and (record.description, record.ring) != (body.description, body.ring):
             raise Refusal(409, "site-name-taken", f"{body.name} exists with other values", field="name")
         if created := record is None:
             record = SiteRecord(name=body.name, description=body.description, ring=body.ring)
             session.add(record)
-            audit.record(session, plane.clock.now(), by, "site.add", body.name)
+            audit.record_change(session, plane.clock.now(), by, "site.add", body.name)
             await session.flush()
-        return (await views(session, [record]))[0], record.revision, created
+        return (await site_views(session, [record]))[0], record.revision, created
 
 
-async def patch(
+async def patch_site(
     plane: ControlPlane, name: str, body: SitePatch, by: Identity, if_match: str | None
 ) -> tuple[SiteView, int]:
     """Change a site; returns it with its revision."""
     async with plane.store.change() as session:
-        record = await existing(session, name)
-        check(if_match, record)
+        record = await find_site(session, name)
+        check_etag(if_match, record)
         now = plane.clock.now()
         if body.description is not None and record.description != body.description:
             record.description = body.description
-            audit.record(session, now, by, "site.describe", name, body.description)
+            audit.record_change(session, now, by, "site.describe", name, body.description)
         if body.ring is not None and record.ring != body.ring:
             record.ring = body.ring
-            audit.record(session, now, by, "site.ring", name, "on" if body.ring else "off")
+            audit.record_change(session, now, by, "site.ring", name, "on" if body.ring else "off")
             await check_ring(session, name)
         await session.flush()
-        return (await views(session, [record]))[0], record.revision
+        return (await site_views(session, [record]))[0], record.revision
 
 
-async def remove(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
+async def remove_site(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
     """Remove a site without edges."""
     async with plane.store.change() as session:
-        record = await existing(session, name)
-        check(if_match, record)
+        record = await find_site(session, name)
+        check_etag(if_match, record)
         if await repository.in_use(session, name):
             raise Refusal(409, "site-in-use", "it has edges: remove or move them first", field="name")
         await session.delete(record)
-        audit.record(session, plane.clock.now(), by, "site.remove", name)
+        audit.record_change(session, plane.clock.now(), by, "site.remove", name)
 
 
-async def existing(session: AsyncSession, name: str) -> SiteRecord:
-    record = await repository.by_name(session, name)
+async def find_site(session: AsyncSession, name: str) -> SiteRecord:
+    record = await repository.find_by_name(session, name)
     if record is None:
         raise Refusal(404, "no-such-site", f"there is no site {name}", field="name")
     return record

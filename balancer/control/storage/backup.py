@@ -13,14 +13,14 @@ from balancer.control.storage.database import DATABASE
 from balancer.control.table.signing_key import FILE as SIGNING_KEY
 
 MEMBERS = (DATABASE, SIGNING_KEY)
-LARGEST = 4 << 30
+MAXIMUM_MEMBER_BYTES = 4 << 30
 
 
 class BackupError(Exception):
-    """It cannot be done; nothing was changed."""
+    """The backup or restore failed; nothing was changed."""
 
 
-def save(state: Path, target: Path) -> None:
+def save_backup(state: Path, target: Path) -> None:
     """Write an archive of the state folder as of one moment; raises `BackupError`."""
     if not (state / DATABASE).exists():
         raise BackupError(f"{state} has no {DATABASE}: with PostgreSQL, use pg_dump and copy {SIGNING_KEY}")
@@ -31,7 +31,7 @@ def save(state: Path, target: Path) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder, os.fdopen(descriptor, "wb") as file:
             copy = Path(folder) / DATABASE
-            _copy(state / DATABASE, copy)
+            _copy_database(state / DATABASE, copy)
             with tarfile.open(fileobj=file, mode="w:gz") as archive:
                 archive.add(copy, DATABASE)
                 archive.add(state / SIGNING_KEY, SIGNING_KEY)
@@ -42,8 +42,8 @@ def save(state: Path, target: Path) -> None:
         raise BackupError(str(error)) from None
 
 
-def _copy(source: Path, target: Path) -> None:
-    """By SQLite's backup: what is committed at the end of it, whoever writes meanwhile."""
+def _copy_database(source: Path, target: Path) -> None:
+    """Copy with SQLite's backup API: everything committed at its end, while other connections write."""
     reading, writing = sqlite3.connect(f"file:{source}?mode=ro", uri=True), sqlite3.connect(target)
     try:
         reading.backup(writing)
@@ -54,35 +54,35 @@ def _copy(source: Path, target: Path) -> None:
         reading.close()
 
 
-def restore(archive: Path, state: Path) -> None:
+def restore_backup(archive: Path, state: Path) -> None:
     """Make a state folder from an archive; never over one that has a database. Raises `BackupError`."""
     if (state / DATABASE).exists():
-        raise BackupError(f"{state} has a database: give an empty folder, or move it away")
+        raise BackupError(f"{state} has a database: give an empty folder, or move the database away")
     try:
-        found = _read(archive)
+        found = _read_archive(archive)
         state.mkdir(parents=True, exist_ok=True)
-        for name in reversed(MEMBERS):  # the database last: where it is, all is
-            _write(state / name, found[name])
+        for name in reversed(MEMBERS):  # the database last: if it exists, everything does
+            _write_file(state / name, found[name])
     except (OSError, tarfile.TarError) as error:
         raise BackupError(f"{archive}: {error}") from None
 
 
-def _read(archive: Path) -> dict[str, bytes]:
+def _read_archive(archive: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with tarfile.open(archive) as members:
         for name in MEMBERS:
             try:
                 member = members.getmember(name)
             except KeyError:
-                raise BackupError(f"{archive}: no {name} in it") from None
+                raise BackupError(f"{archive}: {name} is missing in the archive") from None
             content = members.extractfile(member)
-            if content is None or member.size > LARGEST:
-                raise BackupError(f"{archive}: {name} is no file, or too large")
+            if content is None or member.size > MAXIMUM_MEMBER_BYTES:
+                raise BackupError(f"{archive}: {name} is not a file, or larger than 4 GiB")
             found[name] = content.read()
     return found
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_file(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.new")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)

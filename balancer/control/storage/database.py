@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 DATABASE = "control.sqlite"
-# no statement outlives what a request may take; whoever waits for another's change waits no longer either
-PATIENCE = "-c statement_timeout=10000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000"
+# no statement, and no wait for another change, takes longer than a request may
+TIMEOUT_OPTIONS = (
+    "-c statement_timeout=10000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000"
+)
 
 
-def url_of(state: Path, database: str | None) -> URL:
-    """The SQLAlchemy URL; ValueError for a database that is neither."""
+def database_url(state: Path, database: str | None) -> URL:
+    """Return the SQLAlchemy URL; ValueError for a database that is neither."""
     if database is None:
         return URL.create("sqlite", database=str(state / DATABASE))
     url = make_url(database)
@@ -25,18 +27,18 @@ def url_of(state: Path, database: str | None) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def migrate(url: URL, revision: str = "head") -> None:
-    """Bring the database to the newest schema, making it where there is none; or down to an older one."""
+def migrate_schema(url: URL, revision: str = "head") -> None:
+    """Migrate the database to the newest schema, creating it if it does not exist; or down to an older schema."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["url"] = url
     (command.upgrade if revision == "head" else command.downgrade)(config, revision)
 
 
-def engine(url: URL) -> AsyncEngine:
-    """Open the database, durably: what is committed outlives the machine."""
+def create_engine(url: URL) -> AsyncEngine:
+    """Open the database with durable commits."""
     if url.get_backend_name() == "postgresql":
-        arguments: Mapping[str, Any] = {"options": PATIENCE, "connect_timeout": 5}
+        arguments: Mapping[str, Any] = {"options": TIMEOUT_OPTIONS, "connect_timeout": 5}
         return create_async_engine(url, pool_pre_ping=True, pool_size=10, connect_args=dict(arguments))
     made = create_async_engine(url.set(drivername="sqlite+aiosqlite"))
 

@@ -1,4 +1,4 @@
-"""The stored records (SQLAlchemy 2). Leases are not here: they live in memory, only their transitions are kept."""
+"""The stored records (SQLAlchemy 2). Leases live in memory; only their transitions are stored."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,7 @@ CONVENTION = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """SQLite forgets the zone: everything is stored and read as UTC."""
+    """A time stored and read as UTC, since SQLite does not store the zone."""
 
     impl = DateTime
     cache_ok = True
@@ -45,13 +45,13 @@ class Record(DeclarativeBase):
 
 
 class Revised:
-    """A record that knows the change that last touched it: its ETag, and how other instances find what is new."""
+    """A record with the number of the last change that touched it: its ETag, and how other instances find changes."""
 
     revision: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
 class CounterRecord(Record):
-    """The number of the last change. Raising it comes first in every change, so that one follows another."""
+    """The number of the last change. Every change increments it first, which serialises changes."""
 
     __tablename__ = "counter"
     name: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -134,7 +134,7 @@ class TokenRecord(Revised, Record):
     revoked_at: Mapped[datetime | None]
 
     def usable(self, now: datetime) -> bool:
-        """Whether it was not revoked and has not expired."""
+        """Return whether it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
@@ -148,7 +148,7 @@ class LoginRecord(Record):
 
 
 class AuditRecord(Record):
-    """Who changed what, and why."""
+    """One entry of the audit log: who changed what, and why."""
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -195,7 +195,7 @@ class PublishedRecord(Record):
 
 
 class PinRecord(Revised, Record):
-    """The table that is published whatever changes, dead edges aside; no row: none."""
+    """The table that is held while anything but liveness changes; no row: none."""
 
     __tablename__ = "pin"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -225,7 +225,7 @@ class FastOpenKeyRecord(Record):
 
 
 class PurgeRecord(Record):
-    """What edges must drop from their caches."""
+    """One purge: what edges must drop from their caches."""
 
     __tablename__ = "purge"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
@@ -236,7 +236,7 @@ class PurgeRecord(Record):
 
 
 class TransitionRecord(Record):
-    """Something that changed for an edge, and who wanted it."""
+    """A change of an edge's state, and its cause."""
 
     __tablename__ = "transition"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,4 +1,4 @@
-"""Sessions on the database: one change at a time, whoever makes it, each durable before it is answered."""
+"""Sessions on the database: one change at a time across all instances, each durable before it is answered."""
 
 import asyncio
 import fcntl
@@ -11,20 +11,20 @@ from sqlalchemy import URL, event, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from balancer.control.storage.database import engine
+from balancer.control.storage.database import create_engine
 from balancer.control.storage.records import CounterRecord, Revised
 
 
 class StateInUse(Exception):
-    """Another control plane works in this state folder."""
+    """Another control plane uses this state folder."""
 
 
 class Store:
     """Sessions on the database. `publish` runs inside every change, before it is committed."""
 
     def __init__(self, state: Path, url: URL) -> None:
-        self._lock_file = _own(state)
-        self.engine = engine(url)
+        self._lock_file = _lock_state(state)
+        self.engine = create_engine(url)
         self.shared = url.get_backend_name() != "sqlite"  # whether other instances may work on it too
         self._sessions = async_sessionmaker(
             self.engine, expire_on_commit=False, sync_session_class=RevisingSession
@@ -41,7 +41,7 @@ class Store:
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[AsyncSession]:
-        """Change the state: committed when the block ends well, with the table it leads to."""
+        """Change the state: committed with the resulting table when the block ends without an exception."""
         async with self._writer, self._sessions() as session:
             session.info["revision"] = await _next_revision(session)
             yield session
@@ -54,7 +54,7 @@ class Store:
                 announce()
 
     async def close(self) -> None:
-        """Close the connections and let go of the state folder."""
+        """Close the connections and unlock the state folder."""
         await self.engine.dispose()
         os.close(self._lock_file)
 
@@ -64,8 +64,8 @@ class RevisingSession(Session):
 
 
 @event.listens_for(RevisingSession, "before_flush")
-def _stamp(session: Session, *_: object) -> None:
-    """Stamp them, and remember for whoever publishes what is stored (True) and what is deleted (False)."""
+def _stamp_revision(session: Session, *_: object) -> None:
+    """Stamp the records, and note for the publisher which are stored (True) and which deleted (False)."""
     touched: dict[object, bool] = session.info.setdefault("touched", {})
     for record in {*session.new, *session.dirty}:
         if isinstance(record, Revised) and session.is_modified(record):
@@ -75,17 +75,17 @@ def _stamp(session: Session, *_: object) -> None:
 
 
 async def _next_revision(session: AsyncSession) -> int:
-    """Number this change. Whoever else changes something waits here until this one is committed."""
+    """Number this change. Every other change waits here until this one is committed."""
     query = update(CounterRecord).where(CounterRecord.name == "revision")
     raised = query.values(value=CounterRecord.value + 1).returning(CounterRecord.value)
     return (await session.scalars(raised)).one()
 
 
-def _own(state: Path) -> int:
+def _lock_state(state: Path) -> int:
     descriptor = os.open(state / "control.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise StateInUse(f"another control plane works in {state}") from None
+        raise StateInUse(f"another control plane uses {state}: stop it, or give another folder") from None
     return descriptor

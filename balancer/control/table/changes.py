@@ -1,4 +1,4 @@
-"""The change from one generation of the table to the next, as it is stored: it can be walked in both directions."""
+"""One change from a generation of the table to the next, as it is stored; it can be applied in both directions."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -42,8 +42,8 @@ class Change:
         kind = value["kind"]
         return cls(kind, value["key"], read(kind, value["before"]), read(kind, value["after"]))
 
-    def told(self) -> str:
-        """Say it to a person: `edge1 up -> draining`."""
+    def describe(self) -> str:
+        """Describe the change in a line: `edge1 up -> draining`."""
         name = (self.after or self.before).name  # type: ignore[union-attr]
         if self.kind == "site":
             name = f"ring of {name}"
@@ -57,14 +57,14 @@ class Change:
 
 
 def entry_from_json(kind: str, value: Any) -> Entry | None:
-    """Read a stored entry."""
+    """Parse a stored entry."""
     if value is None:
         return None
     return _READ[kind](value)
 
 
 def key_of(entry: Entry) -> Key:
-    """Where an entry belongs."""
+    """Return the kind and key of an entry."""
     match entry:
         case Vip():
             return "vip", entry.name
@@ -74,11 +74,11 @@ def key_of(entry: Entry) -> Key:
             return "site", entry.name
 
 
-def between(before: Mapping[Key, Entry], after: Mapping[Key, Entry]) -> list[Change]:
-    """Every difference of two tables."""
-    return differences(before, {key: after.get(key) for key in before.keys() | after.keys()}.items())
+def compare_tables(before: Mapping[Key, Entry], after: Mapping[Key, Entry]) -> list[Change]:
+    """Return every difference of two tables."""
+    return compare_entries(before, {key: after.get(key) for key in before.keys() | after.keys()}.items())
 
 
-def differences(before: Mapping[Key, Entry], after: Iterable[tuple[Key, Entry | None]]) -> list[Change]:
-    """The differences among the given entries."""
+def compare_entries(before: Mapping[Key, Entry], after: Iterable[tuple[Key, Entry | None]]) -> list[Change]:
+    """Return the differences among the given entries."""
     return [Change(*key, before.get(key), entry) for key, entry in after if before.get(key) != entry]

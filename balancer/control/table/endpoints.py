@@ -21,7 +21,7 @@ from balancer.api.tables import (
 )
 from balancer.control.access.identity import Anyone, Operator, Reader
 from balancer.control.http.paging import After, Limit
-from balancer.control.http.problems import also, refusals
+from balancer.control.http.problems import refusal_responses, success_response
 from balancer.control.plane import ControlPlane, Plane
 from balancer.control.storage.records import GenerationRecord
 from balancer.control.table import acknowledgements, freeze, repository
@@ -29,9 +29,13 @@ from balancer.control.table.changes import Change
 
 router = APIRouter(prefix="/v1", tags=["table"])
 LONGEST_WAIT = 60.0
-HEARTBEAT = 15.0  # seconds of silence in the event stream, under the idle time-outs of middleboxes
-SHOWN = 20
-STILL: dict[int | str, dict[str, Any]] = {304: {"description": "Still the generation of If-None-Match."}}
+KEEPALIVE_INTERVAL = (
+    15.0  # seconds between comments in an idle event stream, below the idle time-outs of middleboxes
+)
+CHANGES_SHOWN = 20
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Still the generation of If-None-Match."}
+}
 EVENT = {name: {"type": "string"} for name in ("id", "event", "data")}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -45,7 +49,10 @@ Since = Annotated[
 ]
 
 
-@router.get("/table", responses=also(200, TableView, "The table.") | STILL | refusals(401, 410))
+@router.get(
+    "/table",
+    responses=success_response(200, TableView, "The table.") | NOT_MODIFIED | refusal_responses(401, 410),
+)
 async def get_table(
     plane: Plane,
     _: Anyone,
@@ -53,8 +60,8 @@ async def get_table(
     since: Since = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Get the forwarding table, signed. With `since` only what changed, as long as that is known still."""
-    known = _generation(if_none_match)
+    """Get the forwarding table, signed. With `since` only what changed, as long as that is still stored."""
+    known = _parse_etag(if_none_match)
     if known is not None:
         await plane.watch.wait_beyond(known, wait)
     headers = {"ETag": f'"{plane.watch.generation}"', "Cache-Control": "no-store"}
@@ -63,19 +70,19 @@ async def get_table(
     return Response(plane.watch.live.body(since), media_type="application/json", headers=headers)
 
 
-@router.get("/table/events", response_class=StreamingResponse, responses=EVENTS | refusals(401, 410))
+@router.get("/table/events", response_class=StreamingResponse, responses=EVENTS | refusal_responses(401, 410))
 async def follow_table(
     plane: Plane, _: Anyone, last_event_id: Annotated[str | None, Header(max_length=20)] = None
 ) -> StreamingResponse:
     """Follow the table as server-sent events: the whole first, or what changed since Last-Event-ID, then changes."""
     since = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
     return StreamingResponse(
-        _events(plane, since), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        _stream_events(plane, since), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )
 
 
-async def _events(plane: ControlPlane, since: int | None) -> AsyncIterator[bytes]:
-    """A reader that is slow gets fewer and greater changes, never a queue of them."""
+async def _stream_events(plane: ControlPlane, since: int | None) -> AsyncIterator[bytes]:
+    """Stream the newest table; a slow reader gets fewer and larger changes, never a queue."""
     while not plane.watch.closed:
         generation = plane.watch.generation
         if generation != since:
@@ -83,66 +90,66 @@ async def _events(plane: ControlPlane, since: int | None) -> AsyncIterator[bytes
             since = generation
             yield b"id: %d\nevent: table\ndata: %s\n\n" % (generation, body)
         else:
-            await plane.watch.wait_beyond(generation, HEARTBEAT)
+            await plane.watch.wait_beyond(generation, KEEPALIVE_INTERVAL)
             if plane.watch.generation == generation:
                 yield b": still here\n\n"
 
 
-@router.get("/table/key", responses=refusals(401, 410))
+@router.get("/table/key", responses=refusal_responses(401, 410))
 async def get_table_key(plane: Plane, _: Anyone) -> TableKey:
-    """Get the public key that tables are signed with. Agents learn it once, by enrolling, and keep to it."""
+    """Get the public key that tables are signed with. Agents learn it once, when they enrol."""
     return TableKey(algorithm="ed25519", key=base64.b64encode(plane.table_key).decode())
 
 
-@router.get("/table/generations", responses=refusals(401, 403))
+@router.get("/table/generations", responses=refusal_responses(401, 403))
 async def list_generations(plane: Plane, _: Reader, after: After = 0, limit: Limit = 100) -> GenerationPage:
     """List the generations that are kept, newest first, with what each changed: what one can roll back to."""
     async with plane.store.read() as session:
-        found = await repository.page(session, after, limit + 1)
+        found = await repository.list_generations(session, after, limit + 1)
     following = found[limit - 1].generation if len(found) > limit else None
-    return GenerationPage(items=[_shown(each) for each in found[:limit]], next=following)
+    return GenerationPage(items=[_generation_view(each) for each in found[:limit]], next=following)
 
 
-def _shown(record: GenerationRecord) -> GenerationView:
+def _generation_view(record: GenerationRecord) -> GenerationView:
     return GenerationView(
         generation=record.generation,
         published_at=record.published_at,
-        changes=[Change.from_json(each).told() for each in record.changes[:SHOWN]],
+        changes=[Change.from_json(each).describe() for each in record.changes[:CHANGES_SHOWN]],
         changed=len(record.changes),
     )
 
 
-@router.get("/table/acknowledgements", responses=refusals(401, 403))
+@router.get("/table/acknowledgements", responses=refusal_responses(401, 403))
 async def get_acknowledgements(plane: Plane, _: Reader, generation: Since = None) -> AcknowledgementView:
     """Count the live forwarders that have applied the newest generation, or another, and name those behind."""
     wanted = plane.watch.generation if generation is None else generation
-    return acknowledgements.view(plane.acknowledgements.applied, wanted)
+    return acknowledgements.count_acknowledged(plane.acknowledgements.applied, wanted)
 
 
-@router.post("/table/rollback", responses=refusals(401, 403, 404, 409))
+@router.post("/table/rollback", responses=refusal_responses(401, 403, 404, 409))
 async def roll_back(plane: Plane, by: Operator, body: RollbackRequest) -> FreezeView:
-    """Publish an earlier generation as the next one and hold it, dead edges aside, until DELETE /v1/freeze."""
-    return await freeze.rollback(plane, body.generation, by.because(body.reason))
+    """Publish an earlier generation as the next one and hold it, except for liveness, until DELETE /v1/freeze."""
+    return await freeze.roll_back(plane, body.generation, by.because(body.reason))
 
 
-@router.get("/freeze", responses=refusals(401, 403))
+@router.get("/freeze", responses=refusal_responses(401, 403))
 async def show_freeze(plane: Plane, _: Reader) -> FreezeView:
-    """Show whether the table is held."""
-    return freeze.view(plane.publication.pin)
+    """Show whether the table is frozen, and why."""
+    return freeze.freeze_view(plane.publication.pin)
 
 
-@router.put("/freeze", responses=refusals(401, 403))
+@router.put("/freeze", responses=refusal_responses(401, 403))
 async def freeze_table(plane: Plane, by: Operator, body: FreezeRequest) -> FreezeView:
-    """Hold the table: nothing is published but that edges die, and come back; the same again changes nothing."""
-    return await freeze.freeze(plane, by.because(body.reason))
+    """Freeze the table: only liveness is published; the same again changes nothing."""
+    return await freeze.freeze_table(plane, by.because(body.reason))
 
 
-@router.delete("/freeze", status_code=204, responses=refusals(401, 403))
+@router.delete("/freeze", status_code=204, responses=refusal_responses(401, 403))
 async def thaw_table(plane: Plane, by: Operator) -> None:
-    """Publish what is so again; nothing where nothing is held."""
-    await freeze.thaw(plane, by)
+    """Publish the current state again; does nothing if the table is not frozen."""
+    await freeze.thaw_table(plane, by)
 
 
-def _generation(if_none_match: str | None) -> int | None:
+def _parse_etag(if_none_match: str | None) -> int | None:
     match = re.fullmatch(r'(?:W/)?"(\d{1,19})"', (if_none_match or "").strip())
     return int(match[1]) if match else None

@@ -1,4 +1,4 @@
-"""Hold the table still, or hold an earlier one: one pin for both, until it is taken out."""
+"""Freeze the table, or roll back to an earlier one: one pin for both, until it is removed."""
 
 from dataclasses import replace
 
@@ -17,51 +17,51 @@ from balancer.control.table.publication import Pin, entry_of
 from balancer.model.table import EdgeState, TableEdge
 
 
-def view(pin: Pin | None) -> FreezeView:
-    """Show the pin."""
+def freeze_view(pin: Pin | None) -> FreezeView:
+    """Return the pin as the API shows it."""
     if pin is None:
         return FreezeView(frozen=False)
     return FreezeView(frozen=True, generation=pin.generation, at=pin.at, who=pin.who, why=pin.why)
 
 
-async def freeze(plane: ControlPlane, by: Identity) -> FreezeView:
-    """Hold the table as it is; nothing where it is held."""
+async def freeze_table(plane: ControlPlane, by: Identity) -> FreezeView:
+    """Freeze the table; does nothing if it is frozen."""
     async with plane.store.change() as session:
         if plane.publication.pin is None:
             entries = dict(plane.watch.live.entries)
-            await _pin(plane, session, by, plane.watch.generation, entries)
-            audit.record(
+            await _store_pin(plane, session, by, plane.watch.generation, entries)
+            audit.record_change(
                 session, plane.clock.now(), by, "table.freeze", f"generation {plane.watch.generation}"
             )
-    return view(plane.publication.pin)
+    return freeze_view(plane.publication.pin)
 
 
-async def thaw(plane: ControlPlane, by: Identity) -> None:
-    """Publish what is so again; nothing where nothing is held."""
+async def thaw_table(plane: ControlPlane, by: Identity) -> None:
+    """Publish the current state again; does nothing if the table is not frozen."""
     async with plane.store.change() as session:
         if pin := plane.publication.pin:
             await repository.drop_pin(session)
             session.info["pin"] = None
-            audit.record(session, plane.clock.now(), by, "table.thaw", f"generation {pin.generation}")
+            audit.record_change(session, plane.clock.now(), by, "table.thaw", f"generation {pin.generation}")
 
 
-async def rollback(plane: ControlPlane, generation: int, by: Identity) -> FreezeView:
+async def roll_back(plane: ControlPlane, generation: int, by: Identity) -> FreezeView:
     """Publish an earlier generation as the next one, and hold it."""
     async with plane.store.change() as session:
         entries = await _as_of(plane, session, generation)
-        alive = {str(edge.id): edge for edge in await edges.every(session)}
+        alive = {str(edge.id): edge for edge in await edges.list_all(session)}
         for key, entry in entries.items():
             if isinstance(entry, TableEdge):
-                entries[key] = _with_life(entry, alive.get(key[1]))
-        await _pin(plane, session, by, generation, entries)
-        audit.record(session, plane.clock.now(), by, "table.rollback", f"generation {generation}")
-    return view(plane.publication.pin)
+                entries[key] = _with_liveness(entry, alive.get(key[1]))
+        await _store_pin(plane, session, by, generation, entries)
+        audit.record_change(session, plane.clock.now(), by, "table.rollback", f"generation {generation}")
+    return freeze_view(plane.publication.pin)
 
 
-def _with_life(entry: TableEdge, now: EdgeRecord | None) -> Entry:
-    """An edge that happened to be down then is not taken down for it now."""
+def _with_liveness(entry: TableEdge, now: EdgeRecord | None) -> Entry:
+    """Keep an edge that was down then and is alive now in its current state."""
     if now is not None and now.name != entry.name:
-        detail = f"its id {entry.id} was {entry.name}'s and is {now.name}'s by now"
+        detail = f"its id {entry.id} was {entry.name}'s and now belongs to {now.name}"
         raise Refusal(409, "generation-not-applicable", detail, field="generation")
     if entry.state is EdgeState.DOWN and now is not None and now.alive:
         current = entry_of(now)
@@ -71,8 +71,8 @@ def _with_life(entry: TableEdge, now: EdgeRecord | None) -> Entry:
 
 
 async def _as_of(plane: ControlPlane, session: AsyncSession, generation: int) -> dict[Key, Entry]:
-    """Walk back from the newest table, change by change."""
-    records = await repository.beyond(session, generation)
+    """Reconstruct a generation from the newest table, change by change."""
+    records = await repository.list_after(session, generation)
     newest = plane.watch.generation
     if generation > newest or len(records) != newest - generation or (generation == 0 and newest):
         raise Refusal(404, "no-such-generation", f"generation {generation} is not kept", field="generation")
@@ -86,7 +86,7 @@ async def _as_of(plane: ControlPlane, session: AsyncSession, generation: int) ->
     return entries
 
 
-async def _pin(
+async def _store_pin(
     plane: ControlPlane, session: AsyncSession, by: Identity, generation: int, entries: dict[Key, Entry]
 ) -> None:
     now, content = plane.clock.now(), [entry.to_json() for entry in entries.values()]

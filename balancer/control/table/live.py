@@ -1,6 +1,6 @@
-"""The published table in memory: it changes entry by entry, and is written out only when somebody asks for it.
+"""The published table in memory: it changes entry by entry, and is serialised only on request.
 
-With many edges a whole table is large; what is asked for again and again is kept: an entry's line, a generation's
+With many edges a whole table is large, so what is requested repeatedly is cached: an entry's line, a generation's
 signature, the whole, and the delta since each generation that a watcher has.
 """
 
@@ -29,20 +29,20 @@ class LiveTable:
         self._forget()
 
     def load(self, generation: int, entries: Mapping[Key, Entry]) -> None:
-        """Start from what is stored."""
+        """Replace the table by what is stored."""
         self.generation, self.entries = generation, dict(entries)
         self._lines = {key: signed_line(entry.to_json()) for key, entry in entries.items()}
         self._changed.clear()
         self._forget()
 
     def remember(self, generation: int, changes: Iterable[Change]) -> None:
-        """Note what an earlier generation changed."""
+        """Record what an earlier generation changed."""
         self._changed[generation] = frozenset(change.of for change in changes)
         while len(self._changed) > KEPT_GENERATIONS:
             self._changed.popitem(last=False)
 
     def advance(self, generation: int, changes: list[Change]) -> None:
-        """Become the next generation."""
+        """Apply the changes of the next generation."""
         for change in changes:
             if change.after is None:
                 self.entries.pop(change.of, None)
@@ -60,7 +60,7 @@ class LiveTable:
         self._bodies: dict[int | None, bytes] = {}
 
     def table(self) -> ForwardingTable:
-        """The whole as a value."""
+        """Return the whole table as a value."""
         if self._table is None:
             vips = [entry for entry in self.entries.values() if isinstance(entry, Vip)]
             edges = [entry for entry in self.entries.values() if isinstance(entry, TableEdge)]
@@ -74,7 +74,7 @@ class LiveTable:
         return self._table
 
     def body(self, since: int | None = None) -> bytes:
-        """The JSON of the whole, or of what changed since a generation where that is known still."""
+        """Return the JSON of the whole, or of what changed since a generation if that is still known."""
         changed = None if since is None else self._changed_since(since)
         wanted = None if changed is None else since
         if wanted not in self._bodies:

@@ -1,7 +1,7 @@
-"""What is published follows from what is stored, entry by entry, and from the pin where there is one.
+"""The published table follows from what is stored, entry by entry, and from the pin if there is one.
 
-A pin holds the table still (freeze), or holds an earlier one (rollback). Dead edges alone are let through: an edge
-that is not alive is `down`, and comes back to what the pin says of it. One that the pin does not know waits.
+A pin holds the current table (freeze) or an earlier one (rollback). Only liveness passes a pin: an edge that is not
+alive is `down`, and returns to its pinned state when it is alive. An edge that the pin does not contain waits.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from balancer.control.edges import repository as edges
 from balancer.control.edges.state import table_state
 from balancer.control.storage.records import EdgeRecord, GenerationRecord, PinRecord, VipRecord
 from balancer.control.table import repository, rings
-from balancer.control.table.changes import Change, Entry, Key, between, differences, key_of
+from balancer.control.table.changes import Change, Entry, Key, compare_entries, compare_tables, key_of
 from balancer.control.table.live import KEPT_GENERATIONS
 from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
@@ -44,19 +44,19 @@ class Pin:
 
     @classmethod
     def of(cls, record: PinRecord) -> "Pin":
-        entries = [_read(each) for each in record.content]
+        entries = [_parse_entry(each) for each in record.content]
         by_key = {key_of(entry): entry for entry in entries}
         return cls(record.generation, record.at, record.who, record.why, by_key, record.revision)
 
 
-def _read(value: Mapping[str, Any]) -> Entry:
+def _parse_entry(value: Mapping[str, Any]) -> Entry:
     if "current" in value:
         return site_from_json(value)
     return vip_from_json(value) if "locator" in value else edge_from_json(value)
 
 
 def entry_of(record: EdgeRecord | VipRecord) -> Entry:
-    """What a stored record says, where nothing is pinned."""
+    """Return the entry of a stored record, if nothing is pinned."""
     if isinstance(record, VipRecord):
         return vip_of(record)
     state = table_state(record.admin_state, record.alive)
@@ -64,18 +64,18 @@ def entry_of(record: EdgeRecord | VipRecord) -> Entry:
     return TableEdge(record.id, record.name, record.tunnel_v4, record.tunnel_v6, state, tunnels)
 
 
-def _key(record: EdgeRecord | VipRecord) -> Key:
+def _record_key(record: EdgeRecord | VipRecord) -> Key:
     return ("vip", record.name) if isinstance(record, VipRecord) else ("edge", str(record.id))
 
 
-def held(pin: Pin, key: Key, *, alive: bool) -> Entry | None:
-    """What is published of an entry under a pin."""
+def pinned_entry(pin: Pin, key: Key, *, alive: bool) -> Entry | None:
+    """Return what is published of an entry under a pin."""
     entry = pin.entries.get(key)
     return replace(entry, state=EdgeState.DOWN) if isinstance(entry, TableEdge) and not alive else entry
 
 
 class Publication:
-    """Stores the next generation inside a change, and lets it be seen once that is committed."""
+    """Stores the next generation inside a change, and publishes it once that is committed."""
 
     def __init__(self, clock: Clock, watch: TableWatch, *, shared: bool) -> None:
         self._clock = clock
@@ -84,17 +84,17 @@ class Publication:
         self.pin: Pin | None = None
 
     async def load(self, session: AsyncSession) -> None:
-        """Read what is stored."""
-        generation = await repository.newest(session)
-        self._watch.live.load(generation, await repository.entries(session))
-        for record in await repository.beyond(session, generation - KEPT_GENERATIONS):
+        """Load the published table and the pin."""
+        generation = await repository.newest_generation(session)
+        self._watch.live.load(generation, await repository.read_entries(session))
+        for record in await repository.list_after(session, generation - KEPT_GENERATIONS):
             self._watch.live.remember(record.generation, [Change.from_json(each) for each in record.changes])
-        pin = await repository.pin(session)
+        pin = await repository.read_pin(session)
         self.pin = Pin.of(pin) if pin else None
 
     async def catch_up(self, session: AsyncSession) -> None:
-        """Take in what other instances have published."""
-        missed = await repository.beyond(session, self._watch.generation)
+        """Load what other instances have published."""
+        missed = await repository.list_after(session, self._watch.generation)
         if missed and missed[0].generation != self._watch.generation + 1:
             await self.load(session)
             self._watch.wake()
@@ -102,19 +102,19 @@ class Publication:
         for record in missed:
             self._watch.advance(record.generation, [Change.from_json(each) for each in record.changes])
         if await repository.pin_revision(session) != (self.pin.revision if self.pin else None):
-            pin = await repository.pin(session)
+            pin = await repository.read_pin(session)
             self.pin = Pin.of(pin) if pin else None
 
     async def publish(self, session: AsyncSession) -> Callable[[], None] | None:
-        """Store the generation that a change leads to; None where it leads to none."""
+        """Store the generation that results from a change; None if the table does not change."""
         if self._shared:
             await self.catch_up(session)
         pin = session.info.get("pin", self.pin)
         if "pin" in session.info:
-            changes = between(self._watch.live.entries, await self.wanted(session, pin))
+            changes = compare_tables(self._watch.live.entries, await self.wanted(session, pin))
         else:
             touched = self._touched(session, pin) | await self._rings(session, pin)
-            changes = differences(self._watch.live.entries, touched.items())
+            changes = compare_entries(self._watch.live.entries, touched.items())
         if changes:
             generation = self._watch.generation + 1
             await self._store(session, generation, changes)
@@ -129,27 +129,30 @@ class Publication:
         return announce
 
     async def wanted(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry]:
-        """The whole table, from everything that is stored."""
-        records: list[EdgeRecord | VipRecord] = [*await vips.every(session), *await edges.every(session)]
+        """Return the whole table, from everything that is stored."""
+        records: list[EdgeRecord | VipRecord] = [
+            *await vips.list_all(session),
+            *await edges.list_all(session),
+        ]
         published = self._watch.live.entries
         entries: dict[Key, Entry | None] = {}
         if pin is None:
-            entries |= {_key(record): entry_of(record) for record in records}
-            entries |= await rings.wanted(session, None, published)
+            entries |= {_record_key(record): entry_of(record) for record in records}
+            entries |= await rings.stored_rings(session, None, published)
         else:
-            alive = {_key(record): getattr(record, "alive", True) for record in records}
-            entries |= {key: held(pin, key, alive=alive.get(key, False)) for key in pin.entries}
-            entries |= await rings.held(session, None, published, pin.entries)
+            alive = {_record_key(record): getattr(record, "alive", True) for record in records}
+            entries |= {key: pinned_entry(pin, key, alive=alive.get(key, False)) for key in pin.entries}
+            entries |= await rings.pinned_rings(session, None, published, pin.entries)
         return {key: entry for key, entry in entries.items() if entry is not None}
 
     async def _rings(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry | None]:
         published = self._watch.live.entries
-        names = rings.affected(session.info.get("touched", {}), published)
+        names = rings.affected_sites(session.info.get("touched", {}), published)
         if not names:
             return {}
         if pin is None:
-            return await rings.wanted(session, names, published)
-        return await rings.held(session, names, published, pin.entries)
+            return await rings.stored_rings(session, names, published)
+        return await rings.pinned_rings(session, names, published, pin.entries)
 
     def _touched(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry | None]:
         found: dict[Key, Entry | None] = {}
@@ -157,14 +160,16 @@ class Publication:
             if not isinstance(record, EdgeRecord | VipRecord):
                 continue
             if pin is None:
-                found[_key(record)] = entry_of(record) if stored else None
+                found[_record_key(record)] = entry_of(record) if stored else None
             else:
-                found[_key(record)] = held(pin, _key(record), alive=stored and getattr(record, "alive", True))
+                found[_record_key(record)] = pinned_entry(
+                    pin, _record_key(record), alive=stored and getattr(record, "alive", True)
+                )
         return found
 
     async def _store(self, session: AsyncSession, generation: int, changes: list[Change]) -> None:
         stored = [change.to_json() for change in changes]
         session.add(GenerationRecord(generation=generation, published_at=self._clock.now(), changes=stored))
-        await repository.store(session, changes)
+        await repository.store_changes(session, changes)
         await repository.note_removals(session, generation, changes)
         await repository.drop_until(session, generation - KEPT_GENERATIONS)

@@ -1,7 +1,7 @@
 """The rings of sites as they are published: from the edges' weights and states, with one step of history.
 
-An edge that takes no first subflows has weight 0, and hands on what others take. Where no edge of a site takes any,
-weights stay as the operator set them: packets of what is established must still find their edge.
+An edge that accepts no first subflows has weight 0, and forwards those that others own. If no edge of a site accepts
+any, weights stay as the operator set them: packets of established connections must still find their edge.
 """
 
 from collections import defaultdict
@@ -20,8 +20,8 @@ from balancer.model.table import EdgeState, Member, Site
 Published = Mapping[Key, Entry]
 
 
-def members(nominal: Iterable[Member], taking: Collection[int]) -> tuple[Member, ...]:
-    """The list as published, of which only the edges in `taking` take first subflows."""
+def published_members(nominal: Iterable[Member], taking: Collection[int]) -> tuple[Member, ...]:
+    """Return the list as published, in which only the edges in `taking` own first subflows."""
     usual = tuple(sorted(nominal, key=lambda member: member.id))
     if not any(member.weight for member in usual):
         usual = tuple(replace(member, weight=1) for member in usual)
@@ -29,8 +29,8 @@ def members(nominal: Iterable[Member], taking: Collection[int]) -> tuple[Member,
     return now if any(member.weight for member in now) else usual
 
 
-def succeed(name: str, current: tuple[Member, ...], before: Entry | None) -> Site | None:
-    """What follows on what is published: who had a bucket before has what began there."""
+def next_ring(name: str, current: tuple[Member, ...], before: Entry | None) -> Site | None:
+    """Return the ring after the published one; previous owners of a bucket keep the connections that began there."""
     if not current:
         return None
     if not isinstance(before, Site):
@@ -38,8 +38,8 @@ def succeed(name: str, current: tuple[Member, ...], before: Entry | None) -> Sit
     return before if before.current == current else Site(name, current, before.current)
 
 
-def affected(touched: Iterable[object], published: Published) -> set[str]:
-    """The sites whose rings a change may have changed, those that an edge has left too."""
+def affected_sites(touched: Iterable[object], published: Published) -> set[str]:
+    """Return the sites whose rings a change may affect, including those that an edge has left."""
     records = [record for record in touched if isinstance(record, EdgeRecord | SiteRecord)]
     names = {record.site if isinstance(record, EdgeRecord) else record.name for record in records}
     ids = {record.id for record in records if isinstance(record, EdgeRecord)}
@@ -49,10 +49,10 @@ def affected(touched: Iterable[object], published: Published) -> set[str]:
     return names
 
 
-async def wanted(
+async def stored_rings(
     session: AsyncSession, names: Collection[str] | None, published: Published
 ) -> dict[Key, Entry | None]:
-    """The rings of these sites as they are stored; None: of all."""
+    """Return the rings of these sites (None: of all) from the stored edges."""
     nominal: dict[str, list[Member]] = defaultdict(list)
     taking: set[int] = set()
     for site, edge_id, weight, admin_state, alive in await sites.ring_members(session, names):
@@ -60,20 +60,22 @@ async def wanted(
         if table_state(admin_state, alive) is EdgeState.UP:
             taking.add(edge_id)
     return {
-        ("site", name): succeed(name, members(nominal.get(name, ()), taking), published.get(("site", name)))
+        ("site", name): next_ring(
+            name, published_members(nominal.get(name, ()), taking), published.get(("site", name))
+        )
         for name in (nominal if names is None else names)
     }
 
 
-async def held(
+async def pinned_rings(
     session: AsyncSession, names: Collection[str] | None, published: Published, pinned: Published
 ) -> dict[Key, Entry | None]:
-    """The same under a pin: as it says, but that the dead take nothing."""
+    """Return the rings under a pin: as pinned, except that dead edges own nothing."""
     found = [entry for entry in pinned.values() if isinstance(entry, Site)]
     rings = {site.name: site for site in found if names is None or site.name in names}
     ids = [member.id for site in rings.values() for member in site.current]
-    alive = {edge_id for edge_id, edge in (await edges.by_ids(session, ids)).items() if edge.alive}
+    alive = {edge_id for edge_id, edge in (await edges.find_by_ids(session, ids)).items() if edge.alive}
     return {
-        ("site", name): succeed(name, members(site.current, alive), published.get(("site", name)))
+        ("site", name): next_ring(name, published_members(site.current, alive), published.get(("site", name)))
         for name, site in rings.items()
     }

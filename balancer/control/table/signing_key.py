@@ -1,6 +1,6 @@
-"""The key that signs tables: made at the first start, in the state folder, readable by its owner only.
+"""The key that signs tables: created at the first start in the state folder, readable by its owner only.
 
-The database holds its public half, so that no instance signs with another key than agents know.
+The database holds its public half, so that no instance signs with a key that agents do not know.
 """
 
 import hmac
@@ -17,12 +17,12 @@ FILE = "table-signing.key"
 
 
 class NoSigningKey(Exception):
-    """The key cannot be had; a new one would be refused by every agent."""
+    """The signing key is missing or wrong; agents would refuse a new one."""
 
 
 async def agreed_key(store: Store, state: Path) -> Ed25519PrivateKey:
-    """Read this instance's key, made where nobody has one yet; raises `NoSigningKey` where it is not the one."""
-    async with store.change() as session:  # whoever else starts waits here
+    """Read this instance's key, or create the fleet's first one; raises `NoSigningKey` if it is another key."""
+    async with store.change() as session:  # other instances that start wait here
         record = await session.get(TableKeyRecord, 1)
         key = _signing_key(state, may_make=record is None)
         if record is None:
@@ -35,7 +35,7 @@ async def agreed_key(store: Store, state: Path) -> Ed25519PrivateKey:
 
 
 def _signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
-    """Read the key, or make it where that is allowed; raises `NoSigningKey`."""
+    """Read the key, or create it if that is allowed; raises `NoSigningKey`."""
     path = state / FILE
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -43,7 +43,7 @@ def _signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
         if not may_make:
             hint = f"{path} is missing, but tables were signed already: restore it from a backup or another instance"
             raise NoSigningKey(hint) from None
-        return _make(path)
+        return _create_key(path)
     except ValueError as error:
         raise NoSigningKey(f"{path}: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
@@ -51,7 +51,7 @@ def _signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
     return key
 
 
-def _make(path: Path) -> Ed25519PrivateKey:
+def _create_key(path: Path) -> Ed25519PrivateKey:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -65,5 +65,5 @@ def _make(path: Path) -> Ed25519PrivateKey:
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
-    """The public key; 32 bytes."""
+    """Return the public key; 32 bytes."""
     return key.public_key().public_bytes_raw()

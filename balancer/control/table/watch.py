@@ -1,4 +1,4 @@
-"""The newest forwarding table, and those who wait for a newer one."""
+"""The newest forwarding table, and the requests that wait for a newer one."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from balancer.model.table import ForwardingTable
 
 
 class TableWatch:
-    """One value that only ever gets newer."""
+    """The newest table and its waiters."""
 
     def __init__(self, live: LiveTable) -> None:
         self.live = live
@@ -21,16 +21,16 @@ class TableWatch:
 
     @property
     def current(self) -> ForwardingTable:
-        """The whole table."""
+        """Return the whole table."""
         return self.live.table()
 
     def advance(self, generation: int, changes: list[Change]) -> None:
-        """Publish the next generation and wake everybody who waits."""
+        """Publish the next generation and wake all waiters."""
         self.live.advance(generation, changes)
         self.wake()
 
     def close(self) -> None:
-        """Let everybody who waits go, now and from now on."""
+        """Wake all waiters, and let later ones return at once."""
         self.closed = True
         self.wake()
 
@@ -39,7 +39,7 @@ class TableWatch:
         self._newer = asyncio.Event()
 
     async def wait_beyond(self, generation: int, seconds: float) -> None:
-        """Wait until the table is another than the given generation, no longer than `seconds`."""
+        """Wait until the table has another generation, at most `seconds`."""
         if self.generation == generation and seconds > 0 and not self.closed:
             try:
                 async with asyncio.timeout(seconds):

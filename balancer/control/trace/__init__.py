@@ -1,1 +1,1 @@
-"""Where a packet would go, by the current table."""
+"""The forwarder's decision for a packet on the current table."""

@@ -1,4 +1,4 @@
-"""`/v1/trace`: the forwarder's decision, taken on the current table. No counter moves."""
+"""`/v1/trace`: the forwarder's decision on the current table. No counter changes."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from balancer.api.schemas import TraceEdge, TraceView
 from balancer.control.access.identity import Reader
-from balancer.control.http.problems import Refusal, refusals
+from balancer.control.http.problems import Refusal, refusal_responses
 from balancer.control.plane import Plane
 from balancer.model.place import Places
 from balancer.model.reference.decision import ReferenceForwarder
@@ -18,7 +18,7 @@ from balancer.model.verdict import EXPLAINED
 router = APIRouter(prefix="/v1/trace", tags=["trace"])
 
 
-@router.get("", responses=refusals(401, 403, 404, 409))
+@router.get("", responses=refusal_responses(401, 403, 404, 409))
 async def trace_packet(
     plane: Plane,
     _: Reader,
@@ -27,33 +27,35 @@ async def trace_packet(
     destination: Annotated[str, Query(description="ADDRESS:PORT", examples=["203.0.113.1:10001"])],
     established: Annotated[bool, Query(description="Not a SYN, but a later packet.")] = False,
 ) -> TraceView:
-    """Say what would be done with a TCP packet, and why."""
+    """Return what a forwarder does with a TCP packet, and why."""
     table = plane.watch.current
     edge = next((one for one in table.edges if ingress in (one.name, str(one.id))), None)
     if edge is None:
         raise Refusal(404, "no-such-edge", f"the table has no edge {ingress}", field="ingress")
     ends = {"source": source, "destination": destination}
-    parsed = {field: _endpoint(field, text) for field, text in ends.items()}
-    forwarder = _forwarder(edge, parsed["destination"], table)
+    parsed = {field: _parse_endpoint(field, text) for field, text in ends.items()}
+    forwarder = _find_forwarder(edge, parsed["destination"], table)
     outcome = trace(forwarder, parsed["source"], parsed["destination"], opens=not established)
     owner = next_hop(outcome, forwarder)
     return TraceView(
-        ingress=_shown(edge),
+        ingress=_trace_edge(edge),
         reason=outcome.reason.name.lower(),
         meaning=EXPLAINED[outcome.reason],
-        to=_shown(owner) if owner else None,
+        to=_trace_edge(owner) if owner else None,
         generation=table.generation,
     )
 
 
-def _endpoint(field: str, text: str) -> PacketEndpoint:
+def _parse_endpoint(field: str, text: str) -> PacketEndpoint:
     try:
         return PacketEndpoint.parse(text)
     except Untraceable as error:
         raise Refusal(422, "invalid-request", str(error), field=field) from None
 
 
-def _forwarder(edge: TableEdge, destination: PacketEndpoint, table: ForwardingTable) -> ReferenceForwarder:
+def _find_forwarder(
+    edge: TableEdge, destination: PacketEndpoint, table: ForwardingTable
+) -> ReferenceForwarder:
     place = Places.of(table.vips).find(mapped_address(str(destination.address)))
     if place is None:
         raise Refusal(422, "not-a-vip", f"{destination.address} is no VIP", field="destination")
@@ -63,7 +65,7 @@ def _forwarder(edge: TableEdge, destination: PacketEndpoint, table: ForwardingTa
         raise Refusal(409, "not-traceable", str(error), field="ingress") from None
 
 
-def _shown(edge: TableEdge) -> TraceEdge:
+def _trace_edge(edge: TableEdge) -> TraceEdge:
     return TraceEdge.model_validate(
         {"id": edge.id, "name": edge.name, "state": edge.state, "tunnel_v4": edge.tunnel_v4}
     )

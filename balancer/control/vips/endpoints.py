@@ -8,44 +8,44 @@ from balancer.api.schemas import VipBody, VipPage
 from balancer.control.access.identity import Admin, Anyone
 from balancer.control.http.paging import AfterName, Limit
 from balancer.control.http.preconditions import IfMatch, set_etag
-from balancer.control.http.problems import also, refusals
+from balancer.control.http.problems import refusal_responses, success_response
 from balancer.control.plane import Plane
 from balancer.control.vips import repository, service
 
 router = APIRouter(prefix="/v1/vips", tags=["vips"])
 VipName = Annotated[str, Path(max_length=63, examples=["main"])]
-SAME = also(200, VipBody, "The very same exists already.")
+SAME = success_response(200, VipBody, "The very same exists already.")
 
 
-@router.get("", responses=refusals(401))
+@router.get("", responses=refusal_responses(401))
 async def list_vips(plane: Plane, _: Anyone, after: AfterName = "", limit: Limit = 1000) -> VipPage:
     """List VIPs by name, a page at a time."""
     async with plane.store.read() as session:
-        found = await repository.page(session, after, limit + 1)
+        found = await repository.list_page(session, after, limit + 1)
     following = found[limit - 1].name if len(found) > limit else None
-    return VipPage(items=[service.view(each) for each in found[:limit]], next=following)
+    return VipPage(items=[service.vip_view(each) for each in found[:limit]], next=following)
 
 
-@router.get("/{name}", responses=refusals(401, 404))
+@router.get("/{name}", responses=refusal_responses(401, 404))
 async def show_vip(plane: Plane, _: Anyone, name: VipName, response: Response) -> VipBody:
     """Show one VIP."""
     async with plane.store.read() as session:
-        record = await service.existing(session, name)
+        record = await service.find_vip(session, name)
     set_etag(response, record.revision)
-    return service.view(record)
+    return service.vip_view(record)
 
 
-@router.post("", status_code=201, responses=SAME | refusals(401, 403, 409))
+@router.post("", status_code=201, responses=SAME | refusal_responses(401, 403, 409))
 async def add_vip(plane: Plane, by: Admin, body: VipBody, response: Response) -> VipBody:
     """Add a VIP; the same again changes nothing, and nothing changes it while it exists."""
-    revision, created = await service.add(plane, body, by)
+    revision, created = await service.add_vip(plane, body, by)
     set_etag(response, revision)
     if not created:
         response.status_code = 200
     return body
 
 
-@router.delete("/{name}", status_code=204, responses=refusals(401, 403, 404, 409, 412))
+@router.delete("/{name}", status_code=204, responses=refusal_responses(401, 403, 404, 409, 412))
 async def remove_vip(plane: Plane, by: Admin, name: VipName, if_match: IfMatch = None) -> None:
     """Remove a VIP that no edge serves."""
-    await service.remove(plane, name, by, if_match)
+    await service.remove_vip(plane, name, by, if_match)

@@ -1,4 +1,4 @@
-"""A stored VIP as the table has it."""
+"""A stored VIP as an entry of the table."""
 
 from balancer.control.storage.records import VipRecord
 from balancer.model.table import Locator, Replies, Vip

@@ -6,7 +6,7 @@ from balancer.api.schemas import VipBody
 from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
 from balancer.control.edges import repository as edges
-from balancer.control.http.preconditions import check
+from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
 from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import VipRecord
@@ -15,7 +15,7 @@ from balancer.control.vips.published import vip_of
 from balancer.model.place import locators_overlap
 
 
-def view(record: VipRecord) -> VipBody:
+def vip_view(record: VipRecord) -> VipBody:
     """Show a stored VIP."""
     return VipBody.model_validate(
         {
@@ -26,44 +26,44 @@ def view(record: VipRecord) -> VipBody:
     )
 
 
-async def add(plane: ControlPlane, body: VipBody, by: Identity) -> tuple[int, bool]:
+async def add_vip(plane: ControlPlane, body: VipBody, by: Identity) -> tuple[int, bool]:
     """Add a VIP; returns its revision, and False where the very same exists already."""
     wanted = body.model_dump(mode="json")
     async with plane.store.change() as session:
-        record = await repository.by_name(session, body.name)
-        if record and view(record) == body:
+        record = await repository.find_by_name(session, body.name)
+        if record and vip_view(record) == body:
             return record.revision, False
         if record:
             raise Refusal(409, "vip-name-taken", f"{body.name} exists with other values", field="name")
-        other = await repository.by_address(session, wanted["v4"], wanted["v6"])
+        other = await repository.find_by_address(session, wanted["v4"], wanted["v6"])
         if other:
             field = "v4" if other.v4 and other.v4 == wanted["v4"] else "v6"
             raise Refusal(409, "vip-address-taken", f"the VIP {other.name} has this address", field=field)
         record = VipRecord(**wanted)
-        for known in await repository.every(session):
+        for known in await repository.list_all(session):
             if locators_overlap(vip_of(known), vip_of(record)):
                 detail = f"an address of the VIP {known.name} would be a locator too: take another prefix"
                 raise Refusal(409, "vip-prefix-taken", detail, field="v4" if record.v4 else "v6")
         session.add(record)
-        audit.record(session, plane.clock.now(), by, "vip.add", body.name, str(body.v4 or body.v6))
+        audit.record_change(session, plane.clock.now(), by, "vip.add", body.name, str(body.v4 or body.v6))
         await session.flush()
     return record.revision, True
 
 
-async def remove(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
+async def remove_vip(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
     """Remove a VIP that no edge serves."""
     async with plane.store.change() as session:
-        record = await existing(session, name)
-        check(if_match, record)
+        record = await find_vip(session, name)
+        check_etag(if_match, record)
         if await edges.vip_in_use(session, name):
             raise Refusal(409, "vip-in-use", "edges serve it: remove them first", field="name")
         await session.delete(record)
-        audit.record(session, plane.clock.now(), by, "vip.remove", name)
+        audit.record_change(session, plane.clock.now(), by, "vip.remove", name)
 
 
-async def existing(session: AsyncSession, name: str) -> VipRecord:
+async def find_vip(session: AsyncSession, name: str) -> VipRecord:
     """Find a VIP, or refuse."""
-    record = await repository.by_name(session, name)
+    record = await repository.find_by_name(session, name)
     if record is None:
         raise Refusal(404, "no-such-vip", f"there is no VIP {name}", field="name")
     return record

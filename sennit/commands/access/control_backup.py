@@ -7,14 +7,14 @@ from runtime.errors import CommandError, ExitStatus
 
 
 def run(arguments: list[str]) -> int:
-    from balancer.control.storage.backup import BackupError, restore, save
+    from balancer.control.storage.backup import BackupError, restore_backup, save_backup
 
     options = build_parser().parse_args(arguments)
     try:
         if options.action == "save":
-            save(options.state, options.file)
+            save_backup(options.state, options.file)
         else:
-            restore(options.file, options.state)
+            restore_backup(options.file, options.state)
     except BackupError as error:
         raise CommandError(str(error)) from None
     return ExitStatus.OK

@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> int:
     except ValidationError as error:
         reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
-    token = remote.call(options, lambda client: client.create_enrolment_token(body))
+    token = remote.call_control(options, lambda client: client.create_enrolment_token(body))
     if options.output:
         remote.write_token(options.output, token.token)
     else:

@@ -10,19 +10,19 @@ def run(arguments: list[str]) -> int:
 
     options = build_parser().parse_args(arguments)
     if options.action == "rotate":
-        made = remote.call(options, lambda client: client.rotate_fast_open_keys())
+        made = remote.call_control(options, lambda client: client.rotate_fast_open_keys())
         print(made.model_dump_json(indent=2) if options.json else f"key {made.id}")
         return ExitStatus.OK
-    keys = remote.call(options, lambda client: client.fast_open_keys())
+    keys = remote.call_control(options, lambda client: client.fast_open_keys())
     if options.json:
         print(keys.model_dump_json(indent=2))
     else:
-        uses = ("makes cookies", "is still taken")
+        uses = ("makes cookies", "is still accepted")
         rows = [
             (str(each.id), f"{each.at:%Y-%m-%d %H:%M:%S}", use)
             for each, use in zip(keys.items, uses, strict=False)
         ]
-        print(remote.table(("KEY", "MADE", "USE"), rows))
+        print(remote.format_table(("KEY", "MADE", "USE"), rows))
     return ExitStatus.OK
 
 

@@ -30,21 +30,21 @@ def build_parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     create = actions.add_parser("create", help="a new fleet key: keep it offline")
     create.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    create.set_defaults(do=_create)
+    create.set_defaults(do=_create_key)
     certify = actions.add_parser("certify", help="certify an edge's public key for its id and some days")
     certify.add_argument("--key", type=Path, required=True, metavar="FILE", help="the fleet key")
     certify.add_argument("--edge-id", type=int, required=True, metavar="ID")
     certify.add_argument("--public", type=Path, required=True, metavar="FILE", help="the edge's public key")
     certify.add_argument("--days", type=int, default=30, metavar="N", help=f"1 to {DAYS_LIMIT} (30)")
     certify.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    certify.set_defaults(do=_certify)
+    certify.set_defaults(do=_certify_edge)
     show = actions.add_parser("show", help="the fingerprint, of a fleet key or of an edge's certificate")
     show.add_argument("file", type=Path)
-    show.set_defaults(do=_show)
+    show.set_defaults(do=_show_fingerprint)
     return parser
 
 
-def _create(options: argparse.Namespace) -> None:
+def _create_key(options: argparse.Namespace) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sennit.secret_file import write_secret
@@ -56,8 +56,8 @@ def _create(options: argparse.Namespace) -> None:
     print(fingerprint(key.public_key().public_bytes_raw()))
 
 
-def _certify(options: argparse.Namespace) -> None:
-    from sennit.secret_file import read
+def _certify_edge(options: argparse.Namespace) -> None:
+    from sennit.secret_file import read_file
     from smkex.core.keys.certificate import EdgeCertificate
     from smkex.core.keys.keyfile import certificate_pem, read_edge_public_key, read_fleet_key
 
@@ -65,8 +65,8 @@ def _certify(options: argparse.Namespace) -> None:
         raise CommandError(f"--days: 1 to {DAYS_LIMIT}", status=ExitStatus.USAGE)
     if not 1 <= options.edge_id <= 65535:
         raise CommandError("--edge-id: 1 to 65535", status=ExitStatus.USAGE)
-    fleet = read_fleet_key(read(options.key))
-    share = read_edge_public_key(read(options.public)).public_bytes_raw()
+    fleet = read_fleet_key(read_file(options.key))
+    share = read_edge_public_key(read_file(options.public)).public_bytes_raw()
     now = int(time.time())
     made = EdgeCertificate.issue(fleet, options.edge_id, share, now - CLOCKS_DIFFER, now + options.days * DAY)
     try:
@@ -75,12 +75,12 @@ def _certify(options: argparse.Namespace) -> None:
         raise CommandError(str(error)) from None
 
 
-def _show(options: argparse.Namespace) -> None:
-    from sennit.secret_file import read
+def _show_fingerprint(options: argparse.Namespace) -> None:
+    from sennit.secret_file import read_file
     from smkex.core.keys.certificate import fingerprint
     from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_fleet_key
 
-    data = read(options.file)
+    data = read_file(options.file)
     try:
         certificate = read_certificate(data.decode("ascii", "replace"))
     except KeyFileDamaged:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def run(arguments: list[str]) -> int:
 
     options = build_parser().parse_args(arguments)
-    return {"create": _create, "revoke": _revoke, "list": _list, "whoami": _whoami}[options.action](options)
+    return {"create": _create_token, "revoke": _revoke_token, "list": _list_tokens, "whoami": _show_identity}[
+        options.action
+    ](options)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,11 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _create(options: argparse.Namespace) -> int:
+def _create_token(options: argparse.Namespace) -> int:
     from sennit import remote
 
-    body = _request(options)
-    token = remote.call(options, lambda client: client.create_token(body))
+    body = _token_request(options)
+    token = remote.call_control(options, lambda client: client.create_token(body))
     if options.output:
         remote.write_token(options.output, token.token)
     else:
@@ -51,7 +53,7 @@ def _create(options: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _request(options: argparse.Namespace) -> "TokenRequest":
+def _token_request(options: argparse.Namespace) -> "TokenRequest":
     from pydantic import ValidationError
 
     from balancer.api.access import TokenRequest
@@ -65,26 +67,26 @@ def _request(options: argparse.Namespace) -> "TokenRequest":
         raise CommandError("; ".join(reasons).removeprefix(": "), status=ExitStatus.USAGE) from None
 
 
-def _revoke(options: argparse.Namespace) -> int:
+def _revoke_token(options: argparse.Namespace) -> int:
     from sennit import remote
 
-    remote.call(options, lambda client: client.revoke_token(options.id))
+    remote.call_control(options, lambda client: client.revoke_token(options.id))
     return ExitStatus.OK
 
 
-def _list(options: argparse.Namespace) -> int:
+def _list_tokens(options: argparse.Namespace) -> int:
     from sennit import remote
 
-    found = remote.call(options, lambda client: client.tokens())
+    found = remote.call_control(options, lambda client: client.tokens())
     if options.json:
         print(json.dumps([token.model_dump(mode="json") for token in found], indent=2))
     else:
         heads = ("ID", "NAME", "ROLE", "EDGE", "MADE", "BY", "EXPIRES", "REVOKED")
-        print(remote.table(heads, [_row(token) for token in found]))
+        print(remote.format_table(heads, [_token_row(token) for token in found]))
     return ExitStatus.OK
 
 
-def _row(token: "TokenView") -> tuple[str, ...]:
+def _token_row(token: "TokenView") -> tuple[str, ...]:
     def time(value: object) -> str:
         return f"{value:%Y-%m-%d %H:%M}" if value else "-"
 
@@ -94,9 +96,9 @@ def _row(token: "TokenView") -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _whoami(options: argparse.Namespace) -> int:
+def _show_identity(options: argparse.Namespace) -> int:
     from sennit import remote
 
-    identity = remote.call(options, lambda client: client.who_am_i())
+    identity = remote.call_control(options, lambda client: client.who_am_i())
     print(identity.model_dump_json(indent=2) if options.json else f"{identity.name}, role {identity.role}")
     return ExitStatus.OK

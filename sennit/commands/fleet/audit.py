@@ -10,7 +10,7 @@ def run(arguments: list[str]) -> int:
     from sennit import remote
 
     options = build_parser().parse_args(arguments)
-    found = remote.call(options, lambda client: client.audit(max(1, options.count)))
+    found = remote.call_control(options, lambda client: client.audit(max(1, options.count)))
     if options.json:
         print(json.dumps([entry.model_dump(mode="json") for entry in found], indent=2))
         return ExitStatus.OK
@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
         )
         for each in found
     ]
-    print(remote.table(heads, rows))
+    print(remote.format_table(heads, rows))
     return ExitStatus.OK
 
 

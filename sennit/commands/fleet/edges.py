@@ -20,7 +20,7 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.action == "set" and bool(options.edge) == options.every:
         parser.error("name edges, or give --every")
-    found = remote.call(options, lambda client: _do(client, options))
+    found = remote.call_control(options, lambda client: _run_action(client, options))
     if options.action == "remove":
         return ExitStatus.OK
     if options.json:
@@ -28,9 +28,9 @@ def run(arguments: list[str]) -> int:
         print(json.dumps(views if options.action in ("list", "set") else views[0], indent=2))
     else:
         heads = ("ID", "NAME", "SITE", "WEIGHT", "TUNNEL", "WANTED", "STATE", "HEALTH", "APPLIED", "WHY")
-        print(remote.table(heads, [_row(edge) for edge in found]))
+        print(remote.format_table(heads, [_edge_row(edge) for edge in found]))
         if options.action not in ("list", "set"):
-            print("\n".join(_details(found[0])))
+            print("\n".join(_detail_lines(found[0])))
     return ExitStatus.OK
 
 
@@ -67,16 +67,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":
+async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":
     from balancer.api.schemas import AdminState, EdgePatch
 
     every = await client.edges()
     if options.action == "list":
         return every
     if options.action == "set":
-        changed = every if options.every else [_find(every, wanted) for wanted in options.edge]
-        return [await client.patch_edge(edge.id, _change(options)) for edge in changed]
-    edge = _find(every, options.edge)
+        changed = every if options.every else [_find_edge(every, wanted) for wanted in options.edge]
+        return [await client.patch_edge(edge.id, _edge_patch(options)) for edge in changed]
+    edge = _find_edge(every, options.edge)
     if options.action == "remove":
         await client.remove_edge(edge.id)
     elif options.action == "move":
@@ -90,14 +90,14 @@ async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[Edg
     return [edge]
 
 
-def _find(every: "list[EdgeView]", wanted: str) -> "EdgeView":
+def _find_edge(every: "list[EdgeView]", wanted: str) -> "EdgeView":
     edge = next((each for each in every if wanted in (each.name, str(each.id))), None)
     if edge is None:
         raise CommandError(f"there is no edge {wanted}", hint="`sennit edges list` lists them")
     return edge
 
 
-def _change(options: argparse.Namespace) -> "EdgePatch":
+def _edge_patch(options: argparse.Namespace) -> "EdgePatch":
     from pydantic import ValidationError
 
     from balancer.api.schemas import EdgePatch
@@ -109,7 +109,7 @@ def _change(options: argparse.Namespace) -> "EdgePatch":
         raise CommandError(f"--weight: {error.errors()[0]['msg'].lower()}", status=ExitStatus.USAGE) from None
 
 
-def _row(edge: "EdgeView") -> tuple[str, ...]:
+def _edge_row(edge: "EdgeView") -> tuple[str, ...]:
     tunnel = " ".join(str(address) for address in (edge.tunnel_v4, edge.tunnel_v6) if address)
     tunnel += " gue" if edge.encapsulation == "gue" else ""
     lease = edge.lease
@@ -122,8 +122,8 @@ def _row(edge: "EdgeView") -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _details(edge: "EdgeView") -> list[str]:
-    """What one edge's row has no room for: since when, why, and what is left of a drain."""
+def _detail_lines(edge: "EdgeView") -> list[str]:
+    """Return details of one edge: since when, why, and the progress of its drain."""
     lines = [f"\n{edge.health.state.value} since {edge.health.since:%Y-%m-%d %H:%M:%S} UTC"]
     lines += [f"  {each.since:%H:%M:%S}  {each.reason}" for each in edge.health.reasons]
     if lease := edge.lease:

@@ -10,17 +10,19 @@ def run(arguments: list[str]) -> int:
 
     options = build_parser().parse_args(arguments)
     if options.action == "off":
-        remote.call(options, lambda client: client.thaw())
+        remote.call_control(options, lambda client: client.thaw())
         return ExitStatus.OK
-    view = remote.call(options, lambda client: client.freeze() if options.action == "on" else client.frozen())
+    view = remote.call_control(
+        options, lambda client: client.freeze() if options.action == "on" else client.frozen()
+    )
     if options.json:
         print(view.model_dump_json(indent=2))
     elif view.frozen:
         print(
-            f"held: generation {view.generation}, since {view.at:%Y-%m-%d %H:%M:%S} by {view.who}: {view.why}"
+            f"frozen: generation {view.generation}, since {view.at:%Y-%m-%d %H:%M:%S} by {view.who}: {view.why}"
         )
     else:
-        print("not held")
+        print("not frozen")
     return ExitStatus.OK
 
 

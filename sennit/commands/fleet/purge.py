@@ -17,7 +17,7 @@ def run(arguments: list[str]) -> int:
     except ValidationError as error:
         reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
-    made = remote.call(options, lambda client: client.purge(body))
+    made = remote.call_control(options, lambda client: client.purge(body))
     print(made.model_dump_json(indent=2) if options.json else f"purge {made.id}")
     return ExitStatus.OK
 

@@ -11,11 +11,11 @@ def run(arguments: list[str]) -> int:
 
     options = build_parser().parse_args(arguments)
     if options.generation is None:
-        return _list(options)
+        return _list_generations(options)
     if options.generation < 0:
         raise CommandError("a generation is 1 or more", status=ExitStatus.USAGE)
-    view = remote.call(options, lambda client: client.roll_back(options.generation))
-    print(view.model_dump_json(indent=2) if options.json else f"held: generation {view.generation}")
+    view = remote.call_control(options, lambda client: client.roll_back(options.generation))
+    print(view.model_dump_json(indent=2) if options.json else f"frozen: generation {view.generation}")
     return ExitStatus.OK
 
 
@@ -33,10 +33,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(options: argparse.Namespace) -> int:
+def _list_generations(options: argparse.Namespace) -> int:
     from sennit import remote
 
-    found = remote.call(options, lambda client: client.generations(max(1, options.count)))
+    found = remote.call_control(options, lambda client: client.generations(max(1, options.count)))
     if options.json:
         print(json.dumps([each.model_dump(mode="json") for each in found], indent=2))
         return ExitStatus.OK
@@ -48,5 +48,5 @@ def _list(options: argparse.Namespace) -> int:
         )
         for each in found
     ]
-    print(remote.table(("GENERATION", "PUBLISHED", "CHANGES"), rows))
+    print(remote.format_table(("GENERATION", "PUBLISHED", "CHANGES"), rows))
     return ExitStatus.OK

@@ -15,7 +15,7 @@ def run(arguments: list[str]) -> int:
     from sennit import remote
 
     options = build_parser().parse_args(arguments)
-    found = remote.call(options, lambda client: _do(client, options))
+    found = remote.call_control(options, lambda client: _run_action(client, options))
     if options.json:
         print(json.dumps([site.model_dump(mode="json") for site in found], indent=2))
     elif options.action != "remove":
@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
             )
             for each in found
         ]
-        print(remote.table(("NAME", "RING", "EDGES", "UP", "DRAINING", "DOWN", "DESCRIPTION"), rows))
+        print(remote.format_table(("NAME", "RING", "EDGES", "UP", "DRAINING", "DOWN", "DESCRIPTION"), rows))
     return ExitStatus.OK
 
 
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[SiteView]":
+async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "list[SiteView]":
     from pydantic import ValidationError
 
     from balancer.api.sites import SiteBody, SitePatch

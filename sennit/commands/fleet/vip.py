@@ -15,7 +15,7 @@ def run(arguments: list[str]) -> int:
     from sennit import remote
 
     options = build_parser().parse_args(arguments)
-    vips = remote.call(options, lambda client: _do(client, options))
+    vips = remote.call_control(options, lambda client: _run_action(client, options))
     if options.json:
         print(json.dumps([vip.model_dump(mode="json") for vip in vips], indent=2))
     elif options.action != "remove":
@@ -31,7 +31,7 @@ def run(arguments: list[str]) -> int:
             )
             for vip in vips
         ]
-        print(remote.table(heads, rows))
+        print(remote.format_table(heads, rows))
     return ExitStatus.OK
 
 
@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _do(client: "ControlClient", options: argparse.Namespace) -> "list[VipBody]":
+async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "list[VipBody]":
     from pydantic import ValidationError
 
     from balancer.api.schemas import VipBody

@@ -72,12 +72,12 @@ def test_an_edge_is_drained_by_a_click_and_the_log_says_who_did_it(page: Page, p
     page.on("dialog", _accept)
     row(page, "edge3").get_by_role("button", name="Drain").click()
     try:
-        expect(row(page, "edge3").locator('[data-cell="wanted"]')).to_have_text("draining", timeout=SLACK)
+        expect(row(page, "edge3").locator('[data-cell="setting"]')).to_have_text("draining", timeout=SLACK)
         expect(page.locator("#events li").first).to_contain_text(re.compile("edge3.*draining"), timeout=SLACK)
         expect(page.locator("#summary")).to_contain_text("1 draining", timeout=SLACK)
     finally:
         row(page, "edge3").get_by_role("button", name="Undrain").click()
-    expect(row(page, "edge3").locator('[data-cell="wanted"]')).to_have_text("active", timeout=SLACK)
+    expect(row(page, "edge3").locator('[data-cell="setting"]')).to_have_text("active", timeout=SLACK)
     page.get_by_role("button", name="Log out").click()
     expect(page.locator("#fleet")).to_be_hidden()
     page.reload()

@@ -49,7 +49,7 @@ class Control:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drain_progress, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(drain_progress, "POLL_INTERVAL", 0.0)
 
 
 async def wait(*views: EdgeView) -> Any:
@@ -77,5 +77,5 @@ async def test_the_deadline_and_a_dead_edge_end_it_too(last: EdgeView) -> None:
 
 
 async def test_an_undrained_edge_is_an_error() -> None:
-    with pytest.raises(CommandError, match="somebody ended the drain"):
+    with pytest.raises(CommandError, match="another operator ended the drain"):
         await wait(edge("re-homing", 3), edge(None, 3, admin="active"))

@@ -6,30 +6,30 @@ from balancer.api.schemas import EnrolmentTokenPage, EnrolmentTokenRequest, NewE
 from balancer.control.access.enrolment_tokens import repository, service
 from balancer.control.access.identity import Admin
 from balancer.control.http.paging import After, Limit, RowId
-from balancer.control.http.problems import refusals
+from balancer.control.http.problems import refusal_responses
 from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1/enrolment-tokens", tags=["enrolment tokens"])
 
 
-@router.get("", responses=refusals(401, 403))
+@router.get("", responses=refusal_responses(401, 403))
 async def list_enrolment_tokens(
     plane: Plane, _: Admin, after: After = 0, limit: Limit = 1000
 ) -> EnrolmentTokenPage:
     """List one-time tokens without their secrets, a page at a time."""
     async with plane.store.read() as session:
-        found = await repository.page(session, after, limit + 1)
+        found = await repository.list_tokens(session, after, limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
-    return EnrolmentTokenPage(items=[service.view(each) for each in found[:limit]], next=following)
+    return EnrolmentTokenPage(items=[service.token_view(each) for each in found[:limit]], next=following)
 
 
-@router.post("", status_code=201, responses=refusals(401, 403))
+@router.post("", status_code=201, responses=refusal_responses(401, 403))
 async def create_enrolment_token(plane: Plane, by: Admin, body: EnrolmentTokenRequest) -> NewEnrolmentToken:
     """Make a one-time token; its secret is in this answer only."""
-    return await service.create(plane, body, by)
+    return await service.create_token(plane, body, by)
 
 
-@router.delete("/{token_id}", status_code=204, responses=refusals(401, 403, 404, 409))
+@router.delete("/{token_id}", status_code=204, responses=refusal_responses(401, 403, 404, 409))
 async def revoke_enrolment_token(plane: Plane, by: Admin, token_id: RowId) -> None:
     """Take back a one-time token that was not used."""
-    await service.revoke(plane, token_id, by)
+    await service.revoke_token(plane, token_id, by)

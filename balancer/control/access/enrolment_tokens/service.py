@@ -1,4 +1,4 @@
-"""The rules for enrolment tokens: good once, for a while, and only their hash is kept."""
+"""Enrolment tokens: valid once and until they expire; only their hash is stored."""
 
 import hmac
 import secrets
@@ -15,7 +15,7 @@ from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import EnrolmentTokenRecord
 
 
-def view(record: EnrolmentTokenRecord) -> EnrolmentToken:
+def token_view(record: EnrolmentTokenRecord) -> EnrolmentToken:
     """Show a token without its secret."""
     return EnrolmentToken(
         id=record.id,
@@ -27,8 +27,8 @@ def view(record: EnrolmentTokenRecord) -> EnrolmentToken:
     )
 
 
-async def create(plane: ControlPlane, body: EnrolmentTokenRequest, by: Identity) -> NewEnrolmentToken:
-    """Make a token."""
+async def create_token(plane: ControlPlane, body: EnrolmentTokenRequest, by: Identity) -> NewEnrolmentToken:
+    """Create a token."""
     token, now = secrets.token_urlsafe(32), plane.clock.now()
     record = EnrolmentTokenRecord(
         token_sha256=sha256_hex(token),
@@ -42,27 +42,27 @@ async def create(plane: ControlPlane, body: EnrolmentTokenRequest, by: Identity)
         session.add(record)
         await session.flush()
         target = f"id {record.id}"
-        audit.record(
+        audit.record_change(
             session, now, by.because(body.note), "enrolment-token.create", target, body.edge_name or ""
         )
-    return NewEnrolmentToken(**view(record).model_dump(), token=token)
+    return NewEnrolmentToken(**token_view(record).model_dump(), token=token)
 
 
-async def revoke(plane: ControlPlane, token_id: int, by: Identity) -> None:
-    """Take back a token that nobody has used."""
+async def revoke_token(plane: ControlPlane, token_id: int, by: Identity) -> None:
+    """Delete a token that was not used."""
     async with plane.store.change() as session:
-        record = await repository.by_id(session, token_id)
+        record = await repository.find_by_id(session, token_id)
         if record is None:
             raise Refusal(404, "no-such-token", f"there is no enrolment token {token_id}", field="token_id")
         if record.used_at is not None:
             raise Refusal(409, "enrolment-token-used", "this enrolment token was used", field="token_id")
         await session.delete(record)
-        audit.record(session, plane.clock.now(), by, "enrolment-token.revoke", f"id {token_id}")
+        audit.record_change(session, plane.clock.now(), by, "enrolment-token.revoke", f"id {token_id}")
 
 
-async def usable(plane: ControlPlane, session: AsyncSession, shown_sha256: str) -> EnrolmentTokenRecord:
-    """Find the token that was shown, unless it was used or has expired."""
-    record = await repository.by_hash(session, shown_sha256)
+async def find_usable(plane: ControlPlane, session: AsyncSession, shown_sha256: str) -> EnrolmentTokenRecord:
+    """Return the presented token; Refusal if it is unknown, used or expired."""
+    record = await repository.find_by_hash(session, shown_sha256)
     if record is None or not hmac.compare_digest(record.token_sha256, shown_sha256):
         raise Refusal(401, "enrolment-token-refused", "no such enrolment token", field="authorization")
     if record.used_at is not None:
@@ -72,8 +72,8 @@ async def usable(plane: ControlPlane, session: AsyncSession, shown_sha256: str) 
     return record
 
 
-async def enrolled(session: AsyncSession, shown_sha256: str, credential_sha256: str) -> bool:
+async def has_enrolled(session: AsyncSession, shown_sha256: str, credential_sha256: str) -> bool:
     """Whether this token is the one with which that credential enrolled."""
-    record = await repository.by_hash(session, shown_sha256)
+    record = await repository.find_by_hash(session, shown_sha256)
     used_by = record.used_by_sha256 if record else None
     return used_by is not None and hmac.compare_digest(used_by, credential_sha256)

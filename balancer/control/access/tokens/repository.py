@@ -9,20 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.control.storage.records import TokenRecord
 
 
-async def by_id(session: AsyncSession, token_id: int) -> TokenRecord | None:
+async def find_by_id(session: AsyncSession, token_id: int) -> TokenRecord | None:
     return await session.get(TokenRecord, token_id)
 
 
-async def by_hash(session: AsyncSession, token_sha256: str) -> TokenRecord | None:
+async def find_by_hash(session: AsyncSession, token_sha256: str) -> TokenRecord | None:
     return await session.scalar(select(TokenRecord).where(TokenRecord.token_sha256 == token_sha256))
 
 
-async def valid_of_name(session: AsyncSession, name: str, now: datetime) -> Sequence[TokenRecord]:
+async def find_valid(session: AsyncSession, name: str, now: datetime) -> Sequence[TokenRecord]:
     lasting = or_(TokenRecord.expires_at.is_(None), TokenRecord.expires_at > now)
     query = select(TokenRecord).where(TokenRecord.name == name, TokenRecord.revoked_at.is_(None), lasting)
     return (await session.scalars(query)).all()
 
 
-async def page(session: AsyncSession, after: int, limit: int) -> Sequence[TokenRecord]:
+async def list_tokens(session: AsyncSession, after: int, limit: int) -> Sequence[TokenRecord]:
     query = select(TokenRecord).where(TokenRecord.id > after).order_by(TokenRecord.id).limit(limit)
     return (await session.scalars(query)).all()

@@ -1,4 +1,4 @@
-"""The rules for named tokens: only hashes are kept, and at most two of a name are valid at once."""
+"""Named tokens: only hashes are stored, and at most two of a name are valid at once."""
 
 import secrets
 from datetime import timedelta
@@ -12,10 +12,10 @@ from balancer.control.http.problems import Refusal
 from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import TokenRecord
 
-VALID_AT_ONCE = 2  # the one in use, and the one that replaces it
+MAXIMUM_VALID = 2  # the one in use, and the one that replaces it
 
 
-def view(record: TokenRecord) -> TokenView:
+def token_view(record: TokenRecord) -> TokenView:
     """Show a token without its secret."""
     return TokenView(
         id=record.id,
@@ -29,14 +29,14 @@ def view(record: TokenRecord) -> TokenView:
     )
 
 
-async def create(plane: ControlPlane, body: TokenRequest, by: Identity) -> NewToken:
-    """Make a token."""
+async def create_token(plane: ControlPlane, body: TokenRequest, by: Identity) -> NewToken:
+    """Create a token."""
     token, now = secrets.token_urlsafe(32), plane.clock.now()
     async with plane.store.change() as session:
-        if body.edge_id is not None and not await edges.by_id(session, body.edge_id):
+        if body.edge_id is not None and not await edges.find_by_id(session, body.edge_id):
             raise Refusal(404, "no-such-edge", f"there is no edge {body.edge_id}", field="edge_id")
-        if len(await repository.valid_of_name(session, body.name, now)) >= VALID_AT_ONCE:
-            detail = f"{VALID_AT_ONCE} tokens named {body.name} are valid: revoke one first"
+        if len(await repository.find_valid(session, body.name, now)) >= MAXIMUM_VALID:
+            detail = f"{MAXIMUM_VALID} tokens named {body.name} are valid: revoke one first"
             raise Refusal(409, "token-name-taken", detail, field="name")
         record = TokenRecord(
             name=body.name,
@@ -49,23 +49,25 @@ async def create(plane: ControlPlane, body: TokenRequest, by: Identity) -> NewTo
         )
         session.add(record)
         await session.flush()
-        audit.record(session, now, by, "token.create", f"{body.name} (id {record.id})", body.role.value)
-    return NewToken(**view(record).model_dump(), token=token)
+        audit.record_change(
+            session, now, by, "token.create", f"{body.name} (id {record.id})", body.role.value
+        )
+    return NewToken(**token_view(record).model_dump(), token=token)
 
 
-async def revoke(plane: ControlPlane, token_id: int, by: Identity) -> None:
+async def revoke_token(plane: ControlPlane, token_id: int, by: Identity) -> None:
     """Revoke a token, now; the same again changes nothing."""
     async with plane.store.change() as session:
-        record, now = await repository.by_id(session, token_id), plane.clock.now()
+        record, now = await repository.find_by_id(session, token_id), plane.clock.now()
         if record is None:
             raise Refusal(404, "no-such-token", f"there is no token {token_id}", field="token_id")
         if record.revoked_at is None:
             record.revoked_at = now
-            audit.record(session, now, by, "token.revoke", f"{record.name} (id {record.id})")
+            audit.record_change(session, now, by, "token.revoke", f"{record.name} (id {record.id})")
 
 
-async def page(plane: ControlPlane, after: int, limit: int) -> tuple[list[TokenView], int | None]:
+async def list_tokens(plane: ControlPlane, after: int, limit: int) -> tuple[list[TokenView], int | None]:
     """List tokens by id, and where the next page starts."""
     async with plane.store.read() as session:
-        found = await repository.page(session, after, limit + 1)
-    return [view(each) for each in found[:limit]], found[limit - 1].id if len(found) > limit else None
+        found = await repository.list_tokens(session, after, limit + 1)
+    return [token_view(each) for each in found[:limit]], found[limit - 1].id if len(found) > limit else None

@@ -7,10 +7,10 @@ export class Refused extends Error {
   }
 }
 
-const PATIENCE = 10_000; // milliseconds for an answer: a page that hangs tells nobody anything
+const TIMEOUT = 10_000; // milliseconds for an answer
 
 export async function ask(method, path, body, headers = {}) {
-  const options = { method, headers: { ...headers }, credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE) };
+  const options = { method, headers: { ...headers }, credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT) };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";

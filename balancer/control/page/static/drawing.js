@@ -6,7 +6,7 @@ import { make } from "./svg.js";
 const DRAWN = 24; // more on one circle cannot be read
 const [WIDTH, HEIGHT, RADIUS] = [400, 380, 28];
 
-// the busiest, and those that are not well: what somebody looks for
+// the busiest, and those that are not well: the edges that an operator looks for
 export function chosen(edges) {
   const weight = (edge) => (colour(edge) === "good" ? 0 : 1e15) + forwards(edge);
   return [...edges].sort((a, b) => weight(b) - weight(a)).slice(0, DRAWN).sort((a, b) => a.id - b.id);

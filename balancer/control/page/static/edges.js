@@ -34,9 +34,9 @@ function cell(row, name, text, kind = "") {
 function newRow(edge, actions) {
   const row = document.createElement("tr");
   row.dataset.edge = edge.name;
-  for (const name of ["id", "name", "site", "health", "wanted", "sessions", "forwards", "table", "act"]) {
+  for (const name of ["id", "name", "site", "health", "setting", "sessions", "forwards", "applied", "act"]) {
     const made = row.insertCell();
-    if (["sessions", "forwards", "table"].includes(name)) made.className = "number";
+    if (["sessions", "forwards", "applied"].includes(name)) made.className = "number";
     if (name === "health") {
       const chip = Object.assign(document.createElement("span"), { className: "chip" });
       const reasons = Object.assign(document.createElement("ul"), { className: "reasons" });
@@ -56,17 +56,23 @@ function newRow(edge, actions) {
   return row;
 }
 
-function fill(row, edge, generation, mayOperate) {
+// the generation that a forwarder has applied, compared with the newest
+function describeApplied(applied, generation) {
+  if (applied === null) return "–";
+  if (applied > generation) return `${applied}, newer than the control plane's`;
+  return applied < generation ? `${applied}, ${generation - applied} behind` : String(applied);
+}
+
+function fillRow(row, edge, generation, mayOperate) {
   cell(row, "id", String(edge.id));
   cell(row, "name", edge.name);
   cell(row, "site", edge.site);
   cell(row, "health", edge.health.state, `chip ${colour(edge)}`);
-  cell(row, "wanted", edge.admin_state, edge.admin_state === "active" ? "" : "chip warn");
+  cell(row, "setting", edge.admin_state, edge.admin_state === "active" ? "" : "chip warn");
   cell(row, "sessions", edge.lease?.sessions?.toLocaleString() ?? "–");
   cell(row, "forwards", edge.lease ? bits(forwards(edge)) : "–");
   const applied = edge.lease?.applied_generation ?? null;
-  const behind = applied === null ? "–" : applied < generation ? `${applied}, ${generation - applied} behind` : String(applied);
-  cell(row, "table", behind, applied !== null && applied < generation ? "warn" : "");
+  cell(row, "applied", describeApplied(applied, generation), applied !== null && applied !== generation ? "warn" : "");
   const reasons = row.querySelector(".reasons");
   reasons.replaceChildren(...edge.health.reasons.map(({ reason, since }) => Object.assign(document.createElement("li"), {
     textContent: `${reason}, since ${clock(since)}`,
@@ -84,7 +90,7 @@ export function showEdges(body, edges, wanted, generation, actions, mayOperate) 
   const rows = new Map([...body.rows].map((row) => [row.dataset.edge, row]));
   const shown = matching.slice(0, SHOWN).map((edge) => {
     const row = rows.get(edge.name) ?? newRow(edge, actions);
-    fill(row, edge, generation, mayOperate);
+    fillRow(row, edge, generation, mayOperate);
     return row;
   });
   if (shown.length !== body.rows.length || shown.some((row, at) => body.rows[at] !== row)) body.replaceChildren(...shown);

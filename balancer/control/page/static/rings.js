@@ -3,7 +3,7 @@
 import { colour } from "./edges.js";
 import { make } from "./svg.js";
 
-const SITES = 40; // more in one list nobody reads
+const SITES = 40; // shown at most
 const HUES = 8; // colours of fleet.css
 let shown = "";
 
@@ -58,8 +58,8 @@ function line(site, member, edge) {
 
 function before(site, byId) {
   const takers = shares(site.previous).filter((member) => member.weight);
-  const told = takers.map((member) => `${byId.get(member.id)?.name ?? member.id} ${Math.round(member.percent)} %`);
-  return `Inner ring, before the last change: ${told.join(", ")}.`;
+  const owners = takers.map((member) => `${byId.get(member.id)?.name ?? member.id} ${Math.round(member.percent)} %`);
+  return `Inner ring, before the last change: ${owners.join(", ")}.`;
 }
 
 function card(site, byId) {

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from balancer.control.app import create_app
 from balancer.control.edges import service
 from balancer.control.plane import ControlPlane, Rules
-from balancer.control.storage.database import migrate, url_of
+from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.records import Record
 from balancer.control.table import acknowledgements
 
@@ -32,7 +32,7 @@ VIP = {
 
 
 class TestClock:
-    """Stands still unless told."""
+    """A clock that only the test advances."""
 
     __test__ = False
 
@@ -56,7 +56,9 @@ class Api:
         self, method: str, path: str, body: Any = None, token: str = ADMIN, **more: Any
     ) -> httpx.Response:
         if method == "PUT":
-            await service.exchange(self.plane)  # what the instance does once a second, where it shares leases
+            await service.exchange_heartbeats(
+                self.plane
+            )  # what the instance does once a second, where it shares leases
         headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
         return await self.http.request(method, path, json=body, headers=headers, **more)
 
@@ -96,9 +98,9 @@ class Api:
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.seconds += seconds
-        await service.exchange(self.plane)
-        await service.sweep(self.plane)
-        await acknowledgements.sweep(self.plane)
+        await service.exchange_heartbeats(self.plane)
+        await service.sweep_leases(self.plane)
+        await acknowledgements.sweep_removals(self.plane)
 
 
 @contextlib.asynccontextmanager
@@ -118,7 +120,7 @@ async def control_plane(folder: Path, clock: TestClock, database: str | None = N
 def cluster() -> Iterator[postgresql.Cluster]:
     """A PostgreSQL server, whose database `postgres` has the schema."""
     with postgresql.cluster() as running:
-        migrate(url_of(Path(), running.url("postgres")))
+        migrate_schema(database_url(Path(), running.url("postgres")))
         yield running
 
 
@@ -154,7 +156,7 @@ def stored(tmp_path: Path, database: str | None) -> Any:
     """Everything that the database holds, as text."""
 
     def read() -> str:
-        engine = create_engine(url_of(tmp_path, database))
+        engine = create_engine(database_url(tmp_path, database))
         with engine.connect() as connection:
             rows = [connection.execute(table.select()).all() for table in Record.metadata.sorted_tables]
         engine.dispose()

@@ -1,4 +1,4 @@
-"""Acknowledgements: who has which generation; a freed id rests from the moment nobody forwards to it any more."""
+"""Acknowledgements: which forwarders have which generation; a freed id is quarantined once none forwards to it."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from balancer.control.health.acknowledgement import STUCK_AFTER, Acknowledgements
+from balancer.control.health.acknowledgement import STUCK_LEASES, Acknowledgements
 from balancer.model.table import EdgeState, ForwardingTable, TableEdge
 
 
@@ -80,7 +80,7 @@ def test_a_forwarder_that_stopped_to_follow_is_not_waited_for_for_ever(
 ) -> None:
     newest = table(6, edge(1))
     assert not known.is_held(1, newest)
-    hands.seconds = STUCK_AFTER * 10 + 0.1
+    hands.seconds = STUCK_LEASES * 10 + 0.1
     assert known.is_held(1, newest)
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from balancer.control.storage.backup import BackupError, restore, save
+from balancer.control.storage.backup import BackupError, restore_backup, save_backup
 
 ADMIN = "the-admin-token-of-this-test"
 HEADERS = {"Authorization": f"Bearer {ADMIN}"}
@@ -133,10 +133,10 @@ async def test_a_backup_made_while_it_runs_is_restored_whole(api: Any, open_in: 
     token = (await api.ask("POST", "/v1/tokens", {"name": "alice", "role": "operate"})).json()["token"]
     await api.enrol(1)
     before = await api.table()
-    await asyncio.to_thread(save, tmp_path, tmp_path / "backup.tar.gz")
+    await asyncio.to_thread(save_backup, tmp_path, tmp_path / "backup.tar.gz")
     assert (tmp_path / "backup.tar.gz").stat().st_mode & 0o777 == 0o600
     await api.enrol(2)
-    restore(tmp_path / "backup.tar.gz", tmp_path / "restored")
+    restore_backup(tmp_path / "backup.tar.gz", tmp_path / "restored")
     async with open_in(tmp_path / "restored") as restored:
         assert await restored.table() == before, "signature and all"
         assert (await restored.ask("GET", "/v1/whoami", token=token)).json()["name"] == "alice"
@@ -145,12 +145,12 @@ async def test_a_backup_made_while_it_runs_is_restored_whole(api: Any, open_in: 
 
 
 async def test_nothing_is_written_over(api: Any, tmp_path: Path) -> None:
-    save(tmp_path, tmp_path / "backup.tar.gz")
+    save_backup(tmp_path, tmp_path / "backup.tar.gz")
     with pytest.raises(BackupError, match="exists"):
-        save(tmp_path, tmp_path / "backup.tar.gz")
+        save_backup(tmp_path, tmp_path / "backup.tar.gz")
     with pytest.raises(BackupError, match="has a database"):
-        restore(tmp_path / "backup.tar.gz", tmp_path)
+        restore_backup(tmp_path / "backup.tar.gz", tmp_path)
     (tmp_path / "other").write_bytes(b"no archive")
     with pytest.raises(BackupError, match="other"):
-        restore(tmp_path / "other", tmp_path / "new")
+        restore_backup(tmp_path / "other", tmp_path / "new")
     assert not (tmp_path / "new").exists()

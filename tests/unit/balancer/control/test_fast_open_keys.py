@@ -1,4 +1,4 @@
-"""Fast Open keys: two at most, told to every edge by its heartbeat, shown to edges and the admin only."""
+"""Fast Open keys: two at most, named in every answer to a heartbeat, readable by edges and admins only."""
 
 from typing import Any
 
@@ -60,4 +60,4 @@ async def test_an_edge_sees_keys_and_makes_none_and_a_stranger_sees_none(api: An
     await api.enrol(1)
     assert (await api.ask(*ROTATE, token="credential-1")).status_code == 403
     assert await keys(api) == []
-    assert (await api.ask("GET", "/v1/fast-open-keys", token="nobody's")).status_code == 401
+    assert (await api.ask("GET", "/v1/fast-open-keys", token="unknown")).status_code == 401

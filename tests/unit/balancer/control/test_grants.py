@@ -12,7 +12,7 @@ from balancer.agent.announce.withdrawal_grant import Leave
 from balancer.api.schemas import Health, LeaseRequest
 from balancer.control.edges.leases import Leases
 from balancer.control.grants.book import GrantBook
-from balancer.control.grants.budget import Standing, may_withdraw, minimum
+from balancer.control.grants.budget import Standing, may_withdraw, minimum_announcing
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def database() -> None:
     [(2 / 3, 3, 2), (2 / 3, 4, 3), (2 / 3, 1, 1), (2 / 3, 0, 0), (0, 5, 1), (1, 5, 5)],
 )
 def test_the_minimum_is_a_share_of_the_active_edges(share: float, active: int, stay: int) -> None:
-    assert minimum(share, active) == stay
+    assert minimum_announcing(share, active) == stay
 
 
 def test_where_nobody_is_well_nobody_withdraws() -> None:
@@ -189,7 +189,7 @@ class FleetOfSoftFailures(RuleBasedStateMachine):
     @invariant()
     def the_fleet_never_withdraws_below_its_minimum(self) -> None:
         announcing = sum(edge.announcing for edge in self.edges.values())
-        assert announcing >= minimum(SHARE, len(self.edges))
+        assert announcing >= minimum_announcing(SHARE, len(self.edges))
 
 
 FleetOfSoftFailures.TestCase.settings = settings(max_examples=150, stateful_step_count=60)

@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from balancer.api.client import ControlClient, Unreachable
-from balancer.control.app import follow
-from balancer.control.edges.service import exchange
+from balancer.control.app import follow_instances
+from balancer.control.edges.service import exchange_heartbeats
 from balancer.control.table.signing_key import NoSigningKey
 from balancer.model.signature import verify
 
@@ -186,10 +186,10 @@ async def pair(tmp_path: Path, cluster: Any, open_on: Any, vip: Any) -> AsyncIte
 async def turn(*instances: Any) -> None:
     """What each does once in a while."""
     for api in instances:
-        await exchange(api.plane)
+        await exchange_heartbeats(api.plane)
     for api in instances:
-        await exchange(api.plane)
-        await follow(api.plane)
+        await exchange_heartbeats(api.plane)
+        await follow_instances(api.plane)
 
 
 async def test_what_one_publishes_the_others_watchers_see(pair: tuple[Any, Any]) -> None:

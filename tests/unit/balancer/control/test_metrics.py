@@ -1,4 +1,4 @@
-"""What Prometheus is told, and that the page explains every figure of it."""
+"""The metrics for Prometheus, each of which docs/control.md explains."""
 
 from pathlib import Path
 from typing import Any

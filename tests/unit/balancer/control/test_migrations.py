@@ -8,10 +8,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
-from balancer.control.app import running
+from balancer.control.app import open_plane
 from balancer.control.clock import SystemClock
 from balancer.control.plane import Rules
-from balancer.control.storage.database import migrate, url_of
+from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.records import Record
 
 OLD = [
@@ -30,12 +30,12 @@ OLD = [
 def url(tmp_path: Path, request: pytest.FixtureRequest, database: str | None) -> Any:
     """An empty database, where `database` has the schema already."""
     if database is None:
-        return url_of(tmp_path, None)
-    return url_of(tmp_path, request.getfixturevalue("cluster").database())
+        return database_url(tmp_path, None)
+    return database_url(tmp_path, request.getfixturevalue("cluster").database())
 
 
 def test_the_migrations_lead_to_what_the_records_say(url: Any) -> None:
-    migrate(url)
+    migrate_schema(url)
     engine = create_engine(url)
     with engine.connect() as connection:
         differences = compare_metadata(
@@ -46,13 +46,13 @@ def test_the_migrations_lead_to_what_the_records_say(url: Any) -> None:
 
 
 def test_what_the_first_schema_held_is_there_after_the_last_and_back_again(url: Any) -> None:
-    migrate(url)
-    migrate(url, "0001")
+    migrate_schema(url)
+    migrate_schema(url, "0001")
     engine = create_engine(url)
     with engine.begin() as connection:
         for statement in OLD:
             connection.exec_driver_sql(statement)
-    migrate(url)
+    migrate_schema(url)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT name, site, revision FROM edge")).all() == [("edge1", "a", 0)]
         assert connection.execute(text("SELECT name FROM site")).all() == [("a",)]
@@ -60,26 +60,26 @@ def test_what_the_first_schema_held_is_there_after_the_last_and_back_again(url: 
         kinds = connection.execute(text("SELECT kind, key FROM published ORDER BY kind")).all()
         assert kinds == [("edge", "1"), ("vip", "main")]
         assert connection.execute(text("SELECT edge_id, removed_generation FROM freed_id")).all() == [(2, 0)]
-    migrate(url, "0001")
+    migrate_schema(url, "0001")
     with engine.connect() as connection:
         (table,) = connection.execute(text("SELECT content FROM forwarding_table")).all()
         assert "draining" in str(table)
         assert connection.execute(text("SELECT name FROM edge")).all() == [("edge1",)]
-    migrate(url, "base")
+    migrate_schema(url, "base")
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     engine.dispose()
 
 
 async def test_a_control_plane_starts_on_a_database_from_before_tables_were_signed(tmp_path: Path) -> None:
-    url = url_of(tmp_path, None)
-    migrate(url)
-    migrate(url, "0001")
+    url = database_url(tmp_path, None)
+    migrate_schema(url)
+    migrate_schema(url, "0001")
     engine = create_engine(url)
     with engine.begin() as connection:
         for statement in OLD:
             connection.exec_driver_sql(statement)
     engine.dispose()
-    async with running(tmp_path, "a" * 24, Rules(), SystemClock(), None) as plane:
+    async with open_plane(tmp_path, "a" * 24, Rules(), SystemClock(), None) as plane:
         assert plane.watch.generation >= 7
-    async with running(tmp_path, "a" * 24, Rules(), SystemClock(), None) as again:
+    async with open_plane(tmp_path, "a" * 24, Rules(), SystemClock(), None) as again:
         assert again.table_key == plane.table_key

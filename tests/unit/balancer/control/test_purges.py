@@ -1,4 +1,4 @@
-"""Purges: told to every edge by its heartbeat, in order, by URL or by tag."""
+"""Purges: named in every answer to a heartbeat, in order, by URL or by tag."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from balancer.control.table.rings import members, succeed
+from balancer.control.table.rings import next_ring, published_members
 from balancer.model.table import Member, Site
 
 ONE, TWO = {"id": 1, "weight": 1}, {"id": 2, "weight": 1}
@@ -31,19 +31,19 @@ async def site(api: Any) -> Any:
 
 def test_who_takes_nothing_has_no_weight_and_where_nobody_does_all_keep_theirs() -> None:
     nominal = [Member(2, 3), Member(1, 5)]
-    assert members(nominal, {1}) == (Member(1, 5), Member(2, 0))
-    assert members(nominal, ()) == (Member(1, 5), Member(2, 3))
-    assert members([Member(1, 0), Member(2, 0)], {2}) == (Member(1, 0), Member(2, 1))
-    assert members([], {1}) == ()
+    assert published_members(nominal, {1}) == (Member(1, 5), Member(2, 0))
+    assert published_members(nominal, ()) == (Member(1, 5), Member(2, 3))
+    assert published_members([Member(1, 0), Member(2, 0)], {2}) == (Member(1, 0), Member(2, 1))
+    assert published_members([], {1}) == ()
 
 
 def test_the_list_before_is_kept_until_there_is_another() -> None:
     first, second = (Member(1),), (Member(1), Member(2))
-    begun = succeed("a", first, None)
+    begun = next_ring("a", first, None)
     assert begun == Site("a", first)
-    assert succeed("a", first, begun) is begun
-    assert succeed("a", second, begun) == Site("a", second, first)
-    assert succeed("a", (), begun) is None
+    assert next_ring("a", first, begun) is begun
+    assert next_ring("a", second, begun) == Site("a", second, first)
+    assert next_ring("a", (), begun) is None
 
 
 async def test_a_site_has_a_ring_only_where_the_operator_says_so(api: Any) -> None:

@@ -49,7 +49,7 @@ async def test_an_owner_that_is_down_gets_no_new_subflow_but_keeps_its_old_ones(
 @pytest.mark.parametrize(
     ("changes", "status", "field"),
     [
-        ({"ingress": "nobody"}, 404, "ingress"),
+        ({"ingress": "stranger"}, 404, "ingress"),
         ({"source": "10.2.0.2"}, 422, "source"),
         ({"destination": "203.0.113.1:99999"}, 422, "destination"),
         ({"destination": "192.0.2.1:443"}, 422, "destination"),

@@ -1,6 +1,6 @@
-"""The public half of the key that signs tables: whoever works on this database must have the same.
+"""The public half of the key that signs tables: every instance on this database must have the same.
 
-Without a row, as after this migration, the first start says which it is: its key file, or a new one.
+Without a row, as after this migration, the first start decides which it is: its key file, or a new one.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Clients that keep the server waiting, over real sockets: let go in time, and nobody else is."""
+"""Clients that keep the server waiting, over real sockets: disconnected in time, and no other client is."""
 
 import asyncio
 import functools
@@ -124,7 +124,7 @@ async def test_who_takes_nothing_of_an_answer_is_let_go(server: uvicorn.Server, 
 
 
 async def test_connections_that_ended_leave_nothing_for_the_collector(port: int) -> None:
-    """It is told to look rarely."""
+    """Its check interval is long."""
     gc.collect()
     before = len(alive())
     gc.disable()

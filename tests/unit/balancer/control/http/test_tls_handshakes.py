@@ -1,4 +1,4 @@
-"""TLS clients that keep the control plane waiting, over real sockets: let go in time, and nobody else is."""
+"""TLS clients that keep the control plane waiting, over real sockets: disconnected in time, and no other client is."""
 
 import asyncio
 import contextlib
@@ -178,7 +178,7 @@ async def test_a_request_in_the_same_segment_as_the_clients_finished_is_answered
 
 @pytest.mark.parametrize("sent", [b"", GET, client_hello()], ids=["nothing", "no TLS", "a hello"])
 async def test_handshakes_that_fail_leave_nothing_for_the_collector(serve: Serve, sent: bytes) -> None:
-    """It is told to look rarely, and each holds a hundred KB."""
+    """Its check interval is long, and each holds a hundred KB."""
     async with serve(seconds=5) as served:
         gc.collect()
         before = alive(sslproto.SSLProtocol)
