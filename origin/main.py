@@ -8,7 +8,7 @@ import uvicorn
 from origin.app import OriginApp
 from origin.faults import App, Faults
 from origin.settings import OriginSettings
-from runtime.systemd import feed_watchdog, notify
+from runtime.systemd import feed_watchdog, notify_systemd
 
 
 class _Server(uvicorn.Server):
@@ -17,7 +17,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            notify("READY=1")
+            notify_systemd("READY=1")
             self._watchdog = asyncio.create_task(feed_watchdog())
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from pydantic import DirectoryPath, Field, field_validator
 
 from origin.cache_rules import CacheRules
-from runtime.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, settings_config
 
 
 class OriginSettings(DaemonSettings):
     """Serve a directory as the CDN's origin."""
 
-    model_config = prefixed("SENNIT_ORIGIN_", "sennit origin")
+    model_config = settings_config("SENNIT_ORIGIN_", "sennit origin")
 
     directory: DirectoryPath = Field(default=Path("."), description="directory to serve")
     listen: str = Field(default="127.0.0.1:8080", pattern=r"^.+:\d+$", description="ADDRESS:PORT")

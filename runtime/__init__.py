@@ -1,1 +1,1 @@
-"""Ground floor of the daemons: settings, logging, systemd, errors, capabilities, atomic files."""
+"""Shared by all daemons: settings, logging, systemd, errors, capabilities, atomic files."""

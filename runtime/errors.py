@@ -1,4 +1,4 @@
-"""What a command may end with: its exit status and the error a person can act on."""
+"""Exit statuses of the commands, and the error that a command reports to its user."""
 
 import sys
 from enum import IntEnum
@@ -10,22 +10,22 @@ class ExitStatus(IntEnum):
     OK = 0
     FAILURE = 1
     USAGE = 2
-    REFUSED = 3  # the protocol refused to go on: an attack, or a path that is not what it should be
+    REFUSED = 3  # the protocol refused to continue: an attack, or a path that is not as required
     UNREACHABLE = 4
     HTTP = 5  # the server answered with a status of 400 or more
-    BROKEN_OFF = 6  # the transfer began, and did not come to its end
+    BROKEN_OFF = 6  # the transfer began and was truncated
     INTERRUPTED = 130
 
 
 class CommandError(Exception):
-    """A failure told to a person: what went wrong, and in `hint` what to do about it."""
+    """A failure reported to the user: what went wrong, and in `hint` what to do about it."""
 
     def __init__(self, message: str, *, hint: str = "", status: ExitStatus = ExitStatus.FAILURE) -> None:
         super().__init__(message)
         self.hint = hint
         self.status = status
 
-    def tell(self) -> None:
+    def print_error(self) -> None:
         """Print it to standard error."""
         print(f"error: {self}", file=sys.stderr)
         if self.hint:

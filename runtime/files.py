@@ -1,4 +1,4 @@
-"""Replace a file whole or not at all."""
+"""Replace files atomically."""
 
 import json
 import os
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def replace_json(path: Path, value: Any, mode: int = 0o640, *, durable: bool = False) -> None:
-    """Write `value` as JSON. As `replace_text`."""
+    """Write `value` as JSON, as `replace_text` does."""
     replace_text(path, json.dumps(value), mode, durable=durable)
 
 
 def replace_text(path: Path, text: str, mode: int = 0o640, *, durable: bool = False) -> None:
-    """Write where no reader ever sees half of it; `durable`: it survives a crash of the host."""
+    """Replace the file atomically; with `durable` the new content survives a crash of the host."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""How the daemons take their settings: flags, then environment, then the TOML file of `--config`, then defaults."""
+"""Settings of the daemons: flags, then environment, then the TOML file of `--config`, then defaults."""
 
 import argparse
 import os
@@ -12,8 +12,8 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from runtime.errors import CommandError, ExitStatus
 
 
-def prefixed(prefix: str, program: str) -> SettingsConfigDict:
-    """Configure a settings class: `prefix` of its environment variables, and `program` that takes its flags."""
+def settings_config(prefix: str, program: str) -> SettingsConfigDict:
+    """Return the configuration of a settings class: `prefix` of its environment variables, `program` of its help."""
     return SettingsConfigDict(
         env_prefix=prefix,
         cli_prog_name=program,
@@ -27,7 +27,7 @@ def prefixed(prefix: str, program: str) -> SettingsConfigDict:
 
 
 class DaemonSettings(BaseSettings):
-    """Base of the settings of a daemon."""
+    """Base class of the settings of a daemon."""
 
     config: Path | None = Field(default=None, description="TOML file with these settings")
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -45,40 +45,40 @@ class DaemonSettings(BaseSettings):
 
     @classmethod
     def from_arguments(cls, arguments: list[str]) -> Self:
-        """Read the settings; `CommandError` names each one that is wrong."""
+        """Read the settings. Raises `CommandError` that names each invalid one."""
 
         class FromArguments(cls):  # type: ignore[valid-type,misc]
             __doc__ = cls.__doc__
 
             @classmethod
             def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
-                # what is passed in below is the file, the weakest; flags come before all by themselves
+                # the keyword arguments below are the file, of lowest precedence; pydantic puts flags first
                 return sources["env_settings"], sources["init_settings"]
 
         try:
             flags = CliSettingsSource[Any](FromArguments, cli_parse_args=arguments)
             named = flags().get("config") or os.environ.get(f"{cls.model_config.get('env_prefix')}CONFIG")
-            made: Self = FromArguments(_cli_settings_source=flags, **_file(named))
+            made: Self = FromArguments(_cli_settings_source=flags, **_read_config_file(named))
         except ValidationError as error:
-            raise _refusal(cls, "; ".join(_line(each) for each in error.errors())) from None
+            raise _usage_error(cls, "; ".join(_format_error(each) for each in error.errors())) from None
         except (SettingsError, ValueError) as error:
-            raise _refusal(cls, str(error)) from None
+            raise _usage_error(cls, str(error)) from None
         return made
 
 
-def _file(name: str | None) -> dict[str, Any]:
+def _read_config_file(name: str | None) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(name).read_text()) if name else {}
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"--config: {error}") from None
 
 
-def _refusal(settings: type[BaseSettings], text: str) -> CommandError:
+def _usage_error(settings: type[BaseSettings], text: str) -> CommandError:
     hint = f"`{settings.model_config.get('cli_prog_name')} --help`"
     return CommandError(text, hint=hint, status=ExitStatus.USAGE)
 
 
-def _line(error: Any) -> str:
+def _format_error(error: Any) -> str:
     name = "--" + "-".join(str(part) for part in error["loc"]).replace("_", "-") if error["loc"] else ""
     message = error["msg"].removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

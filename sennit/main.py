@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         module = importlib.import_module(modules[name])
         return int(module.run(rest))
     except CommandError as error:
-        error.tell()
+        error.print_error()
         return error.status
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED

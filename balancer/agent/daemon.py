@@ -28,7 +28,7 @@ from balancer.agent.sync.purges import Purges
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
-from runtime.logging import say_ready
+from runtime.logging import report_ready
 from runtime.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)
@@ -143,11 +143,11 @@ class Agent:
 
     async def _control(self, client: ControlClient, credential: Credential) -> None:
         if credential.edge_id is not None:
-            say_ready()  # what is on disk serves while the control plane is away
+            report_ready()  # what is on disk serves while the control plane is away
         enrolled = await self._enrol(client, credential)
         assert enrolled.edge_id is not None
         if credential.edge_id is None:
-            say_ready()
+            report_ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 keep_lease(client, enrolled.edge_id, self._heartbeat, self._answered, self._changed)

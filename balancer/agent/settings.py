@@ -6,13 +6,13 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from balancer.api.schemas import Name
-from runtime.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, settings_config
 
 
 class AgentSettings(DaemonSettings):
     """Run the node agent of an edge."""
 
-    model_config = prefixed("SENNIT_AGENT_", "sennit agent")
+    model_config = settings_config("SENNIT_AGENT_", "sennit agent")
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="state folder of this node")
     control: str = Field(description="URL of the control plane")

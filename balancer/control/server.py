@@ -18,7 +18,7 @@ from balancer.control.http.connection import BoundedConnection
 from balancer.control.http.tls_handshakes import Handshakes, TlsConnection
 from balancer.control.plane import Rules
 from balancer.control.settings import ControlSettings
-from runtime.logging import say_ready
+from runtime.logging import report_ready
 from runtime.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             collect_rarely()
-            say_ready()
+            report_ready()
             self._watchdog = asyncio.create_task(feed_watchdog())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

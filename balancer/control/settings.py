@@ -8,13 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from balancer.control.storage.database import database_url
 from balancer.model.table import Encapsulation
-from runtime.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, settings_config
 
 
 class ControlSettings(DaemonSettings):
     """Run the control plane."""
 
-    model_config = prefixed("SENNIT_CONTROL_", "sennit control")
+    model_config = settings_config("SENNIT_CONTROL_", "sennit control")
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="state folder, which holds the database")
     database: str | None = Field(

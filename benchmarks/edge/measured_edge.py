@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import smkex.core.session.session
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from edge.http.http1 import RequestLimits
 from edge.http.server import HttpServer
 from edge.ingress.acceptor import Acceptor
@@ -43,7 +43,7 @@ class MeasuredEdge:
         self._http = HttpServer(nothing_found, limits=RequestLimits(idle=TIMEOUT))
         self.sessions: set[SessionTransport] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.handshakes = Handshakes(
+        self.handshakes = TcpHandshakes(
             lambda: config,
             self._serve,
             limit=LIMIT,

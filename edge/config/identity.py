@@ -1,4 +1,4 @@
-"""What this edge can prove of itself: its certified key of mode tofu, while it holds; its certificate of mode mtls."""
+"""This edge's credentials: its certified key of mode tofu until that expires, and its certificate of mode mtls."""
 
 import time
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from smkex.core.wire.messages import LocatorKind, Mode
 
 
 class IdentityUnusable(Exception):
-    """Key and certificate are not what the settings say; the text says what is wrong."""
+    """A key or certificate is missing, damaged or does not fit; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`config` is asked at every handshake, so that an expired certificate is shown to nobody."""
+    """Credentials for handshakes. `config` is called at every handshake, so an expired certificate is never sent."""
 
     edge_id: int
     long_term: LongTermKey | None
@@ -37,18 +37,23 @@ class Identity:
 
     @property
     def reasons(self) -> list[str]:
-        """What the edge's health must tell."""
+        """Reasons for a degraded health."""
         if self.long_term is None or self.long_term.certificate.valid_at(int(self.clock())):
             return []
         return ["the tofu certificate has expired"]
 
 
 def load_identity(settings: EdgeSettings, node: Node) -> Identity:
-    """Read keys and certificates, where there are any. Raises `IdentityUnusable`."""
-    return Identity(node.edge_id, _long_term(settings, node), _tls(settings), locator=node.vip.locator)
+    """Read the configured keys and certificates. Raises `IdentityUnusable`."""
+    return Identity(
+        node.edge_id,
+        _load_long_term_key(settings, node),
+        _load_tls_context(settings),
+        locator=node.vip.locator,
+    )
 
 
-def _tls(settings: EdgeSettings) -> SSL.Context | None:
+def _load_tls_context(settings: EdgeSettings) -> SSL.Context | None:
     if settings.tls_certificate is None and settings.tls_key is None:
         return None
     if settings.tls_certificate is None or settings.tls_key is None:
@@ -59,7 +64,7 @@ def _tls(settings: EdgeSettings) -> SSL.Context | None:
         raise IdentityUnusable(str(error)) from None
 
 
-def _long_term(settings: EdgeSettings, node: Node) -> LongTermKey | None:
+def _load_long_term_key(settings: EdgeSettings, node: Node) -> LongTermKey | None:
     if settings.tofu_key is None and settings.tofu_certificate is None:
         return None
     if settings.tofu_key is None or settings.tofu_certificate is None:

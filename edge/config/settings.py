@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from runtime.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, settings_config
 
 
 class EdgeSettings(DaemonSettings):
     """Serve HTTP inside SMKEX sessions: one edge of the CDN."""
 
-    model_config = prefixed("SENNIT_EDGE_", "sennit edge")
+    model_config = settings_config("SENNIT_EDGE_", "sennit edge")
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="the node's state folder")
     upstream: str = Field(default="http://127.0.0.1:8080", pattern="^https?://", description="the origin")
@@ -22,7 +22,7 @@ class EdgeSettings(DaemonSettings):
     https_port: int | None = Field(
         default=None, ge=1, le=65535, description="port of ordinary HTTPS on the VIP, with --tls-certificate"
     )
-    cache: Path = Field(default=Path("/var/cache/sennit"), description="folder of stored responses")
+    cache: Path = Field(default=Path("/var/cache/sennit"), description="directory of stored responses")
     cache_bytes: int = Field(default=10 << 30, ge=0, description="bytes of stored responses at most")
     object_bytes: int = Field(default=1 << 30, ge=0, description="bytes of one stored response at most")
     # beside what the kernel keeps of the files: headers of all that is asked for, and bodies up to 64 KB

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from edge.handshake.observation import observation
+from edge.handshake.observation import decode_observation
 from edge.handshake.path_manager import PathManagerClient
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
@@ -28,7 +28,7 @@ log = logging.getLogger("edge.mptcp")
 
 
 class MptcpHandshakes:
-    """All handshakes over MPTCP of one edge; `serve` is called with each new session."""
+    """Handshakes over MPTCP; `serve` is called with each new session."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class MptcpHandshakes:
         connection.close()
 
     async def _handshake(self, pinned: PinnedConnection) -> None:
-        share = await _receive(pinned, 0, FrameType.CLIENT_SHARE)
+        share = await _receive_expected(pinned, 0, FrameType.CLIENT_SHARE)
         handshake = ServerHandshake.answering(
             self._config(), share, await self._observe(pinned, 0), os.urandom(32)
         )
@@ -79,13 +79,13 @@ class MptcpHandshakes:
         await self._manager.announce(pinned.token, *self._locator)
         await pinned.send(0, handshake.server_share)
         await pinned.joined()
-        nonce = await _receive(pinned, 1, FrameType.CLIENT_NONCE)
+        nonce = await _receive_expected(pinned, 1, FrameType.CLIENT_NONCE)
         if ClientNonce.parse(nonce).session_id != handshake.session_id:
-            raise UnexpectedMessage("the nonce is of another session")
+            raise UnexpectedMessage("the nonce belongs to another session")
         answer = handshake.receive_nonce(1, nonce, await self._observe(pinned, 1), os.urandom(32))
         await pinned.send(1, answer)
-        handshake.receive_finished(1, await _receive(pinned, 1, FrameType.FINISHED, then=0))
-        handshake.receive_finished(0, await _receive(pinned, 0, FrameType.FINISHED))
+        handshake.receive_finished(1, await _receive_expected(pinned, 1, FrameType.FINISHED, then=0))
+        handshake.receive_finished(0, await _receive_expected(pinned, 0, FrameType.FINISHED))
         preferred = _preferred_path(pinned)
         ready = Ready.build(preferred, handshake.established.keys.ready(preferred))
         await pinned.send(preferred, ready.frame, last=True)
@@ -113,7 +113,7 @@ class MptcpHandshakes:
         seen = pinned.paths[path]
         state = await self._manager.inspect(seen)
         client = Endpoint(ip_address(seen.remote), seen.remote_port)
-        return observation(state.mark, client, self._config().edge_id)
+        return decode_observation(state.mark, client, self._config().edge_id)
 
 
 def _preferred_path(pinned: PinnedConnection) -> int:
@@ -122,7 +122,7 @@ def _preferred_path(pinned: PinnedConnection) -> int:
     return fastest(latencies, 0) or 0
 
 
-async def _receive(
+async def _receive_expected(
     pinned: PinnedConnection, path: int, wanted: FrameType, *, then: int | None = None
 ) -> bytes:
     kind, frame = await receive_frame(pinned, path, then=then, verify=then is None)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Collection
 
-from runtime.capabilities import NET_ADMIN, keep_only
+from runtime.capabilities import NET_ADMIN, keep_only_capabilities
 from smkex.transport.mptcp.errors import MissingSubflow, MptcpError, NotPermitted
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.mptcp.path_manager import (
@@ -82,9 +82,9 @@ class PathManagerClient:
             operation,
             backup,
             token,
-            _packed(addresses.local),
+            _pack_address(addresses.local),
             addresses.local_port,
-            _packed(addresses.remote),
+            _pack_address(addresses.remote),
             addresses.remote_port,
         )
         answer = self._waiting[sequence] = self._loop.create_future()
@@ -183,16 +183,16 @@ def main(arguments: list[str]) -> int:
         netlink = MptcpNetlink()
         netlink.flush_endpoints()
         diag = SubflowDiag()
-        keep_only(NET_ADMIN)
+        keep_only_capabilities(NET_ADMIN)
     except (MptcpError, OSError) as error:
         channels[0].send(f"{type(error).__name__}:{error}".encode())
         return 1
     channels[0].send(b"ready")
-    _serve(channels, frozenset(map(str, options.vip)), netlink, diag)
+    _serve_channels(channels, frozenset(map(str, options.vip)), netlink, diag)
     return 0
 
 
-def _serve(
+def _serve_channels(
     channels: list[socket.socket], vips: frozenset[str], netlink: MptcpNetlink, diag: SubflowDiag
 ) -> None:
     with selectors.DefaultSelector() as selector:
@@ -206,18 +206,18 @@ def _serve(
                 if channel is None:
                     netlink.discard_events()
                 elif raw := channel.recv(_REQUEST.size):
-                    channel.send(_answer(raw, vips, netlink, diag))
+                    channel.send(_handle_request(raw, vips, netlink, diag))
                 else:
                     selector.unregister(channel)
                     channel.close()
                     clients -= 1
 
 
-def _answer(raw: bytes, vips: frozenset[str], netlink: MptcpNetlink, diag: SubflowDiag) -> bytes:
+def _handle_request(raw: bytes, vips: frozenset[str], netlink: MptcpNetlink, diag: SubflowDiag) -> bytes:
     if len(raw) != _REQUEST.size:
         return _ANSWER.pack(0, errno.EINVAL, 0, 0)
     sequence, operation, backup, token, local, local_port, remote, remote_port = _REQUEST.unpack(raw)
-    addresses = FourTuple(_text(local), local_port, _text(remote), remote_port)
+    addresses = FourTuple(_unpack_address(local), local_port, _unpack_address(remote), remote_port)
     mark = bits = 0
     try:
         if addresses.local not in vips:
@@ -242,12 +242,12 @@ def _answer(raw: bytes, vips: frozenset[str], netlink: MptcpNetlink, diag: Subfl
     return _ANSWER.pack(sequence, 0, mark, bits)
 
 
-def _packed(address: str) -> bytes:
+def _pack_address(address: str) -> bytes:
     ip = ipaddress.ip_address(address)
     return ip.packed if ip.version == 6 else b"\0" * 10 + b"\xff\xff" + ip.packed
 
 
-def _text(packed: bytes) -> str:
+def _unpack_address(packed: bytes) -> str:
     ip = ipaddress.IPv6Address(packed)
     return str(ip.ipv4_mapped or ip)
 

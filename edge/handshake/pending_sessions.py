@@ -1,7 +1,7 @@
-"""Sessions in the making, by session id, so that a ClientNonce finds its ClientShare whichever comes first.
+"""Handshakes in progress by session id, so that a ClientNonce finds its ClientShare in either order of arrival.
 
-Bounded in number and in time: beyond `limit` the newest is refused, which costs an attacker's flood no more than
-a slot each until its deadline.
+Bounded in number and time: beyond `limit` the newest is refused, so each handshake of a flood holds one slot until its
+deadline.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from smkex.transport.subflow import Subflow
 
 @dataclass(slots=True, eq=False)
 class PendingSession:
-    """One handshake and its subflows: 0 brought the share, the others a nonce each."""
+    """One handshake and its subflows: 0 carried the ClientShare, each other one a ClientNonce."""
 
     handshake: ServerHandshake
     subflows: dict[int, Subflow] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class PendingSessions:
         return session_id in self._sessions
 
     def add(self, session: PendingSession) -> None:
-        """Raises `Overloaded`, or `UnexpectedMessage` for an id that is in use."""
+        """Register a handshake. Raises `Overloaded`, or `UnexpectedMessage` for an id that is in use."""
         key = session.handshake.session_id
         if len(self._sessions) >= self.limit:
             raise Overloaded
@@ -55,7 +55,7 @@ class PendingSessions:
         self._sessions.pop(session.handshake.session_id, None)
 
     async def find(self, session_id: bytes) -> PendingSession:
-        """The session of a ClientNonce, waiting for its ClientShare; the caller bounds the time."""
+        """Return the session of a ClientNonce, waiting for its ClientShare. The caller bounds the time."""
         if session_id in self._sessions:
             return self._sessions[session_id]
         if self._waiting_count >= self.limit:

@@ -1,7 +1,7 @@
 """Serve handshakes on TCP subflows: from an accepted connection to an established session.
 
-Each subflow has its own task and deadline. What goes wrong on path 0 or on the winner's path 1 ends the session
-at both ends; what goes wrong on a racer's subflow ends that subflow.
+Each subflow has its own task and deadline. A failure on path 0 or on the winning path 1 ends the session at both
+ends; a failure on another candidate for path 1 ends that subflow only.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 
-from edge.handshake.observation import observe
+from edge.handshake.observation import observe_subflow
 from edge.handshake.pending_sessions import PendingSession, PendingSessions
 from smkex.core.errors import (
     DeadlineMissed,
@@ -35,11 +35,11 @@ from smkex.transport.subflow import Subflow
 log = logging.getLogger("edge.handshake.tcp")
 
 
-class Handshakes:
-    """All handshakes over transport `tcp` of one edge.
+class TcpHandshakes:
+    """Handshakes over transport `tcp`.
 
-    `config` is asked at each handshake; `serve` is called with each new session. `failures` counts ended handshakes
-    by the name of their error.
+    `config` is called at each handshake; `serve` with each new session. `failures` counts failed handshakes by the
+    name of their error.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Handshakes:
         require_both: bool,
         admit: Callable[[str], None] = lambda address: None,
     ) -> None:
-        """`admit` is asked with the address of each new client, and raises `Overloaded` when there is no room."""
+        """`admit` is called with the address of each new client, and raises `Overloaded` when there is no room."""
         self._admit_client = admit
         self._config = config
         self._serve = serve
@@ -68,56 +68,56 @@ class Handshakes:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def knows(self, session_id: bytes) -> bool:
-        """Whether a session with this id runs or is being made here."""
+    def has_session(self, session_id: bytes) -> bool:
+        """Return whether a session with this id runs or is in its handshake here."""
         return session_id in self._running or session_id in self._pending
 
     async def run(self, subflow: Subflow) -> None:
-        """Take one accepted subflow through its handshake; never raises what a peer caused."""
+        """Take one accepted subflow through its handshake; failures that a peer causes are not raised."""
         try:
             async with asyncio.timeout(self._timeout):
                 if await subflow.first_byte() == TLS_FIRST_BYTE and self._config().tls is not None:
-                    await self._first_by_tls(subflow)
+                    await self._serve_tls_first(subflow)
                     return
                 kind, frame = await subflow.next_frame()
                 if kind is FrameType.CLIENT_SHARE:
-                    await self._first(subflow, frame)
+                    await self._serve_first(subflow, frame)
                 elif kind is FrameType.CLIENT_NONCE:
-                    await self._secondary(subflow, frame)
+                    await self._serve_secondary(subflow, frame)
                 elif kind is FrameType.JOIN:
-                    await self._join(subflow, frame)
+                    await self._serve_join(subflow, frame)
                 else:
                     raise UnexpectedMessage(f"a subflow began with {kind.name}")
         except TimeoutError:
             self._refuse(subflow, DeadlineMissed())
         except SmkexError as error:
             self._refuse(subflow, error)
-        except OSError as error:  # the connection was reset, and nobody has read so far
-            self._refuse(subflow, _broken(error))
+        except OSError as error:  # the connection was reset before anything was read
+            self._refuse(subflow, _connection_broken(error))
 
     def _refuse(self, subflow: Subflow, error: SmkexError) -> None:
         if subflow.transport.is_closing():
-            return  # its session's end has said so already
+            return  # its session has reported the error
         self.failures[type(error).__name__] += 1
         log.info("handshake refused: %s: %s", type(error).__name__, error)
         subflow.abort(error)
 
-    async def _first(self, subflow: Subflow, frame: bytes) -> None:
+    async def _serve_first(self, subflow: Subflow, frame: bytes) -> None:
         self._check_room(subflow)
         config = self._config()
-        seen = observe(subflow.socket, config.edge_id)
+        seen = observe_subflow(subflow.socket, config.edge_id)
         handshake = ServerHandshake.answering(config, frame, seen, os.urandom(32))
         session = self._admit(handshake, subflow)
         subflow.send(handshake.server_share)
         await self._await_finished(session, 0)
 
-    async def _first_by_tls(self, subflow: Subflow) -> None:
-        """Path 0 of mode mtls: TLS until ServerInfo is said, then as any other."""
+    async def _serve_tls_first(self, subflow: Subflow) -> None:
+        """Serve path 0 of mode mtls: TLS until ServerInfo is sent, then Finished as in every mode."""
         self._check_room(subflow)
-        await self._await_finished(await self._by_tls(subflow), 0)
+        await self._await_finished(await self._run_tls(subflow), 0)
 
-    async def _by_tls(self, subflow: Subflow) -> PendingSession:
-        """All of TLS; what OpenSSL keeps of it, some 50 KB, is gone when this returns."""
+    async def _run_tls(self, subflow: Subflow) -> PendingSession:
+        """Run the TLS handshake; OpenSSL's state, some 50 KB, is freed when this returns."""
         if self._in_tls >= self._tls_limit:
             raise Overloaded
         config = self._config()
@@ -132,10 +132,10 @@ class Handshakes:
                 try:
                     tls.receive(record)
                 finally:
-                    subflow.send(tls.to_send())  # OpenSSL's alert too, where it has one
+                    subflow.send(tls.to_send())  # including OpenSSL's alert
         finally:
             self._in_tls -= 1
-        seen = observe(subflow.socket, config.edge_id)
+        seen = observe_subflow(subflow.socket, config.edge_id)
         outcome = tls.finish(ServerInfo(config.edge_id, config.locator, seen))
         session = self._admit(ServerHandshake.after_tls(config, outcome), subflow)
         subflow.send(tls.to_send())
@@ -155,22 +155,22 @@ class Handshakes:
         self._pending.add(session)
         return session
 
-    async def _secondary(self, subflow: Subflow, frame: bytes) -> None:
+    async def _serve_secondary(self, subflow: Subflow, frame: bytes) -> None:
         session = await self._pending.find(ClientNonce.parse(frame).session_id)
         number = session.next_subflow
         session.next_subflow += 1
-        seen = observe(subflow.socket, self._config().edge_id)
+        seen = observe_subflow(subflow.socket, self._config().edge_id)
         answer = session.handshake.receive_nonce(number, frame, seen, os.urandom(32))
         session.subflows[number] = subflow
         subflow.send(answer)
         await self._await_finished(session, number)
 
-    async def _join(self, subflow: Subflow, frame: bytes) -> None:
+    async def _serve_join(self, subflow: Subflow, frame: bytes) -> None:
         join = Join.parse(frame)
         session = self._running.get(join.session_id)
         if session is None or not session.may_add(join.path):
-            raise UnexpectedMessage("there is no such session here, or it has had this path")
-        seen = observe(subflow.socket, self._config().edge_id)
+            raise UnexpectedMessage("no such session on this edge, or its path number was used before")
+        seen = observe_subflow(subflow.socket, self._config().edge_id)
         acceptor = JoinAcceptor(session.established.keys, join, seen, os.urandom(32))
         subflow.send(acceptor.challenge)
         kind, frame = await subflow.next_frame()
@@ -192,7 +192,7 @@ class Handshakes:
         except TimeoutError:
             self._fail(session, number, DeadlineMissed())
         except asyncio.CancelledError:
-            # the deadline of `run`, or the edge's end: either way nothing more comes of it
+            # the deadline of `run`, or the edge stops
             self._fail(session, number, DeadlineMissed())
             raise
         except SmkexError as error:
@@ -200,11 +200,11 @@ class Handshakes:
         else:
             try:
                 self._advance(session)
-            except OSError as error:  # path 0 has been reset since it was confirmed
-                self._fail(session, number, _broken(error))
+            except OSError as error:  # path 0 was reset after it was confirmed
+                self._fail(session, number, _connection_broken(error))
 
     def _advance(self, session: PendingSession) -> None:
-        """A Finished verified: begin the session, or give it its other path."""
+        """Begin the session after a verified Finished, or add its other path."""
         handshake = session.handshake
         if session.ended or (self._require_both and len(handshake.confirmed) < 2):
             return
@@ -234,11 +234,11 @@ class Handshakes:
             },
         )
         self._serve(transport)
-        self._keep(transport)
+        self._accept_joins(transport)
         return transport
 
-    def _keep(self, transport: SessionTransport) -> None:
-        """Let subflows join it while it runs."""
+    def _accept_joins(self, transport: SessionTransport) -> None:
+        """Register the session for joins until it closes."""
         session_id, closed = transport.established.session_id, transport.on_closed
         if transport.is_closing():
             return
@@ -263,7 +263,7 @@ class Handshakes:
             return
         unproven = isinstance(error, PeerAborted | Truncated | DeadlineMissed)
         if session.transport is not None and unproven:
-            # keys exist: words in clear and silence on the other path weigh nothing any more
+            # keys are established: ignore unauthenticated Aborts and timeouts
             self._end(session)
             return
         if session.transport is not None:
@@ -279,5 +279,5 @@ class Handshakes:
         self._pending.remove(session)
 
 
-def _broken(error: OSError) -> Truncated:
+def _connection_broken(error: OSError) -> Truncated:
     return Truncated(f"the connection broke during the handshake: {error.strerror}")

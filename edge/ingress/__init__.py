@@ -1,1 +1,1 @@
-"""Accept subflows and ordinary HTTPS connections, and bring each to the worker that owns its session."""
+"""Accept subflows and HTTPS connections, and hand each subflow to the worker that owns its session."""

@@ -1,4 +1,4 @@
-"""Take connections off a listening socket as they come: all that wait, up to a bound, in one turn of the event loop."""
+"""Accept connections: all that wait at a listening socket, up to a bound, in one turn of the event loop."""
 
 import asyncio
 import logging
@@ -8,19 +8,19 @@ from typing import Any
 
 log = logging.getLogger("edge.ingress.acceptor")
 
-AT_ONCE = 64  # connections taken before others have their turn
-PAUSE = 0.1  # seconds: out of descriptors, let some go before the next try
+ACCEPT_BATCH = 64  # connections accepted in one turn of the event loop
+RETRY_DELAY = 0.1  # seconds until the next try after accept failed, for example without free descriptors
 
-Take = Callable[[socket.socket, tuple[Any, ...]], None]
+OnAccepted = Callable[[socket.socket, tuple[Any, ...]], None]
 
 
 class Acceptor:
-    """Calls `take` with each connection, which does not block, and the address of its other end, until stopped."""
+    """Calls `on_accepted` with each non-blocking connection and its peer address, until stopped."""
 
-    def __init__(self, listening: socket.socket, take: Take) -> None:
+    def __init__(self, listening: socket.socket, on_accepted: OnAccepted) -> None:
         self._loop = asyncio.get_running_loop()
         self._listening = listening
-        self._take = take
+        self._on_accepted = on_accepted
         self._pause: asyncio.TimerHandle | None = None
         listening.setblocking(False)
         self._start()
@@ -30,13 +30,13 @@ class Acceptor:
         self._loop.add_reader(self._listening, self._accept)
 
     def stop(self) -> None:
-        """Accept no more; the listening socket stays open."""
+        """Stop accepting; the listening socket stays open."""
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listening)
 
     def _accept(self) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(ACCEPT_BATCH):
             try:
                 connection, address = self._listening.accept()
             except BlockingIOError:
@@ -44,7 +44,7 @@ class Acceptor:
             except OSError as error:
                 log.warning("accept: %s", error)
                 self._loop.remove_reader(self._listening)
-                self._pause = self._loop.call_later(PAUSE, self._start)
+                self._pause = self._loop.call_later(RETRY_DELAY, self._start)
                 return
             connection.setblocking(False)
-            self._take(connection, address)
+            self._on_accepted(connection, address)

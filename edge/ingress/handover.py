@@ -1,7 +1,7 @@
-"""Subflows that arrived at another worker than their session's are passed over, as open sockets (SCM_RIGHTS).
+"""Hand-over of subflows to the worker that owns their session, as open sockets (SCM_RIGHTS).
 
-Each worker has one datagram socket that it takes from; all hold the other ends. Nothing of a subflow has been read by
-then.
+Each worker receives from one datagram socket; all workers hold the other ends. Nothing of a subflow has been read
+before.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 log = logging.getLogger("edge.ingress.handover")
 
-BATCH = 64  # subflows taken at once
+RECEIVE_BATCH = 64  # subflows received in one turn of the event loop
 
 
 class Handover:
-    """This worker's way to the others; `older` leads to those of the generation before, which finish their sessions."""
+    """Channels to the other workers; `older` lead to the previous generation, which finishes its sessions."""
 
     def __init__(
         self,
@@ -40,38 +40,38 @@ class Handover:
     def has_older(self) -> bool:
         return bool(self._older)
 
-    def forget_older(self) -> None:
+    def drop_older_generation(self) -> None:
         self._older = ()
 
-    def start(self, take: Callable[[socket.socket], None]) -> None:
-        """Call `take` with each subflow that the others pass over."""
-        asyncio.get_running_loop().add_reader(self._inbox, self._take, take)
+    def start(self, on_received: Callable[[socket.socket], None]) -> None:
+        """Call `on_received` with each subflow that another worker passes."""
+        asyncio.get_running_loop().add_reader(self._inbox, self._receive, on_received)
 
     def stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._inbox)
 
-    def give(self, worker: int, connection: socket.socket, *, older: bool = False) -> bool:
-        """Pass a subflow over and close it here; False when that worker does not keep up."""
+    def pass_subflow(self, worker: int, connection: socket.socket, *, older: bool = False) -> bool:
+        """Pass a subflow and close it here; False when that worker does not keep up."""
         to = self._older if older else self._peers
         try:
             socket.send_fds(to[worker], [b"s"], [connection.fileno()])
         except OSError as error:
-            log.warning("worker %d takes no subflows: %s", worker, error)
+            log.warning("worker %d does not accept subflows: %s", worker, error)
             return False
         connection.close()
         self.passed += 1
         return True
 
-    def _take(self, take: Callable[[socket.socket], None]) -> None:
-        for _ in range(BATCH):
+    def _receive(self, on_received: Callable[[socket.socket], None]) -> None:
+        for _ in range(RECEIVE_BATCH):
             try:
                 _, descriptors, _, _ = socket.recv_fds(self._inbox, 16, 1)
             except BlockingIOError:
                 return
             except OSError as error:
-                log.warning("hand-over: %s", error)
+                log.warning("receiving a handed-over subflow failed: %s", error)
                 return
             for descriptor in descriptors:
                 connection = socket.socket(fileno=descriptor)
                 connection.setblocking(False)
-                take(connection)
+                on_received(connection)

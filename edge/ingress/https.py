@@ -1,4 +1,4 @@
-"""Ordinary HTTPS beside the sessions: TLS 1.3 and 1.2 on a port of its own, the same application and cache."""
+"""HTTPS beside the sessions: TLS 1.3 and 1.2 on a separate port, with the same application and cache."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.config.settings import EdgeSettings
 from edge.http.server import HttpServer
-from edge.limits.admission import PerPrefix
+from edge.limits.admission import PrefixLimiter
 from edge.limits.memory import MemoryBound, default_limit
 
 log = logging.getLogger("edge.ingress.https")
@@ -17,12 +17,12 @@ log = logging.getLogger("edge.ingress.https")
 HANDSHAKE_TIMEOUT = 10.0
 SHUTDOWN_TIMEOUT = 5.0
 BACKLOG = 1024
-# what OpenSSL calls HIGH still has CBC and RSA key exchange; TLS 1.3 has its own list, all good
+# OpenSSL's HIGH includes CBC and RSA key exchange; the default list of TLS 1.3 is secure
 TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
-def context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS as Mozilla's intermediate profile has it, without renegotiation. Raises OSError, `ssl.SSLError`."""
+def https_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return a context by Mozilla's intermediate profile, without renegotiation. Raises OSError, `ssl.SSLError`."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_ciphers(TLS_1_2_CIPHERS)
@@ -33,27 +33,27 @@ def context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 class HttpsListener:
-    """Accept TLS connections for `server`, within the bounds that sessions have, counted apart from theirs."""
+    """Accept TLS connections for `server`, within the limits of sessions, counted separately."""
 
     def __init__(self, server: HttpServer, tls: ssl.SSLContext, settings: EdgeSettings) -> None:
         self._server = server
         self._tls = tls
         self._settings = settings
-        self._in_handshake = PerPrefix(settings.max_handshakes_per_prefix)
-        self._open = PerPrefix(settings.max_sessions_per_prefix)
+        self._in_handshake = PrefixLimiter(settings.max_handshakes_per_prefix)
+        self._open = PrefixLimiter(settings.max_sessions_per_prefix)
         self._memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
         self._listening: socket.socket | None = None
 
     def start(self, listening: socket.socket) -> None:
-        """Take over a listening socket."""
+        """Accept on a listening socket, and own it."""
         listening.setblocking(False)
         self._listening = listening
         self._accepting = asyncio.create_task(self._accept(listening))
 
     async def stop(self) -> None:
-        """Stop to accept. What is open is the HTTP server's to end."""
+        """Stop accepting. The HTTP server closes the open connections."""
         if self._listening is None or self._accepting is None:
             return
         for task in (self._accepting, *self._handshakes):
@@ -71,7 +71,7 @@ class HttpsListener:
                 await asyncio.sleep(0.1)  # out of descriptors: let some go before the next try
                 continue
             if not self._has_room():
-                connection.close()  # early and cheap: before any of TLS
+                connection.close()  # before anything of TLS is computed
                 continue
             task = asyncio.create_task(self._handshake(connection, address[0]))
             self._handshakes.add(task)
@@ -84,12 +84,13 @@ class HttpsListener:
 
     async def _handshake(self, connection: socket.socket, address: str) -> None:
         loop = asyncio.get_running_loop()
-        place = contextlib.ExitStack()  # left when the connection is lost, or never comes to be
+        place = contextlib.ExitStack()  # released when the connection is lost or its handshake fails
         opened = False
         try:
             with contextlib.ExitStack() as handshake:
                 if not (
-                    _enter(self._in_handshake, address, handshake) and _enter(self._open, address, place)
+                    _acquire_place(self._in_handshake, address, handshake)
+                    and _acquire_place(self._open, address, place)
                 ):
                     return
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -109,13 +110,13 @@ class HttpsListener:
                 place.close()
 
 
-def _enter(bound: PerPrefix, address: str, until: contextlib.ExitStack) -> bool:
-    key = bound.enter(address)
+def _acquire_place(bound: PrefixLimiter, address: str, until: contextlib.ExitStack) -> bool:
+    key = bound.acquire(address)
     if key is not None:
-        until.callback(bound.leave, key)
+        until.callback(bound.release, key)
     return key is not None
 
 
-def listen(address: str, port: int, *, share: bool = False) -> socket.socket:
-    """A listening socket; with `share` other workers listen on the same port. Raises OSError."""
-    return socket.create_server((address, port), backlog=BACKLOG, reuse_port=share)
+def listen_https(address: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError."""
+    return socket.create_server((address, port), backlog=BACKLOG)

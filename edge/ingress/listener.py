@@ -12,13 +12,13 @@ from edge.config.node import Node
 from edge.config.settings import EdgeSettings
 from edge.handshake.mptcp import MptcpHandshakes
 from edge.handshake.path_manager import PathManagerClient
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from edge.http.server import HttpServer
 from edge.ingress import fast_open
 from edge.ingress.acceptor import Acceptor
 from edge.ingress.handover import Handover
 from edge.ingress.steering import Claim, owner_of, peek_claim
-from edge.limits.admission import PerPrefix, refuse_busy
+from edge.limits.admission import PrefixLimiter, refuse_overloaded
 from edge.limits.memory import MemoryBound, default_limit
 from smkex.core.errors import Overloaded
 from smkex.core.handshake.config import ServerConfig
@@ -30,7 +30,7 @@ from smkex.transport.subflow import Subflow
 log = logging.getLogger("edge.ingress.listener")
 
 BACKLOG = 1024
-SHARE_LATE = 0.3  # seconds that a ClientShare may come after its nonce while two generations of workers run
+SHARE_GRACE = 0.3  # seconds that a ClientShare may come after its nonce while two generations of workers run
 
 
 class Listener:
@@ -47,8 +47,8 @@ class Listener:
     ) -> None:
         """Without a path manager there is transport tcp only; without a hand-over there are no other workers."""
         self._handover = handover
-        self._in_handshake = PerPrefix(settings.max_handshakes_per_prefix)
-        self._in_session = PerPrefix(settings.max_sessions_per_prefix)
+        self._in_handshake = PrefixLimiter(settings.max_handshakes_per_prefix)
+        self._in_session = PrefixLimiter(settings.max_sessions_per_prefix)
         self._memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
         self._node = node
         self._settings = settings
@@ -62,7 +62,7 @@ class Listener:
         self._began_at_service: set[SessionTransport] = set()  # of the sessions, those that can move
         self._identity = identity
         self.draining = False
-        self.handshakes = Handshakes(
+        self.handshakes = TcpHandshakes(
             self._config,
             self._serve,
             limit=settings.max_pending_handshakes,
@@ -99,9 +99,9 @@ class Listener:
         self._service = {listening.getsockname()[:2] for listening in self._sockets[::2]}
         if self._handover is not None:
             self._handover.start(self._handed_over)
-        keys = self._settings.fast_open_keys or self._settings.state / fast_open.NAME
+        keys = self._settings.fast_open_keys or self._settings.state / fast_open.KEY_FILE_NAME
         for locator in self._sockets[1::2]:
-            self._following.append(asyncio.create_task(fast_open.follow(locator, keys)))
+            self._following.append(asyncio.create_task(fast_open.follow_key_file(locator, keys)))
 
     async def stop_accepting(self) -> None:
         """Leave the listening sockets to others; what has begun goes on."""
@@ -154,19 +154,19 @@ class Listener:
         self._accepted(connection, address, fresh=False)
 
     def _accepted(self, connection: socket.socket, address: tuple[Any, ...], *, fresh: bool = True) -> None:
-        key = self._in_handshake.enter(address[0])
+        key = self._in_handshake.acquire(address[0])
         if key is None or len(self._subflows) >= 2 * self._settings.max_pending_handshakes:
             if key is not None:
-                self._in_handshake.leave(key)
+                self._in_handshake.release(key)
             self.handshakes.failures["Overloaded"] += 1
-            refuse_busy(connection)
+            refuse_overloaded(connection)
             return
         task = asyncio.create_task(self._handshake(connection, address, fresh=fresh))
         self._subflows.add(task)
 
         def done(_: object) -> None:
             self._subflows.discard(task)
-            self._in_handshake.leave(key)
+            self._in_handshake.release(key)
 
         task.add_done_callback(done)
 
@@ -179,7 +179,7 @@ class Listener:
                 await self._mptcp.run(connection)
             else:
                 self.handshakes.failures["Overloaded"] += 1
-                refuse_busy(connection)
+                refuse_overloaded(connection)
             return
         if self._handover is not None and await self._passed_over(self._handover, connection, fresh=fresh):
             return
@@ -209,8 +209,8 @@ class Listener:
             raise
         if not older and (owner == handover.index or not fresh):
             return False
-        if not handover.give(owner, connection, older=older):
-            refuse_busy(connection)
+        if not handover.pass_subflow(owner, connection, older=older):
+            refuse_overloaded(connection)
         return True
 
     async def _is_of_older(self, handover: Handover, claim: Claim) -> bool:
@@ -218,9 +218,9 @@ class Listener:
         if not handover.has_older or claim.kind not in (FrameType.CLIENT_NONCE, FrameType.JOIN):
             return False
         until = asyncio.get_running_loop().time() + (
-            SHARE_LATE if claim.kind is FrameType.CLIENT_NONCE else 0
+            SHARE_GRACE if claim.kind is FrameType.CLIENT_NONCE else 0
         )
-        while not self.handshakes.knows(claim.session_id):
+        while not self.handshakes.has_session(claim.session_id):
             if asyncio.get_running_loop().time() >= until:
                 return True
             await asyncio.sleep(0.02)
@@ -237,10 +237,10 @@ class Listener:
         return not self._in_session.is_full(address)
 
     def _serve(self, session: SessionTransport) -> None:
-        key = self._in_session.enter(session.get_extra_info("peername")[0])
+        key = self._in_session.acquire(session.get_extra_info("peername")[0])
         if key is None or len(self._sessions) >= self._settings.max_sessions:
             if key is not None:
-                self._in_session.leave(key)
+                self._in_session.release(key)
             self.handshakes.failures["Overloaded"] += 1
             session.fail(Overloaded())
             return
@@ -255,7 +255,7 @@ class Listener:
         def closed() -> None:
             self._sessions.discard(session)
             self._began_at_service.discard(session)
-            self._in_session.leave(key)
+            self._in_session.release(key)
 
         session.on_closed = closed
         session.start(self._server.create_protocol())

@@ -1,8 +1,8 @@
-"""Which session a new subflow belongs to, told from its first bytes without taking them, and which worker serves it.
+"""Steering: read the session of a new subflow from its first bytes without consuming them, and name its worker.
 
 All subflows of a session must meet in one process. Its id is in the first frame of each, or, where path 0 is TLS, the
-hash of the ClientHello; a keyed hash of the id names the worker, the same in every process, so nobody has to be asked,
-and no client can choose.
+hash of the ClientHello; a keyed hash of the id names the worker, the same in every process, so workers need not
+ask each other, and no client can choose its worker.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ _ID_AT = {FrameType.CLIENT_SHARE: HEADER + 1, FrameType.CLIENT_NONCE: HEADER, Fr
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a subflow's first bytes say: the session, and by which frame (None: a ClientHello)."""
+    """The session that a subflow's first bytes name, and the frame that names it (None: a ClientHello)."""
 
     session_id: bytes
     kind: FrameType | None
 
 
 def owner_of(session_id: bytes, secret: bytes, workers: int) -> int:
-    """The number of the worker that serves a session."""
+    """Return the index of the worker that serves a session."""
     digest = hashlib.blake2s(session_id, key=secret, digest_size=8).digest()
     return int.from_bytes(digest, "big") % workers
 
 
 def read_claim(first: bytes) -> Claim | int | None:
-    """The claim in a subflow's first bytes; a number: as many are needed to tell; None: it makes none."""
+    """Return the claim in a subflow's first bytes, the number of bytes needed to decide, or None for no claim."""
     if not first:
         return 1
     if first[0] == TLS_FIRST_BYTE:
@@ -51,7 +51,7 @@ def read_claim(first: bytes) -> Claim | int | None:
 
 
 def _read_hello(first: bytes) -> Claim | int | None:
-    """A ClientHello may come in several records; more than a few are no client's."""
+    """Read a ClientHello of one or more records, `HELLO_RECORDS` at most."""
     message, at = b"", 0
     for _ in range(HELLO_RECORDS):
         if len(first) < at + TLS_HEADER:
@@ -71,15 +71,15 @@ def _read_hello(first: bytes) -> Claim | int | None:
 
 
 async def peek_claim(connection: socket.socket) -> Claim | None:
-    """Wait for a subflow's first bytes and leave them where they are. The caller bounds the time.
+    """Wait for a subflow's first bytes without consuming them. The caller bounds the time.
 
     Raises OSError; a connection that ends first makes no claim.
     """
     needed = 1
     while True:
-        # the kernel wakes nobody before this many are there, so that a slow sender costs nothing
+        # the kernel does not wake this process before so many have arrived: a slow sender costs nothing
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, needed)
-        await _readable(connection)
+        await _wait_readable(connection)
         first = connection.recv(needed, socket.MSG_PEEK)
         found = read_claim(first)
         if not isinstance(found, int) or len(first) < needed:
@@ -88,7 +88,7 @@ async def peek_claim(connection: socket.socket) -> Claim | None:
         needed = found
 
 
-async def _readable(connection: socket.socket) -> None:
+async def _wait_readable(connection: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_reader(connection, lambda: None if ready.done() else ready.set_result(None))

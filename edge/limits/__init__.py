@@ -1,1 +1,1 @@
-"""Bounds on clients and memory."""
+"""Limits on clients and memory."""

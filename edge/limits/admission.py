@@ -1,6 +1,6 @@
-"""Who is let in while others wait: bounds for each client prefix, so that one network cannot take all of an edge.
+"""Admission limits for each client prefix, so that one network cannot take all of an edge.
 
-A prefix is what one site or subscriber line usually has: /24 in IPv4, /56 in IPv6.
+A prefix is the usual allocation of one site or subscriber line: /24 in IPv4, /56 in IPv6.
 """
 
 import contextlib
@@ -13,18 +13,18 @@ from smkex.core.errors import Overloaded
 from smkex.core.wire.messages import encode_abort
 
 V4_BITS, V6_BITS = 24, 56
-BUSY = encode_abort(Overloaded.code)
+OVERLOADED_ABORT = encode_abort(Overloaded.code)
 
 
-class PerPrefix:
-    """Counts what each prefix holds, `limit` at most."""
+class PrefixLimiter:
+    """Counts the places that each prefix holds, `limit` at most."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held: Counter[int] = Counter()
 
-    def enter(self, address: str) -> int | None:
-        """Count one in; the key to give to `leave`, or None when the prefix has its share."""
+    def acquire(self, address: str) -> int | None:
+        """Take a place; return the key to give to `release`, or None at the limit."""
         key = prefix_of(address)
         if self._held[key] >= self._limit:
             return None
@@ -34,7 +34,7 @@ class PerPrefix:
     def is_full(self, address: str) -> bool:
         return self._held[prefix_of(address)] >= self._limit
 
-    def leave(self, key: int) -> None:
+    def release(self, key: int) -> None:
         self._held[key] -= 1
         if self._held[key] <= 0:
             del self._held[key]
@@ -43,9 +43,9 @@ class PerPrefix:
         return len(self._held)
 
 
-@functools.lru_cache(maxsize=4096)  # it is asked four times for each session
+@functools.lru_cache(maxsize=4096)  # called four times for each session
 def prefix_of(address: str) -> int:
-    """A number for the prefix of an address; those of IPv4 and IPv6 never meet."""
+    """Return the prefix of an address as a number; those of IPv4 and IPv6 are disjoint."""
     ip = ip_address(address.partition("%")[0])
     mapped = None if isinstance(ip, IPv4Address) else ip.ipv4_mapped
     if isinstance(ip, IPv4Address) or mapped is not None:
@@ -53,8 +53,8 @@ def prefix_of(address: str) -> int:
     return (int(ip) >> (128 - V6_BITS)) | 1 << V6_BITS
 
 
-def refuse_busy(connection: socket.socket) -> None:
-    """Say "busy" and close: one system call each, before anything is made for the client."""
+def refuse_overloaded(connection: socket.socket) -> None:
+    """Send Abort `overloaded` and close: one system call each, before anything is allocated for the client."""
     with contextlib.suppress(OSError):
-        connection.send(BUSY, socket.MSG_DONTWAIT)
+        connection.send(OVERLOADED_ABORT, socket.MSG_DONTWAIT)
     connection.close()

@@ -7,12 +7,12 @@ import os
 import time
 from pathlib import Path
 
-SHARE = (
+MEMORY_SHARE = (
     0.75  # of what the machine or control group has: the rest is the kernel's for sockets and the page cache
 )
-LOOK_EVERY = 0.5  # seconds
+CHECK_INTERVAL = 0.5  # seconds
 # Python's thresholds (700, 10, 10) cost an eighth of a handshake; garbage in cycles is rare here
-COLLECT = (20_000, 50, 100)
+GC_THRESHOLDS = (20_000, 50, 100)
 # glibc's mallopt(3): blocks below one size come from the heap, and that much of it stays when it is free. By default it
 # is given back and faulted in anew with nearly each block of a body, which took more time than to read it
 M_TRIM_THRESHOLD, KEPT_FREE = -1, 16 << 20
@@ -22,12 +22,12 @@ STATM = Path("/proc/self/statm")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def collect_seldom() -> None:
+def raise_gc_thresholds() -> None:
     """Let Python look for garbage in cycles less often: it looks at every living object of every session."""
-    gc.set_threshold(*COLLECT)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
-def keep_freed() -> None:
+def retain_freed_memory() -> None:
     """Have the allocator keep some freed memory for the next block; without glibc nothing changes."""
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -35,7 +35,7 @@ def keep_freed() -> None:
         mallopt(M_TRIM_THRESHOLD, KEPT_FREE)
 
 
-def resident(statm: Path = STATM) -> int:
+def resident_bytes(statm: Path = STATM) -> int:
     """Bytes of memory that this process has now (proc(5))."""
     return int(statm.read_text().split()[1]) * _PAGE
 
@@ -45,7 +45,7 @@ def default_limit(processes: int, cgroup: Path = CGROUP_LIMIT) -> int:
     available = os.sysconf("SC_PHYS_PAGES") * _PAGE
     with contextlib.suppress(OSError, ValueError):  # no control group of ours, or "max"
         available = min(available, int(cgroup.read_text()))
-    return int(available * SHARE) // max(1, processes)
+    return int(available * MEMORY_SHARE) // max(1, processes)
 
 
 class MemoryBound:
@@ -59,7 +59,7 @@ class MemoryBound:
     @property
     def is_full(self) -> bool:
         now = time.monotonic()
-        if now - self._looked_at > LOOK_EVERY:
+        if now - self._looked_at > CHECK_INTERVAL:
             self._looked_at = now
-            self._full = resident() > self.limit
+            self._full = resident_bytes() > self.limit
         return self._full

@@ -1,4 +1,4 @@
-"""What the edge serves: the built-in cache, or any ASGI application (`--app module:app`)."""
+"""The application that the edge serves: the built-in cache, or any ASGI application (`--app module:app`)."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -17,31 +17,31 @@ class ApplicationUnusable(Exception):
 
 
 @asynccontextmanager
-async def serving(settings: EdgeSettings, name: str) -> AsyncIterator[HttpServer]:
-    """The running HTTP server. Raises `ApplicationUnusable`; OSError for a cache's folder."""
+async def run_application(settings: EdgeSettings, name: str) -> AsyncIterator[HttpServer]:
+    """Run the HTTP server of the application. Raises `ApplicationUnusable`, or OSError for the cache's directory."""
     if settings.app is None:
         async with (
             built_in_cache(settings, name) as proxy,
-            _running(HttpServer(proxy, date=False, fast_path=proxy.fast_path.answer)) as server,
+            _run_server(HttpServer(proxy, date=False, fast_path=proxy.fast_path.answer)) as server,
         ):
             yield server
     else:
-        async with _running(HttpServer(_load(settings.app))) as server:
+        async with _run_server(HttpServer(_import_application(settings.app))) as server:
             yield server
 
 
 @asynccontextmanager
-async def _running(server: HttpServer) -> AsyncIterator[HttpServer]:
+async def _run_server(server: HttpServer) -> AsyncIterator[HttpServer]:
     if not await server.start():
-        raise ApplicationUnusable("the application refused to start: the log says why")
+        raise ApplicationUnusable("the application refused to start; see the log")
     try:
         yield server
     finally:
         await server.stop()
 
 
-def _load(name: str) -> object:
-    sys.path.insert(0, str(Path.cwd()))  # as uvicorn and gunicorn do: applications lie where one stands
+def _import_application(name: str) -> object:
+    sys.path.insert(0, str(Path.cwd()))  # as uvicorn and gunicorn do: import from the working directory
     try:
         return import_from_string(name)
     except ImportFromStringError as error:

@@ -1,6 +1,6 @@
-"""What the operator wants of this edge, as the agent writes it to agent.json.
+"""Follow the admin state that the agent writes to agent.json.
 
-A drain refuses new sessions and sends the others to the locator; when its deadline has passed, what is left is closed.
+A drain refuses new sessions and asks the others to move to the locator; at its deadline it closes the rest.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 log = logging.getLogger("edge.server.draining")
 
-LOOK_EVERY = 0.5  # seconds: well within the time that the agent goes on announcing a draining edge
+POLL_INTERVAL = 0.5  # seconds; shorter than the agent goes on announcing a draining edge
 
 
-class Drained(Protocol):
-    """Who holds the sessions."""
+class DrainTarget(Protocol):
+    """The owner of the sessions."""
 
     draining: bool  # refuse new ones
 
@@ -23,24 +23,24 @@ class Drained(Protocol):
     def close_sessions(self) -> None: ...
 
 
-async def follow(state: Path, sessions: Drained) -> None:
-    """Do what is wanted, again at each look, for sessions that came late; until cancelled."""
-    was = "active"
+async def follow_admin_state(state: Path, sessions: DrainTarget) -> None:
+    """Apply the admin state, again at each poll for sessions begun meanwhile, until cancelled."""
+    previous = "active"
     while True:
-        wanted, phase = _read(state)
+        wanted, phase = _read_admin_state(state)
         sessions.draining = wanted == "draining"
         if sessions.draining and phase == "over":
             sessions.close_sessions()
         elif sessions.draining:
             sessions.ask_to_rehome()
-        if wanted != was:
+        if wanted != previous:
             log.info("admin state %s", wanted)
-        was = wanted
-        await asyncio.sleep(LOOK_EVERY)
+        previous = wanted
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-def _read(state: Path) -> tuple[str, str | None]:
-    """Admin state and phase of the drain; an edge that was told nothing is active."""
+def _read_admin_state(state: Path) -> tuple[str, str | None]:
+    """Return the admin state and the phase of the drain; without agent.json the edge is active."""
     try:
         value: Any = json.loads((state / "agent.json").read_text())
         return str(value.get("admin_state", "active")), value.get("drain")

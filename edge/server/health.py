@@ -1,4 +1,4 @@
-"""This edge's health at a local socket, for the agent: GET /health on edge.sock in the state folder."""
+"""Health endpoint for the agent: GET /health on the Unix socket edge.sock in the state folder."""
 
 import asyncio
 import json
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-READ_TIMEOUT = 2.0
+REQUEST_TIMEOUT = 2.0
 
 
 class HealthEndpoint:
-    """A tiny HTTP answerer on a Unix socket; `facts` is asked at each request."""
+    """A minimal HTTP server on a Unix socket; `facts` is called at each request."""
 
     def __init__(self, path: Path, facts: Callable[[], dict[str, Any]]) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class HealthEndpoint:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(READ_TIMEOUT):
+            async with asyncio.timeout(REQUEST_TIMEOUT):
                 request = await reader.readuntil(b"\r\n\r\n")
             known = request.startswith(b"GET /health ")
             body = json.dumps(self._facts() if known else {"title": "only /health"}).encode()

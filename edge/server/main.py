@@ -11,17 +11,17 @@ from edge.config.node import Node, wait_for_node
 from edge.config.settings import EdgeSettings
 from edge.handshake.path_manager import PathManagerClient, start_path_manager
 from edge.http.server import HttpServer
-from edge.ingress.https import HttpsListener, context, listen
+from edge.ingress.https import HttpsListener, https_context, listen_https
 from edge.ingress.listener import Listener
-from edge.limits.memory import collect_seldom, keep_freed
+from edge.limits.memory import raise_gc_thresholds, retain_freed_memory
 from edge.server import metrics
-from edge.server.application import serving
-from edge.server.draining import follow
+from edge.server.application import run_application
+from edge.server.draining import follow_admin_state
 from edge.server.health import HealthEndpoint
-from edge.server.origin_watch import OriginWatch
+from edge.server.origin_monitor import OriginMonitor
 from edge.server.supervisor import Supervisor
-from runtime.capabilities import NET_ADMIN, give_up
-from runtime.systemd import feed_watchdog, notify
+from runtime.capabilities import NET_ADMIN, drop_capabilities
+from runtime.systemd import feed_watchdog, notify_systemd
 from smkex.transport.mptcp.errors import MptcpError
 
 log = logging.getLogger("edge")
@@ -32,8 +32,8 @@ def run(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None:
 
     Raises `NodeUnknown`, `IdentityUnusable`, `ApplicationUnusable`, OSError.
     """
-    collect_seldom()
-    keep_freed()
+    raise_gc_thresholds()
+    retain_freed_memory()
     if settings.workers:
         asyncio.run(_supervise(Supervisor(settings, reread)))
     else:
@@ -43,7 +43,7 @@ def run(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None:
 async def _supervise(supervisor: Supervisor) -> None:
     watchdog = asyncio.create_task(feed_watchdog())
     try:
-        await supervisor.run(notify)
+        await supervisor.run(notify_systemd)
     finally:
         watchdog.cancel()
 
@@ -55,27 +55,27 @@ async def _serve(settings: EdgeSettings) -> None:
         loop.add_signal_handler(number, stopped.set)
     node = await wait_for_node(settings.state, settings.node_timeout)
     identity = load_identity(settings, node)
-    async with serving(settings, f"{node.name}.sennit") as server:
+    async with run_application(settings, f"{node.name}.sennit") as server:
         manager = _path_manager(node)
         listener = Listener(node, identity, settings, server, manager)
-        origin = OriginWatch(settings.upstream) if settings.app is None else None
+        origin = OriginMonitor(settings.upstream) if settings.app is None else None
 
         def facts() -> dict[str, Any]:
             return _facts(node, [*identity.reasons, *(origin.reasons if origin else ())], listener)
 
         health = HealthEndpoint(settings.state / "edge.sock", facts)
-        end_metrics = metrics.serve(settings.metrics, facts)
+        end_metrics = metrics.serve_metrics(settings.metrics, facts)
         https = _https(server, settings, node)
         await listener.start()
         await health.start()
-        watching = [asyncio.create_task(follow(settings.state, listener))]
+        watching = [asyncio.create_task(follow_admin_state(settings.state, listener))]
         if origin is not None:
             watching.append(asyncio.create_task(origin.run()))
         log.info("ready: edge %d (%s)", node.edge_id, node.name)
-        notify("READY=1")
+        notify_systemd("READY=1")
         watchdog = asyncio.create_task(feed_watchdog())
         await stopped.wait()
-        notify("STOPPING=1")
+        notify_systemd("STOPPING=1")
         watchdog.cancel()
         for task in watching:
             task.cancel()
@@ -94,9 +94,9 @@ def _https(server: HttpServer, settings: EdgeSettings, node: Node) -> HttpsListe
         return None
     if settings.tls_certificate is None or settings.tls_key is None:
         raise IdentityUnusable("--https-port needs --tls-certificate and --tls-key")
-    tls = context(settings.tls_certificate, settings.tls_key)
+    tls = https_context(settings.tls_certificate, settings.tls_key)
     made = HttpsListener(server, tls, settings)
-    made.start(listen(node.vip.v4, settings.https_port))
+    made.start(listen_https(node.vip.v4, settings.https_port))
     log.info("HTTPS on %s port %d", node.vip.v4, settings.https_port)
     return made
 
@@ -109,7 +109,7 @@ def _path_manager(node: Node) -> PathManagerClient | None:
         log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
         return None
     finally:
-        give_up(NET_ADMIN)
+        drop_capabilities(NET_ADMIN)
     return PathManagerClient(channels[0])
 
 

@@ -1,4 +1,4 @@
-"""What this edge tells Prometheus, at `--metrics ADDRESS:PORT`: the facts of its health, and the process's own."""
+"""Prometheus metrics at `--metrics ADDRESS:PORT`: the facts of the health endpoint, and those of the process."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 
 class EdgeMetrics(Collector):
-    """Read at each scrape; `facts` are those of `edge.sock`."""
+    """Collector that calls `facts`, as the health endpoint does, at each scrape."""
 
     def __init__(self, facts: Callable[[], dict[str, Any]]) -> None:
         self._facts = facts
@@ -17,22 +17,22 @@ class EdgeMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         facts = self._facts()
         for name, text, value in (
-            ("well", "1 while the edge names no reason against itself.", facts["status"] == "ok"),
-            ("draining", "1 while new sessions are refused.", facts["draining"]),
-            ("sessions", "Sessions that are served.", facts["sessions"]),
+            ("well", "1 while the health has no reason for degraded.", facts["status"] == "ok"),
+            ("draining", "1 while new sessions are refused for a drain.", facts["draining"]),
+            ("sessions", "Established sessions.", facts["sessions"]),
             ("handshakes", "Handshakes in progress.", facts["handshakes"]),
         ):
             yield GaugeMetricFamily(f"sennit_edge_{name}", text, value=float(value))
         failures = CounterMetricFamily(
-            "sennit_edge_handshake_failures", "Handshakes that ended in an error.", labels=["error"]
+            "sennit_edge_handshake_failures", "Handshakes that failed, by error.", labels=["error"]
         )
         for error, count in sorted(facts["failures"].items()):
             failures.add_metric([error], count)
         yield failures
 
 
-def serve(listen: str | None, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
-    """Serve GET /metrics at ADDRESS:PORT in a thread, if it is asked for; returns what ends it. Raises OSError."""
+def serve_metrics(listen: str | None, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
+    """Serve GET /metrics at ADDRESS:PORT in a thread, unless None; return its stop function. Raises OSError."""
     if listen is None:
         return lambda: None
     address, _, port = listen.rpartition(":")

@@ -27,13 +27,13 @@ from edge.config.identity import load_identity
 from edge.config.node import Node, wait_for_node
 from edge.config.settings import EdgeSettings
 from edge.handshake.path_manager import start_path_manager
-from edge.ingress.https import listen
+from edge.ingress.https import listen_https
 from edge.ingress.listener import listen_on_vip
 from edge.server import metrics
 from edge.server.health import HealthEndpoint
-from edge.server.origin_watch import OriginWatch
-from edge.server.worker import VARIABLE, Orders
-from runtime.capabilities import NET_ADMIN, give_up
+from edge.server.origin_monitor import OriginMonitor
+from edge.server.worker import CONFIG_VARIABLE, WorkerConfig
+from runtime.capabilities import NET_ADMIN, drop_capabilities
 from smkex.transport.mptcp.errors import MptcpError
 
 log = logging.getLogger("edge.server.supervisor")
@@ -41,11 +41,11 @@ log = logging.getLogger("edge.server.supervisor")
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 20.0
 SILENT_AFTER = 4.0
-RESTART_AFTER = 1.0  # seconds: a worker that dies at once again must not keep the machine busy
+RESTART_DELAY = 1.0  # seconds: a worker that dies at once again must not keep the machine busy
 
 
 @dataclass(eq=False)
-class Worker:
+class WorkerProcess:
     """A running worker and what it said last."""
 
     index: int
@@ -53,28 +53,28 @@ class Worker:
     writer: asyncio.StreamWriter
     facts: dict[str, Any] = field(default_factory=dict)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    heard_at: float = field(default_factory=time.monotonic)
+    reported_at: float = field(default_factory=time.monotonic)
 
     @property
     def silent(self) -> bool:
         """Whether it hangs: it reports every second."""
-        return time.monotonic() - self.heard_at > SILENT_AFTER
+        return time.monotonic() - self.reported_at > SILENT_AFTER
 
 
 @dataclass(eq=False)
-class Generation:
+class WorkerGeneration:
     """All workers that were started together, and the sockets over which they pass subflows."""
 
     settings: EdgeSettings
     parity: int
     inboxes: list[socket.socket]
     outboxes: list[socket.socket]
-    workers: dict[int, Worker] = field(default_factory=dict)
+    workers: dict[int, WorkerProcess] = field(default_factory=dict)
     watching: set[asyncio.Task[None]] = field(default_factory=set)
     accepting: bool = False
     replaced: bool = False
 
-    def go(self) -> None:
+    def start_accepting(self) -> None:
         """Let its workers accept, and those that take their places."""
         self.accepting = True
         for worker in self.workers.values():
@@ -96,10 +96,10 @@ class Supervisor:
         self._listening: list[socket.socket] = []
         self._https: socket.socket | None = None
         self._managers: list[socket.socket] = []
-        self._current: Generation | None = None
-        self._older: Generation | None = None
+        self._current: WorkerGeneration | None = None
+        self._older: WorkerGeneration | None = None
         self._stopping = False
-        self._origin = OriginWatch(settings.upstream) if settings.app is None else None
+        self._origin = OriginMonitor(settings.upstream) if settings.app is None else None
 
     async def run(self, notify: Callable[[str], None]) -> None:
         """Serve until SIGTERM. Raises as `edge.server.main.run`."""
@@ -112,15 +112,15 @@ class Supervisor:
         load_identity(self._settings, node)
         self._listening = listen_on_vip(node)
         if self._settings.https_port is not None:
-            self._https = listen(node.vip.v4, self._settings.https_port)
+            self._https = listen_https(node.vip.v4, self._settings.https_port)
         self._managers = self._start_path_manager(node)
         facts = partial(self._facts, node)
         health = HealthEndpoint(self._settings.state / "edge.sock", facts)
         looking = asyncio.create_task(self._origin.run()) if self._origin is not None else None
-        end_metrics = metrics.serve(self._settings.metrics, facts)
+        end_metrics = metrics.serve_metrics(self._settings.metrics, facts)
         try:
             self._current = await self._start(self._settings)
-            self._current.go()
+            self._current.start_accepting()
             await health.start()
             log.info("ready: edge %d (%s), %d workers", node.edge_id, node.name, self._count)
             notify("READY=1")
@@ -166,16 +166,16 @@ class Supervisor:
             log.error("nothing is changed: %s", error)
             return
         self._current = started
-        started.go()
+        started.start_accepting()
         before.replaced = True
         for worker in before.workers.values():
             worker.process.send_signal(signal.SIGQUIT)
         log.info("reloaded: %d workers finish their sessions", len(before.workers))
 
-    async def _start(self, settings: EdgeSettings) -> Generation:
+    async def _start(self, settings: EdgeSettings) -> WorkerGeneration:
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(self._count)]
         parity = 1 - self._older.parity if self._older is not None else 0
-        made = Generation(settings, parity, [a for a, _ in pairs], [b for _, b in pairs])
+        made = WorkerGeneration(settings, parity, [a for a, _ in pairs], [b for _, b in pairs])
         try:
             for index in range(self._count):
                 await self._spawn(made, index)
@@ -188,7 +188,7 @@ class Supervisor:
             raise
         return made
 
-    async def _until_ready(self, worker: Worker) -> None:
+    async def _until_ready(self, worker: WorkerProcess) -> None:
         ready, ended = asyncio.create_task(worker.ready.wait()), asyncio.create_task(worker.process.wait())
         await asyncio.wait([ready, ended], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
@@ -196,11 +196,11 @@ class Supervisor:
             raise RuntimeError(f"worker {worker.index} did not start: its log says why")
         ended.cancel()
 
-    async def _spawn(self, generation: Generation, index: int) -> None:
+    async def _spawn(self, generation: WorkerGeneration, index: int) -> None:
         ours, theirs = socket.socketpair()
         manager = self._managers[generation.parity * self._count + index] if self._managers else None
         older = self._older if self._older is not generation else None
-        orders = Orders(
+        orders = WorkerConfig(
             index=index,
             secret=self._secret,
             settings=generation.settings.model_dump(mode="json"),
@@ -217,22 +217,24 @@ class Supervisor:
             "-m",
             "edge.server.worker",
             pass_fds=orders.descriptors,
-            env={**os.environ, VARIABLE: orders.encode()},
+            env={**os.environ, CONFIG_VARIABLE: orders.encode()},
             stdin=asyncio.subprocess.DEVNULL,
         )
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
-        worker = Worker(index, process, writer)
+        worker = WorkerProcess(index, process, writer)
         generation.workers[index] = worker
         task = asyncio.create_task(self._watch(generation, worker, reader))
         generation.watching.add(task)
         task.add_done_callback(generation.watching.discard)
 
-    async def _watch(self, generation: Generation, worker: Worker, reader: asyncio.StreamReader) -> None:
+    async def _watch(
+        self, generation: WorkerGeneration, worker: WorkerProcess, reader: asyncio.StreamReader
+    ) -> None:
         """Keep what a worker says; when it ends, start another in its place."""
         with contextlib.suppress(OSError, ValueError):
             while line := await reader.readline():
-                worker.facts, worker.heard_at = json.loads(line), time.monotonic()
+                worker.facts, worker.reported_at = json.loads(line), time.monotonic()
                 if not worker.ready.is_set():
                     worker.ready.set()
                     if generation.accepting:
@@ -250,10 +252,10 @@ class Supervisor:
         log.error("worker %d ended with status %d: starting another", worker.index, status)
         await self._replace(generation, worker.index)
 
-    async def _replace(self, generation: Generation, index: int) -> None:
+    async def _replace(self, generation: WorkerGeneration, index: int) -> None:
         """Start a worker in the place of one that ended, however often it takes: memory may be short just now."""
         while True:
-            await asyncio.sleep(RESTART_AFTER)
+            await asyncio.sleep(RESTART_DELAY)
             if generation.replaced or self._stopping:
                 return
             try:
@@ -269,7 +271,7 @@ class Supervisor:
         for worker in self._current.workers.values() if self._current is not None else ():
             worker.writer.write(b"alone\n")
 
-    async def _end(self, generation: Generation) -> None:
+    async def _end(self, generation: WorkerGeneration) -> None:
         """End all workers of a generation; those that do not are killed."""
         generation.replaced = True
         workers = list(generation.workers.values())
@@ -295,7 +297,7 @@ class Supervisor:
             log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
             return []
         finally:
-            give_up(NET_ADMIN)
+            drop_capabilities(NET_ADMIN)
         return channels
 
     def _facts(self, node: Node) -> dict[str, Any]:

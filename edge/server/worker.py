@@ -22,20 +22,20 @@ from edge.config.settings import EdgeSettings
 from edge.handshake.path_manager import PathManagerClient
 from edge.http.server import HttpServer
 from edge.ingress.handover import Handover
-from edge.ingress.https import HttpsListener, context
+from edge.ingress.https import HttpsListener, https_context
 from edge.ingress.listener import Listener
-from edge.limits.memory import collect_seldom, keep_freed
-from edge.server.application import serving
-from edge.server.draining import follow
+from edge.limits.memory import raise_gc_thresholds, retain_freed_memory
+from edge.server.application import run_application
+from edge.server.draining import follow_admin_state
 
 log = logging.getLogger("edge.server.worker")
 
-VARIABLE = "SENNIT_WORKER"
-REPORT_EVERY = 0.5  # seconds
+CONFIG_VARIABLE = "SENNIT_WORKER"
+REPORT_INTERVAL = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class WorkerConfig:
     """What the supervisor tells a worker: its number, its secret for `steering`, and descriptors by their use."""
 
     index: int
@@ -58,7 +58,7 @@ class Orders:
         return [*self.listening, *self.peers, *self.older, *(one for one in single if one is not None)]
 
 
-async def serve(orders: Orders) -> None:
+async def serve(orders: WorkerConfig) -> None:
     """Work until told to end, or until the supervisor is gone."""
     loop = asyncio.get_running_loop()
     stopped, finishing = asyncio.Event(), asyncio.Event()
@@ -71,12 +71,12 @@ async def serve(orders: Orders) -> None:
     handover = Handover(
         orders.index,
         bytes.fromhex(orders.secret),
-        _socket(orders.inbox),
-        [_socket(number) for number in orders.peers],
-        [_socket(number) for number in orders.older],
+        _socket_of(orders.inbox),
+        [_socket_of(number) for number in orders.peers],
+        [_socket_of(number) for number in orders.older],
     )
-    manager = PathManagerClient(_socket(orders.path_manager)) if orders.path_manager is not None else None
-    async with serving(settings, f"{node.name}.sennit") as server:
+    manager = PathManagerClient(_socket_of(orders.path_manager)) if orders.path_manager is not None else None
+    async with run_application(settings, f"{node.name}.sennit") as server:
         listener = Listener(node, identity, settings, server, manager, handover)
         https = _https(server, settings)
 
@@ -92,15 +92,15 @@ async def serve(orders: Orders) -> None:
             }
 
         async def go() -> None:
-            await listener.start([_socket(number) for number in orders.listening])
+            await listener.start([_socket_of(number) for number in orders.listening])
             if https is not None and orders.https is not None:
-                https.start(_socket(orders.https))
+                https.start(_socket_of(orders.https))
 
         tasks = [
-            asyncio.create_task(follow(settings.state, listener)),
-            asyncio.create_task(_report(orders.control, facts, go, handover, stopped)),
+            asyncio.create_task(follow_admin_state(settings.state, listener)),
+            asyncio.create_task(_report_facts(orders.control, facts, go, handover, stopped)),
             asyncio.create_task(
-                _finish(finishing, listener, https, server, settings.finish_timeout, stopped)
+                _finish_sessions(finishing, listener, https, server, settings.finish_timeout, stopped)
             ),
         ]
         await stopped.wait()
@@ -114,7 +114,7 @@ async def serve(orders: Orders) -> None:
         manager.close()
 
 
-async def _report(
+async def _report_facts(
     control: int,
     facts: Callable[[], dict[str, Any]],
     go: Callable[[], Awaitable[None]],
@@ -122,13 +122,13 @@ async def _report(
     stopped: asyncio.Event,
 ) -> None:
     """Tell the supervisor how it goes, and do what it says; when it is gone, end."""
-    reader, writer = await asyncio.open_connection(sock=_socket(control))
-    listening = asyncio.create_task(_obey(reader, go, handover, stopped))
+    reader, writer = await asyncio.open_connection(sock=_socket_of(control))
+    listening = asyncio.create_task(_follow_commands(reader, go, handover, stopped))
     try:
         while True:
             writer.write(json.dumps(facts()).encode() + b"\n")
             await writer.drain()
-            await asyncio.sleep(REPORT_EVERY)
+            await asyncio.sleep(REPORT_INTERVAL)
     except ConnectionError:
         stopped.set()
     finally:
@@ -136,7 +136,7 @@ async def _report(
         writer.close()
 
 
-async def _obey(
+async def _follow_commands(
     reader: asyncio.StreamReader,
     go: Callable[[], Awaitable[None]],
     handover: Handover,
@@ -147,11 +147,11 @@ async def _obey(
             if line == b"go\n":
                 await go()
             elif line == b"alone\n":
-                handover.forget_older()
+                handover.drop_older_generation()
     stopped.set()
 
 
-async def _finish(
+async def _finish_sessions(
     finishing: asyncio.Event,
     listener: Listener,
     https: HttpsListener | None,
@@ -174,19 +174,19 @@ async def _finish(
 def _https(server: HttpServer, settings: EdgeSettings) -> HttpsListener | None:
     if settings.https_port is None or settings.tls_certificate is None or settings.tls_key is None:
         return None
-    tls = context(settings.tls_certificate, settings.tls_key)
+    tls = https_context(settings.tls_certificate, settings.tls_key)
     return HttpsListener(server, tls, settings)
 
 
-def _socket(descriptor: int) -> socket.socket:
+def _socket_of(descriptor: int) -> socket.socket:
     return socket.socket(fileno=descriptor)
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
-    collect_seldom()
-    keep_freed()
-    asyncio.run(serve(Orders(**json.loads(os.environ.pop(VARIABLE)))))
+    raise_gc_thresholds()
+    retain_freed_memory()
+    asyncio.run(serve(WorkerConfig(**json.loads(os.environ.pop(CONFIG_VARIABLE)))))
 
 
 if __name__ == "__main__":

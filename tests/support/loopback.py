@@ -8,7 +8,7 @@ from typing import Any
 
 from relays import Relay
 
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from smkex.client import connect
 from smkex.client.connect import Connection
 from smkex.core.handshake.config import ServerConfig
@@ -66,7 +66,7 @@ class LoopbackEdge:
         self.config = config or ServerConfig(edge_id=1)
         self._protocol = protocol
         self.sessions: list[SessionTransport] = []
-        self.handshakes = Handshakes(
+        self.handshakes = TcpHandshakes(
             lambda: self.config, self._serve, limit=16, timeout=5, require_both=False
         )
         self.relays: list[Relay] = []

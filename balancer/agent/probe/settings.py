@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from runtime.settings import DaemonSettings, prefixed
+from runtime.settings import DaemonSettings, settings_config
 
 
 class ProbeSettings(DaemonSettings):
     """Probe this edge and its peers from the probe namespace."""
 
-    model_config = prefixed("SENNIT_PROBE_", "sennit probe run")
+    model_config = settings_config("SENNIT_PROBE_", "sennit probe run")
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="state folder of this node")
     interface: str = Field(default="probe1", description="the interface in the probe namespace")

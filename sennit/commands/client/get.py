@@ -126,7 +126,7 @@ async def _get(options: argparse.Namespace) -> int:
             try:
                 await _until_done(job, client, transport, options)
             except CommandError as error:
-                error.tell()
+                error.print_error()
                 status = status or error.status
     return status
 

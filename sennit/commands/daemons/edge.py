@@ -17,11 +17,14 @@ def run(arguments: list[str]) -> int:
     try:
         serve(settings, lambda: EdgeSettings.from_arguments(arguments))
     except NodeUnknown as error:
-        raise CommandError(str(error), hint="the agent writes node.json when it has enrolled") from None
+        raise CommandError(str(error), hint="`sennit agent` writes node.json after enrolment") from None
     except IdentityUnusable as error:
-        raise CommandError(str(error), hint="`sennit fleet-key certify` makes a certificate") from None
+        raise CommandError(
+            str(error),
+            hint="check the key and certificate options; `sennit fleet-key certify` makes a tofu certificate",
+        ) from None
     except ApplicationUnusable as error:
-        raise CommandError(str(error), hint="--app names MODULE:APP, as `uvicorn MODULE:APP` would") from None
+        raise CommandError(str(error), hint="give --app as MODULE:APP, as for `uvicorn MODULE:APP`") from None
     except OSError as error:
         raise CommandError(
             f"cannot listen: {error}", hint="is the service address on lo (`ip address show dev lo`)?"

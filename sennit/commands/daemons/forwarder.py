@@ -133,7 +133,7 @@ def _load(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from balancer.datapath.run.metrics import MetricsServer, parse_address
     from balancer.datapath.run.table_follower import TableFollower
-    from runtime.logging import log_to_stderr, say_ready
+    from runtime.logging import log_to_stderr, report_ready
     from runtime.systemd import Watchdog
 
     log_to_stderr()
@@ -145,7 +145,7 @@ def _run(options: argparse.Namespace) -> int:
             MetricsServer(parse_address(options.metrics), follower.metrics)
         except ValueError as error:
             raise CommandError(f"--metrics: {error}", hint="--metrics 127.0.0.1:9465") from None
-    say_ready()
+    report_ready()
     follower.run(stopped, Watchdog().feed)
     return 0
 

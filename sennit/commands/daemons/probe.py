@@ -79,7 +79,7 @@ def _down(options: argparse.Namespace) -> int:
 def _run(arguments: list[str]) -> int:
     from balancer.agent.probe.prober import Prober
     from balancer.agent.probe.settings import ProbeSettings
-    from runtime.logging import log_to_stderr, say_ready
+    from runtime.logging import log_to_stderr, report_ready
     from runtime.systemd import feed_watchdog
 
     settings = ProbeSettings.from_arguments(arguments)
@@ -92,7 +92,7 @@ def _run(arguments: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         watchdog = asyncio.create_task(feed_watchdog())
-        say_ready()
+        report_ready()
         with contextlib.suppress(asyncio.CancelledError):
             await task
         watchdog.cancel()

@@ -12,7 +12,7 @@ from loopback import Source, digest_of
 from edge.config.identity import Identity
 from edge.config.node import Node, Vip
 from edge.config.settings import EdgeSettings
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from edge.http.server import HttpServer
 from edge.ingress.listener import Listener
 from smkex.client import connect, establish
@@ -44,13 +44,13 @@ async def serve() -> None:
     await edge.start()
     tasks: set[asyncio.Task[None]] = set()
 
-    def handshakes(kind: LocatorKind) -> Handshakes:
+    def handshakes(kind: LocatorKind) -> TcpHandshakes:
         config = ServerConfig(edge_id=EDGE_ID, locator=kind)
-        return Handshakes(
+        return TcpHandshakes(
             lambda: config, lambda session: session.start(Source()), limit=16, timeout=5, require_both=False
         )
 
-    def listener(accepting: Handshakes) -> Any:
+    def listener(accepting: TcpHandshakes) -> Any:
         def accepted(subflow: Subflow) -> None:
             host, port = subflow.socket.getsockname()[:2]
             print(f"accepted {host} {port}", flush=True)

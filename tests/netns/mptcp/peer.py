@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from edge.handshake.path_manager import PathManagerClient, start_path_manager
-from runtime.capabilities import NET_ADMIN, give_up
+from runtime.capabilities import NET_ADMIN, drop_capabilities
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.mptcp.listen import joins_at, mptcp_listener
@@ -98,7 +98,7 @@ async def client(script: dict[str, Any]) -> dict[str, Any]:
 
 async def server(script: dict[str, Any]) -> dict[str, Any]:
     _, (channel,) = start_path_manager([VIP])
-    give_up(NET_ADMIN)
+    drop_capabilities(NET_ADMIN)
     manager = PathManagerClient(channel)
     protocol_only = script.get("plain_server", False)
     listener = plain_listener() if protocol_only else mptcp_listener(VIP, PORT)

@@ -47,7 +47,7 @@ class Worker:
         client = socket.create_connection(self._listening.getsockname())
         client.send(BEGUN)
         accepted, _ = self._listening.accept()
-        assert self.handover.give(0, accepted)
+        assert self.handover.pass_subflow(0, accepted)
         self.clients.append(client)
 
     async def stop(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from exchanges import entropy
 
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from smkex.core.errors import Code
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ServerConfig
@@ -30,7 +30,7 @@ class Client:
         self._reader = FrameReader()
         self.task: asyncio.Task[None] | None = None
 
-    def serve(self, handshakes: Handshakes) -> None:
+    def serve(self, handshakes: TcpHandshakes) -> None:
         self.task = asyncio.create_task(handshakes.run(self.subflow))
 
     async def frame(self) -> tuple[FrameType, bytes]:
@@ -51,7 +51,7 @@ class Edge:
 
     def __init__(self, *, require_both: bool) -> None:
         self.served: list[SessionTransport] = []
-        self.handshakes = Handshakes(
+        self.handshakes = TcpHandshakes(
             lambda: ServerConfig(edge_id=7), self._serve, limit=4, timeout=60, require_both=require_both
         )
         self._clients: list[Client] = []
@@ -118,7 +118,7 @@ async def up_to_the_nonce(edge: Edge) -> tuple[ClientHandshake, Client, Client]:
 
 
 async def test_a_nonce_that_meets_a_session_that_has_just_ended_is_refused(edge: Edge) -> None:
-    """Its secrets are gone: with keys out of none, what the client says would verify, and nobody hears it any more."""
+    """Its secrets are gone: with empty keys the client's messages would verify; the edge reads none."""
     client = ClientHandshake.begin(CLIENT, entropy())
     second = edge.connect()
     second.end.send(client.client_nonce)

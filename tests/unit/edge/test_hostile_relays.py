@@ -1,4 +1,4 @@
-"""Somebody on one path changes one byte of the handshake: both ends fail, by name, and deliver nothing.
+"""An attacker on one path changes one byte of the handshake: both ends fail, by name, and deliver nothing.
 
 Real sockets on loopback; a relay stands before each of the edge's two ports.
 """
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from smkex.client import connect
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
@@ -36,7 +36,7 @@ class Edge:
 
     def __init__(self, limit: int = 16) -> None:
         self.delivered = b""
-        self.handshakes = Handshakes(
+        self.handshakes = TcpHandshakes(
             lambda: ServerConfig(edge_id=1), self._serve, limit=limit, timeout=TIMEOUT, require_both=True
         )
         self._tasks: set[asyncio.Task[None]] = set()

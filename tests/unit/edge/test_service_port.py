@@ -86,7 +86,7 @@ async def test_a_session_that_began_at_the_locator_never_counts(edge: Running) -
 
 
 async def test_a_session_whose_path_was_silent_for_long_counts_no_more(edge: Running) -> None:
-    """Its client is gone: nobody is left who could move."""
+    """Its client is gone: it can no longer move."""
     connection = await edge.connect()
     (session,) = edge.listener._sessions
     path, now = session._session._paths[0], asyncio.get_running_loop().time()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.systemd import Watchdog, feed_watchdog, notify, watchdog_interval
+from runtime.systemd import Watchdog, feed_watchdog, notify_systemd, watchdog_interval
 
 
 @pytest.fixture
@@ -22,11 +22,11 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 def test_nothing_happens_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    notify("READY=1")
+    notify_systemd("READY=1")
 
 
 def test_a_state_reaches_systemd(systemd: socket.socket) -> None:
-    notify("READY=1")
+    notify_systemd("READY=1")
     assert systemd.recv(100) == b"READY=1"
 
 
@@ -36,7 +36,7 @@ def test_an_abstract_address_is_understood(monkeypatch: pytest.MonkeyPatch) -> N
         listening.bind(f"\0{name}")
         listening.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-        notify("STOPPING=1")
+        notify_systemd("STOPPING=1")
         assert listening.recv(100) == b"STOPPING=1"
 
 

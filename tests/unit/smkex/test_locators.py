@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Source, digest_of, read
 
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from smkex.client import connect
 from smkex.client.edge_cache import EdgeCache
 from smkex.core.errors import MalformedMessage, UnexpectedMessage
@@ -74,7 +74,7 @@ class Edge:
 
     def __init__(self, kind: LocatorKind) -> None:
         config = ServerConfig(edge_id=EDGE_ID, locator=kind)
-        self.handshakes = Handshakes(
+        self.handshakes = TcpHandshakes(
             lambda: config, lambda session: session.start(Source()), limit=16, timeout=5, require_both=False
         )
         self.accepted: list[str] = []

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from loopback import two_neighbouring_ports
 
-from edge.handshake.tcp import Handshakes
+from edge.handshake.tcp import TcpHandshakes
 from smkex.client import connect
 from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.core.handshake.config import ServerConfig
@@ -31,7 +31,7 @@ class Echo(asyncio.Protocol):
 class Edge:
     def __init__(self) -> None:
         self.sessions: list[SessionTransport] = []
-        self.handshakes = Handshakes(
+        self.handshakes = TcpHandshakes(
             lambda: ServerConfig(edge_id=1), self._serve, limit=16, timeout=2, require_both=False
         )
         self.tasks: set[asyncio.Task[None]] = set()

@@ -74,5 +74,5 @@ async def test_what_comes_after_it_was_stopped_is_left_to_others() -> None:
         with socket.create_connection(listener.getsockname()):
             for _ in range(5):
                 await asyncio.sleep(0)
-            other, _ = listener.accept()  # nobody has taken it
+            other, _ = listener.accept()  # it was not accepted before
             other.close()

@@ -1,4 +1,4 @@
-"""The fleet's Fast Open keys: what a file may hold, and that the kernel is told."""
+"""The fleet's Fast Open keys: what a file may hold, and that the kernel receives them."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.ingress.fast_open import NAME, TCP_FASTOPEN_KEY, follow, read_keys
+from edge.ingress.fast_open import KEY_FILE_NAME, TCP_FASTOPEN_KEY, follow_key_file, read_keys
 
 
 def test_one_key_or_two_are_read(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_anything_else_is_refused(tmp_path: Path, content: str) -> None:
 @contextlib.asynccontextmanager
 async def following(sock: socket.socket, path: Path) -> AsyncIterator[None]:
     """The keys are followed meanwhile, to the end: nothing that happens may end it."""
-    task = asyncio.create_task(follow(sock, path))
+    task = asyncio.create_task(follow_key_file(sock, path))
     try:
         yield
         assert not task.done()
@@ -44,7 +44,7 @@ async def following(sock: socket.socket, path: Path) -> AsyncIterator[None]:
 async def test_a_listening_socket_takes_the_keys_of_the_file_as_it_comes_and_changes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / NAME
+    path = tmp_path / KEY_FILE_NAME
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with following(listening, path):
             for content in ("11" * 16, "22" * 16 + "\n" + "11" * 16):
@@ -64,7 +64,7 @@ async def test_a_socket_that_takes_no_keys_is_told_of_with_the_kernel_it_wants(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As a listener of MPTCP before Linux 6.2: here a socket of UDP answers alike."""
-    path = tmp_path / NAME
+    path = tmp_path / KEY_FILE_NAME
     path.write_text("11" * 16)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         async with following(other, path), asyncio.timeout(30):

@@ -13,7 +13,7 @@ from loopback import until
 
 from edge.config.settings import EdgeSettings
 from edge.http.server import HttpServer
-from edge.ingress.https import HttpsListener, context, listen
+from edge.ingress.https import HttpsListener, https_context, listen_https
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
@@ -56,8 +56,8 @@ async def https(folder: Path, **bounds: int) -> AsyncIterator[Https]:
     server = HttpServer(hello)
     await server.start()
     settings = EdgeSettings(_cli_parse_args=[], **bounds)  # type: ignore[call-arg]
-    listener = HttpsListener(server, context(certificate, key), settings)
-    listening = listen("127.0.0.1", 0)
+    listener = HttpsListener(server, https_context(certificate, key), settings)
+    listening = listen_https("127.0.0.1", 0)
     port = listening.getsockname()[1]
     listener.start(listening)
     try:

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from edge.ingress.steering import Claim, owner_of, read_claim
-from edge.limits.admission import PerPrefix, prefix_of
+from edge.limits.admission import PrefixLimiter, prefix_of
 from smkex.core.wire.frame import FrameType, encode
 from smkex.core.wire.messages import ClientNonce
 
@@ -15,13 +15,13 @@ def test_prefixes_are_what_one_line_has() -> None:
     assert prefix_of("192.0.2.1") != prefix_of("192.0.3.1")
     assert prefix_of("2001:db8::1") == prefix_of("2001:db8:0:ff::1%lo")
     assert prefix_of("2001:db8::1") != prefix_of("2001:db8:0:100::1")
-    held = PerPrefix(1)
-    key = held.enter("192.0.2.1")
+    held = PrefixLimiter(1)
+    key = held.acquire("192.0.2.1")
     assert key is not None
-    assert held.enter("192.0.2.2") is None
-    assert held.enter("192.0.3.2") is not None
-    held.leave(key)
-    assert held.enter("192.0.2.2") == key
+    assert held.acquire("192.0.2.2") is None
+    assert held.acquire("192.0.3.2") is not None
+    held.release(key)
+    assert held.acquire("192.0.2.2") == key
     assert len(held) == 2
 
 

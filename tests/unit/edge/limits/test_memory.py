@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.limits import memory
-from edge.limits.memory import MemoryBound, default_limit, keep_freed, resident
+from edge.limits.memory import MemoryBound, default_limit, resident_bytes, retain_freed_memory
 
 
 def test_the_default_is_a_share_of_the_smaller_of_machine_and_control_group(tmp_path: Path) -> None:
@@ -21,9 +21,9 @@ def test_the_default_is_a_share_of_the_smaller_of_machine_and_control_group(tmp_
 
 
 def test_what_grows_beyond_it_is_noticed_and_what_shrinks_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resident() > 1 << 20
+    assert resident_bytes() > 1 << 20
     held, now = 10, 0.0
-    monkeypatch.setattr(memory, "resident", lambda: held)
+    monkeypatch.setattr(memory, "resident_bytes", lambda: held)
     monkeypatch.setattr(memory.time, "monotonic", lambda: now)
     bound = MemoryBound(10)
     assert not bound.is_full
@@ -36,7 +36,7 @@ def test_what_grows_beyond_it_is_noticed_and_what_shrinks_too(monkeypatch: pytes
 
 
 def test_large_blocks_that_are_freed_are_had_again_without_page_faults() -> None:
-    keep_freed()
+    retain_freed_memory()
 
     def faults() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -16,7 +16,7 @@ from smkex.core.errors import Code, PeerAborted
 
 class Sessions:
     def __init__(self) -> None:
-        self.looks = 0  # of whoever follows the agent's file
+        self.looks = 0  # polls of the agent's file
         self._draining = False
         self.asked = asyncio.Semaphore(0)
         self.closed = asyncio.Semaphore(0)
@@ -39,7 +39,7 @@ class Sessions:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draining, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(draining, "POLL_INTERVAL", 0.001)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ async def test_nothing_else_is_a_drain(tmp_path: Path, text: str | None) -> None
     if text is not None:
         (tmp_path / "agent.json").write_text(text)
     sessions = Sessions()
-    task = asyncio.create_task(draining.follow(tmp_path, sessions))
+    task = asyncio.create_task(draining.follow_admin_state(tmp_path, sessions))
     await until(lambda: sessions.looks >= 3)
     task.cancel()
     assert (sessions.asked.locked(), sessions.closed.locked(), sessions.draining) == (True, True, False)
@@ -61,7 +61,7 @@ async def test_a_drain_asks_at_once_and_goes_on_asking_and_closes_at_its_deadlin
 
     say(admin_state="draining", drain="re-homing")
     sessions = Sessions()
-    task = asyncio.create_task(draining.follow(tmp_path, sessions))
+    task = asyncio.create_task(draining.follow_admin_state(tmp_path, sessions))
     async with asyncio.timeout(5):
         for _ in range(3):
             await sessions.asked.acquire()

@@ -5,7 +5,7 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge.server.metrics import serve
+from edge.server.metrics import serve_metrics
 
 
 def test_facts_are_metrics_until_the_end() -> None:
@@ -18,7 +18,7 @@ def test_facts_are_metrics_until_the_end() -> None:
         "handshakes": 2,
         "failures": {"Overloaded": 5},
     }
-    stop = serve(f"127.0.0.1:{port}", lambda: facts)
+    stop = serve_metrics(f"127.0.0.1:{port}", lambda: facts)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))

@@ -7,7 +7,7 @@ import pytest
 
 from edge.config.settings import EdgeSettings
 from edge.server import supervisor
-from edge.server.supervisor import Generation, Supervisor, Worker
+from edge.server.supervisor import Supervisor, WorkerGeneration, WorkerProcess
 
 
 class Restless(Supervisor):
@@ -18,7 +18,7 @@ class Restless(Supervisor):
         self.spawned: list[int] = []
         self.enough = asyncio.Event()
 
-    async def _spawn(self, generation: Generation, index: int) -> None:
+    async def _spawn(self, generation: WorkerGeneration, index: int) -> None:
         self.spawned.append(index)
         if len(self.spawned) == 3:
             raise OSError("no memory")
@@ -32,7 +32,7 @@ class Restless(Supervisor):
             asyncio.Transport(), asyncio.Protocol(), None, asyncio.get_running_loop()
         )
         writer.close = lambda: None  # type: ignore[method-assign]
-        worker = Worker(index, process, writer)
+        worker = WorkerProcess(index, process, writer)
         generation.workers[index] = worker
         task = asyncio.create_task(self._watch(generation, worker, ended))
         generation.watching.add(task)
@@ -41,10 +41,10 @@ class Restless(Supervisor):
 async def test_a_worker_whose_replacement_fails_is_replaced_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "RESTART_AFTER", 0.0)
+    monkeypatch.setattr(supervisor, "RESTART_DELAY", 0.0)
     settings = EdgeSettings(state=tmp_path, workers=1, _cli_parse_args=[])
     it = Restless(settings)
-    generation = Generation(settings, 0, [], [], accepting=True)
+    generation = WorkerGeneration(settings, 0, [], [], accepting=True)
     await it._spawn(generation, 0)
     async with asyncio.timeout(20):
         await it.enough.wait()

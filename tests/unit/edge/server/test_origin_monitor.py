@@ -2,7 +2,7 @@
 
 import httpx
 
-from edge.server.origin_watch import OriginWatch
+from edge.server.origin_monitor import OriginMonitor
 
 
 async def test_an_origin_that_does_not_answer_is_a_reason_until_it_does() -> None:
@@ -13,11 +13,11 @@ async def test_an_origin_that_does_not_answer_is_a_reason_until_it_does() -> Non
             raise httpx.ConnectError("refused", request=request)
         return httpx.Response(404)
 
-    watch = OriginWatch("http://origin", httpx.MockTransport(answer))
-    await watch.look()
+    watch = OriginMonitor("http://origin", httpx.MockTransport(answer))
+    await watch.probe_origin()
     assert watch.reasons == [], "once is bad luck"
-    await watch.look()
+    await watch.probe_origin()
     assert watch.reasons == ["origin: no answer (ConnectError)"]
     well = True
-    await watch.look()
+    await watch.probe_origin()
     assert watch.reasons == [], "a 404 is an answer"
