@@ -43,7 +43,7 @@ class Recording:
         self.events.append((time.monotonic() - self._started + self._typed, text))
 
     def type(self, command: str) -> None:
-        """The command letter by letter; nobody has to wait for it."""
+        """Type the command letter by letter, without delays."""
         self.show("\x1b[1;32m$\x1b[0m ")
         for letter in command:
             self._typed += TYPING

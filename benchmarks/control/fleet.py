@@ -96,7 +96,7 @@ class Beats(FleetConnection):
         await self.round()
 
     async def round(self) -> None:
-        """Beat once for each edge; who is told to come again (503) does, and that counts as waiting."""
+        """Send one heartbeat for each edge; repeat those answered 503, which counts as waiting."""
         body = {"health": "ok", "applied_generation": 1, "announcing": True}
         for edge in self._edges:
             began = time.monotonic()

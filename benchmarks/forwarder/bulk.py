@@ -157,13 +157,13 @@ def _connected_ends(made: ForwardingNetwork, to: Address, at: Address | None = N
 
 
 def _connect(client: socket.socket, to: Address) -> None:
-    """Connect, as soon as somebody listens: a proxy may have been started just now."""
+    """Connect once there is a listener: a proxy may have started just now."""
     for _ in range(100):
         with contextlib.suppress(ConnectionRefusedError):
             client.connect(to)
             return
         time.sleep(0.05)
-    raise TimeoutError(f"nobody listens at {to}")
+    raise TimeoutError(f"no listener at {to}")
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class Powers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One attack: a strategy on either path (None: nobody there), whether they talk, and the outcome that must be.
+    """One attack: a strategy on either path (None: no attacker), whether they talk, and the outcome that must be.
 
     `errors` are what the client may call it; empty where nothing is detected.
     """

@@ -142,8 +142,8 @@ class AttackRunner:
         for edge in self.lab.topology.edges():
             socket = self.lab.place.node(edge.name) / "edge.sock"
             command = ("curl", "-sS", "--unix-socket", str(socket), "http://edge/health")
-            told = subprocess.run(command, capture_output=True, check=True).stdout
-            for name, count in json.loads(told)["failures"].items():
+            answer = subprocess.run(command, capture_output=True, check=True).stdout
+            for name, count in json.loads(answer)["failures"].items():
                 total[name] = total.get(name, 0) + count
         return total
 
@@ -269,11 +269,11 @@ class AttackRunner:
 
 def run_attacks(lab: NamespaceLab) -> list[Result]:
     """Every attack, one after the other. Raises `LabFailed` where one cannot be carried out."""
-    arena = AttackRunner(lab)
+    runner = AttackRunner(lab)
     results = []
     for row in Row:
         for attack in attacks_on(row):
             print(f"lab: {row}: {attack.powers}: {attack.name} ...", file=sys.stderr, flush=True)
-            results.append(arena.attack(row, attack))
-    results += [arena.tls(powers) for powers in (Powers.PASSIVE, Powers.ONE)]
+            results.append(runner.attack(row, attack))
+    results += [runner.tls(powers) for powers in (Powers.PASSIVE, Powers.ONE)]
     return results

@@ -1,4 +1,4 @@
-"""How attackers talk: values by name, told by one and awaited by the other, over a Unix socket.
+"""A channel between two attackers: named values, sent by one and awaited by the other, over a Unix socket.
 
 Attackers that cannot talk ("/" in the table) have no `AttackerChannel`: what they share was agreed before.
 """

@@ -24,7 +24,7 @@ def configure_namespace(topology: Topology, node: str) -> None:
     wanted = {str(end.address.ip): end.interface for end in topology.interfaces(node)}
     if missing := sorted(set(wanted) - set(found)):
         raise LabFailed(f"{node} has no interface with {', '.join(missing)}: compare docker-compose.yml")
-    # by way of names that nobody has: what is wanted of one may be that of another now
+    # through unused names first: a wanted name may be another interface's present one
     renamed = {
         found[address]: (f"new{number}", name) for number, (address, name) in enumerate(wanted.items())
     }

@@ -6,7 +6,7 @@ from lab.emulation.tap import HEADER
 
 ETHERNET = 14
 IPV4, TCP = 0x0800, 6
-NEEDS_CHECKSUM = 1  # flag of virtio_net_hdr: whoever sends it on a wire computes the checksum
+NEEDS_CHECKSUM = 1  # flag of virtio_net_hdr: the sender on a wire computes the checksum
 CHECKSUM_AT = 16  # in the TCP header
 FLIPPED = 0xFF
 

@@ -1,6 +1,6 @@
 """The client of the figures, on the phone: `python -m lab.figures.phone`, started by `stage`.
 
-It runs through a whole figure, so that starting Python and loading libraries count for nobody. Standard input brings
+It runs through a whole figure, so that starting Python and loading libraries is not measured. Standard input brings
 one task a line, as JSON; standard output gives one result a line.
 """
 

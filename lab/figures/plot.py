@@ -9,7 +9,7 @@ from lab.errors import LabFailed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# what is ours in blues, TLS in oranges, what has no protection in greys; told apart without colour by dash and marker
+# what is ours in blues, TLS in oranges, unprotected ones in greys; distinct without colour by dash and marker
 STYLES: dict[str, dict[str, Any]] = {
     "SMKEX over tcp": {"color": "#1f5fa8", "linestyle": "-", "marker": "o"},
     "SMKEX over tcp, edge id cached": {"color": "#3b8ede", "linestyle": "--", "marker": "s"},

@@ -22,7 +22,7 @@ def record_process(place: LabFolder, pid: int) -> None:
 
 
 def running_processes(place: LabFolder) -> list[int]:
-    """Ids of all the lab's processes that live, whoever forgot them."""
+    """Return the ids of the lab's live processes, recorded or found by their namespace."""
     found: set[int] = set()
     for space in existing_namespaces(place):
         done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True)
@@ -36,7 +36,7 @@ def running_processes(place: LabFolder) -> list[int]:
 
 
 def end_processes(place: LabFolder) -> None:
-    """SIGTERM, and SIGKILL for whoever is left."""
+    """Send SIGTERM, then SIGKILL to those that remain."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in running_processes(place):
             try:

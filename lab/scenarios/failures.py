@@ -134,7 +134,7 @@ def _agent_killed(lab: NamespaceLab, verdict: Verdict, edge: LabNode) -> None:
 
 
 def _origin_down(lab: NamespaceLab, verdict: Verdict) -> None:
-    """Every edge fails softly at once: what is cached is served on, and nobody withdraws."""
+    """Every edge has a soft failure at once: cached responses are served, and no edge withdraws."""
     origin = lab.topology.node("origin")
     lab.send(origin, "origin", signal.SIGKILL)
     try:

@@ -1,4 +1,4 @@
-"""Every edge's server is restarted in turn, as for a new version: drained, restarted, taken back. Nobody notices."""
+"""Every edge's server is restarted in turn, as for a new version: drain, restart, undrain. No download fails."""
 
 import time
 

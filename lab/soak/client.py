@@ -1,7 +1,7 @@
 """The load, one process on the phone: `python -m lab.soak.client`, a line of JSON a finished request, until SIGTERM.
 
-A request is tried again until it succeeds or its time is up: an edge that is killed takes its sessions along, and
-whoever uses it asks again, as browsers do. What arrives is compared byte for byte by its hash.
+A request is tried again until it succeeds or its time is up: the sessions of a killed edge are
+lost, and clients repeat their requests, as browsers do. Responses are compared by their hash.
 """
 
 import argparse

@@ -29,7 +29,7 @@ def test_lint_finds_nothing_in_its_strictest_profile() -> None:
 
 @pytest.mark.timeout(600)
 def test_a_bad_task_is_noticed(tmp_path: Path) -> None:
-    """The lint bites: a file with a mode that nobody chose is refused."""
+    """The lint bites: a file without an explicit mode is refused."""
     play = tmp_path / "play.yml"
     play.write_text(
         "---\n- name: Bad\n  hosts: all\n  tasks:\n    - name: Write\n      ansible.builtin.copy:\n"

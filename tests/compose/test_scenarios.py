@@ -16,17 +16,17 @@ def test_a_scenario_passes(scenario: str, compose_mptcp) -> None:  # type: ignor
     assert done.returncode == 0
     assert verdict["lab"] == "compose"
     if scenario == "first-download":
-        told = " ".join(finding["what"] for finding in verdict["findings"])
-        assert "tcp: rate" in told
-        assert "mptcp: rate" in told
+        found = " ".join(finding["what"] for finding in verdict["findings"])
+        assert "tcp: rate" in found
+        assert "mptcp: rate" in found
 
 
 def test_the_forwarder_carried_the_second_path(compose_mptcp) -> None:  # type: ignore[no-untyped-def]
     """Kernel counters: what edge 2 forwarded arrived at edge 1, and nothing was dropped."""
 
     def counters(edge: str) -> dict[str, dict[str, int]]:
-        told = compose_mptcp(f"docker compose exec -T {edge}-forwarder sennit forwarder status --json")
-        return json.loads(told.stdout)  # type: ignore[no-any-return]
+        status = compose_mptcp(f"docker compose exec -T {edge}-forwarder sennit forwarder status --json")
+        return json.loads(status.stdout)  # type: ignore[no-any-return]
 
     before = {edge: counters(edge) for edge in ("edge1", "edge2")}
     compose_mptcp("docker compose exec -T phone sennit get smkex://cdn.lab/sample.bin -o /dev/null")

@@ -174,8 +174,8 @@ def test_every_daemon_runs_as_its_own_user(lab: MachineLab) -> None:
 
 def test_the_control_plane_calls_the_edges_well(lab: MachineLab) -> None:
     edges = json.loads(_edges(lab, "--json"))
-    told = [(edge["name"], edge["state"], edge["lease"]["health"]) for edge in edges]
-    assert told == [(name, "up", "ok") for name in lab.machines]
+    states = [(edge["name"], edge["state"], edge["lease"]["health"]) for edge in edges]
+    assert states == [(name, "up", "ok") for name in lab.machines]
 
 
 @on_machines

@@ -22,7 +22,7 @@ def http_date(offset: float = 0.0) -> str:
 
 
 class Body(httpx.AsyncByteStream):
-    """Gives `parts`; waits for `gate` before the last, and breaks off there when told to."""
+    """Gives `parts`; waits for `gate` before the last, and breaks off there when asked to."""
 
     def __init__(self, parts: list[bytes], gate: asyncio.Event | None, cut: bool) -> None:
         self._parts, self._gate, self._cut = parts, gate, cut

@@ -1,4 +1,4 @@
-"""An HTTP server that sends exactly the bytes it is told to, and counts its connections. Plain, TLS, or in sessions."""
+"""An HTTP server that sends exactly the given bytes, and counts its connections. Plain, TLS, or in sessions."""
 
 import asyncio
 import contextlib

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
 ALWAYS = {
     "P on all": {"safe"},
-    "A on one": {"detected", "safe"},  # safe: whoever races a nonce blocks nobody
+    "A on one": {"detected", "safe"},  # safe: a raced nonce blocks no client
     "A-P": {"detected"},
     "P-A": {"detected"},
     "A/A": {"detected"},

@@ -217,7 +217,7 @@ def test_the_next_command_opens_both_paths_at_the_edge_that_is_remembered(
     assert arrows() == ["->", "<-", "->", "<-"]
     assert cache.stat().st_mode & 0o777 == 0o600
     assert arrows() == ["->", "->", "<-", "<-"]
-    told = json.loads(cache.read_text())
-    cache.write_text(json.dumps({key: [777, *rest] for key, (_, *rest) in told.items()}))
+    cached = json.loads(cache.read_text())
+    cache.write_text(json.dumps({key: [777, *rest] for key, (_, *rest) in cached.items()}))
     assert arrows() == ["->", "<-", "->", "<-"]
     assert arrows() == ["->", "->", "<-", "<-"]

@@ -142,11 +142,11 @@ def test_paths_that_disagree_about_the_address_are_refused(place: LabFolder) -> 
     responder = Path(__file__).parents[2] / "support" / "dns_responder.py"
     servers = [
         subprocess.Popen(
-            [*place.enter(node), sys.executable, str(responder), address, told],
+            [*place.enter(node), sys.executable, str(responder), address, answer],
             stdout=subprocess.PIPE,
             text=True,
         )
-        for node, address, told in (("ispb", "10.3.2.1", "203.0.113.66"),)
+        for node, address, answer in (("ispb", "10.3.2.1", "203.0.113.66"),)
     ]
     try:
         for server in servers:

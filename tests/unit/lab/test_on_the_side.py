@@ -40,10 +40,10 @@ def test_the_forged_share_answers_the_mode_that_is_offered() -> None:
         segment = first_message(mode)
         frame = share_for(segment, identity, OWN)
         assert frame is not None
-        told = ServerShare.parse(frame)
-        assert (told.mode, told.share) == (mode, OWN)
-        assert told.observed.client == Endpoint(ip_address(CLIENT), 40000)
-        assert bool(told.certified_share) == (mode is Mode.TOFU)
+        answer = ServerShare.parse(frame)
+        assert (answer.mode, answer.share) == (mode, OWN)
+        assert answer.observed.client == Endpoint(ip_address(CLIENT), 40000)
+        assert bool(answer.certified_share) == (mode is Mode.TOFU)
 
 
 def test_what_is_no_share_and_no_tcp_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""What tc is told, by both labs, on kernels with netem and without."""
+"""The arguments of tc in both labs, on kernels with netem and without."""
 
 import pytest
 
