@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
-from edge.cache.entry import StoredResponse
 from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.rules.conditions import ORIGIN_CONDITIONS
 from edge.cache.rules.reuse import (
@@ -21,6 +20,7 @@ from edge.cache.rules.reuse import (
     request_directives,
     requires_validation,
 )
+from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs, combine_fields

@@ -12,8 +12,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from edge.cache.entry import PREPARED_BODY_LIMIT, StoredResponse
 from edge.cache.rules.cache_status import CacheStatus
+from edge.cache.rules.stored_response import PREPARED_BODY_LIMIT, StoredResponse
 from edge.cache.storage.store import ResponseStore
 from edge.http.request import cache_key
 from edge.proxy.responses import select_response

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-from edge.cache.entry import StoredResponse, merge_headers
 from edge.cache.rules.conditions import CACHE_CONDITIONS, revalidation_headers
 from edge.cache.rules.reuse import Reuse, decide_reuse, requires_validation
+from edge.cache.rules.stored_response import StoredResponse, merge_headers
 from edge.cache.rules.storing import is_worth_storing, storage_obstacle
 from edge.cache.rules.tags import parse_tags
 from edge.cache.rules.variants import variant_matches, variant_of

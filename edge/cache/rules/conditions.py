@@ -1,6 +1,6 @@
 """Conditions that a cache evaluates itself (RFC 9111 section 4.3.2, RFC 9110 section 13)."""
 
-from edge.cache.entry import StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.http.fields import Fields, parse_date
 
 ORIGIN_CONDITIONS = ("if-match", "if-unmodified-since")  # a cache must not evaluate these: forward them

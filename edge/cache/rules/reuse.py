@@ -7,7 +7,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from edge.cache.entry import StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.http.fields import DELTA_SECONDS_MAX, Fields, parse_directives, parse_seconds
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from edge.cache.entry import StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.change_number import ChangeNumber
 
 VARIANTS_LIMIT = 16  # stored responses of one URL; the oldest is evicted

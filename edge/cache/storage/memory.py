@@ -7,7 +7,7 @@ Bounded in bytes; the least recently used key is evicted first. Changes by other
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from edge.cache.entry import PREPARED_BODY_LIMIT, StoredResponse
+from edge.cache.rules.stored_response import PREPARED_BODY_LIMIT, StoredResponse
 
 OBJECT_OVERHEAD = 2048  # approximate bytes of the Python objects of one entry
 

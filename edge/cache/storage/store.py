@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from edge.cache.entry import StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.variants import variant_matches
 from edge.cache.storage.body_files import BodyFile, remove_orphans
 from edge.cache.storage.change_number import ChangeNumber

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scripted_server import Asked, ScriptedServer, answer
 from served_cache import served
 
-from edge.cache.entry import StoredResponse
 from edge.cache.rules.reuse import Reuse, decide_reuse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.storing import storage_obstacle
 from edge.cache.rules.variants import variant_matches, variant_of
 from edge.http.fields import Pairs, combine_fields

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cache.entry import StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.body_files import BodyFile, remove_orphans
 from edge.cache.storage.index_schema import _exclusive_lock, open_index
 from edge.cache.storage.index_writer import VARIANTS_LIMIT
@@ -217,7 +217,7 @@ WRITES = """
 import asyncio, hashlib, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from edge.cache.entry import StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.body_files import BodyFile, remove_orphans
 from edge.cache.storage.index_schema import _exclusive_lock, open_index
 from edge.cache.storage.store import ResponseStore
