@@ -1,8 +1,9 @@
-"""Parse header fields: lists, directives, seconds, dates (RFC 9110 section 5, RFC 9111 section 5.2)."""
+"""Parse header fields: lists, directives, seconds (RFC 9110 section 5, RFC 9111 section 5.2)."""
 
 import re
 from collections.abc import Iterable, Mapping
-from email.utils import parsedate_to_datetime
+
+from smkex.http.semantics.integers import parse_integer
 
 Fields = Mapping[str, str]  # names in lower case; several lines of one field joined by ", "
 Pairs = list[tuple[str, str]]
@@ -42,19 +43,8 @@ def parse_directives(value: str) -> dict[str, str]:
 
 def parse_seconds(value: str | None) -> int | None:
     """Parse delta-seconds; None if absent or invalid."""
-    if value is None or not (value.isascii() and value.isdigit()):
-        return None
-    return min(int(value), DELTA_SECONDS_MAX) if len(value) < 12 else DELTA_SECONDS_MAX
-
-
-def parse_date(value: str | None) -> float | None:
-    """Parse an HTTP date as seconds since the epoch; None if absent or invalid."""
-    if value is None:
-        return None
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+    number = parse_integer(value)
+    return None if number is None else min(number, DELTA_SECONDS_MAX)
 
 
 def list_members(value: str) -> list[str]:

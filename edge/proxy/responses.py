@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from edge.cache.rules.conditions import NOT_MODIFIED_FIELDS, if_range_matches, is_not_modified
-from edge.cache.rules.ranges import ByteRange, Multipart, RangeNotSatisfiable, parse_ranges
+from edge.cache.rules.multipart import Multipart
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.tags import TAG_FIELDS as TAG_FIELDS
 from edge.cache.storage.spool import SpoolReader
 from edge.http.fields import Fields, Pairs
+from smkex.http.semantics.ranges import ByteRange, RangeNotSatisfiable, parse_ranges
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BLOCK = 256 << 10

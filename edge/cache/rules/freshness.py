@@ -1,6 +1,7 @@
 """How long a stored response is fresh, and how old it is (RFC 9111 section 4.2)."""
 
-from edge.http.fields import Fields, parse_date, parse_directives, parse_seconds
+from edge.http.fields import Fields, parse_directives, parse_seconds
+from smkex.http.semantics.dates import parse_http_date
 
 HEURISTIC_FRACTION = 0.1  # of the time since Last-Modified, as RFC 9111 section 4.2.2 suggests
 HEURISTIC_LIMIT = 86_400  # seconds: the longest that a change stays unseen without an explicit lifetime
@@ -26,7 +27,7 @@ def freshness_lifetime(status: int, fields: Fields, received_at: float, negative
             return float(parse_seconds(control[name]) or 0)
     written = _date_or(fields, received_at)
     if "expires" in fields:
-        expires = parse_date(fields["expires"])
+        expires = parse_http_date(fields["expires"])
         return 0.0 if expires is None else max(0.0, expires - written)
     return _heuristic_lifetime(status, fields, written, negative_seconds)
 
@@ -36,7 +37,7 @@ def _heuristic_lifetime(status: int, fields: Fields, written: float, negative_se
         return 0.0
     if status in NEGATIVE_STATUS:
         return float(negative_seconds)
-    modified = parse_date(fields.get("last-modified"))
+    modified = parse_http_date(fields.get("last-modified"))
     if modified is None:
         return 0.0
     return min(max(0.0, written - modified) * HEURISTIC_FRACTION, HEURISTIC_LIMIT)
@@ -50,5 +51,5 @@ def initial_age(fields: Fields, requested_at: float, received_at: float) -> floa
 
 
 def _date_or(fields: Fields, otherwise: float) -> float:
-    written = parse_date(fields.get("date"))
+    written = parse_http_date(fields.get("date"))
     return otherwise if written is None else written

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from edge.cache.rules.freshness import freshness_lifetime, initial_age
 from edge.cache.rules.variants import Variant
-from edge.http.fields import Pairs, combine_fields, parse_date, parse_directives
+from edge.http.fields import Pairs, combine_fields, parse_directives
+from smkex.http.semantics.dates import parse_http_date
 
 # bytes of a body that `edge.proxy.fast_path` keeps joined to its prepared head
 PREPARED_BODY_LIMIT = 16 << 10
@@ -49,7 +50,7 @@ class StoredResponse:
 
     @property
     def modified(self) -> float | None:
-        return parse_date(self.fields.get("last-modified"))
+        return parse_http_date(self.fields.get("last-modified"))
 
     @property
     def has_validator(self) -> bool:

@@ -1,7 +1,8 @@
 """Whether a shared cache may store a response (RFC 9111 section 3)."""
 
 from edge.cache.rules.freshness import HEURISTIC_STATUS, has_explicit_lifetime
-from edge.http.fields import Fields, list_members, parse_date, parse_directives
+from edge.http.fields import Fields, list_members, parse_directives
+from smkex.http.semantics.dates import parse_http_date
 
 # final codes whose caching rules this cache knows, for must-understand (RFC 9111 section 5.2.2.3)
 UNDERSTOOD_STATUS = frozenset(
@@ -68,7 +69,7 @@ def storage_obstacle(method: str, asked: Fields, status: int, fields: Fields) ->
 
 def is_worth_storing(fields: Fields, lifetime: float) -> bool:
     """Whether a stored copy is useful: fresh for some time, or usable after validation or while stale."""
-    if lifetime > 0 or "etag" in fields or parse_date(fields.get("last-modified")) is not None:
+    if lifetime > 0 or "etag" in fields or parse_http_date(fields.get("last-modified")) is not None:
         return True
     control = parse_directives(fields.get("cache-control", ""))
     return bool(control.keys() & {"stale-while-revalidate", "stale-if-error"})

@@ -1,15 +1,16 @@
-"""Which bytes a Range asks for, and how several are wrapped (RFC 9110 section 14)."""
+"""Byte ranges of a request (RFC 9110 section 14)."""
 
-import secrets
 from dataclasses import dataclass
 from itertools import pairwise
+
+from smkex.http.semantics.integers import parse_integer
 
 RANGES_LIMIT = 32  # of one request; more, or overlapping ones, are signs of an attack (section 17.15)
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes `first` to `last`, both counted, of a body of `size`."""
+    """Bytes `first` to `last`, both included, of a body of `size`."""
 
     first: int
     last: int
@@ -29,18 +30,18 @@ class RangeNotSatisfiable(Exception):
 
 
 def parse_ranges(value: str | None, size: int) -> list[ByteRange] | None:
-    """The ranges asked for, in the client's order; None: the field is to be ignored. Raises `Unsatisfiable`."""
+    """The requested ranges in the client's order; None: the field is ignored. Raises `RangeNotSatisfiable`."""
     if value is None:
         return None
     unit, equals, specs = value.partition("=")
     if unit.strip().lower() != "bytes" or not equals:
         return None
-    parts = [part.strip() for part in specs.split(",") if part.strip()]
+    parts = [part.strip(" \t") for part in specs.split(",") if part.strip(" \t")]
     if not parts or len(parts) > RANGES_LIMIT:
         return None
     found = []
     for part in parts:
-        bounds = _parse_bounds(part)
+        bounds = parse_range_spec(part)
         if bounds is None:
             return None
         made = _clip_range(*bounds, size)
@@ -51,17 +52,17 @@ def parse_ranges(value: str | None, size: int) -> list[ByteRange] | None:
     return None if _any_overlap(found) else found
 
 
-def _parse_bounds(part: str) -> tuple[int | None, int | None] | None:
-    first, dash, last = (piece.strip() for piece in part.partition("-"))
-    if not dash or not (first or last) or not (first + last).isascii() or not (first + last).isdigit():
+def parse_range_spec(part: str) -> tuple[int | None, int | None] | None:
+    """Parse `first-last`, `first-` or `-length` to (first, last); None if invalid."""
+    first, dash, last = part.partition("-")
+    low, high = parse_integer(first), parse_integer(last)
+    if not dash or (first and low is None) or (last and high is None) or not (first or last):
         return None
-    low, high = (int(text[:20]) if text else None for text in (first, last))
     return None if low is not None and high is not None and high < low else (low, high)
 
 
 def _clip_range(first: int | None, last: int | None, size: int) -> ByteRange | None:
     if first is None:
-        assert last is not None
         return ByteRange(max(0, size - last), size - 1, size) if last and size else None
     if first >= size:
         return None
@@ -73,34 +74,3 @@ def _any_overlap(ranges: list[ByteRange]) -> bool:
         return False
     ordered = sorted(ranges, key=lambda one: one.first)
     return any(later.first <= earlier.last for earlier, later in pairwise(ordered))
-
-
-@dataclass(frozen=True, slots=True)
-class Multipart:
-    """The wrapping of several ranges as multipart/byteranges (section 14.6)."""
-
-    ranges: list[ByteRange]
-    media_type: str | None
-    boundary: str
-
-    @classmethod
-    def of(cls, ranges: list[ByteRange], media_type: str | None) -> "Multipart":
-        return cls(ranges, media_type, secrets.token_hex(16))
-
-    @property
-    def content_type(self) -> str:
-        return f"multipart/byteranges; boundary={self.boundary}"
-
-    def head(self, part: ByteRange) -> bytes:
-        media = f"Content-Type: {self.media_type}\r\n" if self.media_type else ""
-        return f"\r\n--{self.boundary}\r\n{media}Content-Range: {part.content_range}\r\n\r\n".encode(
-            "latin-1"
-        )
-
-    @property
-    def tail(self) -> bytes:
-        return f"\r\n--{self.boundary}--\r\n".encode()
-
-    @property
-    def length(self) -> int:
-        return sum(len(self.head(part)) + part.length for part in self.ranges) + len(self.tail)

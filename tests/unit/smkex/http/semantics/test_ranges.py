@@ -1,0 +1,38 @@
+"""Ranges of a request are slices of the body."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smkex.http.semantics.ranges import RangeNotSatisfiable, parse_ranges
+
+
+@given(size=st.integers(0, 1000), first=st.integers(0, 1200), last=st.integers(0, 1200))
+def test_a_range_is_the_slice_that_it_says(size: int, first: int, last: int) -> None:
+    whole = range(size)
+    try:
+        parts = parse_ranges(f"bytes={first}-{last}", size)
+    except RangeNotSatisfiable:
+        assert first >= size
+        return
+    if parts is None:
+        assert last < first
+    else:
+        assert whole[parts[0].first : parts[0].last + 1] == whole[first : last + 1]
+
+
+@pytest.mark.parametrize(
+    "value", [None, "bytes=\xb2-", "bytes=+1-", "bytes=1 - 2", "bytes=-", "bytes=", "lines=1-2"]
+)
+def test_an_invalid_range_is_ignored(value: str | None) -> None:
+    assert parse_ranges(value, 10) is None
+
+
+def test_positions_have_any_size() -> None:
+    zeros = "0" * 50
+    assert [(part.first, part.last) for part in parse_ranges(f"bytes={zeros}2-{'9' * 5000}", 10) or []] == [
+        (2, 9)
+    ]
+    assert [(part.first, part.last) for part in parse_ranges(f"bytes=-{'9' * 5000}", 10) or []] == [(0, 9)]
+    with pytest.raises(RangeNotSatisfiable):
+        parse_ranges("bytes=" + "9" * 5000 + "-", 10)
