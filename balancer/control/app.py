@@ -5,37 +5,46 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import Depends, FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import HealthView
 from balancer.control.access.enrolment_tokens import endpoints as enrolment_tokens
-from balancer.control.access.identity import sha256_hex
 from balancer.control.access.login import endpoints as login
 from balancer.control.access.tokens import endpoints as tokens
 from balancer.control.audit import endpoints as audit
 from balancer.control.audit import retention
+from balancer.control.authentication.authenticator import Authenticator
+from balancer.control.authentication.caller import sha256_hex
 from balancer.control.clock import Clock, SystemClock
 from balancer.control.edges import endpoints as edges
-from balancer.control.edges import repository as edge_queries
-from balancer.control.edges import service as edge_rules
-from balancer.control.edges.directory import EdgeDirectory
-from balancer.control.edges.leases import Leases
-from balancer.control.edges.settling import WriteCoalescer
-from balancer.control.edges.sharing import LeaseSharing
+from balancer.control.edges.enrolment import EnrolmentService
+from balancer.control.edges.heartbeats import HeartbeatService
+from balancer.control.edges.memory import EdgeMemory
+from balancer.control.edges.service import EdgeService
 from balancer.control.fast_open_keys import endpoints as fast_open_keys
 from balancer.control.fast_open_keys import repository as fast_open_key_queries
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
+from balancer.control.health.lease_sharing import LeaseSharing
+from balancer.control.health.leases import Leases
 from balancer.control.http import openapi, problems
 from balancer.control.http.body_limit import BodyLimit
+from balancer.control.http.parts import StorePart, install_parts, provide_part
 from balancer.control.http.query import refuse_unknown
 from balancer.control.metrics import endpoints as metrics
+from balancer.control.metrics.collector import ControlMetrics
+from balancer.control.newest import NewestIds
 from balancer.control.page import endpoints as page
-from balancer.control.plane import ControlPlane, Plane, Rules
+from balancer.control.plane import ControlPlane
 from balancer.control.purges import endpoints as purges
 from balancer.control.purges import repository as purge_queries
+from balancer.control.registry import edges as edge_queries
+from balancer.control.registry.directory import EdgeDirectory
+from balancer.control.rules import ControlRules
 from balancer.control.sites import endpoints as sites
 from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.store import Store
@@ -43,7 +52,7 @@ from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
 from balancer.control.table.live import LiveTable
 from balancer.control.table.publication import Publication
-from balancer.control.table.signing_key import agreed_key, public_bytes
+from balancer.control.table.signing_key import agreed_key
 from balancer.control.table.watch import TableWatch
 from balancer.control.trace import endpoints as trace
 from balancer.control.vips import endpoints as vips
@@ -56,91 +65,107 @@ PRUNE_INTERVAL = 3600.0  # seconds between looks for what the audit log need not
 
 @contextlib.asynccontextmanager
 async def open_plane(
-    state: Path, admin_token: str, rules: Rules, clock: Clock, database: str | None
+    state: Path, admin_token: str, rules: ControlRules, clock: Clock, database: str | None
 ) -> AsyncIterator[ControlPlane]:
-    """Open the state folder and the database, and publish the table it leads to."""
+    """Open the state folder and the database, and publish the stored table."""
     await asyncio.to_thread(state.mkdir, parents=True, exist_ok=True)
     url = database_url(state, database)
-    store = Store(state, url)
+    store = Store(state, url, clock)
     sharing = LeaseSharing(store.engine, clock, rules.lease_seconds) if store.shared else None
     try:
         await asyncio.to_thread(migrate_schema, url)
         key = await agreed_key(store, state)
-        leases = Leases(clock, rules.lease_seconds)
-        async with store.read() as session:
-            leases.grant_grace(await edge_queries.alive_ids(session))
-            directory = EdgeDirectory()
-            await directory.catch_up(session)
-            watch = TableWatch(LiveTable(key))
-            publication = Publication(clock, watch, shared=store.shared)
-            await publication.load(session)
-            newest_purge = await purge_queries.newest_id(session)
-            newest_fast_open_key = await fast_open_key_queries.newest_id(session)
-        plane = ControlPlane(
-            rules=rules,
-            clock=clock,
-            store=store,
-            leases=leases,
-            sharing=sharing,
-            directory=directory,
-            health=HealthBoard(clock, leases),
-            acknowledgements=Acknowledgements(clock, rules.lease_seconds, watch.current),
-            grants=GrantBook(clock, leases, rules.lease_seconds, rules.minimum_healthy),
-            watch=watch,
-            publication=publication,
-            table_key=public_bytes(key),
-            admin_sha256=sha256_hex(admin_token),
-            newest_purge=newest_purge,
-            newest_fast_open_key=newest_fast_open_key,
-            settling=WriteCoalescer(lambda batch: edge_rules.persist_liveness(plane, batch)),
+        yield await _assemble_plane(
+            store, sharing, TableWatch(LiveTable(key)), sha256_hex(admin_token), rules
         )
-        store.committed = directory.committed
-        store.publish = publication.publish
-        yield plane
     finally:
         if sharing:
             await sharing.close()
         await store.close()
 
 
-async def _repeat_forever(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
-    """Do something again and again until cancelled; a failure is logged and tried again."""
+async def _assemble_plane(
+    store: Store, sharing: LeaseSharing | None, watch: TableWatch, admin_sha256: str, rules: ControlRules
+) -> ControlPlane:
+    """Load what is stored, and create the services."""
+    seconds, clock = rules.lease_seconds, store.clock
+    leases, directory, newest = Leases(clock, seconds), EdgeDirectory(), NewestIds()
+    publication = Publication(clock, watch, shared=store.shared)
+    async with store.read() as session:
+        leases.grant_grace(await edge_queries.alive_ids(session))
+        await directory.catch_up(session)
+        await publication.load(session)
+        await load_newest(session, newest)
+    memory = EdgeMemory(
+        leases,
+        HealthBoard(clock, leases),
+        Acknowledgements(clock, seconds, watch.current),
+        GrantBook(clock, leases, seconds, rules.minimum_healthy),
+    )
+    store.committed = directory.committed
+    store.publish = publication.publish
+    return ControlPlane(
+        rules=rules,
+        store=store,
+        leases=leases,
+        sharing=sharing,
+        directory=directory,
+        health=memory.health,
+        acknowledgements=memory.acknowledgements,
+        grants=memory.grants,
+        watch=watch,
+        publication=publication,
+        newest=newest,
+        authenticator=Authenticator(store, directory, admin_sha256),
+        enrolments=EnrolmentService(store, rules, memory, watch),
+        edges=EdgeService(store, memory),
+        heartbeats=HeartbeatService(store, memory, directory, sharing, watch, newest, seconds),
+        metrics=ControlMetrics(publication, memory.acknowledgements, leases, memory.grants, newest),
+    )
+
+
+async def load_newest(session: AsyncSession, newest: NewestIds) -> None:
+    """Read the newest ids, which other instances may have raised."""
+    newest.purge = await purge_queries.newest_id(session)
+    newest.fast_open_key = await fast_open_key_queries.newest_id(session)
+
+
+async def _repeat_forever(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Call `work` every `seconds` until cancelled; a failure is logged, and retried."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            await what()
+            await work()
         except Exception:
-            log.exception("will be tried again")
+            log.exception("background work failed, will be retried")
 
 
-async def _sweep_leases(plane: ControlPlane) -> None:
-    await edge_rules.sweep_leases(plane)
-    await acknowledgements.sweep_removals(plane)
+async def sweep_plane(plane: ControlPlane) -> None:
+    """End expired leases, and start the quarantine of freed ids."""
+    await plane.heartbeats.sweep_leases()
+    oldest = plane.acknowledgements.oldest_applied(plane.watch.generation)
+    await acknowledgements.sweep_removals(plane.store, oldest)
 
 
 async def follow_instances(plane: ControlPlane) -> None:
-    """Take in what other instances have changed."""
+    """Load what other instances have changed."""
     async with plane.store.read() as session:
         await plane.publication.catch_up(session)
         await plane.directory.catch_up(session)
-        plane.newest_purge = await purge_queries.newest_id(session)
-        plane.newest_fast_open_key = await fast_open_key_queries.newest_id(session)
+        await load_newest(session, plane.newest)
 
 
 @contextlib.asynccontextmanager
 async def _run_background(plane: ControlPlane) -> AsyncIterator[None]:
-    """What runs beside the requests."""
+    """Run the periodic work beside the requests."""
+    seconds = plane.rules.lease_seconds
     works = [
-        _repeat_forever(plane.rules.lease_seconds / 20, lambda: _sweep_leases(plane)),
-        _repeat_forever(PRUNE_INTERVAL, lambda: retention.prune(plane)),
+        _repeat_forever(seconds / 20, lambda: sweep_plane(plane)),
+        _repeat_forever(PRUNE_INTERVAL, lambda: retention.prune(plane.store, plane.rules.audit_retention)),
     ]
     if plane.sharing:
         works.append(_repeat_forever(FOLLOW_INTERVAL, lambda: follow_instances(plane)))
-        works.append(
-            _repeat_forever(
-                min(1.0, plane.rules.lease_seconds / 10), lambda: edge_rules.exchange_heartbeats(plane)
-            )
-        )
+        works.append(_repeat_forever(min(1.0, seconds / 10), plane.heartbeats.exchange_heartbeats))
     tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
@@ -153,7 +178,7 @@ async def _run_background(plane: ControlPlane) -> AsyncIterator[None]:
 def create_app(
     state: Path,
     admin_token: str,
-    rules: Rules | None = None,
+    rules: ControlRules | None = None,
     clock: Clock | None = None,
     *,
     database: str | None = None,
@@ -163,14 +188,15 @@ def create_app(
 
     `database` is the URL of a PostgreSQL; without it, SQLite in the state folder.
     """
-    rules = rules or Rules()
+    rules = rules or ControlRules()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_plane(state, admin_token, rules, clock or SystemClock(), database) as plane:
             app.state.plane = plane
+            install_parts(app, plane.parts())
             log.info("open", extra={"state": str(state), "generation": plane.watch.generation})
-            await retention.prune(plane)
+            await retention.prune(plane.store, rules.audit_retention)
             async with _run_background(plane) if sweeping else contextlib.nullcontext():
                 yield
                 plane.watch.close()
@@ -208,8 +234,10 @@ def create_app(
     return app
 
 
-async def show_health(plane: Plane) -> HealthView:
-    """Say whether the control plane works; needs no token."""
-    async with plane.store.read() as session:
+async def show_health(
+    store: StorePart, watch: Annotated[TableWatch, Depends(provide_part(TableWatch))]
+) -> HealthView:
+    """Check that the control plane and its database work; needs no token."""
+    async with store.read() as session:
         await edge_queries.list_page(session, 0, 1)
-    return HealthView(status="ok", generation=plane.watch.generation)
+    return HealthView(status="ok", generation=watch.generation)

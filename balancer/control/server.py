@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from balancer.control.app import create_app
 from balancer.control.garbage import collect_rarely
 from balancer.control.http.connection import BoundedConnection
-from balancer.control.http.tls_handshakes import Handshakes, TlsConnection
-from balancer.control.plane import Rules
+from balancer.control.http.tls_handshakes import TlsConnection, TlsHandshakes
+from balancer.control.rules import ControlRules
 from balancer.control.settings import ControlSettings
 from runtime.logging import report_ready
 from runtime.systemd import feed_watchdog
@@ -49,7 +49,7 @@ class _Server(uvicorn.Server):
 
 def serve(settings: ControlSettings) -> int:
     """Serve until SIGTERM; returns the exit status."""
-    rules = Rules(
+    rules = ControlRules(
         settings.lease_seconds,
         timedelta(seconds=settings.quarantine_seconds),
         settings.minimum_healthy,
@@ -85,4 +85,4 @@ def protocol_of(settings: ControlSettings) -> Any:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    return functools.partial(TlsConnection, Handshakes(context), BoundedConnection)
+    return functools.partial(TlsConnection, TlsHandshakes(context), BoundedConnection)

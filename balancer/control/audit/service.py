@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.access import AuditEntry, Role
-from balancer.control.access.identity import Identity
+from balancer.control.authentication.caller import Caller
 from balancer.control.storage.records import AuditRecord
 
 
 def record_change(
-    session: AsyncSession, now: datetime, by: Identity, what: str, target: str, detail: str = ""
+    session: AsyncSession, now: datetime, by: Caller, what: str, target: str, detail: str = ""
 ) -> None:
     """Add an entry."""
     session.add(

@@ -13,47 +13,61 @@ from balancer.api.schemas import (
     LeaseGrant,
     LeaseRequest,
 )
-from balancer.control.access.identity import Admin, LeaseHolder, Operator, Owner, Reader, presented_sha256
-from balancer.control.edges import service
+from balancer.control.authentication.dependencies import (
+    Admin,
+    LeaseHolder,
+    Operator,
+    Owner,
+    Reader,
+    presented_sha256,
+)
+from balancer.control.edges.enrolment import EnrolmentService
+from balancer.control.edges.heartbeats import HeartbeatService
 from balancer.control.edges.lease_route import LeaseRoute
+from balancer.control.edges.service import EdgeService
 from balancer.control.http.paging import After, EdgeIdPath, Limit
+from balancer.control.http.parts import provide_part
 from balancer.control.http.preconditions import IfMatch, set_etag
 from balancer.control.http.problems import refusal_responses, success_response
-from balancer.control.plane import Plane
 
 router = APIRouter(prefix="/v1/edges", tags=["edges"])
+EdgesPart = Annotated[EdgeService, Depends(provide_part(EdgeService))]
+HeartbeatPart = Annotated[HeartbeatService, Depends(provide_part(HeartbeatService))]
 AGAIN = success_response(200, Enrolment, "It had enrolled already.")
 
 
 @router.post("", status_code=201, responses=AGAIN | refusal_responses(401, 403, 409, 410))
 async def enrol(
-    plane: Plane, shown: Annotated[str, Depends(presented_sha256)], body: EnrolRequest, response: Response
+    enrolments: Annotated[EnrolmentService, Depends(provide_part(EnrolmentService))],
+    shown: Annotated[str, Depends(presented_sha256)],
+    body: EnrolRequest,
+    response: Response,
 ) -> Enrolment:
     """Enrol, showing a one-time token, or again, showing the credential."""
-    enrolment, created = await service.enrol_edge(plane, shown, body)
+    enrolment, created = await enrolments.enrol_edge(shown, body)
     if not created:
         response.status_code = 200
     return enrolment
 
 
 @router.get("", responses=refusal_responses(401, 403))
-async def list_edges(plane: Plane, _: Reader, after: After = 0, limit: Limit = 1000) -> EdgePage:
+async def list_edges(edges: EdgesPart, _: Reader, after: After = 0, limit: Limit = 1000) -> EdgePage:
     """List edges by id, a page at a time."""
-    items, following = await service.list_edges(plane, after, limit)
+    items, following = await edges.list_edges(after, limit)
     return EdgePage(items=items, next=following)
 
 
 @router.get("/{edge_id}", responses=refusal_responses(401, 403, 404, 410))
-async def show_edge(plane: Plane, _: Owner, edge_id: EdgeIdPath, response: Response) -> EdgeView:
+async def show_edge(edges: EdgesPart, _: Owner, edge_id: EdgeIdPath, response: Response) -> EdgeView:
     """Show one edge. Its ETag stands for what is wanted of it and where it is, not for its lease."""
-    view, revision = await service.show_edge(plane, edge_id)
+    view, revision = await edges.show_edge(edge_id)
     set_etag(response, revision)
     return view
 
 
 @router.patch("/{edge_id}", responses=refusal_responses(401, 403, 404, 409, 412))
 async def patch_edge(
-    plane: Plane,
+    edges: EdgesPart,
     by: Operator,
     edge_id: EdgeIdPath,
     body: EdgePatch,
@@ -61,20 +75,22 @@ async def patch_edge(
     if_match: IfMatch = None,
 ) -> EdgeView:
     """Change what is wanted of an edge: drain it, take it back, disable it, move it, weigh it, change its tunnels."""
-    view, revision = await service.patch_edge(plane, edge_id, body, by.because(body.reason), if_match)
+    view, revision = await edges.patch_edge(edge_id, body, by.because(body.reason), if_match)
     set_etag(response, revision)
     return view
 
 
 @router.delete("/{edge_id}", status_code=204, responses=refusal_responses(401, 403, 404, 412))
-async def remove_edge(plane: Plane, by: Admin, edge_id: EdgeIdPath, if_match: IfMatch = None) -> None:
+async def remove_edge(edges: EdgesPart, by: Admin, edge_id: EdgeIdPath, if_match: IfMatch = None) -> None:
     """Remove an edge; its id is not given again for the quarantine."""
-    await service.remove_edge(plane, edge_id, by, if_match)
+    await edges.remove_edge(edge_id, by, if_match)
 
 
-async def renew_lease(plane: Plane, _: LeaseHolder, edge_id: EdgeIdPath, body: LeaseRequest) -> LeaseGrant:
+async def renew_lease(
+    heartbeats: HeartbeatPart, _: LeaseHolder, edge_id: EdgeIdPath, body: LeaseRequest
+) -> LeaseGrant:
     """Send a heartbeat, which renews the lease; the answer says what is wanted of the edge."""
-    return await service.renew_lease(plane, edge_id, body)
+    return await heartbeats.renew_lease(edge_id, body)
 
 
 router.add_api_route(

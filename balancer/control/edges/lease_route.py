@@ -1,7 +1,7 @@
 """The route of heartbeats, which are nearly all requests: a plain one bypasses FastAPI's validation and dependencies.
 
 Anything else (an operator, an invalid body, another edge's token) takes the regular route, which refuses it with its
-reasons. Both end in `service.heartbeat`.
+reasons. Both end in `HeartbeatService.renew_lease`.
 """
 
 from collections.abc import Callable, Coroutine
@@ -12,11 +12,11 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from balancer.api.schemas import LeaseRequest
-from balancer.control.access.identity import bearer_sha256
-from balancer.control.edges import service
-from balancer.control.edges.directory import EdgeSnapshot
+from balancer.control.authentication.dependencies import bearer_sha256
+from balancer.control.edges.heartbeats import HeartbeatService
+from balancer.control.http.parts import find_part
 from balancer.control.http.problems import Refusal
-from balancer.control.plane import ControlPlane
+from balancer.control.registry.directory import EdgeDirectory, EdgeSnapshot
 
 
 class LeaseRoute(APIRoute):
@@ -26,28 +26,28 @@ class LeaseRoute(APIRoute):
         usual = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            plane: ControlPlane = request.app.state.plane
-            edge = _find_sender(plane, request)
+            heartbeats = find_part(request.app, HeartbeatService)
+            edge = _find_sender(heartbeats.directory, request)
             if edge is None:
                 return await usual(request)
             try:
                 body = LeaseRequest.model_validate_json(await request.body())
             except ValidationError:
                 return await usual(request)
-            grant = await service.renew_lease(plane, edge.id, body)
+            grant = await heartbeats.renew_lease(edge.id, body)
             return Response(grant.model_dump_json(), media_type="application/json")
 
         return handle
 
 
-def _find_sender(plane: ControlPlane, request: Request) -> EdgeSnapshot | None:
+def _find_sender(directory: EdgeDirectory, request: Request) -> EdgeSnapshot | None:
     """Return the sender if it is a known edge and the request is about itself."""
     if request.scope["query_string"]:
         return None
     if request.headers.get("content-type") != "application/json":
         return None
     try:
-        edge = plane.directory.of_credential(bearer_sha256(request))
+        edge = directory.of_credential(bearer_sha256(request))
     except Refusal:
         return None
     return edge if edge and request.path_params.get("edge_id") == str(edge.id) else None

@@ -7,8 +7,8 @@ and after a start no edge counts as announcing before it has reported so.
 from collections.abc import Collection, Iterable
 
 from balancer.control.clock import Clock
-from balancer.control.edges.leases import Leases
 from balancer.control.grants.budget import Standing, may_withdraw
+from balancer.control.health.leases import Leases
 
 
 class GrantBook:
@@ -30,7 +30,7 @@ class GrantBook:
         """End a grant, if there is one."""
         self._until.pop(edge_id, None)
 
-    def ask(self, edge_id: int, active: Collection[int]) -> bool:
+    def request_grant(self, edge_id: int, active: Collection[int]) -> bool:
         """Give or renew a grant if the budget allows it. `active` are the edges whose admin state is active.
 
         Counts and gives without yielding in between, so two simultaneous requests are counted one after the other.

@@ -47,6 +47,10 @@ class Acknowledgements:
             if not self._counts[generation]:
                 del self._counts[generation]
 
+    def oldest_applied(self, newest: int) -> int:
+        """Return the oldest generation that a live forwarder has applied; `newest` if there is none."""
+        return min(self._applied.values(), default=newest)
+
     def is_held(self, edge_id: int, table: ForwardingTable) -> bool:
         """Whether 99 of 100 live forwarders send this edge its subflows, by the newest table."""
         self._look(table)

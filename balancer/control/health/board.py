@@ -6,8 +6,8 @@ from datetime import datetime
 from balancer.api.health import EdgeHealthView, FleetHealth, HealthReason
 from balancer.api.schemas import LeaseRequest
 from balancer.control.clock import Clock
-from balancer.control.edges.leases import Leases
 from balancer.control.health.judgement import judge_health
+from balancer.control.health.leases import Leases
 from balancer.control.health.reachability import Reachability
 
 
@@ -30,13 +30,13 @@ class HealthBoard:
         self._silent: set[int] = set()
         self.reachability = Reachability()
 
-    def heard(self, edge_id: int, heartbeat: LeaseRequest) -> None:
+    def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest) -> None:
         """Record a heartbeat whose lease is already renewed."""
         self._silent.discard(edge_id)
         self.reachability.note(edge_id, heartbeat.peers)
-        self.look(edge_id)
+        self.evaluate(edge_id)
 
-    def fell_silent(self, edge_id: int) -> None:
+    def record_silence(self, edge_id: int) -> None:
         """Record that a lease has ended, and discard what the edge reported of its peers."""
         self._silent.add(edge_id)
         self.reachability.forget(edge_id)
@@ -47,17 +47,17 @@ class HealthBoard:
         self.reachability.forget(edge_id)
         self._entries.pop(edge_id, None)
 
-    def given_up(self) -> list[int]:
+    def take_unreached(self) -> list[int]:
         """Return the silent edges that no peer reaches; they are down and leave the set of silent edges."""
-        down = [edge_id for edge_id in self._silent if self.look(edge_id).state is FleetHealth.DOWN]
+        down = [edge_id for edge_id in self._silent if self.evaluate(edge_id).state is FleetHealth.DOWN]
         self._silent.difference_update(down)
         return down
 
     def is_alive(self, edge_id: int) -> bool:
         """Whether the forwarding table may send subflows there."""
-        return self.look(edge_id).state is not FleetHealth.DOWN
+        return self.evaluate(edge_id).state is not FleetHealth.DOWN
 
-    def look(self, edge_id: int) -> HealthEntry:
+    def evaluate(self, edge_id: int) -> HealthEntry:
         """Evaluate the health of an edge now."""
         lease = self._leases.get(edge_id)
         state, reasons = judge_health(
@@ -77,6 +77,6 @@ class HealthBoard:
 
     def view(self, edge_id: int) -> EdgeHealthView:
         """Show an edge's health."""
-        entry = self.look(edge_id)
+        entry = self.evaluate(edge_id)
         reasons = [HealthReason(reason=reason, since=since) for reason, since in entry.reasons.items()]
         return EdgeHealthView(state=entry.state, since=entry.since, reasons=reasons)

@@ -22,7 +22,7 @@ GIVES_WAY_AFTER = 3.0  # seconds: where MOST are under way, the oldest makes roo
 READ_BYTES = 16 * 1024  # a record: nothing that is asked here is much longer
 
 
-class Handshakes:
+class TlsHandshakes:
     """Those that are under way, oldest first, and what is allowed to them.
 
     When there are too many, a client that keeps us waiting makes room for the next; one that merely came in a crowd
@@ -64,7 +64,7 @@ class TlsConnection(asyncio.Protocol):
     """A TCP connection until its TLS handshake is done; then it is the protocol's that `protocol` makes."""
 
     def __init__(
-        self, handshakes: Handshakes, protocol: Callable[..., asyncio.Protocol], **options: Any
+        self, handshakes: TlsHandshakes, protocol: Callable[..., asyncio.Protocol], **options: Any
     ) -> None:
         self._handshakes = handshakes
         self._protocol = functools.partial(protocol, **options)

@@ -7,40 +7,53 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from balancer.control.plane import ControlPlane
-from balancer.control.table import acknowledgements
+from balancer.control.grants.book import GrantBook
+from balancer.control.health.acknowledgement import Acknowledgements
+from balancer.control.health.leases import Leases
+from balancer.control.newest import NewestIds
+from balancer.control.table.acknowledgements import count_acknowledged
+from balancer.control.table.publication import Publication
 from balancer.model.table import EdgeState, TableEdge
 
 
-class PlaneMetrics(Collector):
-    """One running control plane."""
+class ControlMetrics(Collector):
+    """The metrics of one running control plane."""
 
-    def __init__(self, plane: ControlPlane) -> None:
-        self._plane = plane
+    def __init__(
+        self,
+        publication: Publication,
+        known: Acknowledgements,
+        leases: Leases,
+        grants: GrantBook,
+        newest: NewestIds,
+    ) -> None:
+        self._publication = publication
+        self._acknowledgements = known
+        self._leases = leases
+        self._grants = grants
+        self._newest = newest
 
     def collect(self) -> Iterator[Metric]:
-        plane = self._plane
+        generation = self._publication.watch.generation
         yield from self._edges()
-        yield _make_gauge("generation", "newest generation of the forwarding table", plane.watch.generation)
-        yield _make_gauge("frozen", "1 while the table is frozen", plane.publication.pin is not None)
-        acknowledged = acknowledgements.count_acknowledged(
-            plane.acknowledgements.applied, plane.watch.generation
-        )
+        yield _make_gauge("generation", "newest generation of the forwarding table", generation)
+        yield _make_gauge("frozen", "1 while the table is frozen", self._publication.pin is not None)
+        acknowledged = count_acknowledged(self._acknowledgements.applied, generation)
         yield _make_gauge("forwarders", "live forwarders", acknowledged.forwarders)
         yield _make_gauge(
             "acknowledged_share",
             "share of the live forwarders that have the newest generation",
             acknowledged.share,
         )
-        yield _make_gauge("leases", "edges that hold a lease", plane.leases.count())
-        yield _make_gauge("grants", "edges that hold a withdrawal grant", len(plane.grants.holders()))
-        yield _make_gauge("purge_newest", "id of the newest purge", plane.newest_purge)
+        yield _make_gauge("leases", "edges that hold a lease", self._leases.count())
+        yield _make_gauge("grants", "edges that hold a withdrawal grant", len(self._grants.holders()))
+        yield _make_gauge("purge_newest", "id of the newest purge", self._newest.purge)
 
     def _edges(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
             "sennit_control_edges", "edges by state in the forwarding table", labels=["state"]
         )
-        entries = self._plane.watch.live.entries.values()
+        entries = self._publication.watch.live.entries.values()
         states = Counter(entry.state for entry in entries if isinstance(entry, TableEdge))
         for state in EdgeState:
             family.add_metric([state.value], states[state])
@@ -51,9 +64,9 @@ def _make_gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"sennit_control_{name}", text, value=float(value))
 
 
-def make_registry(plane: ControlPlane) -> CollectorRegistry:
+def make_registry(metrics: ControlMetrics) -> CollectorRegistry:
     """Return a registry with all metrics, including those of the process."""
     made = CollectorRegistry()
-    made.register(PlaneMetrics(plane))
+    made.register(metrics)
     ProcessCollector(registry=made)
     return made

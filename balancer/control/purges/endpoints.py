@@ -3,11 +3,11 @@
 from fastapi import APIRouter
 
 from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
-from balancer.control.access.identity import Anyone, Operator
 from balancer.control.audit import service as audit
+from balancer.control.authentication.dependencies import Anyone, Operator
 from balancer.control.http.paging import After, Limit
+from balancer.control.http.parts import NewestPart, StorePart
 from balancer.control.http.problems import refusal_responses
-from balancer.control.plane import Plane
 from balancer.control.purges import repository
 from balancer.control.storage.records import PurgeRecord
 
@@ -16,24 +16,24 @@ PURGES_KEPT = 1000
 
 
 @router.post("", status_code=201, responses=refusal_responses(401, 403))
-async def purge(plane: Plane, by: Operator, body: PurgeRequest) -> PurgeView:
+async def purge(store: StorePart, newest: NewestPart, by: Operator, body: PurgeRequest) -> PurgeView:
     """Drop a URL, or everything with a tag, from the caches of all edges: at each with its next heartbeat."""
-    now = plane.clock.now()
+    now = store.now()
     record = PurgeRecord(at=now, url=body.url, tag=body.tag)
-    async with plane.store.change() as session:
+    async with store.change() as session:
         session.add(record)
         await session.flush()
         await repository.drop_until(session, record.id - PURGES_KEPT)
         what = f"tag {body.tag}" if body.tag else str(body.url)
         audit.record_change(session, now, by.because(body.reason), "purge", what)
-    plane.newest_purge = max(plane.newest_purge, record.id)
+    newest.purge = max(newest.purge, record.id)
     return _purge_view(record)
 
 
 @router.get("", responses=refusal_responses(401, 410))
-async def list_purges(plane: Plane, _: Anyone, after: After = 0, limit: Limit = 1000) -> PurgePage:
+async def list_purges(store: StorePart, _: Anyone, after: After = 0, limit: Limit = 1000) -> PurgePage:
     """List the newest thousand purges by id, a page at a time."""
-    async with plane.store.read() as session:
+    async with store.read() as session:
         found = await repository.list_purges(session, after, limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
     return PurgePage(items=[_purge_view(each) for each in found[:limit]], next=following)

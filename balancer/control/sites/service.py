@@ -7,14 +7,14 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.sites import SiteBody, SitePatch, SiteView
-from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
-from balancer.control.edges.state import table_state
+from balancer.control.authentication.caller import Caller
 from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
-from balancer.control.plane import ControlPlane
+from balancer.control.registry.table_state import table_state
 from balancer.control.sites import repository
 from balancer.control.storage.records import SiteRecord
+from balancer.control.storage.store import Store
 from balancer.model.table import EdgeState
 
 
@@ -37,7 +37,7 @@ def _site_view(site: SiteRecord, states: dict[EdgeState, int]) -> SiteView:
     )
 
 
-async def ensure_site(session: AsyncSession, now: datetime, name: str, by: Identity) -> None:
+async def ensure_site(session: AsyncSession, now: datetime, name: str, by: Caller) -> None:
     """Create the site that an edge names, if it does not exist."""
     if await repository.find_by_name(session, name) is None:
         session.add(SiteRecord(name=name, description="", ring=False))
@@ -54,28 +54,28 @@ async def check_ring(session: AsyncSession, name: str) -> None:
         raise Refusal(409, "ring-of-several-vips", detail, field="site")
 
 
-async def add_site(plane: ControlPlane, body: SiteBody, by: Identity) -> tuple[SiteView, int, bool]:
+async def add_site(store: Store, body: SiteBody, by: Caller) -> tuple[SiteView, int, bool]:
     """Add a site; the last value is False where the very same exists already. The second is its revision."""
-    async with plane.store.change() as session:
+    async with store.change() as session:
         record = await repository.find_by_name(session, body.name)
         if record and (record.description, record.ring) != (body.description, body.ring):
             raise Refusal(409, "site-name-taken", f"{body.name} exists with other values", field="name")
         if created := record is None:
             record = SiteRecord(name=body.name, description=body.description, ring=body.ring)
             session.add(record)
-            audit.record_change(session, plane.clock.now(), by, "site.add", body.name)
+            audit.record_change(session, store.now(), by, "site.add", body.name)
             await session.flush()
         return (await site_views(session, [record]))[0], record.revision, created
 
 
 async def patch_site(
-    plane: ControlPlane, name: str, body: SitePatch, by: Identity, if_match: str | None
+    store: Store, name: str, body: SitePatch, by: Caller, if_match: str | None
 ) -> tuple[SiteView, int]:
     """Change a site; returns it with its revision."""
-    async with plane.store.change() as session:
+    async with store.change() as session:
         record = await find_site(session, name)
         check_etag(if_match, record)
-        now = plane.clock.now()
+        now = store.now()
         if body.description is not None and record.description != body.description:
             record.description = body.description
             audit.record_change(session, now, by, "site.describe", name, body.description)
@@ -87,15 +87,15 @@ async def patch_site(
         return (await site_views(session, [record]))[0], record.revision
 
 
-async def remove_site(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
+async def remove_site(store: Store, name: str, by: Caller, if_match: str | None) -> None:
     """Remove a site without edges."""
-    async with plane.store.change() as session:
+    async with store.change() as session:
         record = await find_site(session, name)
         check_etag(if_match, record)
         if await repository.in_use(session, name):
             raise Refusal(409, "site-in-use", "it has edges: remove or move them first", field="name")
         await session.delete(record)
-        audit.record_change(session, plane.clock.now(), by, "site.remove", name)
+        audit.record_change(session, store.now(), by, "site.remove", name)
 
 
 async def find_site(session: AsyncSession, name: str) -> SiteRecord:

@@ -9,8 +9,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from balancer.control.storage.database import DATABASE
-from balancer.control.table.signing_key import FILE as SIGNING_KEY
+from balancer.control.storage.database import DATABASE, SIGNING_KEY
 
 MEMBERS = (DATABASE, SIGNING_KEY)
 MAXIMUM_MEMBER_BYTES = 4 << 30

@@ -5,12 +5,14 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import URL, event, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
+from balancer.control.clock import Clock
 from balancer.control.storage.database import create_engine
 from balancer.control.storage.records import CounterRecord, Revised
 
@@ -22,7 +24,7 @@ class StateInUse(Exception):
 class Store:
     """Sessions on the database. `publish` runs inside every change, before it is committed."""
 
-    def __init__(self, state: Path, url: URL) -> None:
+    def __init__(self, state: Path, url: URL, clock: Clock) -> None:
         self._lock_file = _lock_state(state)
         self.engine = create_engine(url)
         self.shared = url.get_backend_name() != "sqlite"  # whether other instances may work on it too
@@ -30,8 +32,13 @@ class Store:
             self.engine, expire_on_commit=False, sync_session_class=RevisingSession
         )
         self._writer = asyncio.Lock()
+        self.clock = clock
         self.committed: Callable[[Mapping[object, bool]], None] | None = None
         self.publish: Callable[[AsyncSession], Awaitable[Callable[[], None] | None]] | None = None
+
+    def now(self) -> datetime:
+        """Return the time with which changes are stored."""
+        return self.clock.now()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

@@ -1,13 +1,14 @@
 """Which forwarders have applied a generation; the quarantine of a freed id starts once all have a table without it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.tables import AcknowledgementView, BehindView
-from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import FreedIdRecord
+from balancer.control.storage.store import Store
 
 BEHIND_LIMIT = 100
 
@@ -25,21 +26,19 @@ def count_acknowledged(applied: Mapping[int, int], generation: int) -> Acknowled
     )
 
 
-async def note_removals(plane: ControlPlane, session: AsyncSession) -> None:
+async def note_removals(session: AsyncSession, oldest: int, now: datetime) -> None:
     """Start the quarantine of freed ids that no live forwarder's table contains."""
-    oldest = min(plane.acknowledgements.applied.values(), default=plane.watch.generation)
     for record in (await session.scalars(_unacknowledged_ids(oldest))).all():
-        record.acknowledged_at = plane.clock.now()
+        record.acknowledged_at = now
 
 
-async def sweep_removals(plane: ControlPlane) -> None:
+async def sweep_removals(store: Store, oldest: int) -> None:
     """Start the quarantine of freed ids; writes only if there is one to start."""
-    oldest = min(plane.acknowledgements.applied.values(), default=plane.watch.generation)
-    async with plane.store.read() as session:
+    async with store.read() as session:
         waiting = (await session.scalars(_unacknowledged_ids(oldest))).first()
     if waiting is not None:
-        async with plane.store.change() as session:
-            await note_removals(plane, session)
+        async with store.change() as session:
+            await note_removals(session, oldest, store.now())
 
 
 def _unacknowledged_ids(oldest: int) -> Select[FreedIdRecord]:

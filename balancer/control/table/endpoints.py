@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from balancer.api.numbers import LARGEST_NUMBER
@@ -19,13 +19,16 @@ from balancer.api.tables import (
     TableKey,
     TableView,
 )
-from balancer.control.access.identity import Anyone, Operator, Reader
+from balancer.control.authentication.dependencies import Anyone, Operator, Reader
+from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.http.paging import After, Limit
+from balancer.control.http.parts import StorePart, provide_part
 from balancer.control.http.problems import refusal_responses, success_response
-from balancer.control.plane import ControlPlane, Plane
 from balancer.control.storage.records import GenerationRecord
 from balancer.control.table import acknowledgements, freeze, repository
 from balancer.control.table.changes import Change
+from balancer.control.table.publication import Publication
+from balancer.control.table.watch import TableWatch
 
 router = APIRouter(prefix="/v1", tags=["table"])
 LONGEST_WAIT = 60.0
@@ -43,6 +46,9 @@ EVENTS: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}},
     }
 }
+WatchPart = Annotated[TableWatch, Depends(provide_part(TableWatch))]
+PublicationPart = Annotated[Publication, Depends(provide_part(Publication))]
+AcknowledgementsPart = Annotated[Acknowledgements, Depends(provide_part(Acknowledgements))]
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a newer one.")]
 Since = Annotated[
     int | None, Query(ge=0, le=LARGEST_NUMBER, description="Answer with what changed since this generation.")
@@ -54,7 +60,7 @@ Since = Annotated[
     responses=success_response(200, TableView, "The table.") | NOT_MODIFIED | refusal_responses(401, 410),
 )
 async def get_table(
-    plane: Plane,
+    watch: WatchPart,
     _: Anyone,
     wait: Wait = 0,
     since: Since = None,
@@ -63,48 +69,50 @@ async def get_table(
     """Get the forwarding table, signed. With `since` only what changed, as long as that is still stored."""
     known = _parse_etag(if_none_match)
     if known is not None:
-        await plane.watch.wait_beyond(known, wait)
-    headers = {"ETag": f'"{plane.watch.generation}"', "Cache-Control": "no-store"}
-    if plane.watch.generation == known:
+        await watch.wait_beyond(known, wait)
+    headers = {"ETag": f'"{watch.generation}"', "Cache-Control": "no-store"}
+    if watch.generation == known:
         return Response(status_code=304, headers=headers)
-    return Response(plane.watch.live.body(since), media_type="application/json", headers=headers)
+    return Response(watch.live.body(since), media_type="application/json", headers=headers)
 
 
 @router.get("/table/events", response_class=StreamingResponse, responses=EVENTS | refusal_responses(401, 410))
 async def follow_table(
-    plane: Plane, _: Anyone, last_event_id: Annotated[str | None, Header(max_length=20)] = None
+    watch: WatchPart, _: Anyone, last_event_id: Annotated[str | None, Header(max_length=20)] = None
 ) -> StreamingResponse:
     """Follow the table as server-sent events: the whole first, or what changed since Last-Event-ID, then changes."""
     since = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
     return StreamingResponse(
-        _stream_events(plane, since), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        _stream_events(watch, since), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )
 
 
-async def _stream_events(plane: ControlPlane, since: int | None) -> AsyncIterator[bytes]:
+async def _stream_events(watch: TableWatch, since: int | None) -> AsyncIterator[bytes]:
     """Stream the newest table; a slow reader gets fewer and larger changes, never a queue."""
-    while not plane.watch.closed:
-        generation = plane.watch.generation
+    while not watch.closed:
+        generation = watch.generation
         if generation != since:
-            body = plane.watch.live.body(since)
+            body = watch.live.body(since)
             since = generation
             yield b"id: %d\nevent: table\ndata: %s\n\n" % (generation, body)
         else:
-            await plane.watch.wait_beyond(generation, KEEPALIVE_INTERVAL)
-            if plane.watch.generation == generation:
+            await watch.wait_beyond(generation, KEEPALIVE_INTERVAL)
+            if watch.generation == generation:
                 yield b": still here\n\n"
 
 
 @router.get("/table/key", responses=refusal_responses(401, 410))
-async def get_table_key(plane: Plane, _: Anyone) -> TableKey:
+async def get_table_key(watch: WatchPart, _: Anyone) -> TableKey:
     """Get the public key that tables are signed with. Agents learn it once, when they enrol."""
-    return TableKey(algorithm="ed25519", key=base64.b64encode(plane.table_key).decode())
+    return TableKey(algorithm="ed25519", key=base64.b64encode(watch.live.public_key).decode())
 
 
 @router.get("/table/generations", responses=refusal_responses(401, 403))
-async def list_generations(plane: Plane, _: Reader, after: After = 0, limit: Limit = 100) -> GenerationPage:
+async def list_generations(
+    store: StorePart, _: Reader, after: After = 0, limit: Limit = 100
+) -> GenerationPage:
     """List the generations that are kept, newest first, with what each changed: what one can roll back to."""
-    async with plane.store.read() as session:
+    async with store.read() as session:
         found = await repository.list_generations(session, after, limit + 1)
     following = found[limit - 1].generation if len(found) > limit else None
     return GenerationPage(items=[_generation_view(each) for each in found[:limit]], next=following)
@@ -120,34 +128,40 @@ def _generation_view(record: GenerationRecord) -> GenerationView:
 
 
 @router.get("/table/acknowledgements", responses=refusal_responses(401, 403))
-async def get_acknowledgements(plane: Plane, _: Reader, generation: Since = None) -> AcknowledgementView:
+async def get_acknowledgements(
+    watch: WatchPart, known: AcknowledgementsPart, _: Reader, generation: Since = None
+) -> AcknowledgementView:
     """Count the live forwarders that have applied the newest generation, or another, and name those behind."""
-    wanted = plane.watch.generation if generation is None else generation
-    return acknowledgements.count_acknowledged(plane.acknowledgements.applied, wanted)
+    wanted = watch.generation if generation is None else generation
+    return acknowledgements.count_acknowledged(known.applied, wanted)
 
 
 @router.post("/table/rollback", responses=refusal_responses(401, 403, 404, 409))
-async def roll_back(plane: Plane, by: Operator, body: RollbackRequest) -> FreezeView:
+async def roll_back(
+    store: StorePart, publication: PublicationPart, by: Operator, body: RollbackRequest
+) -> FreezeView:
     """Publish an earlier generation as the next one and hold it, except for liveness, until DELETE /v1/freeze."""
-    return await freeze.roll_back(plane, body.generation, by.because(body.reason))
+    return await freeze.roll_back(store, publication, body.generation, by.because(body.reason))
 
 
 @router.get("/freeze", responses=refusal_responses(401, 403))
-async def show_freeze(plane: Plane, _: Reader) -> FreezeView:
+async def show_freeze(publication: PublicationPart, _: Reader) -> FreezeView:
     """Show whether the table is frozen, and why."""
-    return freeze.freeze_view(plane.publication.pin)
+    return freeze.freeze_view(publication.pin)
 
 
 @router.put("/freeze", responses=refusal_responses(401, 403))
-async def freeze_table(plane: Plane, by: Operator, body: FreezeRequest) -> FreezeView:
+async def freeze_table(
+    store: StorePart, publication: PublicationPart, by: Operator, body: FreezeRequest
+) -> FreezeView:
     """Freeze the table: only liveness is published; the same again changes nothing."""
-    return await freeze.freeze_table(plane, by.because(body.reason))
+    return await freeze.freeze_table(store, publication, by.because(body.reason))
 
 
 @router.delete("/freeze", status_code=204, responses=refusal_responses(401, 403))
-async def thaw_table(plane: Plane, by: Operator) -> None:
+async def thaw_table(store: StorePart, publication: PublicationPart, by: Operator) -> None:
     """Publish the current state again; does nothing if the table is not frozen."""
-    await freeze.thaw_table(plane, by)
+    await freeze.thaw_table(store, publication, by)
 
 
 def _parse_etag(if_none_match: str | None) -> int | None:

@@ -1,19 +1,20 @@
 """Freeze the table, or roll back to an earlier one: one pin for both, until it is removed."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.tables import FreezeView
-from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
-from balancer.control.edges import repository as edges
+from balancer.control.authentication.caller import Caller
 from balancer.control.http.problems import Refusal
-from balancer.control.plane import ControlPlane
+from balancer.control.registry import edges
 from balancer.control.storage.records import EdgeRecord, PinRecord
+from balancer.control.storage.store import Store
 from balancer.control.table import repository
 from balancer.control.table.changes import Change, Entry, Key
-from balancer.control.table.publication import Pin, entry_of
+from balancer.control.table.publication import Pin, Publication, entry_of
 from balancer.model.table import EdgeState, TableEdge
 
 
@@ -24,38 +25,38 @@ def freeze_view(pin: Pin | None) -> FreezeView:
     return FreezeView(frozen=True, generation=pin.generation, at=pin.at, who=pin.who, why=pin.why)
 
 
-async def freeze_table(plane: ControlPlane, by: Identity) -> FreezeView:
+async def freeze_table(store: Store, publication: Publication, by: Caller) -> FreezeView:
     """Freeze the table; does nothing if it is frozen."""
-    async with plane.store.change() as session:
-        if plane.publication.pin is None:
-            entries = dict(plane.watch.live.entries)
-            await _store_pin(plane, session, by, plane.watch.generation, entries)
+    async with store.change() as session:
+        if publication.pin is None:
+            entries = dict(publication.watch.live.entries)
+            await _store_pin(session, store.now(), by, publication.watch.generation, entries)
             audit.record_change(
-                session, plane.clock.now(), by, "table.freeze", f"generation {plane.watch.generation}"
+                session, store.now(), by, "table.freeze", f"generation {publication.watch.generation}"
             )
-    return freeze_view(plane.publication.pin)
+    return freeze_view(publication.pin)
 
 
-async def thaw_table(plane: ControlPlane, by: Identity) -> None:
+async def thaw_table(store: Store, publication: Publication, by: Caller) -> None:
     """Publish the current state again; does nothing if the table is not frozen."""
-    async with plane.store.change() as session:
-        if pin := plane.publication.pin:
+    async with store.change() as session:
+        if pin := publication.pin:
             await repository.drop_pin(session)
             session.info["pin"] = None
-            audit.record_change(session, plane.clock.now(), by, "table.thaw", f"generation {pin.generation}")
+            audit.record_change(session, store.now(), by, "table.thaw", f"generation {pin.generation}")
 
 
-async def roll_back(plane: ControlPlane, generation: int, by: Identity) -> FreezeView:
+async def roll_back(store: Store, publication: Publication, generation: int, by: Caller) -> FreezeView:
     """Publish an earlier generation as the next one, and hold it."""
-    async with plane.store.change() as session:
-        entries = await _as_of(plane, session, generation)
+    async with store.change() as session:
+        entries = await _as_of(publication, session, generation)
         alive = {str(edge.id): edge for edge in await edges.list_all(session)}
         for key, entry in entries.items():
             if isinstance(entry, TableEdge):
                 entries[key] = _with_liveness(entry, alive.get(key[1]))
-        await _store_pin(plane, session, by, generation, entries)
-        audit.record_change(session, plane.clock.now(), by, "table.rollback", f"generation {generation}")
-    return freeze_view(plane.publication.pin)
+        await _store_pin(session, store.now(), by, generation, entries)
+        audit.record_change(session, store.now(), by, "table.rollback", f"generation {generation}")
+    return freeze_view(publication.pin)
 
 
 def _with_liveness(entry: TableEdge, now: EdgeRecord | None) -> Entry:
@@ -70,13 +71,13 @@ def _with_liveness(entry: TableEdge, now: EdgeRecord | None) -> Entry:
     return entry
 
 
-async def _as_of(plane: ControlPlane, session: AsyncSession, generation: int) -> dict[Key, Entry]:
+async def _as_of(publication: Publication, session: AsyncSession, generation: int) -> dict[Key, Entry]:
     """Reconstruct a generation from the newest table, change by change."""
     records = await repository.list_after(session, generation)
-    newest = plane.watch.generation
+    newest = publication.watch.generation
     if generation > newest or len(records) != newest - generation or (generation == 0 and newest):
         raise Refusal(404, "no-such-generation", f"generation {generation} is not kept", field="generation")
-    entries = dict(plane.watch.live.entries)
+    entries = dict(publication.watch.live.entries)
     for record in reversed(records):
         for change in map(Change.from_json, record.changes):
             if change.before is None:
@@ -87,9 +88,9 @@ async def _as_of(plane: ControlPlane, session: AsyncSession, generation: int) ->
 
 
 async def _store_pin(
-    plane: ControlPlane, session: AsyncSession, by: Identity, generation: int, entries: dict[Key, Entry]
+    session: AsyncSession, now: datetime, by: Caller, generation: int, entries: dict[Key, Entry]
 ) -> None:
-    now, content = plane.clock.now(), [entry.to_json() for entry in entries.values()]
+    content = [entry.to_json() for entry in entries.values()]
     await repository.drop_pin(session)
     session.add(
         PinRecord(

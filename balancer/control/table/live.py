@@ -28,6 +28,11 @@ class LiveTable:
         self._changed: OrderedDict[int, frozenset[Key]] = OrderedDict()
         self._forget()
 
+    @property
+    def public_key(self) -> bytes:
+        """Return the key that verifies signatures; 32 bytes."""
+        return self._key.public_key().public_bytes_raw()
+
     def load(self, generation: int, entries: Mapping[Key, Entry]) -> None:
         """Replace the table by what is stored."""
         self.generation, self.entries = generation, dict(entries)

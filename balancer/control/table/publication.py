@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.control.clock import Clock
-from balancer.control.edges import repository as edges
-from balancer.control.edges.state import table_state
+from balancer.control.registry import edges
+from balancer.control.registry.table_state import table_state
 from balancer.control.storage.records import EdgeRecord, GenerationRecord, PinRecord, VipRecord
 from balancer.control.table import repository, rings
 from balancer.control.table.changes import Change, Entry, Key, compare_entries, compare_tables, key_of
@@ -79,28 +79,28 @@ class Publication:
 
     def __init__(self, clock: Clock, watch: TableWatch, *, shared: bool) -> None:
         self._clock = clock
-        self._watch = watch
+        self.watch = watch
         self._shared = shared
         self.pin: Pin | None = None
 
     async def load(self, session: AsyncSession) -> None:
         """Load the published table and the pin."""
         generation = await repository.newest_generation(session)
-        self._watch.live.load(generation, await repository.read_entries(session))
+        self.watch.live.load(generation, await repository.read_entries(session))
         for record in await repository.list_after(session, generation - KEPT_GENERATIONS):
-            self._watch.live.remember(record.generation, [Change.from_json(each) for each in record.changes])
+            self.watch.live.remember(record.generation, [Change.from_json(each) for each in record.changes])
         pin = await repository.read_pin(session)
         self.pin = Pin.of(pin) if pin else None
 
     async def catch_up(self, session: AsyncSession) -> None:
         """Load what other instances have published."""
-        missed = await repository.list_after(session, self._watch.generation)
-        if missed and missed[0].generation != self._watch.generation + 1:
+        missed = await repository.list_after(session, self.watch.generation)
+        if missed and missed[0].generation != self.watch.generation + 1:
             await self.load(session)
-            self._watch.wake()
+            self.watch.wake()
             return
         for record in missed:
-            self._watch.advance(record.generation, [Change.from_json(each) for each in record.changes])
+            self.watch.advance(record.generation, [Change.from_json(each) for each in record.changes])
         if await repository.pin_revision(session) != (self.pin.revision if self.pin else None):
             pin = await repository.read_pin(session)
             self.pin = Pin.of(pin) if pin else None
@@ -111,12 +111,12 @@ class Publication:
             await self.catch_up(session)
         pin = session.info.get("pin", self.pin)
         if "pin" in session.info:
-            changes = compare_tables(self._watch.live.entries, await self.wanted(session, pin))
+            changes = compare_tables(self.watch.live.entries, await self.wanted(session, pin))
         else:
             touched = self._touched(session, pin) | await self._rings(session, pin)
-            changes = compare_entries(self._watch.live.entries, touched.items())
+            changes = compare_entries(self.watch.live.entries, touched.items())
         if changes:
-            generation = self._watch.generation + 1
+            generation = self.watch.generation + 1
             await self._store(session, generation, changes)
         if not changes and pin is self.pin:
             return None
@@ -124,7 +124,7 @@ class Publication:
         def announce() -> None:
             self.pin = pin
             if changes:
-                self._watch.advance(generation, changes)
+                self.watch.advance(generation, changes)
 
         return announce
 
@@ -134,7 +134,7 @@ class Publication:
             *await vips.list_all(session),
             *await edges.list_all(session),
         ]
-        published = self._watch.live.entries
+        published = self.watch.live.entries
         entries: dict[Key, Entry | None] = {}
         if pin is None:
             entries |= {_record_key(record): entry_of(record) for record in records}
@@ -146,7 +146,7 @@ class Publication:
         return {key: entry for key, entry in entries.items() if entry is not None}
 
     async def _rings(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry | None]:
-        published = self._watch.live.entries
+        published = self.watch.live.entries
         names = rings.affected_sites(session.info.get("touched", {}), published)
         if not names:
             return {}

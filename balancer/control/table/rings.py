@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.edges import repository as edges
-from balancer.control.edges.state import table_state
+from balancer.control.registry import edges
+from balancer.control.registry.table_state import table_state
 from balancer.control.sites import repository as sites
 from balancer.control.storage.records import EdgeRecord, SiteRecord
 from balancer.control.table.changes import Entry, Key

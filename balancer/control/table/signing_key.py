@@ -10,10 +10,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from balancer.control.storage.database import SIGNING_KEY
 from balancer.control.storage.records import TableKeyRecord
 from balancer.control.storage.store import Store
-
-FILE = "table-signing.key"
 
 
 class NoSigningKey(Exception):
@@ -29,14 +28,14 @@ async def agreed_key(store: Store, state: Path) -> Ed25519PrivateKey:
             session.add(TableKeyRecord(id=1, public_key=public_bytes(key)))
         elif not hmac.compare_digest(record.public_key, public_bytes(key)):
             raise NoSigningKey(
-                f"{state / FILE} is not the key that tables are signed with: copy it from another instance"
+                f"{state / SIGNING_KEY} is not the key that tables are signed with: copy it from another instance"
             )
     return key
 
 
 def _signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
     """Read the key, or create it if that is allowed; raises `NoSigningKey`."""
-    path = state / FILE
+    path = state / SIGNING_KEY
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from balancer.api.schemas import TraceEdge, TraceView
-from balancer.control.access.identity import Reader
+from balancer.control.authentication.dependencies import Reader
+from balancer.control.http.parts import provide_part
 from balancer.control.http.problems import Refusal, refusal_responses
-from balancer.control.plane import Plane
+from balancer.control.table.watch import TableWatch
 from balancer.model.place import Places
 from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.reference.packet import mapped_address
@@ -15,12 +16,13 @@ from balancer.model.reference.trace import PacketEndpoint, Untraceable, forwarde
 from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.verdict import EXPLAINED
 
+WatchPart = Annotated[TableWatch, Depends(provide_part(TableWatch))]
 router = APIRouter(prefix="/v1/trace", tags=["trace"])
 
 
 @router.get("", responses=refusal_responses(401, 403, 404, 409))
 async def trace_packet(
-    plane: Plane,
+    watch: WatchPart,
     _: Reader,
     ingress: Annotated[str, Query(description="Name or id of the edge where it enters.", examples=["edge2"])],
     source: Annotated[str, Query(description="ADDRESS:PORT", examples=["10.2.0.2:40000"])],
@@ -28,7 +30,7 @@ async def trace_packet(
     established: Annotated[bool, Query(description="Not a SYN, but a later packet.")] = False,
 ) -> TraceView:
     """Return what a forwarder does with a TCP packet, and why."""
-    table = plane.watch.current
+    table = watch.current
     edge = next((one for one in table.edges if ingress in (one.name, str(one.id))), None)
     if edge is None:
         raise Refusal(404, "no-such-edge", f"the table has no edge {ingress}", field="ingress")

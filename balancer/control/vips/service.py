@@ -3,13 +3,13 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import VipBody
-from balancer.control.access.identity import Identity
 from balancer.control.audit import service as audit
-from balancer.control.edges import repository as edges
+from balancer.control.authentication.caller import Caller
 from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
-from balancer.control.plane import ControlPlane
+from balancer.control.registry import edges
 from balancer.control.storage.records import VipRecord
+from balancer.control.storage.store import Store
 from balancer.control.vips import repository
 from balancer.control.vips.published import vip_of
 from balancer.model.place import locators_overlap
@@ -26,10 +26,10 @@ def vip_view(record: VipRecord) -> VipBody:
     )
 
 
-async def add_vip(plane: ControlPlane, body: VipBody, by: Identity) -> tuple[int, bool]:
+async def add_vip(store: Store, body: VipBody, by: Caller) -> tuple[int, bool]:
     """Add a VIP; returns its revision, and False where the very same exists already."""
     wanted = body.model_dump(mode="json")
-    async with plane.store.change() as session:
+    async with store.change() as session:
         record = await repository.find_by_name(session, body.name)
         if record and vip_view(record) == body:
             return record.revision, False
@@ -45,20 +45,20 @@ async def add_vip(plane: ControlPlane, body: VipBody, by: Identity) -> tuple[int
                 detail = f"an address of the VIP {known.name} would be a locator too: take another prefix"
                 raise Refusal(409, "vip-prefix-taken", detail, field="v4" if record.v4 else "v6")
         session.add(record)
-        audit.record_change(session, plane.clock.now(), by, "vip.add", body.name, str(body.v4 or body.v6))
+        audit.record_change(session, store.now(), by, "vip.add", body.name, str(body.v4 or body.v6))
         await session.flush()
     return record.revision, True
 
 
-async def remove_vip(plane: ControlPlane, name: str, by: Identity, if_match: str | None) -> None:
+async def remove_vip(store: Store, name: str, by: Caller, if_match: str | None) -> None:
     """Remove a VIP that no edge serves."""
-    async with plane.store.change() as session:
+    async with store.change() as session:
         record = await find_vip(session, name)
         check_etag(if_match, record)
         if await edges.vip_in_use(session, name):
             raise Refusal(409, "vip-in-use", "edges serve it: remove them first", field="name")
         await session.delete(record)
-        audit.record_change(session, plane.clock.now(), by, "vip.remove", name)
+        audit.record_change(session, store.now(), by, "vip.remove", name)
 
 
 async def find_vip(session: AsyncSession, name: str) -> VipRecord:

@@ -2,17 +2,17 @@
 
 import hmac
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import EnrolmentToken, EnrolmentTokenRequest, NewEnrolmentToken
 from balancer.control.access.enrolment_tokens import repository
-from balancer.control.access.identity import Identity, sha256_hex
 from balancer.control.audit import service as audit
+from balancer.control.authentication.caller import Caller, sha256_hex
 from balancer.control.http.problems import Refusal
-from balancer.control.plane import ControlPlane
 from balancer.control.storage.records import EnrolmentTokenRecord
+from balancer.control.storage.store import Store
 
 
 def token_view(record: EnrolmentTokenRecord) -> EnrolmentToken:
@@ -27,9 +27,9 @@ def token_view(record: EnrolmentTokenRecord) -> EnrolmentToken:
     )
 
 
-async def create_token(plane: ControlPlane, body: EnrolmentTokenRequest, by: Identity) -> NewEnrolmentToken:
+async def create_token(store: Store, body: EnrolmentTokenRequest, by: Caller) -> NewEnrolmentToken:
     """Create a token."""
-    token, now = secrets.token_urlsafe(32), plane.clock.now()
+    token, now = secrets.token_urlsafe(32), store.now()
     record = EnrolmentTokenRecord(
         token_sha256=sha256_hex(token),
         note=body.note,
@@ -38,7 +38,7 @@ async def create_token(plane: ControlPlane, body: EnrolmentTokenRequest, by: Ide
         created_at=now,
         expires_at=now + timedelta(seconds=body.expires_seconds),
     )
-    async with plane.store.change() as session:
+    async with store.change() as session:
         session.add(record)
         await session.flush()
         target = f"id {record.id}"
@@ -48,26 +48,26 @@ async def create_token(plane: ControlPlane, body: EnrolmentTokenRequest, by: Ide
     return NewEnrolmentToken(**token_view(record).model_dump(), token=token)
 
 
-async def revoke_token(plane: ControlPlane, token_id: int, by: Identity) -> None:
+async def revoke_token(store: Store, token_id: int, by: Caller) -> None:
     """Delete a token that was not used."""
-    async with plane.store.change() as session:
+    async with store.change() as session:
         record = await repository.find_by_id(session, token_id)
         if record is None:
             raise Refusal(404, "no-such-token", f"there is no enrolment token {token_id}", field="token_id")
         if record.used_at is not None:
             raise Refusal(409, "enrolment-token-used", "this enrolment token was used", field="token_id")
         await session.delete(record)
-        audit.record_change(session, plane.clock.now(), by, "enrolment-token.revoke", f"id {token_id}")
+        audit.record_change(session, store.now(), by, "enrolment-token.revoke", f"id {token_id}")
 
 
-async def find_usable(plane: ControlPlane, session: AsyncSession, shown_sha256: str) -> EnrolmentTokenRecord:
+async def find_usable(session: AsyncSession, shown_sha256: str, now: datetime) -> EnrolmentTokenRecord:
     """Return the presented token; Refusal if it is unknown, used or expired."""
     record = await repository.find_by_hash(session, shown_sha256)
     if record is None or not hmac.compare_digest(record.token_sha256, shown_sha256):
         raise Refusal(401, "enrolment-token-refused", "no such enrolment token", field="authorization")
     if record.used_at is not None:
         raise Refusal(401, "enrolment-token-used", "this enrolment token was used", field="authorization")
-    if record.expires_at <= plane.clock.now():
+    if record.expires_at <= now:
         raise Refusal(401, "enrolment-token-expired", "this enrolment token expired", field="authorization")
     return record
 

@@ -9,11 +9,12 @@ from datetime import timedelta
 from fastapi import APIRouter, Request, Response
 
 from balancer.api.access import IdentityView, LoginRequest, Role
-from balancer.control.access.identity import COOKIE, check_origin, find_holder, sha256_hex
 from balancer.control.access.login import repository
 from balancer.control.audit import service as audit
+from balancer.control.authentication.caller import sha256_hex
+from balancer.control.authentication.dependencies import COOKIE, AuthenticatorPart, check_origin
+from balancer.control.http.parts import StorePart
 from balancer.control.http.problems import Refusal, refusal_responses
-from balancer.control.plane import Plane
 from balancer.control.storage.records import LoginRecord
 
 router = APIRouter(prefix="/v1", tags=["login"])
@@ -22,12 +23,18 @@ MAXIMUM_LOGINS = 1000  # logins at once
 
 
 @router.post("/login", responses=refusal_responses(401, 403, 429))
-async def log_in(plane: Plane, body: LoginRequest, request: Request, response: Response) -> IdentityView:
+async def log_in(
+    store: StorePart,
+    authenticator: AuthenticatorPart,
+    body: LoginRequest,
+    request: Request,
+    response: Response,
+) -> IdentityView:
     """Exchange a token for a cookie: SameSite=Strict, HttpOnly, Secure."""
     check_origin(request, required=False)
-    cookie, shown, now = secrets.token_urlsafe(32), sha256_hex(body.token.strip()), plane.clock.now()
-    async with plane.store.change() as session:
-        identity = await find_holder(plane, session, shown)
+    cookie, shown, now = secrets.token_urlsafe(32), sha256_hex(body.token.strip()), store.now()
+    async with store.change() as session:
+        identity = await authenticator.find_holder(session, shown)
         if identity.role is Role.EDGE:
             raise Refusal(403, "not-permitted", "the fleet page is not for edges", field="token")
         await repository.drop_expired(session, now)
@@ -50,10 +57,10 @@ async def log_in(plane: Plane, body: LoginRequest, request: Request, response: R
 
 
 @router.post("/logout", status_code=204, responses=refusal_responses(403))
-async def log_out(plane: Plane, request: Request, response: Response) -> None:
+async def log_out(store: StorePart, request: Request, response: Response) -> None:
     """End the login of the presented cookie; does nothing without one."""
     check_origin(request, required=COOKIE in request.cookies)
     if cookie := request.cookies.get(COOKIE):
-        async with plane.store.change() as session:
+        async with store.change() as session:
             await repository.drop_login(session, sha256_hex(cookie))
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="strict")

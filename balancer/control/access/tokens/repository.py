@@ -13,10 +13,6 @@ async def find_by_id(session: AsyncSession, token_id: int) -> TokenRecord | None
     return await session.get(TokenRecord, token_id)
 
 
-async def find_by_hash(session: AsyncSession, token_sha256: str) -> TokenRecord | None:
-    return await session.scalar(select(TokenRecord).where(TokenRecord.token_sha256 == token_sha256))
-
-
 async def find_valid(session: AsyncSession, name: str, now: datetime) -> Sequence[TokenRecord]:
     lasting = or_(TokenRecord.expires_at.is_(None), TokenRecord.expires_at > now)
     query = select(TokenRecord).where(TokenRecord.name == name, TokenRecord.revoked_at.is_(None), lasting)

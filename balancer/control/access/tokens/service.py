@@ -4,13 +4,13 @@ import secrets
 from datetime import timedelta
 
 from balancer.api.access import NewToken, Role, TokenRequest, TokenView
-from balancer.control.access.identity import Identity, sha256_hex
 from balancer.control.access.tokens import repository
 from balancer.control.audit import service as audit
-from balancer.control.edges import repository as edges
+from balancer.control.authentication.caller import Caller, sha256_hex
 from balancer.control.http.problems import Refusal
-from balancer.control.plane import ControlPlane
+from balancer.control.registry import edges
 from balancer.control.storage.records import TokenRecord
+from balancer.control.storage.store import Store
 
 MAXIMUM_VALID = 2  # the one in use, and the one that replaces it
 
@@ -29,10 +29,10 @@ def token_view(record: TokenRecord) -> TokenView:
     )
 
 
-async def create_token(plane: ControlPlane, body: TokenRequest, by: Identity) -> NewToken:
+async def create_token(store: Store, body: TokenRequest, by: Caller) -> NewToken:
     """Create a token."""
-    token, now = secrets.token_urlsafe(32), plane.clock.now()
-    async with plane.store.change() as session:
+    token, now = secrets.token_urlsafe(32), store.now()
+    async with store.change() as session:
         if body.edge_id is not None and not await edges.find_by_id(session, body.edge_id):
             raise Refusal(404, "no-such-edge", f"there is no edge {body.edge_id}", field="edge_id")
         if len(await repository.find_valid(session, body.name, now)) >= MAXIMUM_VALID:
@@ -55,10 +55,10 @@ async def create_token(plane: ControlPlane, body: TokenRequest, by: Identity) ->
     return NewToken(**token_view(record).model_dump(), token=token)
 
 
-async def revoke_token(plane: ControlPlane, token_id: int, by: Identity) -> None:
+async def revoke_token(store: Store, token_id: int, by: Caller) -> None:
     """Revoke a token, now; the same again changes nothing."""
-    async with plane.store.change() as session:
-        record, now = await repository.find_by_id(session, token_id), plane.clock.now()
+    async with store.change() as session:
+        record, now = await repository.find_by_id(session, token_id), store.now()
         if record is None:
             raise Refusal(404, "no-such-token", f"there is no token {token_id}", field="token_id")
         if record.revoked_at is None:
@@ -66,8 +66,8 @@ async def revoke_token(plane: ControlPlane, token_id: int, by: Identity) -> None
             audit.record_change(session, now, by, "token.revoke", f"{record.name} (id {record.id})")
 
 
-async def list_tokens(plane: ControlPlane, after: int, limit: int) -> tuple[list[TokenView], int | None]:
+async def list_tokens(store: Store, after: int, limit: int) -> tuple[list[TokenView], int | None]:
     """List tokens by id, and where the next page starts."""
-    async with plane.store.read() as session:
+    async with store.read() as session:
         found = await repository.list_tokens(session, after, limit + 1)
     return [token_view(each) for each in found[:limit]], found[limit - 1].id if len(found) > limit else None

@@ -14,7 +14,7 @@ import uvicorn
 from balancer.api.client import ControlClient
 from balancer.api.schemas import EnrolmentTokenRequest, VipBody
 from balancer.control.app import create_app
-from balancer.control.plane import Rules
+from balancer.control.rules import ControlRules
 
 ADMIN = "the-admin-token-of-this-test"
 
@@ -32,7 +32,7 @@ class Control:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        app = create_app(self.folder, ADMIN, Rules(lease_seconds=self.lease_seconds))
+        app = create_app(self.folder, ADMIN, ControlRules(lease_seconds=self.lease_seconds))
         config = uvicorn.Config(
             app, host="127.0.0.1", port=self.port, log_config=None, timeout_graceful_shutdown=1
         )

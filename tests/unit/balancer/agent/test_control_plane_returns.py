@@ -17,7 +17,7 @@ from balancer.agent.sync.lease import Changed, keep_lease
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import Unreachable
 from balancer.api.schemas import AdminState, Health, LeaseGrant, LeaseRequest
-from balancer.control.edges.leases import Leases
+from balancer.control.health.leases import Leases
 
 AGENTS = 200
 LEASE = 15.0

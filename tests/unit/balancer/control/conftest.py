@@ -13,12 +13,11 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from balancer.control.app import create_app
-from balancer.control.edges import service
-from balancer.control.plane import ControlPlane, Rules
+from balancer.control.app import create_app, sweep_plane
+from balancer.control.plane import ControlPlane
+from balancer.control.rules import ControlRules
 from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.records import Record
-from balancer.control.table import acknowledgements
 
 ADMIN = "the-admin-token-of-this-test"
 VIP = {
@@ -56,9 +55,7 @@ class Api:
         self, method: str, path: str, body: Any = None, token: str = ADMIN, **more: Any
     ) -> httpx.Response:
         if method == "PUT":
-            await service.exchange_heartbeats(
-                self.plane
-            )  # what the instance does once a second, where it shares leases
+            await self.plane.heartbeats.exchange_heartbeats()  # an instance does so once a second
         headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
         return await self.http.request(method, path, json=body, headers=headers, **more)
 
@@ -98,15 +95,14 @@ class Api:
 
     async def pass_time(self, seconds: float) -> None:
         self.clock.seconds += seconds
-        await service.exchange_heartbeats(self.plane)
-        await service.sweep_leases(self.plane)
-        await acknowledgements.sweep_removals(self.plane)
+        await self.plane.heartbeats.exchange_heartbeats()
+        await sweep_plane(self.plane)
 
 
 @contextlib.asynccontextmanager
 async def control_plane(folder: Path, clock: TestClock, database: str | None = None) -> AsyncIterator[Api]:
     """Run the real application on a state folder, without its timer."""
-    rules = Rules(lease_seconds=10, quarantine=timedelta(hours=1))
+    rules = ControlRules(lease_seconds=10, quarantine=timedelta(hours=1))
     app = create_app(folder, ADMIN, rules, clock, sweeping=False, database=database)
     transport = httpx.ASGITransport(app)
     async with (

@@ -32,10 +32,10 @@ async def test_entries_go_when_they_are_older_than_the_retention_and_not_before(
     assert await transitions(api) == 1
     api.clock.seconds += 399 * DAY
     await api.ask("POST", "/v1/sites", {"name": "new"})
-    await retention.prune(api.plane)
+    await retention.prune(api.plane.store, api.plane.rules.audit_retention)
     assert await audited(api) == [*old, "site.add"]
     api.clock.seconds += 2 * DAY
-    await retention.prune(api.plane)
+    await retention.prune(api.plane.store, api.plane.rules.audit_retention)
     assert await audited(api) == ["site.add"]
     assert await transitions(api) == 0
     assert (await api.edge(1))["name"] == "edge1", "only its history is deleted"
@@ -44,7 +44,7 @@ async def test_entries_go_when_they_are_older_than_the_retention_and_not_before(
 async def test_where_nothing_is_old_nothing_is_written(api: Any) -> None:
     await api.enrol(1)
     before = await revision(api)
-    await retention.prune(api.plane)
+    await retention.prune(api.plane.store, api.plane.rules.audit_retention)
     assert await revision(api) == before + 1
 
 

@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from balancer.agent.announce.withdrawal_grant import Leave
 from balancer.api.schemas import Health, LeaseRequest
-from balancer.control.edges.leases import Leases
 from balancer.control.grants.book import GrantBook
 from balancer.control.grants.budget import Standing, may_withdraw, minimum_announcing
+from balancer.control.health.leases import Leases
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ class FleetOfSoftFailures(RuleBasedStateMachine):
         if not heartbeat.withdraw:
             self.grants.give_back(edge_id)
             return
-        given = self.grants.ask(edge_id, set(self.edges))
+        given = self.grants.request_grant(edge_id, set(self.edges))
         edge.in_flight.append((now, heartbeat.withdraw, self.grants.seconds if given else None))
 
     @rule(number=st.integers(0, 11), lost=st.booleans())

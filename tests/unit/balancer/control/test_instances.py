@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import serialization
 
 from balancer.api.client import ControlClient, Unreachable
 from balancer.control.app import follow_instances
-from balancer.control.edges.service import exchange_heartbeats
 from balancer.control.table.signing_key import NoSigningKey
 from balancer.model.signature import verify
 
@@ -186,9 +185,9 @@ async def pair(tmp_path: Path, cluster: Any, open_on: Any, vip: Any) -> AsyncIte
 async def turn(*instances: Any) -> None:
     """What each does once in a while."""
     for api in instances:
-        await exchange_heartbeats(api.plane)
+        await api.plane.heartbeats.exchange_heartbeats()
     for api in instances:
-        await exchange_heartbeats(api.plane)
+        await api.plane.heartbeats.exchange_heartbeats()
         await follow_instances(api.plane)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from balancer.control.app import open_plane
 from balancer.control.clock import SystemClock
-from balancer.control.plane import Rules
+from balancer.control.rules import ControlRules
 from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.records import Record
 
@@ -79,7 +79,7 @@ async def test_a_control_plane_starts_on_a_database_from_before_tables_were_sign
         for statement in OLD:
             connection.exec_driver_sql(statement)
     engine.dispose()
-    async with open_plane(tmp_path, "a" * 24, Rules(), SystemClock(), None) as plane:
+    async with open_plane(tmp_path, "a" * 24, ControlRules(), SystemClock(), None) as plane:
         assert plane.watch.generation >= 7
-    async with open_plane(tmp_path, "a" * 24, Rules(), SystemClock(), None) as again:
-        assert again.table_key == plane.table_key
+    async with open_plane(tmp_path, "a" * 24, ControlRules(), SystemClock(), None) as again:
+        assert again.watch.live.public_key == plane.watch.live.public_key

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from balancer.control.http.connection import HEAD_SECONDS, BoundedConnection
-from balancer.control.http.tls_handshakes import Handshakes, TlsConnection
+from balancer.control.http.tls_handshakes import TlsConnection, TlsHandshakes
 from balancer.control.server import protocol_of
 from balancer.control.settings import ControlSettings
 
@@ -28,7 +28,7 @@ Serve = Callable[..., AbstractAsyncContextManager["Served"]]
 class Served:
     """A server of `hello` behind bounded handshakes."""
 
-    def __init__(self, port: int, handshakes: Handshakes, certificate: Path) -> None:
+    def __init__(self, port: int, handshakes: TlsHandshakes, certificate: Path) -> None:
         self.port, self.handshakes = port, handshakes
         self.trusting = ssl.create_default_context(cafile=str(certificate))
 
@@ -66,7 +66,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        handshakes = Handshakes(context, **limits)
+        handshakes = TlsHandshakes(context, **limits)
         protocol: Any = functools.partial(TlsConnection, handshakes, BoundedConnection)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=protocol))
         task = asyncio.create_task(server.serve())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import AdminState
-from balancer.control.edges import repository
+from balancer.control.registry import edges as repository
 from balancer.control.storage.records import EdgeRecord
 
 

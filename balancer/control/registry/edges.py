@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.schemas import AdminState
+from balancer.control.http.problems import Refusal
 from balancer.control.storage.records import CounterRecord, EdgeRecord, FreedIdRecord, TransitionRecord
 
 ROWS_PER_QUERY = 500  # values in one query
@@ -104,6 +105,14 @@ async def take_id(session: AsyncSession, edge_id: int) -> None:
 async def was_removed(session: AsyncSession, credential_sha256: str) -> bool:
     query = select(FreedIdRecord.edge_id).where(FreedIdRecord.credential_sha256 == credential_sha256)
     return await session.scalar(query.limit(1)) is not None
+
+
+async def find_edge(session: AsyncSession, edge_id: int) -> EdgeRecord:
+    """Find an edge, or refuse."""
+    edge = await find_by_id(session, edge_id)
+    if edge is None:
+        raise Refusal(404, "no-such-edge", f"there is no edge {edge_id}", field="edge_id")
+    return edge
 
 
 def add_transition(

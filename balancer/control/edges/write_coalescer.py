@@ -12,7 +12,7 @@ class WriteCoalescer:
         self._waiting: dict[int, str] = {}
         self._turn = asyncio.Lock()
 
-    async def settle(self, why: Mapping[int, str]) -> None:
+    async def write(self, why: Mapping[int, str]) -> None:
         """Return when the liveness of these edges is stored; `why` is edge id -> reason."""
         self._waiting |= why
         async with self._turn:

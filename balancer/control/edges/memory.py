@@ -1,0 +1,54 @@
+"""What memory holds of edges: lease, health, applied generation, withdrawal grant."""
+
+from dataclasses import dataclass
+
+from balancer.api.schemas import EdgeView, LeaseRequest
+from balancer.control.grants.book import GrantBook
+from balancer.control.health.acknowledgement import Acknowledgements
+from balancer.control.health.board import HealthBoard
+from balancer.control.health.leases import Leases
+from balancer.control.registry.table_state import table_state
+from balancer.control.storage.records import EdgeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeMemory:
+    """The state of edges that is not stored."""
+
+    leases: Leases
+    health: HealthBoard
+    acknowledgements: Acknowledgements
+    grants: GrantBook
+
+    def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> None:
+        """Renew the lease, and record what the edge reports; `age` in seconds."""
+        self.leases.renew(edge_id, heartbeat, age)
+        self.health.record_heartbeat(edge_id, heartbeat)
+        self.acknowledgements.note(edge_id, heartbeat.applied_generation)
+
+    def forget_edge(self, edge_id: int) -> None:
+        """Drop everything about a removed edge."""
+        self.leases.forget(edge_id)
+        self.health.forget(edge_id)
+        self.acknowledgements.forget(edge_id)
+        self.grants.give_back(edge_id)
+
+    def view(self, edge: EdgeRecord) -> EdgeView:
+        """Return an edge as the API shows it."""
+        return EdgeView.model_validate(
+            {
+                "id": edge.id,
+                "name": edge.name,
+                "site": edge.site,
+                "tunnel_v4": edge.tunnel_v4,
+                "tunnel_v6": edge.tunnel_v6,
+                "vip": edge.vip_name,
+                "weight": edge.weight,
+                "encapsulation": edge.encapsulation,
+                "admin_state": edge.admin_state,
+                "state": table_state(edge.admin_state, edge.alive),
+                "enrolled_at": edge.enrolled_at,
+                "health": self.health.view(edge.id),
+                "lease": self.leases.view(edge.id, granted=edge.id in self.grants.holders()),
+            }
+        )

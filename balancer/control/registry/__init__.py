@@ -1,0 +1,1 @@
+"""Stored edges: queries, their copy in memory, their state in the forwarding table."""
