@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from compose_lab import Shell
 
 pytestmark = pytest.mark.needs("root", "netns", "docker", "dockerd", "mptcp")
 
@@ -23,7 +24,7 @@ def inside(*command: str) -> str:
 
 
 @pytest.fixture
-def firewalled(compose) -> Iterator[str]:  # type: ignore[no-untyped-def]
+def firewalled(compose: Shell) -> Iterator[str]:
     """DOCKER_HOST of an engine of our own, with iptables on, in a network namespace, that has the lab's image."""
     folder = Path(tempfile.mkdtemp(prefix=SPACE, dir="/var/tmp"))
     address = f"unix://{folder}/docker.sock"
@@ -60,7 +61,7 @@ def firewalled(compose) -> Iterator[str]:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.timeout(240)
-def test_the_lab_works_behind_dockers_firewall(compose, firewalled: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_lab_works_behind_dockers_firewall(compose: Shell, firewalled: str) -> None:
     """The lab's packets cross the host's bridges, where the firewall sees them: it must leave them as they are."""
     # the other engine's lab has these subnets too, in another network namespace: they do not meet
     files = {"COMPOSE_FILE": "docker-compose.yml:compose.mptcp.yml", "DOCKER_HOST": firewalled}

@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from compose_lab import Shell
 from page_commands import page_commands
 
 pytestmark = pytest.mark.needs("docker")
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.needs("docker")
 WALKTHROUGH = page_commands("docs/walkthrough.md", until="## In network namespaces")
 
 
-def test_the_walkthrough(compose) -> None:  # type: ignore[no-untyped-def]
+def test_the_walkthrough(compose: Shell) -> None:
     """The shell lives on from command to command, as a user's does; `up` is done, `down` comes last."""
     assert WALKTHROUGH[0] == "docker compose up -d --wait"
     assert WALKTHROUGH[-1] == "docker compose down -v"
@@ -46,14 +47,14 @@ def test_the_walkthrough(compose) -> None:  # type: ignore[no-untyped-def]
     assert {edge["name"]: edge["state"] for edge in watched["edges"]}["edge1"] == "draining"
 
 
-def test_after_the_walk_all_is_as_before(compose) -> None:  # type: ignore[no-untyped-def]
+def test_after_the_walk_all_is_as_before(compose: Shell) -> None:
     deadline = time.monotonic() + 20
     while "via 10.11.0.2" not in compose("docker compose exec -T ispa ip route show 203.0.113.1").stdout:
         assert time.monotonic() < deadline, "edge1 is not announced again"
         time.sleep(0.2)
 
 
-def test_without_the_mptcp_file_mptcp_says_what_is_missing_and_tcp_runs(compose) -> None:  # type: ignore[no-untyped-def]
+def test_without_the_mptcp_file_mptcp_says_what_is_missing_and_tcp_runs(compose: Shell) -> None:
     refused = compose(
         "docker compose exec -T phone sennit get smkex://cdn.lab/sample.bin --transport mptcp -o /dev/null",
         check=False,
@@ -63,7 +64,7 @@ def test_without_the_mptcp_file_mptcp_says_what_is_missing_and_tcp_runs(compose)
     assert "Traceback" not in refused.stderr
 
 
-def test_a_way_around_the_network_does_not_exist(compose) -> None:  # type: ignore[no-untyped-def]
+def test_a_way_around_the_network_does_not_exist(compose: Shell) -> None:
     """The phone's two interfaces are all it has, and the host has no address on the lab's cables."""
     shown = json.loads(compose("docker compose exec -T phone ip -j address").stdout)
     assert sorted(link["ifname"] for link in shown) == ["cell0", "lo", "wifi0"]
@@ -75,7 +76,7 @@ def test_a_way_around_the_network_does_not_exist(compose) -> None:  # type: igno
     assert " 10.1.0.254" not in compose("ip -o -4 address").stdout
 
 
-def test_capabilities_are_as_declared_in_the_running_processes(compose) -> None:  # type: ignore[no-untyped-def]
+def test_capabilities_are_as_declared_in_the_running_processes(compose: Shell) -> None:
     """CapBnd of every container: NET_ADMIN is bit 12, PERFMON 38, BPF 39; nothing else, and no new privileges."""
     net_admin, forwarder = 1 << 12, 1 << 12 | 1 << 38 | 1 << 39
     services = compose("docker compose ps --services").stdout.split()

@@ -3,13 +3,14 @@
 import json
 
 import pytest
+from compose_lab import Shell
 
 pytestmark = pytest.mark.needs("docker", "mptcp")
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("scenario", ["first-download", "edge-failure", "drain"])
-def test_a_scenario_passes(scenario: str, compose_mptcp) -> None:  # type: ignore[no-untyped-def]
+def test_a_scenario_passes(scenario: str, compose_mptcp: Shell) -> None:
     done = compose_mptcp(f"sennit lab run --compose {scenario} --json", check=False)
     (verdict,) = json.loads(done.stdout)
     assert verdict["ok"], json.dumps(verdict, indent=1)
@@ -21,7 +22,7 @@ def test_a_scenario_passes(scenario: str, compose_mptcp) -> None:  # type: ignor
         assert "mptcp: rate" in found
 
 
-def test_the_forwarder_carried_the_second_path(compose_mptcp) -> None:  # type: ignore[no-untyped-def]
+def test_the_forwarder_carried_the_second_path(compose_mptcp: Shell) -> None:
     """Kernel counters: what edge 2 forwarded arrived at edge 1, and nothing was dropped."""
 
     def counters(edge: str) -> dict[str, dict[str, int]]:

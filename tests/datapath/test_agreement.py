@@ -4,6 +4,9 @@ import pytest
 from any_packets import EITHER, FIRST_SUBFLOWS, HANDED_ON, MARKS, OWN_REPLIES, PACKETS, damaged, in_a_tunnel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loaded_programs import Programs, Ran
+
+from balancer.model.reference.decision import Outcome, ReferenceForwarder
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
@@ -12,31 +15,33 @@ RUNS = settings(max_examples=400, suppress_health_check=[HealthCheck.function_sc
 
 @RUNS
 @given(packet=damaged(EITHER))
-def test_from_outside(programs, encapsulation, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_from_outside(programs: Programs, encapsulation: ReferenceForwarder, packet: bytes) -> None:
     agree(programs.run("outside_ingress", packet), encapsulation.outside(packet))
 
 
 @RUNS
 @given(packet=damaged(in_a_tunnel()))
-def test_from_the_backbone(programs, reference, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_from_the_backbone(programs: Programs, reference: ReferenceForwarder, packet: bytes) -> None:
     agree(programs.run("tunnel_ingress", packet), reference.tunnel(packet))
 
 
 @RUNS
 @given(packet=damaged(st.one_of(PACKETS, OWN_REPLIES, OWN_REPLIES)), mark=MARKS)
-def test_from_this_host(programs, encapsulation, packet: bytes, mark: int) -> None:  # type: ignore[no-untyped-def]
+def test_from_this_host(
+    programs: Programs, encapsulation: ReferenceForwarder, packet: bytes, mark: int
+) -> None:
     agree(programs.run("owner_egress", packet, mark=mark), encapsulation.reply(packet, mark))
 
 
 @RUNS
 @given(packet=damaged(FIRST_SUBFLOWS))
-def test_at_a_site_from_outside(programs, site, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_at_a_site_from_outside(programs: Programs, site: ReferenceForwarder, packet: bytes) -> None:
     agree(programs.run("outside_ingress", packet), site.outside(packet))
 
 
 @RUNS
 @given(packet=damaged(HANDED_ON))
-def test_at_a_site_handed_on(programs, site, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_at_a_site_handed_on(programs: Programs, site: ReferenceForwarder, packet: bytes) -> None:
     agree(programs.run("tunnel_ingress", packet), site.tunnel(packet))
 
 
@@ -49,7 +54,7 @@ GARBAGE = st.builds(
 
 @RUNS
 @given(packet=GARBAGE, program=st.sampled_from(["outside_ingress", "tunnel_ingress", "owner_egress"]))
-def test_garbage(programs, reference, packet: bytes, program: str) -> None:  # type: ignore[no-untyped-def]
+def test_garbage(programs: Programs, reference: ReferenceForwarder, packet: bytes, program: str) -> None:
     ask = {
         "outside_ingress": reference.outside,
         "tunnel_ingress": reference.tunnel,
@@ -61,7 +66,7 @@ def test_garbage(programs, reference, packet: bytes, program: str) -> None:  # t
     )
 
 
-def agree(ran, wanted) -> None:  # type: ignore[no-untyped-def]
+def agree(ran: Ran, wanted: Outcome) -> None:
     assert ran.reason is wanted.reason
     if wanted.packet is None:
         assert ran.action == 2

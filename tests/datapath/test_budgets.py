@@ -1,8 +1,10 @@
 """Budgets: what an owner, a source and answers get; flows that were answered go first."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
+from loaded_programs import Programs
 from packets import ACK, CLIENT6, RST, SYN, VIP6, tcp, tunnelled
 
 from balancer.datapath.maps.layout import NO_LIMITS, Budgets
@@ -15,7 +17,7 @@ FEW = range(1, 6)  # of many that may pass: one, and one for each second that th
 
 
 @pytest.fixture
-def limited(programs):  # type: ignore[no-untyped-def]
+def limited(programs: Programs) -> Iterator[Callable[..., None]]:
     """Set some budgets for one test."""
     yield lambda **budgets: programs.allow(Budgets(**{**as_dict(NO_LIMITS), **budgets}))
     programs.allow(NO_LIMITS)
@@ -25,11 +27,11 @@ def as_dict(budgets: Budgets) -> dict[str, int]:
     return {name: getattr(budgets, name) for name in budgets.__dataclass_fields__}
 
 
-def outcomes(programs, packets) -> Counter[Reason]:  # type: ignore[no-untyped-def]
+def outcomes(programs: Programs, packets: Iterable[bytes]) -> Counter[Reason]:
     return Counter(programs.run("outside_ingress", packet).reason for packet in packets)
 
 
-def test_answers_of_all_kinds_share_one_budget(programs, limited) -> None:  # type: ignore[no-untyped-def]
+def test_answers_of_all_kinds_share_one_budget(programs: Programs, limited: Callable[..., None]) -> None:
     limited(answers=SLOW)
     unknown = [tcp(port=10777, flags=SYN, source_port=n) for n in range(10)]
     large = [tcp(port=10002, data=bytes(1480), source_port=n) for n in range(10)]
@@ -39,7 +41,9 @@ def test_answers_of_all_kinds_share_one_budget(programs, limited) -> None:  # ty
     assert seen[Reason.DROP_ANSWER_BUDGET] == 20 - answered
 
 
-def test_syns_of_all_sources_share_their_owners_budget(programs, limited) -> None:  # type: ignore[no-untyped-def]
+def test_syns_of_all_sources_share_their_owners_budget(
+    programs: Programs, limited: Callable[..., None]
+) -> None:
     limited(owner_syns=SLOW)
     seen = outcomes(programs, [tcp(f"198.51.100.{n}", port=10002, flags=SYN) for n in range(1, 11)])
     assert seen[Reason.FORWARDED] in FEW
@@ -62,7 +66,9 @@ def test_syns_of_all_sources_share_their_owners_budget(programs, limited) -> Non
     ],
     ids=["one address", "one IPv6 /64"],
 )
-def test_a_source_has_a_budget_of_syns(programs, limited, same: list[bytes], other: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_a_source_has_a_budget_of_syns(
+    programs: Programs, limited: Callable[..., None], same: list[bytes], other: bytes
+) -> None:
     clear_sources(programs)
     limited(source_syns=SLOW)
     seen = outcomes(programs, same)
@@ -71,7 +77,7 @@ def test_a_source_has_a_budget_of_syns(programs, limited, same: list[bytes], oth
     assert outcomes(programs, [other]) == {Reason.FORWARDED: 1}
 
 
-def clear_sources(programs) -> None:  # type: ignore[no-untyped-def]
+def clear_sources(programs: Programs) -> None:
     budgets = programs.map("source_budgets", 8)
     for key in range(65536):
         number = key.to_bytes(4, "little")
@@ -80,7 +86,9 @@ def clear_sources(programs) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_flows_that_their_owner_has_answered_go_first(programs, limited, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_flows_that_their_owner_has_answered_go_first(
+    programs: Programs, limited: Callable[..., None], version: int
+) -> None:
     client, vip = ("198.51.100.7", "203.0.113.1") if version == 4 else (CLIENT6, VIP6)
     limited(owner_packets=SLOW)
     answer = tcp(source=vip, destination=client, source_port=10002, port=40000, flags=ACK)
@@ -97,7 +105,7 @@ def test_flows_that_their_owner_has_answered_go_first(programs, limited, version
     assert outcomes(programs, admitted)[Reason.DROP_NOT_ADMITTED] > 0, "a reset of the owner ends it"
 
 
-def test_a_syn_ack_admits_nobody(programs, limited) -> None:  # type: ignore[no-untyped-def]
+def test_a_syn_ack_admits_nobody(programs: Programs, limited: Callable[..., None]) -> None:
     """An owner answers a forged SYN with one."""
     limited(owner_packets=SLOW)
     answer = tcp(

@@ -4,6 +4,7 @@ import struct
 from dataclasses import replace
 
 import pytest
+from loaded_programs import Programs
 from packets import (
     ACK,
     CLIENT6,
@@ -20,6 +21,7 @@ from packets import (
 )
 
 from balancer.model.reference.checksum import checksum
+from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.reference.packet import read_frame
 from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
 from balancer.model.table import TableEdge
@@ -66,14 +68,14 @@ MSS_1460 = b"\x02\x04" + struct.pack("!H", 1460)
         (tcp(port=10002, data=bytes(1500), ip_options=bytes(4)), Reason.DROP_TOO_BIG, DROP),
     ],
 )
-def test_from_outside(programs, packet: bytes, reason: Reason, action: int) -> None:  # type: ignore[no-untyped-def]
+def test_from_outside(programs: Programs, packet: bytes, reason: Reason, action: int) -> None:
     ran = programs.run("outside_ingress", packet)
     assert (ran.reason, ran.action) == (reason, action)
     if action == OK:
         assert ran.packet == packet
 
 
-def test_a_forwarded_packet_is_the_packet_behind_an_outer_header(programs) -> None:  # type: ignore[no-untyped-def]
+def test_a_forwarded_packet_is_the_packet_behind_an_outer_header(programs: Programs) -> None:
     packet = tcp(port=10002, data=b"x" * 100, tos=0xB9)
     ran = programs.run("outside_ingress", packet)
     assert ran.packet == sent_to_edge2(packet)
@@ -83,7 +85,7 @@ def test_a_forwarded_packet_is_the_packet_behind_an_outer_header(programs) -> No
 
 
 @pytest.mark.parametrize("data", [b"", b"fast open"])
-def test_a_reset_acknowledges_the_syn_and_its_data(programs, data: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_a_reset_acknowledges_the_syn_and_its_data(programs: Programs, data: bytes) -> None:
     ran = programs.run("outside_ingress", tcp(port=10777, flags=SYN, sequence=2**32 - 1, data=data))
     assert len(ran.packet) == 54
     assert ran.packet[14 + 12 : 14 + 20] == bytes([203, 0, 113, 1, 198, 51, 100, 7])
@@ -97,7 +99,7 @@ def test_a_reset_acknowledges_the_syn_and_its_data(programs, data: bytes) -> Non
 @pytest.mark.parametrize(
     "before", [b"", b"\x01", b"\x01\x01", b"\x04\x02", b"\x08\x0a" + bytes(8), b"\x01" * 5]
 )
-def test_the_mss_is_clamped_wherever_it_stands_among_six_options(programs, before: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_the_mss_is_clamped_wherever_it_stands_among_six_options(programs: Programs, before: bytes) -> None:
     options = before + MSS_1460
     options += b"\x01" * (-len(options) % 4)
     ran = programs.run("outside_ingress", tcp(port=10002, flags=SYN, options=options))
@@ -108,12 +110,12 @@ def test_the_mss_is_clamped_wherever_it_stands_among_six_options(programs, befor
     assert tcp_checksum_holds(inner)
 
 
-def test_a_small_mss_stays(programs) -> None:  # type: ignore[no-untyped-def]
+def test_a_small_mss_stays(programs: Programs) -> None:
     packet = tcp(port=10002, flags=SYN, options=b"\x02\x04\x02\x00")
     assert programs.run("outside_ingress", packet).packet[34:] == packet[14:]
 
 
-def test_a_tunnel_packet_is_delivered_with_its_ingress_in_the_mark(programs) -> None:  # type: ignore[no-untyped-def]
+def test_a_tunnel_packet_is_delivered_with_its_ingress_in_the_mark(programs: Programs) -> None:
     packet = tcp(port=10001, data=b"hello")
     ran = programs.run("tunnel_ingress", tunnelled(packet))
     assert (ran.reason, ran.action, ran.mark) == (Reason.DELIVERED, OK, 0x5E000002)
@@ -143,7 +145,7 @@ OWN_REPLY = tcp(source="203.0.113.1", destination="198.51.100.7", source_port=10
         (tunnelled(REPLY), Reason.REPLY_RETURNED),
     ],
 )
-def test_from_the_backbone(programs, packet: bytes, reason: Reason) -> None:  # type: ignore[no-untyped-def]
+def test_from_the_backbone(programs: Programs, packet: bytes, reason: Reason) -> None:
     ran = programs.run("tunnel_ingress", packet)
     assert ran.reason is reason
     if reason.name.startswith("DROP_"):
@@ -152,18 +154,18 @@ def test_from_the_backbone(programs, packet: bytes, reason: Reason) -> None:  # 
         assert ran.packet == REPLY
 
 
-def test_a_marked_reply_goes_back_to_its_ingress(programs) -> None:  # type: ignore[no-untyped-def]
+def test_a_marked_reply_goes_back_to_its_ingress(programs: Programs) -> None:
     ran = programs.run("owner_egress", OWN_REPLY, mark=0x5E000002)
     assert (ran.reason, ran.action, ran.mark) == (Reason.REPLY_FORWARDED, REDIRECT, 0)
     assert ran.packet == sent_to_edge2(OWN_REPLY)
 
 
-def test_a_reply_whose_ingress_is_gone_is_dropped_and_never_takes_the_owners_way(programs) -> None:  # type: ignore[no-untyped-def]
+def test_a_reply_whose_ingress_is_gone_is_dropped_and_never_takes_the_owners_way(programs: Programs) -> None:
     ran = programs.run("owner_egress", OWN_REPLY, mark=0x5E000063)
     assert (ran.reason, ran.action) == (Reason.DROP_UNKNOWN_INGRESS, DROP)
 
 
-def test_a_reply_of_a_vip_with_direct_replies_stays_on_the_owners_own_way(programs) -> None:  # type: ignore[no-untyped-def]
+def test_a_reply_of_a_vip_with_direct_replies_stays_on_the_owners_own_way(programs: Programs) -> None:
     delivered = programs.run("tunnel_ingress", tunnelled(tcp(destination="203.0.113.2", port=20001)))
     assert (delivered.reason, delivered.mark) == (Reason.DELIVERED, 0x5D000002)
     reply = {"source": "203.0.113.2", "destination": "198.51.100.7", "source_port": 20001, "port": 40000}
@@ -177,17 +179,19 @@ def test_a_reply_of_a_vip_with_direct_replies_stays_on_the_owners_own_way(progra
 
 
 @pytest.mark.parametrize(("packet", "mark"), [(OWN_REPLY, 0), (OWN_REPLY, 0x11000002), (REPLY, 0x5E000002)])
-def test_what_is_not_a_marked_reply_of_ours_goes_as_it_came(programs, packet: bytes, mark: int) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_not_a_marked_reply_of_ours_goes_as_it_came(
+    programs: Programs, packet: bytes, mark: int
+) -> None:
     ran = programs.run("owner_egress", packet, mark=mark)
     assert (ran.reason, ran.action, ran.packet) == (Reason.NOT_FOR_VIP, OK, packet)
 
 
-def test_icmp_to_the_vip_is_the_kernels(programs) -> None:  # type: ignore[no-untyped-def]
+def test_icmp_to_the_vip_is_the_kernels(programs: Programs) -> None:
     packet = ethernet(ip(bytes([198, 51, 100, 7, 203, 0, 113, 1]), 1, b"\x08\0\0\0" + bytes(28)))
     assert programs.run("outside_ingress", packet).reason is Reason.NOT_FOR_VIP
 
 
-def test_an_icmp_error_about_a_forwarded_subflow_goes_to_its_owner(programs) -> None:  # type: ignore[no-untyped-def]
+def test_an_icmp_error_about_a_forwarded_subflow_goes_to_its_owner(programs: Programs) -> None:
     error = icmp_error(REPLY)
     ran = programs.run("outside_ingress", error)
     assert (ran.reason, ran.action) == (Reason.ICMP_FORWARDED, REDIRECT)
@@ -202,25 +206,25 @@ def test_an_icmp_error_about_a_forwarded_subflow_goes_to_its_owner(programs) -> 
         (icmp_error(tcp(source="203.0.113.1", source_port=10777)), Reason.DROP_UNKNOWN_ID),
     ],
 )
-def test_other_icmp_errors(programs, packet: bytes, reason: Reason) -> None:  # type: ignore[no-untyped-def]
+def test_other_icmp_errors(programs: Programs, packet: bytes, reason: Reason) -> None:
     assert programs.run("outside_ingress", packet).reason is reason
 
 
-def test_the_owner_takes_an_icmp_error_about_its_own_subflow_alone(programs) -> None:  # type: ignore[no-untyped-def]
+def test_the_owner_takes_an_icmp_error_about_its_own_subflow_alone(programs: Programs) -> None:
     ran = programs.run("tunnel_ingress", tunnelled(icmp_error(OWN_REPLY)))
     assert (ran.reason, ran.mark, ran.packet) == (Reason.ICMP_DELIVERED, 0x5E000002, icmp_error(OWN_REPLY))
     assert programs.run("tunnel_ingress", tunnelled(icmp_error(REPLY))).reason is Reason.DROP_BAD_INNER
 
 
 @pytest.mark.parametrize("ect", [1, 2])
-def test_congestion_in_the_tunnel_is_told_to_the_receiver(programs, ect: int) -> None:  # type: ignore[no-untyped-def]
+def test_congestion_in_the_tunnel_is_told_to_the_receiver(programs: Programs, ect: int) -> None:
     ran = programs.run("tunnel_ingress", tunnelled(tcp(port=10001, tos=0xB8 | ect), tos=0xBB))
     assert ran.reason is Reason.DELIVERED
     assert ran.packet[15] == 0xBB
     assert checksum(ran.packet[14:34]) == 0
 
 
-def test_ipv6_is_forwarded_as_ipv4_is(programs) -> None:  # type: ignore[no-untyped-def]
+def test_ipv6_is_forwarded_as_ipv4_is(programs: Programs) -> None:
     packet = tcp(source=CLIENT6, destination=VIP6, port=10002, data=b"six")
     ran = programs.run("outside_ingress", packet)
     assert (ran.reason, ran.action) == (Reason.FORWARDED, REDIRECT)
@@ -234,7 +238,9 @@ def test_ipv6_is_forwarded_as_ipv4_is(programs) -> None:  # type: ignore[no-unty
     ("edge", "outer"), [(2, "ip, 20"), (4, "ip6, 40"), (5, "gue, 32"), (6, "gue6, 52")], ids=lambda x: str(x)
 )
 @pytest.mark.parametrize("version", [4, 6])
-def test_each_outer_header_has_its_place_and_length(programs, edge: int, outer: str, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_each_outer_header_has_its_place_and_length(
+    programs: Programs, edge: int, outer: str, version: int
+) -> None:
     kind, size = outer.split(", ")
     source, destination = ("198.51.100.7", "203.0.113.1") if version == 4 else (CLIENT6, VIP6)
     packet = tcp(source=source, destination=destination, port=10000 + edge, data=b"x" * 10)
@@ -249,7 +255,7 @@ def test_each_outer_header_has_its_place_and_length(programs, edge: int, outer: 
         assert udp[8:] == gue_header(packet)
 
 
-def test_gue_gives_packets_of_one_flow_one_port_and_other_flows_others(programs) -> None:  # type: ignore[no-untyped-def]
+def test_gue_gives_packets_of_one_flow_one_port_and_other_flows_others(programs: Programs) -> None:
     def port(**fields: int) -> bytes:
         packet = tcp(port=10005, **fields)  # type: ignore[arg-type]
         return bytes(programs.run("outside_ingress", packet).packet[34:36])
@@ -277,7 +283,9 @@ def test_gue_gives_packets_of_one_flow_one_port_and_other_flows_others(programs)
         ("2001:db8:a::1:2", 443, Reason.NOT_FOR_VIP),
     ],
 )
-def test_several_vips_and_address_locators(programs, destination: str, port: int, reason: Reason) -> None:  # type: ignore[no-untyped-def]
+def test_several_vips_and_address_locators(
+    programs: Programs, destination: str, port: int, reason: Reason
+) -> None:
     source = CLIENT6 if ":" in destination else "198.51.100.7"
     ran = programs.run("outside_ingress", tcp(source=source, destination=destination, port=port))
     assert ran.reason is reason
@@ -286,7 +294,7 @@ def test_several_vips_and_address_locators(programs, destination: str, port: int
 @pytest.mark.parametrize("kind", ["ip", "gue"])
 @pytest.mark.parametrize("outer", [4, 6])
 @pytest.mark.parametrize("version", [4, 6])
-def test_every_tunnel_is_taken_off(programs, version: int, outer: int, kind: str) -> None:  # type: ignore[no-untyped-def]
+def test_every_tunnel_is_taken_off(programs: Programs, version: int, outer: int, kind: str) -> None:
     pair = {} if version == 4 else {"source": CLIENT6, "destination": VIP6}
     packet = tcp(port=10001, data=b"hello", **pair)  # type: ignore[arg-type]
     ends = ("10.255.0.2", "10.255.0.1") if outer == 4 else ("2001:db8:b::2", "2001:db8:b::1")
@@ -299,14 +307,14 @@ def test_every_tunnel_is_taken_off(programs, version: int, outer: int, kind: str
 
 @pytest.mark.parametrize("program", ["outside_ingress", "tunnel_ingress", "owner_egress"])
 @pytest.mark.parametrize("tag", [b"\x81\x00\x00\x05", b"\x88\xa8\x00\x05\x81\x00\x00\x06"])
-def test_tagged_frames_pass_to_their_own_interface(programs, program: str, tag: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_tagged_frames_pass_to_their_own_interface(programs: Programs, program: str, tag: bytes) -> None:
     packet = tcp(port=10002)
     packet = packet[:12] + tag + packet[12:]
     ran = programs.run(program, packet, mark=0x5E000002 if program == "owner_egress" else 0)
     assert (ran.reason, ran.action) == (Reason.NOT_FOR_VIP, OK)
 
 
-def test_a_fragment_of_ipv6_is_dropped_and_neighbour_discovery_passes(programs) -> None:  # type: ignore[no-untyped-def]
+def test_a_fragment_of_ipv6_is_dropped_and_neighbour_discovery_passes(programs: Programs) -> None:
     packet = tcp(source=CLIENT6, destination=VIP6, port=10002, fragment=0x2000)
     assert programs.run("outside_ingress", packet).reason is Reason.DROP_FRAGMENT
     solicitation = tcp(source="fe80::1", destination="ff02::1:ff00:1", port=10002)
@@ -314,7 +322,7 @@ def test_a_fragment_of_ipv6_is_dropped_and_neighbour_discovery_passes(programs) 
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_what_does_not_fit_is_told_to_its_sender(programs, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_what_does_not_fit_is_told_to_its_sender(programs: Programs, version: int) -> None:
     pair = {} if version == 4 else {"source": CLIENT6, "destination": VIP6}
     packet = tcp(port=10002, data=bytes(1460), **pair)  # type: ignore[arg-type]
     ran = programs.run("outside_ingress", packet)
@@ -332,14 +340,14 @@ def test_what_does_not_fit_is_told_to_its_sender(programs, version: int) -> None
     assert checksum(pseudo + message) == 0
 
 
-def test_a_stale_table_refuses_nobody(programs, reference) -> None:  # type: ignore[no-untyped-def]
+def test_a_stale_table_refuses_nobody(programs: Programs, reference: ReferenceForwarder) -> None:
     programs.put(replace(reference, fresh=False))
     ran = programs.run("outside_ingress", tcp(port=10777, flags=SYN))
     programs.put(reference)
     assert (ran.reason, ran.action) == (Reason.DROP_STALE, DROP)
 
 
-def test_replies_follow_their_client_to_another_ingress_when_the_old_one_is_down(programs) -> None:  # type: ignore[no-untyped-def]
+def test_replies_follow_their_client_to_another_ingress_when_the_old_one_is_down(programs: Programs) -> None:
     """Edge 3 is down in the table, 99 is not in it."""
     programs.live.words.arrivals = 1
     for marked in (3, 99):

@@ -1,14 +1,17 @@
 """The fast path in XDP: what it ends, it ends as the reference says; everything else it passes up as it came."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from any_packets import EITHER, FIELDS, FIRST_SUBFLOWS, V4, V6, damaged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loaded_programs import Programs, Ran
 from packets import ACK, CLIENT6, SYN, VIP6, icmp_error, tcp
 
 from balancer.datapath.maps.layout import NO_LIMITS
+from balancer.model.reference.decision import Outcome, ReferenceForwarder
 from balancer.model.reference.packet import SYN as SYN_FLAG
 from balancer.model.reference.packet import TCP_PROTOCOL, read_frame
 from balancer.model.verdict import Reason
@@ -37,14 +40,14 @@ SEGMENTS = st.one_of(
 
 
 @pytest.fixture
-def fast(programs):  # type: ignore[no-untyped-def]
+def fast(programs: Programs) -> Iterator[Programs]:
     """The programs, where the next hop to every edge is known."""
     programs.know_next_hops()
     yield programs
     programs.forget_next_hops()
 
 
-def agree(ran, wanted, packet: bytes, hardware: bytes) -> None:  # type: ignore[no-untyped-def]
+def agree(ran: Ran | None, wanted: Outcome, packet: bytes, hardware: bytes) -> None:
     if ran is None:
         assert wanted.reason not in ITS_OWN or not is_plain(packet), "XDP could have done that"
         return
@@ -65,19 +68,19 @@ def is_plain(frame: bytes) -> bool:
 
 @RUNS
 @given(packet=damaged(st.one_of(EITHER, SEGMENTS, SEGMENTS)))
-def test_from_outside(fast, encapsulation, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_from_outside(fast: Programs, encapsulation: ReferenceForwarder, packet: bytes) -> None:
     agree(fast.run_fast(packet), encapsulation.outside(packet), packet, fast.hardware)
 
 
 @RUNS
 @given(packet=damaged(FIRST_SUBFLOWS))
-def test_at_a_site(fast, site, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_at_a_site(fast: Programs, site: ReferenceForwarder, packet: bytes) -> None:
     ran, wanted = fast.run_fast(packet), site.outside(packet)
     if ran is not None:
         agree(ran, wanted, packet, fast.hardware)
 
 
-def test_most_of_a_transfer_does_not_reach_tc(fast) -> None:  # type: ignore[no-untyped-def]
+def test_most_of_a_transfer_does_not_reach_tc(fast: Programs) -> None:
     for packet in (tcp(port=10002, data=bytes(1400)), tcp(CLIENT6, VIP6, port=10004, data=bytes(1400))):
         assert fast.run_fast(packet).reason is Reason.FORWARDED
 
@@ -97,24 +100,26 @@ def test_most_of_a_transfer_does_not_reach_tc(fast) -> None:  # type: ignore[no-
     ],
     ids=["SYN", "own", "service", "too big", "options", "fragment", "cut", "ICMP", "VLAN"],
 )
-def test_what_xdp_cannot_do_is_passed_up(fast, packet: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_what_xdp_cannot_do_is_passed_up(fast: Programs, packet: bytes) -> None:
     assert fast.run_fast(packet) is None
 
 
-def test_what_is_to_be_dropped_ends_in_xdp(programs) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_to_be_dropped_ends_in_xdp(programs: Programs) -> None:
     """No next hop is needed for that."""
     for port, reason in ((10777, Reason.DROP_UNKNOWN_ID), (10000, Reason.DROP_ID_ZERO)):
         ran = programs.run_fast(tcp(port=port))
         assert (ran.reason, ran.action) == (reason, XDP_DROP)
 
 
-def test_without_a_neighbour_tc_does_it(programs) -> None:  # type: ignore[no-untyped-def]
+def test_without_a_neighbour_tc_does_it(programs: Programs) -> None:
     packet = tcp(port=10002, flags=ACK)
     assert programs.run_fast(packet) is None
     assert programs.run("outside_ingress", packet).reason is Reason.FORWARDED
 
 
-def test_a_next_hop_of_another_tunnel_address_is_not_taken(fast, reference) -> None:  # type: ignore[no-untyped-def]
+def test_a_next_hop_of_another_tunnel_address_is_not_taken(
+    fast: Programs, reference: ReferenceForwarder
+) -> None:
     """An edge that moved: the way to where it was is no way to where it is."""
     moved = tuple(
         replace(edge, tunnel_v4="10.255.0.77") if edge.id == 2 else edge for edge in reference.table.edges
@@ -126,7 +131,7 @@ def test_a_next_hop_of_another_tunnel_address_is_not_taken(fast, reference) -> N
         fast.put(reference)
 
 
-def test_what_is_being_captured_is_passed_up(fast) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_being_captured_is_passed_up(fast: Programs) -> None:
     fast.live.words.capture = Reason.FORWARDED + 1
     try:
         assert fast.run_fast(tcp(port=10002)) is None
@@ -137,7 +142,7 @@ def test_what_is_being_captured_is_passed_up(fast) -> None:  # type: ignore[no-u
         fast.live.words.capture = 0
 
 
-def test_strangers_beyond_their_owners_budget_end_in_xdp(fast) -> None:  # type: ignore[no-untyped-def]
+def test_strangers_beyond_their_owners_budget_end_in_xdp(fast: Programs) -> None:
     fast.allow(replace(NO_LIMITS, owner_packets=1))
     try:
         seen = [fast.run_fast(tcp(port=10002, source_port=number)).reason for number in range(1, 40)]

@@ -3,6 +3,7 @@
 import struct
 
 import pytest
+from loaded_programs import Programs
 
 from balancer.datapath.load.compile import FAST, PROGRAMS
 
@@ -17,7 +18,7 @@ NEWEST = 209  # bpf_user_ringbuf_drain, Linux 6.1; bpf_cgrp_storage_get (210) ca
 
 
 @pytest.mark.parametrize("name", [*PROGRAMS, *FAST])
-def test_every_helper_is_there_since_linux_6_1(programs, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_every_helper_is_there_since_linux_6_1(programs: Programs, name: str) -> None:
     code = programs.loaded.owner.dump_func(name.encode())
     calls = [
         (registers >> 4, number)

@@ -3,14 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from loaded_programs import Programs
 
 from balancer.datapath.maps.layout import ID
+from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.table import EdgeState
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
 
-def test_before_edges_are_written_anew_a_map_of_maps_is_replaced(programs, reference) -> None:  # type: ignore[no-untyped-def]
+def test_before_edges_are_written_anew_a_map_of_maps_is_replaced(
+    programs: Programs, reference: ReferenceForwarder
+) -> None:
     """With which the kernel waits until no program runs that began before; the tunnels themselves are the same."""
     tunnels = programs.map("tunnels", ID.size)
 

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from compose_lab import compose
+from compose_lab import Shell, compose
 
 __all__ = ["compose"]
 pytestmark = pytest.mark.needs("docker")
 
 
 @pytest.mark.timeout(900)
-def test_every_scenario_passes_in_compose(compose) -> None:  # type: ignore[no-untyped-def]
+def test_every_scenario_passes_in_compose(compose: Shell) -> None:
     done = compose("sennit lab run all --compose --json", check=False, timeout=800)
     verdicts = json.loads(done.stdout)
     assert {verdict["scenario"] for verdict in verdicts} >= {"first-download", "route-flap", "owner-overload"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sized_pages
+from forwarder_network import ForwarderNetwork
 
 from balancer.model.verdict import Reason
 
@@ -24,7 +25,7 @@ PAGES = Path(sized_pages.__file__)
 
 
 @pytest.fixture
-def edges(dual, tmp_path: Path) -> Iterator[None]:  # type: ignore[no-untyped-def]
+def edges(dual: ForwarderNetwork, tmp_path: Path) -> Iterator[None]:
     """An edge process at both edges."""
     running = []
     for number in (1, 2):
@@ -49,8 +50,8 @@ def edges(dual, tmp_path: Path) -> Iterator[None]:  # type: ignore[no-untyped-de
 
 @pytest.mark.parametrize("address", ["198.18.7.0", "[2001:db8:a::]"], ids=["ipv4", "ipv6"])
 def test_a_download_joins_at_the_owners_address_through_another_edge(
-    dual, edges, tmp_path: Path, address
-) -> None:  # type: ignore[no-untyped-def]
+    dual: ForwarderNetwork, edges: None, tmp_path: Path, address: str
+) -> None:
     before = {edge: dual.count(edge) for edge in ("edge1", "edge2")}
     paths = ("--path", "cell0", "--path", "wifi0", "--scheduler", "redundant")
     known = ("--known-hosts", str(tmp_path / "hosts"), "--edge-cache", "none")

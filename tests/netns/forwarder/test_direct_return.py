@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 
 from balancer.model.table import Replies
 from balancer.model.verdict import Reason
@@ -18,7 +19,7 @@ SIZE = 8 << 20
 
 
 @contextlib.contextmanager
-def connected(network) -> Iterator[tuple[socket.socket, socket.socket]]:  # type: ignore[no-untyped-def]
+def connected(network: ForwarderNetwork) -> Iterator[tuple[socket.socket, socket.socket]]:
     """From the address of the phone's second link, by that link; not bound to it, replies come by the first."""
     network.in_("phone", "ip", "route", "add", "default", "via", "10.2.0.1", "dev", "wifi0", "table", "200")
     network.in_("phone", "ip", "rule", "add", "from", "10.2.0.2", "table", "200")
@@ -32,7 +33,7 @@ def connected(network) -> Iterator[tuple[socket.socket, socket.socket]]:  # type
             yield client, served
 
 
-def test_replies_leave_by_the_owners_own_uplink_and_the_transfer_is_whole(network) -> None:  # type: ignore[no-untyped-def]
+def test_replies_leave_by_the_owners_own_uplink_and_the_transfer_is_whole(network: ForwarderNetwork) -> None:
     network.vips = (replace(network.vips[0], replies=Replies.DIRECT),)
     network.publish()
     network.applied()
@@ -53,7 +54,7 @@ def test_replies_leave_by_the_owners_own_uplink_and_the_transfer_is_whole(networ
     assert {each: count for counted in (owner, ingress) for each in drops if (count := counted[each])} == {}
 
 
-def test_a_connection_keeps_the_way_of_its_syn_when_the_vip_changes(network) -> None:  # type: ignore[no-untyped-def]
+def test_a_connection_keeps_the_way_of_its_syn_when_the_vip_changes(network: ForwarderNetwork) -> None:
     with network.open_socket("edge1") as listener:
         listener.bind((VIP, LOCATOR_OF_1))
         listener.listen()

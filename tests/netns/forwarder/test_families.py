@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 
 from balancer.model.table import Encapsulation
 from balancer.model.verdict import Reason
@@ -19,7 +20,7 @@ VIPS = {
 }
 
 
-def transfer(network, address: str, port: int, interface: str = "wifi0") -> None:  # type: ignore[no-untyped-def]
+def transfer(network: ForwarderNetwork, address: str, port: int, interface: str = "wifi0") -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with network.open_socket("edge1", family=family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -32,7 +33,7 @@ def transfer(network, address: str, port: int, interface: str = "wifi0") -> None
             carry(client, served, SIZE)
 
 
-def tunnels(network, outer: int, encapsulation: Encapsulation) -> None:  # type: ignore[no-untyped-def]
+def tunnels(network: ForwarderNetwork, outer: int, encapsulation: Encapsulation) -> None:
     """Give every edge such tunnels."""
     network.edges = tuple(
         replace(
@@ -47,7 +48,7 @@ def tunnels(network, outer: int, encapsulation: Encapsulation) -> None:  # type:
     network.applied()
 
 
-def drops(network) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def]
+def drops(network: ForwarderNetwork) -> dict[tuple[str, str], int]:
     return {
         (edge, reason.name): count
         for edge in ("edge1", "edge2")
@@ -59,7 +60,9 @@ def drops(network) -> dict[tuple[str, str], int]:  # type: ignore[no-untyped-def
 @pytest.mark.parametrize("encapsulation", Encapsulation)
 @pytest.mark.parametrize("outer", [4, 6])
 @pytest.mark.parametrize("inner", [4, 6])
-def test_bulk_through_every_tunnel(dual, inner: int, outer: int, encapsulation: Encapsulation) -> None:  # type: ignore[no-untyped-def]
+def test_bulk_through_every_tunnel(
+    dual: ForwarderNetwork, inner: int, outer: int, encapsulation: Encapsulation
+) -> None:
     tunnels(dual, outer, encapsulation)
     before = drops(dual)
     transfer(dual, *VIPS["port"][inner])
@@ -67,15 +70,15 @@ def test_bulk_through_every_tunnel(dual, inner: int, outer: int, encapsulation: 
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_address_locators_need_port_443_alone(dual, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_address_locators_need_port_443_alone(dual: ForwarderNetwork, version: int) -> None:
     transfer(dual, *VIPS["address"][version])
 
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize(("interface", "uplink"), [("wifi0", "up0"), ("lte0", "up1")])
 def test_a_reply_leaves_by_the_uplink_that_leads_to_its_client(
-    dual, version: int, interface: str, uplink: str
-) -> None:  # type: ignore[no-untyped-def]
+    dual: ForwarderNetwork, version: int, interface: str, uplink: str
+) -> None:
     """The ingress edge has two, and asks its routes."""
     before = {name: dual.packets("edge2", name)[1] for name in ("up0", "up1")}
     transfer(dual, *VIPS["port"][version], interface)
@@ -87,13 +90,13 @@ def test_a_reply_leaves_by_the_uplink_that_leads_to_its_client(
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_reset_reaches_who_dialled_an_unknown_id(dual, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_reset_reaches_who_dialled_an_unknown_id(dual: ForwarderNetwork, version: int) -> None:
     with pytest.raises(ConnectionRefusedError):
         dual.dial(10777, "wifi0", VIPS["port"][version][0])
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_connection_learns_that_its_tunnel_has_become_smaller(dual, version: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_connection_learns_that_its_tunnel_has_become_smaller(dual: ForwarderNetwork, version: int) -> None:
     """It began with 20 bytes outside; GUE over IPv6 takes 52. Both ends are told by ICMP."""
     address, port = VIPS["port"][version]
     tunnels(dual, 4, Encapsulation.IPIP)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 from packets import ACK, SYN, tcp
 
 from balancer.model.verdict import Reason
@@ -22,7 +23,7 @@ BUDGETS = ("--budget-owner-syns", "500", "--budget-owner-packets", "500", "--bud
 
 
 @pytest.fixture(scope="module")
-def limited(dual) -> Any:  # type: ignore[no-untyped-def]
+def limited(dual: ForwarderNetwork) -> Any:
     """With budgets that even this machine's senders exceed by far."""
     load = ("load", "--outside", "up0", "--outside", "up1", "--backbone", "bb0")
     dual.forwarder("edge2", *load, *BUDGETS)
@@ -30,7 +31,7 @@ def limited(dual) -> Any:  # type: ignore[no-untyped-def]
 
 
 @contextlib.contextmanager
-def flood(network, flags: int, sources: list[str]) -> Iterator[None]:  # type: ignore[no-untyped-def]
+def flood(network: ForwarderNetwork, flags: int, sources: list[str]) -> Iterator[None]:
     """Packets to edge 1's locator with made-up sources, from the phone's second link, as fast as one thread can."""
     ends = network.hardware("edge2", "up0") + network.hardware("phone", "wifi0")
     header = bytes.fromhex(ends.replace(":", ""))
@@ -70,8 +71,8 @@ MANY = [f"198.51.{number >> 8}.{number & 255}" for number in range(FRAMES)]
     ids=["spoofed-syns", "syns-of-one-source", "not-admitted"],
 )
 def test_an_established_transfer_goes_on_whole(
-    limited, flags: int, sources: list[str], stopped: Reason
-) -> None:  # type: ignore[no-untyped-def]
+    limited: Any, flags: int, sources: list[str], stopped: Reason
+) -> None:
     with limited.open_socket("edge1") as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((VIP, LOCATOR_OF_1))

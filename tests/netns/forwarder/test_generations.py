@@ -3,9 +3,11 @@
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 
 from balancer.model.table import EdgeState, TableEdge
 from balancer.model.verdict import Reason
@@ -19,7 +21,7 @@ LARGE = 50_000
 
 
 @pytest.fixture
-def pair(dual):  # type: ignore[no-untyped-def]
+def pair(dual: ForwarderNetwork) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A client and its connection at edge 1, by way of edge 2."""
     with dual.open_socket("edge1") as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,7 +33,7 @@ def pair(dual):  # type: ignore[no-untyped-def]
             yield client, served
 
 
-def lost(network) -> int:  # type: ignore[no-untyped-def]
+def lost(network: ForwarderNetwork) -> int:
     return sum(
         packets
         for edge in ("edge1", "edge2")
@@ -40,7 +42,9 @@ def lost(network) -> int:  # type: ignore[no-untyped-def]
     )
 
 
-def test_fifty_generations_a_second_lose_nothing(dual, pair) -> None:  # type: ignore[no-untyped-def]
+def test_fifty_generations_a_second_lose_nothing(
+    dual: ForwarderNetwork, pair: tuple[socket.socket, socket.socket]
+) -> None:
     """Each puts every edge's state and tunnel into other maps; the daemons look often enough to apply most."""
     from balancer.datapath.run.table_follower import TableFollower
 
@@ -73,7 +77,9 @@ def test_fifty_generations_a_second_lose_nothing(dual, pair) -> None:  # type: i
     assert lost(dual) == before
 
 
-def test_the_daemons_die_and_come_back_while_bytes_flow(dual, pair) -> None:  # type: ignore[no-untyped-def]
+def test_the_daemons_die_and_come_back_while_bytes_flow(
+    dual: ForwarderNetwork, pair: tuple[socket.socket, socket.socket]
+) -> None:
     client, served = pair
     before = lost(dual)
     dual.kill_daemons()
@@ -88,7 +94,7 @@ def test_the_daemons_die_and_come_back_while_bytes_flow(dual, pair) -> None:  # 
     assert lost(dual) == before
 
 
-def test_fifty_thousand_edges(dual, pair) -> None:  # type: ignore[no-untyped-def]
+def test_fifty_thousand_edges(dual: ForwarderNetwork, pair: tuple[socket.socket, socket.socket]) -> None:
     client, served = pair
     before, edges = lost(dual), dual.edges
     dual.edges = (*edges, *(many(number) for number in range(3, LARGE + 1)))

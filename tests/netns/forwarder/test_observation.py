@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from forwarder_network import ForwarderNetwork
 from scapy.utils import rdpcap
 
 from balancer.datapath.run.capture import CaptureRunning, capture
@@ -14,7 +15,7 @@ from balancer.model.verdict import Reason
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 
 
-def test_a_capture_holds_the_packets_of_its_reason_alone(dual, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_capture_holds_the_packets_of_its_reason_alone(dual: ForwarderNetwork, tmp_path: Path) -> None:
     out = tmp_path / "resets.pcap"
     command = dual.command("edge2", "capture", "reset_unknown_id", "-o", str(out), "-c", "2")
     running = subprocess.Popen([*dual.enter("edge2"), *command])
@@ -33,7 +34,7 @@ def test_a_capture_holds_the_packets_of_its_reason_alone(dual, tmp_path: Path) -
     assert all(frame[54 + 13 if frame[12:14] == b"\x86\xdd" else 34 + 13] & 4 for frame in (first, second))
 
 
-def test_metrics_and_status_tell_the_traffic_with_each_edge(dual) -> None:  # type: ignore[no-untyped-def]
+def test_metrics_and_status_tell_the_traffic_with_each_edge(dual: ForwarderNetwork) -> None:
     with dual.open_socket("edge1") as listener:
         listener.bind(("203.0.113.1", 10001))
         listener.listen()

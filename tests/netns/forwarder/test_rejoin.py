@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sized_pages
+from forwarder_network import ForwarderNetwork
 
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
@@ -18,7 +19,9 @@ SIZE = 32 << 20  # more than all buffers of a session
 PAGES = Path(sized_pages.__file__)
 
 
-def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(three, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(
+    three: ForwarderNetwork, tmp_path: Path
+) -> None:
     state = tmp_path / "state"
     state.mkdir()
     (state / "node.json").write_text((three.state("edge1") / "node.json").read_text())
@@ -38,7 +41,7 @@ def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(three, tmp
     assert three.count("edge3")[Reason.REPLY_RETURNED] > (SIZE // 4) >> 16, "it carried the rest"
 
 
-def download(three) -> dict[str, object]:  # type: ignore[no-untyped-def]
+def download(three: ForwarderNetwork) -> dict[str, object]:
     command = [*three.enter("phone"), sys.executable, str(CLIENT), str(SIZE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
         try:

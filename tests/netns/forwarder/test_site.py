@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 from site_servers import SiteServers
 
 from balancer.model.table import Member, Site
@@ -18,12 +19,13 @@ from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 
+Members = tuple[Member, ...]
 MANY = 24
 BOTH, FIRST = (Member(1), Member(2)), (Member(1), Member(2, 0))  # behind the router are always both
 
 
 @pytest.fixture
-def site(dual) -> Iterator[None]:  # type: ignore[no-untyped-def]
+def site(dual: ForwarderNetwork) -> Iterator[None]:
     servers = SiteServers(dual, ("edge1", "edge2"))
     dual.in_("phone", "ip", "route", "add", "default", "via", "10.2.0.1", "dev", "wifi0", "table", "200")
     dual.in_("phone", "ip", "rule", "add", "from", "10.2.0.2", "table", "200")
@@ -34,7 +36,7 @@ def site(dual) -> Iterator[None]:  # type: ignore[no-untyped-def]
     change(dual)
 
 
-def change(network, current=(), previous=()) -> None:  # type: ignore[no-untyped-def]
+def change(network: ForwarderNetwork, current: Members = (), previous: Members = ()) -> None:
     network.sites = (Site("a", current, previous),) if current else ()
     network.publish()
     network.applied()
@@ -45,7 +47,7 @@ def ask(connection: socket.socket) -> int:
     return int(connection.recv(1))
 
 
-def dial(network, stack: contextlib.ExitStack, edge: int) -> list[socket.socket]:  # type: ignore[no-untyped-def]
+def dial(network: ForwarderNetwork, stack: contextlib.ExitStack, edge: int) -> list[socket.socket]:
     """Connections whose packets enter at one edge."""
     opened = []
     for _ in range(MANY):
@@ -56,7 +58,7 @@ def dial(network, stack: contextlib.ExitStack, edge: int) -> list[socket.socket]
     return opened
 
 
-def test_both_edges_serve_what_enters_at_either(dual, site: None) -> None:  # type: ignore[no-untyped-def]
+def test_both_edges_serve_what_enters_at_either(dual: ForwarderNetwork, site: None) -> None:
     change(dual, BOTH)
     with contextlib.ExitStack() as stack:
         for edge in (1, 2):
@@ -67,7 +69,9 @@ def test_both_edges_serve_what_enters_at_either(dual, site: None) -> None:  # ty
 
 
 @pytest.mark.parametrize(("before", "after"), [(FIRST, BOTH), (BOTH, FIRST)], ids=["added", "drained"])
-def test_a_change_moves_no_established_connection(dual, site: None, before, after) -> None:  # type: ignore[no-untyped-def]
+def test_a_change_moves_no_established_connection(
+    dual: ForwarderNetwork, site: None, before: Members, after: Members
+) -> None:
     change(dual, before)
     chained = sum(dual.count(edge)[Reason.SITE_CHAINED] for edge in ("edge1", "edge2"))
     with contextlib.ExitStack() as stack:
@@ -83,7 +87,7 @@ def test_a_change_moves_no_established_connection(dual, site: None, before, afte
     assert after_all > chained, "packets of old connections came to the new edge of their bucket first"
 
 
-def test_connections_that_need_syn_cookies_survive_a_change(dual, site: None) -> None:  # type: ignore[no-untyped-def]
+def test_connections_that_need_syn_cookies_survive_a_change(dual: ForwarderNetwork, site: None) -> None:
     for edge in ("edge1", "edge2"):
         dual.in_(edge, "sysctl", "-qw", "net.ipv4.tcp_syncookies=2")
     try:
@@ -95,7 +99,7 @@ def test_connections_that_need_syn_cookies_survive_a_change(dual, site: None) ->
             dual.in_(edge, "sysctl", "-qw", "net.ipv4.tcp_syncookies=1")
 
 
-def test_locators_come_before_the_ring(dual, site: None) -> None:  # type: ignore[no-untyped-def]
+def test_locators_come_before_the_ring(dual: ForwarderNetwork, site: None) -> None:
     change(dual, (Member(1, 0), Member(2)))
     with dual.open_socket("edge1") as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

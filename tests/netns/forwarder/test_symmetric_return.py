@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 
 from balancer.datapath.maps.bpf import pin
 from balancer.model.reference.checksum import checksum
@@ -23,7 +24,7 @@ OFFLOADS = ("tso", "gso", "gro", "tx")
 
 
 @pytest.fixture
-def owner(network) -> Iterator[socket.socket]:  # type: ignore[no-untyped-def]
+def owner(network: ForwarderNetwork) -> Iterator[socket.socket]:
     """The listener of edge 1 on its own locator."""
     with network.open_socket("edge1") as listener:
         listener.bind((VIP, LOCATOR_OF_1))
@@ -55,7 +56,9 @@ def without_offloads(network: Any) -> None:
 
 
 @pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "wire-sized"])
-def test_bulk_in_both_directions_keeps_to_the_second_path(network, owner, offloads: bool) -> None:  # type: ignore[no-untyped-def]
+def test_bulk_in_both_directions_keeps_to_the_second_path(
+    network: ForwarderNetwork, owner: socket.socket, offloads: bool
+) -> None:
     assert '"dev":"up0"' in network.in_("edge1", "ip", "-j", "route", "get", "10.2.0.2").replace(" ", "")
     if not offloads:
         without_offloads(network)
@@ -91,8 +94,8 @@ def test_bulk_in_both_directions_keeps_to_the_second_path(network, owner, offloa
 
 @pytest.mark.parametrize("phone_checksums", ["on", "off"])
 def test_an_unknown_id_is_refused_with_a_reset_that_is_right_on_the_wire(
-    network, phone_checksums: str
-) -> None:  # type: ignore[no-untyped-def]
+    network: ForwarderNetwork, phone_checksums: str
+) -> None:
     """Whether the SYN came with its checksum complete or (virtual interfaces) left to a later device."""
     network.in_("phone", "ethtool", "-K", "wifi0", "tx", phone_checksums)
     network.in_("edge2", "ethtool", "-K", "up0", "tx", "off")
@@ -109,7 +112,9 @@ def test_an_unknown_id_is_refused_with_a_reset_that_is_right_on_the_wire(
     assert network.count("edge2")[Reason.RESET_UNKNOWN_ID] == 1
 
 
-def test_an_owner_that_is_down_refuses_new_subflows_and_keeps_the_old(network, owner) -> None:  # type: ignore[no-untyped-def]
+def test_an_owner_that_is_down_refuses_new_subflows_and_keeps_the_old(
+    network: ForwarderNetwork, owner: socket.socket
+) -> None:
     with connected(network, owner) as (client, served):
         network.publish(edge1=EdgeState.DOWN)
         network.applied()
@@ -119,7 +124,9 @@ def test_an_owner_that_is_down_refuses_new_subflows_and_keeps_the_old(network, o
         carry(client, served, 1 << 20)
 
 
-def test_programs_are_replaced_under_a_running_connection(network, owner) -> None:  # type: ignore[no-untyped-def]
+def test_programs_are_replaced_under_a_running_connection(
+    network: ForwarderNetwork, owner: socket.socket
+) -> None:
     with connected(network, owner) as (client, served):
         for edge in ("edge1", "edge2"):
             network.forwarder(edge, "load", "--outside", "up0", "--backbone", "bb0")
@@ -131,7 +138,7 @@ def test_programs_are_replaced_under_a_running_connection(network, owner) -> Non
         carry(client, served, 1 << 20)
 
 
-def test_an_interface_that_is_not_there_is_named_and_nothing_has_changed(network) -> None:  # type: ignore[no-untyped-def]
+def test_an_interface_that_is_not_there_is_named_and_nothing_has_changed(network: ForwarderNetwork) -> None:
     settings = ("net.ipv4.tcp_fwmark_accept", "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter")
     for name in settings:
         network.in_("phone", "sysctl", "-qw", f"{name}={int(name.endswith('rp_filter'))}")
@@ -144,7 +151,7 @@ def test_an_interface_that_is_not_there_is_named_and_nothing_has_changed(network
     assert network.in_("phone", "sysctl", *settings) == before
 
 
-def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]
+def test_detach_leaves_nothing(network: ForwarderNetwork) -> None:
     for edge in ("edge1", "edge2"):
         network.forwarder(edge, "detach")
         assert list((network.state(edge) / "bpf").glob("sennit*")) == []
@@ -154,7 +161,9 @@ def test_detach_leaves_nothing(network) -> None:  # type: ignore[no-untyped-def]
         assert network.in_(edge, "ip", "route", "show", "table", "all").count("24094") == 0
 
 
-def test_somebody_elses_program_is_never_replaced_or_removed(network, owner) -> None:  # type: ignore[no-untyped-def]
+def test_somebody_elses_program_is_never_replaced_or_removed(
+    network: ForwarderNetwork, owner: socket.socket
+) -> None:
     from balancer.datapath.load.compile import compile_and_load
 
     theirs = network.state("edge2") / "bpf" / "theirs"
@@ -174,7 +183,9 @@ def test_somebody_elses_program_is_never_replaced_or_removed(network, owner) -> 
 @pytest.mark.parametrize(
     "route", [("replace", "default", "via", "10.1.0.99", "dev", "up0"), ("del", "default")]
 )
-def test_an_owner_whose_own_way_out_is_dead_still_replies(network, owner, route: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
+def test_an_owner_whose_own_way_out_is_dead_still_replies(
+    network: ForwarderNetwork, owner: socket.socket, route: tuple[str, ...]
+) -> None:
     """Its gateway does not answer, or it has no route at all: the second path does not depend on it."""
     network.in_("edge1", "ip", "route", *route)
     with connected(network, owner) as (client, served):
@@ -182,7 +193,7 @@ def test_an_owner_whose_own_way_out_is_dead_still_replies(network, owner, route:
         carry(client, served, 1 << 20)
 
 
-def test_an_icmp_error_reaches_the_owner(network, owner) -> None:  # type: ignore[no-untyped-def]
+def test_an_icmp_error_reaches_the_owner(network: ForwarderNetwork, owner: socket.socket) -> None:
     """A smaller link behind the ingress edge: the owner learns the path MTU and goes on."""
     with connected(network, owner) as (client, served):
         network.in_("edge2", "ip", "route", "replace", "10.2.0.2/32", "dev", "up0", "mtu", "1300")

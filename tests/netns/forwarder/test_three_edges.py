@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 from site_servers import SiteServers
 
 from balancer.model.table import EdgeState, Member, Site
@@ -22,7 +23,7 @@ WITHOUT_3 = (Member(1), Member(2), Member(3, 0))
 
 
 @contextlib.contextmanager
-def lost(network, edge: str) -> Iterator[None]:  # type: ignore[no-untyped-def]
+def lost(network: ForwarderNetwork, edge: str) -> Iterator[None]:
     """An edge's host is gone, from here to the end of the block; the table is the test's to change."""
     network.cut_off(edge)
     try:
@@ -35,7 +36,7 @@ def lost(network, edge: str) -> Iterator[None]:  # type: ignore[no-untyped-def]
 
 
 @contextlib.contextmanager
-def connected(network) -> Iterator[tuple[socket.socket, socket.socket]]:  # type: ignore[no-untyped-def]
+def connected(network: ForwarderNetwork) -> Iterator[tuple[socket.socket, socket.socket]]:
     """From the phone's second address to the locator of edge 1, which enters at edge 2 first."""
     network.steer("10.2.0.2", "edge2")
     with network.open_socket("edge1") as listener, network.open_socket("phone") as client:
@@ -73,7 +74,9 @@ def flowing(source: socket.socket, sink: socket.socket) -> Iterator[None]:
     assert wrong == []
 
 
-def test_a_path_that_moves_to_a_third_edge_goes_on_and_its_replies_keep_the_way_of_the_syn(three) -> None:  # type: ignore[no-untyped-def]
+def test_a_path_that_moves_to_a_third_edge_goes_on_and_its_replies_keep_the_way_of_the_syn(
+    three: ForwarderNetwork,
+) -> None:
     with connected(three) as (client, served):
         with flowing(client, served):
             three.until(lambda: three.count("edge2")[Reason.FORWARDED] > 20, "the transfer runs by edge 2")
@@ -94,7 +97,9 @@ def test_a_path_that_moves_to_a_third_edge_goes_on_and_its_replies_keep_the_way_
     assert grown("edge3", Reason.REPLY_RETURNED) == 0
 
 
-def test_an_ingress_that_dies_in_a_transfer_is_replaced_by_the_edge_where_packets_come_now(three) -> None:  # type: ignore[no-untyped-def]
+def test_an_ingress_that_dies_in_a_transfer_is_replaced_by_the_edge_where_packets_come_now(
+    three: ForwarderNetwork,
+) -> None:
     """Its host is lost, routes move to edge 3, and the table says that it is down: the same TCP connection goes on."""
     with connected(three) as (client, served):
         with flowing(client, served):
@@ -111,7 +116,9 @@ def test_an_ingress_that_dies_in_a_transfer_is_replaced_by_the_edge_where_packet
         carry(served, client, PART)
 
 
-def change(network, current, previous=(), but: str = "") -> None:  # type: ignore[no-untyped-def]
+def change(
+    network: ForwarderNetwork, current: tuple[Member, ...], previous: tuple[Member, ...] = (), but: str = ""
+) -> None:
     network.sites = (Site("a", current, previous),)
     network.publish(**({but: EdgeState.DOWN} if but else {}))
     network.applied(but=but)
@@ -122,7 +129,9 @@ def ask(connection: socket.socket) -> int:
     return int(connection.recv(1))
 
 
-def test_the_abrupt_death_of_a_sites_server_breaks_no_connection_of_the_others(three) -> None:  # type: ignore[no-untyped-def]
+def test_the_abrupt_death_of_a_sites_server_breaks_no_connection_of_the_others(
+    three: ForwarderNetwork,
+) -> None:
     """Replies leave by an owner's own link; the router moves the dead server's share of packets to the others."""
     servers = SiteServers(three, three.names)
     change(three, ALL)

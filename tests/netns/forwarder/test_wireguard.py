@@ -4,10 +4,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 from bulk import carry
+from forwarder_network import ForwarderNetwork
 
 from balancer.model.table import Encapsulation
 from balancer.model.verdict import Reason
@@ -32,7 +33,7 @@ def wg(*words: str, given: str = "") -> str:
 
 
 @pytest.fixture
-def guarded(network, tmp_path) -> Iterator[Any]:  # type: ignore[no-untyped-def]
+def guarded(network: ForwarderNetwork, tmp_path: Path) -> Iterator[ForwarderNetwork]:
     """Tunnels end at WireGuard's interfaces; the one way with IP in IP, the other with GUE."""
     running = []
     private = {edge: wg("genkey") for edge in EDGES}
@@ -68,7 +69,7 @@ def guarded(network, tmp_path) -> Iterator[Any]:  # type: ignore[no-untyped-def]
             each.wait(10)
 
 
-def test_a_second_path_goes_both_ways_through_wireguard(guarded) -> None:  # type: ignore[no-untyped-def]
+def test_a_second_path_goes_both_ways_through_wireguard(guarded: ForwarderNetwork) -> None:
     with guarded.open_socket("edge1") as listener:
         listener.bind((VIP, LOCATOR_OF_1))
         listener.listen()

@@ -2,10 +2,11 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab_download import GetSample
 from own_lab import own_lab
 
 from balancer.datapath.maps.counters import read_counters
@@ -19,11 +20,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFolder]:
         yield made
 
 
-Get = Callable[..., subprocess.CompletedProcess[str]]
-
-
 @pytest.fixture
-def get(place: LabFolder) -> Get:
+def get(place: LabFolder) -> GetSample:
     """Run `sennit get` of the sample on the phone."""
 
     def run(

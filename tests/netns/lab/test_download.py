@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lab_download import GetSample
 
 from balancer.datapath.maps.counters import read_counters
 from balancer.model.verdict import Reason
@@ -38,7 +39,9 @@ def digest(path: Path) -> str:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "mptcp"])
-def test_a_file_comes_whole_over_two_paths(transport: str, place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_comes_whole_over_two_paths(
+    transport: str, place: LabFolder, get: GetSample, output: Path
+) -> None:
     done = get("--transport", transport, "--json", "-o", str(output))
     assert done.returncode == 0, done.stderr
     assert digest(output) == digest(place.node("origin") / "sample.bin")
@@ -51,8 +54,8 @@ def test_a_file_comes_whole_over_two_paths(transport: str, place: LabFolder, get
 
 
 def test_both_directions_of_the_second_path_pass_the_second_edge_alone(
-    place: LabFolder, get, output: Path
-) -> None:  # type: ignore[no-untyped-def]
+    place: LabFolder, get: GetSample, output: Path
+) -> None:
     """The owner's own route to the client points to its own uplink, away from the ingress edge."""
     route = subprocess.run(
         [*place.enter("edge1"), "ip", "-j", "route", "get", "10.2.0.2"], capture_output=True, text=True
@@ -95,8 +98,8 @@ def test_both_directions_of_the_second_path_pass_the_second_edge_alone(
 
 
 def test_no_packet_of_the_second_path_passes_the_first(
-    place: LabFolder, get, output: Path, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+    place: LabFolder, get: GetSample, output: Path, tmp_path: Path
+) -> None:
     """Two metric routes and no policy rules on the phone: a capture on cell0 shows path 0 only."""
     rules = subprocess.run(
         [*place.enter("phone"), "ip", "-j", "rule"], capture_output=True, text=True, check=True
@@ -126,7 +129,7 @@ def test_no_packet_of_the_second_path_passes_the_first(
     assert "0 packets captured" in said, said
 
 
-def test_bulk_over_the_forwarded_path_at_full_size(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_bulk_over_the_forwarded_path_at_full_size(place: LabFolder, get: GetSample, output: Path) -> None:
     """With 1500 bytes of MTU everywhere: one way in by another edge's locator carries the whole file."""
     before = read_counters(place.node("edge2") / "bpf")
     for _ in range(3):
@@ -137,7 +140,9 @@ def test_bulk_over_the_forwarded_path_at_full_size(place: LabFolder, get, output
     assert after[Reason.REPLY_RETURNED][0] > before[Reason.REPLY_RETURNED][0]
 
 
-def test_bulk_over_mptcp_takes_one_path_and_keeps_the_other(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_bulk_over_mptcp_takes_one_path_and_keeps_the_other(
+    place: LabFolder, get: GetSample, output: Path
+) -> None:
     """Were each end to mark another path as its backup, the kernel would spread the stream over both."""
     for _ in range(3):
         done = get("--transport", "mptcp", "--json", "-o", str(output))
@@ -149,8 +154,8 @@ def test_bulk_over_mptcp_takes_one_path_and_keeps_the_other(place: LabFolder, ge
 
 
 def test_the_second_edge_answers_when_the_first_path_is_the_other(
-    place: LabFolder, get, output: Path
-) -> None:  # type: ignore[no-untyped-def]
+    place: LabFolder, get: GetSample, output: Path
+) -> None:
     done = get("--json", "-o", str(output), paths=("wifi0", "cell0"))
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stderr.splitlines()[-1])["report"]
@@ -158,7 +163,7 @@ def test_the_second_edge_answers_when_the_first_path_is_the_other(
     assert [path["ingress_id"] for path in report["paths"]] == [2, 1]
 
 
-def test_what_was_stored_is_served_from_the_store(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_was_stored_is_served_from_the_store(place: LabFolder, get: GetSample, output: Path) -> None:
     assert get("-o", str(output)).returncode == 0
     stored = list((place.node("edge1") / "cache").glob("*.body"))
     assert {path.stat().st_size for path in stored} == {output.stat().st_size}
@@ -184,7 +189,9 @@ def test_the_clients_page_has_examples() -> None:
     assert len(EXAMPLES) == 3
 
 
-def test_the_second_path_opens_with_its_nonce_in_the_syn(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_second_path_opens_with_its_nonce_in_the_syn(
+    place: LabFolder, get: GetSample, output: Path
+) -> None:
     """Once a cookie is known: the owner's kernel counts connections whose SYN brought data, and no failure."""
 
     def counters(node: str) -> dict[str, int]:
@@ -203,8 +210,8 @@ def test_the_second_path_opens_with_its_nonce_in_the_syn(place: LabFolder, get, 
 
 
 def test_the_next_command_opens_both_paths_at_the_edge_that_is_remembered(
-    place: LabFolder, get, output: Path, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+    place: LabFolder, get: GetSample, output: Path, tmp_path: Path
+) -> None:
     """Client's messages go out on both paths before anything comes back; what is false in the file costs no more."""
     cache = tmp_path / "edges.json"
 

@@ -1,8 +1,10 @@
 """Fast Open keys go their whole way: command, control plane, agents, edges, and the cookies that clients hold."""
 
 import time
+from pathlib import Path
 
 import pytest
+from lab_download import GetSample
 
 from lab.namespace import daemons
 from lab.namespace.place import LabFolder
@@ -18,7 +20,9 @@ def counter(place: LabFolder, name: str) -> int:
     return int(dict(zip(lines[0].split(), lines[1].split(), strict=True))[name])
 
 
-def test_a_cookie_from_before_a_rotation_still_saves_its_round_trip(place: LabFolder, get, output) -> None:  # type: ignore[no-untyped-def]
+def test_a_cookie_from_before_a_rotation_still_saves_its_round_trip(
+    place: LabFolder, get: GetSample, output: Path
+) -> None:
     def download_until(name: str) -> None:
         before, until = counter(place, name), time.monotonic() + 60
         while counter(place, name) == before:

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
+from lab_download import GetSample
 
 from lab.namespace.daemons import sennit_program
 from lab.namespace.place import LabFolder
@@ -27,7 +29,9 @@ def link(place: LabFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_download_takes_the_time_of_its_slow_second_path(place: LabFolder, get, output) -> None:  # type: ignore[no-untyped-def]
+def test_a_download_takes_the_time_of_its_slow_second_path(
+    place: LabFolder, get: GetSample, output: Path
+) -> None:
     done = link(place, "phone-ispb", "--delay", "50ms", "--rate", "50Mbit")
     try:
         assert done.returncode == 0, done.stderr
@@ -43,8 +47,8 @@ def test_a_download_takes_the_time_of_its_slow_second_path(place: LabFolder, get
 
 @pytest.mark.parametrize(("slow", "faster"), [("phone-ispa", 1), ("phone-ispb", 0)])
 def test_bulk_over_mptcp_takes_the_faster_path_alone(
-    place: LabFolder, get, output, slow: str, faster: int
-) -> None:  # type: ignore[no-untyped-def]
+    place: LabFolder, get: GetSample, output: Path, slow: str, faster: int
+) -> None:
     done = link(place, slow, "--delay", "10ms")
     try:
         assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lab_download import GetSample
 
 from lab.namespace.place import LabFolder
 from runtime.errors import ExitStatus
@@ -16,7 +17,9 @@ TRIES = 6  # what is injected counts only while path 0 has the newest data: then
 
 
 @pytest.mark.timeout(150)
-def test_overlapping_data_on_subflow_0_aborts_the_session(place: LabFolder, get, output: Path) -> None:  # type: ignore[no-untyped-def]
+def test_overlapping_data_on_subflow_0_aborts_the_session(
+    place: LabFolder, get: GetSample, output: Path
+) -> None:
     """The kernel takes the forged segment for the next data, the genuine one for an overlap; the record shows it."""
     genuine = (place.node("origin") / "sample.bin").read_bytes()
     for _ in range(TRIES):

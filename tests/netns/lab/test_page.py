@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser import browser_at
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, expect
 
 from lab.namespace.daemons import control_url
 from lab.namespace.place import LabFolder
@@ -44,7 +44,7 @@ def log_in(page: Page, place: LabFolder) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-def row(page: Page, edge: str):  # type: ignore[no-untyped-def]
+def row(page: Page, edge: str) -> Locator:
     return page.locator(f'tr[data-edge="{edge}"]')
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lab_download import GetSample
 
 from balancer.datapath.maps.counters import read_counters
 from balancer.model.verdict import Reason
@@ -47,21 +48,21 @@ def test_id_zero_gets_no_answer(place: LabFolder) -> None:
     assert read_counters(place.node("edge1") / "bpf")[Reason.DROP_ID_ZERO][0] > before
 
 
-def test_one_interface_is_refused(get) -> None:  # type: ignore[no-untyped-def]
+def test_one_interface_is_refused(get: GetSample) -> None:
     done = get(paths=("cell0",))
     assert done.returncode == ExitStatus.REFUSED
     assert "OnePathOnly" in done.stderr
     assert "hint:" in done.stderr
 
 
-def test_the_same_interface_twice_is_a_shared_path(get) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_interface_twice_is_a_shared_path(get: GetSample) -> None:
     for transport in ("tcp", "mptcp"):
         done = get("--transport", transport, paths=("cell0", "cell0"))
         assert done.returncode == ExitStatus.REFUSED
         assert "SharedPath" in done.stderr
 
 
-def test_a_client_without_net_admin_is_told_what_to_do(get) -> None:  # type: ignore[no-untyped-def]
+def test_a_client_without_net_admin_is_told_what_to_do(get: GetSample) -> None:
     assert shutil.which("setpriv")
     drop = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
     done = get("--transport", "mptcp", prefix=drop)
@@ -71,14 +72,14 @@ def test_a_client_without_net_admin_is_told_what_to_do(get) -> None:  # type: ig
     assert "--transport tcp" in done.stderr
 
 
-def test_a_client_without_any_privilege_downloads_over_tcp(get) -> None:  # type: ignore[no-untyped-def]
+def test_a_client_without_any_privilege_downloads_over_tcp(get: GetSample) -> None:
     done = get("-o", "/dev/null", prefix=("setpriv", "--bounding-set", "-all", "--inh-caps", "-all"))
     assert done.returncode == 0, done.stderr
     assert "25,165,824 bytes" in done.stderr
     assert Path("/dev/null").is_char_device()
 
 
-def test_mptcp_that_a_middlebox_strips_is_never_replaced_by_tcp(place: LabFolder, get) -> None:  # type: ignore[no-untyped-def]
+def test_mptcp_that_a_middlebox_strips_is_never_replaced_by_tcp(place: LabFolder, get: GetSample) -> None:
     strip = "tcp option mptcp exists reset tcp option mptcp"
     rules = f"table inet strip {{ chain f {{ type filter hook forward priority 0; {strip}; }}; }}"
     nft = [*place.enter("ispa"), "nft"]
@@ -91,7 +92,7 @@ def test_mptcp_that_a_middlebox_strips_is_never_replaced_by_tcp(place: LabFolder
     assert "FellBackToTcp" in done.stderr
 
 
-def test_a_second_path_that_drops_everything_misses_the_deadline(place: LabFolder, get) -> None:  # type: ignore[no-untyped-def]
+def test_a_second_path_that_drops_everything_misses_the_deadline(place: LabFolder, get: GetSample) -> None:
     rules = "table inet silence { chain f { type filter hook forward priority 0; tcp dport 10001 drop; }; }"
     nft = [*place.enter("ispb"), "nft"]
     subprocess.run([*nft, rules], check=True, capture_output=True)

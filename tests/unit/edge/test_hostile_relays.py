@@ -6,7 +6,7 @@ Real sockets on loopback; a relay stands before each of the edge's two ports.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -89,7 +89,7 @@ class Relays:
         for server in self._servers:
             server.close()
 
-    def _relay(self, path: int):  # type: ignore[no-untyped-def]
+    def _relay(self, path: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             upstream, onward = await asyncio.open_connection("127.0.0.1", self._edge.ports[path])
             await asyncio.gather(

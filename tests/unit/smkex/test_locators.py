@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from contextlib import AsyncExitStack
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,9 @@ VIP, EDGE_ID = "127.0.0.100", 7
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))
-def test_an_address_locator_differs_from_the_vip_in_its_low_bits_alone(vip, edge_id: int) -> None:  # type: ignore[no-untyped-def]
+def test_an_address_locator_differs_from_the_vip_in_its_low_bits_alone(
+    vip: IPv4Address | IPv6Address, edge_id: int
+) -> None:
     bits = 8 if vip.version == 4 else 16
     try:
         located = address_locator(vip, edge_id)

@@ -1,6 +1,7 @@
 """The text that Prometheus reads, and the server that gives it."""
 
 import http.client
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_every_metric_has_its_help_and_type() -> None:
 
 
 @pytest.fixture
-def answers():  # type: ignore[no-untyped-def]
+def answers() -> Iterator[tuple[list[object], int]]:
     """A server whose metrics are what the list holds; an exception is raised."""
     given: list[object] = ["sennit_forwarder_generation 1\n"]
 
@@ -44,7 +45,7 @@ def get(port: int, path: str) -> tuple[int, str]:
     return response.status, response.read().decode()
 
 
-def test_it_serves_metrics_and_nothing_else(answers) -> None:  # type: ignore[no-untyped-def]
+def test_it_serves_metrics_and_nothing_else(answers: tuple[list[object], int]) -> None:
     given, port = answers
     assert get(port, "/metrics") == (200, "sennit_forwarder_generation 1\n")
     assert get(port, "/")[0] == 404
