@@ -20,7 +20,7 @@ from balancer.agent.peers.neighbours import Neighbourhood
 from balancer.agent.peers.peer_answer import PeerAnswer
 from balancer.agent.peers.peer_watch import PeerWatch
 from balancer.agent.settings import AgentSettings
-from balancer.agent.state import Credential, NodeState
+from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
 from balancer.agent.sync.fast_open_keys import FastOpenKeyring
 from balancer.agent.sync.lease import Changed, Removed, keep_lease
@@ -28,6 +28,8 @@ from balancer.agent.sync.purges import Purges
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
+from node.state.catalogue import EDGE_SOCKET
+from node.state.credential import Credential
 from runtime.logging import report_ready
 from runtime.systemd import feed_watchdog
 
@@ -49,7 +51,7 @@ class Agent:
         self._forwards = Forwards(settings.state)
         self._node = NodeWatch(
             self._state,
-            settings.edge_socket or settings.state / "edge.sock",
+            settings.edge_socket or EDGE_SOCKET.path_in(settings.state),
             self._peers,
             forwarder=settings.forwarder,
             vip_check=settings.vip_check,
@@ -191,7 +193,7 @@ class Agent:
 
     def _answered(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
         self._intent.answered(sent_at, sent, grant)
-        self._state.keep_wish(grant.admin_state)
+        self._state.keep_desired_state(grant.admin_state)
         self._purges.note(grant.newest_purge)
         self._fast_open.note(grant.newest_fast_open_key)
 

@@ -11,9 +11,12 @@ import secrets
 from dataclasses import replace
 
 from balancer.agent.settings import AgentSettings
-from balancer.agent.state import Credential, NodeState
+from balancer.agent.state import NodeState
 from balancer.api.client import ControlClient
 from balancer.api.schemas import Enrolment, EnrolRequest
+from node.state.credential import Credential
+from node.state.identity import NodeIdentity
+from node.vip import vip_from_json
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +60,9 @@ async def enrol(
         log.error("not trusted", extra={"why": str(error)})  # tables of another signer are refused one by one
     credential = replace(credential, edge_id=enrolment.edge.id)
     state.keep_node(
-        {
-            "edge_id": enrolment.edge.id,
-            "name": enrolment.edge.name,
-            "vip": enrolment.vip.model_dump(mode="json"),
-        }
+        NodeIdentity(
+            enrolment.edge.id, enrolment.edge.name, vip_from_json(enrolment.vip.model_dump(mode="json"))
+        )
     )
     state.keep_credential(credential)
     client.token = credential.token

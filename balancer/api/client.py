@@ -24,7 +24,6 @@ from balancer.api.access import (
 from balancer.api.fast_open_keys import FastOpenKeys, FastOpenKeyView, FastOpenRotation
 from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
 from balancer.api.schemas import (
-    AdminState,
     EdgePage,
     EdgePatch,
     EdgeView,
@@ -49,6 +48,7 @@ from balancer.api.tables import (
 )
 from balancer.api.trust import client_context, explain_refusal, find_refusal
 from balancer.model.delta import merge
+from node.state.desired_state import AdminState
 
 # longer than the interval of heartbeats, shorter than the control plane keeps connections open
 KEPT_OPEN = 60.0

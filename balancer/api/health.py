@@ -20,15 +20,6 @@ class FleetHealth(StrEnum):
     DOWN = "down"
 
 
-class DrainPhase(StrEnum):
-    """How far a drain has come, in this order."""
-
-    REHOMING = "re-homing"  # sessions leave the service port for the locator
-    SHUTDOWN = "graceful-shutdown"  # announced as the last choice (RFC 8326)
-    WITHDRAWN = "withdrawn"  # subflows that others forward are served on
-    OVER = "over"  # the deadline has passed: what was left was closed
-
-
 class PeerReport(BaseModel):
     """Whether the sender reached another edge. None where it could not try that way."""
 

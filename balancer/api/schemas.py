@@ -7,18 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
-from balancer.api.health import DrainPhase, EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
+from balancer.api.health import EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
-from balancer.model.table import (
-    MAXIMUM_EDGE_ID,
-    MAXIMUM_WEIGHT,
-    EdgeState,
-    Encapsulation,
-    Locator,
-    Replies,
-    edge_from_json,
-    vip_from_json,
-)
+from balancer.model.table import MAXIMUM_EDGE_ID, MAXIMUM_WEIGHT, EdgeState, Encapsulation, edge_from_json
+from node.state.desired_state import AdminState, DrainPhase
+from node.vip import Locator, Replies, vip_from_json
 
 Name = Annotated[
     str,
@@ -57,14 +50,6 @@ Reason = Annotated[
 
 def _address_text(address: IPv4Address | IPv6Address | None) -> str | None:
     return str(address) if address else None
-
-
-class AdminState(StrEnum):
-    """The operator's intent for an edge, independent of its health."""
-
-    ACTIVE = "active"
-    DRAINING = "draining"
-    DISABLED = "disabled"
 
 
 class Health(StrEnum):

@@ -3,43 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address
 
 from balancer.model.reference.packet import V4_PREFIX, mapped_address
-from balancer.model.table import Locator, Vip
-
-LOW_BITS = {4: 8, 6: 16}  # of the address, that carry the id
+from node.vip import Locator, Vip
+from smkex.core.wire.locator import ADDRESS_BITS
 
 
 def carries_id(address: bytes) -> tuple[bytes, int]:
     """Split an address into its prefix and the id in its low bits."""
-    bits = LOW_BITS[4 if address.startswith(V4_PREFIX) else 6]
+    bits = ADDRESS_BITS[4 if address.startswith(V4_PREFIX) else 6]
     number = int.from_bytes(address, "big")
     low = number & ((1 << bits) - 1)
     return (number - low).to_bytes(16, "big"), low
-
-
-def locator_addresses(vip: Vip, edge_id: int) -> tuple[str, ...]:
-    """Where edge N listens for secondary subflows: of port locators the VIP's own addresses."""
-    own = [ip_address(text) for text in (vip.v4, vip.v6) if text]
-    if vip.locator is Locator.PORT:
-        return tuple(map(str, own))
-    bits = [LOW_BITS[address.version] for address in own]
-    return tuple(
-        str(type(address)(int(address) >> low << low | edge_id))
-        for address, low in zip(own, bits, strict=True)
-    )
-
-
-def has_locator(vip: Vip, edge_id: int) -> bool:
-    """Whether this id can be carried by every address of the VIP."""
-    if vip.locator is Locator.PORT:
-        return 0 < edge_id <= 65_535 - vip.id_port_base
-    for address in (ip_address(text) for text in (vip.v4, vip.v6) if text):
-        most = (1 << LOW_BITS[address.version]) - 1
-        if not 0 < edge_id <= most or int(address) & most == edge_id:
-            return False
-    return True
 
 
 def locators_overlap(one: Vip, other: Vip) -> bool:

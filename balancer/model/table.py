@@ -4,11 +4,12 @@ One versioned value. It goes from the control plane to every forwarder as JSON; 
 because a wrong table sends people's traffic to the wrong place.
 """
 
-import ipaddress
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from node.fields import read_address, read_choice, read_integer, read_sequence, read_text, require_mapping
+from node.vip import Vip, vip_from_json
 
 MAXIMUM_EDGE_ID = 55535
 MAXIMUM_WEIGHT = 1_000_000
@@ -22,42 +23,11 @@ class EdgeState(StrEnum):
     DOWN = "down"
 
 
-class Locator(StrEnum):
-    """How secondary subflows to a VIP carry the edge id."""
-
-    PORT = "port"
-    ADDRESS = "address"
-
-
-class Replies(StrEnum):
-    """How replies on forwarded subflows leave: through the ingress edge, or by the owner's own uplink."""
-
-    SYMMETRIC = "symmetric"
-    DIRECT = "direct"
-
-
 class Encapsulation(StrEnum):
     """What tunnels to an edge look like: IP in IP, or GUE over UDP, which routers and NICs spread by its ports."""
 
     IPIP = "ipip"
     GUE = "gue"
-
-
-@dataclass(frozen=True, slots=True)
-class Vip:
-    """An anycast service address (a v4/v6 pair counts as one) and how its locators are made."""
-
-    name: str
-    v4: str | None
-    v6: str | None
-    service_port: int = 443
-    locator: Locator = Locator.PORT
-    id_port_base: int = 10000
-    replies: Replies = Replies.SYMMETRIC
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain dict, ready for `json.dumps`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +99,12 @@ class ForwardingTable:
     @classmethod
     def from_json(cls, value: Any) -> "ForwardingTable":
         """Validate what `json.loads` gave; raises `ValueError` that names the field."""
-        fields = _as_mapping(value, "table")
+        fields = require_mapping(value, "table")
         table = cls(
-            _read_integer(fields, "generation", 0, 2**63 - 1),
-            tuple(vip_from_json(vip) for vip in _read_sequence(fields, "vips")),
-            tuple(edge_from_json(edge) for edge in _read_sequence(fields, "edges")),
-            tuple(site_from_json(site) for site in _read_sequence({"sites": [], **fields}, "sites")),
+            read_integer(fields, "generation", 0, 2**63 - 1),
+            tuple(vip_from_json(vip) for vip in read_sequence(fields, "vips")),
+            tuple(edge_from_json(edge) for edge in read_sequence(fields, "edges")),
+            tuple(site_from_json(site) for site in read_sequence({"sites": [], **fields}, "sites")),
         )
         for what, keys in (
             ("edges.id", [edge.id for edge in table.edges]),
@@ -146,108 +116,40 @@ class ForwardingTable:
             ("vips.v6", [vip.v6 for vip in table.vips if vip.v6]),
         ):
             if len(set(keys)) != len(keys):
-                raise ValueError(f"{what}: one value stands twice")
+                raise ValueError(f"{what}: duplicate value")
         return table
 
     def edge(self, edge_id: int) -> TableEdge | None:
         return next((edge for edge in self.edges if edge.id == edge_id), None)
 
 
-def vip_from_json(value: Any) -> Vip:
-    """Validate one VIP; raises `ValueError` that names the field."""
-    fields = _as_mapping(value, "vips")
-    vip = Vip(
-        _read_text(fields, "name"),
-        _read_address(fields, "v4", 4),
-        _read_address(fields, "v6", 6),
-        _read_integer(fields, "service_port", 1, 65535),
-        Locator(_read_choice(fields, "locator", [kind.value for kind in Locator])),
-        _read_integer(fields, "id_port_base", 1, 65534),
-        Replies(_read_choice({"replies": "symmetric", **fields}, "replies", list(Replies))),
-    )
-    if vip.v4 is None and vip.v6 is None:
-        raise ValueError("v4: a VIP needs an address")
-    if vip.service_port > vip.id_port_base:
-        raise ValueError("service_port: lies in the range of the locators")
-    return vip
-
-
 def edge_from_json(value: Any) -> TableEdge:
     """Validate one edge; raises `ValueError` that names the field."""
-    fields = _as_mapping(value, "edges")
+    fields = require_mapping(value, "edges")
     return TableEdge(
-        _read_integer(fields, "id", 1, MAXIMUM_EDGE_ID),
-        _read_text(fields, "name"),
-        _read_address(fields, "tunnel_v4", 4),
-        _read_address(fields, "tunnel_v6", 6),
-        EdgeState(_read_choice(fields, "state", [state.value for state in EdgeState])),
-        Encapsulation(
-            _read_choice({"encapsulation": "ipip", **fields}, "encapsulation", list(Encapsulation))
-        ),
+        read_integer(fields, "id", 1, MAXIMUM_EDGE_ID),
+        read_text(fields, "name"),
+        read_address(fields, "tunnel_v4", 4),
+        read_address(fields, "tunnel_v6", 6),
+        EdgeState(read_choice(fields, "state", [state.value for state in EdgeState])),
+        Encapsulation(read_choice({"encapsulation": "ipip", **fields}, "encapsulation", list(Encapsulation))),
     )
 
 
 def site_from_json(value: Any) -> Site:
     """Validate one site; raises `ValueError` that names the field."""
-    fields = _as_mapping(value, "sites")
+    fields = require_mapping(value, "sites")
     current, previous = (
         tuple(
             Member(
-                _read_integer(_as_mapping(one, name), "id", 1, MAXIMUM_EDGE_ID),
-                _read_integer(one, "weight", 0, MAXIMUM_WEIGHT),
+                read_integer(require_mapping(one, name), "id", 1, MAXIMUM_EDGE_ID),
+                read_integer(one, "weight", 0, MAXIMUM_WEIGHT),
             )
-            for one in _read_sequence({"previous": [], **fields}, name)
+            for one in read_sequence({"previous": [], **fields}, name)
         )
         for name in ("current", "previous")
     )
     for name, members in (("current", current), ("previous", previous or current)):
         if not any(member.weight for member in members):
             raise ValueError(f"{name}: a site needs an edge with a weight")
-    return Site(_read_text(fields, "name"), current, previous)
-
-
-def _as_mapping(value: Any, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name}: not an object")
-    return value
-
-
-def _read_sequence(fields: Mapping[str, Any], name: str) -> list[Any]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise ValueError(f"{name}: not a list")
-    return value
-
-
-def _read_integer(fields: Mapping[str, Any], name: str, lowest: int, highest: int) -> int:
-    value = fields.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise ValueError(f"{name}: not a whole number from {lowest} to {highest}")
-    return value
-
-
-def _read_text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= 64:
-        raise ValueError(f"{name}: not a text of 1 to 64 characters")
-    return value
-
-
-def _read_choice(fields: Mapping[str, Any], name: str, choices: Sequence[str]) -> str:
-    value = fields.get(name)
-    if value not in choices:
-        raise ValueError(f"{name}: none of {', '.join(choices)}")
-    return str(value)
-
-
-def _read_address(fields: Mapping[str, Any], name: str, version: int) -> str | None:
-    value = fields.get(name)
-    if value is None:
-        return None
-    try:
-        address = ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError(f"{name}: not an address") from None
-    if address.version != version or address.is_multicast or address.is_unspecified or address.is_loopback:
-        raise ValueError(f"{name}: not a unicast IPv{version} address")
-    return str(address)
+    return Site(read_text(fields, "name"), current, previous)

@@ -4,9 +4,10 @@ import gzip
 import json
 import time
 
-from balancer.model.table import EdgeState, ForwardingTable, TableEdge, Vip
+from balancer.model.table import EdgeState, ForwardingTable, TableEdge
 from benchmarks.control.catchments import count_forwarded, make_world
 from benchmarks.measurement.result import Curve, Measured
+from node.vip import Vip
 
 FLEETS = (10, 100, 1_000, 10_000, 50_000)
 

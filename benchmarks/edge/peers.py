@@ -1,7 +1,6 @@
 """The edge and the servers beside it, as processes on loopback: nginx and uvicorn, both over TLS 1.3."""
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.state.identity import NodeIdentity, write_identity
+from node.vip import Vip
 from tests.support.certificates import identity
 
 SENNIT = Path(sys.executable).with_name("sennit")
@@ -151,8 +152,8 @@ def running_caching_edge(folder: Path, *options: str) -> Iterator[Peer]:
     state = folder / "state"
     state.mkdir(exist_ok=True)
     port, upstream = free_ports(2), free_ports(1)
-    vip = {"v4": "127.0.0.1", "service_port": port, "id_port_base": port, "locator": "port"}
-    (state / "node.json").write_text(json.dumps({"edge_id": 1, "name": "edge1", "vip": vip}))
+    vip = Vip("main", "127.0.0.1", None, port, id_port_base=port)
+    write_identity(state, NodeIdentity(1, "edge1", vip))
     served = [str(SENNIT), "origin", "--directory", str(folder / "www"), "--listen", f"127.0.0.1:{upstream}"]
     command = [str(SENNIT), "edge", "--state", str(state), "--cache", str(folder / "cache")]
     command += ["--upstream", f"http://127.0.0.1:{upstream}", "--object-bytes", str(4 << 30), *options]

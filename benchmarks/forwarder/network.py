@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from balancer.model.table import ForwardingTable, TableEdge, Vip
+from balancer.model.table import ForwardingTable, TableEdge
+from node.vip import Vip
 
 NODES = ("client", "ingress", "owner")
 VIP, ROUTED, TUNNELLED, PROXIED = "203.0.113.1", "198.18.1.1", "198.18.2.1", "198.18.3.1"

@@ -20,9 +20,10 @@ from balancer.datapath.maps.pins import SIZES
 from balancer.model.reference.packet import ACK, mapped_address, read_frame
 from balancer.model.reference.trace import PacketEndpoint, frame_of
 from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
-from balancer.model.table import Encapsulation, ForwardingTable, TableEdge, Vip
+from balancer.model.table import Encapsulation, ForwardingTable, TableEdge
 from benchmarks.measurement.pairs import from_pairs
 from benchmarks.measurement.result import Measured, Value
+from node.vip import Vip
 
 TIMES, ROUNDS = 200_000, 9  # runs of a program: 1,800,000 packets of each way in all
 OK, REDIRECT, XDP_PASS, XDP_REDIRECT = 0, 7, 2, 4

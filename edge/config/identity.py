@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from OpenSSL import SSL
 
-from edge.config.node import Node
 from edge.config.settings import EdgeSettings
+from node.state.identity import NodeIdentity
 from smkex.core.errors import CertificateRefused, TlsFailed
 from smkex.core.handshake.config import LongTermKey, ServerConfig
 from smkex.core.handshake.tls import server_context
@@ -43,13 +43,13 @@ class Identity:
         return ["the tofu certificate has expired"]
 
 
-def load_identity(settings: EdgeSettings, node: Node) -> Identity:
+def load_identity(settings: EdgeSettings, node: NodeIdentity) -> Identity:
     """Read the configured keys and certificates. Raises `IdentityUnusable`."""
     return Identity(
         node.edge_id,
         _load_long_term_key(settings, node),
         _load_tls_context(settings),
-        locator=node.vip.locator,
+        locator=LocatorKind[node.vip.locator.name],
     )
 
 
@@ -64,7 +64,7 @@ def _load_tls_context(settings: EdgeSettings) -> SSL.Context | None:
         raise IdentityUnusable(str(error)) from None
 
 
-def _load_long_term_key(settings: EdgeSettings, node: Node) -> LongTermKey | None:
+def _load_long_term_key(settings: EdgeSettings, node: NodeIdentity) -> LongTermKey | None:
     if settings.tofu_key is None and settings.tofu_certificate is None:
         return None
     if settings.tofu_key is None or settings.tofu_certificate is None:

@@ -3,12 +3,8 @@
 import socket
 from ipaddress import ip_address
 
+from node.mark import ingress_of_mark
 from smkex.core.wire.messages import Endpoint, Observation
-
-MARK_TAG = 0x5E000000  # the forwarder's mark after decapsulation: tag in the high byte, ingress id in the low 16 bits
-DIRECT_TAG = 0x5D000000  # the same for a VIP with direct return
-MARK_MASK = 0xFF000000
-INGRESS_MASK = 0x0000FFFF
 
 
 def observe_subflow(connection: socket.socket, edge_id: int) -> Observation:
@@ -23,5 +19,5 @@ def observe_subflow(connection: socket.socket, edge_id: int) -> Observation:
 
 def decode_observation(mark: int, client: Endpoint, edge_id: int) -> Observation:
     """Decode a subflow's mark; without the forwarder's tag it entered at this edge."""
-    ingress = mark & INGRESS_MASK if mark & MARK_MASK in (MARK_TAG, DIRECT_TAG) else edge_id
-    return Observation(ingress, client)
+    ingress = ingress_of_mark(mark)
+    return Observation(edge_id if ingress is None else ingress, client)

@@ -11,12 +11,12 @@ import logging
 import socket
 from pathlib import Path
 
+from node.state.fast_open_keys import parse_keys
+
 log = logging.getLogger("edge.ingress.fast_open")
 
 TCP_FASTOPEN_KEY = 33  # linux/tcp.h
-KEY_SIZE = 16
 PENDING_LIMIT = 256  # maximum connections with data in the SYN whose handshake is not complete
-KEY_FILE_NAME = "fast-open.keys"
 POLL_INTERVAL = 1.0  # seconds between checks for a new file
 KERNEL_SETTING = Path("/proc/sys/net/ipv4/tcp_fastopen")
 SERVER_ENABLED = 2
@@ -24,10 +24,7 @@ SERVER_ENABLED = 2
 
 def read_keys(path: Path) -> bytes:
     """Return one or two keys of 16 bytes as the kernel expects them. Raises OSError, `ValueError`."""
-    keys = [bytes.fromhex(line) for line in path.read_text().split()]
-    if not 1 <= len(keys) <= 2 or any(len(key) != KEY_SIZE for key in keys):
-        raise ValueError("one or two lines of 32 hexadecimal digits are expected")
-    return b"".join(keys)
+    return b"".join(parse_keys(path.read_text()))
 
 
 def kernel_allows_fast_open() -> bool:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from edge.config.identity import Identity
-from edge.config.node import Node
 from edge.config.settings import EdgeSettings
 from edge.handshake.mptcp import MptcpHandshakes
 from edge.handshake.path_manager import PathManagerClient
@@ -20,6 +19,8 @@ from edge.ingress.handover import Handover
 from edge.ingress.steering import Claim, owner_of, peek_claim
 from edge.limits.admission import PrefixLimiter, refuse_overloaded
 from edge.limits.memory import MemoryBound, default_limit
+from node.state.catalogue import FAST_OPEN_KEYS
+from node.state.identity import NodeIdentity
 from smkex.core.errors import Overloaded
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.frame import FrameType
@@ -38,7 +39,7 @@ class Listener:
 
     def __init__(
         self,
-        node: Node,
+        node: NodeIdentity,
         identity: Identity,
         settings: EdgeSettings,
         server: HttpServer,
@@ -75,7 +76,7 @@ class Listener:
         if manager is not None:
             self._mptcp = MptcpHandshakes(
                 self._config,
-                node.locator(node.vip.v4),
+                node.locator_of(node.service_v4),
                 manager,
                 self._serve,
                 timeout=settings.handshake_timeout,
@@ -99,7 +100,7 @@ class Listener:
         self._service = {listening.getsockname()[:2] for listening in self._sockets[::2]}
         if self._handover is not None:
             self._handover.start(self._handed_over)
-        keys = self._settings.fast_open_keys or self._settings.state / fast_open.KEY_FILE_NAME
+        keys = self._settings.fast_open_keys or FAST_OPEN_KEYS.path_in(self._settings.state)
         for locator in self._sockets[1::2]:
             self._following.append(asyncio.create_task(fast_open.follow_key_file(locator, keys)))
 
@@ -261,7 +262,7 @@ class Listener:
         session.start(self._server.create_protocol())
 
 
-def listen_on_vip(node: Node) -> list[socket.socket]:
+def listen_on_vip(node: NodeIdentity) -> list[socket.socket]:
     """The service port and the locator, by IPv4 and then, without MPTCP, by IPv6.
 
     Raises OSError when a port is taken, or the VIP or an address locator is not on this host.
@@ -272,7 +273,7 @@ def listen_on_vip(node: Node) -> list[socket.socket]:
         if address is None:
             continue
         listen = mptcp_listener if address == vip.v4 else tcp_listener
-        for host, port in ((address, vip.service_port), node.locator(address)):
+        for host, port in ((address, vip.service_port), node.locator_of(address)):
             made.append(listen(host, port, backlog=BACKLOG))
             log.info("listening on %s port %d", host, port)
     return made

@@ -4,10 +4,11 @@ A drain refuses new sessions and asks the others to move to the locator; at its 
 """
 
 import asyncio
-import json
 import logging
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from node.state.desired_state import AdminState, DrainPhase, read_desired_state
 
 log = logging.getLogger("edge.server.draining")
 
@@ -25,24 +26,16 @@ class DrainTarget(Protocol):
 
 async def follow_admin_state(state: Path, sessions: DrainTarget) -> None:
     """Apply the admin state, again at each poll for sessions begun meanwhile, until cancelled."""
-    previous = "active"
+    previous = AdminState.ACTIVE
     while True:
-        wanted, phase = _read_admin_state(state)
-        sessions.draining = wanted == "draining"
-        if sessions.draining and phase == "over":
+        desired = read_desired_state(state)
+        wanted = desired.admin_state
+        sessions.draining = wanted is AdminState.DRAINING
+        if sessions.draining and desired.drain is DrainPhase.OVER:
             sessions.close_sessions()
         elif sessions.draining:
             sessions.ask_to_rehome()
         if wanted != previous:
-            log.info("admin state %s", wanted)
+            log.info("admin state %s", wanted.value)
         previous = wanted
         await asyncio.sleep(POLL_INTERVAL)
-
-
-def _read_admin_state(state: Path) -> tuple[str, str | None]:
-    """Return the admin state and the phase of the drain; without agent.json the edge is active."""
-    try:
-        value: Any = json.loads((state / "agent.json").read_text())
-        return str(value.get("admin_state", "active")), value.get("drain")
-    except (OSError, ValueError, AttributeError):
-        return "active", None

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.config.identity import IdentityUnusable, load_identity
-from edge.config.node import Node, wait_for_node
 from edge.config.settings import EdgeSettings
 from edge.handshake.path_manager import PathManagerClient, start_path_manager
 from edge.http.server import HttpServer
@@ -20,6 +19,8 @@ from edge.server.draining import follow_admin_state
 from edge.server.health import HealthEndpoint
 from edge.server.origin_monitor import OriginMonitor
 from edge.server.supervisor import Supervisor
+from node.state.catalogue import EDGE_SOCKET
+from node.state.identity import NodeIdentity, wait_for_identity
 from runtime.capabilities import NET_ADMIN, drop_capabilities
 from runtime.systemd import feed_watchdog, notify_systemd
 from smkex.transport.mptcp.errors import MptcpError
@@ -53,7 +54,7 @@ async def _serve(settings: EdgeSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    node = await wait_for_node(settings.state, settings.node_timeout)
+    node = await wait_for_identity(settings.state, settings.node_timeout)
     identity = load_identity(settings, node)
     async with run_application(settings, f"{node.name}.sennit") as server:
         manager = _path_manager(node)
@@ -63,7 +64,7 @@ async def _serve(settings: EdgeSettings) -> None:
         def facts() -> dict[str, Any]:
             return _facts(node, [*identity.reasons, *(origin.reasons if origin else ())], listener)
 
-        health = HealthEndpoint(settings.state / "edge.sock", facts)
+        health = HealthEndpoint(EDGE_SOCKET.path_in(settings.state), facts)
         end_metrics = metrics.serve_metrics(settings.metrics, facts)
         https = _https(server, settings, node)
         await listener.start()
@@ -89,22 +90,22 @@ async def _serve(settings: EdgeSettings) -> None:
             manager.close()
 
 
-def _https(server: HttpServer, settings: EdgeSettings, node: Node) -> HttpsListener | None:
+def _https(server: HttpServer, settings: EdgeSettings, node: NodeIdentity) -> HttpsListener | None:
     if settings.https_port is None:
         return None
     if settings.tls_certificate is None or settings.tls_key is None:
         raise IdentityUnusable("--https-port needs --tls-certificate and --tls-key")
     tls = https_context(settings.tls_certificate, settings.tls_key)
     made = HttpsListener(server, tls, settings)
-    made.start(listen_https(node.vip.v4, settings.https_port))
-    log.info("HTTPS on %s port %d", node.vip.v4, settings.https_port)
+    made.start(listen_https(node.service_v4, settings.https_port))
+    log.info("HTTPS on %s port %d", node.service_v4, settings.https_port)
     return made
 
 
-def _path_manager(node: Node) -> PathManagerClient | None:
+def _path_manager(node: NodeIdentity) -> PathManagerClient | None:
     """Start the process that holds NET_ADMIN, and give that up here. Without it: transport tcp only."""
     try:
-        _, channels = start_path_manager({node.vip.v4, node.locator(node.vip.v4)[0]})
+        _, channels = start_path_manager({node.service_v4, node.locator_of(node.service_v4)[0]})
     except MptcpError as error:
         log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
         return None
@@ -113,7 +114,7 @@ def _path_manager(node: Node) -> PathManagerClient | None:
     return PathManagerClient(channels[0])
 
 
-def _facts(node: Node, reasons: list[str], listener: Listener) -> dict[str, Any]:
+def _facts(node: NodeIdentity, reasons: list[str], listener: Listener) -> dict[str, Any]:
     return {
         "status": "degraded" if reasons else "ok",
         "reasons": reasons,

@@ -24,7 +24,6 @@ from functools import partial
 from typing import Any
 
 from edge.config.identity import load_identity
-from edge.config.node import Node, wait_for_node
 from edge.config.settings import EdgeSettings
 from edge.handshake.path_manager import start_path_manager
 from edge.ingress.https import listen_https
@@ -33,6 +32,8 @@ from edge.server import metrics
 from edge.server.health import HealthEndpoint
 from edge.server.origin_monitor import OriginMonitor
 from edge.server.worker import CONFIG_VARIABLE, WorkerConfig
+from node.state.catalogue import EDGE_SOCKET
+from node.state.identity import NodeIdentity, wait_for_identity
 from runtime.capabilities import NET_ADMIN, drop_capabilities
 from smkex.transport.mptcp.errors import MptcpError
 
@@ -108,14 +109,14 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, reload.set)
-        node = await wait_for_node(self._settings.state, self._settings.node_timeout)
+        node = await wait_for_identity(self._settings.state, self._settings.node_timeout)
         load_identity(self._settings, node)
         self._listening = listen_on_vip(node)
         if self._settings.https_port is not None:
-            self._https = listen_https(node.vip.v4, self._settings.https_port)
+            self._https = listen_https(node.service_v4, self._settings.https_port)
         self._managers = self._start_path_manager(node)
         facts = partial(self._facts, node)
-        health = HealthEndpoint(self._settings.state / "edge.sock", facts)
+        health = HealthEndpoint(EDGE_SOCKET.path_in(self._settings.state), facts)
         looking = asyncio.create_task(self._origin.run()) if self._origin is not None else None
         end_metrics = metrics.serve_metrics(self._settings.metrics, facts)
         try:
@@ -287,11 +288,11 @@ class Supervisor:
         await asyncio.gather(*generation.watching, return_exceptions=True)
         generation.close()
 
-    def _start_path_manager(self, node: Node) -> list[socket.socket]:
+    def _start_path_manager(self, node: NodeIdentity) -> list[socket.socket]:
         """One channel for each worker of two generations; without NET_ADMIN none: transport tcp only."""
         try:
             _, channels = start_path_manager(
-                {node.vip.v4, node.locator(node.vip.v4)[0]}, clients=2 * self._count
+                {node.service_v4, node.locator_of(node.service_v4)[0]}, clients=2 * self._count
             )
         except MptcpError as error:
             log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
@@ -300,7 +301,7 @@ class Supervisor:
             drop_capabilities(NET_ADMIN)
         return channels
 
-    def _facts(self, node: Node) -> dict[str, Any]:
+    def _facts(self, node: NodeIdentity) -> dict[str, Any]:
         """The workers' health as one."""
         generations = [each for each in (self._current, self._older) if each is not None]
         told = [worker.facts for each in generations for worker in each.workers.values()]

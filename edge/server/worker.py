@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.config.identity import load_identity
-from edge.config.node import wait_for_node
 from edge.config.settings import EdgeSettings
 from edge.handshake.path_manager import PathManagerClient
 from edge.http.server import HttpServer
@@ -27,6 +26,7 @@ from edge.ingress.listener import Listener
 from edge.limits.memory import raise_gc_thresholds, retain_freed_memory
 from edge.server.application import run_application
 from edge.server.draining import follow_admin_state
+from node.state.identity import wait_for_identity
 
 log = logging.getLogger("edge.server.worker")
 
@@ -66,7 +66,7 @@ async def serve(orders: WorkerConfig) -> None:
     loop.add_signal_handler(signal.SIGQUIT, finishing.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's to hear
     settings = EdgeSettings(**orders.settings, _cli_parse_args=[])
-    node = await wait_for_node(settings.state, settings.node_timeout)
+    node = await wait_for_identity(settings.state, settings.node_timeout)
     identity = load_identity(settings, node)
     handover = Handover(
         orders.index,

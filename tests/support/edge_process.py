@@ -13,6 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.state.identity import NodeIdentity, write_identity
+from node.vip import Vip
+
 
 def free_port(count: int = 1) -> int:
     """The first of `count` free ports, below those that the kernel gives to outgoing connections."""
@@ -53,8 +56,8 @@ async def edge_process(folder: Path, *options: str, cwd: Path | None = None) -> 
     port = free_port(2)
     state = folder / "state"
     state.mkdir(exist_ok=True)
-    vip = {"v4": "127.0.0.1", "service_port": port, "id_port_base": port, "locator": "port"}
-    (state / "node.json").write_text(json.dumps({"edge_id": 1, "name": "edge1", "vip": vip}))
+    vip = Vip("main", "127.0.0.1", None, port, id_port_base=port)
+    write_identity(state, NodeIdentity(1, "edge1", vip))
     log = folder / "edge.log"
     arguments = ["edge", "--state", str(state), "--cache", str(folder / "cache"), *options]
     with log.open("wb") as output:

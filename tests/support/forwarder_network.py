@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from balancer.datapath.maps.counters import read_counters
-from balancer.model.table import EdgeState, ForwardingTable, Locator, Site, TableEdge, Vip
+from balancer.model.table import EdgeState, ForwardingTable, Site, TableEdge
 from balancer.model.verdict import Reason
+from node.vip import Locator, Vip
 
 VIP = Vip("main", "203.0.113.1", None)
 DUAL = Vip("main", "203.0.113.1", "2001:db8:5e::1")

@@ -23,18 +23,9 @@ from balancer.datapath.maps.pins import SIZES
 from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.reference.packet import mapped_address
 from balancer.model.reference.tunnel import Ends
-from balancer.model.table import (
-    EdgeState,
-    Encapsulation,
-    ForwardingTable,
-    Locator,
-    Member,
-    Replies,
-    Site,
-    TableEdge,
-    Vip,
-)
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Member, Site, TableEdge
 from balancer.model.verdict import Reason
+from node.vip import Locator, Replies, Vip
 
 VIPS = (
     Vip("main", VIP, VIP6),

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from balancer.api.health import DrainPhase
-from balancer.api.schemas import AdminState
+from node.state.desired_state import AdminState, DrainPhase
 
 
 class Announcement(Enum):

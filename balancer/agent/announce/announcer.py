@@ -6,7 +6,6 @@ import time
 
 from balancer.agent.announce.announcement import Announcement, Situation, decide
 from balancer.agent.announce.bird import Bird, BirdError
-from balancer.agent.announce.deadman import Alive
 from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.announce.intent import Intent
 from balancer.agent.health.findings import Lasting
@@ -14,8 +13,8 @@ from balancer.agent.health.node_watch import NodeWatch
 from balancer.agent.peers.peer_watch import PeerWatch
 from balancer.agent.state import NodeState
 from balancer.agent.sync.lease import Changed
-from balancer.api.health import DrainPhase
-from balancer.api.schemas import AdminState
+from node.state.desired_state import AdminState, DrainPhase
+from node.state.signs import LifeSign
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class Announcer:
         self._lasting = Lasting()
         self._shown: Announcement | None = None  # None: not known, ask BIRD
         self._said = ""
-        self._alive = Alive(state.folder)
+        self._sign_of_life = LifeSign(state.folder)
         self.drain: DrainPhase | None = None
 
     @property
@@ -56,7 +55,7 @@ class Announcer:
         """Look and act every `seconds` until cancelled."""
         while True:
             await self.look()
-            self._alive.beat()
+            self._sign_of_life.give_sign()
             if self._bird:
                 await self._act(self._bird)
             await asyncio.sleep(seconds)
@@ -81,12 +80,12 @@ class Announcer:
 
     def _follow_drain(self, at_service_port: int | None) -> None:
         """See how far the drain has come, if there is one, and keep that."""
-        wish = self._state.wish()
-        if wish.admin_state is not AdminState.DRAINING:
+        desired = self._state.desired_state()
+        if desired.admin_state is not AdminState.DRAINING:
             self.drain = None
             self._state.keep_drain(None)
             return
-        since_start, rehomed = max(0.0, time.time() - wish.since), wish.rehomed_after
+        since_start, rehomed = max(0.0, time.time() - desired.since), desired.rehomed_after
         if rehomed is None:
             rehomed = self._times.rehomed_after(since_start, at_service_port)
             if rehomed is not None and at_service_port:
@@ -123,7 +122,7 @@ class Announcer:
         if self._intent.leave.asking and not before:
             self._changed.note()
         return Situation(
-            admin_state=self._state.wish().admin_state,
+            admin_state=self._state.desired_state().admin_state,
             drain=self.drain,
             hard=findings.hard[0] if findings.hard else None,
             soft=soft,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from balancer.agent.announce.announcement import Announcement
 from balancer.agent.announce.bird import Bird, BirdError
+from node.state.signs import LifeSign
 
 log = logging.getLogger("balancer.agent.announce.deadman")
 
@@ -22,32 +23,11 @@ LOOK_EVERY = 0.5  # seconds
 GIVE_UP = 60.0  # seconds of trying to withdraw for a dead agent: several hold times
 
 
-class Alive:
-    """The agent's sign of life: a file whose time is the host's monotonic clock, which no correction makes jump."""
-
-    def __init__(self, state: Path) -> None:
-        self._path = state / "agent.alive"
-
-    def beat(self) -> None:
-        """Give the sign."""
-        self._path.touch()
-        now = time.monotonic_ns()
-        os.utime(self._path, ns=(now, now))
-
-    def last(self) -> float:
-        """When the last sign was given; long ago where there was none since the host's start."""
-        try:
-            last = self._path.stat().st_mtime
-        except OSError:
-            return float("-inf")
-        return last if last <= time.monotonic() else float("-inf")
-
-
 async def start(
     state: Path, bird_socket: Path, protocol: str, state_file: Path | None, seconds: float
 ) -> asyncio.subprocess.Process:
     """Start the watcher of this process, in a session of its own; it finds a fresh sign of life."""
-    Alive(state).beat()
+    LifeSign(state).give_sign()
     words = [
         *(sys.executable, "-m", "balancer.agent.announce.deadman", "--state", str(state)),
         *("--bird-socket", str(bird_socket), "--protocol", protocol, "--seconds", f"{seconds:g}"),
@@ -58,14 +38,14 @@ async def start(
     return await asyncio.create_subprocess_exec(*words, start_new_session=True)
 
 
-async def watch(alive: Alive, bird: Bird, agent: int, seconds: float) -> None:
+async def watch(sign_of_life: LifeSign, bird: Bird, agent: int, seconds: float) -> None:
     """Watch until the agent with this process id is gone and withdrawn for, or another one gives signs."""
     withdrawn, last_of_agent = False, None
-    quiet, looked_at, sign = 0.0, time.monotonic(), alive.last()
+    quiet, looked_at, sign = 0.0, time.monotonic(), sign_of_life.last_sign()
     while True:
         if last_of_agent is None and os.getppid() != agent:
-            last_of_agent = alive.last()
-        last = alive.last()
+            last_of_agent = sign_of_life.last_sign()
+        last = sign_of_life.last_sign()
         if last_of_agent is not None and last > last_of_agent:
             return  # another agent lives here, with a watcher of its own
         # a host that was frozen froze this process too: only time that was looked at counts
@@ -103,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     bird = Bird(options.bird_socket, options.protocol, options.bird_state_file)
-    asyncio.run(watch(Alive(options.state), bird, options.agent, options.seconds))
+    asyncio.run(watch(LifeSign(options.state), bird, options.agent, options.seconds))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from balancer.api.health import DrainPhase
+from node.state.desired_state import DrainPhase
 
 
 @dataclass(frozen=True, slots=True)

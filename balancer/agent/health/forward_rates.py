@@ -1,11 +1,11 @@
 """Whom this edge forwards to, and how much: rates out of the forwarder's counts, for the heartbeat."""
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from balancer.api.health import ForwardRate
+from node.state.forwarder import read_tunnel_counts
 
 MOST = 64  # of the busiest: a heartbeat stays small
 STALE = 10.0  # seconds between two counts, beyond which a rate says nothing of now
@@ -15,27 +15,22 @@ class Forwards:
     """Compares `traffic.json`, which `sennit forwarder run` writes, with what it was at the last heartbeat."""
 
     def __init__(self, state: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._clock = state / "traffic.json", clock
+        self._state, self._clock = state, clock
         self._at = 0.0
-        self._sent: dict[int, tuple[int, int]] = {}
+        self._sent: Mapping[int, tuple[int, int]] = {}
         self._rates: list[ForwardRate] = []
 
     def rates(self) -> list[ForwardRate]:
         """The busiest first. Nothing where the file is not there, makes no sense, is old, or is the first."""
-        try:
-            content = json.loads(self._path.read_text())
-            at = float(content["at"])
-            sent = {int(edge): (int(packets), int(size)) for edge, (packets, size) in content["sent"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        counts = read_tunnel_counts(self._state)
+        if counts is None or self._clock() - counts.at > STALE:
             return []
-        if self._clock() - at > STALE:
-            return []
-        if at != self._at:
-            self._rates = self._since_last(at, sent)
-            self._at, self._sent = at, sent
+        if counts.at != self._at:
+            self._rates = self._since_last(counts.at, counts.sent)
+            self._at, self._sent = counts.at, counts.sent
         return self._rates
 
-    def _since_last(self, at: float, sent: dict[int, tuple[int, int]]) -> list[ForwardRate]:
+    def _since_last(self, at: float, sent: Mapping[int, tuple[int, int]]) -> list[ForwardRate]:
         seconds = at - self._at
         if not 0 < seconds < STALE:
             return []

@@ -1,16 +1,15 @@
 """What this host must have for an edge to serve: the VIP on an interface, and the forwarder's programs attached."""
 
 import errno
-import json
 import logging
 import socket
 from pathlib import Path
-from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from balancer.datapath.load.attach import INGRESS, OURS, filter_names
+from balancer.datapath.load.install import ForwarderInstall, NotInstalled
 
 log = logging.getLogger(__name__)
 
@@ -39,21 +38,19 @@ class ForwarderCheck:
     def look(self) -> str | None:
         """Say where its ingress program is missing; None before it was ever loaded."""
         try:
-            loaded: dict[str, Any] = json.loads((self._state / "forwarder.json").read_text())
-        except (OSError, ValueError):
+            install = ForwarderInstall.read(self._state)
+        except NotInstalled:
             return "forwarder: is detached" if self._was_loaded else None
         self._was_loaded = True
-        return _detached(loaded)
+        return _detached(install)
 
 
-def _detached(loaded: dict[str, Any]) -> str | None:
+def _detached(install: ForwarderInstall) -> str | None:
     try:
         with IPRoute() as kernel:
-            for role in ("outside", "backbone"):
-                names = loaded.get(role) or []
-                for name in [names] if isinstance(names, str) else names:
-                    if missing := _missing(kernel, str(name)):
-                        return missing
+            for name in install.interfaces:
+                if missing := _missing(kernel, name):
+                    return missing
     except (NetlinkError, OSError) as error:
         log.warning("the forwarder's programs cannot be looked for", extra={"why": str(error)})
     return None

@@ -8,10 +8,10 @@ from balancer.agent.health.edge_health import EdgeWatch
 from balancer.agent.health.findings import Findings
 from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
 from balancer.agent.peers.peer_watch import PeerWatch
-from balancer.agent.probe import results as probe_results
 from balancer.agent.state import NodeState
 from balancer.api.health import PeerReport
 from balancer.api.schemas import Health
+from node.state.probe_results import ProbeResult, read_results
 
 BEHIND_AFTER = 10.0  # seconds that a forwarder may take for a table
 ATTACHED_EVERY = 2.0  # seconds between looks at the hooks, which cost some milliseconds each
@@ -34,7 +34,7 @@ class NodeWatch:
         self._hooks = ForwarderCheck(state.folder)
         self._detached: str | None = None
         self.findings = Findings(hard=("edge: not asked yet",))
-        self.probes: tuple[probe_results.ProbeResult, ...] = ()
+        self.probes: tuple[ProbeResult, ...] = ()
 
     async def look(self) -> Findings:
         """Look at everything once."""
@@ -52,7 +52,7 @@ class NodeWatch:
                 hard.append(self._detached)
             if self._behind(now):
                 soft.append(f"forwarder: has not applied the newest table for {BEHIND_AFTER:g} s")
-        self.probes = probe_results.read(self._state.folder, time.monotonic())
+        self.probes = read_results(self._state.folder, time.monotonic())
         # of the probes through other edges' tunnels one that fails may be that edge's fault: its health says so
         forwarding = [probe for probe in self.probes if probe.edge_id is not None]
         blamed = [probe for probe in self.probes if probe.edge_id is None]

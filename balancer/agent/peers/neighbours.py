@@ -29,7 +29,7 @@ class Neighbourhood:
     """The peers as of the newest table on disk, worked out once for each."""
 
     def __init__(self, state: Path, count: int = PROBED) -> None:
-        self._file = TableFile(state / "table.json")
+        self._file = TableFile(state)
         self._count = count
         self._for: tuple[int, int] | None = None
         self._peers: tuple[TableEdge, ...] = ()

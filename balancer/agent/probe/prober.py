@@ -5,16 +5,16 @@ its locator, so that they cross this edge's hook, the tunnel, the owner, and com
 """
 
 import asyncio
-import json
 import logging
 import time
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from balancer.agent.peers.neighbours import Neighbourhood
-from balancer.agent.probe.results import ProbeResult, keep
-from balancer.model.table import EdgeState, Replies, TableEdge, Vip, vip_from_json
+from balancer.model.table import EdgeState, TableEdge
+from node.state.identity import NodeIdentity, find_identity
+from node.state.probe_results import ProbeResult, write_results
+from node.vip import Replies, Vip
 from smkex.core.errors import PeerAborted, SmkexError
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.wire.messages import LocatorKind
@@ -27,23 +27,6 @@ log = logging.getLogger("probe")
 
 TRIES = 2  # one lost packet is no failure
 SERVICE = "probe-service"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """This node, as far as a probe needs it."""
-
-    edge_id: int
-    vip: Vip
-
-    @classmethod
-    def read(cls, state: Path) -> "Node | None":
-        """node.json; None before this node has enrolled."""
-        try:
-            value = json.loads((state / "node.json").read_text())
-            return cls(int(value["edge_id"]), vip_from_json(value["vip"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
 
 
 class Prober:
@@ -59,13 +42,13 @@ class Prober:
     async def run(self, every: float) -> None:
         """A round every so many seconds, until cancelled."""
         while True:
-            if (node := Node.read(self._state)) is not None:
+            if (node := find_identity(self._state)) is not None:
                 started, results = time.monotonic(), await self.round(node)
-                keep(self._state, started, results)
+                write_results(self._state, started, results)
                 self._tell(results)
             await asyncio.sleep(every)
 
-    async def round(self, node: Node) -> list[ProbeResult]:
+    async def round(self, node: NodeIdentity) -> list[ProbeResult]:
         """Probe everything once, all at the same time."""
         peers = [peer for peer in self._neighbourhood.peers(node.edge_id) if peer.state is not EdgeState.DOWN]
         if node.vip.replies is Replies.DIRECT:
@@ -73,7 +56,7 @@ class Prober:
         probes = [self._try(node, None), *(self._try(node, peer) for peer in peers)]
         return list(await asyncio.gather(*probes))
 
-    async def _try(self, node: Node, peer: TableEdge | None) -> ProbeResult:
+    async def _try(self, node: NodeIdentity, peer: TableEdge | None) -> ProbeResult:
         name = f"probe-forwarding edge {peer.id}" if peer else SERVICE
         why = ""
         for _ in range(TRIES):
@@ -82,7 +65,7 @@ class Prober:
                 break
         return ProbeResult(name, not why, why, peer.id if peer else None)
 
-    async def _probe(self, node: Node, owner: int | None) -> str:
+    async def _probe(self, node: NodeIdentity, owner: int | None) -> str:
         """Exchange keys once; return what went wrong, or nothing."""
         target = _target(node.vip)
         ways = TcpTransport(target, (self._interface,) * 2, allow_shared_path=True)
@@ -110,7 +93,7 @@ class Prober:
         self._failing = failing
 
 
-def _judge(session: SessionTransport, node: Node, owner: int | None) -> str:
+def _judge(session: SessionTransport, node: NodeIdentity, owner: int | None) -> str:
     """Who answered, and by which edge each path entered the CDN, as the owner saw it."""
     wanted, answered = owner or node.edge_id, session.established.edge_id
     if answered != wanted:

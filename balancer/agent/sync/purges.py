@@ -5,6 +5,7 @@ import logging
 from balancer.agent.state import NodeState
 from balancer.agent.sync.changes import News
 from balancer.api.client import ControlClient
+from node.state.purges import Purge
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +26,10 @@ class Purges:
 
     async def _fetch(self, client: ControlClient) -> None:
         kept = self._state.purges()
-        known = max((each["id"] for each in kept), default=0)
+        known = max((each.id for each in kept), default=0)
         if known >= self._news.newest:
             return
         fresh = await client.purges(known)
-        kept += [
-            {"id": each.id, "url": each.url, "tag": each.tag, "at": each.at.timestamp()} for each in fresh
-        ]
+        kept += [Purge(each.id, each.url, each.tag, each.at.timestamp()) for each in fresh]
         self._state.keep_purges(kept[-KEPT:])
         log.info("purges", extra={"fetched": len(fresh), "newest": self._news.newest})

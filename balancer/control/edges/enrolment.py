@@ -6,7 +6,7 @@ import hmac
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.access import Role
-from balancer.api.schemas import AdminState, Enrolment, EnrolRequest
+from balancer.api.schemas import Enrolment, EnrolRequest
 from balancer.control.access.enrolment_tokens import service as tokens
 from balancer.control.audit import service as audit
 from balancer.control.authentication.caller import Caller
@@ -23,8 +23,9 @@ from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
 from balancer.control.vips.published import vip_of
 from balancer.control.vips.service import vip_view
-from balancer.model.place import has_locator
 from balancer.model.table import MAXIMUM_EDGE_ID
+from node.state.desired_state import AdminState
+from node.vip import has_locator
 
 
 class EnrolmentService:

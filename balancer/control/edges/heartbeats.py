@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from balancer.api.health import WithdrawalGrant
-from balancer.api.schemas import AdminState, LeaseGrant, LeaseRequest
+from balancer.api.schemas import LeaseGrant, LeaseRequest
 from balancer.control.edges.memory import EdgeMemory
 from balancer.control.edges.write_coalescer import WriteCoalescer
 from balancer.control.health.lease_sharing import LeaseSharing
@@ -15,6 +15,7 @@ from balancer.control.registry.directory import EdgeDirectory, EdgeSnapshot
 from balancer.control.storage.records import EdgeRecord
 from balancer.control.storage.store import Store
 from balancer.control.table.watch import TableWatch
+from node.state.desired_state import AdminState
 
 HEARTBEATS_PER_TURN = 100  # of other instances, recorded before the event loop serves requests again
 

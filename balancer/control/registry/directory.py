@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.api.schemas import AdminState
 from balancer.control.registry import edges as repository
 from balancer.control.storage.records import EdgeRecord
+from node.state.desired_state import AdminState
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.api.schemas import AdminState
 from balancer.control.http.problems import Refusal
 from balancer.control.storage.records import CounterRecord, EdgeRecord, FreedIdRecord, TransitionRecord
+from node.state.desired_state import AdminState
 
 ROWS_PER_QUERY = 500  # values in one query
 

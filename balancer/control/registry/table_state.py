@@ -1,7 +1,7 @@
 """An edge's state in the forwarding table, from its admin state and its liveness."""
 
-from balancer.api.schemas import AdminState
 from balancer.model.table import EdgeState
+from node.state.desired_state import AdminState
 
 
 def table_state(admin_state: str, alive: bool) -> EdgeState:

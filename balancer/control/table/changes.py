@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from balancer.model.table import Site, TableEdge, Vip, edge_from_json, site_from_json, vip_from_json
+from balancer.model.table import Site, TableEdge, edge_from_json, site_from_json
+from node.vip import Vip, vip_from_json
 
 Entry = Vip | TableEdge | Site
 Key = tuple[str, str]  # the kind, `vip`, `edge` or `site`, and the name or id

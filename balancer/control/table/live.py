@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from balancer.control.table.changes import Change, Entry, Key
 from balancer.model.signature import signed_bytes, signed_line
-from balancer.model.table import ForwardingTable, Site, TableEdge, Vip
+from balancer.model.table import ForwardingTable, Site, TableEdge
+from node.vip import Vip
 
 KEPT_GENERATIONS = 256
 

@@ -21,14 +21,8 @@ from balancer.control.table.live import KEPT_GENERATIONS
 from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
 from balancer.control.vips.published import vip_of
-from balancer.model.table import (
-    EdgeState,
-    Encapsulation,
-    TableEdge,
-    edge_from_json,
-    site_from_json,
-    vip_from_json,
-)
+from balancer.model.table import EdgeState, Encapsulation, TableEdge, edge_from_json, site_from_json
+from node.vip import vip_from_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A stored VIP as an entry of the table."""
 
 from balancer.control.storage.records import VipRecord
-from balancer.model.table import Locator, Replies, Vip
+from node.vip import Locator, Replies, Vip
 
 
 def vip_of(record: VipRecord) -> Vip:

@@ -1,14 +1,12 @@
 """What `load` decided for this node, kept in forwarder.json of the state folder for `run` and `detach`."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from balancer.model.reference.tunnel import Ends
-from balancer.model.table import Encapsulation, Vip, vip_from_json
-
-FILE = "forwarder.json"
+from balancer.model.table import Encapsulation
+from node.state.catalogue import FORWARDER_INSTALL
+from node.vip import Vip, vip_from_json
 
 
 class NotInstalled(Exception):
@@ -42,13 +40,13 @@ class ForwarderInstall:
             "encapsulation": self.encapsulation,
             "no_xdp": self.no_xdp,
         }
-        (state / FILE).write_text(json.dumps(fields))
+        FORWARDER_INSTALL.write_object(state, fields)
 
     @classmethod
     def read(cls, state: Path) -> "ForwarderInstall":
         """Raises `NotInstalled`."""
         try:
-            fields: dict[str, Any] = json.loads((state / FILE).read_text())
+            fields = FORWARDER_INSTALL.read_object(state)
             chosen = fields["encapsulation"]
             return cls(
                 int(fields["edge_id"]),
@@ -60,4 +58,6 @@ class ForwarderInstall:
                 str(fields.get("no_xdp", "")),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NotInstalled(f"{state / FILE}: {error}: `sennit forwarder load` first") from None
+            raise NotInstalled(
+                f"{FORWARDER_INSTALL.path_in(state)}: {error}: `sennit forwarder load` first"
+            ) from None

@@ -12,8 +12,8 @@ WITH_ETHERNET = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
 V4, V6, UNIVERSE = 2, 10, 0
 
 
-class NodeUnknown(Exception):
-    """The agent has not enrolled this node, or an interface is not there or not as it must be."""
+class InterfaceUnknown(Exception):
+    """An interface is missing or unsuitable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class AttachedLink:
 
 
 def find_link(kernel: IPRoute, name: str) -> AttachedLink:
-    """Raises `NodeUnknown`."""
+    """Raises `InterfaceUnknown`."""
     found = kernel.link_lookup(ifname=name)
     if not found:
-        raise NodeUnknown(f"there is no interface {name}")
+        raise InterfaceUnknown(f"there is no interface {name}")
     message: Any = kernel.get_links(found[0])[0]
     about: Any = message.get_attr("IFLA_LINKINFO")
     return AttachedLink(
@@ -46,14 +46,14 @@ def find_link(kernel: IPRoute, name: str) -> AttachedLink:
 def own_ends(kernel: IPRoute, backbone: AttachedLink, entry: TableEdge | None) -> Ends:
     """Where tunnels to this edge end: the backbone's addresses, and of several the ones that the table names.
 
-    Raises `NodeUnknown`.
+    Raises `InterfaceUnknown`.
     """
     ends = Ends(
         _choose_address(_interface_addresses(kernel, backbone.index, V4), entry.tunnel_v4 if entry else None),
         _choose_address(_interface_addresses(kernel, backbone.index, V6), entry.tunnel_v6 if entry else None),
     )
     if ends.v4 is None and ends.v6 is None:
-        raise NodeUnknown(f"{backbone.name} has no address: tunnels end there")
+        raise InterfaceUnknown(f"{backbone.name} has no address: tunnels end there")
     return ends
 
 

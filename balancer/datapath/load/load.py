@@ -1,8 +1,6 @@
 """`sennit forwarder load`: compile, load, attach, pin, and leave; the programs go on in the kernel."""
 
-import json
 import secrets
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from balancer.datapath.load.attach import EGRESS, INGRESS, attach, detach, refus
 from balancer.datapath.load.compile import RAW, Loaded, compile_and_load
 from balancer.datapath.load.fast_path import Xdp, choose_fast_path, put_in_place
 from balancer.datapath.load.host_settings import HostRefuses, prepare_host
-from balancer.datapath.load.install import FILE, ForwarderInstall, NotInstalled
-from balancer.datapath.load.interfaces import AttachedLink, NodeUnknown, find_link, own_ends
+from balancer.datapath.load.install import ForwarderInstall, NotInstalled
+from balancer.datapath.load.interfaces import AttachedLink, find_link, own_ends
 from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
 from balancer.datapath.load.xdp import detach_xdp
 from balancer.datapath.maps.bpf import Map
@@ -22,10 +20,10 @@ from balancer.datapath.maps.generation import OUTER, Generations, MapContent, ma
 from balancer.datapath.maps.layout import CONFIG, ID, Budgets, ForwarderConfig
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES, mount_bpffs, pin_all, unpin_all
-from balancer.datapath.run.table_follower import read_table
-from balancer.model.table import Encapsulation, ForwardingTable, Vip, vip_from_json
-
-POLL = 0.1  # seconds between looks for node.json
+from balancer.model.table import Encapsulation, ForwardingTable
+from balancer.model.table_file import load_table
+from node.state.catalogue import FORWARDER_INSTALL, TABLE
+from node.state.identity import NodeUnknown, await_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,11 @@ def load(
 
     Nothing is touched where it cannot be attached, and packets meet the old programs or the new ones, never none.
 
-    Raises `NodeUnknown`, `compile.CompileFailed`, `host.HostRefuses`, `attach.ForeignProgram`, OSError.
+    Raises `NodeUnknown`, `InterfaceUnknown`, `compile.CompileFailed`, `host_settings.HostRefuses`,
+    `attach.ForeignProgram`, OSError.
     """
-    edge_id, vip = _wait_for_node(state, node_timeout)
+    node = await_identity(state, node_timeout)
+    edge_id, vip = node.edge_id, node.vip
     table = _table_at_load(state)
     with IPRoute() as kernel:
         outside = tuple(find_link(kernel, name) for name in interfaces.outside)
@@ -109,7 +109,7 @@ def unload(state: Path, bpffs: Path) -> bool:
             for index in kernel.link_lookup(ifname=name):
                 removed |= detach(kernel, index)
     unpin_all(bpffs)
-    (state / FILE).unlink(missing_ok=True)
+    FORWARDER_INSTALL.path_in(state).unlink(missing_ok=True)
     return removed
 
 
@@ -152,23 +152,8 @@ def _fill_maps(
 
 def _table_at_load(state: Path) -> ForwardingTable:
     try:
-        return read_table(state) or ForwardingTable(generation=0)
+        return load_table(state)
+    except FileNotFoundError:
+        return ForwardingTable(generation=0)
     except ValueError as error:
-        raise NodeUnknown(f"{state / 'table.json'}: {error}") from None
-
-
-def _wait_for_node(state: Path, timeout: float) -> tuple[int, Vip]:
-    path = state / "node.json"
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            node = json.loads(path.read_text())
-            return int(node["edge_id"]), vip_from_json(node["vip"])
-        except (FileNotFoundError, json.JSONDecodeError):
-            if time.monotonic() > deadline:
-                raise NodeUnknown(
-                    f"{path} did not appear within {timeout:g} s: is the agent running?"
-                ) from None
-            time.sleep(POLL)
-        except (KeyError, TypeError, ValueError) as error:
-            raise NodeUnknown(f"{path}: {error}") from None
+        raise NodeUnknown(f"{TABLE.path_in(state)}: {error}") from None

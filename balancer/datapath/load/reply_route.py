@@ -13,7 +13,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from balancer.datapath.load.interfaces import V4, V6, AttachedLink
-from balancer.model.reference.decision import MARK_MASK, MARK_TAG
+from node.mark import MARK_MASK, MARK_TAG
 
 LOOPBACK = "lo"
 TABLE = PRIORITY = 24094

@@ -17,7 +17,8 @@ from balancer.model.place import Places
 from balancer.model.reference.packet import mapped_address
 from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
 from balancer.model.ring import ring_of
-from balancer.model.table import Encapsulation, ForwardingTable, Locator, Replies, Vip
+from balancer.model.table import Encapsulation, ForwardingTable
+from node.vip import Locator, Replies, Vip
 
 ADDRESS_BYTES = 16
 NOWHERE = mapped_address("::")

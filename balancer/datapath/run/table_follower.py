@@ -4,9 +4,7 @@ Holds map descriptors only. When it dies the programs go on with the last table;
 the file in force.
 """
 
-import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +18,11 @@ from balancer.datapath.maps.pins import NotLoaded, open_map, pinned_at
 from balancer.datapath.run.metrics import collect_metrics
 from balancer.datapath.run.traffic import TrafficFile
 from balancer.model.table import EdgeState, ForwardingTable
+from balancer.model.table_file import load_table
+from node.state.catalogue import TABLE
+from node.state.forwarder import write_applied_generation
+from node.state.signs import contact_age
+from node.state.state_file import FileWatch
 
 log = logging.getLogger("forwarder")
 
@@ -39,7 +42,7 @@ class TableFollower:
         self._placement = ForwarderInstall.read(state)
         self._generations = open_generations(bpffs)
         self._traffic = TrafficFile(state, bpffs)
-        self._seen: tuple[int, int] | None = None
+        self._watch = FileWatch(TABLE, state)
         self._known: set[int] = set()
         self.table = ForwardingTable(generation=-1)
 
@@ -66,21 +69,13 @@ class TableFollower:
         self._reopen()
         self._generations.live.words.tick += 1
         self._refresh()
-        path = self._state / "table.json"
-        try:
-            about = path.stat()
-        except FileNotFoundError:
+        if not self._watch.has_changed():
             return False
-        seen = (about.st_ino, about.st_mtime_ns)
-        if seen == self._seen:
-            return False
-        self._seen = seen
         try:
-            table = read_table(self._state)
+            table = load_table(self._state)
         except (OSError, ValueError) as error:
-            log.error("%s is no table, the last one stays: %s", path, error)
-            return False
-        if table is None:
+            path = TABLE.path_in(self._state)
+            log.error("invalid table in %s, keeping generation %d: %s", path, self.generation, error)
             return False
         if table.generation < self.generation:
             log.warning("generation %d is older than %d: left alone", table.generation, self.generation)
@@ -102,9 +97,7 @@ class TableFollower:
         self._generations.put(map_content(table, here.edge_id, here.own, (here.vip,), here.encapsulation))
         self._remember_arrivals(table)
         self.table = table
-        temporary = self._state / "applied.json.new"
-        temporary.write_text(json.dumps({"generation": self.generation}))
-        os.replace(temporary, self._state / "applied.json")
+        write_applied_generation(self._state, self.generation)
 
     def _remember_arrivals(self, table: ForwardingTable) -> None:
         """Where an edge is down or gone, subflows that came in by it are looked for elsewhere."""
@@ -115,10 +108,7 @@ class TableFollower:
 
     def _refresh(self) -> None:
         """Say until when the table is believed: a SYN to an unknown id is refused then, and not dropped."""
-        try:
-            silent = time.time() - (self._state / "contact").stat().st_mtime
-        except FileNotFoundError:  # an agent that does not say: this daemon's life will do
-            silent = 0.0
+        silent = contact_age(self._state) or 0.0  # an agent that records none: this daemon's life will do
         if self.generation >= 0 and silent < SILENCE:
             self._generations.live.words.fresh_until = time.monotonic_ns() + int(BELIEVED * 1e9)
 
@@ -133,7 +123,8 @@ class TableFollower:
             return
         self._generations.close()
         self._generations, self._placement = generations, placement
-        self._pinned, self._seen = pinned, None
+        self._pinned = pinned
+        self._watch.forget_version()
         log.info("new programs were loaded: following into their maps")
 
 
@@ -145,11 +136,3 @@ def open_generations(bpffs: Path) -> Generations:
     finally:
         live_map.close()
     return Generations({name: open_map(bpffs, name) for name in OUTER}, live)
-
-
-def read_table(state: Path) -> ForwardingTable | None:
-    """The table of a state folder, or None before there is one. Raises ValueError, OSError."""
-    try:
-        return ForwardingTable.from_json(json.loads((state / "table.json").read_text()))
-    except FileNotFoundError:
-        return None

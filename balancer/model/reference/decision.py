@@ -25,11 +25,10 @@ from balancer.model.reference.packet import (
 from balancer.model.reference.reply import reset, too_big
 from balancer.model.reference.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
 from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
-from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Locator, Replies, TableEdge, Vip
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, TableEdge
 from balancer.model.verdict import Reason
-
-MARK_TAG, MARK_MASK, INGRESS_MASK = 0x5E000000, 0xFF000000, 0xFFFF
-DIRECT_TAG = 0x5D000000  # replies take the owner's own way, whatever the ingress
+from node.mark import DIRECT_TAG, INGRESS_MASK, MARK_MASK, MARK_TAG
+from node.vip import Locator, Replies, Vip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Ask the reference what a node would do with one TCP packet from the world; nothing is sent."""
 
-import json
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -10,7 +9,11 @@ from balancer.model.reference.checksum import checksum
 from balancer.model.reference.decision import Outcome, ReferenceForwarder
 from balancer.model.reference.packet import ACK, SYN, TCP, TCP_PROTOCOL, mapped_address, read_frame
 from balancer.model.reference.tunnel import TYPES, Ends
-from balancer.model.table import ForwardingTable, TableEdge, Vip, vip_from_json
+from balancer.model.table import ForwardingTable, TableEdge
+from balancer.model.table_file import load_table
+from node.state.catalogue import NODE
+from node.state.identity import NodeUnknown, parse_identity
+from node.vip import Vip
 
 
 class Untraceable(Exception):
@@ -43,13 +46,11 @@ class PacketEndpoint:
 def node_forwarder(state: Path) -> ReferenceForwarder:
     """Return the decision of the node whose state folder this is. Raises `Untraceable`."""
     try:
-        node = json.loads((state / "node.json").read_text())
-        table = ForwardingTable.from_json(json.loads((state / "table.json").read_text()))
-        edge_id, vip = int(node["edge_id"]), vip_from_json(node["vip"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        node, table = parse_identity(NODE.read_object(state)), load_table(state)
+    except (OSError, ValueError, NodeUnknown) as error:
         raise Untraceable(f"{state}: {error}") from None
     try:
-        return forwarder_at(edge_id, vip, table)
+        return forwarder_at(node.edge_id, node.vip, table)
     except Untraceable as error:
         raise Untraceable(f"{state}: {error}") from None
 

@@ -5,10 +5,10 @@ import argparse
 
 def run(arguments: list[str]) -> int:
     from edge.config.identity import IdentityUnusable
-    from edge.config.node import NodeUnknown
     from edge.config.settings import EdgeSettings
     from edge.server.application import ApplicationUnusable
     from edge.server.main import run as serve
+    from node.state.identity import NodeUnknown
     from runtime.errors import CommandError
     from runtime.logging import log_to_stderr
 

@@ -18,8 +18,9 @@ def run(arguments: list[str]) -> int:
     from balancer.datapath.load.headers import HeadersMissing
     from balancer.datapath.load.host_settings import HostRefuses
     from balancer.datapath.load.install import NotInstalled
-    from balancer.datapath.load.interfaces import NodeUnknown
+    from balancer.datapath.load.interfaces import InterfaceUnknown
     from balancer.datapath.maps.pins import NotLoaded
+    from node.state.identity import NodeUnknown
 
     try:
         return int(options.do(options))
@@ -30,6 +31,7 @@ def run(arguments: list[str]) -> int:
         ) from None
     except (
         NodeUnknown,
+        InterfaceUnknown,
         CompileFailed,
         HeadersMissing,
         HostRefuses,
@@ -185,10 +187,15 @@ def _run_status(options: argparse.Namespace) -> int:
     from balancer.datapath.load.install import ForwarderInstall
     from balancer.datapath.load.xdp import attached_xdp
     from balancer.datapath.maps.counters import read_counters, read_traffic, read_xdp_counters
-    from balancer.datapath.run.table_follower import read_table
+    from balancer.model.table import ForwardingTable
+    from balancer.model.table_file import load_table
     from balancer.model.verdict import EXPLAINED
 
-    counters, table = read_counters(options.bpffs), read_table(options.state)
+    counters = read_counters(options.bpffs)
+    try:
+        table: ForwardingTable | None = load_table(options.state)
+    except FileNotFoundError:
+        table = None
     by_xdp = read_xdp_counters(options.bpffs)
     if options.json:
         print(

@@ -3,10 +3,9 @@
 import argparse
 import asyncio
 import contextlib
-import json
 import signal
 import sys
-import time
+from ipaddress import ip_address
 from pathlib import Path
 
 from runtime.errors import CommandError, ExitStatus
@@ -47,26 +46,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _up(options: argparse.Namespace) -> int:
     from balancer.agent.probe.namespace import NEAR, Pair, up
+    from node.state.identity import NodeUnknown, await_identity
 
-    edge_id, vip = _node(options.state / "node.json", options.node_timeout)
-    versions = tuple(version for version in (4, 6) if vip.get(f"v{version}"))
-    up(options.namespace, edge_id, versions)
-    ends = " ".join(str(Pair.of(edge_id, version).far.ip) for version in versions)
+    try:
+        node = await_identity(options.state, options.node_timeout)
+    except NodeUnknown as error:
+        raise CommandError(str(error), hint="is `sennit agent` running?") from None
+    versions = tuple(ip_address(address).version for address in node.vip.addresses)
+    up(options.namespace, node.edge_id, versions)
+    ends = " ".join(str(Pair.of(node.edge_id, version).far.ip) for version in versions)
     print(f"{NEAR} leads to {options.namespace}, {ends}", file=sys.stderr)
     return ExitStatus.OK
-
-
-def _node(path: Path, timeout: float) -> tuple[int, dict[str, str | None]]:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            value = json.loads(path.read_text())
-            return int(value["edge_id"]), dict(value["vip"])
-        except (OSError, ValueError, KeyError, TypeError):
-            if time.monotonic() > deadline:
-                hint = "is `sennit agent` running?"
-                raise CommandError(f"{path} did not appear within {timeout:g} s", hint=hint) from None
-            time.sleep(0.1)
 
 
 def _down(options: argparse.Namespace) -> int:

@@ -68,7 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":
-    from balancer.api.schemas import AdminState, EdgePatch
+    from balancer.api.schemas import EdgePatch
+    from node.state.desired_state import AdminState
 
     every = await client.edges()
     if options.action == "list":

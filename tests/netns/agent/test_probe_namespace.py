@@ -1,7 +1,6 @@
 """The probe namespace is made, made again, and removed; its far end reaches the near one in both families."""
 
 import errno
-import json
 import os
 import socket
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from balancer.agent.probe.namespace import Pair
+from node.state.identity import NodeIdentity, write_identity
+from node.vip import Vip
 
 pytestmark = pytest.mark.needs("root", "netns")
 
@@ -36,8 +37,8 @@ def probe(host: str, state: Path, action: str) -> str:
 
 
 def test_it_is_made_again_and_removed(host: str, tmp_path: Path) -> None:
-    vip = {"v4": "203.0.113.1", "v6": "2001:db8::1:0"}
-    (tmp_path / "node.json").write_text(json.dumps({"edge_id": 300, "vip": vip}))
+    vip = Vip("main", "203.0.113.1", "2001:db8::1:0")
+    write_identity(tmp_path, NodeIdentity(300, "edge300", vip))
     for _ in range(2):
         assert "198.18.2.89 2001:2::259" in probe(host, tmp_path, "up")
     for version in (4, 6):

@@ -10,11 +10,12 @@ from typing import Any, cast
 from loopback import Source, digest_of
 
 from edge.config.identity import Identity
-from edge.config.node import Node, Vip
 from edge.config.settings import EdgeSettings
 from edge.handshake.tcp import TcpHandshakes
 from edge.http.server import HttpServer
 from edge.ingress.listener import Listener
+from node.state.identity import NodeIdentity
+from node.vip import Vip
 from smkex.client import connect, establish
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
@@ -24,7 +25,7 @@ from smkex.transport.tcp.happy_eyeballs import first_reached
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
 # the edge itself serves these, with port locators
-NODE = Node(EDGE_ID, "edge", Vip("203.0.113.1", 443, 10000, "2001:db8:60::"))
+NODE = NodeIdentity(EDGE_ID, "edge", Vip("main", "203.0.113.1", "2001:db8:60::", 443))
 # and these stand for one that has address locators
 LISTENERS = (
     ("2001:db8:5e::", 443, LocatorKind.ADDRESS),

@@ -9,8 +9,8 @@ import pytest
 from bulk import carry
 from forwarder_network import ForwarderNetwork
 
-from balancer.model.table import Replies
 from balancer.model.verdict import Reason
+from node.vip import Replies
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 

@@ -11,10 +11,11 @@ from typing import Any, cast
 from loopback import Source, digest_of
 
 from edge.config.identity import Identity
-from edge.config.node import Node, Vip
 from edge.config.settings import EdgeSettings
 from edge.http.server import HttpServer
 from edge.ingress.listener import Listener
+from node.state.identity import NodeIdentity
+from node.vip import Vip
 from smkex.client import connect, paths
 from smkex.core.errors import SmkexError
 
@@ -28,7 +29,7 @@ class Sources:
 
 async def serve(keys: str) -> None:
     settings = EdgeSettings(fast_open_keys=Path(keys), _cli_parse_args=[])  # type: ignore[call-arg]
-    node = Node(1, "edge1", Vip(VIP, 443, 10000))
+    node = NodeIdentity(1, "edge1", Vip("main", VIP, None, 443))
     listener = Listener(node, Identity(1, None), settings, cast(HttpServer, Sources()), None)
     await listener.start()
     await asyncio.sleep(0)  # lets the keys be read once

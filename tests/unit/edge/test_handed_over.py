@@ -12,11 +12,12 @@ from http_edge import application
 from loopback import until
 
 from edge.config.identity import load_identity
-from edge.config.node import Node, Vip
 from edge.config.settings import EdgeSettings
 from edge.http.server import HttpServer
 from edge.ingress.handover import Handover
 from edge.ingress.listener import Listener
+from node.state.identity import NodeIdentity
+from node.vip import Vip
 from smkex.core.errors import Overloaded
 from smkex.core.wire.frame import FrameType, header
 from smkex.core.wire.messages import encode_abort
@@ -32,7 +33,7 @@ class Worker:
     def __init__(self, folder: Path) -> None:
         inbox, self.outbox = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.handover = Handover(0, bytes(32), inbox, [self.outbox])
-        node = Node(1, "edge1", Vip("127.0.0.1", 1, 1))
+        node = NodeIdentity(1, "edge1", Vip("main", "127.0.0.1", None, 1, id_port_base=1))
         settings = EdgeSettings(state=folder, max_handshakes_per_prefix=PER_PREFIX, _cli_parse_args=[])
         identity = load_identity(settings, node)
         self.listener = Listener(node, identity, settings, HttpServer(application), None, self.handover)

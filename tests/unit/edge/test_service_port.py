@@ -9,10 +9,11 @@ from http_edge import application
 from loopback import two_neighbouring_ports, until
 
 from edge.config.identity import load_identity
-from edge.config.node import Node, Vip
 from edge.config.settings import EdgeSettings
 from edge.http.server import HttpServer
 from edge.ingress.listener import Listener
+from node.state.identity import NodeIdentity
+from node.vip import Vip
 from smkex.client import connect
 from smkex.client.connect import Connection
 from smkex.client.edge_cache import EdgeCache
@@ -24,7 +25,7 @@ class Running:
 
     def __init__(self, folder: Path) -> None:
         self.port = two_neighbouring_ports()
-        node = Node(1, "edge1", Vip("127.0.0.1", self.port, self.port))
+        node = NodeIdentity(1, "edge1", Vip("main", "127.0.0.1", None, self.port, id_port_base=self.port))
         settings = EdgeSettings(state=folder, _cli_parse_args=[])
         self.server = HttpServer(application)
         self.listener = Listener(node, load_identity(settings, node), settings, self.server, None)

@@ -13,7 +13,7 @@ from balancer.agent.daemon import Agent
 from balancer.agent.enrolment import NotEnrolled
 from balancer.agent.settings import AgentSettings
 from balancer.agent.sync.lease import Removed
-from balancer.api.schemas import AdminState
+from node.state.desired_state import AdminState
 
 
 def settings(control: Any, folder: Path, *more: str) -> AgentSettings:

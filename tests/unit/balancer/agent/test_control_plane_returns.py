@@ -16,8 +16,9 @@ from balancer.agent.state import NodeState
 from balancer.agent.sync.lease import Changed, keep_lease
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import Unreachable
-from balancer.api.schemas import AdminState, Health, LeaseGrant, LeaseRequest
+from balancer.api.schemas import Health, LeaseGrant, LeaseRequest
 from balancer.control.health.leases import Leases
+from node.state.desired_state import AdminState
 
 AGENTS = 200
 LEASE = 15.0

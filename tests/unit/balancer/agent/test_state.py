@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from balancer.agent.state import Credential, NodeState
+from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
 from balancer.api.client import ControlClient
-from balancer.api.health import DrainPhase
-from balancer.api.schemas import AdminState
+from node.state.credential import Credential
+from node.state.desired_state import AdminState, DrainPhase
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -47,22 +47,24 @@ def test_a_token_is_never_sent_in_clear_over_a_network(url: str) -> None:
 
 def test_a_drain_is_remembered_with_the_time_it_began(tmp_path: Path) -> None:
     state = NodeState(tmp_path)
-    assert state.wish().admin_state is AdminState.ACTIVE
-    state.keep_wish(AdminState.DRAINING)
-    began = state.wish()
+    assert state.desired_state().admin_state is AdminState.ACTIVE
+    state.keep_desired_state(AdminState.DRAINING)
+    began = state.desired_state()
     state.keep_drain(DrainPhase.WITHDRAWN, 4.5)
-    state.keep_wish(AdminState.DRAINING)
-    assert NodeState(tmp_path).wish() == replace(began, rehomed_after=4.5)
+    state.keep_desired_state(AdminState.DRAINING)
+    assert NodeState(tmp_path).desired_state() == replace(
+        began, drain=DrainPhase.WITHDRAWN, rehomed_after=4.5
+    )
     assert json.loads((tmp_path / "agent.json").read_text())["drain"] == "withdrawn"
 
 
 def test_a_drain_knows_nothing_of_the_one_before(tmp_path: Path) -> None:
     state = NodeState(tmp_path)
-    state.keep_wish(AdminState.DRAINING)
+    state.keep_desired_state(AdminState.DRAINING)
     state.keep_drain(DrainPhase.WITHDRAWN, 4.5)
-    state.keep_wish(AdminState.ACTIVE)
-    state.keep_wish(AdminState.DRAINING)
-    assert state.wish().rehomed_after is None
+    state.keep_desired_state(AdminState.ACTIVE)
+    state.keep_desired_state(AdminState.DRAINING)
+    assert state.desired_state().rehomed_after is None
     assert json.loads((tmp_path / "agent.json").read_text())["drain"] is None
 
 
@@ -70,6 +72,6 @@ DRAINING = '{"admin_state": "draining", "since": 1.0, "rehomed_after": "x"}'
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"admin_state": "gone"}', '{"since": "x"}', DRAINING])
-def test_a_damaged_wish_is_active(tmp_path: Path, content: str) -> None:
+def test_a_damaged_desired_state_is_active(tmp_path: Path, content: str) -> None:
     (tmp_path / "agent.json").write_text(content)
-    assert NodeState(tmp_path).wish().admin_state is AdminState.ACTIVE
+    assert NodeState(tmp_path).desired_state().admin_state is AdminState.ACTIVE

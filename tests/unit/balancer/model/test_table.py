@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.model.table import (
-    EdgeState,
-    Encapsulation,
-    ForwardingTable,
-    Locator,
-    Member,
-    Site,
-    TableEdge,
-    Vip,
-)
+from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Member, Site, TableEdge
+from node.vip import Locator, Vip
 
 V4 = st.integers(0x0A000001, 0x0AFFFFFE).map(lambda n: f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}")
 EDGES = st.builds(

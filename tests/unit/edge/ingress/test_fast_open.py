@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.ingress.fast_open import KEY_FILE_NAME, TCP_FASTOPEN_KEY, follow_key_file, read_keys
+from edge.ingress.fast_open import TCP_FASTOPEN_KEY, follow_key_file, read_keys
+from node.state.catalogue import FAST_OPEN_KEYS
 
 
 def test_one_key_or_two_are_read(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ async def following(sock: socket.socket, path: Path) -> AsyncIterator[None]:
 async def test_a_listening_socket_takes_the_keys_of_the_file_as_it_comes_and_changes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / KEY_FILE_NAME
+    path = FAST_OPEN_KEYS.path_in(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with following(listening, path):
             for content in ("11" * 16, "22" * 16 + "\n" + "11" * 16):
@@ -64,7 +65,7 @@ async def test_a_socket_that_takes_no_keys_is_told_of_with_the_kernel_it_wants(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As a listener of MPTCP before Linux 6.2: here a socket of UDP answers alike."""
-    path = tmp_path / KEY_FILE_NAME
+    path = FAST_OPEN_KEYS.path_in(tmp_path)
     path.write_text("11" * 16)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         async with following(other, path), asyncio.timeout(30):

@@ -8,7 +8,7 @@ import pytest
 from cdn import Cdn, cdn
 
 from edge.http.request import url_cache_key
-from edge.proxy.purge import follow_purges, parse_purges
+from edge.proxy.purge import follow_purges
 
 
 async def settle(it: Cdn, number: int) -> None:
@@ -60,14 +60,6 @@ async def test_a_file_that_makes_no_sense_is_passed_over(
         write(tmp_path, [{"id": 5, "tag": "t"}])
         await settle(it, 5)
         following.cancel()
-
-
-@pytest.mark.parametrize(
-    "value", [None, [], {}, {"purges": 1}, {"purges": [{}]}, {"purges": [{"id": 1, "url": 2}]}]
-)
-def test_what_is_no_list_of_purges_is_said_so(value: object) -> None:
-    with pytest.raises(ValueError):
-        parse_purges(value)
 
 
 def test_one_store_serves_all_schemes() -> None:

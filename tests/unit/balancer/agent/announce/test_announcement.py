@@ -7,8 +7,7 @@ import pytest
 from balancer.agent.announce.announcement import Announcement, Situation, decide
 from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.health.findings import LASTS_AFTER, OVER_AFTER, Lasting
-from balancer.api.health import DrainPhase
-from balancer.api.schemas import AdminState
+from node.state.desired_state import AdminState, DrainPhase
 
 BOOLEANS = (True, False)
 SOFT = "origin: no answer"

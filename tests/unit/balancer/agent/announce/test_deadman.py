@@ -13,7 +13,8 @@ import pytest
 from balancer.agent.announce import deadman
 from balancer.agent.announce.announcement import Announcement
 from balancer.agent.announce.bird import Bird, BirdError
-from balancer.agent.announce.deadman import Alive, watch
+from balancer.agent.announce.deadman import watch
+from node.state.signs import LifeSign
 
 
 class Switch(Bird):
@@ -36,14 +37,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadman, "LOOK_EVERY", 0.01)
 
 
-class Watched(Alive):
+class Watched(LifeSign):
     """Counts how often somebody looked for a sign."""
 
     looks = 0
 
-    def last(self) -> float:
+    def last_sign(self) -> float:
         self.looks += 1
-        return super().last()
+        return super().last_sign()
 
 
 async def until(condition: object) -> None:
@@ -53,8 +54,8 @@ async def until(condition: object) -> None:
 
 
 async def test_a_dead_agent_is_withdrawn_for_and_the_watcher_ends(tmp_path: Path) -> None:
-    alive, bird = Alive(tmp_path), Switch()
-    alive.beat()
+    alive, bird = LifeSign(tmp_path), Switch()
+    alive.give_sign()
     started = time.monotonic()
     await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.2), 5)
     assert bird.shown == [Announcement.NONE]
@@ -65,9 +66,9 @@ async def test_the_watcher_of_a_dead_agent_does_not_wait_for_ever_for_bird(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadman, "GIVE_UP", 0.2)
-    alive, bird = Alive(tmp_path), Switch()
+    alive, bird = LifeSign(tmp_path), Switch()
     bird.away = True
-    alive.beat()
+    alive.give_sign()
     started = time.monotonic()
     await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.1), 5)
     assert not bird.shown
@@ -78,7 +79,7 @@ async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path:
     bird = tmp_path / "bird.ctl"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(bird))  # nobody listens: BIRD is gone as well
-    Alive(tmp_path).beat()
+    LifeSign(tmp_path).give_sign()
     words = ("--state", tmp_path, "--bird-socket", bird, "--protocol", "vip", "--seconds", "0.2")
     # as an agent that is no parent any more: the process id is nobody's
     program = "from balancer.agent.announce import deadman; deadman.GIVE_UP = 0.5; deadman.main()"
@@ -92,23 +93,23 @@ async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path:
 
 async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None:
     alive, bird = Watched(tmp_path), Switch()
-    alive.beat()
+    alive.give_sign()
     task = asyncio.create_task(watch(alive, bird, agent=-1, seconds=60))
     await until(lambda: alive.looks >= 6)
     assert not task.done(), "the last sign may be the dead one's"
-    alive.beat()
+    alive.give_sign()
     await asyncio.wait_for(task, 5)
     assert not bird.shown
 
 
 async def test_an_agent_that_hangs_is_withdrawn_for_each_time(tmp_path: Path) -> None:
-    alive, bird = Alive(tmp_path), Switch()
+    alive, bird = LifeSign(tmp_path), Switch()
     bird.away = True
     task = asyncio.create_task(watch(alive, bird, agent=os.getppid(), seconds=0.1))
     await until(lambda: bird.refused)
     bird.away = False  # what could not be said is said later
     await until(lambda: len(bird.shown) == 1)
-    alive.beat()
+    alive.give_sign()
     await until(lambda: len(bird.shown) == 2)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -116,10 +117,10 @@ async def test_an_agent_that_hangs_is_withdrawn_for_each_time(tmp_path: Path) ->
 
 
 def test_a_sign_from_before_the_hosts_start_is_none(tmp_path: Path) -> None:
-    alive = Alive(tmp_path)
-    assert alive.last() == float("-inf")
-    alive.beat()
-    assert abs(time.monotonic() - alive.last()) < 5
+    alive = LifeSign(tmp_path)
+    assert alive.last_sign() == float("-inf")
+    alive.give_sign()
+    assert abs(time.monotonic() - alive.last_sign()) < 5
     later = time.monotonic() + 1000
     os.utime(tmp_path / "agent.alive", (later, later))
-    assert alive.last() == float("-inf")
+    assert alive.last_sign() == float("-inf")

@@ -19,10 +19,11 @@ from balancer.agent.health import edge_health
 from balancer.agent.health.edge_health import EdgeWatch
 from balancer.agent.health.node_watch import NodeWatch
 from balancer.agent.peers.peer_watch import PeerWatch
-from balancer.agent.state import Credential, NodeState
+from balancer.agent.state import NodeState
 from balancer.agent.sync.lease import Changed
-from balancer.api.health import DrainPhase
-from balancer.api.schemas import AdminState, Health
+from balancer.api.schemas import Health
+from node.state.credential import Credential
+from node.state.desired_state import AdminState, DrainPhase
 
 TIMES = DrainTimes(
     rehoming=1000, rehoming_limit=10_000, shutdown=500, deadline=50_000
@@ -118,7 +119,7 @@ class Draining:
     def __init__(self, folder: Path) -> None:
         self.state = NodeState(folder)
         self.state.keep_credential(Credential("secret", 1))
-        self.state.keep_wish(AdminState.DRAINING)
+        self.state.keep_desired_state(AdminState.DRAINING)
         self.edge, self.bird = Edge(), Switch()
 
     @asynccontextmanager

@@ -1,7 +1,6 @@
 """What the agent finds at its own node, and what of it is hard."""
 
 import asyncio
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,14 @@ from balancer.agent.health import edge_health
 from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
 from balancer.agent.health.node_watch import CUT_OFF, NodeWatch
 from balancer.agent.peers.peer_watch import PeerWatch, Seen
-from balancer.agent.probe import results as probe_results
-from balancer.agent.probe.results import ProbeResult
 from balancer.agent.state import NodeState
 from balancer.api.schemas import Health
-from balancer.model.table import Locator, Vip
+from balancer.datapath.load.install import ForwarderInstall
+from balancer.model.reference.tunnel import Ends
+from node.state import probe_results
+from node.state.identity import NodeIdentity, write_identity
+from node.state.probe_results import ProbeResult
+from node.vip import Locator, Vip
 
 
 @pytest.fixture
@@ -24,11 +26,16 @@ def peers() -> PeerWatch:
     return PeerWatch(0)
 
 
+def install_forwarder(state: Path, outside: tuple[str, ...], backbone: str) -> None:
+    vip = Vip("main", "203.0.113.1", None)
+    ForwarderInstall(1, outside, backbone, Ends("10.255.0.1", None), vip).keep(state)
+
+
 def test_a_forwarder_that_was_detached_is_hard(tmp_path: Path) -> None:
     check = ForwarderCheck(tmp_path)
     assert check.look() is None, "never loaded: the agent waits for it before it announces"
-    (tmp_path / "forwarder.json").write_text("{}")
-    assert check.look() is None
+    install_forwarder(tmp_path, (), "nosuch0")
+    assert check.look() == "forwarder: there is no interface nosuch0"
     (tmp_path / "forwarder.json").unlink()
     assert check.look() == "forwarder: is detached"
 
@@ -72,15 +79,14 @@ async def test_what_the_edge_says_without_a_reason_counts_too(
 async def test_a_vip_that_is_on_no_interface_is_hard(
     watch: NodeWatch, tmp_path: Path, edge_answers: Any
 ) -> None:
-    vip = Vip("main", "203.0.113.77", None).to_json()
-    (tmp_path / "node.json").write_text(json.dumps({"edge_id": 3, "vip": vip}))
+    write_identity(tmp_path, NodeIdentity(3, "edge3", Vip("main", "203.0.113.77", None)))
     async with edge_answers(tmp_path / "edge.sock", "ok"):
         assert (await watch.look()).hard == ("vip: 203.0.113.77 is on no interface of this host",)
 
 
 async def test_the_agent_looks_for_address_locators_too(tmp_path: Path) -> None:
     vip = Vip("main", "203.0.113.77", "2001:db8:a::", locator=Locator.ADDRESS)
-    (tmp_path / "node.json").write_text(json.dumps({"edge_id": 3, "vip": vip.to_json()}))
+    write_identity(tmp_path, NodeIdentity(3, "edge3", vip))
     assert NodeState(tmp_path).vip_addresses() == (
         "203.0.113.77",
         "2001:db8:a::",
@@ -93,7 +99,7 @@ async def test_the_agent_looks_for_address_locators_too(tmp_path: Path) -> None:
 async def test_a_forwarder_that_is_loaded_nowhere_is_hard(
     watch: NodeWatch, tmp_path: Path, edge_answers: Any
 ) -> None:
-    (tmp_path / "forwarder.json").write_text(json.dumps({"outside": ["lo"], "backbone": "nosuch0"}))
+    install_forwarder(tmp_path, ("lo",), "nosuch0")
     async with edge_answers(tmp_path / "edge.sock", "ok"):
         findings = await watch.look()
     assert findings.hard[0] in (
@@ -106,7 +112,7 @@ async def test_probes_and_peers_are_soft(
     watch: NodeWatch, peers: PeerWatch, tmp_path: Path, edge_answers: Any
 ) -> None:
     results = [ProbeResult("probe-service", False, "refused"), ProbeResult("probe-forwarding", True, "", 2)]
-    probe_results.keep(tmp_path, time.monotonic(), results)
+    probe_results.write_results(tmp_path, time.monotonic(), results)
     peers.seen = {2: Seen(backbone=False), 3: Seen(backbone=False)}
     async with edge_answers(tmp_path / "edge.sock", "ok"):
         findings = await watch.look()
@@ -125,9 +131,9 @@ async def test_one_failing_tunnel_is_the_others_fault_and_all_failing_are_ones_o
         return ProbeResult(f"probe-forwarding edge {edge_id}", ok, "no answer", edge_id)
 
     async with edge_answers(tmp_path / "edge.sock", "ok"):
-        probe_results.keep(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, True)])
+        probe_results.write_results(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, True)])
         assert (await watch.look()).soft == ()
-        probe_results.keep(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, False)])
+        probe_results.write_results(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, False)])
         assert len((await watch.look()).soft) == 2
 
 

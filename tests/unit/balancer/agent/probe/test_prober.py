@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from loopback import LoopbackEdge
 
-from balancer.agent.probe import results as probe_results
 from balancer.agent.probe.namespace import NETWORK, NETWORK_V6, Pair
-from balancer.agent.probe.prober import Node, Prober
+from balancer.agent.probe.prober import Prober
 from balancer.model.table import MAXIMUM_EDGE_ID
+from node.state import probe_results
+from node.state.identity import NodeIdentity, find_identity, write_identity
+from node.vip import Vip
 from smkex.core.handshake.config import ServerConfig
 
 
@@ -22,21 +24,12 @@ async def edge() -> AsyncIterator[LoopbackEdge]:
         yield running
 
 
-def node(edge: LoopbackEdge, state: Path, edge_id: int = 1) -> Node:
-    vip = {
-        "name": "main",
-        "v4": "127.0.0.1",
-        "v6": None,
-        "service_port": edge.port,
-        "locator": "port",
-        "id_port_base": edge.port,
-    }
-    (state / "node.json").write_text(json.dumps({"edge_id": edge_id, "vip": vip | {"v4": "192.0.2.1"}}))
-    value = Node.read(state)
+def node(edge: LoopbackEdge, state: Path, edge_id: int = 1) -> NodeIdentity:
+    vip = Vip("main", "127.0.0.1", None, edge.port, id_port_base=edge.port)
+    write_identity(state, NodeIdentity(edge_id, "edge1", vip))
+    value = find_identity(state)
     assert value is not None
-    from dataclasses import replace
-
-    return replace(value, vip=replace(value.vip, v4="127.0.0.1"))
+    return value
 
 
 def prober(state: Path, timeout: float = 2.0) -> Prober:
@@ -90,17 +83,16 @@ async def test_a_peer_is_probed_at_its_locator(edge: LoopbackEdge, tmp_path: Pat
 async def test_what_is_found_is_left_for_the_agent(
     edge: LoopbackEdge, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    known = node(edge, tmp_path)
-    monkeypatch.setattr(Node, "read", lambda _: known)
+    node(edge, tmp_path)
     task = asyncio.create_task(prober(tmp_path).run(0.01))
     async with asyncio.timeout(5):
         while not (tmp_path / "probes.json").exists():
             await asyncio.sleep(0.01)
     task.cancel()
     at = json.loads((tmp_path / "probes.json").read_text())["at"]
-    (result,) = probe_results.read(tmp_path, at + 1)
+    (result,) = probe_results.read_results(tmp_path, at + 1)
     assert result.ok
-    (stale,) = probe_results.read(tmp_path, at + 100)
+    (stale,) = probe_results.read_results(tmp_path, at + 100)
     assert not stale.ok
 
 

@@ -30,7 +30,7 @@ async def test_purges_are_fetched_in_pages_up_to_the_newest_and_bounded(
         task = asyncio.create_task(purges.follow(client))
         for told in (600, newest):
             purges.note(told)
-            await wait_until(lambda told=told: state.purges() and state.purges()[-1]["id"] >= told)
+            await wait_until(lambda told=told: state.purges() and state.purges()[-1].id >= told)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     kept = json.loads((tmp_path / "purges.json").read_text())["purges"]

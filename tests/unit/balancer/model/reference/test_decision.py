@@ -8,8 +8,9 @@ from packets import ACK, CLIENT, RST, SYN, VIP, icmp_error, tcp, tcp_checksum_ho
 from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.reference.trace import PacketEndpoint, Untraceable, next_hop, trace
 from balancer.model.reference.tunnel import Ends
-from balancer.model.table import ForwardingTable, Locator, TableEdge, Vip
+from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.verdict import Reason
+from node.vip import Locator, Vip
 
 MAIN = Vip("main", VIP, None)
 TABLE = ForwardingTable(1, (MAIN,), tuple(TableEdge(n, f"edge{n}", f"10.255.0.{n}", None) for n in (1, 2, 3)))

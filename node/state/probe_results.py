@@ -1,12 +1,13 @@
-"""What `sennit probe` found, as it leaves it in probes.json of the state folder; times are of the monotonic clock."""
+"""probes.json: what `sennit probe` found in its last round; times are of the monotonic clock."""
 
-import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runtime.files import replace_json
+from node.state.catalogue import PROBE_RESULTS
 
 STALE_AFTER = 15.0  # seconds without a new round
+RESULTS_LIMIT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +21,28 @@ class ProbeResult:
 
     @property
     def reason(self) -> str:
+        """The failure as health reports it."""
         return f"{self.name}: {self.why}"
 
 
-def keep(state: Path, at: float, results: list[ProbeResult]) -> None:
+def write_results(state: Path, at: float, results: Iterable[ProbeResult]) -> None:
     """Write a round's results."""
-    replace_json(state / "probes.json", {"at": at, "results": [asdict(result) for result in results]})
+    PROBE_RESULTS.write_object(state, {"at": at, "results": [asdict(result) for result in results]})
 
 
-def read(state: Path, now: float) -> tuple[ProbeResult, ...]:
-    """The newest round; none where no prober runs on this node, a failure where it has stopped."""
+def read_results(state: Path, now: float) -> tuple[ProbeResult, ...]:
+    """Return the newest round; nothing where no prober runs on this node, a failure where it has stopped."""
     try:
-        value = json.loads((state / "probes.json").read_text())
+        value = PROBE_RESULTS.read_object(state)
         results = tuple(
             ProbeResult(str(each["name"]), each["ok"] is True, str(each["why"]), each["edge_id"])
-            for each in value["results"][:32]
+            for each in value["results"][:RESULTS_LIMIT]
         )
         age = now - float(value["at"])
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError, KeyError):
-        return (ProbeResult("probes", False, "probes.json makes no sense"),)
+        return (ProbeResult("probes", False, f"{PROBE_RESULTS.name} is invalid"),)
     if not 0 <= age < STALE_AFTER:
         return (ProbeResult("probes", False, f"no result for {STALE_AFTER:g} s"),)
     return results

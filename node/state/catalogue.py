@@ -1,0 +1,40 @@
+"""All files of the state folder. A daemon that needs another one adds it here and to docs/node-state.md."""
+
+from node.state.state_file import Daemon, StateFile
+
+CREDENTIAL = StateFile("credential.json", Daemon.AGENT, (Daemon.AGENT,), mode=0o600, durable=True)
+NODE = StateFile(
+    "node.json",
+    Daemon.AGENT,
+    (Daemon.AGENT, Daemon.EDGE, Daemon.FORWARDER, Daemon.PROBE),
+    durable=True,
+)
+TABLE_KEY = StateFile("table.key", Daemon.AGENT, (Daemon.AGENT,), durable=True)
+TABLE = StateFile("table.json", Daemon.AGENT, (Daemon.AGENT, Daemon.FORWARDER, Daemon.PROBE), durable=True)
+DESIRED_STATE = StateFile("agent.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
+PURGES = StateFile("purges.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
+FAST_OPEN_KEYS = StateFile("fast-open.keys", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
+CONTACT = StateFile("contact", Daemon.AGENT, (Daemon.FORWARDER,))
+AGENT_ALIVE = StateFile("agent.alive", Daemon.AGENT, (Daemon.AGENT,))
+PROBE_RESULTS = StateFile("probes.json", Daemon.PROBE, (Daemon.AGENT,))
+FORWARDER_INSTALL = StateFile("forwarder.json", Daemon.FORWARDER, (Daemon.FORWARDER, Daemon.AGENT))
+APPLIED = StateFile("applied.json", Daemon.FORWARDER, (Daemon.AGENT,))
+TRAFFIC = StateFile("traffic.json", Daemon.FORWARDER, (Daemon.AGENT,))
+EDGE_SOCKET = StateFile("edge.sock", Daemon.EDGE, (Daemon.AGENT,), mode=0o660)
+
+ALL = (
+    CREDENTIAL,
+    NODE,
+    TABLE_KEY,
+    TABLE,
+    DESIRED_STATE,
+    PURGES,
+    FAST_OPEN_KEYS,
+    CONTACT,
+    AGENT_ALIVE,
+    PROBE_RESULTS,
+    FORWARDER_INSTALL,
+    APPLIED,
+    TRAFFIC,
+    EDGE_SOCKET,
+)

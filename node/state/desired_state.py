@@ -1,0 +1,63 @@
+"""agent.json: what the operator wants of this edge, and how far a drain has come."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from node.state.catalogue import DESIRED_STATE
+
+
+class AdminState(StrEnum):
+    """What the operator wants of an edge, apart from how it is."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+    DISABLED = "disabled"
+
+
+class DrainPhase(StrEnum):
+    """How far a drain has come, in this order."""
+
+    REHOMING = "re-homing"  # sessions leave the service port for the locator
+    SHUTDOWN = "graceful-shutdown"  # announced as the last choice (RFC 8326)
+    WITHDRAWN = "withdrawn"  # subflows that others forward are served on
+    OVER = "over"  # the deadline has passed: what was left was closed
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """`since`: wall time of the change. `rehomed_after`: seconds from there until the drain's sessions had left the
+    service port, or had used up their time."""
+
+    admin_state: AdminState = AdminState.ACTIVE
+    since: float = 0.0
+    drain: DrainPhase | None = None
+    rehomed_after: float | None = None
+
+
+def read_desired_state(state: Path) -> DesiredState:
+    """Return what the operator last wanted: an edge without a valid file is active."""
+    value = DESIRED_STATE.find_object(state) or {}
+    try:
+        drain, rehomed = value.get("drain"), value.get("rehomed_after")
+        return DesiredState(
+            AdminState(value.get("admin_state", "active")),
+            float(value.get("since", 0.0)),
+            None if drain is None else DrainPhase(drain),
+            None if rehomed is None else float(rehomed),
+        )
+    except (TypeError, ValueError):
+        return DesiredState()
+
+
+def write_desired_state(state: Path, wanted: DesiredState) -> None:
+    """Keep what is wanted: it holds while the control plane is away, and across restarts."""
+    DESIRED_STATE.write_object(
+        state,
+        {
+            "admin_state": wanted.admin_state.value,
+            "since": wanted.since,
+            "drain": wanted.drain.value if wanted.drain else None,
+            "rehomed_after": wanted.rehomed_after,
+        },
+    )

@@ -1,0 +1,41 @@
+"""agent.alive and contact: files whose time says when something last happened."""
+
+import os
+import time
+from pathlib import Path
+
+from node.state.catalogue import AGENT_ALIVE, CONTACT
+
+
+class LifeSign:
+    """The agent's sign of life: a file whose time is the host's monotonic clock, which no correction moves."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = AGENT_ALIVE.path_in(state)
+
+    def give_sign(self) -> None:
+        """Record that the agent is alive now."""
+        self._path.touch()
+        now = time.monotonic_ns()
+        os.utime(self._path, ns=(now, now))
+
+    def last_sign(self) -> float:
+        """Return when the last sign was given (monotonic); minus infinity where none was since the host's start."""
+        try:
+            last = self._path.stat().st_mtime
+        except OSError:
+            return float("-inf")
+        return last if last <= time.monotonic() else float("-inf")
+
+
+def touch_contact(state: Path) -> None:
+    """Record that the control plane has just said which table is the newest."""
+    CONTACT.path_in(state).touch()
+
+
+def contact_age(state: Path) -> float | None:
+    """Return the seconds since the last contact; None where the agent records none."""
+    try:
+        return time.time() - CONTACT.path_in(state).stat().st_mtime
+    except FileNotFoundError:
+        return None

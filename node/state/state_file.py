@@ -1,0 +1,108 @@
+"""One file of the state folder: its place, its writer, its readers, and how it is read and replaced."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from runtime.files import replace_text
+
+SIZE_LIMIT = 64 * 1024 * 1024  # bytes: the table of 55,535 edges takes 9 MB
+
+
+class Daemon(StrEnum):
+    """The programs of a node that share the state folder."""
+
+    AGENT = "agent"
+    EDGE = "edge"
+    FORWARDER = "forwarder"
+    PROBE = "probe"
+
+
+class StateFileInvalid(ValueError):
+    """A file of the state folder has another form than its writer gives it; the text names file and field."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """A file by name, with its only writer. `durable`: it is synced to disk before it replaces the old one."""
+
+    name: str
+    writer: Daemon
+    readers: tuple[Daemon, ...]
+    mode: int = 0o640
+    durable: bool = False
+
+    def path_in(self, state: Path) -> Path:
+        """Return where the file is."""
+        return state / self.name
+
+    def version_in(self, state: Path) -> tuple[int, int] | None:
+        """Return what changes whenever the file is replaced; None where there is no file."""
+        try:
+            status = self.path_in(state).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def read_text(self, state: Path) -> str:
+        """Return the content; raises OSError, `StateFileInvalid`."""
+        with self.path_in(state).open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
+        if len(content) > SIZE_LIMIT:
+            raise self.invalid(f"more than {SIZE_LIMIT} bytes")
+        try:
+            return content.decode()
+        except UnicodeDecodeError as error:
+            raise self.invalid(str(error)) from None
+
+    def read_object(self, state: Path) -> dict[str, Any]:
+        """Return the JSON object that is the content; raises OSError, `StateFileInvalid`."""
+        try:
+            value = json.loads(self.read_text(state))
+        except StateFileInvalid:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise self.invalid(str(error)) from None
+        if not isinstance(value, dict):
+            raise self.invalid("not a JSON object")
+        return value
+
+    def find_object(self, state: Path) -> dict[str, Any] | None:
+        """As `read_object`; None where the file is missing or invalid."""
+        try:
+            return self.read_object(state)
+        except (OSError, StateFileInvalid):
+            return None
+
+    def write_text(self, state: Path, text: str) -> None:
+        """Replace the file whole."""
+        replace_text(self.path_in(state), text, self.mode, durable=self.durable)
+
+    def write_object(self, state: Path, value: dict[str, Any]) -> None:
+        """Replace the file with a JSON object."""
+        self.write_text(state, json.dumps(value))
+
+    def invalid(self, why: str) -> StateFileInvalid:
+        """Return the error that names this file."""
+        return StateFileInvalid(f"{self.name}: {why}")
+
+
+class FileWatch:
+    """Whether a file was replaced since the last look: readers poll, since writers notify nobody."""
+
+    def __init__(self, file: StateFile, state: Path) -> None:
+        self._file, self._state = file, state
+        self._seen: tuple[int, int] | None = None
+
+    def has_changed(self) -> bool:
+        """Return whether there is a version that was not seen yet, and remember it."""
+        version = self._file.version_in(self._state)
+        changed = version is not None and version != self._seen
+        self._seen = version
+        return changed
+
+    def forget_version(self) -> None:
+        """Report the present version as changed at the next look."""
+        self._seen = None

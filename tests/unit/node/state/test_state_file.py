@@ -1,0 +1,71 @@
+"""A file of the state folder is replaced whole, read whole, and refused where it has another form."""
+
+from pathlib import Path
+
+import pytest
+
+from node.state import state_file
+from node.state.catalogue import ALL, APPLIED, CREDENTIAL, PURGES
+from node.state.forwarder import read_applied_generation, write_applied_generation
+from node.state.purges import Purge, read_purges, write_purges
+from node.state.state_file import FileWatch, StateFileInvalid
+
+
+def test_each_file_has_one_entry() -> None:
+    assert len({file.name for file in ALL}) == len(ALL)
+
+
+def test_a_file_is_written_with_its_mode_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    for number in range(3):
+        CREDENTIAL.write_object(tmp_path, {"edge_id": number})
+        APPLIED.write_object(tmp_path, {"generation": number})
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        CREDENTIAL.name: 0o600,
+        APPLIED.name: 0o640,
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"7", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_object_is_refused_with_the_file_s_name(tmp_path: Path, content: bytes) -> None:
+    APPLIED.path_in(tmp_path).write_bytes(content)
+    with pytest.raises(StateFileInvalid, match=r"applied\.json"):
+        APPLIED.read_object(tmp_path)
+    assert APPLIED.find_object(tmp_path) is None
+    assert read_applied_generation(tmp_path) is None
+
+
+def test_a_file_beyond_the_bound_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_file, "SIZE_LIMIT", 100)
+    APPLIED.write_text(tmp_path, '{"generation": 1}' + " " * 83)
+    assert read_applied_generation(tmp_path) == 1
+    APPLIED.write_text(tmp_path, '{"generation": 1}' + " " * 84)
+    with pytest.raises(StateFileInvalid, match="more than 100 bytes"):
+        APPLIED.read_object(tmp_path)
+
+
+def test_a_replaced_file_is_seen_once(tmp_path: Path) -> None:
+    watch = FileWatch(APPLIED, tmp_path)
+    assert not watch.has_changed()
+    write_applied_generation(tmp_path, 1)
+    assert [watch.has_changed(), watch.has_changed()] == [True, False]
+    write_applied_generation(tmp_path, 1)
+    assert watch.has_changed()
+    watch.forget_version()
+    assert watch.has_changed()
+    APPLIED.path_in(tmp_path).unlink()
+    assert not watch.has_changed()
+
+
+def test_purges_are_read_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    purges = [Purge(2, None, "front", 2.0), Purge(1, "https://cdn.example/a", None, 1.0)]
+    write_purges(tmp_path, purges)
+    assert read_purges(tmp_path) == [purges[1], purges[0]]
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "[]", "{}", '{"purges": 1}', '{"purges": [{}]}', '{"purges": [{"id": 1, "url": 2}]}']
+)
+def test_what_is_no_list_of_purges_is_refused(tmp_path: Path, text: str) -> None:
+    PURGES.write_text(tmp_path, text)
+    with pytest.raises(StateFileInvalid, match=r"purges\.json"):
+        read_purges(tmp_path)
