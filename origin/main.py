@@ -28,6 +28,12 @@ def run(settings: OriginSettings) -> None:
     if settings.faults:
         app = Faults(app)
     config = uvicorn.Config(
-        app, host=host.strip("[]"), port=int(port), access_log=False, lifespan="off", server_header=False
+        app,
+        host=host.strip("[]"),
+        port=int(port),
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
     )
     _Server(config).run()

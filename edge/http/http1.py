@@ -2,16 +2,23 @@
 
 uvicorn and httptools (llhttp) implement parsing, keep-alive, pipelining, chunked coding, Expect and flow control;
 llhttp rejects request smuggling: Content-Length with Transfer-Encoding, two lengths, invalid chunks, bare line feeds.
-Added here: bounds on heads, a deadline for every wait on the client, exactly one Host, and trailers are dropped, which
-uvicorn would append to the headers of the running request.
+Added here: bounds on heads, a deadline for every wait on the client, a valid Host and target, and trailers are dropped,
+which uvicorn would append to the headers of the running request. Upgrade is ignored (RFC 9110 section 7.8), and no
+transfer coding is sent to HTTP/1.0 clients.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from edge.http.request import RAW_TARGET
+from smkex.http.semantics.authority import Authority
+from smkex.http.semantics.targets import parse_target
 
 NEVER = float("inf")
 CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns True once the client is gone
@@ -21,6 +28,7 @@ _REASONS = {
     408: b"Request Timeout",
     414: b"URI Too Long",
     431: b"Request Header Fields Too Large",
+    501: b"Not Implemented",
 }
 
 
@@ -58,6 +66,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.parser: Any = self._create_parser()
+        self.url = b""
         self._fast_path = fast_path
         self._lost = lost
         self.limits = limits
@@ -67,7 +77,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._head_size = 0
         self._beside = 0  # bytes without body data: trailers and chunk extensions
         self._count = 0
-        self._hosts = 0
+        self._hosts: list[bytes] = []
+        self._without_upgrade: bytes | None = None
         self._rejection: RequestRejected | None = None
 
     # --- asyncio.Protocol
@@ -97,11 +108,28 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
                 return self.reject(RequestRejected(431, "trailers or chunk extensions exceed the limit"))
             self._beside += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # upgrades are ignored: answered as a plain request
+            self._parse(data)
         except httptools.HttpParserError:
             self.reject(self._rejection or RequestRejected(400, "invalid request"))
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. A head with Upgrade is parsed again without it: the parser would drop the body."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                head, self._without_upgrade = self._without_upgrade, None
+                if head is None:
+                    return
+                data = head + data[upgrade.args[0] :]
+                self.parser = self._create_parser()
+
+    def _create_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        # as uvicorn: requests behind one with "close" are ignored, and do not spoil its answer
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def _is_idle(self) -> bool:
         """Whether no request is in progress: bytes that arrive now begin one."""
@@ -127,7 +155,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head_size = self._count = self._hosts = 0
+        self._head_size = self._count = 0
+        self._hosts = []
         self.deadline = self.loop.time() + self.limits.head_wait
 
     def on_url(self, url: bytes) -> None:
@@ -138,33 +167,72 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer (RFC 9110 section 6.5.1: not merged into the headers)
+        value = value.strip(b" \t")
         self._count += 1
         self._head_size += len(name) + len(value) + 4
         if self._count > self.limits.fields or self._head_size > self.limits.head:
             self._raise_rejection(431, "the head exceeds the limit")
         if name.lower() == b"host":
-            self._hosts += 1
+            self._hosts.append(value)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._hosts > 1 or (self._hosts == 0 and self.parser.get_http_version() == "1.1"):
-            self._raise_rejection(400, "exactly one Host field is required")  # RFC 9112 section 3.2
-        if (
-            self.url[:1] not in (b"/", b"*")
-            and b"://" not in self.url
-            and self.parser.get_method() != b"CONNECT"
-        ):
-            self._raise_rejection(400, "invalid request target")
+        version = self.parser.get_http_version()
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._raise_rejection(501, "CONNECT is not supported")
+            self._without_upgrade = self._head_without_upgrade(version)
+            return
+        try:
+            self._check_target(version)
+        except ValueError as error:
+            self._raise_rejection(400, str(error))
+        self._check_codings(version)
         if len(self.pipeline) >= self.limits.waiting - 1:
             self._raise_rejection(400, "too many pipelined requests")
         self._in_body = True
         self._beside = 0
         self.deadline = self.loop.time() + self.limits.body_wait
-        self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing}
+        self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing, RAW_TARGET: self.url}
         super().on_headers_complete()
-        if self.parser.should_upgrade():
-            self.cycle.keep_alive = False
+        if version == "1.0":
+            self.cycle.send = _end_body_by_closing(self.cycle)
+
+    def _check_target(self, version: str) -> None:
+        """Check Host and target (RFC 9112 section 3.2); an authority in the target replaces Host."""
+        if len(self._hosts) > 1 or (not self._hosts and version == "1.1"):
+            raise ValueError("exactly one Host field is required")
+        for host in self._hosts:
+            Authority.parse(host.decode("latin-1"))
+        if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
+            return
+        target = parse_target(self.url)
+        self.url = target.path
+        if target.authority is not None:
+            self.headers[:] = [pair for pair in self.headers if pair[0] != b"host"]
+            self.headers.insert(0, (b"host", str(target.authority).encode("ascii")))
+
+    def _check_codings(self, version: str) -> None:
+        """Accept no transfer coding but chunked (RFC 9112 sections 6.1 and 6.3)."""
+        values = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if not values:
+            return
+        codings = [coding.strip().lower() for coding in b",".join(values).split(b",")]
+        if (
+            version == "1.0"
+            or codings[-1] != b"chunked"
+            or codings.count(b"chunked") > 1
+            or b"identity" in codings
+        ):
+            self._raise_rejection(400, "the transfer coding does not delimit the body")
+        if codings != [b"chunked"]:
+            self._raise_rejection(501, "no transfer coding but chunked is supported")
+
+    def _head_without_upgrade(self, version: str) -> bytes:
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version.encode("ascii")]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def on_body(self, body: bytes) -> None:
         self._beside = 0
@@ -172,6 +240,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._without_upgrade is not None:
+            return  # the head is parsed again
         self._in_body = False
         self.deadline = NEVER
         super().on_message_complete()
@@ -194,20 +264,46 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         """Send an error unless a response has started, and close."""
         self._rejection = rejection
         self.deadline = NEVER
-        if self.cycle is None or self.cycle.response_complete:
+        is_current = self.cycle is not None and not self.cycle.response_complete and not self.pipeline
+        if is_current and not self.cycle.response_started:
+            self._end_cycle()
+            is_current = False
+        if not is_current and not self.pipeline:
             text = f"{rejection}\n".encode()
             reason = _REASONS[rejection.status]
             self.transport.write(
-                b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
-                % (rejection.status, reason, len(text), text)
+                b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\ndate: %s\r\n"
+                b"connection: close\r\n\r\n%s"
+                % (rejection.status, reason, len(text), formatdate(usegmt=True).encode(), text)
             )
         else:
-            # an earlier response is in progress, or the application waits for the body
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._end_cycle()  # a response is in progress
         self.transport.close()
+
+    def _end_cycle(self) -> None:
+        """Tell the application that the client is gone."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
 
     def _raise_rejection(self, status: int, text: str) -> None:
         """Leave the parser, which wraps exceptions of callbacks."""
         self._rejection = RequestRejected(status, text)
         raise self._rejection
+
+
+def _end_body_by_closing(cycle: Any) -> Callable[[MutableMapping[str, Any]], Awaitable[None]]:
+    """Return a `send` that ends a body without a length by closing: HTTP/1.0 knows no transfer coding."""
+    send = cycle.send
+
+    async def send_without_coding(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"transfer-encoding"]
+            has_body = cycle.scope["method"] != "HEAD" and message["status"] not in (204, 304)
+            if has_body and all(name.lower() != b"content-length" for name, _ in headers):
+                cycle.chunked_encoding, cycle.expected_content_length = False, sys.maxsize
+            message = {**message, "headers": headers}
+        elif cycle.expected_content_length > sys.maxsize // 2 and not message.get("more_body", False):
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    return send_without_coding

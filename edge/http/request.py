@@ -1,16 +1,21 @@
-"""A client's request with its cache key."""
+"""A client's request with its cache key.
+
+The key, the target that the origin is asked for, and the URL of a purge are made by the same functions
+(`smkex.http.semantics`): a response is stored under the URL that was requested, and a purge removes it.
+"""
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
+from edge.http.forwarded import forwarded_fields, is_untrusted_field
+from smkex.http.semantics.authority import Authority
+from smkex.http.semantics.targets import normalize_target, parse_target, parse_url
 
+RAW_TARGET = "sennit.target"  # ASGI extension: the target as written, which tells "/a?" from "/a"
 # end-to-end whatever Connection names: recipient, framing and loop detection
 ESSENTIAL = frozenset({"host", "content-length", "transfer-encoding", "cdn-loop"})
-_ANY = httpx.URL("http://host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class Request:
     """`key` identifies the URL in the store: host and target.
 
     Target and headers are sent to the origin as they are: fields named by Connection are removed, so that they select
-    no variant, and the host is the one of the key, so that a response is stored under the URL that was requested.
+    no variant, and so are a client's own forwarding fields.
     """
 
     method: str
@@ -30,49 +35,44 @@ class Request:
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any]) -> "Request":
-        """Build from an ASGI scope. Raises `ValueError` for an invalid target."""
-        query = scope["query_string"]
-        target = normalize_target(scope["raw_path"] + (b"?" + query if query else b""))
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        named = {token for name, value in pairs if name == "connection" for token in list_members(value)}
-        gone = (named - ESSENTIAL) | {"connection"}
+        """Build from an ASGI scope. Raises `ValueError` for an invalid target or Host."""
+        target = parse_target(_raw_target(scope))
         pairs = [
-            (name, normalize_host(value) if name == "host" else value)
-            for name, value in pairs
-            if name not in gone
+            (name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in scope["headers"]
         ]
-        fields = combine_fields(pairs)
+        hosts = [value for name, value in pairs if name == "host"]
+        if len(hosts) > 1:
+            raise ValueError("more than one Host field")
+        authority = target.authority or Authority.parse(hosts[0] if hosts else "")
         client, _ = scope.get("client") or ("", 0)
-        return cls(scope["method"], target, pairs, fields, cache_key(fields.get("host", ""), target), client)
+        named = {token for name, value in pairs if name == "connection" for token in list_members(value)}
+        removed = (named - ESSENTIAL) | {"connection", "host"}
+        kept = [pair for pair in pairs if pair[0] not in removed and not is_untrusted_field(pair[0])]
+        own = [("host", str(authority))] if hosts or target.authority else []
+        headers = [*own, *kept, *forwarded_fields(client, str(authority))]
+        path = normalize_target(target.path)
+        return cls(
+            scope["method"], path, headers, combine_fields(headers), _join_key(authority, path), client
+        )
 
 
-def normalize_host(host: str) -> str:
-    """Lower case, without a default port."""
-    name = host.lower()
-    for port in (":80", ":443"):
-        name = name.removesuffix(port)
-    return name
-
-
-def normalize_target(target: bytes) -> bytes:
-    """Remove dot segments (RFC 3986 section 6.2.2.3). Raises `ValueError` for an invalid path."""
-    if not target.startswith(b"/"):
-        raise ValueError("the target is not an absolute path")
-    try:
-        return _ANY.copy_with(raw_path=target).raw_path
-    except httpx.InvalidURL as error:
-        raise ValueError(str(error)) from None
+def cache_key(host: str, target: bytes) -> str:
+    """Cache key of a Host field and a target in origin form. Raises `ValueError`."""
+    return _join_key(Authority.parse(host), normalize_target(target))
 
 
 def url_cache_key(url: str) -> str:
     """Cache key of an absolute URL of any scheme. Raises `ValueError`."""
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError(str(error)) from None
-    return cache_key(parsed.netloc.decode(), parsed.raw_path)
+    return _join_key(*parse_url(url))
 
 
-def cache_key(host: str, target: bytes) -> str:
-    """Cache key of a host and a target."""
-    return f"{normalize_host(host)} {target.decode('latin-1')}"
+def _join_key(authority: Authority, target: bytes) -> str:
+    return f"{authority} {target.decode('ascii')}"
+
+
+def _raw_target(scope: MutableMapping[str, Any]) -> bytes:
+    raw: bytes | None = scope.get("extensions", {}).get(RAW_TARGET)
+    if raw is None:
+        query = scope["query_string"]
+        raw = scope["raw_path"] + (b"?" + query if query else b"")
+    return raw

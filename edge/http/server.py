@@ -41,6 +41,7 @@ class HttpServer:
             server_header=False,
             date_header=False,
             ws="none",
+            proxy_headers=False,  # or X-Forwarded-For of a local client would replace its address
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             limit_concurrency=None,
         )

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
@@ -29,8 +30,17 @@ from edge.http.request import Request, url_cache_key
 from edge.proxy.fast_path import FastPath
 from edge.proxy.fetch import Fetch, Fetches, FetchResult
 from edge.proxy.pass_through import BodyTooLarge, ClientLeft, forward_request, request_body
-from edge.proxy.responses import Send, select_response, send_arriving, send_stored, send_text
+from edge.proxy.responses import (
+    Send,
+    end_response,
+    select_response,
+    send_arriving,
+    send_stored,
+    send_text,
+    start_response,
+)
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
+from smkex.http.semantics.integers import parse_integer
 
 log = logging.getLogger("edge.proxy.caching_proxy")
 
@@ -38,7 +48,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 TARGET_LIMIT = 8192
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# every other method is unsafe, also one that is unknown (RFC 9111 section 4.4)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "SEARCH", "REPORT"})
+ALLOWED = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 UNSUPPORTED_METHODS = frozenset({"CONNECT", "TRACE"})
 UNSUITABLE_LIMIT = 8  # responses of other fetches that did not suit a request, before it fetches itself
 RANGE_AHEAD = 1 << 20  # bytes that a range may start beyond what has arrived, to wait for the fetch
@@ -67,6 +79,10 @@ class CachingProxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if scope["method"] in UNSUPPORTED_METHODS:
+            return await send_text(send, 501, f"{scope['method']} is not supported")
+        if scope["method"] == "OPTIONS" and scope["raw_path"] == b"*":
+            return await _send_options(send)
         try:
             request = Request.of(scope)
         except ValueError:
@@ -75,8 +91,6 @@ class CachingProxy:
             send = _stop_when_client_leaves(send, scope["extensions"][CLIENT_GONE])
         if len(request.target) > TARGET_LIMIT:
             return await send_text(send, 414, "the target is too long")
-        if request.method in UNSUPPORTED_METHODS:
-            return await send_text(send, 501, f"{request.method} is not supported")
         if self._upstream.is_loop(request.headers):
             return await send_text(send, 508, "request loop detected")
         try:
@@ -92,6 +106,11 @@ class CachingProxy:
             log.info("response cut short: %s: %s", request.key, error)
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
+        if request.method == "OPTIONS" and "max-forwards" in request.fields:
+            hops = parse_integer(request.fields["max-forwards"])
+            if hops == 0:
+                return await _send_options(send)
+            request = _decrement_max_forwards(request, hops)
         if request.method not in ("GET", "HEAD"):
             return await self._pass(request, "method", send, receive)
         if any(name in request.fields for name in ORIGIN_CONDITIONS) or _has_body(request):
@@ -240,11 +259,11 @@ class CachingProxy:
         value = request.fields.get("range")
         if value is None:
             return False
-        first = value.removeprefix("bytes=").split("-")[0]
-        if not first.isdigit() or len(first) > 15 or not self.fetches.may_share(request.key):
+        first = parse_integer(value.removeprefix("bytes=").split("-")[0])
+        if first is None or not self.fetches.may_share(request.key):
             return True
         spools = [fetch.spool for fetch in self.fetches.joinable(request.key) if fetch.spool is not None]
-        return int(first) > max((spool.size for spool in spools), default=0) + RANGE_AHEAD
+        return first > max((spool.size for spool in spools), default=0) + RANGE_AHEAD
 
     # --- forwarded
 
@@ -302,6 +321,19 @@ def _stop_when_client_leaves(send: Send, is_gone: Callable[[], bool]) -> Send:
         await send(message)
 
     return checked
+
+
+async def _send_options(send: Send) -> None:
+    """Answer OPTIONS for the edge itself: `*`, or a request that must go no further (RFC 9110 section 7.6.2)."""
+    await start_response(send, 204, [("allow", ALLOWED)])
+    await end_response(send)
+
+
+def _decrement_max_forwards(request: Request, hops: int | None) -> Request:
+    if hops is None:
+        return request  # an invalid value is not for this server to correct
+    headers = [pair for pair in request.headers if pair[0] != "max-forwards"]
+    return replace(request, headers=[*headers, ("max-forwards", str(hops - 1))])
 
 
 def _has_body(request: Request) -> bool:

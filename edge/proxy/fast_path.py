@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.rules.stored_response import PREPARED_BODY_LIMIT, StoredResponse
 from edge.cache.storage.store import ResponseStore
+from edge.http.forwarded import is_untrusted_field
 from edge.http.request import cache_key
 from edge.proxy.responses import select_response
 
@@ -78,13 +79,17 @@ class _HeadParser:
             if self.host is not None:
                 self.fields = None
                 return
-            self.host = value
-        elif name == b"connection" and value.lower() == b"keep-alive":
+            self.host = value = value.strip(b" \t")
+        elif name == b"connection" and value.strip(b" \t").lower() == b"keep-alive":
             return
-        elif name in _GENERAL_PATH_FIELDS or len(self.fields) >= FIELDS_LIMIT:
+        elif (
+            name in _GENERAL_PATH_FIELDS
+            or is_untrusted_field(name.decode("latin-1"))
+            or len(self.fields) >= FIELDS_LIMIT
+        ):
             self.fields = None
             return
-        self.fields.append((name, value))
+        self.fields.append((name, value.strip(b" \t")))
 
     def on_message_complete(self) -> None:
         self.complete = True
@@ -122,7 +127,11 @@ class FastPath:
         head = self._parse(data)
         if head is None or head.fields is None or not head.host:
             return None
-        asked = _SimpleRequest(cache_key(head.host.decode("latin-1"), head.url), _decode_fields(head.fields))
+        try:
+            key = cache_key(head.host.decode("latin-1"), head.url)
+        except ValueError:
+            return None
+        asked = _SimpleRequest(key, _decode_fields(head.fields))
         if len(data) <= PARSED_HEAD_BYTES:
             if len(self._asked) == PARSED_HEADS_LIMIT:
                 self._asked.clear()

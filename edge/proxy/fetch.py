@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import formatdate
 
 from edge.cache.rules.conditions import CACHE_CONDITIONS, revalidation_headers
 from edge.cache.rules.reuse import Reuse, decide_reuse, requires_validation
@@ -26,6 +25,8 @@ from edge.cache.storage.spool import Spool, SpoolFailed, SpoolReader
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
+from smkex.http.semantics.dates import format_http_date
+from smkex.http.semantics.integers import parse_integer
 
 log = logging.getLogger("edge.cache")
 
@@ -247,7 +248,7 @@ class Fetches:
         self, fetch: Fetch, stored: StoredResponse, fresh: Pairs, requested_at: float, received_at: float
     ) -> None:
         if "date" not in combine_fields(fresh):
-            fresh = [*fresh, ("date", formatdate(received_at, usegmt=True))]
+            fresh = [*fresh, ("date", format_http_date(received_at))]
         entry = StoredResponse(
             key=stored.key,
             variant=stored.variant,
@@ -320,8 +321,8 @@ class Fetches:
         headers = answer.headers
         fields = combine_fields(headers)
         if "date" not in fields:
-            headers = [*headers, ("date", formatdate(received_at, usegmt=True))]
-        length = fields.get("content-length", "")
+            headers = [*headers, ("date", format_http_date(received_at))]
+        length = parse_integer(fields.get("content-length"))
         return StoredResponse(
             key=fetch.key,
             variant=variant_of(fields.get("vary", ""), fetch.asked),
@@ -329,14 +330,15 @@ class Fetches:
             headers=headers,
             requested_at=requested_at,
             received_at=received_at,
-            size=int(length) if length.isascii() and length.isdigit() else -1,
+            size=-1 if length is None else length,
             negative_seconds=self._store.negative_seconds,
         )
 
     def _may_store(self, fetch: Fetch, entry: StoredResponse, asked: Fields) -> bool:
         if storage_obstacle("GET", asked, entry.status, entry.fields) is not None:
             return False
-        if fetch.stored is not None and entry.status in ERROR_STATUS:
+        stored = fetch.stored
+        if stored is not None and entry.status in ERROR_STATUS and stored.status not in ERROR_STATUS:
             return False  # the stored response may replace the error
         return entry.size <= self._store.object_limit and is_worth_storing(entry.fields, entry.lifetime)
 

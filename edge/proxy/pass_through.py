@@ -9,6 +9,7 @@ from edge.http.fields import Pairs
 from edge.http.request import Request
 from edge.proxy.responses import Send, end_response, start_response
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
+from smkex.http.semantics.integers import parse_integer
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -26,9 +27,10 @@ def request_body(request: Request, receive: Receive, limit: int) -> AsyncIterato
     length = request.fields.get("content-length")
     if length is None and "transfer-encoding" not in request.fields:
         return None
-    if length is not None and (not length.isdigit() or int(length[:20]) > limit):
+    size = parse_integer(length)
+    if length is not None and (size is None or size > limit):
         raise BodyTooLarge
-    return None if length == "0" else _read_body(receive, limit)
+    return None if size == 0 else _read_body(receive, limit)
 
 
 async def _read_body(receive: Receive, limit: int) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -12,6 +13,7 @@ from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.tags import TAG_FIELDS as TAG_FIELDS
 from edge.cache.storage.spool import SpoolReader
 from edge.http.fields import Fields, Pairs
+from smkex.http.semantics.dates import format_http_date
 from smkex.http.semantics.ranges import ByteRange, RangeNotSatisfiable, parse_ranges
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -125,6 +127,9 @@ async def _read_block(descriptor: int, length: int, at: int) -> bytes:
 
 
 async def start_response(send: Send, status: int, headers: Pairs) -> None:
+    """Send the head, with Date if it has none (RFC 9110 section 6.6.1)."""
+    if all(name != "date" for name, _ in headers):
+        headers = [*headers, ("date", format_http_date(time.time()))]
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
 

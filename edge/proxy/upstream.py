@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import httpx
 
 from edge.http.fields import Pairs, list_members
 from edge.limits.admission import prefix_of
+from smkex.http.connection import NEW_CONNECTION
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
 
@@ -33,6 +35,10 @@ HOP_BY_HOP = frozenset(
         "transfer-encoding",
         "upgrade",
     }
+)
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+IDEMPOTENT_METHODS = frozenset(
+    {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "QUERY", "PROPFIND", "SEARCH", "REPORT"}
 )
 LOOP_LIMIT = 16  # CDNs that a request may have traversed
 
@@ -65,6 +71,7 @@ class OriginClient:
 
     def __init__(self, url: str, name: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = httpx.URL(url)
+        self._base = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
         self._name = name
         self._transport = transport or PoolTransport(
             HttpPool(connections=CONNECTIONS, idle=CONNECTIONS // 4, keep=KEEP_IDLE_SECONDS)
@@ -107,18 +114,20 @@ class OriginClient:
         self, method: str, target: bytes, headers: Pairs, body: AsyncIterator[bytes] | None = None
     ) -> AsyncIterator[OriginResponse]:
         """Send a request to the origin. Raises `OriginFailed` until the head arrives; afterwards `parts` may."""
+        sent = [*end_to_end(headers), ("via", f"1.1 {self._name}"), ("cdn-loop", self._name)]
         request = httpx.Request(
             method,
-            self._url.copy_with(raw_path=target),
-            headers=[*end_to_end(headers), ("via", f"1.1 {self._name}"), ("cdn-loop", self._name)],
+            self._url.copy_with(raw_path=self._base + target),
+            # field values are opaque octets (RFC 9110 section 5.5)
+            headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent],
             content=body,
             extensions={"timeout": self._timeout},
         )
-        response = await self._send(request, repeatable=body is None and method in ("GET", "HEAD"))
+        response = await self._send(request, repeatable=body is None and method in IDEMPOTENT_METHODS)
         try:
             if not 200 <= response.status_code <= 599:  # 101 was not requested
                 raise OriginFailed(502, "the origin returned an invalid status")
-            pairs = [(n.decode("latin-1").lower(), v.decode("latin-1")) for n, v in response.headers.raw]
+            pairs = _check_fields(response)
             yield OriginResponse(response.status_code, end_to_end(pairs), _response_parts(response))
         finally:
             await response.aclose()
@@ -130,13 +139,27 @@ class OriginClient:
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 if not repeatable:
                     raise
-                # the origin had just closed a kept connection: retry once
+                # the origin had just closed a kept connection: retry once, on a new one (RFC 9112 section 9.3.1)
+                request.extensions[NEW_CONNECTION] = True
                 return await self._transport.handle_async_request(request)
         except httpx.TimeoutException:
             raise OriginFailed(504, "the origin did not respond in time") from None
         except httpx.TransportError as error:
             log.warning("request to the origin failed: %s: %s", type(error).__name__, error)
             raise OriginFailed(502, "cannot reach the origin") from None
+
+
+def _check_fields(response: httpx.Response) -> Pairs:
+    """The fields as text, names in lower case. Raises `OriginFailed` for control characters in a value."""
+    found = []
+    for name, value in response.headers.raw:
+        if _CONTROL.search(value) is not None:
+            log.warning("response of the origin with a control character in the field %r", name)
+            raise OriginFailed(502, "the origin sent an invalid header field")
+        found.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
+    if response.status_code == 204:  # RFC 9110 section 8.6
+        found = [pair for pair in found if pair[0] != "content-length"]
+    return found
 
 
 async def _response_parts(response: httpx.Response) -> AsyncIterator[bytes]:

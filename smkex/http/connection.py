@@ -6,6 +6,7 @@ next request is sent. Ending an exchange never waits, so that no cancellation ke
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum, auto
@@ -22,6 +23,7 @@ INTERIM_LIMIT = 64  # 1xx responses before the final one
 REST = (
     0.1  # seconds without use after a head that announces a body which must not follow: some servers send it
 )
+NEW_CONNECTION = "sennit.new_connection"  # request extension: do not use a kept connection
 
 Open = Callable[[httpcore.Origin, float | None], Awaitable[ByteStream]]
 Headers = list[tuple[bytes, bytes]]
@@ -44,6 +46,7 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         self._state = _State.NEW
         self._stream: ByteStream | None = None
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._sending: asyncio.Task[None] | None = None
         self._framing_in_doubt = False
         self._rest = 0.0
         self._usable_from = 0.0
@@ -61,9 +64,10 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
             if self._stream is None:
                 self._stream = await self._open(self._origin, timeouts.get("connect"))
             else:
+                if request.extensions.get(NEW_CONNECTION, False):
+                    raise httpcore.ConnectionNotAvailable  # this one is closed, and the pool takes another
                 await self._check_clean(self._stream)
-            await self._send(self._stream, request, timeouts.get("write"))
-            head = await self._receive_head(self._stream, timeouts.get("read"))
+            head = await self._exchange(self._stream, request, timeouts)
         except BaseException:
             await self.aclose()
             raise
@@ -75,6 +79,29 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
             extensions={"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason},
         )
 
+    async def _exchange(
+        self, stream: ByteStream, request: httpcore.Request, timeouts: dict[str, float | None]
+    ) -> h11.Response:
+        """Send the request and receive the head, which may come before all of the body is sent."""
+        await self._send_head(stream, request, timeouts.get("write"))
+        if _has_no_body(request):
+            await self._send_body(stream, request, timeouts.get("write"))
+            return await self._receive_head(stream, timeouts.get("read"))
+        self._sending = asyncio.create_task(self._send_body(stream, request, timeouts.get("write")))
+        receiving = asyncio.create_task(self._receive_head(stream, None))
+        try:
+            await asyncio.wait((self._sending, receiving), return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():
+                self._sending.result()  # what the source of the body raises ends the exchange
+                async with asyncio.timeout(timeouts.get("read")):
+                    await asyncio.wait((receiving,))
+            return receiving.result()
+        except TimeoutError:
+            raise httpcore.ReadTimeout("no response within the time allowed") from None
+        finally:
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
+
     async def _check_clean(self, stream: ByteStream) -> None:
         await asyncio.sleep(
             0
@@ -82,22 +109,25 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         if stream.has_unread:
             raise httpcore.ConnectionNotAvailable
 
-    async def _send(self, stream: ByteStream, request: httpcore.Request, timeout: float | None) -> None:
-        async def send(event: h11.Event) -> None:
-            try:
-                data = self._h11.send(event)
-            except h11.LocalProtocolError as error:
-                raise httpcore.LocalProtocolError(str(error)) from error
-            if data:
-                await stream.write(data, timeout)
+    async def _send_head(self, stream: ByteStream, request: httpcore.Request, timeout: float | None) -> None:
+        head = h11.Request(method=request.method, target=request.url.target, headers=request.headers)
+        with contextlib.suppress(httpcore.WriteError):  # an answer may have come before the end: it counts
+            await self._send_event(stream, head, timeout)
 
-        try:
-            await send(h11.Request(method=request.method, target=request.url.target, headers=request.headers))
+    async def _send_body(self, stream: ByteStream, request: httpcore.Request, timeout: float | None) -> None:
+        # a server may answer, and close, before it has taken the whole request: its answer counts
+        with contextlib.suppress(httpcore.WriteError):
             async for part in request.stream:  # type: ignore[union-attr]
-                await send(h11.Data(data=part))
-            await send(h11.EndOfMessage())
-        except httpcore.WriteError:
-            pass  # a server may answer, and close, before it has taken the whole request: its answer counts
+                await self._send_event(stream, h11.Data(data=part), timeout)
+            await self._send_event(stream, h11.EndOfMessage(), timeout)
+
+    async def _send_event(self, stream: ByteStream, event: h11.Event, timeout: float | None) -> None:
+        try:
+            data = self._h11.send(event)
+        except h11.LocalProtocolError as error:
+            raise httpcore.LocalProtocolError(str(error)) from error
+        if data:
+            await stream.write(data, timeout)
 
     async def _receive_head(self, stream: ByteStream, timeout: float | None) -> h11.Response:
         for _ in range(INTERIM_LIMIT):
@@ -139,6 +169,7 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         """End an exchange: keep the connection for another if all of this one, and no more, has come."""
         if self._state is not _State.ACTIVE:
             return
+        self._stop_sending()
         over = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
         if not over or self._framing_in_doubt or self._h11.trailing_data[0] or not self._is_clean():
             return await self.aclose()
@@ -155,8 +186,15 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
 
     async def aclose(self) -> None:
         self._state = _State.CLOSED
+        self._stop_sending()
         if self._stream is not None:
             self._stream.close()
+
+    def _stop_sending(self) -> None:
+        """Send no more of a body whose response is complete."""
+        if self._sending is not None and not self._sending.cancel() and not self._sending.cancelled():
+            self._sending.exception()  # the response came first: how the body ended does not matter
+        self._sending = None
 
     def can_handle_request(self, origin: httpcore.Origin) -> bool:
         return origin == self._origin
@@ -177,6 +215,11 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
 
     def info(self) -> str:
         return f"{self._origin}, HTTP/1.1, {self._state.name}"
+
+
+def _has_no_body(request: httpcore.Request) -> bool:
+    names = {name.lower() for name, _ in request.headers}
+    return b"content-length" not in names and b"transfer-encoding" not in names
 
 
 class _Body:

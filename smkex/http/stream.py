@@ -26,7 +26,11 @@ class ByteStream:
         self._read = 0
 
     async def read(self, limit: int, timeout: float | None) -> bytes:
-        """Return up to `limit` bytes, none at the end of the stream."""
+        """Return up to `limit` bytes, none at the end of the stream. What arrived before an error is read first."""
+        if self._reader.exception() is not None and self._reader.received != self._read:
+            data = self._reader.read_buffered(limit)
+            self._read += len(data)
+            return data
         try:
             async with asyncio.timeout(timeout):
                 data = await self._reader.read(limit)

@@ -30,7 +30,8 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, A
         await asyncio.sleep(0.1)
     text = b"%s %s [%s]" % (scope["method"].encode(), scope["raw_path"], body)
     names = b",".join(sorted(name for name, _ in scope["headers"]))
-    headers = [(b"x-names", names)]
+    hosts = b",".join(value for name, value in scope["headers"] if name == b"host")
+    headers = [(b"x-names", names), (b"x-host", hosts)]
     if scope["path"] == "/large":
         text = bytes(64 << 20)
     if scope["path"] != "/lines":
@@ -159,11 +160,116 @@ async def test_a_client_that_asks_to_close_is_closed(connection: Connection) -> 
     assert b"connection: close" in answer
 
 
-async def test_an_upgrade_is_answered_as_it_stands_and_closed(connection: Connection) -> None:
-    upgrade = b"GET /a HTTP/1.1\r\nhost: cdn\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
-    answer = await ask(connection, upgrade + GET % b"smuggled")
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"", b""),
+        (b"content-length: 5\r\n", b"abcde"),
+        (b"transfer-encoding: chunked\r\n", b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"),
+    ],
+)
+async def test_an_upgrade_is_ignored_and_the_body_arrives(
+    connection: Connection, framing: bytes, body: bytes, pause: float
+) -> None:
+    upgrade = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+    request = b"POST /a HTTP/1.1\r\nhost: cdn\r\n" + upgrade + framing + b"\r\n"
+    pieces = [request + body] if not pause else [request[:40], request[40:], body]
+    text = b"POST /a [%s]" % (b"abcde" if body else b"")
+    answer = await ask(connection, *pieces, end=text, pause=pause)
     assert statuses(answer) == [200]
-    assert b"smuggled" not in answer
+    # and the next request on the same session is a request
+    answer = await ask(connection, request + body + GET % b"b", end=b"GET /b []")
+    assert statuses(answer) == [200, 200]
+
+
+@pytest.mark.parametrize("name", [b"a", b"lines"])
+async def test_http_1_0_gets_no_transfer_coding_and_the_end_is_the_close(
+    connection: Connection, name: bytes
+) -> None:
+    answer = await ask(connection, b"GET /%s HTTP/1.0\r\nhost: cdn\r\n\r\n" % name)
+    assert b"transfer-encoding" not in answer
+    assert b"connection: close" in answer
+    assert answer.endswith(b"\r\n\r\nGET /%s []" % name)
+
+
+async def test_white_space_around_values_is_no_part_of_them(connection: Connection) -> None:
+    head = b"POST /a HTTP/1.1\r\nhost:\t cdn \t\r\ncontent-length: 3 \r\nexpect:  100-continue \r\n\r\n"
+    assert await ask(connection, head, end=b"Continue\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    answer = await ask(connection, b"abc", end=b"POST /a [abc]")
+    assert b"x-host: cdn\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        (b"http://right.lab/a?b", b"/a", b"right.lab"),
+        (b"HTTPS://Right.lab:443/a", b"/a", b"right.lab"),
+        (b"http://right.lab", b"/", b"right.lab"),
+        (b"http://right.lab:81?q", b"/", b"right.lab:81"),
+    ],
+)
+async def test_the_authority_of_the_target_wins(
+    connection: Connection, target: bytes, path: bytes, host: bytes
+) -> None:
+    request = b"GET %s HTTP/1.1\r\nhost: wrong.lab\r\n\r\n" % target
+    answer = await ask(connection, request, end=b"GET %s []" % path)
+    assert b"x-host: %s\r\n" % host in answer
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"cdn.lab:80:80", b"a b", b"user@cdn.lab", b"<script>", b"cdn.lab:abc", b"[::1", b"c\xe9n", b"a/b", b"%zz",
+        b"cdn.lab:99999", b"a,b c",
+    ],
+)  # fmt: skip
+async def test_an_invalid_host_is_refused(connection: Connection, host: bytes) -> None:
+    answer = await ask(connection, b"GET /a HTTP/1.1\r\nhost: %s\r\n\r\n" % host)
+    assert statuses(answer) == [400]
+    assert b"\r\ndate: " in answer
+
+
+@pytest.mark.parametrize("target", [b"ftp://cdn/", b"http://a@b/", b"http:///a", b"*", b"/a#b", b"cdn:80"])
+async def test_an_invalid_target_is_refused(connection: Connection, target: bytes) -> None:
+    answer = await ask(connection, b"GET %s HTTP/1.1\r\nhost: cdn\r\n\r\n" % target)
+    assert statuses(answer) == [400]
+
+
+async def test_options_with_an_asterisk_is_a_request(connection: Connection) -> None:
+    answer = await ask(connection, b"OPTIONS * HTTP/1.1\r\nhost: cdn\r\n\r\n", end=b"OPTIONS * []")
+    assert statuses(answer) == [200]
+
+
+@pytest.mark.parametrize(
+    ("coding", "status"),
+    [
+        (b"gzip, chunked", 501),
+        (b"xchunked, chunked", 501),
+        (b"identity", 400),
+        (b"identity, chunked", 400),
+        (b"chunked, identity", 400),
+        (b"gzip", 400),
+        (b"chunked, chunked", 400),
+    ],
+)
+async def test_no_transfer_coding_but_chunked_is_accepted(
+    connection: Connection, coding: bytes, status: int
+) -> None:
+    request = POST + b"transfer-encoding: %s\r\n\r\n0\r\n\r\n" % coding
+    assert statuses(await ask(connection, request)) == [status]
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"xyz\r\nabc\r\n", b"3\r\nabcd\r\n", b"3\nabc\n", b"-1\r\n", b" 3\r\nabc\r\n"]
+)
+async def test_a_bad_chunk_is_answered_with_400(connection: Connection, chunk: bytes) -> None:
+    assert statuses(await ask(connection, CHUNKED, chunk, pause=0.01)) == [400]
+
+
+async def test_connect_is_not_supported(connection: Connection) -> None:
+    answer = await ask(connection, b"CONNECT cdn:443 HTTP/1.1\r\nhost: cdn:443\r\n\r\n")
+    assert statuses(answer) == [501]
 
 
 POST = b"POST /a HTTP/1.1\r\nhost: cdn\r\n"
@@ -238,7 +344,7 @@ async def test_a_head_that_trickles_in_is_given_up(hurried: Connection) -> None:
 
 async def test_a_body_that_stops_is_given_up(hurried: Connection) -> None:
     answer = await ask(hurried, b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 10\r\n\r\nabc")
-    assert answer == b""  # the application had the head already, and could have begun to answer
+    assert statuses(answer) == [408]
 
 
 async def test_a_session_without_a_request_is_closed(hurried: Connection) -> None:
