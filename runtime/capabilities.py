@@ -1,25 +1,56 @@
-"""Capabilities: how a process gives up what it does not need."""
+"""Drop capabilities for good, and verify it in every thread: the kernel keeps them per thread (capabilities(7))."""
 
 import ctypes
 import os
 import struct
+from pathlib import Path
 
+NET_BIND_SERVICE = 10
 NET_ADMIN = 12
 _VERSION_3 = 0x20080522
+_SETS = ("CapInh:", "CapPrm:", "CapEff:", "CapAmb:")
+_TASKS = Path("/proc/self/task")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class CapabilitiesHeld(Exception):
+    """A thread of this process still holds capabilities that were to be dropped."""
+
+
 def keep_only_capabilities(*capabilities: int) -> None:
-    """Give up every other capability of this process, for good (this thread and those it starts)."""
-    mask = sum(1 << number for number in capabilities)
-    permitted = _permitted_mask() & mask
-    _set_capabilities(permitted)
+    """Drop every other capability. Call it before any thread. Raises `CapabilitiesHeld`, OSError."""
+    _drop_mask(~_mask_of(capabilities))
 
 
 def drop_capabilities(*capabilities: int) -> None:
-    """Give up these capabilities of this process, for good (this thread and those it starts)."""
-    _set_capabilities(_permitted_mask() & ~sum(1 << number for number in capabilities))
+    """Drop these capabilities. Call it before any thread. Raises `CapabilitiesHeld`, OSError."""
+    _drop_mask(_mask_of(capabilities))
+
+
+def held_capabilities(tasks: Path = _TASKS) -> dict[int, int]:
+    """Return the union of the inheritable, permitted, effective and ambient sets of each thread."""
+    held = {}
+    for task in tasks.iterdir():
+        try:
+            lines = (task / "status").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):  # the thread ended meanwhile
+            continue
+        fields = (line.split() for line in lines)
+        masks = [int(field[1], 16) for field in fields if field and field[0] in _SETS]
+        held[int(task.name)] = masks[0] | masks[1] | masks[2] | masks[3]
+    return held
+
+
+def _drop_mask(dropped: int) -> None:
+    _set_capabilities(_permitted_mask() & ~dropped)
+    threads = [thread for thread, held in held_capabilities().items() if held & dropped]
+    if threads:
+        raise CapabilitiesHeld(f"threads {threads} still hold capabilities that were dropped")
+
+
+def _mask_of(capabilities: tuple[int, ...]) -> int:
+    return sum(1 << number for number in capabilities)
 
 
 def _permitted_mask() -> int:

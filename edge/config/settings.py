@@ -1,8 +1,9 @@
 """Settings of the edge server: flags, then environment SENNIT_EDGE_*, then the file of `--config`, then defaults."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from runtime.settings import DaemonSettings, settings_config
 
@@ -77,3 +78,9 @@ class EdgeSettings(DaemonSettings):
         description="ADDRESS:PORT for Prometheus",
     )
     node_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for the agent's node.json")
+
+    @model_validator(mode="after")
+    def _check_https(self) -> Self:
+        if self.https_port is not None and (self.tls_certificate is None or self.tls_key is None):
+            raise ValueError("--https-port needs --tls-certificate and --tls-key")
+        return self

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from edge.handshake.observation import decode_observation
-from edge.handshake.path_manager import PathManagerClient
+from edge.handshake.path_manager.client import ConnectionSteering, PathManagerClient
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
@@ -52,8 +52,9 @@ class MptcpHandshakes:
         pinned: PinnedConnection | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                pinned = PinnedConnection(connection, self._manager, timeout=self._timeout)
-                await self._handshake(pinned)
+                steering = self._manager.connection_steering(connection)
+                pinned = PinnedConnection(connection, steering, timeout=self._timeout)
+                await self._handshake(pinned, steering)
         except TimeoutError:
             self._refuse(connection, DeadlineMissed())
         except (SmkexError, OSError) as error:
@@ -70,19 +71,19 @@ class MptcpHandshakes:
                 connection.send(encode_abort(error.code))
         connection.close()
 
-    async def _handshake(self, pinned: PinnedConnection) -> None:
+    async def _handshake(self, pinned: PinnedConnection, steering: ConnectionSteering) -> None:
         share = await _receive_expected(pinned, 0, FrameType.CLIENT_SHARE)
         handshake = ServerHandshake.answering(
-            self._config(), share, await self._observe(pinned, 0), os.urandom(32)
+            self._config(), share, await self._observe(pinned, steering, 0), os.urandom(32)
         )
         pinned.expect_join(joins_at(*self._locator))
-        await self._manager.announce(pinned.token, *self._locator)
+        await steering.announce(*self._locator)
         await pinned.send(0, handshake.server_share)
         await pinned.joined()
         nonce = await _receive_expected(pinned, 1, FrameType.CLIENT_NONCE)
         if ClientNonce.parse(nonce).session_id != handshake.session_id:
             raise UnexpectedMessage("the nonce belongs to another session")
-        answer = handshake.receive_nonce(1, nonce, await self._observe(pinned, 1), os.urandom(32))
+        answer = handshake.receive_nonce(1, nonce, await self._observe(pinned, steering, 1), os.urandom(32))
         await pinned.send(1, answer)
         handshake.receive_finished(1, await _receive_expected(pinned, 1, FrameType.FINISHED, then=0))
         handshake.receive_finished(0, await _receive_expected(pinned, 0, FrameType.FINISHED))
@@ -108,10 +109,12 @@ class MptcpHandshakes:
         self._serve(session)
         session.add_subflow(0, subflow)
 
-    async def _observe(self, pinned: PinnedConnection, path: int) -> Observation:
-        """As `observe`, per subflow: the mark of an MPTCP socket does not tell its subflows apart."""
+    async def _observe(
+        self, pinned: PinnedConnection, steering: ConnectionSteering, path: int
+    ) -> Observation:
+        """Observe one subflow: an MPTCP socket has one mark for all its subflows, the path manager reads each."""
         seen = pinned.paths[path]
-        state = await self._manager.inspect(seen)
+        state = await steering.inspect(seen)
         client = Endpoint(ip_address(seen.remote), seen.remote_port)
         return decode_observation(state.mark, client, self._config().edge_id)
 

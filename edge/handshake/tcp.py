@@ -52,6 +52,7 @@ class TcpHandshakes:
         timeout: float,
         require_both: bool,
         admit: Callable[[str], None] = lambda address: None,
+        failures: Counter[str] | None = None,
     ) -> None:
         """`admit` is called with the address of each new client, and raises `Overloaded` when there is no room."""
         self._admit_client = admit
@@ -63,7 +64,7 @@ class TcpHandshakes:
         self._tls_limit = tls_limit
         self._in_tls = 0
         self._running: dict[bytes, SessionTransport] = {}
-        self.failures: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter() if failures is None else failures
 
     def __len__(self) -> int:
         return len(self._pending)

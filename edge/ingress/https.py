@@ -10,7 +10,7 @@ from pathlib import Path
 from edge.config.settings import EdgeSettings
 from edge.http.server import HttpServer
 from edge.limits.admission import PrefixLimiter
-from edge.limits.memory import MemoryBound, default_limit
+from edge.limits.memory_bound import MemoryBound, default_limit
 
 log = logging.getLogger("edge.ingress.https")
 
@@ -26,6 +26,8 @@ def https_context(certificate: Path, key: Path) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_ciphers(TLS_1_2_CIPHERS)
+    made.options |= ssl.OP_NO_TICKET  # of TLS 1.2: one ticket key for months would undo forward secrecy
+    made.num_tickets = 0  # the same of TLS 1.3
     made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     made.set_alpn_protocols(["http/1.1"])
     made.load_cert_chain(certificate, key)

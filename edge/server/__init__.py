@@ -1,1 +1,1 @@
-"""The edge's processes: main, supervisor, workers, drain, health and metrics."""
+"""Processes of the edge: start, application, drain; `workers` and `status` beside them."""

@@ -7,15 +7,16 @@ def run(arguments: list[str]) -> int:
     from edge.config.identity import IdentityUnusable
     from edge.config.settings import EdgeSettings
     from edge.server.application import ApplicationUnusable
-    from edge.server.main import run as serve
+    from edge.server.main import run_edge
     from node.state.identity import NodeUnknown
+    from runtime.capabilities import CapabilitiesHeld
     from runtime.errors import CommandError
     from runtime.logging import log_to_stderr
 
     settings = EdgeSettings.from_arguments(arguments)
     log_to_stderr(settings.log_level)
     try:
-        serve(settings, lambda: EdgeSettings.from_arguments(arguments))
+        run_edge(settings, lambda: EdgeSettings.from_arguments(arguments))
     except NodeUnknown as error:
         raise CommandError(str(error), hint="`sennit agent` writes node.json after enrolment") from None
     except IdentityUnusable as error:
@@ -25,6 +26,10 @@ def run(arguments: list[str]) -> int:
         ) from None
     except ApplicationUnusable as error:
         raise CommandError(str(error), hint="give --app as MODULE:APP, as for `uvicorn MODULE:APP`") from None
+    except CapabilitiesHeld as error:
+        raise CommandError(
+            str(error), hint="no thread may start before the capabilities are dropped"
+        ) from None
     except OSError as error:
         raise CommandError(
             f"cannot listen: {error}", hint="is the service address on lo (`ip address show dev lo`)?"

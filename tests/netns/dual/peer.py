@@ -34,7 +34,7 @@ LISTENERS = (
 
 
 class Sources:
-    def protocol(self) -> asyncio.Protocol:
+    def create_protocol(self) -> asyncio.Protocol:
         return Source()
 
 

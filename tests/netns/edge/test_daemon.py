@@ -9,6 +9,7 @@ import pytest
 from certificates import identity
 from edge_process import EdgeProcess, edge_process, free_port, origin
 
+from runtime.capabilities import NET_ADMIN, NET_BIND_SERVICE, held_capabilities
 from smkex.client import connect
 
 APPLICATION = """
@@ -94,3 +95,32 @@ async def test_an_application_that_cannot_be_served_is_said_so(tmp_path: Path, n
             pass
     assert "error: " in str(failed.value)
     assert said in str(failed.value)
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize("workers", [0, 2])
+async def test_no_thread_of_the_server_keeps_a_capability_of_the_start(tmp_path: Path, workers: int) -> None:
+    async with origin() as (upstream, _):
+        options = ["--upstream", upstream, "--workers", str(workers)]
+        async with edge_process(tmp_path, *options) as edge:
+            assert (await get(edge)).endswith(b"from the origin")  # the cache's writer runs
+            children = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
+            servers = [
+                pid
+                for pid in [str(edge.process.pid), *children]
+                if b"edge.handshake.path_manager" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ]
+            assert len(servers) == 1 + workers
+            for pid in servers:
+                held = held_capabilities(Path(f"/proc/{pid}/task"))
+                assert len(held) >= 1
+                assert not any(
+                    mask >> NET_ADMIN & 1 or mask >> NET_BIND_SERVICE & 1 for mask in held.values()
+                )
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+async def test_https_without_a_certificate_is_refused(tmp_path: Path, workers: str) -> None:
+    with pytest.raises(RuntimeError, match="--https-port needs --tls-certificate and --tls-key"):
+        async with edge_process(tmp_path, "--https-port", str(free_port()), "--workers", workers):
+            pass

@@ -126,7 +126,7 @@ async def test_a_reload_that_cannot_start_changes_nothing(tmp_path: Path) -> Non
         (tmp_path / "shop.py").write_text("syntax error")
         edge.process.send_signal(signal.SIGHUP)
         async with asyncio.timeout(30):
-            while "nothing is changed" not in edge.log.read_text():
+            while "keeping the running workers" not in edge.log.read_text():
                 await asyncio.sleep(0.05)
         assert await workers_of(edge) == before
         connection = await open_session(edge)

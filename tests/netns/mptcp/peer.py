@@ -12,7 +12,8 @@ import sys
 import time
 from typing import Any
 
-from edge.handshake.path_manager import PathManagerClient, start_path_manager
+from edge.handshake.path_manager.client import PathManagerClient
+from edge.handshake.path_manager.start import start_path_manager
 from runtime.capabilities import NET_ADMIN, drop_capabilities
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.info import FourTuple
@@ -107,11 +108,12 @@ async def server(script: dict[str, Any]) -> dict[str, Any]:
     sock, _ = await asyncio.get_running_loop().sock_accept(listener)
     sock.setblocking(False)
     try:
-        connection = PinnedConnection(sock, manager, timeout=script.get("timeout", 5))
-        await manager.announce(connection.token, VIP, LOCATOR)
+        steering = manager.connection_steering(sock)
+        connection = PinnedConnection(sock, steering, timeout=script.get("timeout", 5))
+        await steering.announce(VIP, LOCATOR)
         await follow("server", connection, script["steps"])
         report = described(connection)
-        report["marks"] = [(await manager.inspect(path)).mark for path in connection.paths]
+        report["marks"] = [(await steering.inspect(path)).mark for path in connection.paths]
         if size := script.get("stream"):
             await stream(connection, await connection.release(script.get("prefer", 0)), receiving=size)
         return report

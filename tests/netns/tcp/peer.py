@@ -23,7 +23,7 @@ VIP = "203.0.113.1"
 
 
 class Sources:
-    def protocol(self) -> asyncio.Protocol:
+    def create_protocol(self) -> asyncio.Protocol:
         return Source()
 
 

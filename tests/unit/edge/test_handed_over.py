@@ -85,8 +85,8 @@ async def test_a_client_that_speaks_mptcp_is_told_too_that_memory_is_full(
     monkeypatch.setattr(worker.listener, "_mptcp", SimpleNamespace(run=begun))
     worker.pass_over()
     await until(lambda: begun.await_count == 1)
-    worker.listener._memory.limit = 0
-    worker.listener._memory._looked_at = float("-inf")
+    worker.listener.registry.memory.limit = 0
+    worker.listener.registry.memory._checked_at = float("-inf")
     worker.pass_over()
     assert await asyncio.to_thread(worker.clients[-1].recv, 100) == encode_abort(Overloaded.code)
     assert begun.await_count == 1

@@ -32,7 +32,7 @@ class Running:
 
     async def connect(self, cache: EdgeCache | None = None) -> Connection:
         """A session whose two paths the edge has."""
-        before = set(self.listener._sessions)
+        before = set(self.listener.registry.sessions)
         connection = await connect(
             "127.0.0.1",
             paths=["lo"],
@@ -42,7 +42,9 @@ class Running:
             cache=cache,
         )
         await until(
-            lambda: any(len(made.paths) == 2 for made in self.listener._sessions if made not in before)
+            lambda: any(
+                len(made.paths) == 2 for made in self.listener.registry.sessions if made not in before
+            )
         )
         return connection
 
@@ -59,40 +61,40 @@ async def edge(tmp_path: Path) -> AsyncIterator[Running]:
 
 async def test_a_session_counts_until_it_has_moved(edge: Running) -> None:
     listener = edge.listener
-    assert listener.sessions_at_service_port == 0
+    assert listener.registry.sessions_at_service_port == 0
     first, second = await edge.connect(), await edge.connect()
-    assert listener.sessions_at_service_port == 2
+    assert listener.registry.sessions_at_service_port == 2
     await first.rehome()
-    await until(lambda: listener.sessions_at_service_port == 1)
+    await until(lambda: listener.registry.sessions_at_service_port == 1)
     listener.ask_to_rehome()
-    await until(lambda: listener.sessions_at_service_port == 0)
-    assert listener.sessions == 2
+    await until(lambda: listener.registry.sessions_at_service_port == 0)
+    assert len(listener.registry) == 2
     await asyncio.gather(first.close(), second.close())
 
 
 async def test_a_session_that_ends_counts_no_more(edge: Running) -> None:
     connection = await edge.connect()
-    assert edge.listener.sessions_at_service_port == 1
+    assert edge.listener.registry.sessions_at_service_port == 1
     await connection.close()
-    await until(lambda: edge.listener.sessions_at_service_port == 0)
+    await until(lambda: edge.listener.registry.sessions_at_service_port == 0)
 
 
 async def test_a_session_that_began_at_the_locator_never_counts(edge: Running) -> None:
     cache = EdgeCache()
     await (await edge.connect(cache)).close()
-    await until(lambda: edge.listener.sessions == 0)
+    await until(lambda: len(edge.listener.registry) == 0)
     connection = await edge.connect(cache)
-    assert (edge.listener.sessions, edge.listener.sessions_at_service_port) == (1, 0)
+    assert (len(edge.listener.registry), edge.listener.registry.sessions_at_service_port) == (1, 0)
     await connection.close()
 
 
 async def test_a_session_whose_path_was_silent_for_long_counts_no_more(edge: Running) -> None:
     """Its client is gone: it can no longer move."""
     connection = await edge.connect()
-    (session,) = edge.listener._sessions
+    (session,) = edge.listener.registry.sessions
     path, now = session._session._paths[0], asyncio.get_running_loop().time()
     path.stalled_at = now
-    assert edge.listener.sessions_at_service_port == 1
+    assert edge.listener.registry.sessions_at_service_port == 1
     path.stalled_at = now - STALLED_LIMIT
-    assert edge.listener.sessions_at_service_port == 0
+    assert edge.listener.registry.sessions_at_service_port == 0
     await connection.close()

@@ -91,7 +91,7 @@ async def test_and_of_handshakes_and_gets_it_back(tmp_path: Path) -> None:
         silent[1][1].close()
 
 
-async def test_without_memory_nobody_comes_in(tmp_path: Path) -> None:
+async def test_without_memory_no_client_is_admitted(tmp_path: Path) -> None:
     async with https(tmp_path, max_memory_bytes=1_000_000) as edge:
         assert await edge.is_refused()
 
@@ -104,4 +104,15 @@ async def test_a_listener_that_stops_leaves_no_handshake(tmp_path: Path, bounds:
         await edge.listener.stop()
         assert not edge.listener._handshakes
         assert not edge.listener._open
+        writer.close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_no_session_can_be_resumed(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """A ticket's key would outlive the keys of the sessions whose secrets it seals."""
+    async with https(tmp_path) as edge:
+        edge._trusted.maximum_version = version
+        _, writer = await edge.connect()
+        connection = writer.get_extra_info("ssl_object")
+        assert connection.session is None or not connection.session.has_ticket
         writer.close()

@@ -2,7 +2,7 @@
 
 import httpx
 
-from edge.server.origin_monitor import OriginMonitor
+from edge.server.status.origin_monitor import OriginMonitor
 
 
 async def test_an_origin_that_does_not_answer_is_a_reason_until_it_does() -> None:

@@ -5,7 +5,7 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge.server.metrics import serve_metrics
+from edge.server.status.metrics import serve_metrics
 
 
 def test_facts_are_metrics_until_the_end() -> None:

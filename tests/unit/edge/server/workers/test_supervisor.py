@@ -6,19 +6,24 @@ from pathlib import Path
 import pytest
 
 from edge.config.settings import EdgeSettings
-from edge.server import supervisor
-from edge.server.supervisor import Supervisor, WorkerGeneration, WorkerProcess
+from edge.ingress.listening_sockets import ListeningSockets
+from edge.server.workers import supervisor
+from edge.server.workers.generation import WorkerGeneration, WorkerProcess
+from edge.server.workers.supervisor import Supervisor
+from node.state.identity import NodeIdentity
+from node.vip import Vip
 
 
 class Restless(Supervisor):
     """Its workers end at once: the first two before they are ready, then one that cannot even be started."""
 
     def __init__(self, settings: EdgeSettings) -> None:
-        super().__init__(settings, lambda: settings)
+        node = NodeIdentity(1, "edge1", Vip("main", "127.0.0.1", None, 1, id_port_base=1))
+        super().__init__(settings, lambda: settings, node, ListeningSockets(()), [])
         self.spawned: list[int] = []
         self.enough = asyncio.Event()
 
-    async def _spawn(self, generation: WorkerGeneration, index: int) -> None:
+    async def _spawn_worker(self, generation: WorkerGeneration, index: int) -> None:
         self.spawned.append(index)
         if len(self.spawned) == 3:
             raise OSError("no memory")
@@ -34,7 +39,7 @@ class Restless(Supervisor):
         writer.close = lambda: None  # type: ignore[method-assign]
         worker = WorkerProcess(index, process, writer)
         generation.workers[index] = worker
-        task = asyncio.create_task(self._watch(generation, worker, ended))
+        task = asyncio.create_task(self._watch_worker(generation, worker, ended))
         generation.watching.add(task)
 
 
@@ -45,7 +50,7 @@ async def test_a_worker_whose_replacement_fails_is_replaced_all_the_same(
     settings = EdgeSettings(state=tmp_path, workers=1, _cli_parse_args=[])
     it = Restless(settings)
     generation = WorkerGeneration(settings, 0, [], [], accepting=True)
-    await it._spawn(generation, 0)
+    await it._spawn_worker(generation, 0)
     async with asyncio.timeout(20):
         await it.enough.wait()
     await asyncio.gather(*generation.watching)

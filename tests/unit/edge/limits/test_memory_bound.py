@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.limits import memory
-from edge.limits.memory import MemoryBound, default_limit, resident_bytes, retain_freed_memory
+from edge.limits import memory_bound
+from edge.limits.allocator import retain_freed_memory
+from edge.limits.memory_bound import MemoryBound, default_limit
+from edge.limits.resident_memory import resident_bytes
 
 
 def test_the_default_is_a_share_of_the_smaller_of_machine_and_control_group(tmp_path: Path) -> None:
@@ -23,8 +25,8 @@ def test_the_default_is_a_share_of_the_smaller_of_machine_and_control_group(tmp_
 def test_what_grows_beyond_it_is_noticed_and_what_shrinks_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resident_bytes() > 1 << 20
     held, now = 10, 0.0
-    monkeypatch.setattr(memory, "resident_bytes", lambda: held)
-    monkeypatch.setattr(memory.time, "monotonic", lambda: now)
+    monkeypatch.setattr(memory_bound, "resident_bytes", lambda: held)
+    monkeypatch.setattr(memory_bound.time, "monotonic", lambda: now)
     bound = MemoryBound(10)
     assert not bound.is_full
     held = 11

@@ -1,0 +1,90 @@
+"""Registry of the established sessions of this process: their limits, and what a drain does to them."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+
+from edge.config.settings import EdgeSettings
+from edge.limits.admission import PrefixLimiter
+from edge.limits.memory_bound import MemoryBound, default_limit
+from smkex.core.errors import Overloaded
+from smkex.transport.session import SessionTransport
+
+
+class SessionRegistry:
+    """Admits sessions, gives each the protocol that `make_protocol` returns, and forgets it when it closes.
+
+    `failures` counts what was refused, by the name of the error.
+    """
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        make_protocol: Callable[[], asyncio.Protocol],
+        failures: Counter[str],
+    ) -> None:
+        self._limit = settings.max_sessions
+        self._make_protocol = make_protocol
+        self._failures = failures
+        self._per_prefix = PrefixLimiter(settings.max_sessions_per_prefix)
+        self._sessions: set[SessionTransport] = set()
+        self._movable: set[SessionTransport] = set()  # that began at a service address
+        self.memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
+        # host and port, by IPv4 and by IPv6
+        self.service_addresses: Collection[tuple[str, int]] = ()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def sessions(self) -> list[SessionTransport]:
+        return list(self._sessions)
+
+    @property
+    def sessions_at_service_port(self) -> int:
+        """Sessions to which a change of the routes to the service address may cost a path that works."""
+        return sum(session.lives(0) for session in self._movable)
+
+    def has_room(self, address: str) -> bool:
+        """Return whether a session from `address` would be admitted now."""
+        if self.memory.is_full or len(self._sessions) >= self._limit:
+            return False
+        return not self._per_prefix.is_full(address)
+
+    def check_room(self, address: str) -> None:
+        """Refuse before keys are computed what `serve_session` would refuse. Raises `Overloaded`."""
+        if not self.has_room(address):
+            raise Overloaded
+
+    def serve_session(self, session: SessionTransport) -> None:
+        """Admit and start an established session, or end it with `overloaded`."""
+        key = self._per_prefix.acquire(session.get_extra_info("peername")[0])
+        if key is None or len(self._sessions) >= self._limit:
+            if key is not None:
+                self._per_prefix.release(key)
+            self._failures["Overloaded"] += 1
+            session.fail(Overloaded())
+            return
+        self._sessions.add(session)
+        # over MPTCP the kernel manages the paths: such a session cannot be asked to move them
+        at_service = session.get_extra_info("sockname")[:2] in self.service_addresses
+        if at_service and session.get_extra_info("transport") == "tcp":
+            self._movable.add(session)
+
+        def forget_session() -> None:
+            self._sessions.discard(session)
+            self._movable.discard(session)
+            self._per_prefix.release(key)
+
+        session.on_closed = forget_session
+        session.start(self._make_protocol())
+
+    def ask_to_rehome(self) -> None:
+        """Ask every client to leave the service port, so that routes to it may change."""
+        for session in self.sessions:
+            session.ask_to_rehome()
+
+    def close_sessions(self) -> None:
+        """Close every session in order, as the edge does when it stops."""
+        for session in self.sessions:
+            session.close()

@@ -1,0 +1,1 @@
+"""Health socket, metrics and the facts that both publish."""
