@@ -30,6 +30,7 @@ from balancer.api.schemas import (
     Enrolment,
     EnrolmentTokenRequest,
     EnrolRequest,
+    HealthView,
     LeaseGrant,
     LeaseRequest,
     NewEnrolmentToken,
@@ -146,6 +147,10 @@ class ControlClient:
     async def edges(self) -> list[EdgeView]:
         """List every edge."""
         return await self._every("/v1/edges", EdgePage, lambda page: (page.items, page.next))
+
+    async def newest_generation(self) -> int:
+        """Return the generation of the newest forwarding table."""
+        return HealthView.model_validate(await self._json("GET", "/v1/health")).generation
 
     async def edge(self, edge_id: int) -> EdgeView:
         return EdgeView.model_validate(await self._json("GET", f"/v1/edges/{edge_id}"))

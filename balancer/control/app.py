@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
 
 from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,7 +32,7 @@ from balancer.control.health.lease_sharing import LeaseSharing
 from balancer.control.health.leases import Leases
 from balancer.control.http import openapi, problems
 from balancer.control.http.body_limit import BodyLimit
-from balancer.control.http.parts import StorePart, install_parts, provide_part
+from balancer.control.http.parts import StorePart, install_parts
 from balancer.control.http.query import refuse_unknown
 from balancer.control.metrics import endpoints as metrics
 from balancer.control.metrics.collector import ControlMetrics
@@ -50,10 +49,11 @@ from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.store import Store
 from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
+from balancer.control.table.epoch import check_lost_generations, check_restore
 from balancer.control.table.live import LiveTable
 from balancer.control.table.publication import Publication
 from balancer.control.table.signing_key import agreed_key
-from balancer.control.table.watch import TableWatch
+from balancer.control.table.watch import TableWatch, WatchPart
 from balancer.control.trace import endpoints as trace
 from balancer.control.vips import endpoints as vips
 
@@ -101,9 +101,11 @@ async def _assemble_plane(
         HealthBoard(clock, leases),
         Acknowledgements(clock, seconds, watch.current),
         GrantBook(clock, leases, seconds, rules.minimum_healthy),
+        watch,
     )
     store.committed = directory.committed
     store.publish = publication.publish
+    await check_restore(store, publication)
     return ControlPlane(
         rules=rules,
         store=store,
@@ -141,10 +143,11 @@ async def _repeat_forever(seconds: float, work: Callable[[], Awaitable[object]])
 
 
 async def sweep_plane(plane: ControlPlane) -> None:
-    """End expired leases, and start the quarantine of freed ids."""
+    """End expired leases, start the quarantine of freed ids, notice a database that went back."""
     await plane.heartbeats.sweep_leases()
     oldest = plane.acknowledgements.oldest_applied(plane.watch.generation)
     await acknowledgements.sweep_removals(plane.store, oldest)
+    await check_lost_generations(plane.store, plane.publication, plane.acknowledgements)
 
 
 async def follow_instances(plane: ControlPlane) -> None:
@@ -234,9 +237,7 @@ def create_app(
     return app
 
 
-async def show_health(
-    store: StorePart, watch: Annotated[TableWatch, Depends(provide_part(TableWatch))]
-) -> HealthView:
+async def show_health(store: StorePart, watch: WatchPart) -> HealthView:
     """Check that the control plane and its database work; needs no token."""
     async with store.read() as session:
         await edge_queries.list_page(session, 0, 1)

@@ -9,6 +9,7 @@ from balancer.control.health.board import HealthBoard
 from balancer.control.health.leases import Leases
 from balancer.control.registry.table_state import table_state
 from balancer.control.storage.records import EdgeRecord
+from balancer.control.table.watch import TableWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,13 @@ class EdgeMemory:
     health: HealthBoard
     acknowledgements: Acknowledgements
     grants: GrantBook
+    watch: TableWatch
 
     def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> None:
         """Renew the lease, and record what the edge reports; `age` in seconds."""
         self.leases.renew(edge_id, heartbeat, age)
         self.health.record_heartbeat(edge_id, heartbeat)
-        self.acknowledgements.note(edge_id, heartbeat.applied_generation)
+        self.acknowledgements.note(edge_id, heartbeat.applied_generation, self.watch.generation)
 
     def forget_edge(self, edge_id: int) -> None:
         """Drop everything about a removed edge."""

@@ -8,10 +8,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from balancer.api.numbers import epoch_after, epoch_of
 from balancer.control.clock import Clock
 from balancer.model.table import EdgeState, ForwardingTable, TableEdge
 
 REQUIRED_SHARE = 0.99
+FUTURE_SECONDS = 86_400.0  # by which a clock may be behind that began an epoch
 STUCK_LEASES = 3.0  # leases
 
 
@@ -23,6 +25,7 @@ class Acknowledgements:
         self._clock = clock
         self._patience = STUCK_LEASES * lease_seconds
         self._applied: dict[int, int] = {}
+        self._ahead: dict[int, int] = {}
         self._counts: Counter[int] = Counter()
         self._table = ForwardingTable(generation=0)
         self._held: dict[int, tuple[int, float]] = {}
@@ -33,15 +36,23 @@ class Acknowledgements:
         """Return the generation that each live forwarder has applied, by edge id."""
         return self._applied
 
-    def note(self, edge_id: int, generation: int | None) -> None:
+    @property
+    def ahead(self) -> Mapping[int, int]:
+        """Return the forwarders with a generation that this control plane does not know, which counts as unknown."""
+        return self._ahead
+
+    def note(self, edge_id: int, generation: int | None, newest: int) -> None:
         """Record what an edge's forwarder has applied; None for an edge without a forwarder."""
         self.forget(edge_id)
-        if generation is not None:
+        if generation is not None and generation > newest:
+            self._ahead[edge_id] = generation
+        elif generation is not None:
             self._applied[edge_id] = generation
             self._counts[generation] += 1
 
     def forget(self, edge_id: int) -> None:
         """Drop a forwarder whose lease has ended."""
+        self._ahead.pop(edge_id, None)
         if (generation := self._applied.pop(edge_id, None)) is not None:
             self._counts[generation] -= 1
             if not self._counts[generation]:
@@ -49,7 +60,20 @@ class Acknowledgements:
 
     def oldest_applied(self, newest: int) -> int:
         """Return the oldest generation that a live forwarder has applied; `newest` if there is none."""
+        if self._ahead:
+            return 0
         return min(self._applied.values(), default=newest)
+
+    def highest_lost(self, newest: int, seconds: float) -> int | None:
+        """Return the highest generation at the forwarders, if most of them are ahead: the database went back.
+
+        A generation from the future (`seconds` since 1970) is no evidence.
+        """
+        latest = epoch_after(0, seconds + FUTURE_SECONDS)
+        ahead = [each for each in self._ahead.values() if each > newest and epoch_of(each) <= latest]
+        if 2 * len(ahead) <= len(self._applied) + len(self._ahead):
+            return None
+        return max(ahead)
 
     def is_held(self, edge_id: int, table: ForwardingTable) -> bool:
         """Whether 99 of 100 live forwarders send this edge its subflows, by the newest table."""

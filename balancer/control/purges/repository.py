@@ -17,5 +17,8 @@ async def newest_id(session: AsyncSession) -> int:
     return await session.scalar(select(func.max(PurgeRecord.id))) or 0
 
 
-async def drop_until(session: AsyncSession, purge_id: int) -> None:
-    await session.execute(delete(PurgeRecord).where(PurgeRecord.id <= purge_id))
+async def drop_oldest(session: AsyncSession, kept: int) -> None:
+    """Delete all but the newest purges. Ids have gaps between epochs, so rows are counted."""
+    surplus = select(PurgeRecord.id).order_by(PurgeRecord.id.desc()).offset(kept).limit(1)
+    if (newest_surplus := await session.scalar(surplus)) is not None:
+        await session.execute(delete(PurgeRecord).where(PurgeRecord.id <= newest_surplus))

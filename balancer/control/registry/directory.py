@@ -29,10 +29,13 @@ class EdgeDirectory:
     """All edges, by id and by credential."""
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._by_id: dict[int, EdgeSnapshot] = {}
         self._by_credential: dict[str, EdgeSnapshot] = {}
         self._active: set[int] = set()
-        self._seen = -1  # the last change that was looked at
+        self._seen = -1  # the last change that was read
 
     async def catch_up(self, session: AsyncSession) -> None:
         """Load what other instances have changed.
@@ -42,6 +45,8 @@ class EdgeDirectory:
         newest = await repository.newest_revision(session)
         if newest == self._seen:
             return
+        if newest < self._seen:  # the database went back
+            self._clear()
         for edge in await repository.changed_since(session, self._seen):
             self._drop(edge.id)
             self._put(edge)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from balancer.control.storage.database import DATABASE, SIGNING_KEY
 
+RESTORED = "restored"  # counter of a restored database, until the control plane has begun a new epoch
 MEMBERS = (DATABASE, SIGNING_KEY)
 MAXIMUM_MEMBER_BYTES = 4 << 30
 
@@ -61,9 +62,24 @@ def restore_backup(archive: Path, state: Path) -> None:
         found = _read_archive(archive)
         state.mkdir(parents=True, exist_ok=True)
         for name in reversed(MEMBERS):  # the database last: if it exists, everything does
-            _write_file(state / name, found[name])
-    except (OSError, tarfile.TarError) as error:
+            _write_file(state / name, _mark_restored(found[name], state) if name == DATABASE else found[name])
+    except (OSError, tarfile.TarError, sqlite3.Error) as error:
         raise BackupError(f"{archive}: {error}") from None
+
+
+def _mark_restored(database: bytes, state: Path) -> bytes:
+    """Return the database with the mark that makes the control plane begin a new epoch."""
+    with tempfile.TemporaryDirectory(dir=state) as folder:
+        copy = Path(folder) / DATABASE
+        copy.write_bytes(database)
+        connection = sqlite3.connect(copy)
+        try:
+            connection.execute("PRAGMA journal_mode=DELETE")
+            with connection:
+                connection.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, 1)", (RESTORED,))
+        finally:
+            connection.close()
+        return copy.read_bytes()
 
 
 def _read_archive(archive: Path) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Integer,
     MetaData,
     String,
     TypeDecorator,
@@ -22,6 +23,9 @@ CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+# ids with an epoch; SQLite generates ids for the type INTEGER only, which holds 64 bits
+LongId = BigInteger().with_variant(Integer, "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -219,7 +223,7 @@ class FastOpenKeyRecord(Record):
 
     __tablename__ = "fast_open_key"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(LongId, primary_key=True)
     at: Mapped[datetime]
     key: Mapped[str] = mapped_column(String(32))
 
@@ -229,7 +233,7 @@ class PurgeRecord(Record):
 
     __tablename__ = "purge"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(LongId, primary_key=True)
     at: Mapped[datetime]
     url: Mapped[str | None] = mapped_column(String(2048))
     tag: Mapped[str | None] = mapped_column(String(128))

@@ -28,7 +28,7 @@ from balancer.control.storage.records import GenerationRecord
 from balancer.control.table import acknowledgements, freeze, repository
 from balancer.control.table.changes import Change
 from balancer.control.table.publication import Publication
-from balancer.control.table.watch import TableWatch
+from balancer.control.table.watch import TableWatch, WatchPart
 
 router = APIRouter(prefix="/v1", tags=["table"])
 LONGEST_WAIT = 60.0
@@ -46,7 +46,6 @@ EVENTS: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}},
     }
 }
-WatchPart = Annotated[TableWatch, Depends(provide_part(TableWatch))]
 PublicationPart = Annotated[Publication, Depends(provide_part(Publication))]
 AcknowledgementsPart = Annotated[Acknowledgements, Depends(provide_part(Acknowledgements))]
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a newer one.")]
@@ -122,7 +121,8 @@ def _generation_view(record: GenerationRecord) -> GenerationView:
     return GenerationView(
         generation=record.generation,
         published_at=record.published_at,
-        changes=[Change.from_json(each).describe() for each in record.changes[:CHANGES_SHOWN]],
+        changes=[Change.from_json(each).describe() for each in record.changes[:CHANGES_SHOWN]]
+        or ["new epoch: the database went back"],
         changed=len(record.changes),
     )
 

@@ -75,7 +75,7 @@ async def _as_of(publication: Publication, session: AsyncSession, generation: in
     """Reconstruct a generation from the newest table, change by change."""
     records = await repository.list_after(session, generation)
     newest = publication.watch.generation
-    if generation > newest or len(records) != newest - generation or (generation == 0 and newest):
+    if generation != newest and not await repository.has_generation(session, generation):
         raise Refusal(404, "no-such-generation", f"generation {generation} is not kept", field="generation")
     entries = dict(publication.watch.live.entries)
     for record in reversed(records):

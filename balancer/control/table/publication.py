@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from balancer.api.numbers import next_number
 from balancer.control.clock import Clock
 from balancer.control.registry import edges
 from balancer.control.registry.table_state import table_state
@@ -76,18 +77,25 @@ class Publication:
         self.watch = watch
         self._shared = shared
         self.pin: Pin | None = None
+        self.lost_generation: int | None = None  # newest one that was published, if the database lost it
 
     async def load(self, session: AsyncSession) -> None:
         """Load the published table and the pin."""
         generation = await repository.newest_generation(session)
         self.watch.live.load(generation, await repository.read_entries(session))
-        for record in await repository.list_after(session, generation - KEPT_GENERATIONS):
+        for record in reversed(await repository.list_generations(session, 0, KEPT_GENERATIONS)):
             self.watch.live.remember(record.generation, [Change.from_json(each) for each in record.changes])
         pin = await repository.read_pin(session)
         self.pin = Pin.of(pin) if pin else None
 
     async def catch_up(self, session: AsyncSession) -> None:
         """Load what other instances have published."""
+        known = self.watch.generation
+        if await repository.newest_generation(session) < known:
+            self.lost_generation = known
+            await self.load(session)
+            self.watch.wake()
+            return
         missed = await repository.list_after(session, self.watch.generation)
         if missed and missed[0].generation != self.watch.generation + 1:
             await self.load(session)
@@ -109,15 +117,16 @@ class Publication:
         else:
             touched = self._touched(session, pin) | await self._rings(session, pin)
             changes = compare_entries(self.watch.live.entries, touched.items())
-        if changes:
-            generation = self.watch.generation + 1
+        epoch = session.info.get("epoch", 0)
+        if changes or epoch:
+            generation = next_number(self.watch.generation, epoch)
             await self._store(session, generation, changes)
-        if not changes and pin is self.pin:
+        if not changes and not epoch and pin is self.pin:
             return None
 
         def announce() -> None:
             self.pin = pin
-            if changes:
+            if changes or epoch:
                 self.watch.advance(generation, changes)
 
         return announce
@@ -166,4 +175,5 @@ class Publication:
         session.add(GenerationRecord(generation=generation, published_at=self._clock.now(), changes=stored))
         await repository.store_changes(session, changes)
         await repository.note_removals(session, generation, changes)
-        await repository.drop_until(session, generation - KEPT_GENERATIONS)
+        await session.flush()
+        await repository.drop_oldest(session, KEPT_GENERATIONS)

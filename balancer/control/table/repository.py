@@ -17,6 +17,10 @@ async def newest_generation(session: AsyncSession) -> int:
     return await session.scalar(query) or 0
 
 
+async def has_generation(session: AsyncSession, generation: int) -> bool:
+    return await session.get(GenerationRecord, generation) is not None
+
+
 async def list_after(session: AsyncSession, generation: int) -> Sequence[GenerationRecord]:
     query = select(GenerationRecord).where(GenerationRecord.generation > generation)
     return (await session.scalars(query.order_by(GenerationRecord.generation))).all()
@@ -30,8 +34,12 @@ async def list_generations(session: AsyncSession, before: int, limit: int) -> Se
     return (await session.scalars(query)).all()
 
 
-async def drop_until(session: AsyncSession, generation: int) -> None:
-    await session.execute(delete(GenerationRecord).where(GenerationRecord.generation <= generation))
+async def drop_oldest(session: AsyncSession, kept: int) -> None:
+    """Delete all but the newest generations. Numbers have gaps between epochs, so rows are counted."""
+    column = GenerationRecord.generation
+    surplus = select(column).order_by(column.desc()).offset(kept).limit(1)
+    if (newest_surplus := await session.scalar(surplus)) is not None:
+        await session.execute(delete(GenerationRecord).where(column <= newest_surplus))
 
 
 async def read_entries(session: AsyncSession) -> dict[Key, Entry]:

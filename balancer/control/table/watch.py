@@ -1,7 +1,11 @@
 """The newest forwarding table, and the requests that wait for a newer one."""
 
 import asyncio
+from typing import Annotated
 
+from fastapi import Depends
+
+from balancer.control.http.parts import provide_part
 from balancer.control.table.changes import Change
 from balancer.control.table.live import LiveTable
 from balancer.model.table import ForwardingTable
@@ -46,3 +50,6 @@ class TableWatch:
                     await self._newer.wait()
             except TimeoutError:
                 pass
+
+
+WatchPart = Annotated[TableWatch, Depends(provide_part(TableWatch))]

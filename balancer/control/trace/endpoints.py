@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from balancer.api.schemas import TraceEdge, TraceView
 from balancer.control.authentication.dependencies import Reader
-from balancer.control.http.parts import provide_part
 from balancer.control.http.problems import Refusal, refusal_responses
-from balancer.control.table.watch import TableWatch
+from balancer.control.table.watch import WatchPart
 from balancer.model.place import Places
 from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.reference.packet import mapped_address
@@ -16,7 +15,6 @@ from balancer.model.reference.trace import PacketEndpoint, Untraceable, forwarde
 from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.verdict import EXPLAINED
 
-WatchPart = Annotated[TableWatch, Depends(provide_part(TableWatch))]
 router = APIRouter(prefix="/v1/trace", tags=["trace"])
 
 

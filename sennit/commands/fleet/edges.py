@@ -20,7 +20,7 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.action == "set" and bool(options.edge) == options.every:
         parser.error("name edges, or give --every")
-    found = remote.call_control(options, lambda client: _run_action(client, options))
+    found, newest = remote.call_control(options, lambda client: _run_and_compare(client, options))
     if options.action == "remove":
         return ExitStatus.OK
     if options.json:
@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
         print(json.dumps(views if options.action in ("list", "set") else views[0], indent=2))
     else:
         heads = ("ID", "NAME", "SITE", "WEIGHT", "TUNNEL", "WANTED", "STATE", "HEALTH", "APPLIED", "WHY")
-        print(remote.format_table(heads, [_edge_row(edge) for edge in found]))
+        print(remote.format_table(heads, [_edge_row(edge, newest) for edge in found]))
         if options.action not in ("list", "set"):
             print("\n".join(_detail_lines(found[0])))
     return ExitStatus.OK
@@ -65,6 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
     change.add_argument("--encapsulation", choices=("ipip", "gue"), help="format of tunnels to the edge")
     remote.add_options(change, changes=True)
     return parser
+
+
+async def _run_and_compare(
+    client: "ControlClient", options: argparse.Namespace
+) -> "tuple[list[EdgeView], int]":
+    """Return the edges, and the newest generation with which to compare what they have applied."""
+    return await _run_action(client, options), await client.newest_generation()
 
 
 async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "list[EdgeView]":
@@ -110,11 +117,24 @@ def _edge_patch(options: argparse.Namespace) -> "EdgePatch":
         raise CommandError(f"--weight: {error.errors()[0]['msg'].lower()}", status=ExitStatus.USAGE) from None
 
 
-def _edge_row(edge: "EdgeView") -> tuple[str, ...]:
+def describe_applied(applied: int | None, newest: int) -> str:
+    """Describe the generation that a forwarder has applied, compared with the newest."""
+    from balancer.api.numbers import describe_number, epoch_of
+
+    if applied is None:
+        return "-"
+    if applied > newest:
+        return f"{describe_number(applied)} (unknown: newest is {describe_number(newest)})"
+    if epoch_of(applied) < epoch_of(newest):
+        return f"{describe_number(applied)} (older epoch)"
+    return describe_number(applied) + (f" ({newest - applied} behind)" if applied < newest else "")
+
+
+def _edge_row(edge: "EdgeView", newest: int) -> tuple[str, ...]:
     tunnel = " ".join(str(address) for address in (edge.tunnel_v4, edge.tunnel_v6) if address)
     tunnel += " gue" if edge.encapsulation == "gue" else ""
     lease = edge.lease
-    applied = "-" if lease is None or lease.applied_generation is None else str(lease.applied_generation)
+    applied = describe_applied(lease.applied_generation if lease else None, newest)
     why = "; ".join(each.reason for each in edge.health.reasons)
     health = edge.health.state.value
     return (

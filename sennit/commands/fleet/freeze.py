@@ -6,6 +6,7 @@ from runtime.errors import ExitStatus
 
 
 def run(arguments: list[str]) -> int:
+    from balancer.api.numbers import describe_number
     from sennit import remote
 
     options = build_parser().parse_args(arguments)
@@ -19,7 +20,8 @@ def run(arguments: list[str]) -> int:
         print(view.model_dump_json(indent=2))
     elif view.frozen:
         print(
-            f"frozen: generation {view.generation}, since {view.at:%Y-%m-%d %H:%M:%S} by {view.who}: {view.why}"
+            f"frozen: generation {describe_number(view.generation or 0)},"
+            f" since {view.at:%Y-%m-%d %H:%M:%S} by {view.who}: {view.why}"
         )
     else:
         print("not frozen")

@@ -12,10 +12,19 @@ def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     if options.generation is None:
         return _list_generations(options)
-    if options.generation < 0:
-        raise CommandError("a generation is 1 or more", status=ExitStatus.USAGE)
-    view = remote.call_control(options, lambda client: client.roll_back(options.generation))
-    print(view.model_dump_json(indent=2) if options.json else f"frozen: generation {view.generation}")
+    from balancer.api.numbers import describe_number, parse_number
+
+    try:
+        generation = parse_number(options.generation)
+    except ValueError:
+        raise CommandError(
+            f"not a generation: {options.generation}",
+            hint="`sennit rollback` lists the generations",
+            status=ExitStatus.USAGE,
+        ) from None
+    view = remote.call_control(options, lambda client: client.roll_back(generation))
+    shown = describe_number(view.generation or 0)
+    print(view.model_dump_json(indent=2) if options.json else f"frozen: generation {shown}")
     return ExitStatus.OK
 
 
@@ -27,13 +36,14 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="`sennit freeze off` publishes the current state again.",
     )
-    parser.add_argument("generation", type=int, nargs="?", help="without it: list the generations")
+    parser.add_argument("generation", nargs="?", help="without it: list the generations")
     parser.add_argument("--count", type=int, default=20, metavar="N", help="how many to list (default: 20)")
     remote.add_options(parser, changes=True)
     return parser
 
 
 def _list_generations(options: argparse.Namespace) -> int:
+    from balancer.api.numbers import describe_number
     from sennit import remote
 
     found = remote.call_control(options, lambda client: client.generations(max(1, options.count)))
@@ -42,7 +52,7 @@ def _list_generations(options: argparse.Namespace) -> int:
         return ExitStatus.OK
     rows = [
         (
-            str(each.generation),
+            describe_number(each.generation),
             f"{each.published_at:%Y-%m-%d %H:%M:%S}",
             "; ".join(each.changes) + (" ..." if each.changed > len(each.changes) else ""),
         )

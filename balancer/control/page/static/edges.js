@@ -1,6 +1,7 @@
 // The table of edges: one row each, changed in place so that a button does not move under the pointer.
 
 export const SHOWN = 200;
+const EPOCH = 2 ** 27; // generations of an epoch; a new one begins when the database went back
 
 export function bits(perSecond) {
   const units = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"];
@@ -56,11 +57,16 @@ function newRow(edge, actions) {
   return row;
 }
 
+export function count(generation) {
+  return String(generation % EPOCH);
+}
+
 // the generation that a forwarder has applied, compared with the newest
 function describeApplied(applied, generation) {
   if (applied === null) return "–";
-  if (applied > generation) return `${applied}, newer than the control plane's`;
-  return applied < generation ? `${applied}, ${generation - applied} behind` : String(applied);
+  if (applied > generation) return `${count(applied)}, unknown here: the database went back`;
+  if (generation - applied >= EPOCH) return "from before the database went back";
+  return applied < generation ? `${count(applied)}, ${generation - applied} behind` : count(applied);
 }
 
 function fillRow(row, edge, generation, mayOperate) {

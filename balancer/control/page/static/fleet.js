@@ -2,7 +2,7 @@
 
 import { Refused, ask, every } from "./api.js";
 import { draw } from "./drawing.js";
-import { SHOWN, clock, showEdges } from "./edges.js";
+import { SHOWN, clock, count, showEdges } from "./edges.js";
 import { learn, showRings } from "./rings.js";
 
 const LOOK = 1_000; // milliseconds between looks at a fleet of up to a thousand edges; more are looked at less often
@@ -21,14 +21,14 @@ function connection(kind, text) {
 
 function paint() {
   const { edges, generation } = state;
-  const count = (test) => edges.filter(test).length;
-  const parts = [`${edges.length} edges`, `${count((e) => e.state === "up")} up`];
+  const tally = (test) => edges.filter(test).length;
+  const parts = [`${edges.length} edges`, `${tally((e) => e.state === "up")} up`];
   for (const [name, number] of [
-    ["degraded", count((e) => e.state === "up" && e.health.state === "degraded")],
-    ["draining", count((e) => e.state === "draining")],
-    ["down", count((e) => e.state === "down")],
+    ["degraded", tally((e) => e.state === "up" && e.health.state === "degraded")],
+    ["draining", tally((e) => e.state === "draining")],
+    ["down", tally((e) => e.state === "down")],
   ]) if (number) parts.push(`${number} ${name}`);
-  at("summary").textContent = `${parts.join(", ")} · table generation ${generation}`;
+  at("summary").textContent = `${parts.join(", ")} · table generation ${count(generation)}`;
   const wanted = at("filter").value.trim().toLowerCase();
   const matching = showEdges(at("edges"), edges, wanted, generation, { change }, state.mayOperate);
   at("edges-note").textContent = matching > SHOWN ? `${SHOWN} of ${matching} shown: filter to see others` : "";

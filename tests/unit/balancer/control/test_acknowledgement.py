@@ -36,7 +36,7 @@ def hands() -> Hands:
 def known(hands: Hands) -> Acknowledgements:
     made = Acknowledgements(hands, 10.0, table(1))
     for edge_id in range(1, 201):
-        made.note(edge_id, 5)
+        made.note(edge_id, 5, 10)
     return made
 
 
@@ -44,9 +44,9 @@ def test_nearly_all_forwarders_must_have_it(known: Acknowledgements) -> None:
     newest = table(6, edge(1))
     assert not known.is_held(1, newest)
     for edge_id in range(1, 198):
-        known.note(edge_id, 6)
+        known.note(edge_id, 6, 10)
     assert not known.is_held(1, newest), "197 of 200"
-    known.note(198, 7)
+    known.note(198, 7, 10)
     assert known.is_held(1, newest)
 
 
@@ -69,9 +69,9 @@ def test_another_tunnel_address_is_another_place(known: Acknowledgements) -> Non
 def test_who_is_silent_or_has_no_forwarder_is_not_waited_for(known: Acknowledgements) -> None:
     for edge_id in range(3, 200):
         known.forget(edge_id)
-    known.note(2, None)
-    known.note(200, 6)
-    known.note(1, 6)
+    known.note(2, None, 10)
+    known.note(200, 6, 10)
+    known.note(1, 6, 10)
     assert known.is_held(1, table(6, edge(1)))
 
 
