@@ -143,7 +143,7 @@ class CachingProxy:
             decision = decide_reuse(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
             return decision.reason
-        if decision.reuse is Reuse.SERVE_AND_REVALIDATE and not self.fetches.is_running(request.key):
+        if decision.reuse is Reuse.SERVE_AND_REVALIDATE and self.fetches.may_revalidate(request.key):
             self._fetch(request, entry, leader=False)
         status = CacheStatus(hit=True, ttl=int(entry.fresh_until - self._clock()))
         return None if await self._send_entry(entry, request, status, send) else "miss"
@@ -237,6 +237,7 @@ class CachingProxy:
         selected = select_response(entry, request.method, request.fields)
         if selected.multipart is not None:
             selected = select_response(entry, request.method, _without_range(request.fields))
+        collapsed = status.collapsed  # a follower's response was not made for its request: it has an Age
         if storing:
             status.stored = True
             status.ttl = int(entry.fresh_until - self._clock())
@@ -244,7 +245,7 @@ class CachingProxy:
         try:
             if fetch.leader is not None and not status.collapsed:
                 fetch.leader.close()  # `reader` replaces it
-            age = [("age", str(int(entry.age(self._clock()))))] if "age" in entry.fields else []
+            age = [("age", str(int(entry.age(self._clock()))))] if collapsed or "age" in entry.fields else []
             await send_arriving(reader, selected, [*age, *self._via(), *self._status(status, entry)], send)
         finally:
             reader.close()

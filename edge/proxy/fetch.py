@@ -24,7 +24,9 @@ from edge.cache.storage.leases import FetchLeases
 from edge.cache.storage.spool import Spool, SpoolFailed, SpoolReader
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
+from edge.proxy.backoff import Backoff
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
+from smkex.http.semantics.conditions import EntityTag
 from smkex.http.semantics.dates import format_http_date
 from smkex.http.semantics.integers import parse_integer
 
@@ -113,6 +115,7 @@ class Fetches:
         self._running: dict[str, list[Fetch]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_shared: OrderedDict[str, float] = OrderedDict()
+        self._backoff = Backoff()
         store.watch_invalidations(self.discard_running, self.discard_all_running)
 
     def joinable(self, key: str) -> list[Fetch]:
@@ -121,9 +124,9 @@ class Fetches:
             return []
         return [fetch for fetch in self._running.get(key, []) if fetch.can_be_joined]
 
-    def is_running(self, key: str) -> bool:
-        """Whether a fetch for `key` is running."""
-        return key in self._running
+    def may_revalidate(self, key: str) -> bool:
+        """Whether a background fetch for `key` may start: none is running, and the origin has not just failed."""
+        return key not in self._running and self._backoff.may_retry(key, self._clock())
 
     def may_share(self, key: str) -> bool:
         """False for a while after a response of `key` could not be shared."""
@@ -182,6 +185,8 @@ class Fetches:
             self._fail(fetch, OriginFailed(502, "the edge cancelled the request"))
             raise
         finally:
+            if fetch.head.done() and not fetch.head.cancelled():
+                self._backoff.record(fetch.key, fetch.head.result().is_error, self._clock())
             self._remove_running(fetch)
             self._release_lease(fetch)
             if fetch.spool is not None:
@@ -358,13 +363,23 @@ class Fetches:
 
 def _confirms_stored(stored: StoredResponse, headers: Pairs) -> bool:
     """Whether a 304 validates the stored response and keeps it storable for the same requests."""
-    fresh = combine_fields(headers)
-    if "etag" in fresh and stored.etag is not None and not _same_entity_tag(fresh["etag"], stored.etag):
+    if not _validators_match(stored, combine_fields(headers)):
         return False
     fields = combine_fields(merge_headers(stored.headers, headers))
     varies = set(list_members(fields.get("vary", ""))) != {name for name, _ in stored.variant}
     return not varies and storage_obstacle("GET", {}, stored.status, fields) is None
 
 
-def _same_entity_tag(one: str, other: str) -> bool:
-    return one.removeprefix("W/") == other.removeprefix("W/")
+def _validators_match(stored: StoredResponse, fresh: Fields) -> bool:
+    """Compare the validators of a 304 with the stored ones (RFC 9111 section 4.3.4)."""
+    etag = EntityTag.parse(fresh.get("etag"))
+    if etag is None:
+        return True  # it answers our condition, and nothing in it contradicts
+    kept = EntityTag.parse(stored.etag)
+    if kept is not None:
+        return etag.matches_weakly(kept) and (etag.weak or not kept.weak)
+    return (
+        etag.weak
+        and "last-modified" in fresh
+        and fresh["last-modified"] == stored.fields.get("last-modified")
+    )

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-from edge.cache.rules.tags import TAG_FIELDS as TAG_FIELDS
+from edge.cache.rules.targeted import CDN_FIELDS as CDN_FIELDS
 from edge.cache.storage.spool import SpoolFailed
 from edge.http.fields import Pairs
 from edge.http.request import Request
@@ -67,7 +67,7 @@ async def forward_request(
         upstream.request(request.method, request.target, headers, body) as answer,
     ):
         more = await on_head(answer)
-        own = TAG_FIELDS | {"cache-status"}
+        own = CDN_FIELDS | {"cache-status"}
         await start_response(
             send, answer.status, [pair for pair in answer.headers if pair[0] not in own] + more
         )

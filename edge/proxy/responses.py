@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from edge.cache.rules.conditions import NOT_MODIFIED_FIELDS, if_range_matches, is_not_modified
 from edge.cache.rules.multipart import Multipart
 from edge.cache.rules.stored_response import StoredResponse
-from edge.cache.rules.tags import TAG_FIELDS as TAG_FIELDS
+from edge.cache.rules.targeted import CDN_FIELDS as CDN_FIELDS
 from edge.cache.storage.spool import SpoolReader
 from edge.http.fields import Fields, Pairs
 from smkex.http.semantics.dates import format_http_date
@@ -19,7 +19,7 @@ from smkex.http.semantics.ranges import ByteRange, RangeNotSatisfiable, parse_ra
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BLOCK = 256 << 10
 # fields that the edge writes itself
-_OWN = TAG_FIELDS | {"age", "content-length", "cache-status", "transfer-encoding"}
+_OWN = CDN_FIELDS | {"age", "content-length", "cache-status", "transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """How long a stored response is fresh, and how old it is (RFC 9111 section 4.2)."""
 
-from edge.http.fields import Fields, parse_directives, parse_seconds
+from edge.cache.rules.targeted import effective_directives, is_targeted
+from edge.http.fields import Fields, parse_seconds
 from smkex.http.semantics.dates import parse_http_date
 
 HEURISTIC_FRACTION = 0.1  # of the time since Last-Modified, as RFC 9111 section 4.2.2 suggests
@@ -12,8 +13,8 @@ NEGATIVE_STATUS = frozenset({404, 405, 410, 414, 501})
 
 def has_explicit_lifetime(fields: Fields) -> bool:
     """Whether the origin states a freshness lifetime for shared caches."""
-    control = parse_directives(fields.get("cache-control", ""))
-    return "s-maxage" in control or "max-age" in control or "expires" in fields
+    control = effective_directives(fields)
+    return "s-maxage" in control or "max-age" in control or _has_expires(fields)
 
 
 def freshness_lifetime(status: int, fields: Fields, received_at: float, negative_seconds: int = 0) -> float:
@@ -21,19 +22,19 @@ def freshness_lifetime(status: int, fields: Fields, received_at: float, negative
 
     An invalid value counts as stale. `negative_seconds` is the heuristic for errors that name no lifetime.
     """
-    control = parse_directives(fields.get("cache-control", ""))
+    control = effective_directives(fields)
     for name in ("s-maxage", "max-age"):
         if name in control:
             return float(parse_seconds(control[name]) or 0)
     written = _date_or(fields, received_at)
-    if "expires" in fields:
+    if _has_expires(fields):
         expires = parse_http_date(fields["expires"])
         return 0.0 if expires is None else max(0.0, expires - written)
     return _heuristic_lifetime(status, fields, written, negative_seconds)
 
 
 def _heuristic_lifetime(status: int, fields: Fields, written: float, negative_seconds: int) -> float:
-    if status not in HEURISTIC_STATUS and "public" not in parse_directives(fields.get("cache-control", "")):
+    if status not in HEURISTIC_STATUS and "public" not in effective_directives(fields):
         return 0.0
     if status in NEGATIVE_STATUS:
         return float(negative_seconds)
@@ -46,8 +47,13 @@ def _heuristic_lifetime(status: int, fields: Fields, written: float, negative_se
 def initial_age(fields: Fields, requested_at: float, received_at: float) -> float:
     """Seconds of age on arrival (RFC 9111 section 4.2.3)."""
     apparent = max(0.0, received_at - _date_or(fields, received_at))
-    said = parse_seconds(fields.get("age", "").split(",")[0].strip()) or 0
-    return max(apparent, said + received_at - requested_at)
+    # the first of several, without parameters: an invalid one is ignored (RFC 9111 section 5.1)
+    value = fields.get("age", "").split(",")[0].split(";")[0].strip()
+    return max(apparent, (parse_seconds(value) or 0) + received_at - requested_at)
+
+
+def _has_expires(fields: Fields) -> bool:
+    return "expires" in fields and not is_targeted(fields)
 
 
 def _date_or(fields: Fields, otherwise: float) -> float:

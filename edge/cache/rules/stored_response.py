@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from edge.cache.rules.freshness import freshness_lifetime, initial_age
+from edge.cache.rules.targeted import effective_directives
 from edge.cache.rules.variants import Variant
-from edge.http.fields import Pairs, combine_fields, parse_directives
+from edge.http.fields import Pairs, combine_fields
 from smkex.http.semantics.dates import parse_http_date
 
 # bytes of a body that `edge.proxy.fast_path` keeps joined to its prepared head
@@ -39,7 +40,7 @@ class StoredResponse:
 
     def __post_init__(self) -> None:
         self.fields = combine_fields(self.headers)
-        self.control = parse_directives(self.fields.get("cache-control", ""))
+        self.control = effective_directives(self.fields)
         self.lifetime = freshness_lifetime(self.status, self.fields, self.received_at, self.negative_seconds)
         age = initial_age(self.fields, self.requested_at, self.received_at)
         self.fresh_until = self.received_at - age + self.lifetime
@@ -67,7 +68,7 @@ class StoredResponse:
 
 def merge_headers(stored: Pairs, fresh: Pairs) -> Pairs:
     """Headers after a 304: its fields replace the stored ones (RFC 9111 section 3.2), except what frames the body."""
-    kept = {"content-length", "content-encoding", "content-range", "content-type"}
+    kept = {"content-length", "content-encoding", "content-range"}
     renewed = {name for name, _ in fresh} - kept
     # an Age that the 304 does not repeat described the old response
     return [pair for pair in stored if pair[0] not in renewed and pair[0] != "age"] + [

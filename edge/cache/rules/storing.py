@@ -1,6 +1,7 @@
 """Whether a shared cache may store a response (RFC 9111 section 3)."""
 
 from edge.cache.rules.freshness import HEURISTIC_STATUS, has_explicit_lifetime
+from edge.cache.rules.targeted import effective_directives
 from edge.http.fields import Fields, list_members, parse_directives
 from smkex.http.semantics.dates import parse_http_date
 
@@ -40,7 +41,7 @@ def storage_obstacle(method: str, asked: Fields, status: int, fields: Fields) ->
     Stricter than the RFC requires: field names of `private` and `no-cache` are ignored; partial responses (206) and
     responses that set a cookie are not stored.
     """
-    control = parse_directives(fields.get("cache-control", ""))
+    control = effective_directives(fields)
     wanted = parse_directives(asked.get("cache-control", ""))
     if method != "GET":
         return "method"
@@ -71,5 +72,5 @@ def is_worth_storing(fields: Fields, lifetime: float) -> bool:
     """Whether a stored copy is useful: fresh for some time, or usable after validation or while stale."""
     if lifetime > 0 or "etag" in fields or parse_http_date(fields.get("last-modified")) is not None:
         return True
-    control = parse_directives(fields.get("cache-control", ""))
+    control = effective_directives(fields)
     return bool(control.keys() & {"stale-while-revalidate", "stale-if-error"})

@@ -320,3 +320,91 @@ async def test_a_body_that_was_evicted_a_moment_ago_is_asked_for_again(it: Cdn, 
 
 async def _nothing() -> dict[str, object]:
     return {"type": "http.disconnect"}
+
+
+async def test_while_the_origin_fails_stale_responses_do_not_each_ask_it(it: Cdn) -> None:
+    it.origin.headers = [("cache-control", "max-age=10, stale-while-revalidate=600")]
+    await it.get()
+    await it.settled()
+    it.origin.status = 503
+    it.clock.now += 11
+    for _ in range(50):
+        assert (await it.get()).status_code == 200
+        await it.settled()
+    assert len(it.origin.asked) == 2
+    it.clock.now += 1
+    for _ in range(5):
+        await it.get()
+        await it.settled()
+    assert len(it.origin.asked) == 3
+    it.origin.status = 200
+    it.clock.now += 2
+    await it.get()
+    await it.settled()
+    assert "ttl=10" in (await it.get()).headers["cache-status"]
+
+
+async def test_an_error_that_was_stored_is_renewed_by_another(it: Cdn) -> None:
+    it.origin.status = 503
+    it.origin.headers = [("cache-control", "max-age=1")]
+    await it.get()
+    await it.settled()
+    it.clock.now += 2
+    it.origin.headers = [("cache-control", "max-age=100")]
+    await it.get()
+    await it.settled()
+    it.clock.now += 50
+    assert "hit" in (await it.get()).headers["cache-status"]
+    assert len(it.origin.asked) == 2
+
+
+async def test_a_304_updates_the_media_type_but_not_the_framing(it: Cdn) -> None:
+    it.origin.headers = [("cache-control", "max-age=1"), ("etag", '"1"'), ("content-type", "text/plain")]
+    await it.get()
+    await it.settled()
+    it.clock.now += 2
+    it.origin.headers = [("cache-control", "max-age=60"), ("etag", '"1"'), ("content-type", "text/html")]
+    it.origin.headers.append(("content-length", "999"))
+    for _ in range(2):
+        answer = await it.get()
+        assert (answer.headers["content-type"], answer.content) == ("text/html", b"body")
+        await it.settled()
+
+
+@pytest.mark.parametrize("etag", ['"new"', 'W/"new"'])
+async def test_a_304_with_a_tag_that_was_not_stored_renews_nothing(it: Cdn, etag: str) -> None:
+    modified = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+    it.origin.headers = [("cache-control", "max-age=1"), modified]
+    await it.get()
+    await it.settled()
+    it.clock.now += 2
+    confirming = httpx.Response(304, headers=[("etag", etag)])
+    it.origin.answer = lambda request: confirming if "if-modified-since" in request.headers else None
+    assert "fwd-status=200" in (await it.get()).headers["cache-status"]
+    assert "if-modified-since" not in it.origin.asked[-1].headers
+
+
+async def test_a_follower_is_given_the_age_of_what_it_follows(it: Cdn) -> None:
+    it.origin.parts, it.origin.gate = LARGE, asyncio.Event()
+    it.origin.headers.append(("content-length", str(len(WHOLE))))
+    leading = asyncio.create_task(it.get())
+    async with asyncio.timeout(5):
+        while not (joinable := it.proxy.fetches.joinable("cdn /a")) or not joinable[0].head.done():
+            await asyncio.sleep(0.001)
+    it.clock.now += 3
+    following = asyncio.create_task(it.get())
+    await asyncio.sleep(0)
+    it.origin.gate.set()
+    leader, follower = await asyncio.gather(leading, following)
+    assert "age" not in leader.headers
+    assert follower.headers["age"] == "3"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_fields_for_cdns_do_not_reach_clients(it: Cdn, method: str) -> None:
+    names = ["cdn-cache-control", "surrogate-control", "surrogate-key", "cache-tag"]
+    it.origin.headers = [(name, "max-age=60") for name in names]
+    for _ in range(2):
+        answer = await it.client.request(method, "/a")
+        assert not set(names) & set(answer.headers)
+        await it.settled()

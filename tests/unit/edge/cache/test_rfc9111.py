@@ -625,6 +625,100 @@ RULES = [
             Step("fwd=stale; fwd-status=404; stored", after=30, gives=404, origin={}, status=404),
         ],
     ),
+    # --- fields that name dates and ages
+    *(
+        Rule("5.3", f"Expires of an invalid form is past: {value}", twice(FIRST, {"expires": value}))
+        for value in (
+            "0",
+            "Thu, 18 Aug 2050 02:01:18 UTC",
+            "Thu, 18 Aug 2050 2:01:18 GMT",
+            "Thu, 18 Aug 50 02:01:18 GMT",
+            "Thu 18 Aug 2050 02:01:18 GMT",
+            "Thu, 18-Aug-2050 02:01:18 GMT",
+            "Thu, 18  Aug  2050 02:01:18 GMT",
+            "Thu, 18 Aug 2050 02.01.18 GMT",
+            "Thu, 18 Aug 2050 02:01:18 +0000",
+        )
+    ),
+    *(
+        Rule("5.3", f"Expires has three forms: {value}", twice(HIT, {"expires": value}))
+        for value in (
+            "Thu, 18 Aug 2050 02:01:18 GMT",
+            "thu, 18 aug 2050 02:01:18 gmt",
+            "Thursday, 18-Aug-50 02:01:18 GMT",
+            "Thu Aug 18 02:01:18 2050",
+        )
+    ),
+    Rule(
+        "5.1",
+        "parameters of Age are ignored",
+        twice("fwd=stale; fwd-status=200; stored", stored("max-age=3600", age="7200;foo")),
+    ),
+    Rule(
+        "5.1",
+        "of several Ages the first counts",
+        twice("fwd=stale; fwd-status=200; stored", stored("max-age=3600", age="7200, 0")),
+    ),
+    Rule("5.1", "an invalid Age is ignored", twice(HIT, stored("max-age=3600", age="7200.5"))),
+    # --- targeted directives
+    Rule(
+        "9213 2.2",
+        "CDN-Cache-Control counts before Cache-Control",
+        twice(HIT, stored("no-store", cdn_cache_control="max-age=60")),
+    ),
+    Rule(
+        "9213 2.2",
+        "also where it is stricter",
+        twice(FIRST, stored("max-age=60", cdn_cache_control="no-store")),
+    ),
+    Rule(
+        "9213 2.2",
+        "and before Expires",
+        twice(FIRST, {"cdn-cache-control": "max-age=0", "expires": http_date(60)}),
+    ),
+    Rule(
+        "9213 2.1",
+        "an invalid one does not count",
+        twice(HIT, stored("max-age=60", cdn_cache_control="MAX-AGE=0")),
+    ),
+    # --- selecting fields
+    Rule(
+        "4.1",
+        "white space around commas makes no variant",
+        [
+            Step("", {"accept-language": "de,en"}, stored("max-age=60", vary="accept-language")),
+            Step(HIT, {"accept-language": "de , en"}),
+        ],
+    ),
+    Rule(
+        "4.1",
+        "quality values make no variant of codings",
+        [
+            Step("", {"accept-encoding": "gzip, br;q=0.5"}, stored("max-age=60", vary="accept-encoding")),
+            Step(HIT, {"accept-encoding": "br, gzip;q=0.9"}),
+            Step("fwd=vary-miss; fwd-status=200; stored", {"accept-encoding": "br, gzip;q=0"}),
+        ],
+    ),
+    *(
+        Rule(
+            "4.4",
+            f"{method} invalidates" if unsafe else f"{method} is safe and does not",
+            [
+                Step("", {}, stored("max-age=60")),
+                Step("fwd=method; fwd-status=200", method=method),
+                Step(FIRST + "; stored" if unsafe else HIT),
+            ],
+        )
+        for method, unsafe in (
+            ("QUERY", False),
+            ("PROPFIND", False),
+            ("SEARCH", False),
+            ("REPORT", False),
+            ("PATCH", True),
+            ("MKCOL", True),
+            ("UNKNOWN", True),
+        )
+    ),
 ]
 
 
