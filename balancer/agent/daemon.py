@@ -1,4 +1,4 @@
-"""The agent's life: enrol, then lease, table and announcement side by side until SIGTERM or removal."""
+"""The agent: enrol, then keep lease, table and announcement concurrently until SIGTERM or removal."""
 
 import asyncio
 import contextlib
@@ -11,20 +11,20 @@ from balancer.agent.announce import deadman
 from balancer.agent.announce.announcer import Announcer
 from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.announce.intent import Intent
-from balancer.agent.announce.withdraw import bird_of
+from balancer.agent.announce.withdraw import configured_bird
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
-from balancer.agent.health.forward_rates import Forwards
-from balancer.agent.health.node_watch import NodeWatch
-from balancer.agent.metrics import AgentMetrics, serve
-from balancer.agent.peers.neighbours import Neighbourhood
-from balancer.agent.peers.peer_answer import PeerAnswer
-from balancer.agent.peers.peer_watch import PeerWatch
+from balancer.agent.health.forward_rates import ForwardRateMeter
+from balancer.agent.health.node_watch import NodeMonitor
+from balancer.agent.metrics import AgentMetrics, serve_metrics
+from balancer.agent.peers.neighbours import PeerSelection
+from balancer.agent.peers.peer_answer import PeerEndpoint
+from balancer.agent.peers.peer_watch import PeerMonitor
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
-from balancer.agent.sync.fast_open_keys import FastOpenKeyring
-from balancer.agent.sync.lease import Changed, Removed, keep_lease
-from balancer.agent.sync.purges import Purges
+from balancer.agent.sync.fast_open_keys import FastOpenKeyFollower
+from balancer.agent.sync.lease import EdgeRemoved, HeartbeatTrigger, keep_lease
+from balancer.agent.sync.purges import PurgeFollower
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
@@ -42,14 +42,14 @@ class Agent:
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self._state = NodeState(settings.state)
-        self._purges = Purges(self._state)
-        self._fast_open = FastOpenKeyring(self._state)
-        self._changed = Changed()
+        self._purges = PurgeFollower(self._state)
+        self._fast_open = FastOpenKeyFollower(self._state)
+        self._changed = HeartbeatTrigger()
         self._intent = Intent()
-        self._neighbourhood = Neighbourhood(settings.state)
-        self._peers = PeerWatch(settings.peer_port)
-        self._forwards = Forwards(settings.state)
-        self._node = NodeWatch(
+        self._neighbourhood = PeerSelection(settings.state)
+        self._peers = PeerMonitor(settings.peer_port)
+        self._forwards = ForwardRateMeter(settings.state)
+        self._node = NodeMonitor(
             self._state,
             settings.edge_socket or EDGE_SOCKET.path_in(settings.state),
             self._peers,
@@ -61,7 +61,7 @@ class Agent:
             self._node,
             self._peers,
             self._intent,
-            bird_of(settings),
+            configured_bird(settings),
             times=DrainTimes(
                 settings.rehoming_seconds,
                 settings.rehoming_limit_seconds,
@@ -82,17 +82,17 @@ class Agent:
                 ControlClient(self._settings.control, ca=self._settings.ca, timeout=5.0) as client,
                 asyncio.TaskGroup() as group,
             ):
-                await self._announcer.look()
+                await self._announcer.check_once()
                 group.create_task(self._announcer.run(self._settings.probe_seconds))
                 group.create_task(self._control(client, credential))
                 if self._settings.peer_port:
                     group.create_task(self._watch_peers())
                     group.create_task(
-                        PeerAnswer(self._addresses(), self._settings.peer_port, self._facts).run()
+                        PeerEndpoint(self._addresses(), self._settings.peer_port, self._facts).run()
                     )
                 group.create_task(feed_watchdog())
         except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+            raise _first_error(errors) from errors
         finally:
             await asyncio.shield(self._announcer.withdraw())
             end_metrics()
@@ -106,13 +106,13 @@ class Agent:
             return lambda: None
         address, _, port = self._settings.metrics.rpartition(":")
         asked = AgentMetrics(self._announcer, self._node, self._intent, self._state)
-        return serve(address.strip("[]"), int(port), asked)
+        return serve_metrics(address.strip("[]"), int(port), asked)
 
     async def _start_deadman(self) -> asyncio.subprocess.Process | None:
         chosen = self._settings
         if chosen.bird_socket is None:
             return None
-        return await deadman.start(
+        return await deadman.start_watcher(
             chosen.state,
             chosen.bird_socket,
             chosen.bird_protocol,
@@ -124,7 +124,7 @@ class Agent:
         while True:
             credential = self._state.credential()
             if credential is not None and credential.edge_id is not None:
-                await self._peers.look(self._neighbourhood.peers(credential.edge_id))
+                await self._peers.check_peers(self._neighbourhood.peers(credential.edge_id))
             await asyncio.sleep(self._settings.probe_seconds)
 
     def _addresses(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ class Agent:
         return tuple(str(address) for address in every if address is not None)
 
     def _facts(self) -> dict[str, Any]:
-        """What other agents are told."""
+        """Return the answer to other agents."""
         credential = self._state.credential()
         outside = self._settings.outside_v4 or self._settings.outside_v6
         return {
@@ -145,14 +145,14 @@ class Agent:
 
     async def _control(self, client: ControlClient, credential: Credential) -> None:
         if credential.edge_id is not None:
-            report_ready()  # what is on disk serves while the control plane is away
+            report_ready()  # the state on disk serves while the control plane is unreachable
         enrolled = await self._enrol(client, credential)
         assert enrolled.edge_id is not None
         if credential.edge_id is None:
             report_ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                keep_lease(client, enrolled.edge_id, self._heartbeat, self._answered, self._changed)
+                keep_lease(client, enrolled.edge_id, self._heartbeat, self._apply_answer, self._changed)
             )
             group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
             group.create_task(self._purges.follow(client))
@@ -167,11 +167,14 @@ class Agent:
                 log.warning("cannot enrol yet", extra={"why": str(error)})
             except ApiError as error:
                 if error.slug == "edge-removed":
-                    raise Removed from None
+                    raise EdgeRemoved from None
                 if error.status < 500 and error.slug != "no-vip":
                     if credential.edge_id is None:
                         raise NotEnrolled(str(error)) from None
-                    log.error("where this edge is could not be told", extra={"why": str(error)})
+                    log.error(
+                        "could not report this edge's addresses to the control plane",
+                        extra={"why": str(error)},
+                    )
                     client.token = credential.token
                     return credential
                 log.warning("cannot enrol yet", extra={"why": str(error)})
@@ -184,26 +187,26 @@ class Agent:
             reasons=findings.reasons,
             applied_generation=self._state.applied_generation(),
             announcing=self._announcer.announcing,
-            withdraw=self._intent.leave.asking,
+            withdraw=self._intent.grant.asking,
             peers=self._node.reports(),
             sessions=findings.sessions,
             forwards=self._forwards.rates(),
             drain=self._announcer.drain,
         )
 
-    def _answered(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
-        self._intent.answered(sent_at, sent, grant)
+    def _apply_answer(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
+        self._intent.apply_answer(sent_at, sent, grant)
         self._state.keep_desired_state(grant.admin_state)
-        self._purges.note(grant.newest_purge)
-        self._fast_open.note(grant.newest_fast_open_key)
+        self._purges.report_newest(grant.newest_purge)
+        self._fast_open.report_newest(grant.newest_fast_open_key)
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def _until_told(agent: Agent) -> None:
+async def _run_until_signal(agent: Agent) -> None:
     running = asyncio.create_task(agent.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
@@ -213,4 +216,4 @@ async def _until_told(agent: Agent) -> None:
 
 def run(settings: AgentSettings) -> None:
     """Run the agent until SIGTERM; raises NotEnrolled or Removed."""
-    asyncio.run(_until_told(Agent(settings)))
+    asyncio.run(_run_until_signal(Agent(settings)))

@@ -57,7 +57,9 @@ async def enrol(
     try:
         state.keep_table_key(base64.b64decode(enrolment.table_key))
     except ValueError as error:
-        log.error("not trusted", extra={"why": str(error)})  # tables of another signer are refused one by one
+        log.error(
+            "table key not accepted", extra={"why": str(error)}
+        )  # tables of another signer are refused one by one
     credential = replace(credential, edge_id=enrolment.edge.id)
     state.keep_node(
         NodeIdentity(

@@ -1,4 +1,4 @@
-"""What the agent tells Prometheus, at `--metrics ADDRESS:PORT`: announcement, health, probes, peers, control plane."""
+"""Prometheus metrics at `--metrics ADDRESS:PORT`: announcement, health, probes, peers, control plane."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from balancer.agent.announce.announcer import Announcer
 from balancer.agent.announce.intent import Intent
-from balancer.agent.health.node_watch import NodeWatch
+from balancer.agent.health.node_watch import NodeMonitor
 from balancer.agent.state import NodeState
 from balancer.api.schemas import Health
 
@@ -19,21 +19,21 @@ WAYS = ("forwarding", "backbone", "outside")
 class AgentMetrics(Collector):
     """Read at each scrape."""
 
-    def __init__(self, announcer: Announcer, node: NodeWatch, intent: Intent, state: NodeState) -> None:
+    def __init__(self, announcer: Announcer, node: NodeMonitor, intent: Intent, state: NodeState) -> None:
         self._announcer, self._node, self._intent, self._state = announcer, node, intent, state
 
     def collect(self) -> Iterator[Metric]:
         now = time.monotonic()
-        yield _gauge("announcing", "1 while the VIP is announced.", self._announcer.announcing)
-        yield _gauge("granted", "1 while withdrawn by a grant.", self._intent.leave.granted(now))
-        heard = self._intent.heard_at
-        yield _gauge(
+        yield _make_gauge("announcing", "1 while the VIP is announced.", self._announcer.announcing)
+        yield _make_gauge("granted", "1 while withdrawn by a grant.", self._intent.grant.granted(now))
+        answered = self._intent.answered_at
+        yield _make_gauge(
             "control_silence_seconds",
             "Since the control plane last answered, or since the start.",
-            now - (heard if heard is not None else self._intent.started_at),
+            now - (answered if answered is not None else self._intent.started_at),
         )
-        yield _gauge("table_generation", "Of the table on disk.", self._state.table_generation() or 0)
-        yield _gauge(
+        yield _make_gauge("table_generation", "Of the table on disk.", self._state.table_generation() or 0)
+        yield _make_gauge(
             "applied_generation", "Of the table in the forwarder.", self._state.applied_generation() or 0
         )
         yield from self._health()
@@ -69,11 +69,11 @@ class AgentMetrics(Collector):
         yield peers
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+def _make_gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"sennit_agent_{name}", text, value=float(value))
 
 
-def serve(address: str, port: int, metrics: AgentMetrics) -> Callable[[], None]:
+def serve_metrics(address: str, port: int, metrics: AgentMetrics) -> Callable[[], None]:
     """Serve GET /metrics in a thread; returns what ends it. Raises OSError where the port is taken."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)

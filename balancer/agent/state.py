@@ -81,7 +81,7 @@ class NodeState:
     def keep_table(self, table: dict[str, Any]) -> None:
         TABLE.write_object(self.folder, table)
 
-    def note_contact(self) -> None:
+    def record_contact(self) -> None:
         """Record that the control plane has just said what the newest table is: the forwarder may trust the one it
         has."""
         touch_contact(self.folder)

@@ -10,7 +10,7 @@ from node.state.catalogue import NODE
 from node.state.state_file import StateFileInvalid
 from node.vip import Vip, locator_addresses, vip_from_json
 
-POLL_INTERVAL = 0.1  # seconds: another process writes the file and notifies nobody
+POLL_INTERVAL = 0.1  # seconds: another process writes the file and sends no notification
 
 
 class NodeUnknown(Exception):

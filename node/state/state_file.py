@@ -90,7 +90,7 @@ class StateFile:
 
 
 class FileWatch:
-    """Whether a file was replaced since the last look: readers poll, since writers notify nobody."""
+    """Whether a file was replaced since the last look: readers poll, since writers send no notification."""
 
     def __init__(self, file: StateFile, state: Path) -> None:
         self._file, self._state = file, state

@@ -1,4 +1,4 @@
-"""Decide whether and how this node announces the VIP. Pure: the announcer asks and does."""
+"""Decide whether and how this node announces the VIP. Pure: the announcer observes and acts."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from node.state.desired_state import AdminState, DrainPhase
 
 
 class Announcement(Enum):
-    """What BIRD is to say of the VIP."""
+    """How BIRD announces the VIP."""
 
     NONE = "withdrawn"
     LAST_CHOICE = "announced as the last choice"  # GRACEFUL_SHUTDOWN (RFC 8326)
@@ -15,41 +15,41 @@ class Announcement(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """All that the decision rests on."""
+class AnnouncementInputs:
+    """Everything that the decision depends on."""
 
     admin_state: AdminState = AdminState.ACTIVE
     drain: DrainPhase | None = None
-    hard: str | None = None  # a failure with which the edge serves nobody
+    hard: str | None = None  # a failure with which the edge can serve no client
     soft: str | None = None  # one that may be the fleet's own
-    granted: bool = False  # leave to withdraw for the soft one
-    must_announce: bool = False  # no leave, or no answer: in spite of the soft one
+    granted: bool = False  # a withdrawal grant is held for the soft failure
+    must_announce: bool = False  # no grant, or no answer: announce in spite of the soft failure
     stand_in: int | None = None  # cut off from the backbone, and this edge, asked from outside, is not
     forwarder_ready: bool = True
-    held: bool = True  # nearly all forwarders send this edge its subflows
+    in_forwarders: bool = True  # at least 99 % of the forwarders send this edge its subflows
 
 
-Decision = tuple[Announcement, str]
+AnnouncementDecision = tuple[Announcement, str]
 
 
-def decide(announcing: bool, situation: Situation) -> Decision:
+def decide_announcement(announcing: bool, inputs: AnnouncementInputs) -> AnnouncementDecision:
     """Return what to announce, and why."""
-    if situation.hard:
-        return Announcement.NONE, situation.hard
-    if situation.admin_state is AdminState.DISABLED:
+    if inputs.hard:
+        return Announcement.NONE, inputs.hard
+    if inputs.admin_state is AdminState.DISABLED:
         return Announcement.NONE, "disabled"
-    if situation.admin_state is AdminState.DRAINING:
-        return _draining(announcing, situation.drain)
-    if situation.stand_in is not None:
-        return Announcement.NONE, f"cut off from the backbone, where edge {situation.stand_in} is not"
-    if situation.granted:
-        return Announcement.NONE, f"by a grant: {situation.soft}"
+    if inputs.admin_state is AdminState.DRAINING:
+        return _decide_draining(announcing, inputs.drain)
+    if inputs.stand_in is not None:
+        return Announcement.NONE, f"cut off from the backbone, where edge {inputs.stand_in} is not"
+    if inputs.granted:
+        return Announcement.NONE, f"by a grant: {inputs.soft}"
     if announcing:
-        return Announcement.NORMAL, f"in spite of {situation.soft}" if situation.soft else "all is well"
-    return _begin(situation)
+        return Announcement.NORMAL, f"in spite of {inputs.soft}" if inputs.soft else "all is well"
+    return _decide_first_announcement(inputs)
 
 
-def _draining(announcing: bool, phase: DrainPhase | None) -> Decision:
+def _decide_draining(announcing: bool, phase: DrainPhase | None) -> AnnouncementDecision:
     if announcing and phase is DrainPhase.REHOMING:
         return Announcement.NORMAL, "draining: sessions leave the service port"
     if announcing and phase is DrainPhase.SHUTDOWN:
@@ -57,11 +57,11 @@ def _draining(announcing: bool, phase: DrainPhase | None) -> Decision:
     return Announcement.NONE, "draining"
 
 
-def _begin(situation: Situation) -> Decision:
-    if not situation.forwarder_ready:
+def _decide_first_announcement(inputs: AnnouncementInputs) -> AnnouncementDecision:
+    if not inputs.forwarder_ready:
         return Announcement.NONE, "the forwarder has applied no table"
-    if not situation.held:
+    if not inputs.in_forwarders:
         return Announcement.NONE, "not all forwarders have applied a table that holds this edge"
-    if situation.soft and not situation.must_announce:
-        return Announcement.NONE, f"asks whether to stay away: {situation.soft}"
-    return Announcement.NORMAL, f"in spite of {situation.soft}" if situation.soft else "all is well"
+    if inputs.soft and not inputs.must_announce:
+        return Announcement.NONE, f"asks for a withdrawal grant: {inputs.soft}"
+    return Announcement.NORMAL, f"in spite of {inputs.soft}" if inputs.soft else "all is well"

@@ -13,24 +13,24 @@ from runtime.files import replace_text
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT = 3.0
-_LIMIT = 64 * 1024
+_VISIT_TIMEOUT = 3.0
+_LINE_LIMIT = 64 * 1024
 
 
 class BirdError(Exception):
-    """BIRD is not there, or refuses."""
+    """BIRD does not answer, or refuses a command."""
 
 
-class BirdRefuses(BirdError):
+class BirdRefused(BirdError):
     """BIRD answered with an error."""
 
 
 class Bird:
-    """One BIRD, one connection a visit: BIRD may be restarted at any time.
+    """One BIRD, one connection per visit: BIRD may be restarted at any time.
 
     Two static protocols hold the VIP's route: `protocol`, and `protocol`_shutdown, which is preferred and carries
-    GRACEFUL_SHUTDOWN. A `configure` by whomever puts a protocol into the state that the configuration names, so what is
-    wanted is also said in a file that the configuration includes: else each reload would withdraw the route.
+    GRACEFUL_SHUTDOWN. `configure` puts a protocol into the state that the configuration names, so the state is
+    also written to a file that the configuration includes: otherwise each reload would withdraw the route.
     """
 
     def __init__(self, socket: Path, protocol: str, state_file: Path | None = None) -> None:
@@ -39,51 +39,53 @@ class Bird:
         self._last_choice = f"{protocol}_shutdown"
         self._state_file = state_file
 
-    async def show(self, announcement: Announcement) -> None:
-        """Make BIRD announce so; harmless to say again. Raises `BirdError`."""
-        self._keep(announcement is not Announcement.NONE)
+    async def set_announcement(self, announcement: Announcement) -> None:
+        """Make BIRD announce the VIP this way; idempotent. Raises `BirdError`."""
+        self._write_state_file(announcement is not Announcement.NONE)
         if announcement is Announcement.NONE:
-            await self.commands(f"disable {self._protocol}")
+            await self.run_commands(f"disable {self._protocol}")
             await self._switch_last_choice("disable")
         elif announcement is Announcement.LAST_CHOICE:
             await self._switch_last_choice("enable")
         else:
-            await self.commands(f"enable {self._protocol}")
+            await self.run_commands(f"enable {self._protocol}")
             await self._switch_last_choice("disable")
 
     async def is_announcing(self) -> bool:
         """Whether the protocol is up; its line reads `name type table state since`."""
-        rows = [line.split() for line in await self.commands(f"show protocols {self._protocol}")]
+        rows = [line.split() for line in await self.run_commands(f"show protocols {self._protocol}")]
         return any(row[0] == self._protocol and row[3] == "up" for row in rows if len(row) > 3)
 
     async def _switch_last_choice(self, verb: str) -> None:
         try:
-            await self.commands(f"{verb} {self._last_choice}")
-        except BirdRefuses as error:
-            # a configuration without it: then routes are withdrawn without that grace
+            await self.run_commands(f"{verb} {self._last_choice}")
+        except BirdRefused as error:
+            # a configuration without that protocol: the route is withdrawn without GRACEFUL_SHUTDOWN
             log.debug("no graceful shutdown", extra={"why": str(error)})
 
-    def _keep(self, announced: bool) -> None:
+    def _write_state_file(self, announced: bool) -> None:
         if self._state_file is None:
             return
         text = f"disabled {'no' if announced else 'yes'};\n"
         try:
             if not self._state_file.exists() or self._state_file.read_text() != text:
-                replace_text(self._state_file, text, 0o644)  # BIRD is another user, and it is no secret
+                replace_text(
+                    self._state_file, text, 0o644
+                )  # BIRD runs as another user, and the content is no secret
         except OSError as error:
             raise BirdError(f"{self._state_file}: {error.strerror}") from error
 
-    async def commands(self, *lines: str) -> list[str]:
+    async def run_commands(self, *lines: str) -> list[str]:
         """Run commands in one visit and return the last reply's lines without codes."""
         reply: list[str] = []
         try:
-            async with asyncio.timeout(_TIMEOUT):
-                reader, writer = await asyncio.open_unix_connection(self._socket, limit=_LIMIT)
+            async with asyncio.timeout(_VISIT_TIMEOUT):
+                reader, writer = await asyncio.open_unix_connection(self._socket, limit=_LINE_LIMIT)
                 try:
-                    await _reply(reader)  # the greeting
+                    await _read_reply(reader)  # the greeting
                     for line in lines:
                         writer.write(f"{line}\n".encode())
-                        reply = await _reply(reader)
+                        reply = await _read_reply(reader)
                 finally:
                     writer.close()
         except (OSError, TimeoutError, ValueError, EOFError) as error:
@@ -91,21 +93,21 @@ class Bird:
         return reply
 
 
-async def _reply(reader: asyncio.StreamReader) -> list[str]:
+async def _read_reply(reader: asyncio.StreamReader) -> list[str]:
     lines: list[str] = []
     while True:
         raw = await reader.readline()
         if not raw.endswith(b"\n"):
-            raise EOFError("BIRD hung up")
+            raise EOFError("BIRD closed the connection")
         line = raw.decode(errors="replace").rstrip("\n")
         if line.startswith((" ", "+")):
             lines.append(line[1:])
             continue
         code, separator, text = line[:4], line[4:5], line[5:]
         if not code.isdigit() or separator not in (" ", "-", ""):
-            raise ValueError(f"not a reply of BIRD: {line!r}")
+            raise ValueError(f"invalid reply of BIRD: {line!r}")
         lines.append(text)
         if code[0] in "89":
-            raise BirdRefuses(f"BIRD: {code} {text}")
+            raise BirdRefused(f"BIRD: {code} {text}")
         if separator != "-":
             return lines

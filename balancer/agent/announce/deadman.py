@@ -19,11 +19,11 @@ from node.state.signs import LifeSign
 
 log = logging.getLogger("balancer.agent.announce.deadman")
 
-LOOK_EVERY = 0.5  # seconds
-GIVE_UP = 60.0  # seconds of trying to withdraw for a dead agent: several hold times
+POLL_INTERVAL = 0.5  # seconds
+WITHDRAW_LIMIT = 60.0  # seconds of trying to withdraw for a dead agent: several hold times
 
 
-async def start(
+async def start_watcher(
     state: Path, bird_socket: Path, protocol: str, state_file: Path | None, seconds: float
 ) -> asyncio.subprocess.Process:
     """Start the watcher of this process, in a session of its own; it finds a fresh sign of life."""
@@ -38,7 +38,7 @@ async def start(
     return await asyncio.create_subprocess_exec(*words, start_new_session=True)
 
 
-async def watch(sign_of_life: LifeSign, bird: Bird, agent: int, seconds: float) -> None:
+async def watch_agent(sign_of_life: LifeSign, bird: Bird, agent: int, seconds: float) -> None:
     """Watch until the agent with this process id is gone and withdrawn for, or another one gives signs."""
     withdrawn, last_of_agent = False, None
     quiet, looked_at, sign = 0.0, time.monotonic(), sign_of_life.last_sign()
@@ -50,20 +50,20 @@ async def watch(sign_of_life: LifeSign, bird: Bird, agent: int, seconds: float) 
             return  # another agent lives here, with a watcher of its own
         # a host that was frozen froze this process too: only time that was looked at counts
         now = time.monotonic()
-        quiet = 0.0 if last != sign else quiet + min(now - looked_at, 2 * LOOK_EVERY)
+        quiet = 0.0 if last != sign else quiet + min(now - looked_at, 2 * POLL_INTERVAL)
         looked_at, sign = now, last
         if quiet <= seconds:
             withdrawn = False
         elif not withdrawn:
-            withdrawn = await _withdraw(bird)
-        if last_of_agent is not None and (withdrawn or quiet > seconds + GIVE_UP):
+            withdrawn = await _try_to_withdraw(bird)
+        if last_of_agent is not None and (withdrawn or quiet > seconds + WITHDRAW_LIMIT):
             return
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _withdraw(bird: Bird) -> bool:
+async def _try_to_withdraw(bird: Bird) -> bool:
     try:
-        await bird.show(Announcement.NONE)
+        await bird.set_announcement(Announcement.NONE)
     except BirdError as error:
         log.error("the VIP cannot be withdrawn: %s", error)
         return False
@@ -78,12 +78,12 @@ def main() -> None:
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--bird-state-file", type=Path)
     parser.add_argument("--seconds", type=float, required=True)
-    # told, not asked for: an agent that dies while this starts would leave a parent that never goes
+    # an argument, not getppid(): an agent that dies while this starts would leave a parent that never ends
     parser.add_argument("--agent", type=int, required=True, metavar="PID")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     bird = Bird(options.bird_socket, options.protocol, options.bird_state_file)
-    asyncio.run(watch(LifeSign(options.state), bird, options.agent, options.seconds))
+    asyncio.run(watch_agent(LifeSign(options.state), bird, options.agent, options.seconds))
 
 
 if __name__ == "__main__":

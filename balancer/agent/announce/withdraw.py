@@ -1,4 +1,4 @@
-"""`sennit agent --withdraw`: take the VIP back, whoever announced it, and exit. For systemd's ExecStopPost."""
+"""`sennit agent --withdraw`: withdraw the VIP, whichever process announced it, and exit. For systemd's ExecStopPost."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from balancer.agent.announce.bird import Bird
 from balancer.agent.settings import AgentSettings
 
 
-def bird_of(settings: AgentSettings) -> Bird | None:
+def configured_bird(settings: AgentSettings) -> Bird | None:
     """The BIRD that the settings name."""
     if settings.bird_socket is None:
         return None
@@ -16,5 +16,5 @@ def bird_of(settings: AgentSettings) -> Bird | None:
 
 def withdraw(settings: AgentSettings) -> None:
     """Withdraw; nothing where no BIRD is named. Raises `BirdError`."""
-    if bird := bird_of(settings):
-        asyncio.run(bird.show(Announcement.NONE))
+    if bird := configured_bird(settings):
+        asyncio.run(bird.set_announcement(Announcement.NONE))

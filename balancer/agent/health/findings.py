@@ -1,15 +1,15 @@
-"""What is wrong with this node: hard failures, with which it serves nobody, and soft ones.
+"""What is wrong with this node: hard failures, with which it can serve no client, and soft ones.
 
-A soft one counts for the announcement only when it lasts, and is over only when it stays away: routes must not follow a
-probe that is lost now and then.
+A soft failure counts for the announcement only when it lasts, and is over only when it stays away: routes must not
+follow a probe that is lost now and then.
 """
 
 from dataclasses import dataclass
 
 from balancer.api.schemas import Health
 
-LASTS_AFTER = 2.0  # seconds
-OVER_AFTER = 5.0
+CONFIRM_SECONDS = 2.0  # seconds
+CLEAR_SECONDS = 5.0
 MAXIMUM_REASONS = 16  # of a heartbeat
 
 
@@ -33,15 +33,15 @@ class Findings:
         return [reason[:200] for reason in (*self.hard, *self.soft)][:MAXIMUM_REASONS]
 
 
-class Lasting:
-    """Whether a soft failure lasts. Time is passed in."""
+class DebouncedFailure:
+    """A soft failure with hysteresis. Time is passed in."""
 
     def __init__(self) -> None:
         self._differs_since: float | None = None
         self.reason: str | None = None
 
-    def look(self, soft: tuple[str, ...], now: float) -> str | None:
-        """The reason to act on, or None."""
+    def update(self, soft: tuple[str, ...], now: float) -> str | None:
+        """Return the reason to act on, or None."""
         if bool(soft) == (self.reason is not None):
             self._differs_since = None
             if soft:
@@ -49,7 +49,7 @@ class Lasting:
             return self.reason
         if self._differs_since is None:
             self._differs_since = now
-        if now - self._differs_since >= (LASTS_AFTER if soft else OVER_AFTER):
+        if now - self._differs_since >= (CONFIRM_SECONDS if soft else CLEAR_SECONDS):
             self._differs_since = None
             self.reason = soft[0] if soft else None
         return self.reason

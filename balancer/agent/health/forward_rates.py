@@ -1,4 +1,4 @@
-"""Whom this edge forwards to, and how much: rates out of the forwarder's counts, for the heartbeat."""
+"""How much this edge forwards to each other edge: rates from the forwarder's counters, for the heartbeat."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,11 +7,11 @@ from pathlib import Path
 from balancer.api.health import ForwardRate
 from node.state.forwarder import read_tunnel_counts
 
-MOST = 64  # of the busiest: a heartbeat stays small
+RATES_LIMIT = 64  # of the busiest: a heartbeat stays small
 STALE = 10.0  # seconds between two counts, beyond which a rate says nothing of now
 
 
-class Forwards:
+class ForwardRateMeter:
     """Compares `traffic.json`, which `sennit forwarder run` writes, with what it was at the last heartbeat."""
 
     def __init__(self, state: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,4 +46,4 @@ class Forwards:
                         bits_per_second=max(0, bits),
                     )
                 )
-        return sorted(found, key=lambda rate: rate.bits_per_second, reverse=True)[:MOST]
+        return sorted(found, key=lambda rate: rate.bits_per_second, reverse=True)[:RATES_LIMIT]

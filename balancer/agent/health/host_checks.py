@@ -1,4 +1,4 @@
-"""What this host must have for an edge to serve: the VIP on an interface, and the forwarder's programs attached."""
+"""What a host needs for an edge to serve: the VIP on an interface, and the forwarder's programs attached."""
 
 import errno
 import logging
@@ -14,8 +14,8 @@ from balancer.datapath.load.install import ForwarderInstall, NotInstalled
 log = logging.getLogger(__name__)
 
 
-def vip_missing(addresses: tuple[str, ...]) -> str | None:
-    """Say which address of the VIP this host does not have. Binding to it is how one finds out without privilege."""
+def find_missing_vip(addresses: tuple[str, ...]) -> str | None:
+    """Return which address of the VIP this host lacks. A bind finds out without privilege."""
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
@@ -24,7 +24,7 @@ def vip_missing(addresses: tuple[str, ...]) -> str | None:
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 return f"vip: {address} is on no interface of this host"
-            log.warning("the VIP cannot be looked for", extra={"why": str(error)})
+            log.warning("VIP check failed", extra={"why": str(error)})
     return None
 
 
@@ -35,28 +35,28 @@ class ForwarderCheck:
         self._state = state
         self._was_loaded = False
 
-    def look(self) -> str | None:
-        """Say where its ingress program is missing; None before it was ever loaded."""
+    def find_fault(self) -> str | None:
+        """Return where its ingress program is missing; None before it was ever loaded."""
         try:
             install = ForwarderInstall.read(self._state)
         except NotInstalled:
             return "forwarder: is detached" if self._was_loaded else None
         self._was_loaded = True
-        return _detached(install)
+        return _find_detached(install)
 
 
-def _detached(install: ForwarderInstall) -> str | None:
+def _find_detached(install: ForwarderInstall) -> str | None:
     try:
         with IPRoute() as kernel:
             for name in install.interfaces:
-                if missing := _missing(kernel, name):
+                if missing := _find_missing_program(kernel, name):
                     return missing
     except (NetlinkError, OSError) as error:
-        log.warning("the forwarder's programs cannot be looked for", extra={"why": str(error)})
+        log.warning("forwarder check failed", extra={"why": str(error)})
     return None
 
 
-def _missing(kernel: IPRoute, name: str) -> str | None:
+def _find_missing_program(kernel: IPRoute, name: str) -> str | None:
     index = kernel.link_lookup(ifname=name)
     if not index:
         return f"forwarder: there is no interface {name}"

@@ -1,31 +1,31 @@
-"""Look at this node: its edge, its VIP, its forwarder, its probes and its peers; the outcome is `Findings`."""
+"""Check this node: its edge, VIP, forwarder, probes and peers; the outcome is `Findings`."""
 
 import asyncio
 import time
 from pathlib import Path
 
-from balancer.agent.health.edge_health import EdgeWatch
+from balancer.agent.health.edge_health import EdgeMonitor
 from balancer.agent.health.findings import Findings
-from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
-from balancer.agent.peers.peer_watch import PeerWatch
+from balancer.agent.health.host_checks import ForwarderCheck, find_missing_vip
+from balancer.agent.peers.peer_watch import PeerMonitor
 from balancer.agent.state import NodeState
 from balancer.api.health import PeerReport
 from balancer.api.schemas import Health
 from node.state.probe_results import ProbeResult, read_results
 
-BEHIND_AFTER = 10.0  # seconds that a forwarder may take for a table
-ATTACHED_EVERY = 2.0  # seconds between looks at the hooks, which cost some milliseconds each
+TABLE_LAG_LIMIT = 10.0  # seconds that a forwarder may take to apply a table
+HOOK_CHECK_INTERVAL = 2.0  # seconds between checks of the hooks, which take some milliseconds each
 CUT_OFF = "backbone: no peer answers"
 
 
-class NodeWatch:
-    """Everything that tells how this node is."""
+class NodeMonitor:
+    """All checks of one node, and their last outcome."""
 
     def __init__(
-        self, state: NodeState, edge_socket: Path, peers: PeerWatch, *, forwarder: bool, vip_check: bool
+        self, state: NodeState, edge_socket: Path, peers: PeerMonitor, *, forwarder: bool, vip_check: bool
     ) -> None:
         self._state = state
-        self._edge = EdgeWatch(edge_socket)
+        self._edge = EdgeMonitor(edge_socket)
         self._peers = peers
         self._forwarder = forwarder
         self._vip_check = vip_check
@@ -33,27 +33,27 @@ class NodeWatch:
         self._attached_at = float("-inf")
         self._hooks = ForwarderCheck(state.folder)
         self._detached: str | None = None
-        self.findings = Findings(hard=("edge: not asked yet",))
+        self.findings = Findings(hard=("edge: not checked yet",))
         self.probes: tuple[ProbeResult, ...] = ()
 
-    async def look(self) -> Findings:
-        """Look at everything once."""
+    async def check_node(self) -> Findings:
+        """Run every check once."""
         now = time.monotonic()
-        edge = await self._edge.look(now)
+        edge = await self._edge.check_edge(now)
         hard = list(edge.reasons) if edge.status is Health.DOWN else []
         soft = [] if hard else list(edge.reasons)
-        if self._vip_check and (missing := vip_missing(self._state.vip_addresses())):
+        if self._vip_check and (missing := find_missing_vip(self._state.vip_addresses())):
             hard.append(missing)
         if self._forwarder:
-            if now - self._attached_at >= ATTACHED_EVERY:
+            if now - self._attached_at >= HOOK_CHECK_INTERVAL:
                 self._attached_at = now
-                self._detached = await asyncio.to_thread(self._hooks.look)
+                self._detached = await asyncio.to_thread(self._hooks.find_fault)
             if self._detached:
                 hard.append(self._detached)
             if self._behind(now):
-                soft.append(f"forwarder: has not applied the newest table for {BEHIND_AFTER:g} s")
+                soft.append(f"forwarder: has not applied the newest table for {TABLE_LAG_LIMIT:g} s")
         self.probes = read_results(self._state.folder, time.monotonic())
-        # of the probes through other edges' tunnels one that fails may be that edge's fault: its health says so
+        # one failed probe through another edge's tunnel may be that edge's fault: its own health reports it
         forwarding = [probe for probe in self.probes if probe.edge_id is not None]
         blamed = [probe for probe in self.probes if probe.edge_id is None]
         if len(forwarding) > 1 and not any(probe.ok for probe in forwarding):
@@ -71,10 +71,10 @@ class NodeWatch:
             PeerReport(
                 edge_id=edge_id,
                 forwarding=forwarding.get(edge_id),
-                backbone=self._peers.seen[edge_id].backbone if edge_id in self._peers.seen else None,
-                outside=self._peers.seen[edge_id].outside if edge_id in self._peers.seen else None,
+                backbone=self._peers.statuses[edge_id].backbone if edge_id in self._peers.statuses else None,
+                outside=self._peers.statuses[edge_id].outside if edge_id in self._peers.statuses else None,
             )
-            for edge_id in sorted({*forwarding, *self._peers.seen})
+            for edge_id in sorted({*forwarding, *self._peers.statuses})
         ][:16]
 
     def _behind(self, now: float) -> bool:
@@ -84,4 +84,4 @@ class NodeWatch:
             return False
         if self._behind_since is None:
             self._behind_since = now
-        return now - self._behind_since > BEHIND_AFTER
+        return now - self._behind_since > TABLE_LAG_LIMIT

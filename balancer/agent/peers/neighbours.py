@@ -1,6 +1,6 @@
 """Which other edges this one probes: the few that follow it on a ring in the order of a hash.
 
-So every edge has as many probers as it probes, at whatever sites, and nobody needs to tell anybody who they are.
+So every edge is probed by as many edges as it probes, at any site, without coordination.
 """
 
 import hashlib
@@ -9,26 +9,26 @@ from pathlib import Path
 from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.table_file import TableFile
 
-PROBED = 3
+PEER_COUNT = 3
 
 
-def peers_of(edge_id: int, table: ForwardingTable, count: int = PROBED) -> tuple[TableEdge, ...]:
+def peers_of(edge_id: int, table: ForwardingTable, count: int = PEER_COUNT) -> tuple[TableEdge, ...]:
     """The edges that `edge_id` probes, none where the table does not hold it."""
-    ring = sorted(table.edges, key=lambda edge: (_place(edge.id), edge.id))
+    ring = sorted(table.edges, key=lambda edge: (_ring_position(edge.id), edge.id))
     at = next((place for place, edge in enumerate(ring) if edge.id == edge_id), None)
     if at is None:
         return ()
     return tuple((ring[at + 1 :] + ring[:at])[:count])
 
 
-def _place(edge_id: int) -> bytes:
+def _ring_position(edge_id: int) -> bytes:
     return hashlib.sha256(b"%d" % edge_id).digest()[:8]
 
 
-class Neighbourhood:
+class PeerSelection:
     """The peers as of the newest table on disk, worked out once for each."""
 
-    def __init__(self, state: Path, count: int = PROBED) -> None:
+    def __init__(self, state: Path, count: int = PEER_COUNT) -> None:
         self._file = TableFile(state)
         self._count = count
         self._for: tuple[int, int] | None = None

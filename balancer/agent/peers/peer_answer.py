@@ -1,6 +1,6 @@
-"""Answer other edges' agents: GET /peer says who this is and whether it announces. Nothing else can be asked here.
+"""Answer other edges' agents: GET /peer returns this edge's id and whether it announces, and nothing else.
 
-In clear and to anybody who gets there, so nothing rests on it alone: see announcement.py for what little does.
+In clear and for any client that reaches it, so no decision depends on it alone (announcement.py).
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 TIMEOUT = 2.0
-CONNECTIONS = 64  # at once; more are closed unheard
-RETRY = 2.0  # seconds until an address that was not there is tried again
+CONNECTIONS = 64  # at once; more are closed without an answer
+RETRY = 2.0  # seconds until a missing address is tried again
 
 
-class PeerAnswer:
-    """A tiny HTTP answerer on this node's tunnel address, and on its outside one; `facts` is asked each time."""
+class PeerEndpoint:
+    """An HTTP endpoint on this node's tunnel and outside addresses; `facts` is called for each request."""
 
     def __init__(self, addresses: tuple[str, ...], port: int, facts: Callable[[], dict[str, Any]]) -> None:
         self._addresses = addresses

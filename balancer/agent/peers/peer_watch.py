@@ -1,7 +1,7 @@
-"""Ask the agents of a few other edges whether they are there, over the backbone and from outside.
+"""Check the agents of a few other edges, over the backbone and from outside.
 
-An edge whose backbone is cut serves nobody: no second subflow reaches it. When its control plane is silent too, it
-can only ask a peer from outside: one that announces and is not cut off itself stands in for it.
+An edge whose backbone is cut can serve no client: no second subflow reaches it. When its control plane is silent too,
+it can only ask a peer from outside: one that announces and is not cut off itself stands in for it.
 """
 
 import asyncio
@@ -22,44 +22,44 @@ BODY_LIMIT = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One peer as last asked. None: not known, or no way to ask."""
+class PeerStatus:
+    """One peer as of the last check. None: not known, or no address to ask."""
 
     backbone: bool | None = None
     outside: bool | None = None
     outside_address: str | None = None
-    stands: bool = False  # said, from outside, that it announces and is not cut off
+    serves: bool = False  # reports, from outside, that it announces and is not cut off
     failures: tuple[int, int] = (0, 0)
 
 
-class PeerWatch:
-    """What is known of the peers' agents."""
+class PeerMonitor:
+    """The status of each peer's agent."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        # one for good: each new client reads all certificates of the system, though none is needed here
+        # one client for all requests: each new one reads all certificates of the system
         self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False)
-        self.seen: dict[int, Seen] = {}
+        self.statuses: dict[int, PeerStatus] = {}
 
     @property
     def cut_off(self) -> bool:
         """Whether there are peers, and none answers over the backbone."""
-        known = [seen.backbone for seen in self.seen.values() if seen.backbone is not None]
+        known = [seen.backbone for seen in self.statuses.values() if seen.backbone is not None]
         return bool(known) and not any(known)
 
     def stand_in(self) -> int | None:
         """A peer that serves while this edge is cut off."""
         if not self.cut_off:
             return None
-        return next((edge_id for edge_id, seen in sorted(self.seen.items()) if seen.stands), None)
+        return next((edge_id for edge_id, seen in sorted(self.statuses.items()) if seen.serves), None)
 
-    async def look(self, peers: tuple[TableEdge, ...]) -> None:
-        """Ask every peer once, all at the same time."""
-        self.seen = {peer.id: self.seen.get(peer.id, Seen()) for peer in peers}
-        await asyncio.gather(*(self._look(peer) for peer in peers))
+    async def check_peers(self, peers: tuple[TableEdge, ...]) -> None:
+        """Check every peer once, concurrently."""
+        self.statuses = {peer.id: self.statuses.get(peer.id, PeerStatus()) for peer in peers}
+        await asyncio.gather(*(self._check_peer(peer) for peer in peers))
 
-    async def _look(self, peer: TableEdge) -> None:
-        before = self.seen[peer.id]
+    async def _check_peer(self, peer: TableEdge) -> None:
+        before = self.statuses[peer.id]
         tunnel = peer.tunnel_v4 or peer.tunnel_v6
         inside, outside = await asyncio.gather(
             self._ask(tunnel, peer.id), self._ask(before.outside_address, peer.id)
@@ -68,13 +68,13 @@ class PeerWatch:
             0 if inside is not None else before.failures[0] + 1,
             0 if outside is not None else before.failures[1] + 1,
         )
-        address = _address(inside["outside"]) if inside else None
-        self.seen[peer.id] = replace(
+        address = _parse_address(inside["outside"]) if inside else None
+        self.statuses[peer.id] = replace(
             before,
-            backbone=_judge(before.backbone, failures[0]),
-            outside=_judge(before.outside, failures[1]) if before.outside_address else None,
+            backbone=_debounce_reachability(before.backbone, failures[0]),
+            outside=_debounce_reachability(before.outside, failures[1]) if before.outside_address else None,
             outside_address=address or before.outside_address,
-            stands=outside is not None and outside["announcing"] is True and outside["cut_off"] is False,
+            serves=outside is not None and outside["announcing"] is True and outside["cut_off"] is False,
             failures=failures,
         )
 
@@ -93,13 +93,13 @@ class PeerWatch:
         return None
 
 
-def _judge(before: bool | None, failures: int) -> bool | None:
+def _debounce_reachability(before: bool | None, failures: int) -> bool | None:
     if not failures:
         return True
     return False if failures >= FAILED_AFTER else before
 
 
-def _address(value: Any) -> str | None:
+def _parse_address(value: Any) -> str | None:
     try:
         return str(ip_address(value)) if isinstance(value, str) else None
     except ValueError:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip
 NETWORK = IPv4Network("198.18.0.0/15")
 NETWORK_V6 = IPv6Network("2001:2::/48")  # the same purpose: RFC 5180
 Interface = IPv4Interface | IPv6Interface
-NEAR, FAR = "probe0", "probe1"
+HOST_INTERFACE, PROBE_INTERFACE = "probe0", "probe1"
 
 
 class NamespaceRefused(Exception):
@@ -22,54 +22,66 @@ class NamespaceRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ProbeAddresses:
     """Addresses of the two ends."""
 
     near: Interface
     far: Interface
 
     @classmethod
-    def of(cls, edge_id: int, version: int = 4) -> "Pair":
+    def of(cls, edge_id: int, version: int = 4) -> "ProbeAddresses":
         network = NETWORK if version == 4 else NETWORK_V6
         first = network.network_address + 2 * edge_id
         length = network.max_prefixlen - 1
         return cls(ip_interface(f"{first}/{length}"), ip_interface(f"{first + 1}/{length}"))
 
 
-def up(namespace: str, edge_id: int, versions: tuple[int, ...] = (4,)) -> None:
+def create_namespace(namespace: str, edge_id: int, versions: tuple[int, ...] = (4,)) -> None:
     """Make namespace, pair, addresses and route, whatever of them is there. Needs root; raises `NamespaceRefused`."""
-    if namespace not in _ip("netns", "list").split():
-        _ip("netns", "add", namespace)
-    if not _exists(NEAR):
-        _ip("link", "add", NEAR, "type", "veth", "peer", "name", FAR, "netns", namespace)
+    if namespace not in _run_ip("netns", "list").split():
+        _run_ip("netns", "add", namespace)
+    if not _interface_exists(HOST_INTERFACE):
+        _run_ip(
+            "link", "add", HOST_INTERFACE, "type", "veth", "peer", "name", PROBE_INTERFACE, "netns", namespace
+        )
     inside = ("-n", namespace)
-    _ip("link", "set", NEAR, "up")
-    _ip(*inside, "link", "set", "lo", "up")
-    _ip(*inside, "link", "set", FAR, "up")
+    _run_ip("link", "set", HOST_INTERFACE, "up")
+    _run_ip(*inside, "link", "set", "lo", "up")
+    _run_ip(*inside, "link", "set", PROBE_INTERFACE, "up")
     for version in versions:
-        pair = Pair.of(edge_id, version)
-        # nobody else is on this cable: no time is lost with looking for a duplicate
-        for at, end, device in (((), pair.near, NEAR), (inside, pair.far, FAR)):
-            _ip(*at, "address", "replace", str(end), "dev", device, *(["nodad"] if version == 6 else []))
-        _ip(*inside, f"-{version}", "route", "replace", "default", "via", str(pair.near.ip), "dev", FAR)
+        pair = ProbeAddresses.of(edge_id, version)
+        # no other host is on this link: skip duplicate address detection
+        for at, end, device in (((), pair.near, HOST_INTERFACE), (inside, pair.far, PROBE_INTERFACE)):
+            _run_ip(*at, "address", "replace", str(end), "dev", device, *(["nodad"] if version == 6 else []))
+        _run_ip(
+            *inside,
+            f"-{version}",
+            "route",
+            "replace",
+            "default",
+            "via",
+            str(pair.near.ip),
+            "dev",
+            PROBE_INTERFACE,
+        )
 
 
-def down(namespace: str) -> bool:
+def remove_namespace(namespace: str) -> bool:
     """Remove pair and namespace; whether there was anything."""
-    there = _exists(NEAR)
+    there = _interface_exists(HOST_INTERFACE)
     if there:
-        _ip("link", "del", NEAR)
-    if namespace in _ip("netns", "list").split():
-        _ip("netns", "del", namespace)
+        _run_ip("link", "del", HOST_INTERFACE)
+    if namespace in _run_ip("netns", "list").split():
+        _run_ip("netns", "del", namespace)
         there = True
     return there
 
 
-def _exists(interface: str) -> bool:
+def _interface_exists(interface: str) -> bool:
     return subprocess.run(["ip", "link", "show", interface], capture_output=True).returncode == 0
 
 
-def _ip(*words: str) -> str:
+def _run_ip(*words: str) -> str:
     done = subprocess.run(["ip", *words], capture_output=True, text=True)
     if done.returncode:
         raise NamespaceRefused(f"ip {' '.join(words)}: {done.stderr.strip()}")

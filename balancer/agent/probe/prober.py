@@ -10,7 +10,7 @@ import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from balancer.agent.peers.neighbours import Neighbourhood
+from balancer.agent.peers.neighbours import PeerSelection
 from balancer.model.table import EdgeState, TableEdge
 from node.state.identity import NodeIdentity, find_identity
 from node.state.probe_results import ProbeResult, write_results
@@ -36,7 +36,7 @@ class Prober:
         self._state = state
         self._interface = interface
         self._timeout = timeout
-        self._neighbourhood = Neighbourhood(state)
+        self._neighbourhood = PeerSelection(state)
         self._failing: set[str] = set()
 
     async def run(self, every: float) -> None:
@@ -67,7 +67,7 @@ class Prober:
 
     async def _probe(self, node: NodeIdentity, owner: int | None) -> str:
         """Exchange keys once; return what went wrong, or nothing."""
-        target = _target(node.vip)
+        target = _probe_target(node.vip)
         ways = TcpTransport(target, (self._interface,) * 2, allow_shared_path=True)
         config = ClientConfig(allow_shared_path=True, locator=target.kind)
         try:
@@ -80,7 +80,7 @@ class Prober:
         except (SmkexError, OSError) as error:
             return str(error) or type(error).__name__
         try:
-            return _judge(session, node, owner)
+            return _check_session(session, node, owner)
         finally:
             session.abort()
 
@@ -93,7 +93,7 @@ class Prober:
         self._failing = failing
 
 
-def _judge(session: SessionTransport, node: NodeIdentity, owner: int | None) -> str:
+def _check_session(session: SessionTransport, node: NodeIdentity, owner: int | None) -> str:
     """Who answered, and by which edge each path entered the CDN, as the owner saw it."""
     wanted, answered = owner or node.edge_id, session.established.edge_id
     if answered != wanted:
@@ -104,7 +104,7 @@ def _judge(session: SessionTransport, node: NodeIdentity, owner: int | None) -> 
     return ""
 
 
-def _target(vip: Vip) -> Target:
+def _probe_target(vip: Vip) -> Target:
     """Of a VIP with both families the IPv4 address is probed."""
     address = vip.v4 or vip.v6
     assert address is not None  # vip_from_json sees to it

@@ -1,4 +1,4 @@
-"""Things that grow at the control plane: heartbeats tell the newest number, and what is missing is fetched then."""
+"""Counters of the control plane: answers to heartbeats carry the newest number, and what is missing is fetched then."""
 
 import asyncio
 import logging
@@ -10,31 +10,31 @@ from balancer.api.client import ApiError, Unreachable
 log = logging.getLogger(__name__)
 
 
-class News:
-    """The newest number of `what` that was told of; 0 where none was."""
+class ChangeEvent:
+    """The newest reported number of `what`; 0 before the first report."""
 
     def __init__(self, what: str) -> None:
         self._what = what
         self.newest = 0
-        self._told = asyncio.Event()
+        self._reported = asyncio.Event()
 
-    def note(self, newest: int) -> None:
-        """Take in what the answer to a heartbeat says. A control plane that was restored tells smaller numbers."""
+    def report_newest(self, newest: int) -> None:
+        """Record the number of an answer. A restored control plane may report a smaller one."""
         if newest != self.newest:
             self.newest = newest
-            self._told.set()
+            self._reported.set()
 
-    async def follow(self, fetch: Callable[[], Awaitable[None]]) -> None:
-        """Call `fetch` for each change until cancelled, and again, ever more seldom, where it cannot reach anybody."""
+    async def follow_changes(self, fetch: Callable[[], Awaitable[None]]) -> None:
+        """Call `fetch` for each change until cancelled; retry with growing delays where it fails."""
         backoff = Backoff()
         while True:
-            await self._told.wait()
-            self._told.clear()
+            await self._reported.wait()
+            self._reported.clear()
             try:
                 await fetch()
             except (Unreachable, ApiError) as error:
-                log.warning("not fetched", extra={"what": self._what, "why": str(error)})
+                log.warning("fetch failed", extra={"what": self._what, "why": str(error)})
                 await asyncio.sleep(backoff.delay())
-                self._told.set()
+                self._reported.set()
                 continue
             backoff.reset()

@@ -13,17 +13,17 @@ from balancer.api.schemas import LeaseGrant, LeaseRequest
 log = logging.getLogger(__name__)
 
 
-class Removed(Exception):
-    """The control plane says that this edge was removed."""
+class EdgeRemoved(Exception):
+    """The control plane has removed this edge."""
 
 
-class Changed:
-    """Something worth a heartbeat before its time."""
+class HeartbeatTrigger:
+    """Triggers a heartbeat before its time."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def note(self) -> None:
+    def trigger(self) -> None:
         self._event.set()
 
     async def wait(self, seconds: float) -> None:
@@ -41,7 +41,7 @@ async def keep_lease(
     edge_id: int,
     heartbeat: Callable[[], LeaseRequest],
     answered: Callable[[float, LeaseRequest, LeaseGrant], None],
-    changed: Changed,
+    changed: HeartbeatTrigger,
 ) -> None:
     """Send heartbeats until cancelled; `answered` gets when each was sent, it and its answer. Raises `Removed`."""
     backoff = Backoff(longest=1.0)
@@ -51,12 +51,11 @@ async def keep_lease(
             grant = await client.renew_lease(edge_id, sent)
         except (Unreachable, ApiError) as error:
             if isinstance(error, ApiError) and error.slug == "edge-removed":
-                raise Removed from None
-            log.warning("no lease", extra={"why": str(error)})
+                raise EdgeRemoved from None
+            log.warning("lease not renewed", extra={"why": str(error)})
             await asyncio.sleep(backoff.delay())
             continue
-        backoff = Backoff(
-            longest=grant.lease_seconds / 3
-        )  # in time for the grace after a restart, which is one lease
+        # in time for the grace period after a restart of the control plane, which is one lease
+        backoff = Backoff(longest=grant.lease_seconds / 3)
         answered(sent_at, sent, grant)
         await changed.wait(grant.lease_seconds / 3 * random.uniform(0.8, 1.0))  # noqa: S311

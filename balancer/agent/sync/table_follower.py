@@ -6,57 +6,61 @@ from typing import Any
 
 from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
-from balancer.agent.sync.lease import Changed
+from balancer.agent.sync.lease import HeartbeatTrigger
 from balancer.api.client import ApiError, ControlClient, Garbled, Unreachable
 from balancer.model.signature import Forged, verify
 from balancer.model.table import ForwardingTable
 
 log = logging.getLogger(__name__)
 
-WAIT = 25.0  # under the idle time-outs of usual middleboxes
+LONG_POLL_SECONDS = 25.0  # under the idle time-outs of usual middleboxes
 
 
 async def follow_table(
-    client: ControlClient, state: NodeState, edge_id: int, changed: Changed, wait: float = WAIT
+    client: ControlClient,
+    state: NodeState,
+    edge_id: int,
+    changed: HeartbeatTrigger,
+    wait: float = LONG_POLL_SECONDS,
 ) -> None:
-    """Follow until cancelled. What is new about this edge itself is worth a heartbeat, which tells what is wanted."""
-    # when the control plane goes, all long polls end in the same moment: they must not return in the same moment
+    """Follow until cancelled. A change of this edge's own entry triggers a heartbeat: its answer has the state."""
+    # when the control plane stops, all long polls end at once: they must not return at once
     kept, backoff, loop = (
         state.table(),
         Backoff(first=4.0, longest=8.0, jitter=1.0),
         asyncio.get_running_loop(),
     )
-    whole = False  # whether to ask for the whole, since a difference was wrong
+    whole = False  # ask for the whole table, since a delta was invalid
     while True:
         started = loop.time()
         try:
-            raw = await _signed(client, state, None if whole else state.table_json(), wait)
+            raw = await _fetch_signed_table(client, state, None if whole else state.table_json(), wait)
             table = None if raw is None else ForwardingTable.from_json(raw)
         except (Unreachable, ApiError, Forged, ValueError) as error:
-            log.warning("no table", extra={"why": str(error)})
-            # not when it was merely away: a whole table for each of the fleet is what it could not bear just then
+            log.warning("table not fetched", extra={"why": str(error)})
+            # not after a mere outage: the control plane could not bear a whole table for each edge then
             whole = isinstance(error, Garbled | Forged | ValueError)
             await asyncio.sleep(backoff.delay())
             continue
         whole = False
-        state.note_contact()
+        state.record_contact()
         if table is not None and raw is not None and (kept is None or table.generation > kept.generation):
             state.keep_table(raw)
             if kept is not None and table.edge(edge_id) != kept.edge(edge_id):
-                changed.note()
+                changed.trigger()
             kept = table
             backoff.reset()
-            log.info("table", extra={"generation": table.generation, "edges": len(table.edges)})
+            log.info("table stored", extra={"generation": table.generation, "edges": len(table.edges)})
         elif table is not None and kept is not None and table.generation < kept.generation:
             log.error("older table ignored", extra={"generation": table.generation, "kept": kept.generation})
             await asyncio.sleep(backoff.delay())
         elif loop.time() - started < wait / 2:
-            await asyncio.sleep(backoff.delay())  # told too early that nothing is new: it is about to stop
+            await asyncio.sleep(backoff.delay())  # an early "nothing new": the control plane is about to stop
         else:
             backoff.reset()
 
 
-async def _signed(
+async def _fetch_signed_table(
     client: ControlClient, state: NodeState, kept: dict[str, Any] | None, wait: float
 ) -> dict[str, Any] | None:
     """Get a table that the control plane signed with the key that this node learned when it enrolled."""

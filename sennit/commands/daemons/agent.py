@@ -11,7 +11,7 @@ def run(arguments: list[str]) -> int:
     from balancer.agent.daemon import run as run_agent
     from balancer.agent.enrolment import NotEnrolled
     from balancer.agent.settings import AgentSettings
-    from balancer.agent.sync.lease import Removed
+    from balancer.agent.sync.lease import EdgeRemoved
     from runtime.logging import log_to_stderr
 
     try:
@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
     except NotEnrolled as error:
         hint = "`sennit enrolment-token create` makes a one-time token"
         raise CommandError(f"not enrolled: {error}", hint=hint) from None
-    except Removed:
+    except EdgeRemoved:
         hint = "to enrol again, remove credential.json from the state folder and give a new enrolment token"
         raise CommandError("this edge was removed by the control plane", hint=hint) from None
     except BirdError as error:

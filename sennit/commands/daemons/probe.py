@@ -27,9 +27,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit probe", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
-        ("up", _up, "make the probe namespace and its veth pair (before `sennit forwarder load`)"),
-        ("run", _up, "probe until SIGTERM, inside the namespace; `sennit probe run --help`"),
-        ("down", _down, "remove the namespace and the pair"),
+        (
+            "up",
+            _create_namespace,
+            "make the probe namespace and its veth pair (before `sennit forwarder load`)",
+        ),
+        ("run", _create_namespace, "probe until SIGTERM, inside the namespace; `sennit probe run --help`"),
+        ("down", _remove_namespace, "remove the namespace and the pair"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.set_defaults(do=do)
@@ -44,8 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(options: argparse.Namespace) -> int:
-    from balancer.agent.probe.namespace import NEAR, Pair, up
+def _create_namespace(options: argparse.Namespace) -> int:
+    from balancer.agent.probe.namespace import HOST_INTERFACE, ProbeAddresses, create_namespace
     from node.state.identity import NodeUnknown, await_identity
 
     try:
@@ -53,16 +57,16 @@ def _up(options: argparse.Namespace) -> int:
     except NodeUnknown as error:
         raise CommandError(str(error), hint="is `sennit agent` running?") from None
     versions = tuple(ip_address(address).version for address in node.vip.addresses)
-    up(options.namespace, node.edge_id, versions)
-    ends = " ".join(str(Pair.of(node.edge_id, version).far.ip) for version in versions)
-    print(f"{NEAR} leads to {options.namespace}, {ends}", file=sys.stderr)
+    create_namespace(options.namespace, node.edge_id, versions)
+    ends = " ".join(str(ProbeAddresses.of(node.edge_id, version).far.ip) for version in versions)
+    print(f"{HOST_INTERFACE} leads to {options.namespace}, {ends}", file=sys.stderr)
     return ExitStatus.OK
 
 
-def _down(options: argparse.Namespace) -> int:
-    from balancer.agent.probe.namespace import down
+def _remove_namespace(options: argparse.Namespace) -> int:
+    from balancer.agent.probe.namespace import remove_namespace
 
-    print("removed" if down(options.namespace) else "there was none", file=sys.stderr)
+    print("removed" if remove_namespace(options.namespace) else "there was none", file=sys.stderr)
     return ExitStatus.OK
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.agent.probe.namespace import Pair
+from balancer.agent.probe.namespace import ProbeAddresses
 from node.state.identity import NodeIdentity, write_identity
 from node.vip import Vip
 
@@ -42,7 +42,7 @@ def test_it_is_made_again_and_removed(host: str, tmp_path: Path) -> None:
     for _ in range(2):
         assert "198.18.2.89 2001:2::259" in probe(host, tmp_path, "up")
     for version in (4, 6):
-        near = str(Pair.of(300, version).near.ip)
+        near = str(ProbeAddresses.of(300, version).near.ip)
         # no listener there, so the kernel resets: packets pass in both directions
         script = f"import socket, sys; sys.exit(socket.socket({FAMILIES[version]}).connect_ex(('{near}', 9)))"
         inside = ["ip", "netns", "exec", f"{host}-probe", sys.executable, "-c", script]

@@ -12,7 +12,7 @@ import pytest
 from balancer.agent.daemon import Agent
 from balancer.agent.enrolment import NotEnrolled
 from balancer.agent.settings import AgentSettings
-from balancer.agent.sync.lease import Removed
+from balancer.agent.sync.lease import EdgeRemoved
 from node.state.desired_state import AdminState
 
 
@@ -129,7 +129,7 @@ async def test_a_refused_token_and_a_removed_edge_end_the_agent(
         await wait_until(lambda: read(tmp_path, "table.json"))
         async with control.admin() as client:
             await client.remove_edge(1)
-        with pytest.raises(Removed):
+        with pytest.raises(EdgeRemoved):
             await asyncio.wait_for(agent, 10)
     (tmp_path / "node" / "credential.json").unlink()
     with pytest.raises(NotEnrolled, match="was used"):

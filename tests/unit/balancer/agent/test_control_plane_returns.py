@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from balancer.agent.state import NodeState
-from balancer.agent.sync.lease import Changed, keep_lease
+from balancer.agent.sync.lease import HeartbeatTrigger, keep_lease
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import Unreachable
 from balancer.api.schemas import Health, LeaseGrant, LeaseRequest
@@ -91,8 +91,8 @@ async def live(control: Control, away: float, folder: Path) -> None:
         state.keep_table({"generation": 1, "vips": [], "edges": []})
         heartbeat = LeaseRequest(health=Health.OK)
         agents += [
-            keep_lease(control, number, lambda beat=heartbeat: beat, lambda *_: None, Changed()),  # type: ignore[arg-type,misc]
-            follow_table(control, state, number, Changed()),  # type: ignore[arg-type]
+            keep_lease(control, number, lambda beat=heartbeat: beat, lambda *_: None, HeartbeatTrigger()),  # type: ignore[arg-type,misc]
+            follow_table(control, state, number, HeartbeatTrigger()),  # type: ignore[arg-type]
         ]
     tasks = []
     for agent in agents:
@@ -110,7 +110,7 @@ async def live(control: Control, away: float, folder: Path) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert expired == [], "somebody came back too late"
+    assert expired == [], "an agent came back too late"
     assert control.leases.count() == AGENTS
 
 

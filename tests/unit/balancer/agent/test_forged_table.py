@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from balancer.agent.state import NodeState
-from balancer.agent.sync.lease import Changed
+from balancer.agent.sync.lease import HeartbeatTrigger
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ControlClient
 from balancer.model.signature import Ed25519PrivateKey, sign
@@ -47,7 +47,7 @@ async def follow(
     if key:
         state.keep_table_key(KEY.public_key().public_bytes_raw())
     async with ControlClient("http://127.0.0.1", "x", transport=httpx.MockTransport(answer)) as client:
-        task = asyncio.create_task(follow_table(client, state, 1, Changed()))
+        task = asyncio.create_task(follow_table(client, state, 1, HeartbeatTrigger()))
         await asyncio.wait_for(done.wait(), 20)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from balancer.agent.announce.withdrawal_grant import Leave
+from balancer.agent.announce.withdrawal_grant import WithdrawalGrantState
 from balancer.api.schemas import Health, LeaseRequest
 from balancer.control.grants.book import GrantBook
 from balancer.control.grants.budget import Standing, may_withdraw, minimum_announcing
@@ -111,7 +111,7 @@ class Clock:
 class Edge:
     """An edge as its agent runs it: what it announces, and the leave that it has."""
 
-    leave: Leave = field(default_factory=lambda: Leave(LEASE))
+    leave: WithdrawalGrantState = field(default_factory=lambda: WithdrawalGrantState(LEASE))
     soft: bool = False
     announcing: bool = True
     in_flight: list[tuple[float, bool, float | None]] = field(default_factory=list)

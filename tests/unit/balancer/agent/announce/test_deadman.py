@@ -13,7 +13,7 @@ import pytest
 from balancer.agent.announce import deadman
 from balancer.agent.announce.announcement import Announcement
 from balancer.agent.announce.bird import Bird, BirdError
-from balancer.agent.announce.deadman import watch
+from balancer.agent.announce.deadman import watch_agent
 from node.state.signs import LifeSign
 
 
@@ -25,7 +25,7 @@ class Switch(Bird):
         self.away = False
         self.refused = 0
 
-    async def show(self, announcement: Announcement) -> None:
+    async def set_announcement(self, announcement: Announcement) -> None:
         if self.away:
             self.refused += 1
             raise BirdError("away")
@@ -34,11 +34,11 @@ class Switch(Bird):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadman, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(deadman, "POLL_INTERVAL", 0.01)
 
 
 class Watched(LifeSign):
-    """Counts how often somebody looked for a sign."""
+    """Counts how often the sign was read."""
 
     looks = 0
 
@@ -57,7 +57,7 @@ async def test_a_dead_agent_is_withdrawn_for_and_the_watcher_ends(tmp_path: Path
     alive, bird = LifeSign(tmp_path), Switch()
     alive.give_sign()
     started = time.monotonic()
-    await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.2), 5)
+    await asyncio.wait_for(watch_agent(alive, bird, agent=-1, seconds=0.2), 5)
     assert bird.shown == [Announcement.NONE]
     assert time.monotonic() - started >= 0.15
 
@@ -65,12 +65,12 @@ async def test_a_dead_agent_is_withdrawn_for_and_the_watcher_ends(tmp_path: Path
 async def test_the_watcher_of_a_dead_agent_does_not_wait_for_ever_for_bird(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadman, "GIVE_UP", 0.2)
+    monkeypatch.setattr(deadman, "WITHDRAW_LIMIT", 0.2)
     alive, bird = LifeSign(tmp_path), Switch()
     bird.away = True
     alive.give_sign()
     started = time.monotonic()
-    await asyncio.wait_for(watch(alive, bird, agent=-1, seconds=0.1), 5)
+    await asyncio.wait_for(watch_agent(alive, bird, agent=-1, seconds=0.1), 5)
     assert not bird.shown
     assert time.monotonic() - started >= 0.25
 
@@ -78,11 +78,11 @@ async def test_the_watcher_of_a_dead_agent_does_not_wait_for_ever_for_bird(
 async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path: Path) -> None:
     bird = tmp_path / "bird.ctl"
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(bird))  # nobody listens: BIRD is gone as well
+        listener.bind(str(bird))  # no listener: BIRD is gone as well
     LifeSign(tmp_path).give_sign()
     words = ("--state", tmp_path, "--bird-socket", bird, "--protocol", "vip", "--seconds", "0.2")
-    # as an agent that is no parent any more: the process id is nobody's
-    program = "from balancer.agent.announce import deadman; deadman.GIVE_UP = 0.5; deadman.main()"
+    # as an agent that is no parent any more: the process id is of another process
+    program = "from balancer.agent.announce import deadman; deadman.WITHDRAW_LIMIT = 0.5; deadman.main()"
     watcher = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, *map(str, words), "--agent", "1"), stderr=asyncio.subprocess.PIPE
     )
@@ -94,7 +94,7 @@ async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path:
 async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None:
     alive, bird = Watched(tmp_path), Switch()
     alive.give_sign()
-    task = asyncio.create_task(watch(alive, bird, agent=-1, seconds=60))
+    task = asyncio.create_task(watch_agent(alive, bird, agent=-1, seconds=60))
     await until(lambda: alive.looks >= 6)
     assert not task.done(), "the last sign may be the dead one's"
     alive.give_sign()
@@ -105,7 +105,7 @@ async def test_another_agent_that_lives_ends_the_watcher(tmp_path: Path) -> None
 async def test_an_agent_that_hangs_is_withdrawn_for_each_time(tmp_path: Path) -> None:
     alive, bird = LifeSign(tmp_path), Switch()
     bird.away = True
-    task = asyncio.create_task(watch(alive, bird, agent=os.getppid(), seconds=0.1))
+    task = asyncio.create_task(watch_agent(alive, bird, agent=os.getppid(), seconds=0.1))
     await until(lambda: bird.refused)
     bird.away = False  # what could not be said is said later
     await until(lambda: len(bird.shown) == 1)

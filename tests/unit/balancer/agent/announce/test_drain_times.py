@@ -16,11 +16,11 @@ from balancer.agent.announce.bird import Bird
 from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.announce.intent import Intent
 from balancer.agent.health import edge_health
-from balancer.agent.health.edge_health import EdgeWatch
-from balancer.agent.health.node_watch import NodeWatch
-from balancer.agent.peers.peer_watch import PeerWatch
+from balancer.agent.health.edge_health import EdgeMonitor
+from balancer.agent.health.node_watch import NodeMonitor
+from balancer.agent.peers.peer_watch import PeerMonitor
 from balancer.agent.state import NodeState
-from balancer.agent.sync.lease import Changed
+from balancer.agent.sync.lease import HeartbeatTrigger
 from balancer.api.schemas import Health
 from node.state.credential import Credential
 from node.state.desired_state import AdminState, DrainPhase
@@ -71,7 +71,7 @@ class Switch(Bird):
     async def is_announcing(self) -> bool:
         return self.shown[-1] is not NONE
 
-    async def show(self, announcement: Announcement) -> None:
+    async def set_announcement(self, announcement: Announcement) -> None:
         self.shown.append(announcement)
 
     async def shows(self, announcement: Announcement) -> None:
@@ -114,7 +114,7 @@ class Edge:
 
 
 class Draining:
-    """The agent of a node that announces and is told to drain. Time passes in its state: `since` moves back."""
+    """The agent of a node that announces and receives a drain. Time passes in its state: `since` moves back."""
 
     def __init__(self, folder: Path) -> None:
         self.state = NodeState(folder)
@@ -125,15 +125,15 @@ class Draining:
     @asynccontextmanager
     async def agent(self) -> AsyncIterator[None]:
         """An agent that was just started."""
-        peers = PeerWatch(0)
-        watch = NodeWatch(
+        peers = PeerMonitor(0)
+        watch = NodeMonitor(
             self.state, self.state.folder / "edge.sock", peers, forwarder=False, vip_check=False
         )
         announcer = Announcer(
             *(self.state, watch, peers, Intent(), self.bird),
             times=TIMES,
             needs_forwarder=False,
-            changed=Changed(),
+            changed=HeartbeatTrigger(),
         )
         task = asyncio.create_task(announcer.run(0.005))
         yield
@@ -146,7 +146,7 @@ class Draining:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"since": time.time() - seconds}))
 
     @property
-    def told(self) -> Any:
+    def drain_phase(self) -> Any:
         return json.loads((self.state.folder / "agent.json").read_text())["drain"]
 
 
@@ -171,7 +171,7 @@ async def test_the_route_stays_until_the_sessions_have_gone(draining: Draining) 
     draining.is_at(5000)
     async with draining.agent():
         await draining.bird.shows(NORMAL)
-        assert draining.told == "re-homing"
+        assert draining.drain_phase == "re-homing"
         draining.edge.left = 0
         await draining.bird.shows(LAST)
         draining.edge.left = 1
@@ -179,7 +179,7 @@ async def test_the_route_stays_until_the_sessions_have_gone(draining: Draining) 
     draining.is_at(5700)
     async with draining.agent():
         await draining.bird.shows(NONE)
-        assert draining.told == "withdrawn"
+        assert draining.drain_phase == "withdrawn"
 
 
 async def test_the_route_goes_though_some_never_go(draining: Draining) -> None:
@@ -213,19 +213,19 @@ async def test_an_edge_that_hangs_is_not_waited_for(
     draining.is_at(1001)
     async with draining.agent():
         await draining.bird.shows(NONE)
-        assert draining.told != "re-homing"
+        assert draining.drain_phase != "re-homing"
 
 
 async def test_an_edge_that_is_late_once_is_believed_what_it_said_before(
     tmp_path: Path, draining: Draining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch, began = EdgeWatch(tmp_path / "edge.sock"), 100.0
+    watch, began = EdgeMonitor(tmp_path / "edge.sock"), 100.0
     draining.edge.left = 2
-    assert (await watch.look(began)).at_service_port == 2
+    assert (await watch.check_edge(began)).at_service_port == 2
     monkeypatch.setattr(edge_health, "_TIMEOUT", 0.02)
     draining.edge.silent = True
-    assert (await watch.look(began)).at_service_port == 2
-    hangs = await watch.look(began + edge_health.HANGS_AFTER)
+    assert (await watch.check_edge(began)).at_service_port == 2
+    hangs = await watch.check_edge(began + edge_health.HANGS_AFTER)
     assert (hangs.status, hangs.at_service_port) == (Health.DOWN, None)
 
 

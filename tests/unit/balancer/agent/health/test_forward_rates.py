@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.agent.health.forward_rates import MOST, STALE, Forwards
+from balancer.agent.health.forward_rates import RATES_LIMIT, STALE, ForwardRateMeter
 
 
 class Node:
@@ -14,7 +14,7 @@ class Node:
     def __init__(self, state: Path) -> None:
         self.now = 100.0
         self._path = state / "traffic.json"
-        self.forwards = Forwards(state, lambda: self.now)
+        self.forwards = ForwardRateMeter(state, lambda: self.now)
 
     def write(self, sent: dict[str, list[int]]) -> None:
         self._path.write_text(json.dumps({"at": self.now, "sent": sent}))
@@ -76,5 +76,5 @@ def test_only_the_busiest_are_told(node: Node) -> None:
     node.now += 2
     node.write({str(edge): [edge, edge * 1000] for edge in range(1, 200)})
     rates = node.rates()
-    assert len(rates) == MOST
-    assert min(rates) == 200 - MOST
+    assert len(rates) == RATES_LIMIT
+    assert min(rates) == 200 - RATES_LIMIT

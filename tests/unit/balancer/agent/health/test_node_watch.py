@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from balancer.agent.health import edge_health
-from balancer.agent.health.host_checks import ForwarderCheck, vip_missing
-from balancer.agent.health.node_watch import CUT_OFF, NodeWatch
-from balancer.agent.peers.peer_watch import PeerWatch, Seen
+from balancer.agent.health.host_checks import ForwarderCheck, find_missing_vip
+from balancer.agent.health.node_watch import CUT_OFF, NodeMonitor
+from balancer.agent.peers.peer_watch import PeerMonitor, PeerStatus
 from balancer.agent.state import NodeState
 from balancer.api.schemas import Health
 from balancer.datapath.load.install import ForwarderInstall
@@ -22,8 +22,8 @@ from node.vip import Locator, Vip
 
 
 @pytest.fixture
-def peers() -> PeerWatch:
-    return PeerWatch(0)
+def peers() -> PeerMonitor:
+    return PeerMonitor(0)
 
 
 def install_forwarder(state: Path, outside: tuple[str, ...], backbone: str) -> None:
@@ -33,34 +33,34 @@ def install_forwarder(state: Path, outside: tuple[str, ...], backbone: str) -> N
 
 def test_a_forwarder_that_was_detached_is_hard(tmp_path: Path) -> None:
     check = ForwarderCheck(tmp_path)
-    assert check.look() is None, "never loaded: the agent waits for it before it announces"
+    assert check.find_fault() is None, "never loaded: the agent waits for it before it announces"
     install_forwarder(tmp_path, (), "nosuch0")
-    assert check.look() == "forwarder: there is no interface nosuch0"
+    assert check.find_fault() == "forwarder: there is no interface nosuch0"
     (tmp_path / "forwarder.json").unlink()
-    assert check.look() == "forwarder: is detached"
+    assert check.find_fault() == "forwarder: is detached"
 
 
 @pytest.fixture
-def watch(tmp_path: Path, peers: PeerWatch) -> NodeWatch:
-    return NodeWatch(NodeState(tmp_path), tmp_path / "edge.sock", peers, forwarder=True, vip_check=True)
+def watch(tmp_path: Path, peers: PeerMonitor) -> NodeMonitor:
+    return NodeMonitor(NodeState(tmp_path), tmp_path / "edge.sock", peers, forwarder=True, vip_check=True)
 
 
-async def test_nobody_at_the_socket_is_hard(watch: NodeWatch) -> None:
-    findings = await watch.look()
-    assert (findings.health, findings.hard) == (Health.DOWN, ("edge: nobody listens",))
+async def test_nobody_at_the_socket_is_hard(watch: NodeMonitor) -> None:
+    findings = await watch.check_node()
+    assert (findings.health, findings.hard) == (Health.DOWN, ("edge: not listening",))
 
 
 async def test_an_edge_that_hangs_is_late_first_and_then_dead(
-    watch: NodeWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    watch: NodeMonitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edge_health, "_TIMEOUT", 0.05)
     monkeypatch.setattr(edge_health, "HANGS_AFTER", 1000.0)
     held: list[Any] = []
     server = await asyncio.start_unix_server(lambda *pair: held.append(pair), tmp_path / "edge.sock")
-    first = await watch.look()
+    first = await watch.check_node()
     assert first.health is Health.DEGRADED
     monkeypatch.setattr(edge_health, "HANGS_AFTER", 0.0)
-    findings = await watch.look()
+    findings = await watch.check_node()
     assert findings.health is Health.DOWN
     assert findings.hard[0].startswith("edge: no answer for")
     server.close()
@@ -68,20 +68,20 @@ async def test_an_edge_that_hangs_is_late_first_and_then_dead(
 
 @pytest.mark.parametrize("said", ["degraded", "down"])
 async def test_what_the_edge_says_without_a_reason_counts_too(
-    watch: NodeWatch, tmp_path: Path, edge_answers: Any, said: str
+    watch: NodeMonitor, tmp_path: Path, edge_answers: Any, said: str
 ) -> None:
     async with edge_answers(tmp_path / "edge.sock", said):
-        findings = await watch.look()
+        findings = await watch.check_node()
     assert findings.health.value == said
     assert findings.reasons == [f"edge: {said}"]
 
 
 async def test_a_vip_that_is_on_no_interface_is_hard(
-    watch: NodeWatch, tmp_path: Path, edge_answers: Any
+    watch: NodeMonitor, tmp_path: Path, edge_answers: Any
 ) -> None:
     write_identity(tmp_path, NodeIdentity(3, "edge3", Vip("main", "203.0.113.77", None)))
     async with edge_answers(tmp_path / "edge.sock", "ok"):
-        assert (await watch.look()).hard == ("vip: 203.0.113.77 is on no interface of this host",)
+        assert (await watch.check_node()).hard == ("vip: 203.0.113.77 is on no interface of this host",)
 
 
 async def test_the_agent_looks_for_address_locators_too(tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ async def test_the_agent_looks_for_address_locators_too(tmp_path: Path) -> None:
         "203.0.113.3",
         "2001:db8:a::3",
     )
-    assert vip_missing(("127.0.0.1",)) is None
+    assert find_missing_vip(("127.0.0.1",)) is None
 
 
 async def test_a_forwarder_that_is_loaded_nowhere_is_hard(
-    watch: NodeWatch, tmp_path: Path, edge_answers: Any
+    watch: NodeMonitor, tmp_path: Path, edge_answers: Any
 ) -> None:
     install_forwarder(tmp_path, ("lo",), "nosuch0")
     async with edge_answers(tmp_path / "edge.sock", "ok"):
-        findings = await watch.look()
+        findings = await watch.check_node()
     assert findings.hard[0] in (
         "forwarder: nothing is attached to lo",
         "forwarder: there is no interface nosuch0",
@@ -109,13 +109,13 @@ async def test_a_forwarder_that_is_loaded_nowhere_is_hard(
 
 
 async def test_probes_and_peers_are_soft(
-    watch: NodeWatch, peers: PeerWatch, tmp_path: Path, edge_answers: Any
+    watch: NodeMonitor, peers: PeerMonitor, tmp_path: Path, edge_answers: Any
 ) -> None:
     results = [ProbeResult("probe-service", False, "refused"), ProbeResult("probe-forwarding", True, "", 2)]
     probe_results.write_results(tmp_path, time.monotonic(), results)
-    peers.seen = {2: Seen(backbone=False), 3: Seen(backbone=False)}
+    peers.statuses = {2: PeerStatus(backbone=False), 3: PeerStatus(backbone=False)}
     async with edge_answers(tmp_path / "edge.sock", "ok"):
-        findings = await watch.look()
+        findings = await watch.check_node()
     assert (findings.health, findings.hard) == (Health.DEGRADED, ())
     assert findings.soft == ("probe-service: refused", CUT_OFF)
     assert [(r.edge_id, r.forwarding, r.backbone) for r in watch.reports()] == [
@@ -125,16 +125,16 @@ async def test_probes_and_peers_are_soft(
 
 
 async def test_one_failing_tunnel_is_the_others_fault_and_all_failing_are_ones_own(
-    watch: NodeWatch, tmp_path: Path, edge_answers: Any
+    watch: NodeMonitor, tmp_path: Path, edge_answers: Any
 ) -> None:
     def forwarding(edge_id: int, ok: bool) -> ProbeResult:
         return ProbeResult(f"probe-forwarding edge {edge_id}", ok, "no answer", edge_id)
 
     async with edge_answers(tmp_path / "edge.sock", "ok"):
         probe_results.write_results(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, True)])
-        assert (await watch.look()).soft == ()
+        assert (await watch.check_node()).soft == ()
         probe_results.write_results(tmp_path, time.monotonic(), [forwarding(2, False), forwarding(3, False)])
-        assert len((await watch.look()).soft) == 2
+        assert len((await watch.check_node()).soft) == 2
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ async def test_one_failing_tunnel_is_the_others_fault_and_all_failing_are_ones_o
     ],
 )
 async def test_a_prober_that_stopped_or_writes_nonsense_is_a_reason(
-    watch: NodeWatch, tmp_path: Path, edge_answers: Any, text: str
+    watch: NodeMonitor, tmp_path: Path, edge_answers: Any, text: str
 ) -> None:
     (tmp_path / "probes.json").write_text(text)
     async with edge_answers(tmp_path / "edge.sock", "ok"):
-        findings = await watch.look()
+        findings = await watch.check_node()
     assert findings.health is Health.DEGRADED
     assert findings.soft[0].startswith("probes: ")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from balancer.agent.peers import peer_answer
-from balancer.agent.peers.neighbours import PROBED, peers_of
-from balancer.agent.peers.peer_answer import PeerAnswer
-from balancer.agent.peers.peer_watch import PeerWatch
+from balancer.agent.peers.neighbours import PEER_COUNT, peers_of
+from balancer.agent.peers.peer_answer import PeerEndpoint
+from balancer.agent.peers.peer_watch import PeerMonitor
 from balancer.model.table import ForwardingTable, TableEdge
 
 
@@ -26,7 +26,7 @@ def test_every_edge_has_as_many_probers_as_it_probes(count: int) -> None:
     probed = {each.id: [peer.id for peer in peers_of(each.id, table)] for each in table.edges}
     assert all(own not in others for own, others in probed.items())
     probers = Counter(other for others in probed.values() for other in others)
-    assert set(probers.values()) == {min(PROBED, count - 1)}
+    assert set(probers.values()) == {min(PEER_COUNT, count - 1)}
 
 
 def test_an_edge_that_the_table_does_not_hold_probes_nobody() -> None:
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def answering(facts: dict[str, Any], port: int, *addresses: str) -> AsyncIterator[None]:
-    task = asyncio.create_task(PeerAnswer(addresses, port, lambda: facts).run())
+    task = asyncio.create_task(PeerEndpoint(addresses, port, lambda: facts).run())
     async with asyncio.timeout(5):
         for address in addresses:
             while True:
@@ -62,45 +62,45 @@ def facts(edge_id: int, **more: Any) -> dict[str, Any]:
 
 async def test_a_peer_is_asked_over_the_backbone_and_then_from_outside() -> None:
     port = free_port()
-    watch = PeerWatch(port)
+    watch = PeerMonitor(port)
     async with answering(facts(2), port, "127.0.0.2", "127.0.0.3"):
-        await watch.look((edge(2, "127.0.0.2"),))
-        assert (watch.seen[2].backbone, watch.seen[2].outside) == (True, None)
-        await watch.look((edge(2, "127.0.0.2"),))
-        assert (watch.seen[2].backbone, watch.seen[2].outside) == (True, True)
+        await watch.check_peers((edge(2, "127.0.0.2"),))
+        assert (watch.statuses[2].backbone, watch.statuses[2].outside) == (True, None)
+        await watch.check_peers((edge(2, "127.0.0.2"),))
+        assert (watch.statuses[2].backbone, watch.statuses[2].outside) == (True, True)
         assert not watch.cut_off
 
 
 async def test_an_edge_is_cut_off_when_no_peer_answers_twice_and_finds_who_stands_in() -> None:
     port = free_port()
-    watch, peers = PeerWatch(port), (edge(2, "127.0.0.2"), edge(3, "127.0.0.4"))
+    watch, peers = PeerMonitor(port), (edge(2, "127.0.0.2"), edge(3, "127.0.0.4"))
     said = facts(2)
     async with answering(said, port, "127.0.0.2", "127.0.0.3"):
-        await watch.look(peers)
+        await watch.check_peers(peers)
         assert not watch.cut_off
     async with answering(said, port, "127.0.0.3"):  # its tunnel address is cut
-        await watch.look(peers)
+        await watch.check_peers(peers)
         assert not watch.cut_off, "once is bad luck"
-        await watch.look(peers)
+        await watch.check_peers(peers)
         assert watch.cut_off
         assert watch.stand_in() == 2
         said["cut_off"] = True
-        await watch.look(peers)
-        assert watch.stand_in() is None, "the backbone is away as a whole: nobody leaves"
+        await watch.check_peers(peers)
+        assert watch.stand_in() is None, "the backbone is away as a whole: no edge withdraws"
         said.update(cut_off=False, announcing=False)
-        await watch.look(peers)
+        await watch.check_peers(peers)
         assert watch.stand_in() is None
-    await watch.look(peers)
-    assert watch.stand_in() is None, "nobody answers from outside either"
+    await watch.check_peers(peers)
+    assert watch.stand_in() is None, "no peer answers from outside either"
 
 
 async def test_another_edge_at_the_address_is_no_answer() -> None:
     port = free_port()
-    watch = PeerWatch(port)
+    watch = PeerMonitor(port)
     async with answering(facts(9), port, "127.0.0.2"):
         for _ in range(2):
-            await watch.look((edge(2, "127.0.0.2"),))
-    assert watch.seen[2].backbone is False
+            await watch.check_peers((edge(2, "127.0.0.2"),))
+    assert watch.statuses[2].backbone is False
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b"no JSON", b'{"edge_id": 2}', b"9" * 5000])
@@ -110,11 +110,11 @@ async def test_an_answer_that_makes_no_sense_is_none(body: bytes) -> None:
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.2", port := free_port())
-    watch = PeerWatch(port)
+    watch = PeerMonitor(port)
     for _ in range(2):
-        await watch.look((edge(2, "127.0.0.2"),))
+        await watch.check_peers((edge(2, "127.0.0.2"),))
     server.close()
-    assert watch.seen[2].backbone is False
+    assert watch.statuses[2].backbone is False
 
 
 async def test_who_says_nothing_or_too_much_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from loopback import LoopbackEdge
 
-from balancer.agent.probe.namespace import NETWORK, NETWORK_V6, Pair
+from balancer.agent.probe.namespace import NETWORK, NETWORK_V6, ProbeAddresses
 from balancer.agent.probe.prober import Prober
 from balancer.model.table import MAXIMUM_EDGE_ID
 from node.state import probe_results
@@ -98,7 +98,7 @@ async def test_what_is_found_is_left_for_the_agent(
 
 def test_every_id_has_a_pair_of_addresses_of_its_own() -> None:
     for version, network in ((4, NETWORK), (6, NETWORK_V6)):
-        pairs = [Pair.of(edge_id, version) for edge_id in (1, 2, MAXIMUM_EDGE_ID)]
+        pairs = [ProbeAddresses.of(edge_id, version) for edge_id in (1, 2, MAXIMUM_EDGE_ID)]
         addresses = [end.ip for pair in pairs for end in (pair.near, pair.far)]
         assert len(set(addresses)) == len(addresses)
         assert all(address in network for address in addresses)

@@ -9,7 +9,7 @@ import httpx
 from balancer.agent.daemon import Agent
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
-from balancer.agent.sync.fast_open_keys import FastOpenKeyring
+from balancer.agent.sync.fast_open_keys import FastOpenKeyFollower
 from balancer.api.client import ControlClient
 
 
@@ -56,12 +56,12 @@ async def test_keys_are_asked_for_until_they_come_and_none_leaves_what_is_there(
         seen.append((tmp_path / "fast-open.keys").read_text())
         return next(asked)
 
-    keyring = FastOpenKeyring(state)
+    keyring = FastOpenKeyFollower(state)
     async with ControlClient("http://127.0.0.1", "x", transport=httpx.MockTransport(answer)) as client:
         task = asyncio.create_task(keyring.follow(client))
-        keyring.note(6)
+        keyring.report_newest(6)
         await wait_until(lambda: len(seen) == 2)
-        keyring.note(7)
+        keyring.report_newest(7)
         await wait_until(lambda: (tmp_path / "fast-open.keys").read_text() == "ff" * 16 + "\n")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

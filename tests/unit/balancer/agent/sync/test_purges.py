@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 
 from balancer.agent.state import NodeState
-from balancer.agent.sync.purges import KEPT, Purges
+from balancer.agent.sync.purges import PURGES_KEPT, PurgeFollower
 from balancer.api.client import ControlClient
 
 
 async def test_purges_are_fetched_in_pages_up_to_the_newest_and_bounded(
     tmp_path: Path, wait_until: Any
 ) -> None:
-    newest = KEPT + 50
+    newest = PURGES_KEPT + 50
 
     async def answer(request: httpx.Request) -> httpx.Response:
         after = int(request.url.params["after"])
@@ -25,14 +25,14 @@ async def test_purges_are_fetched_in_pages_up_to_the_newest_and_bounded(
         ]
         return httpx.Response(200, json={"items": items, "next": None})
 
-    purges, state = Purges(NodeState(tmp_path)), NodeState(tmp_path)
+    purges, state = PurgeFollower(NodeState(tmp_path)), NodeState(tmp_path)
     async with ControlClient("http://127.0.0.1", "x", transport=httpx.MockTransport(answer)) as client:
         task = asyncio.create_task(purges.follow(client))
-        for told in (600, newest):
-            purges.note(told)
-            await wait_until(lambda told=told: state.purges() and state.purges()[-1].id >= told)
+        for reported in (600, newest):
+            purges.report_newest(reported)
+            await wait_until(lambda reported=reported: state.purges() and state.purges()[-1].id >= reported)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     kept = json.loads((tmp_path / "purges.json").read_text())["purges"]
-    assert [each["id"] for each in kept] == list(range(newest - KEPT + 1, newest + 1))
+    assert [each["id"] for each in kept] == list(range(newest - PURGES_KEPT + 1, newest + 1))
     assert kept[-1] == {"id": newest, "url": None, "tag": f"t{newest}", "at": 1767225600.0}
