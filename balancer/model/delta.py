@@ -1,11 +1,11 @@
-"""What changed between two generations of the forwarding table, as JSON. All VIPs come along, for there are few."""
+"""The difference between two generations of the forwarding table as JSON; it contains all VIPs."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def merge(older: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the newer table whole; ValueError where that cannot be. The result is neither checked nor believed yet."""
+    """Return the newer table; raises ValueError if the delta does not apply. The result is not validated."""
     try:
         if older["generation"] != delta["since"]:
             raise ValueError(f"since: {delta['since']}, but generation {older['generation']} is here")

@@ -1,4 +1,4 @@
-"""What an address and port mean: a VIP, or the locator of an edge."""
+"""The meaning of an address and port: a VIP, or the locator of an edge."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ def carries_id(address: bytes) -> tuple[bytes, int]:
 
 
 def locators_overlap(one: Vip, other: Vip) -> bool:
-    """Whether an address of the one lies among the address locators of the other."""
+    """Return whether an address of one VIP is an address locator of the other."""
     ours, theirs = (
         {carries_id(mapped_address(text))[0] for text in (vip.v4, vip.v6) if text} for vip in (one, other)
     )
@@ -34,7 +34,7 @@ class AddressMeaning:
     id: int = 0
 
     def owner(self, port: int) -> int:
-        """Whose locator this is with that port; 0 if it is none."""
+        """Return the id of the locator that this address and a port form, 0 if none."""
         if self.prefix:
             return self.id if port == self.vip.service_port else 0
         if self.vip.locator is Locator.ADDRESS:
@@ -50,7 +50,7 @@ class Places:
 
     @classmethod
     def of(cls, vips: Iterable[Vip]) -> "Places":
-        """VIPs of the table and of the node may be the same."""
+        """Collect VIPs, of those with equal names the last."""
         return cls(tuple({vip.name: vip for vip in vips}.values()))
 
     @cached_property

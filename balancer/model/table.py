@@ -1,7 +1,7 @@
 """The forwarding table: which edge has which id, where its tunnel ends, and whether it takes new subflows.
 
-One versioned value. It goes from the control plane to every forwarder as JSON; reading it validates everything,
-because a wrong table sends people's traffic to the wrong place.
+One versioned value, sent from the control plane to every forwarder as JSON. Reading validates every field: a wrong
+table misroutes traffic.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ MAXIMUM_WEIGHT = 1_000_000
 
 
 class EdgeState(StrEnum):
-    """What the table says of an edge. Only `down` refuses new subflows at the ingress."""
+    """State of an edge. Only `down` refuses new subflows at the ingress."""
 
     UP = "up"
     DRAINING = "draining"
@@ -24,7 +24,7 @@ class EdgeState(StrEnum):
 
 
 class Encapsulation(StrEnum):
-    """What tunnels to an edge look like: IP in IP, or GUE over UDP, which routers and NICs spread by its ports."""
+    """Encapsulation of tunnels to an edge: IP in IP, or GUE over UDP, whose ports allow ECMP and RSS."""
 
     IPIP = "ipip"
     GUE = "gue"
@@ -32,7 +32,7 @@ class Encapsulation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TableEdge:
-    """One edge: its id, and the address where tunnels to it end."""
+    """One edge: its id, and its tunnel endpoints."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class TableEdge:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An edge of a site, and its share of first subflows; with weight 0 it only hands on what others take."""
+    """An edge of a site and its share of first subflows; with weight 0 it only forwards to the others."""
 
     id: int
     weight: int = 1
@@ -63,7 +63,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Edges behind one router: who takes first subflows, and who did before the last change."""
+    """Edges behind one router: current members, and those before the last change."""
 
     name: str
     current: tuple[Member, ...]
@@ -98,7 +98,7 @@ class ForwardingTable:
 
     @classmethod
     def from_json(cls, value: Any) -> "ForwardingTable":
-        """Validate what `json.loads` gave; raises `ValueError` that names the field."""
+        """Validate decoded JSON; raises `ValueError` that names the field."""
         fields = require_mapping(value, "table")
         table = cls(
             read_integer(fields, "generation", 0, 2**63 - 1),
@@ -151,5 +151,5 @@ def site_from_json(value: Any) -> Site:
     )
     for name, members in (("current", current), ("previous", previous or current)):
         if not any(member.weight for member in members):
-            raise ValueError(f"{name}: a site needs an edge with a weight")
+            raise ValueError(f"{name}: a site needs an edge with a weight above 0")
     return Site(read_text(fields, "name"), current, previous)

@@ -1,4 +1,4 @@
-"""Why a packet went the way it went: one number a reason, shared with the C side (datapath/c/layout.h)."""
+"""Reasons of verdicts, numbered as in C (datapath/c/layout.h)."""
 
 from enum import IntEnum, unique
 
@@ -47,7 +47,7 @@ class Reason(IntEnum):
 
 
 EXPLAINED: dict[Reason, str] = {
-    Reason.NOT_FOR_VIP: "nothing of ours: to the kernel as it came",
+    Reason.NOT_FOR_VIP: "not addressed to a VIP: to the kernel, unchanged",
     Reason.SERVICE_PORT: "first subflow, or another port below the locators: to the local listener",
     Reason.OWN_LOCATOR: "locator of this edge: to the local listener",
     Reason.FORWARDED: "locator of another edge: through the tunnel to its owner",
@@ -57,29 +57,29 @@ EXPLAINED: dict[Reason, str] = {
     Reason.RESET_UNKNOWN_ID: "SYN to an id that no edge has: answered with RST",
     Reason.RESET_OWNER_DOWN: "SYN to an edge that is down: answered with RST",
     Reason.DROP_ID_ZERO: "locator of id 0, which is reserved",
-    Reason.DROP_FRAGMENT: "IP fragment: its port cannot be known",
-    Reason.DROP_TRUNCATED: "TCP header cut short, or lengths that disagree",
+    Reason.DROP_FRAGMENT: "IP fragment: its port is unknown",
+    Reason.DROP_TRUNCATED: "truncated TCP header, or inconsistent lengths",
     Reason.DROP_UNKNOWN_ID: "not a SYN, to an id that no edge has",
-    Reason.DROP_UNKNOWN_TUNNEL: "tunnel packet from an address that is no edge's",
+    Reason.DROP_UNKNOWN_TUNNEL: "tunnel packet from an address of no edge",
     Reason.DROP_WRONG_OWNER: "tunnel packet to the VIP that is not for this edge",
     Reason.DROP_WRONG_SENDER: "tunnel packet from the VIP with another locator than its sender's",
-    Reason.DROP_BAD_INNER: "tunnel packet with an inner packet that no edge sends",
-    Reason.DROP_UNKNOWN_INGRESS: "reply whose ingress edge is in the table no longer",
+    Reason.DROP_BAD_INNER: "tunnel packet with an invalid inner packet",
+    Reason.DROP_UNKNOWN_INGRESS: "reply whose ingress edge was removed from the table",
     Reason.DROP_TOO_BIG: "does not fit into the tunnel, and its sender cannot be notified",
     Reason.DROP_FAILED: "the kernel refused to change the packet",
-    Reason.DROP_ANSWER_BUDGET: "would be answered with RST or ICMP, beyond --budget-answers",
+    Reason.DROP_ANSWER_BUDGET: "not answered with RST or ICMP, above --budget-answers",
     Reason.ICMP_FORWARDED: "ICMP error about a forwarded subflow: through the tunnel to its owner",
     Reason.ICMP_DELIVERED: "ICMP error that came through a tunnel: delivered",
-    Reason.DROP_CONGESTION: "congestion met in the tunnel, of a packet without ECN (RFC 6040)",
+    Reason.DROP_CONGESTION: "congestion experienced in the tunnel by a packet without ECN (RFC 6040)",
     Reason.DROP_OTHER_PORT: "to an address locator, but not to the service port",
     Reason.DROP_NO_ROUTE: "reply of another edge, and no outside interface leads to its client",
     Reason.ICMP_TOO_BIG: "does not fit into the tunnel: its sender is notified by ICMP",
-    Reason.REPLY_REROUTED: "reply whose ingress is down or gone: to the edge by which its client's packets come now",
-    Reason.DROP_INGRESS_DOWN: "reply whose ingress edge is down, and nothing came by another since",
-    Reason.DROP_STALE: "SYN to an id that no edge has, while the table is too old to be sure",
-    Reason.DROP_SYN_BUDGET: "SYN beyond what one owner gets from here, --budget-owner-syns",
-    Reason.DROP_SOURCE_BUDGET: "SYN beyond what one address or IPv6 /64 may send, --budget-source-syns",
-    Reason.DROP_NOT_ADMITTED: "of a flow that its owner has not answered, beyond --budget-owner-packets",
+    Reason.REPLY_REROUTED: "reply whose ingress is down or removed: to the edge by which its packets now arrive",
+    Reason.DROP_INGRESS_DOWN: "reply whose ingress edge is down, and no packet has arrived by another since",
+    Reason.DROP_STALE: "SYN to an id that no edge has, while the table is stale",
+    Reason.DROP_SYN_BUDGET: "SYN above the owner's limit, --budget-owner-syns",
+    Reason.DROP_SOURCE_BUDGET: "SYN above the limit of one address or IPv6 /64, --budget-source-syns",
+    Reason.DROP_NOT_ADMITTED: "flow that its owner has not answered, above --budget-owner-packets",
     Reason.SITE_FORWARDED: "first subflow that another edge of the site takes: to that edge",
     Reason.SITE_CHAINED: "first subflow begun before the ring changed: to the edge that had it",
     Reason.SITE_DELIVERED: "first subflow that another edge of the site handed on: to the local listener",

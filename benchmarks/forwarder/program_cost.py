@@ -162,7 +162,7 @@ def _fill_maps(maps: dict[str, int]) -> None:
     Map(maps["config_map"], ID.size, CONFIG.size).put(ID.pack(0), config.pack())
     outer = {name: Map(maps[name], *SIZES[name]) for name in OUTER}
     generations = Generations(outer, Live(Map(maps["live_map"], ID.size, 0)))
-    generations.put(map_content(ForwardingTable(1, (VIP,), EDGES), 1, OWN, (), None))
+    generations.activate(map_content(ForwardingTable(1, (VIP,), EDGES), 1, OWN, (), None))
     hops = Map(maps["hops"], ID.size, HOP.size)
     for edge in EDGES[:3]:
         assert edge.tunnel_v4

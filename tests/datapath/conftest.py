@@ -31,7 +31,7 @@ def site(programs: Programs) -> Iterator[ReferenceForwarder]:
     programs.put(REFERENCE)
 
 
-@pytest.fixture(params=[None, *Encapsulation], ids=["as told", "ipip", "gue"])
+@pytest.fixture(params=[None, *Encapsulation], ids=["as in the table", "ipip", "gue"])
 def encapsulation(request: pytest.FixtureRequest, programs: Programs) -> Iterator[ReferenceForwarder]:
     """The reference with each encapsulation of its own; the programs as well."""
     reference = replace(REFERENCE, encapsulation=request.param)

@@ -46,26 +46,26 @@ int main(void)
     while (fread(&length, sizeof(length), 1, stdin) == 1) {
         __u8 *bytes = malloc(length); /* to the byte: reading further is an error that ends this program */
         struct packet packet = {};
-        __u32 told[8] = {};
+        __u32 parsed[8] = {};
         __u16 mss;
         if (!bytes || fread(bytes, length, 1, stdin) != 1)
             return 1;
         struct __sk_buff skb = {(unsigned long)bytes, (unsigned long)bytes + length, length, 0};
         int version = bytes[12] == 8 ? 4 : 6;
         if (read_first_ip(&packet, &skb, ETHERNET, version) == 0) {
-            told[0] = version;
-            told[1] = packet.l4;
-            told[2] = packet.protocol;
-            told[3] = packet.fragment;
+            parsed[0] = version;
+            parsed[1] = packet.l4;
+            parsed[2] = packet.protocol;
+            parsed[3] = packet.fragment;
             if (packet.protocol == IPPROTO_TCP && read_first_tcp(&packet, &skb, ETHERNET) == 0) {
-                told[4] = 1;
-                told[6] = find_mss(&packet, &skb, &mss);
-                told[7] = flow_hash(&packet, 7);
+                parsed[4] = 1;
+                parsed[6] = find_mss(&packet, &skb, &mss);
+                parsed[7] = flow_hash(&packet, 7);
             } else if (carries_icmp(&packet)) {
-                told[5] = quoted_port(&packet, &skb);
+                parsed[5] = quoted_port(&packet, &skb);
             }
         }
-        fwrite(told, sizeof(told), 1, stdout);
+        fwrite(parsed, sizeof(parsed), 1, stdout);
         fflush(stdout);
         free(bytes);
     }

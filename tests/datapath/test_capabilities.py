@@ -15,7 +15,7 @@ print(len(compile_and_load(raw=True, fast=True).programs))
 
 
 def test_two_capabilities_are_enough() -> None:
-    few = "-all,+net_admin,+bpf,+dac_override"  # the last to read this checkout, whoever owns it
+    few = "-all,+net_admin,+bpf,+dac_override"  # dac_override: read the checkout of another user
     command = ["setpriv", f"--bounding-set={few}", f"--inh-caps={few}", sys.executable, "-c", LOAD]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)

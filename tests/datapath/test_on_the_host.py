@@ -15,7 +15,7 @@ from balancer.model.reference.flow import flow_hash
 from balancer.model.reference.mss import clamp_mss
 from balancer.model.reference.packet import TCP_PROTOCOL, read_frame
 
-TOLD = struct.Struct("=8I")
+PARSED = struct.Struct("=8I")
 MSS = b"\x02\x04\x05\xb4"
 FIELDS = {
     "port": st.integers(0, 65535),
@@ -72,9 +72,9 @@ def ask(host: subprocess.Popen[bytes], packet: bytes) -> tuple[int, ...]:
     assert stdout is not None
     stdin.write(struct.pack("=I", len(packet)) + packet)
     stdin.flush()
-    answer = stdout.read(TOLD.size)
-    assert len(answer) == TOLD.size, "a sanitizer ended the program"
-    return TOLD.unpack(answer)
+    answer = stdout.read(PARSED.size)
+    assert len(answer) == PARSED.size, "a sanitizer ended the program"
+    return PARSED.unpack(answer)
 
 
 @settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])

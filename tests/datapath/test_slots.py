@@ -1,4 +1,4 @@
-"""The two slots of a generation: what is written anew is read by nobody any more."""
+"""The two slots of a generation: a slot is rewritten only when no program can read it."""
 
 from dataclasses import replace
 

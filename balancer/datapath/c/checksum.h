@@ -1,14 +1,14 @@
-/* The Internet checksum (RFC 1071) of things of known size. Pure. */
+/* The Internet checksum (RFC 1071) of objects whose size is a compile-time constant. Pure. */
 #pragma once
 
-/* The sum of four words, on top of `sum`. Written out, as everything here: a loop that the compiler leaves a loop needs
+/* Add four words to `sum`. Unrolled by hand, as all code here: a loop that the compiler does not unroll needs
  * CAP_PERFMON. */
 static __always_inline __u64 add_words(const __u32 *word, __u64 sum)
 {
     return sum + word[0] + word[1] + word[2] + word[3];
 }
 
-/* The sum of `size` bytes (a multiple of 4, at most 80) on top of `sum`; not yet folded. */
+/* Add `size` bytes (a multiple of 4, at most 80) to `sum`, without folding. */
 static __always_inline __u64 sum_bytes(const void *from, int size, __u64 sum)
 {
     const __u32 *word = from;
@@ -33,6 +33,8 @@ static __always_inline __u64 sum_bytes(const void *from, int size, __u64 sum)
     return sum;
 }
 
+/* Fold a sum to 16 bits and complement it. */
+/* Fold a sum to 16 bits and complement it. */
 static __always_inline __u16 fold(__u64 sum)
 {
     sum = (sum & 0xffffffff) + (sum >> 32);
@@ -42,10 +44,10 @@ static __always_inline __u16 fold(__u64 sum)
     return ~sum;
 }
 
-/* RFC 1624, equation 3. All in network order. */
-static __always_inline __u16 update_checksum(__u16 check, __u16 was, __u16 now)
+/* Update a checksum for one changed word (RFC 1624, equation 3). All values in network order. */
+static __always_inline __u16 update_checksum(__u16 check, __u16 old, __u16 new)
 {
-    __u32 sum = (__u16)~check + (__u32)(__u16)~was + now;
+    __u32 sum = (__u16)~check + (__u32)(__u16)~old + new;
     sum = (sum & 0xffff) + (sum >> 16);
     return ~((sum & 0xffff) + (sum >> 16));
 }

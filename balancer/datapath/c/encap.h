@@ -121,17 +121,17 @@ static __always_inline int decap(struct __sk_buff *skb, const struct packet *out
 
 static __always_inline int clamp_mss(struct __sk_buff *skb, const struct packet *packet, __u16 limit)
 {
-    __u16 told = 0;
-    __u32 at = find_mss(packet, skb, &told);
+    __u16 mss = 0;
+    __u32 at = find_mss(packet, skb, &mss);
 
-    if (!at || told <= limit)
+    if (!at || mss <= limit)
         return 0;
-    __u16 was = bpf_htons(told), now = bpf_htons(limit), stored = now;
+    __u16 old = bpf_htons(mss), new = bpf_htons(limit), stored = new;
     if (at & 1) { /* an odd offset puts the two bytes into two different words of the checksum */
-        was = told;
-        now = limit;
+        old = mss;
+        new = limit;
     }
-    if (bpf_l4_csum_replace(skb, packet->l4 + TCP_CHECK, was, now, 2) < 0)
+    if (bpf_l4_csum_replace(skb, packet->l4 + TCP_CHECK, old, new, 2) < 0)
         return -1;
     return bpf_skb_store_bytes(skb, packet->l4 + at, &stored, sizeof(stored), 0);
 }
@@ -145,16 +145,16 @@ static __always_inline int checksum_is_partial(struct __sk_buff *skb, const stru
 
 static __always_inline int swap_ethernet(struct __sk_buff *skb, __u32 l3)
 {
-    struct ethhdr ethernet, turned;
+    struct ethhdr ethernet, swapped;
 
     if (l3 < ETHERNET)
         return 0;
     if (bpf_skb_load_bytes(skb, 0, &ethernet, sizeof(ethernet)) < 0)
         return -1;
-    __builtin_memcpy(turned.h_dest, ethernet.h_source, ETH_ALEN);
-    __builtin_memcpy(turned.h_source, ethernet.h_dest, ETH_ALEN);
-    turned.h_proto = ethernet.h_proto;
-    return bpf_skb_store_bytes(skb, 0, &turned, sizeof(turned), 0);
+    __builtin_memcpy(swapped.h_dest, ethernet.h_source, ETH_ALEN);
+    __builtin_memcpy(swapped.h_source, ethernet.h_dest, ETH_ALEN);
+    swapped.h_proto = ethernet.h_proto;
+    return bpf_skb_store_bytes(skb, 0, &swapped, sizeof(swapped), 0);
 }
 
 static __always_inline __u32 ip_header(const struct packet *packet)

@@ -1,4 +1,4 @@
-/* A number that is the same for all packets of a flow (MurmurHash3's steps). Pure. */
+/* Hash flows and source addresses (MurmurHash3). Pure. */
 #pragma once
 
 static __always_inline __u32 hash_mix(__u32 hash, __u32 word)
@@ -32,14 +32,14 @@ static __always_inline __u32 flow_hash(const struct packet *packet, __u32 seed)
     return hash_finish(hash_mix(hash, (__u32)packet->source << 16 | packet->dest));
 }
 
-/* The same number for a packet the other way. */
+/* Return flow_hash of the packets in the opposite direction. */
 static __always_inline __u32 flow_hash_back(const struct packet *packet, __u32 seed)
 {
     __u32 hash = hash_mix_address(hash_mix_address(seed, &packet->to, packet->version), &packet->from, packet->version);
     return hash_finish(hash_mix(hash, (__u32)packet->dest << 16 | packet->source));
 }
 
-/* Of the sender's /32, or /64 in IPv6. */
+/* Hash the source address, of IPv6 its /64. */
 static __always_inline __u32 source_hash(const struct packet *packet, __u32 seed)
 {
     if (packet->version == 4)

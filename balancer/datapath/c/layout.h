@@ -8,22 +8,22 @@ struct address {
 
 /* Written once, by `load`. */
 struct config {
-    struct address own_v4; /* where tunnels to this edge end; zero: it has none of this family */
+    struct address own_v4; /* this edge's tunnel endpoint; zero: none of this family */
     struct address own_v6;
     __u32 own_id;
     __u32 backbone_index;
-    __u32 outside_index; /* 0: several, so the routes say by which one a reply leaves */
+    __u32 outside_index; /* 0: several; routes choose the one a reply leaves by */
     __u32 backbone_mtu;
-    /* Budgets as nanoseconds that each thing costs; 0: no limit. */
-    __u32 answer_cost;  /* a reset or ICMP message from here */
-    __u32 source_cost;  /* a SYN, to its sender's /32 or /64 */
-    __u32 syn_cost;     /* a SYN, to the owner */
-    __u32 packet_cost;  /* a packet of a flow that is not admitted, to the owner, above ... */
-    __u32 quiet_packets; /* ... so many to it in a tenth of a second, on one processor */
-    __u32 seed;         /* of this node's hashes: nobody can choose flows that collide */
+    /* Budgets: cost of one event in nanoseconds; 0: no limit. */
+    __u32 answer_cost;  /* a reset or ICMP message sent by this edge */
+    __u32 source_cost;  /* a SYN, charged to its source's /32 or /64 */
+    __u32 syn_cost;     /* a SYN, charged to the owner */
+    __u32 packet_cost;  /* a packet of a flow that is not admitted, charged to the owner above ... */
+    __u32 quiet_packets; /* ... this many packets to it in 100 ms on one CPU */
+    __u32 seed;         /* of this node's hashes: secret, so that flows cannot be chosen to collide */
 };
 
-/* What a VIP's address leads to; or, with `prefix`, the addresses that carry an id in their low bits. */
+/* A VIP's address; with `prefix`, the prefix of the addresses that carry an id in their low bits. */
 struct vip_key {
     struct address address;
     __u32 prefix;
@@ -31,32 +31,32 @@ struct vip_key {
 
 struct vip {
     __u16 service_port;
-    __u16 id_base; /* 0: the id is in the address */
-    __u32 direct; /* replies take the owner's own way */
+    __u16 id_base; /* 0: the address carries the id */
+    __u32 direct; /* replies leave by the owner's own route */
 };
 
-/* The table's first VIP, beside the map of all. */
+/* The table's first VIP, which is compared before the map lookup. */
 struct first_vip {
     struct address v4, v6;
     struct vip vip;
 };
 
-/* Written by the daemon, word by word, through a mapping: a reader sees each word whole. */
+/* Written by the daemon through mmap; each word is stored atomically. */
 struct live {
-    __u32 slot;     /* which of the two generations is in force */
+    __u32 slot;     /* active slot of the two generations */
     __u32 prefixes; /* whether any VIP has address locators */
-    __u32 overhead; /* bytes of the largest outer header that the table asks for */
+    __u32 overhead; /* bytes of the largest outer header in the table */
     __u32 ready;
-    __u32 arrivals; /* whether to remember by which edge packets arrive: an edge is down or gone */
-    __u32 capture;  /* the reason whose packets are copied to the ring buffer, plus 1 */
-    __u32 tick;     /* ten make a second */
-    __u32 ring; /* whether this edge is in a site */
-    __u64 fresh_until; /* until when the table is believed (CLOCK_MONOTONIC, nanoseconds) */
+    __u32 arrivals; /* whether to record the edge by which packets arrive: an edge is down or removed */
+    __u32 capture;  /* reason whose packets are copied to the ring buffer, plus 1; 0: none */
+    __u32 tick;     /* incremented ten times a second */
+    __u32 ring; /* whether this edge belongs to a site */
+    __u64 fresh_until; /* the table counts as current until then (CLOCK_MONOTONIC, nanoseconds) */
 };
 
-/* Which edge of the site takes new flows of a bucket, and which did before. */
+/* The edge of the site that takes new flows of a bucket, and the one that did before the last change. */
 struct bucket {
-    __u16 owner; /* not `current`: a macro of the kernel's own headers has that name */
+    __u16 owner; /* not `current`, which is a macro of the kernel's headers */
     __u16 previous;
 };
 
@@ -65,10 +65,10 @@ struct bucket {
 
 struct edge {
     struct address tunnel;
-    __u32 sum;   /* of the 16-bit words of the outer IPv4 header that are always the same */
+    __u32 sum;   /* checksum of the constant words of the outer IPv4 header, not folded */
     __u8 state;  /* enum edge_state; 0: no edge has this id */
     __u8 kind;   /* OUTER_V6, GUE */
-    __u16 outer; /* bytes of its outer header */
+    __u16 outer; /* size of the outer header in bytes */
 };
 
 enum edge_state { EDGE_UP = 1, EDGE_DRAINING = 2, EDGE_DOWN = 3 };
@@ -86,27 +86,27 @@ struct edge_counter {
     struct counter received;
 };
 
-/* What this node lets pass to one owner: when each was spent until. */
+/* Token buckets of one owner (budget.h). */
 struct owner_budget {
     __u64 syns;
     __u64 packets;
 };
 
-/* What went to an owner unseen in this tick. */
+/* Packets that went to an owner unchecked in this tick. */
 struct quiet {
     __u32 tick;
     __u32 packets;
 };
 
-/* By which edge a flow's packets came last. */
+/* The edge by which a flow's packets last arrived. */
 struct arrival {
     __u32 flow;
     __u32 edge;
 };
 
-/* The way to an edge over Ethernet, as XDP sends: good until then. */
+/* Cached next hop of XDP. */
 struct hop {
-    __u64 until; /* jiffies */
+    __u64 until; /* valid until, in jiffies */
     struct address tunnel;
     __u8 hardware[12]; /* destination, source */
     __u32 unused;
@@ -117,13 +117,13 @@ struct hop {
 struct captured {
     __u64 time; /* CLOCK_MONOTONIC */
     __u32 reason;
-    __u32 length; /* of the packet, of which at most CAPTURED bytes follow */
+    __u32 length; /* of the packet; at most CAPTURED bytes follow */
     __u32 kept;
-    __u32 raw; /* it begins with IP */
+    __u32 raw; /* without an Ethernet header */
     __u8 data[CAPTURED];
 };
 
-/* Why a packet went the way it went: balancer/model/verdict.py documents each. */
+/* Reason of a verdict: balancer/model/verdict.py documents each. */
 enum reason {
     NOT_FOR_VIP = 0,
     SERVICE_PORT = 1,
@@ -165,12 +165,12 @@ enum reason {
     REASONS = 37,
 };
 
-/* A reason's counter stands once for each hook. */
+/* Each reason has one counter per hook. */
 #define BY_TC 0
 #define BY_XDP REASONS
 #define HOOKS 2
 
 #define MARK_TAG 0x5E000000u
-#define DIRECT_TAG 0x5D000000u /* of VIPs with direct replies: the ingress is told, and no route asks for this mark */
+#define DIRECT_TAG 0x5D000000u /* VIPs with direct replies: carries the ingress; no rule matches this mark */
 #define MARK_MASK 0xFF000000u
 #define INGRESS_MASK 0x0000FFFFu

@@ -1,22 +1,22 @@
-/* All maps, and the look-ups in them. */
+/* All maps, and lookups in them. */
 #pragma once
 
 #define MMAPABLE 0x400
 #define GENERATIONS 2
 #define IDS 65536
-#define FLOWS 524288 /* 4 MB; a busy edge forwards fewer at a time */
+#define FLOWS 524288 /* 4 MB; more than a busy edge forwards concurrently */
 #define ARRIVALS 131072
 #define SOURCES 65536
-#define HOPS 256 /* of each processor: the edges that it sends to at a time */
+#define HOPS 256 /* per CPU: next hops cached concurrently */
 
 BPF_ARRAY(config_map, struct config, 1);
 BPF_F_TABLE("array", __u32, struct live, live_map, 1, MMAPABLE);
 BPF_TABLE("hash", __u32, __u32, outsides, 64);
 
-/* A generation is made whole in the slot that is not in force; one word then puts it in force. Edges are in one map, for
- * the kernel calls a function to look into a map within a map (8 ns, where calls return by a thunk). */
+/* A generation is written to the inactive slot; storing live.slot then activates it. All edges are in one map: a lookup in
+ * a map of maps is a function call (8 ns with return thunks). */
 BPF_F_TABLE("array", __u32, struct edge, edges, GENERATIONS * IDS, MMAPABLE);
-/* Without BTF, as the maps that are put in their place have none: Linux before 6.2 takes only what has the same. */
+/* Templates without BTF: the maps that replace them have none, and Linux before 6.2 requires equal BTF. */
 #pragma push_macro("BPF_ANNOTATE_KV_PAIR")
 #undef BPF_ANNOTATE_KV_PAIR
 #define BPF_ANNOTATE_KV_PAIR(...)
@@ -37,19 +37,21 @@ BPF_ARRAY(answer_budget, __u64, 1);
 BPF_ARRAY(source_budgets, __u64, SOURCES);
 BPF_ARRAY(owner_budgets, struct owner_budget, IDS);
 BPF_PERCPU_ARRAY(quiet_budgets, struct quiet, IDS);
-/* Flows that their owner has answered, and by which edge flows arrive: each flow has one place, and the newest has it. */
+/* Flows that their owner has answered, and the edge by which flows arrive: direct-mapped, a newer flow replaces an older. */
 BPF_ARRAY(admitted, __u32, FLOWS);
 BPF_ARRAY(arrivals, struct arrival, ARRIVALS);
 
 BPF_PERCPU_ARRAY(hops, struct hop, HOPS);
 
-/* What a decision knows of its edge; nothing before the first `load` is done. */
+/* The node's configuration and live words as one decision reads them. */
 struct node {
     struct config *config;
     struct live *live;
     __u32 slot;
 };
 
+/* Return -1 before the first `load` is complete. */
+/* Return -1 before the first `load` is complete. */
 static __always_inline int load_node(struct node *node)
 {
     int key = 0;
@@ -78,7 +80,7 @@ static __always_inline __u32 find_sender(const struct node *node, const struct a
     return id ? *id : 0;
 }
 
-/* What an address means: a VIP itself, or one of its locators (`prefix`) with the id. */
+/* Meaning of an address: a VIP, or (`prefix`) an address locator with its id. */
 struct place {
     struct vip vip;
     __u32 prefix;
@@ -110,7 +112,7 @@ static __always_inline int lookup_place(const struct node *node, const struct ad
     return 0;
 }
 
-/* Most nodes have one VIP, and most packets are for it: that one is compared, which saves the look-up (25 ns). */
+/* Compare with the first VIP before the map lookup (25 ns): most nodes have one VIP. */
 static __always_inline int find_place(const struct node *node, const struct address *address, struct place *place)
 {
     __u32 slot = node->slot;
@@ -123,7 +125,7 @@ static __always_inline int find_place(const struct node *node, const struct addr
     return 0;
 }
 
-/* Whose locator an address and port are; 0 if they are none. */
+/* Return the id that a locator carries, 0 if the address and port are not a locator. */
 static __always_inline __u32 locator_id(const struct place *place, __u32 port)
 {
     if (place->prefix)
@@ -166,9 +168,9 @@ static __always_inline void admit(const struct node *node, const struct packet *
     }
 }
 
-/* Below its budget nobody looks at what an owner gets; above, flows that the owner has answered are free, and all
- * others share the budget once more. The first is counted by the daemon's ticks, of which ten make a second: asking a
- * clock takes 15 ns. Without the daemon it is used up, and everything is looked at. */
+/* Admit a packet to its owner. The first `quiet_packets` of a tick (100 ms) pass unchecked; above, flows that the owner has
+ * answered pass, and all others share the packet budget. Ticks are counted by the daemon: reading a clock takes 15 ns.
+ * Without the daemon the unchecked share is used up once, and every packet is checked. */
 static __always_inline int owner_may_get(const struct node *node, const struct packet *packet, __u32 id)
 {
     __u32 cost = node->config->packet_cost;

@@ -1,4 +1,5 @@
-/* Find the MSS option of a SYN (RFC 9293 section 3.7.1), so that full-size segments fit into the tunnel. Pure. */
+/* Find the MSS option of a SYN (RFC 9293 section 3.7.1), which is clamped so that full-size segments fit into the tunnel.
+ * Pure. */
 #pragma once
 
 #define OPTIONS 40
@@ -6,15 +7,15 @@
 #define MSS_LENGTH 4
 #define MSS_TRIES 6
 
-/* How far from the TCP header the option's value stands, and what it says; 0 if there is none. */
-static __always_inline __u32 find_mss(const struct packet *packet, struct __sk_buff *skb, __u16 *told)
+/* Return the offset of the option's value from the TCP header and store the value in `mss`; 0 if there is none. */
+static __always_inline __u32 find_mss(const struct packet *packet, struct __sk_buff *skb, __u16 *mss)
 {
     __u32 length = packet->header - TCP, at = 0;
 
     if (!(packet->flags & FLAG_SYN) || packet->header < TCP + MSS_LENGTH || length > OPTIONS)
         return 0;
     for (int n = 0; n < MSS_TRIES; n++) {
-        /* Four bytes at a time, not a buffer with an index: that would need CAP_PERFMON too. */
+        /* Load four bytes at a time: a buffer with a variable index needs CAP_PERFMON. */
         struct {
             __u8 kind, size, value[2];
         } option;
@@ -28,7 +29,7 @@ static __always_inline __u32 find_mss(const struct packet *packet, struct __sk_b
         if (option.size < 2)
             return 0;
         if (option.kind == MSS_KIND && option.size == MSS_LENGTH) {
-            *told = option.value[0] << 8 | option.value[1];
+            *mss = option.value[0] << 8 | option.value[1];
             return TCP + at + 2;
         }
         at += option.size;

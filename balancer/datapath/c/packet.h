@@ -1,6 +1,6 @@
-/* Reading and checking headers: no maps, and of the kernel only skb_load_bytes. Headers at an offset known when this is
- * compiled are pointed at; others are copied, which takes some 10 ns more: pointers into the packet with an offset that is
- * read from it need CAP_PERFMON, which the forwarder does without. */
+/* Parse and validate headers: no maps, no helper but skb_load_bytes. Headers at a constant offset are read in place; others
+ * are copied, which takes some 10 ns more: pointers into the packet with a variable offset need CAP_PERFMON, which the
+ * forwarder does not require. */
 #pragma once
 
 #define ETHERNET 14
@@ -15,12 +15,12 @@
 #define FLAG_ACK 16
 
 struct packet {
-    struct address from, to;
-    __u32 l3, l4; /* where IP and what it carries begin */
+    struct address from, to; /* source and destination address; `source`, `dest` are the ports */
+    __u32 l3, l4; /* offsets of the IP header and its payload */
     __u32 length; /* of the IP packet, as its header says */
     __u8 version, protocol, tos;
-    __u8 fragment, later; /* later: not the first, which has the ports */
-    /* of TCP */
+    __u8 fragment, later; /* later: not the first fragment, which has the ports */
+    /* TCP */
     __u16 source, dest;
     __u32 sequence;
     __u8 flags, header;
@@ -65,7 +65,7 @@ static __always_inline int parse_v4(struct packet *packet, const struct iphdr *i
     return 0;
 }
 
-/* Extension headers are not walked: with any, the packet is neither TCP nor ICMP here. */
+/* Extension headers are not parsed: a packet with any is neither TCP nor ICMP here. */
 static __always_inline int parse_v6(struct packet *packet, const struct ipv6hdr *ip, __u32 at)
 {
     if (ip->version != 6)
@@ -93,7 +93,7 @@ static __always_inline int read_ip(struct packet *packet, struct __sk_buff *skb,
     return bpf_skb_load_bytes(skb, at, &v6, sizeof(v6)) < 0 ? TOO_SHORT : parse_v6(packet, &v6, at);
 }
 
-/* The same, where `at` is known when this is compiled. */
+/* read_ip for a constant `at`: the header is read in place. */
 static __always_inline int read_first_ip(struct packet *packet, struct __sk_buff *skb, __u32 at, int version)
 {
     const __u8 *data = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
@@ -105,7 +105,7 @@ static __always_inline int read_first_ip(struct packet *packet, struct __sk_buff
     return parse_v6(packet, (const struct ipv6hdr *)(data + at), at);
 }
 
-/* `size` is that of the whole frame; 0: segments to be (GSO), which may be larger than the field can say. */
+/* `size` is the frame's; 0 for a GSO packet, which may be larger than the length field can express. */
 static __always_inline int parse_tcp(struct packet *packet, const struct tcphdr *tcp, __u32 size)
 {
     if (tcp->doff < 5)
@@ -135,7 +135,7 @@ static __always_inline int read_tcp(struct packet *packet, struct __sk_buff *skb
     return parse_tcp(packet, &tcp, frame_size(skb));
 }
 
-/* The same behind read_first_ip, where `at` is known when this is compiled. */
+/* read_tcp after read_first_ip, for a constant `at`. */
 static __always_inline int read_first_tcp(struct packet *packet, struct __sk_buff *skb, __u32 at)
 {
     const __u8 *data = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
@@ -159,7 +159,8 @@ static __always_inline int carries_icmp(const struct packet *packet)
     return packet->protocol == (packet->version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
-/* The TCP source port of the packet that the ICMP error in `packet` quotes, if its receiver sent it; else 0. */
+/* Return the TCP source port of the packet that an ICMP error quotes, if the error's destination sent that packet;
+ * else 0. */
 static __always_inline __u32 quoted_port(const struct packet *packet, struct __sk_buff *skb)
 {
     struct packet quoted = {};

@@ -1,11 +1,11 @@
-/* Answers in the name of who the packet was for: the RST to a SYN (RFC 9293 section 3.10.7.1), and "too big" to what does
+/* Replies on behalf of a packet's destination: the RST to a SYN (RFC 9293 section 3.10.7.1), and "too big" to what does
  * not fit into the tunnel (RFC 1191, RFC 4443 section 3.2). Pure.
  *
  * `partial`: the device that sends the reset adds up everything from where TCP began and stores the complement where the
- * checksum is, as it was told to do for the SYN. */
+ * checksum is, as the SYN's metadata instructs it. */
 #pragma once
 
-#define QUOTED_TCP 8 /* bytes of TCP that an error quotes */
+#define QUOTED_TCP 8 /* bytes of the TCP header that an ICMP error quotes */
 
 struct pseudo_tail {
     __be32 length;
@@ -22,11 +22,11 @@ struct reset_v6 {
     struct tcphdr tcp;
 };
 
-/* What the RST acknowledges: the SYN, with Fast Open the data behind it, and a FIN. */
+/* Return the RST's acknowledgement number: it covers the SYN, its data (Fast Open) and a FIN. */
 static __always_inline __u32 ack_number(const struct packet *packet)
 {
     __u32 data = packet->length - (packet->l4 - packet->l3) - packet->header;
-    if (data > 65535) /* many segments in one */
+    if (data > 65535) /* a GSO packet */
         data = 0;
     return packet->sequence + data + 1 + (packet->flags & FLAG_FIN);
 }
@@ -90,7 +90,7 @@ static __always_inline void fill_reset_v6(struct reset_v6 *reset, const struct p
 struct too_big {
     __u8 type, code;
     __u16 check;
-    __be32 mtu; /* of IPv4 only the second half is used */
+    __be32 mtu; /* IPv4 uses the lower 16 bits only */
 };
 
 struct too_big_v4 {
@@ -108,7 +108,7 @@ struct too_big_v6 {
 #define MESSAGE_V4 (sizeof(struct too_big_v4) - IPV4)
 #define MESSAGE_V6 (sizeof(struct too_big_v6) - IPV6)
 
-/* `quoted` is there already. */
+/* `quoted` is filled in by the caller. */
 static __always_inline void fill_too_big_v4(struct too_big_v4 *answer, const struct packet *packet, __u32 mtu)
 {
     fill_reply_v4(&answer->ip, packet, IPPROTO_ICMP, MESSAGE_V4);

@@ -1,4 +1,5 @@
-/* The ring of a site (balancer/model/ring.py): any of its edges may get a first subflow's packet, and all agree whose it is. */
+/* The ring of a site (balancer/model/ring.py): the router may send a first subflow's packet to any of its edges; all
+ * compute the same owner. */
 #pragma once
 
 static __always_inline struct bucket find_bucket(const struct node *node, const struct packet *packet)
@@ -12,7 +13,7 @@ static __always_inline struct bucket find_bucket(const struct node *node, const 
     return bucket ? *bucket : none;
 }
 
-/* Whether a SYN cookie of this host is what the packet brings: its connection has no socket yet. */
+/* Return whether the packet acknowledges a SYN cookie of this host, whose connection has no socket yet. */
 static __always_inline int has_valid_cookie(struct __sk_buff *skb, const struct packet *packet, struct bpf_sock *listener)
 {
     struct ipv6hdr v6;
@@ -28,7 +29,7 @@ static __always_inline int has_valid_cookie(struct __sk_buff *skb, const struct 
            bpf_tcp_check_syncookie(listener, &v6, sizeof(v6), &tcp, sizeof(tcp)) == 0;
 }
 
-/* Whether the packet's connection is at this host. */
+/* Return whether this host has the packet's connection. */
 static __always_inline int is_connected(struct __sk_buff *skb, const struct packet *packet)
 {
     struct bpf_sock_tuple tuple = {};
@@ -54,9 +55,9 @@ static __always_inline int is_connected(struct __sk_buff *skb, const struct pack
     return connected;
 }
 
-/* Who has a first subflow's packet: this edge if it is the one, or has its connection; else another of the site. `sender`
- * is the edge that sent it here, 0 from outside: nothing goes back there. 0: it is nobody's here. `reason` becomes
- * SITE_CHAINED where it is another's because its connection began before the ring changed. */
+/* Return the owner of a first subflow's packet, 0 if none: this edge if the ring names it or it has the connection, else
+ * another edge of the site. `sender` is the edge that forwarded the packet, 0 from outside; nothing is sent back to it.
+ * `reason` becomes SITE_CHAINED if the connection began before the ring changed and another edge has it. */
 static __always_inline __u32 site_owner(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
                                         __u32 sender, enum reason *reason)
 {
@@ -67,7 +68,7 @@ static __always_inline __u32 site_owner(struct __sk_buff *skb, const struct node
     if (!bucket.owner)
         return 0;
     if (bucket.owner != own) {
-        if (sender) /* handed on: never again */
+        if (sender) /* forwarded once: never again */
             return bucket.previous == own ? own : 0;
         return bucket.previous == own && !opens && is_connected(skb, packet) ? own : bucket.owner;
     }

@@ -1,5 +1,5 @@
 /* Outer headers: IP in IP (RFC 2003, RFC 2473, RFC 4213), or GUE over UDP (draft-ietf-intarea-gue-09, variant 0),
- * whose source port tells flows apart to routers that spread load. Pure. */
+ * whose source port lets routers and NICs distribute flows (ECMP, RSS). Pure. */
 #pragma once
 
 #define TUNNEL_TTL 64
@@ -11,7 +11,7 @@
 struct gue {
     __be16 source, dest, length, check; /* no UDP checksum: RFC 6935, RFC 6936 */
     __u8 flags, protocol;
-    __be16 more;
+    __be16 reserved;
 };
 
 struct outer_v4 {
@@ -29,7 +29,7 @@ static __always_inline __u8 next_protocol(const struct packet *inner)
     return inner->version == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
 }
 
-/* RFC 6040 section 4.1, normal mode: the outer header carries the inner ECN field; DSCP goes with it. */
+/* Copy ECN (RFC 6040 section 4.1, normal mode) and DSCP from the inner header to the outer one. */
 static __always_inline void fill_v4(struct iphdr *outer, const struct packet *inner, const struct edge *edge,
                                     __u32 from)
 {
@@ -66,10 +66,11 @@ static __always_inline void fill_gue(struct gue *gue, const struct packet *inner
     gue->check = 0;
     gue->flags = 0;
     gue->protocol = next_protocol(inner);
-    gue->more = 0;
+    gue->reserved = 0;
 }
 
-/* Where the inner packet begins and which version it has; 0 if this is no tunnel packet, TOO_SHORT if it is a bad one. */
+/* Return the IP version of the inner packet and store its offset in `at`; 0 if the packet is not a tunnel packet,
+ * TOO_SHORT if it is malformed. */
 static __always_inline int inner_packet(const struct packet *outer, struct __sk_buff *skb, __u32 *at)
 {
     __u8 protocol = outer->protocol;
@@ -79,7 +80,7 @@ static __always_inline int inner_packet(const struct packet *outer, struct __sk_
         struct gue gue;
         if (bpf_skb_load_bytes(skb, outer->l4, &gue, sizeof(gue)) < 0 || gue.dest != bpf_htons(GUE_PORT))
             return 0;
-        if (gue.flags || gue.more) /* another variant, control messages, options */
+        if (gue.flags || gue.reserved) /* another variant, a control message, or options */
             return TOO_SHORT;
         *at += GUE_HEADER;
         protocol = gue.protocol;
@@ -91,7 +92,7 @@ static __always_inline int inner_packet(const struct packet *outer, struct __sk_
     return protocol == IPPROTO_IPV6 ? 6 : 0;
 }
 
-/* RFC 6040 section 4.2: congestion on the way that the inner packet cannot tell its receiver is told by a loss. */
+/* Return whether to drop: congestion experienced in the tunnel by an inner packet without ECN (RFC 6040 section 4.2). */
 static __always_inline int must_drop_congestion(const struct packet *outer, const struct packet *inner)
 {
     return (outer->tos & ECN_CE) == ECN_CE && (inner->tos & ECN_CE) == 0;

@@ -1,4 +1,4 @@
-"""Attach the programs to interfaces as tc filters (clsact), beside nobody else's and never over them."""
+"""Attach the programs to interfaces as tc filters (clsact). Foreign filters are never replaced."""
 
 from typing import Any
 
@@ -12,20 +12,20 @@ EEXIST = 17
 
 
 class ForeignProgram(Exception):
-    """Somebody else's filter is where ours would go."""
+    """A hook already has a filter of another program."""
 
 
 def refuse_foreign(kernel: IPRoute, index: int, parent: int) -> None:
-    """Raise `ForeignProgram` where somebody else's filter stands."""
+    """Raise `ForeignProgram` if a hook has a filter of another program."""
     for found in filter_names(kernel, index, parent):
         if not found.startswith(OURS):
             raise ForeignProgram(
-                f"interface {index} has a filter that is not ours ({found or 'no name'}): remove it first"
+                f"interface {index} has a foreign tc filter ({found or 'unnamed'}): remove it first"
             )
 
 
 def attach(kernel: IPRoute, index: int, parent: int, descriptor: int, name: str) -> None:
-    """Attach one program, in place of an earlier one of ours. Raises `ForeignProgram`."""
+    """Attach one program, replacing an earlier one of Sennit. Raises `ForeignProgram`."""
     try:
         kernel.tc("add", "clsact", index)
     except NetlinkError as error:
@@ -47,7 +47,7 @@ def attach(kernel: IPRoute, index: int, parent: int, descriptor: int, name: str)
 
 
 def filter_names(kernel: IPRoute, index: int, parent: int) -> list[str]:
-    """Names of all filters at a hook; "" for one without a name."""
+    """Return the names of all filters at a hook; "" for an unnamed one."""
     names: list[str] = []
     for message in kernel.get_filters(index=index, parent=parent):
         options: Any = message.get_attr("TCA_OPTIONS")
@@ -57,7 +57,7 @@ def filter_names(kernel: IPRoute, index: int, parent: int) -> list[str]:
 
 
 def detach(kernel: IPRoute, index: int) -> bool:
-    """Remove our filters from both hooks; whether there were any. The clsact goes when nothing else uses it."""
+    """Remove Sennit's filters from both hooks, and clsact if nothing else uses it; return whether there were any."""
     found = {parent: filter_names(kernel, index, parent) for parent in (INGRESS, EGRESS)}
     ours = [parent for parent, names in found.items() if any(name.startswith(OURS) for name in names)]
     if ours and all(name.startswith(OURS) for names in found.values() for name in names):

@@ -1,4 +1,4 @@
-"""The one door to bcc: compile the C programs and load them into the kernel."""
+"""Compile the C programs with bcc and load them into the kernel. The only module that imports bcc."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from balancer.datapath.load.headers import own_headers
 from balancer.datapath.maps.pins import SIZES
 
 SOURCE = Path(__file__).parents[1] / "c"
-RAW = "_raw"  # the twin for interfaces whose packets begin with IP
+RAW = "_raw"  # suffix of the variant for interfaces without Ethernet headers
 PROGRAMS = ("outside_ingress", "tunnel_ingress", "owner_egress")
 FAST = ("outside_xdp", "backbone_xdp")  # XDP
 
 
 class CompileFailed(Exception):
-    """The programs could not be compiled or loaded; what the compiler or verifier said stands on stderr."""
+    """The programs could not be compiled or loaded; the output of the compiler or verifier is on stderr."""
 
 
 @dataclass(slots=True)
@@ -30,10 +30,10 @@ class Loaded:
 def compile_and_load(
     raw: bool = False, fast: bool = False, more: str = "", programs: tuple[str, ...] = ()
 ) -> Loaded:
-    """Compile (about a second) and load, the `raw` twins and the `fast` path in XDP too where asked for.
+    """Compile (about a second) and load the programs; with `raw` also without Ethernet, with `fast` also in XDP.
 
-    `more` is C behind ours, with `programs` that are repeated on one packet, which no interface ever sees; those whose
-    name ends in _xdp are XDP programs.
+    `more` is C source to append, which defines `programs` for benchmarks and tests; those whose name ends in _xdp are
+    XDP programs.
 
     Raises `CompileFailed`, `headers.HeadersMissing`.
     """
@@ -62,7 +62,7 @@ def compile_and_load(
 
 
 def program_source(name: str = "forwarder.c") -> str:
-    """The C program as one text: bcc understands look-ups in maps in the main file alone, not in what that includes."""
+    """Return the C program with its headers inlined: bcc rewrites map lookups in the main file only."""
     own = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
     text = (SOURCE / name).read_text().replace("#pragma once\n", "")
     return own.sub(lambda found: program_source(found[1]), text)

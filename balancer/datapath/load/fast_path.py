@@ -1,7 +1,7 @@
-"""Whether the fast path in XDP is taken (`load --xdp`), and putting it in place.
+"""Choose whether to forward in XDP (`load --xdp`), and attach the programs.
 
-`auto` takes it where the kernel says (Linux 6.3) that the drivers receive and send that way, at devices of hardware or
-of a hypervisor. Virtual interfaces forward faster in tc: with XDP at a veth's end, the other end cuts segments in
+`auto` uses XDP if the kernel reports (Linux 6.3) that the drivers receive and transmit in XDP, on physical or
+paravirtual devices. Virtual interfaces forward faster in tc: with XDP at a veth's end, the other end cuts segments in
 software, and checksums that it left to be completed are lost with a redirect (measured).
 """
 
@@ -20,7 +20,7 @@ from balancer.datapath.load.xdp_features import RECEIVES, SENDS, features_of
 
 
 class Xdp(StrEnum):
-    """What `load --xdp` asks for."""
+    """Modes of `load --xdp`."""
 
     AUTO = "auto"
     NATIVE = "native"
@@ -38,12 +38,12 @@ class FastPath:
 def choose_fast_path(
     kernel: IPRoute, bpffs: Path, asked: Xdp, outside: tuple[AttachedLink, ...], backbone: AttachedLink
 ) -> FastPath:
-    """Decide before anything is changed. Raises `ForeignProgram`, `HostRefuses` where `native` cannot be."""
+    """Decide before anything is changed. Raises `ForeignProgram`, `HostRefuses` if `native` is impossible."""
     if asked is Xdp.OFF:
         return FastPath(False, "--xdp off")
     for link in (*outside, backbone):
         if foreign := foreign_xdp(kernel, bpffs, link.index):
-            why = f"{link.name} has an XDP program that is not ours (id {foreign})"
+            why = f"{link.name} has an XDP program of another owner (id {foreign})"
             if asked is Xdp.NATIVE:
                 raise ForeignProgram(f"{why}: remove it first, or --xdp off")
             return FastPath(False, why)
@@ -60,9 +60,9 @@ def _automatic_choice(outside: tuple[AttachedLink, ...], backbone: AttachedLink)
             return FastPath(False, f"{link.name} is virtual ({link.kind}), where tc is faster")
         features = features_of(link.index)
         if features is None:
-            return FastPath(False, "the kernel does not say what drivers take (before Linux 6.3)")
+            return FastPath(False, "the kernel does not report XDP features of drivers (before Linux 6.3)")
         if features & RECEIVES != RECEIVES:
-            return FastPath(False, f"the driver of {link.name} has no native XDP that redirects")
+            return FastPath(False, f"the driver of {link.name} does not support native XDP with redirect")
     return FastPath(True)
 
 
@@ -74,9 +74,9 @@ def put_in_place(
     outside: tuple[AttachedLink, ...],
     backbone: AttachedLink,
 ) -> FastPath:
-    """Attach what was chosen, or take away what an earlier `load` chose; return what came of it.
+    """Attach the XDP programs if chosen, else detach those of an earlier `load`; return the outcome.
 
-    Raises `HostRefuses` where `native` was asked for and is refused; tc does all the work then.
+    Raises `HostRefuses` if `native` was asked for and the driver refuses; tc handles all packets then.
     """
     if not chosen.native:
         detach_xdp(bpffs)
@@ -86,7 +86,7 @@ def put_in_place(
     except OSError as error:
         return _without_xdp(bpffs, asked, f"a driver refuses XDP: {error.strerror}")
     if used is None:
-        return _without_xdp(bpffs, asked, f"the driver of {backbone.name} sends nothing from XDP")
+        return _without_xdp(bpffs, asked, f"the driver of {backbone.name} cannot transmit redirected packets")
     detach_xdp(bpffs, but=used)
     return chosen
 
@@ -94,7 +94,7 @@ def put_in_place(
 def _attach(
     bpffs: Path, loaded: Loaded, outside: tuple[AttachedLink, ...], backbone: AttachedLink
 ) -> tuple[int, ...] | None:
-    """Return the interfaces with a program now; None where the backbone would lose what is redirected to it."""
+    """Return the indices of interfaces with a program; None if the backbone would drop redirected packets."""
     indices = [link.index for link in outside]
     if not _can_transmit(backbone) and backbone.index not in indices:
         attach_xdp(bpffs, backbone.index, loaded.programs["backbone_xdp"])

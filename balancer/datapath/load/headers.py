@@ -1,8 +1,7 @@
 """The header tree that bcc compiles with: a small one around the uapi headers of Debian's linux-libc-dev.
 
-The machine's own kernel headers (/lib/modules/RELEASE/build, /sys/kernel/kheaders.tar.xz) are never taken: they differ
-between machines and define macros such as `current`. The programs use uapi headers only, so that they compile to the
-same on every machine.
+The host's kernel headers (/lib/modules/RELEASE/build, /sys/kernel/kheaders.tar.xz) are never used: they differ between
+hosts and define macros such as `current`. With uapi headers only, the programs compile identically on every host.
 """
 
 import contextlib
@@ -11,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-VARIABLE = "BCC_KERNEL_SOURCE"  # where bcc looks for headers before it looks anywhere else
+VARIABLE = "BCC_KERNEL_SOURCE"  # the first place where bcc looks for headers
 
 KCONFIG = """\
 #pragma once
@@ -41,7 +40,7 @@ class HeadersMissing(Exception):
 
 @contextlib.contextmanager
 def own_headers() -> Iterator[None]:
-    """Have bcc compile with the tree of `make_tree`, in a temporary folder. Raises `HeadersMissing`."""
+    """Make bcc use the tree of `make_tree`, in a temporary folder. Raises `HeadersMissing`."""
     given = os.environ.get(VARIABLE)
     with tempfile.TemporaryDirectory(prefix="sennit-headers-") as folder:
         make_tree(Path(folder))

@@ -1,4 +1,4 @@
-"""What the forwarder needs of the host's network settings, set and verified."""
+"""Set and verify the sysctls that the forwarder needs."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ STRICT = 1
 
 
 class HostRefuses(Exception):
-    """A setting cannot be made; the text says which, and what to do."""
+    """A setting cannot be changed; the text names it and the command that would."""
 
 
 def prepare_host(outside: tuple[str, ...], backbone: str, *, v6: bool) -> None:
-    """Make replies carry the mark, allow BPF's route lookups, and accept what comes by another way than it goes.
+    """Let replies inherit the mark, allow route lookups of BPF, and accept asymmetric paths.
 
-    IPv6 routes are looked up as if for packets from the backbone: that interface alone need count as a router's.
+    IPv6 route lookups use the backbone as input interface: forwarding need be enabled there only.
 
     Raises `HostRefuses`.
     """
@@ -28,9 +28,9 @@ def prepare_host(outside: tuple[str, ...], backbone: str, *, v6: bool) -> None:
 
 
 def _relax_rp_filter(interface: str) -> None:
-    """Turn the reverse path filter off; where that may not be (a container), loose (RFC 3704 2.4) will do.
+    """Disable the reverse path filter; where that is not permitted (a container), loose mode (RFC 3704 2.4) suffices.
 
-    The kernel takes the greater of `all` and the interface's own.
+    The kernel uses the greater of `all` and the interface's value.
     """
     names = ("ipv4/conf/all/rp_filter", f"ipv4/conf/{interface}/rp_filter")
     errors = {name: error for name in names if (error := _set_sysctl(name, "0"))}

@@ -1,4 +1,4 @@
-"""What `load` decided for this node, kept in forwarder.json of the state folder for `run` and `detach`."""
+"""The node's installation as `load` decided it: forwarder.json of the state folder, read by `run` and `detach`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,12 @@ from node.vip import Vip, vip_from_json
 
 
 class NotInstalled(Exception):
-    """`load` has not been here."""
+    """forwarder.json is missing or invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForwarderInstall:
-    """Interfaces by name, this edge's tunnel ends, its VIP, and what `load` was told or found out beside the table."""
+    """Interface names, this edge's tunnel endpoints and VIP, and the options and findings of `load`."""
 
     edge_id: int
     outside: tuple[str, ...]
@@ -23,13 +23,14 @@ class ForwarderInstall:
     own: Ends
     vip: Vip
     encapsulation: Encapsulation | None = None
-    no_xdp: str = ""  # why tc does everything; "": XDP has the fast path
+    no_xdp: str = ""  # why tc handles all packets; "": XDP forwards
 
     @property
     def interfaces(self) -> tuple[str, ...]:
         return (*self.outside, self.backbone)
 
-    def keep(self, state: Path) -> None:
+    def write_file(self, state: Path) -> None:
+        """Write forwarder.json."""
         fields = {
             "edge_id": self.edge_id,
             "outside": self.outside,

@@ -1,4 +1,4 @@
-"""The interfaces that the programs are attached to, as the kernel knows them."""
+"""Look up the interfaces that the programs are attached to."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ class InterfaceUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AttachedLink:
-    """One interface; `raw` if its packets begin with IP. `kind`: of a virtual one, as veth or bridge."""
+    """One interface; `raw` if it has no Ethernet header. `kind` of a virtual interface, such as veth or bridge."""
 
     name: str
     index: int
@@ -44,7 +44,7 @@ def find_link(kernel: IPRoute, name: str) -> AttachedLink:
 
 
 def own_ends(kernel: IPRoute, backbone: AttachedLink, entry: TableEdge | None) -> Ends:
-    """Where tunnels to this edge end: the backbone's addresses, and of several the ones that the table names.
+    """Return this edge's tunnel endpoints: the backbone's addresses; of several, those that the table names.
 
     Raises `InterfaceUnknown`.
     """
@@ -65,5 +65,5 @@ def _interface_addresses(kernel: IPRoute, index: int, family: int) -> list[str]:
     ]
 
 
-def _choose_address(addresses: list[str], told: str | None) -> str | None:
-    return told if told in addresses else next(iter(addresses), None)
+def _choose_address(addresses: list[str], preferred: str | None) -> str | None:
+    return preferred if preferred in addresses else next(iter(addresses), None)

@@ -1,4 +1,4 @@
-"""`sennit forwarder load`: compile, load, attach, pin, and leave; the programs go on in the kernel."""
+"""`sennit forwarder load`: compile, load, attach, pin, and exit; the programs stay in the kernel."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from node.state.identity import NodeUnknown, await_identity
 
 @dataclass(frozen=True, slots=True)
 class Interfaces:
-    """Names of the interfaces to the world and of that to the other edges."""
+    """Names of the interfaces towards clients, and of that towards other edges."""
 
     outside: tuple[str, ...]
     backbone: str
@@ -36,7 +36,7 @@ class Interfaces:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where a program goes."""
+    """A tc hook and the program that belongs there."""
 
     link: AttachedLink
     parent: int
@@ -56,9 +56,9 @@ def load(
     budgets: Budgets = Budgets(),
     xdp: Xdp = Xdp.AUTO,
 ) -> ForwarderInstall:
-    """Bring the datapath up on this node, with the table of the state folder if there is one; return what was decided.
+    """Load the datapath on this node with the state folder's table, if there is one; return the installation.
 
-    Nothing is touched where it cannot be attached, and packets meet the old programs or the new ones, never none.
+    Nothing is changed if a hook is occupied; packets meet the old programs or the new ones, never none.
 
     Raises `NodeUnknown`, `InterfaceUnknown`, `compile.CompileFailed`, `host_settings.HostRefuses`,
     `attach.ForeignProgram`, OSError.
@@ -82,7 +82,7 @@ def load(
         config = _forwarder_config(placement, outside, backbone, budgets)
         _fill_maps(loaded, config, outside, new)
         pin_all(bpffs, loaded.maps)
-        placement.keep(state)
+        placement.write_file(state)
         try:
             for hook in hooks:
                 attach(kernel, hook.link.index, hook.parent, loaded.programs[hook.program], hook.role)
@@ -91,12 +91,12 @@ def load(
             raise HostRefuses(f"tc refuses to attach: {error}") from None
         fast = put_in_place(bpffs, xdp, fast, loaded, outside, backbone)
         placement = replace(placement, no_xdp=fast.why_not)
-        placement.keep(state)
+        placement.write_file(state)
     return placement
 
 
 def unload(state: Path, bpffs: Path) -> bool:
-    """Remove filters and pins; whether there were any."""
+    """Remove filters and pins; return whether there were any."""
     try:
         names = ForwarderInstall.read(state).interfaces
     except NotInstalled:
@@ -116,7 +116,7 @@ def unload(state: Path, bpffs: Path) -> bool:
 def _list_hooks(
     outside: tuple[AttachedLink, ...], backbone: AttachedLink, loopback: AttachedLink
 ) -> list[Hook]:
-    """The way in from the world comes last: what it sends on finds everything else in place."""
+    """List all hooks, outside ingress last: packets that it forwards need the other hooks."""
     hooks = [
         Hook(loopback, EGRESS, "owner_egress"),
         Hook(backbone, INGRESS, "tunnel_ingress"),
@@ -147,7 +147,7 @@ def _fill_maps(
     outsides = Map(loaded.maps["outsides"], ID.size, ID.size)
     outsides.put_all([(ID.pack(link.index), ID.pack(1)) for link in outside])
     outer = {name: Map(loaded.maps[name], *SIZES[name]) for name in OUTER}
-    Generations(outer, Live(Map(loaded.maps["live_map"], ID.size, 0))).put(new)
+    Generations(outer, Live(Map(loaded.maps["live_map"], ID.size, 0))).activate(new)
 
 
 def _table_at_load(state: Path) -> ForwardingTable:

@@ -1,10 +1,10 @@
-"""The route of marked replies: to an egress program of ours, before any route or neighbour of this host is asked.
+"""Route marked replies to an egress program, independent of the host's own routes and neighbours.
 
-The host would ask for the neighbour of its own next hop before a program on that interface saw the packet: with a dead
-uplink of its own, an edge would lose the subflows that came in elsewhere (measured).
+The kernel would resolve the host's own next hop before a program on that interface saw the packet: with its own uplink
+down, an edge would lose the subflows that arrive at other edges (measured).
 
-IPv4 is routed to `lo`. IPv6 has no such routes; it goes to the backbone, by a neighbour that is known and does not
-exist: the program there takes the packet before anybody could see that.
+IPv4 is routed to `lo`. IPv6 has no such routes; it is routed to the backbone by a permanent neighbour entry of a
+nonexistent address: the egress program redirects the packet before it is transmitted.
 """
 
 from typing import Any
@@ -24,12 +24,12 @@ EEXIST, ENOENT, ESRCH, EAFNOSUPPORT = 17, 2, 3, 97
 def route_replies(
     kernel: IPRoute, loopback: AttachedLink, backbone: AttachedLink, overhead: int, *, v6: bool
 ) -> None:
-    """Send what carries the forwarder's mark to our programs. Raises NetlinkError."""
+    """Route packets with the forwarder's mark to the egress programs. Raises NetlinkError."""
     metrics = {"mtu": backbone.mtu - overhead}
     kernel.route("replace", dst="0.0.0.0/0", oif=loopback.index, table=TABLE, metrics=metrics)
     _add_rule(kernel, V4)
     if v6:
-        way: dict[str, Any] = {"oif": backbone.index}
+        next_hop: dict[str, Any] = {"oif": backbone.index}
         if not backbone.raw:
             kernel.neigh(
                 "replace",
@@ -39,8 +39,8 @@ def route_replies(
                 family=V6,
                 state="permanent",
             )
-            way["gateway"] = NOWHERE
-        kernel.route("replace", dst="::/0", family=V6, table=TABLE, metrics=metrics, **way)
+            next_hop["gateway"] = NOWHERE
+        kernel.route("replace", dst="::/0", family=V6, table=TABLE, metrics=metrics, **next_hop)
         _add_rule(kernel, V6)
 
 
@@ -63,7 +63,7 @@ def _rule_attributes(family: int) -> dict[str, Any]:
 
 
 def unroute_replies(kernel: IPRoute) -> None:
-    """Remove rules, routes and the neighbour, where they are there."""
+    """Remove the rules, routes and neighbour that exist."""
     for family, everywhere in ((V4, "0.0.0.0/0"), (V6, "::/0")):
         _delete_if_present(kernel.rule, _rule_attributes(family))
         _delete_if_present(kernel.route, {"dst": everywhere, "table": TABLE, "family": family})

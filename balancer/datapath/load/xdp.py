@@ -1,7 +1,7 @@
-"""The fast path's programs on interfaces: links, pinned beside the maps so that they outlive `load`.
+"""Attach XDP programs by BPF links, pinned beside the maps so that they outlive `load`.
 
-A link is its owner's alone: the kernel lets nobody attach over it, and ours go nowhere where another program is.
-Without its pin a link is gone, and with it the program; tc goes on.
+The kernel lets no other program replace one attached by a link, and a foreign program is never replaced. Removing the
+pin detaches the program; tc continues.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from pyroute2 import IPRoute
 
 from balancer.datapath.maps.bpf import link_info, link_xdp, open_pinned, pin, update_link
 
-FOLDER = "sennit-xdp"  # of no layout: whatever is loaded next finds the links
+FOLDER = "sennit-xdp"  # not versioned: every later version finds the links
 
 
 def attach_xdp(bpffs: Path, index: int, program: int) -> None:
-    """Attach, in place of an earlier program of ours without a packet in between. Raises OSError."""
+    """Attach, atomically replacing an earlier program of Sennit. Raises OSError."""
     path = bpffs / FOLDER / str(index)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.exists():
@@ -28,7 +28,7 @@ def attach_xdp(bpffs: Path, index: int, program: int) -> None:
                 update_link(link, program)
                 return
             except OSError as error:
-                if error.errno != errno.ENOLINK:  # an interface that was here before had this number
+                if error.errno != errno.ENOLINK:  # a deleted interface had this index
                     raise
         path.unlink()
     link = link_xdp(program, index)
@@ -39,7 +39,7 @@ def attach_xdp(bpffs: Path, index: int, program: int) -> None:
 
 
 def detach_xdp(bpffs: Path, but: tuple[int, ...] = ()) -> bool:
-    """Remove our programs from all interfaces but these; whether there were any."""
+    """Remove Sennit's programs from all interfaces but these; return whether there were any."""
     pinned = [path for path in _pinned_links(bpffs) if int(path.name) not in but]
     for path in pinned:
         path.unlink()
@@ -49,7 +49,7 @@ def detach_xdp(bpffs: Path, but: tuple[int, ...] = ()) -> bool:
 
 
 def attached_xdp(bpffs: Path) -> dict[int, int]:
-    """Where our programs are: the program's id by the interface's index."""
+    """Return the ids of Sennit's attached programs by interface index."""
     found: dict[int, int] = {}
     for path in _pinned_links(bpffs):
         with _open_link(path) as link:
@@ -60,7 +60,7 @@ def attached_xdp(bpffs: Path) -> dict[int, int]:
 
 
 def foreign_xdp(kernel: IPRoute, bpffs: Path, index: int) -> int | None:
-    """The id of somebody else's XDP program at an interface."""
+    """Return the id of a foreign XDP program on an interface, None if there is none."""
     message: Any = kernel.get_links(index)[0]
     about: Any = message.get_attr("IFLA_XDP")
     program = about.get_attr("IFLA_XDP_PROG_ID") if about else None

@@ -1,4 +1,4 @@
-"""What an interface's driver does in XDP (the kernel's netlink family `netdev`, Linux 6.3)."""
+"""Query the XDP features of an interface's driver (netlink family `netdev`, Linux 6.3)."""
 
 from pyroute2.netlink import genlmsg
 from pyroute2.netlink.exceptions import NetlinkError
@@ -20,7 +20,7 @@ class _Device(genlmsg):  # type: ignore[misc]
 
 
 def features_of(index: int) -> int | None:
-    """Return the flags; None where the kernel does not say."""
+    """Return the feature flags; None if the kernel does not report them."""
     with GenericNetlinkSocket() as socket:
         try:
             socket.bind("netdev", _Device)

@@ -1,4 +1,4 @@
-"""bpf(2) for what runs after the load: pinned maps, and test runs of programs. No bcc."""
+"""bpf(2) without bcc: pinned maps, links, and test runs of programs."""
 
 import ctypes
 import os
@@ -43,7 +43,7 @@ class Map:
         return cls(open_pinned(path), key_size, value_size)
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Replace one element: readers see the old or the new value, nothing between."""
+        """Replace one element atomically for readers."""
         k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
         _bpf_syscall(
             _MAP_UPDATE, struct.pack("=IIQQQ", self.descriptor, 0, _buffer_address(k), _buffer_address(v), 0)
@@ -104,7 +104,7 @@ class Map:
 
 
 def create_map(kind: int, key_size: int, value_size: int, elements: int, flags: int) -> Map:
-    """A new map, which lives while its descriptor is open or a map of maps holds it."""
+    """Create a map, which exists while its descriptor is open or a map of maps holds it."""
     attributes = struct.pack("=IIIII", kind, key_size, value_size, elements, flags)
     descriptor, _ = _bpf_syscall(_MAP_CREATE, attributes)
     return Map(descriptor, key_size, value_size)
@@ -183,7 +183,7 @@ def run_once(program: int, packet: bytes, context: bytes = b"") -> tuple[int, by
 
 
 def run_often(program: int, packet: bytes, times: int) -> tuple[int, float]:
-    """BPF_PROG_TEST_RUN many times on one packet, which the program has to leave as it was: (return value, ns each)."""
+    """BPF_PROG_TEST_RUN repeatedly on one packet, which the program must not change: (return value, ns per run)."""
     data_in = ctypes.create_string_buffer(packet, len(packet))
     attributes = struct.pack("=IIIIQQII", program, 0, len(packet), 0, _buffer_address(data_in), 0, times, 0)
     _, after = _bpf_syscall(_TEST_RUN, attributes)
@@ -192,5 +192,5 @@ def run_often(program: int, packet: bytes, times: int) -> tuple[int, float]:
 
 
 def possible_cpus() -> int:
-    """How many values a per-CPU map gives for a key."""
+    """Return the number of values that a per-CPU map returns for a key."""
     return int(Path("/sys/devices/system/cpu/possible").read_text().strip().split("-")[-1]) + 1

@@ -10,7 +10,7 @@ from balancer.model.verdict import Reason
 
 @dataclass(frozen=True, slots=True)
 class EdgeTraffic:
-    """What went through tunnels to one edge and came from it."""
+    """Traffic in tunnels to and from one edge."""
 
     sent_packets: int
     sent_bytes: int
@@ -25,7 +25,7 @@ def read_counters(bpffs: Path) -> dict[Reason, tuple[int, int]]:
 
 
 def read_xdp_counters(bpffs: Path) -> dict[Reason, tuple[int, int]]:
-    """Return (packets, bytes) of every reason that XDP ended. Raises `pins.NotLoaded`."""
+    """Return (packets, bytes) of every reason, of packets whose verdict XDP gave. Raises `pins.NotLoaded`."""
     return _read_reasons(bpffs, BY_XDP)
 
 

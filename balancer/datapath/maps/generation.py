@@ -1,8 +1,8 @@
-"""A generation of the table as maps: made whole in the slot that is not in force, then put in force by one word.
+"""Write a generation of the table to the inactive slot of the maps, then activate it by storing one word.
 
-A packet reads that word once: it sees one generation, and every value in it whole. Maps of the generation before stay
-where they are until the next but one. Edges stand in one map, a half for each slot: before a half is written anew the
-kernel has waited until no program is left that may read it.
+A packet reads that word once, so it sees one complete generation. Maps of the previous generation stay until the
+next but one. Edges are in one map, one half per slot: before a half is rewritten, the kernel has waited until no
+program can still read it.
 """
 
 import mmap
@@ -23,13 +23,13 @@ from node.vip import Locator, Replies, Vip
 ADDRESS_BYTES = 16
 NOWHERE = mapped_address("::")
 IDS = 65536
-HALF = IDS * EDGE.size  # of the map of edges
-assert EDGE.size % 8 == 0, "as far apart as in the kernel"
+HALF = IDS * EDGE.size  # bytes of one slot in the edges map
+assert EDGE.size % 8 == 0, "the kernel aligns array values to 8 bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class MapContent:
-    """What a generation puts into the maps of one edge."""
+    """The elements of one edge's maps for one generation."""
 
     edges: tuple[tuple[int, bytes], ...]
     tunnels: tuple[tuple[bytes, bytes], ...]
@@ -47,7 +47,7 @@ def map_content(
     vips: tuple[Vip, ...],
     encapsulation: Encapsulation | None,
 ) -> MapContent:
-    """Work out the maps' elements. An edge to which no tunnel leads is left out."""
+    """Compute the maps' elements. Edges without a common address family are omitted."""
     edges: list[tuple[int, bytes]] = []
     senders: dict[bytes, bytes] = {}
     overhead = Tunnel(4, b"", b"", False).outer
@@ -90,26 +90,25 @@ def _pack_vip(vip: Vip) -> bytes:
 _Elements = TypeVar("_Elements")
 
 
-OUTER = ("edges", "tunnels", "vips", "rings", "first_vips")  # the maps with two slots
+OUTER = ("edges", "tunnels", "vips", "rings", "first_vips")  # maps with two slots
 
 
 class Generations:
-    """The maps with two slots, by name, and the word that says which is in force."""
+    """The maps with two slots, by name, and the word that selects the active one."""
 
     def __init__(self, outer: dict[str, Map], live: Live) -> None:
         self._outer = outer
         self._edges = mmap.mmap(outer["edges"].descriptor, 2 * HALF)
-        self._held: dict[
-            tuple[str, int], object
-        ] = {}  # what each slot has, as far as this process put it there
+        # content of each slot, as far as this process wrote it
+        self._held: dict[tuple[str, int], object] = {}
         self.live = live
 
-    def put(self, new: MapContent) -> None:
-        """Put a generation in force. Raises OSError, with the old one still in force."""
+    def activate(self, new: MapContent) -> None:
+        """Write and activate a generation. On OSError the old one stays active."""
         words = self.live.words
         slot = 1 - words.slot
         if self._held.get(("edges", slot)) != new.edges:
-            self._held.pop(("tunnels", slot), None)  # so that these are replaced, and the kernel waits
+            self._held.pop(("tunnels", slot), None)  # forces a replacement, which waits for readers
         self._replace("tunnels", slot, new.tunnels, lambda held: _filled_hash(ADDRESS_BYTES, ID.size, held))
         if self._held.get(("edges", slot)) != new.edges:
             self._edges[slot * HALF : (slot + 1) * HALF] = _pack_slot(new.edges)
@@ -118,7 +117,7 @@ class Generations:
         if new.ring:
             self._replace("rings", slot, new.ring, _filled_ring)
         self._outer["first_vips"].put(ID.pack(slot), new.first_vip)
-        # For the old generation, until the next line but one: a needless lookup, segments a little smaller.
+        # Until the slot changes, the old generation sees both values: an extra lookup, slightly smaller segments.
         words.prefixes |= int(new.prefixes)
         words.overhead = max(words.overhead, new.overhead)
         words.ring &= int(bool(new.ring))
@@ -127,7 +126,7 @@ class Generations:
         words.ring = int(bool(new.ring))
 
     def _replace(self, name: str, slot: int, elements: _Elements, make: Callable[[_Elements], Map]) -> None:
-        """The kernel waits until no program reads the old map (some 10 ms): not for what did not change."""
+        """Replace an inner map if its elements changed: the kernel waits some 10 ms for readers of the old one."""
         if self._held.get((name, slot)) == elements:
             return
         inner = make(elements)
@@ -145,7 +144,7 @@ class Generations:
 
 
 def _pack_slot(edges: tuple[tuple[int, bytes], ...]) -> bytearray:
-    """One slot of the map of edges, by id: 50,000 in a few milliseconds."""
+    """Return one slot of the edges map, indexed by id: 50,000 edges in a few milliseconds."""
     memory = bytearray(HALF)
     for edge_id, value in edges:
         memory[edge_id * EDGE.size : (edge_id + 1) * EDGE.size] = value

@@ -1,4 +1,4 @@
-"""The values that C and Python share (datapath/c/layout.h), and their bytes."""
+"""Binary layout of the values that C and Python share (datapath/c/layout.h)."""
 
 import struct
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from balancer.model.reference.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
 
-LAYOUT_VERSION = 9  # of everything pinned: another layout, another folder
+LAYOUT_VERSION = 9  # names the folder of pins
 ADDRESS = struct.Struct("=16s")
 CONFIG = struct.Struct("=16s16sIIIIIIIIII")
 LIVE = struct.Struct("=IIIIIIIIQ")
@@ -24,39 +24,36 @@ BUCKET = struct.Struct("=HH")
 QUIET = struct.Struct("=II")
 ARRIVAL = struct.Struct("=II")
 HOP = struct.Struct("=Q16s12s4x")
-BY_XDP = len(Reason)  # a reason's counter for XDP is so many further
-CAPTURED = struct.Struct("=QIIII")  # and the packet's first bytes
+BY_XDP = len(Reason)  # offset of the XDP counter of a reason
+CAPTURED = struct.Struct("=QIIII")  # followed by the packet's first bytes
 STATES = {EdgeState.UP: 1, EdgeState.DRAINING: 2, EdgeState.DOWN: 3}
 OUTER_V6, GUE = 1, 2
 
-
 SECOND = 1_000_000_000  # in nanoseconds
-TICKS = 10  # of the daemon, a second
+TICKS = 10  # per second, counted by the daemon
 
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What this node lets pass, a second; 0 is no limit. A fifth of a second's worth may come at once.
+    """Rate limits per second; 0 is no limit. Bursts of up to 200 ms are allowed."""
 
-    Resets and ICMP messages: enough to tell people's clients, too few to be worth reflecting at somebody.
-    """
-
+    # resets and ICMP messages: enough to notify clients, too few to be useful for reflection
     answers: int = 1_000
-    # SYNs of one IPv4 address or IPv6 /64: behind a carrier's NAT are tens of thousands of people
+    # SYNs of one IPv4 address or IPv6 /64: a carrier-grade NAT has tens of thousands of users
     source_syns: int = 1_000
-    # SYNs to one owner: more than the handshakes that 8 cores can do (1,400 each with TLS 1.3)
+    # SYNs to one owner: more than the handshakes of 8 cores (1,400 each with TLS 1.3)
     owner_syns: int = 20_000
-    # packets to one owner: a tenth of what one core of it can throw away; five for each of those SYNs
+    # packets to one owner: a tenth of what one core can drop; five per SYN
     owner_packets: int = 100_000
 
     def costs(self) -> tuple[int, int, int, int]:
-        """Nanoseconds each, as in struct config."""
+        """Return the cost of each event in nanoseconds, in the order of struct config."""
         rates = (self.answers, self.source_syns, self.owner_syns, self.owner_packets)
         return tuple(SECOND // rate if rate else 0 for rate in rates)  # type: ignore[return-value]
 
     @property
     def quiet_packets(self) -> int:
-        """Packets to an owner in one tick of the daemon that nobody looks at."""
+        """Packets to an owner per tick that pass unchecked."""
         return -(-self.owner_packets // TICKS)
 
 
@@ -65,7 +62,7 @@ NO_LIMITS = Budgets(0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ForwarderConfig:
-    """What the programs know of their own edge. `outside_index` is 0 where there are several; `mtu` in bytes."""
+    """struct config. `outside_index` is 0 if there are several outside interfaces."""
 
     own_id: int
     own: Ends
@@ -95,7 +92,7 @@ def pack_edge(tunnel: Tunnel, state: EdgeState) -> bytes:
 
 
 def _constant_sum(tunnel: Tunnel) -> int:
-    """The sum of the outer IPv4 header's words that are the same in every packet, as this machine loads them."""
+    """Return the sum of the constant words of the outer IPv4 header, in host byte order."""
     if tunnel.version == 6:
         return 0
     head = struct.pack("!BBHHHBBH", 0x45, 0, 0, 0, DONT_FRAGMENT, TTL, 0, 0)

@@ -1,4 +1,4 @@
-"""The words that change while packets pass (struct live of layout.h), mapped: each is stored whole."""
+"""Map `struct live` of layout.h, whose words the daemon changes while programs run; each store is atomic."""
 
 import ctypes
 import mmap
@@ -8,7 +8,7 @@ from balancer.datapath.maps.layout import LIVE
 
 
 class Words(ctypes.Structure):
-    """`struct live`; an assignment to a field is one aligned store."""
+    """`struct live`; assigning a field is one aligned store."""
 
     slot: int
     prefixes: int
@@ -36,7 +36,7 @@ assert ctypes.sizeof(Words) == LIVE.size
 
 
 class Live:
-    """The mapping of live_map; the map itself may be closed."""
+    """The mmap of live_map; the map's descriptor may be closed."""
 
     def __init__(self, live_map: Map) -> None:
         self._memory = mmap.mmap(live_map.descriptor, mmap.PAGESIZE)

@@ -1,4 +1,4 @@
-"""Where the forwarder's maps are pinned: a folder of its own on a bpffs, versioned by layout."""
+"""Pin the forwarder's maps in a folder of a bpffs, versioned by layout."""
 
 import subprocess
 from pathlib import Path
@@ -45,11 +45,11 @@ PER_PROCESSOR = ("counters", "edge_counters", "quiet_budgets", "hops")
 
 
 class NotLoaded(Exception):
-    """No programs are loaded here, or they are of another layout."""
+    """No programs are loaded, or they have another layout."""
 
 
 def mount_bpffs(path: Path) -> None:
-    """Make `path` a bpffs, if it is none. Raises OSError."""
+    """Mount a bpffs at `path` if there is none. Raises OSError."""
     path.mkdir(parents=True, exist_ok=True)
     if not _is_bpffs(path):
         done = subprocess.run(["mount", "-t", "bpf", "bpf", str(path)], capture_output=True, text=True)
@@ -67,7 +67,7 @@ def pin_folder(path: Path) -> Path:
 
 
 def pin_all(path: Path, maps: dict[str, int]) -> None:
-    """Pin maps by name, in place of what was pinned there."""
+    """Pin maps by name, replacing earlier pins."""
     unpin_all(path)
     pin_folder(path).mkdir(mode=0o700)
     for name, descriptor in maps.items():
@@ -82,7 +82,7 @@ def unpin_all(path: Path) -> None:
 
 
 def pinned_at(path: Path, name: str) -> int | None:
-    """A number that changes when another map is pinned under the name; None when none is."""
+    """Return the pin's inode, which changes when another map is pinned; None if there is no pin."""
     try:
         return (pin_folder(path) / name).stat().st_ino
     except FileNotFoundError:

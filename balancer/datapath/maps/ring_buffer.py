@@ -1,4 +1,4 @@
-"""Read a BPF ring buffer through its mappings (Documentation/bpf/ringbuf.rst of Linux): no library."""
+"""Read a BPF ring buffer by mmap (Linux, Documentation/bpf/ringbuf.rst), without libbpf."""
 
 import mmap
 import select
@@ -10,22 +10,22 @@ PAGE = mmap.PAGESIZE
 
 
 class RingBuffer:
-    """The consumer of one ring buffer map; there may be only one at a time. `size` is that of the data, in bytes."""
+    """Consumer of one ring buffer map; only one may exist at a time. `size`: of the data, in bytes."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor, self._size = descriptor, size
         self._consumer = mmap.mmap(descriptor, PAGE)
-        # the data is mapped twice in a row, so that a record that wraps lies in one piece
+        # the data is mapped twice in a row, so that a record that wraps is contiguous
         self._producer = mmap.mmap(descriptor, PAGE + 2 * size, prot=mmap.PROT_READ, offset=PAGE)
         self._poll = select.epoll()
         self._poll.register(descriptor, select.EPOLLIN)
 
-    def skip(self) -> None:
-        """Throw away what nobody has read."""
+    def discard_unread(self) -> None:
+        """Discard all unread records."""
         self._consumer[:8] = self._producer[:8]
 
     def read(self, timeout: float) -> Iterator[bytes]:
-        """Yield the records that are there, after waiting for the first."""
+        """Yield available records; wait up to `timeout` seconds for the first."""
         self._poll.poll(timeout)
         position = struct.unpack("=Q", self._consumer[:8])[0]
         while position < struct.unpack("=Q", self._producer[:8])[0]:

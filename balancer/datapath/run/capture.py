@@ -1,7 +1,7 @@
 """`sennit forwarder capture`: copies of the packets of one reason, as pcap (draft-ietf-opsawg-pcap).
 
-Dropped packets are shown as they came, others as they leave; of each its first 256 bytes. What comes faster than it is
-read is lost, and the traffic itself never waits.
+Dropped packets are captured as received, others as sent; the first 256 bytes of each. Packets that arrive faster than
+they are read are lost; traffic is never delayed.
 """
 
 import fcntl
@@ -19,20 +19,20 @@ from balancer.datapath.maps.pins import open_map
 from balancer.datapath.maps.ring_buffer import PAGE, RingBuffer
 from balancer.model.verdict import Reason
 
-PAGES = 64  # of the ring buffer (datapath/c/maps.h)
-WAIT = 0.2  # seconds between looks whether to stop
+RING_RING_PAGES = 64  # of the ring buffer (datapath/c/maps.h)
+READ_TIMEOUT = 0.2  # seconds between checks whether to stop
 ETHERNET = 1  # LINKTYPE_ETHERNET
 EMPTY_ETHERNET = bytes(12)
 ETHERTYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 
 class CaptureRunning(Exception):
-    """Somebody else captures."""
+    """Another capture is running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A packet's beginning (a frame, whatever the interface), when it was seen (Unix time), and how long it was."""
+    """The first bytes of a packet as an Ethernet frame, its Unix time and full length."""
 
     time: float
     length: int
@@ -42,7 +42,7 @@ class Captured:
 def capture(
     state: Path, bpffs: Path, reason: Reason, stopped: threading.Event, count: int | None
 ) -> Iterator[Captured]:
-    """Begin, and return the packets of one reason until stopped, or `count` of them.
+    """Start capturing; return the packets of one reason until stopped, at most `count`.
 
     Raises `pins.NotLoaded`, `CaptureRunning`.
     """
@@ -51,12 +51,12 @@ def capture(
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise CaptureRunning("a capture is running: it has to end first") from None
+        raise CaptureRunning("a capture is running: stop it first") from None
     live_map, captures = open_map(bpffs, "live_map"), open_map(bpffs, "captures")
     live = Live(live_map)
     live_map.close()
-    buffer = RingBuffer(captures.descriptor, PAGES * PAGE)
-    buffer.skip()
+    buffer = RingBuffer(captures.descriptor, RING_RING_PAGES * PAGE)
+    buffer.discard_unread()
     live.words.capture = reason + 1
 
     def packets() -> Iterator[Captured]:
@@ -74,10 +74,10 @@ def _captured_packets(buffer: RingBuffer, stopped: threading.Event, count: int |
     since_start = time.time() - time.monotonic()
     seen = 0
     while not stopped.is_set():
-        for record in buffer.read(WAIT):
+        for record in buffer.read(READ_TIMEOUT):
             when, _, length, kept, raw = CAPTURED.unpack_from(record)
             data = record[CAPTURED.size : CAPTURED.size + kept]
-            if raw and data:  # as if it had come with an Ethernet header
+            if raw and data:  # prepend an empty Ethernet header
                 data, length = EMPTY_ETHERNET + ETHERTYPES[data[0] >> 4] + data, length + 14
             yield Captured(since_start + when / 1e9, length, data)
             seen += 1
@@ -86,7 +86,7 @@ def _captured_packets(buffer: RingBuffer, stopped: threading.Event, count: int |
 
 
 def write_header(file: BinaryIO) -> None:
-    """Begin a pcap file of Ethernet frames."""
+    """Write the header of a pcap file of Ethernet frames."""
     file.write(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, ETHERNET))
     file.flush()
 

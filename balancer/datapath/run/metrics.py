@@ -1,4 +1,4 @@
-"""What the forwarder tells Prometheus (text format 0.0.4), served by `sennit forwarder run --metrics`."""
+"""Prometheus metrics of the forwarder (text format 0.0.4), served by `sennit forwarder run --metrics`."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -10,8 +10,8 @@ from balancer.datapath.maps.counters import EdgeTraffic, read_counters, read_tra
 from balancer.model.table import ForwardingTable
 from balancer.model.verdict import Reason
 
-TIMEOUT = 10  # seconds that a scraper may take
-MOST_EDGES = 1_000  # with lines of their own: those with traffic, the lowest ids first
+SCRAPE_TIMEOUT = 10  # seconds
+MAXIMUM_EDGES = 1_000  # with their own samples: those with traffic, lowest ids first
 
 
 def render(
@@ -24,15 +24,20 @@ def render(
     """Return all metrics; `traffic` by the names of edges."""
     lines = [
         *_render_metric(
-            "generation", "gauge", "The forwarding table's generation in force.", [("", generation)]
+            "generation", "gauge", "Generation of the active forwarding table.", [("", generation)]
         ),
-        *_render_metric("table_fresh", "gauge", "1 while the table is believed.", [("", int(fresh))]),
+        *_render_metric(
+            "table_fresh", "gauge", "1 while the forwarding table counts as current.", [("", int(fresh))]
+        ),
     ]
     for number, unit in enumerate(("packets", "bytes")):
         samples = [(f'{{reason="{reason.name.lower()}"}}', both[number]) for reason, both in reasons.items()]
         lines += _render_metric(f"{unit}_total", "counter", f"{unit.capitalize()} by reason.", samples)
     lines += _render_metric(
-        "xdp_packets_total", "counter", "Those of them that ended in XDP.", [("", by_xdp)]
+        "xdp_packets_total",
+        "counter",
+        "Packets whose verdict XDP gave, included in packets_total.",
+        [("", by_xdp)],
     )
     for unit in ("packets", "bytes"):
         samples = [
@@ -58,7 +63,7 @@ def collect_metrics(bpffs: Path, table: ForwardingTable, fresh: bool) -> str:
     names = {edge.id: edge.name for edge in table.edges}
     traffic = read_traffic(bpffs, sorted(names))
     busy = {names[number]: seen for number, seen in traffic.items() if seen != EdgeTraffic(0, 0, 0, 0)}
-    shown = dict(list(busy.items())[:MOST_EDGES])
+    shown = dict(list(busy.items())[:MAXIMUM_EDGES])
     by_xdp = sum(packets for packets, _ in read_xdp_counters(bpffs).values())
     return render(table.generation, fresh, read_counters(bpffs), shown, by_xdp)
 
@@ -68,12 +73,12 @@ def parse_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     address = ip_address(host.strip("[]"))
     if not 0 <= int(port) <= 65535:
-        raise ValueError(f"{port}: no such port")
+        raise ValueError(f"port {port} is not in 0-65535")
     return str(address), int(port)
 
 
 class MetricsServer:
-    """GET /metrics on one address, in a thread of its own."""
+    """Serves GET /metrics on one address in its own thread."""
 
     def __init__(self, address: tuple[str, int], metrics: Callable[[], str]) -> None:
         handler = type("Handler", (_Handler,), {"metrics": staticmethod(metrics)})
@@ -89,15 +94,15 @@ class MetricsServer:
 
 class _Handler(BaseHTTPRequestHandler):
     metrics: Callable[[], str]
-    timeout = TIMEOUT
+    timeout = SCRAPE_TIMEOUT
 
     def do_GET(self) -> None:
         if self.path != "/metrics":
-            self.send_error(404, "only /metrics is here")
+            self.send_error(404, "not found: use /metrics")
             return
         try:
             body = self.metrics().encode()
-        except Exception as error:  # a scraper must not end the daemon
+        except Exception as error:  # a scrape must not end the daemon
             self.send_error(503, str(error)[:200].replace("\n", " "))
             return
         self.send_response(200)
@@ -107,4 +112,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Scrapes are not worth a line."""
+        """Do not log scrapes."""

@@ -1,7 +1,6 @@
-"""`sennit forwarder run`: follow table.json in the node's state folder into the maps, and say what is applied.
+"""`sennit forwarder run`: apply table.json of the state folder to the maps, and acknowledge it in applied.json.
 
-Holds map descriptors only. When it dies the programs go on with the last table; when it starts it puts the table of
-the file in force.
+If the daemon dies, the programs continue with the last table; when it starts, it applies the file.
 """
 
 import logging
@@ -26,15 +25,15 @@ from node.state.state_file import FileWatch
 
 log = logging.getLogger("forwarder")
 
-POLL = (
-    1 / TICKS
-)  # seconds between looks at the file; of what is published in between only the newest is applied
-BELIEVED = 10.0  # seconds for which a look says that the table is followed
-SILENCE = 90.0  # seconds without a word from the control plane (the agent's `contact`): three long polls
+# seconds between checks of the file; of several generations published in between only the newest is applied
+POLL_INTERVAL = 1 / TICKS
+FRESH_FOR = 10.0  # seconds that one check extends the table's freshness
+# seconds without contact to the control plane (the agent's `contact` file) before the table is stale: three long polls
+CONTACT_TIMEOUT = 90.0
 
 
 class TableFollower:
-    """Keeps the generation in force that the newest table asks for."""
+    """Applies the newest table to the maps."""
 
     def __init__(self, state: Path, bpffs: Path) -> None:
         self._state, self._bpffs = state, bpffs
@@ -48,27 +47,27 @@ class TableFollower:
 
     @property
     def generation(self) -> int:
-        """Of the table in force; -1 before the first."""
+        """Generation of the active table; -1 before the first."""
         return self.table.generation
 
     def metrics(self) -> str:
-        """What Prometheus is told. Raises `pins.NotLoaded`."""
+        """Return the metrics text. Raises `pins.NotLoaded`."""
         fresh = self._generations.live.words.fresh_until > time.monotonic_ns()
         return collect_metrics(self._bpffs, self.table, fresh)
 
     def run(self, stopped: threading.Event, alive: Callable[[], None]) -> None:
-        """Look until told to stop; calls `alive` each time."""
+        """Poll until `stopped` is set; call `alive` each time."""
         while not stopped.is_set():
-            self.look()
-            self._tell_traffic()
+            self.poll_table()
+            self._write_traffic()
             alive()
-            stopped.wait(POLL)
+            stopped.wait(POLL_INTERVAL)
 
-    def look(self) -> bool:
-        """Apply the file if it is new; whether it was. A file that is no table is reported and left alone."""
-        self._reopen()
+    def poll_table(self) -> bool:
+        """Apply the file if it changed; return whether it did. An invalid file is logged and the old table kept."""
+        self._follow_reload()
         self._generations.live.words.tick += 1
-        self._refresh()
+        self._extend_freshness()
         if not self._watch.has_changed():
             return False
         try:
@@ -78,54 +77,56 @@ class TableFollower:
             log.error("invalid table in %s, keeping generation %d: %s", path, self.generation, error)
             return False
         if table.generation < self.generation:
-            log.warning("generation %d is older than %d: left alone", table.generation, self.generation)
+            log.warning("ignoring generation %d, older than %d", table.generation, self.generation)
             return False
         self._apply(table)
         log.info("generation %d applied: %d edges", table.generation, len(table.edges))
         return True
 
-    def _tell_traffic(self) -> None:
+    def _write_traffic(self) -> None:
         try:
-            self._traffic.look(edge.id for edge in self.table.edges)
-        except NotLoaded:  # in the middle of a load
+            self._traffic.write_if_due(edge.id for edge in self.table.edges)
+        except NotLoaded:  # during a load
             pass
         except OSError as error:
             log.warning("traffic.json: %s", error)
 
     def _apply(self, table: ForwardingTable) -> None:
         here = self._placement
-        self._generations.put(map_content(table, here.edge_id, here.own, (here.vip,), here.encapsulation))
+        self._generations.activate(
+            map_content(table, here.edge_id, here.own, (here.vip,), here.encapsulation)
+        )
         self._remember_arrivals(table)
         self.table = table
         write_applied_generation(self._state, self.generation)
 
     def _remember_arrivals(self, table: ForwardingTable) -> None:
-        """Where an edge is down or gone, subflows that came in by it are looked for elsewhere."""
+        """Record arrivals while an edge is down or removed: its subflows arrive by another edge."""
         ids = {edge.id for edge in table.edges}
         self._known |= ids
         lost = self._known - ids or any(edge.state is EdgeState.DOWN for edge in table.edges)
         self._generations.live.words.arrivals = int(bool(lost))
 
-    def _refresh(self) -> None:
-        """Say until when the table is believed: a SYN to an unknown id is refused then, and not dropped."""
+    def _extend_freshness(self) -> None:
+        """Extend the table's freshness: until it ends, a SYN to an unknown id is refused rather than dropped."""
         silent = contact_age(self._state) or 0.0  # an agent that records none: this daemon's life will do
-        if self.generation >= 0 and silent < SILENCE:
-            self._generations.live.words.fresh_until = time.monotonic_ns() + int(BELIEVED * 1e9)
+        if self.generation >= 0 and silent < CONTACT_TIMEOUT:
+            self._generations.live.words.fresh_until = time.monotonic_ns() + int(FRESH_FOR * 1e9)
 
-    def _reopen(self) -> None:
-        """A new `load` pins new maps: follow into those."""
+    def _follow_reload(self) -> None:
+        """Open the maps that a new `load` pinned."""
         pinned = pinned_at(self._bpffs, "edges")
         if pinned in (None, self._pinned):
             return
         try:
             generations, placement = open_generations(self._bpffs), ForwarderInstall.read(self._state)
-        except (NotLoaded, NotInstalled):  # in the middle of a load
+        except (NotLoaded, NotInstalled):  # during a load
             return
         self._generations.close()
         self._generations, self._placement = generations, placement
         self._pinned = pinned
         self._watch.forget_version()
-        log.info("new programs were loaded: following into their maps")
+        log.info("programs reloaded, using their maps")
 
 
 def open_generations(bpffs: Path) -> Generations:

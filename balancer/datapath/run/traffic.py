@@ -1,4 +1,4 @@
-"""Tell the node's agent what goes through the tunnels: counts per edge, in traffic.json of the state folder."""
+"""Write tunnel counters per edge to traffic.json of the state folder, for the agent."""
 
 import time
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from pathlib import Path
 from balancer.datapath.maps.counters import read_traffic
 from node.state.forwarder import TunnelCounts, write_tunnel_counts
 
-EVERY = 2.0  # seconds
+WRITE_INTERVAL = 2.0  # seconds
 
 
 class TrafficFile:
@@ -17,12 +17,12 @@ class TrafficFile:
         self._state, self._bpffs = state, bpffs
         self._due = 0.0
 
-    def look(self, edge_ids: Iterable[int]) -> None:
-        """Write when it is time. Raises `pins.NotLoaded`, OSError."""
+    def write_if_due(self, edge_ids: Iterable[int]) -> None:
+        """Write the file every `WRITE_INTERVAL`. Raises `pins.NotLoaded`, OSError."""
         now = time.monotonic()
         if now < self._due:
             return
-        self._due = now + EVERY
+        self._due = now + WRITE_INTERVAL
         traffic = read_traffic(self._bpffs, sorted(edge_ids))
         sent = {edge: (one.sent_packets, one.sent_bytes) for edge, one in traffic.items()}
         write_tunnel_counts(self._state, TunnelCounts(now, sent))

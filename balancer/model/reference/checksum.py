@@ -1,10 +1,10 @@
-"""The Internet checksum (RFC 1071), and its mending (RFC 1624)."""
+"""The Internet checksum (RFC 1071), and its incremental update (RFC 1624)."""
 
 import struct
 
 
 def fold_sum(data: bytes) -> int:
-    """The sum of the 16-bit words of data padded to an even length, folded."""
+    """Return the folded sum of 16-bit words of data padded to an even length."""
     data += b"\0" * (len(data) % 2)
     added = int(sum(struct.unpack(f"!{len(data) // 2}H", data)))
     while added >> 16:
@@ -17,7 +17,7 @@ def checksum(data: bytes) -> int:
 
 
 def update_checksum(check: int, was: int, now: int, *, odd: bool = False) -> int:
-    """RFC 1624, equation 3; two bytes at an odd offset count swapped."""
+    """Update a checksum (RFC 1624, equation 3); bytes at an odd offset are swapped."""
     if odd:
         was, now = (((value & 0xFF) << 8) | value >> 8 for value in (was, now))
     added = (~check & 0xFFFF) + (~was & 0xFFFF) + now

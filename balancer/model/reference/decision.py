@@ -1,6 +1,6 @@
-"""The forwarder's decisions in Python: packet in, reason and packet out. The C programs agree byte for byte.
+"""The forwarder's decisions in Python: packet in, reason and packet out. The C programs produce the same bytes.
 
-What it does not model: budgets, routes, and the neighbour lookup behind a redirect.
+Not modelled: budgets, routes, and neighbour lookups of redirects.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,14 @@ from balancer.model.reference.packet import (
     read_ip,
 )
 from balancer.model.reference.reply import reset, too_big
-from balancer.model.reference.tunnel import Ends, decapsulate, encapsulate, inner_at, must_be_lost, tunnel_to
+from balancer.model.reference.tunnel import (
+    Ends,
+    decapsulate,
+    encapsulate,
+    inner_at,
+    must_drop_congestion,
+    tunnel_to,
+)
 from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, TableEdge
 from balancer.model.verdict import Reason
@@ -33,7 +40,7 @@ from node.vip import Locator, Replies, Vip
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`packet` is what leaves or is delivered; None when it is dropped. `mark` is set on delivery."""
+    """`packet` is sent or delivered; None if dropped. `mark` is set on delivery."""
 
     reason: Reason
     packet: bytes | None
@@ -42,7 +49,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ReferenceForwarder:
-    """One edge's point of view. `vips` are the node's own, beside the table's; `fresh`: the table is believed."""
+    """The decisions of one edge. `vips` are the node's own, added to the table's; `fresh`: the table is current."""
 
     own_id: int
     own: Ends
@@ -57,7 +64,7 @@ class ReferenceForwarder:
         object.__setattr__(self, "places", Places.of((*self.vips, *self.table.vips)))
 
     def outside(self, frame: bytes) -> Outcome:
-        """A packet from the world."""
+        """Decide on a packet from an outside interface."""
         packet = read_frame(frame)
         place = self.places.find(packet.destination) if packet else None
         if packet is None or place is None:
@@ -72,7 +79,7 @@ class ReferenceForwarder:
         if place.prefix and port != place.vip.service_port:
             return _drop(Reason.DROP_OTHER_PORT)
         if not place.prefix and (place.vip.locator is Locator.ADDRESS or port < place.vip.id_port_base):
-            return self._by_the_ring(packet, port == place.vip.service_port)
+            return self._ring_lookup(packet, port == place.vip.service_port)
         edge_id = place.owner(port)
         if edge_id == 0:
             return _drop(Reason.DROP_ID_ZERO)
@@ -81,7 +88,7 @@ class ReferenceForwarder:
         return self._forward(packet, edge_id)
 
     def tunnel(self, frame: bytes) -> Outcome:
-        """A packet from the backbone."""
+        """Decide on a packet from the backbone."""
         outer = read_frame(frame)
         if outer is None or outer.destination != self._own_end(outer.version):
             return Outcome(Reason.NOT_FOR_VIP, frame)
@@ -101,7 +108,7 @@ class ReferenceForwarder:
         inner = read_ip(frame, contained[1], contained[0])
         if inner is None or inner.fragment or not _is_sound(inner):
             return _drop(Reason.DROP_BAD_INNER)
-        if must_be_lost(outer, inner):
+        if must_drop_congestion(outer, inner):
             return _drop(Reason.DROP_CONGESTION)
         if place := self.places.find(inner.destination):
             return self._deliver(outer, inner, place, sender)
@@ -113,7 +120,7 @@ class ReferenceForwarder:
         return Outcome(Reason.REPLY_RETURNED, decapsulate(outer, inner))
 
     def reply(self, frame: bytes, mark: int, arrives_by: int = 0) -> Outcome:
-        """A packet that this host sends, with its mark; its flow's packets arrive by the edge `arrives_by`."""
+        """Decide on a packet that this host sends with `mark`; its flow's packets arrive by the edge `arrives_by`."""
         packet = read_frame(frame) if mark & MARK_MASK in (MARK_TAG, DIRECT_TAG) else None
         place = self.places.find(packet.source) if packet else None
         if packet is None or place is None or packet.protocol != TCP_PROTOCOL or packet.fragment:
@@ -132,8 +139,8 @@ class ReferenceForwarder:
             packet, other, Reason.REPLY_FORWARDED if other is ingress else Reason.REPLY_REROUTED
         )
 
-    def _by_the_ring(self, packet: Packet, service: bool) -> Outcome:
-        """A first subflow: at a site, to the edge that has its bucket, or had it when it began."""
+    def _ring_lookup(self, packet: Packet, service: bool) -> Outcome:
+        """Decide on a first subflow: at a site, forward it to the owner of its bucket, or the previous owner."""
         owner = self._edge(self._site_owner(packet, 0)) if service else None
         if owner is None or owner.id == self.own_id:
             return Outcome(Reason.SERVICE_PORT, packet.data)
@@ -141,7 +148,7 @@ class ReferenceForwarder:
         return self._send(packet, owner, Reason.SITE_CHAINED if chained else Reason.SITE_FORWARDED)
 
     def _site_owner(self, packet: Packet, sender: int) -> int:
-        """Whose a first subflow's packet is; 0: nobody's here. That this host has no socket of it is assumed."""
+        """Return the owner of a first-subflow packet, 0 if none. Assumes that this host has no socket of it."""
         if not self._ring:
             return 0
         bucket = self._ring[flow_hash(packet, SEED) % BUCKETS]
@@ -158,14 +165,14 @@ class ReferenceForwarder:
         owner = self._site_owner(inner, sender)
         if owner == 0:
             return _drop(Reason.DROP_WRONG_OWNER)
-        taken = decapsulate(outer, inner)
+        decapsulated = decapsulate(outer, inner)
         if owner == self.own_id:
-            return Outcome(Reason.SITE_DELIVERED, taken)
+            return Outcome(Reason.SITE_DELIVERED, decapsulated)
         edge = self._edge(owner)
-        again = read_frame(taken)
-        if edge is None or again is None:
+        packet = read_frame(decapsulated)
+        if edge is None or packet is None:
             return _drop(Reason.DROP_WRONG_OWNER)
-        return self._send(again, edge, Reason.SITE_CHAINED)
+        return self._send(packet, edge, Reason.SITE_CHAINED)
 
     @cached_property
     def _ring(self) -> tuple[Bucket, ...]:
@@ -206,7 +213,7 @@ class ReferenceForwarder:
 
     def _send(self, packet: Packet, to: TableEdge, reason: Reason) -> Outcome:
         tunnel = tunnel_to(self.own, to, self.encapsulation)
-        assert tunnel is not None, "an edge without a tunnel is not found"
+        assert tunnel is not None, "_edge returns only edges with a tunnel"
         if len(packet.data) - packet.l3 + tunnel.outer > self.backbone_mtu:
             if packet.protocol != TCP_PROTOCOL or packet.has_options or reason is Reason.SITE_CHAINED:
                 return _drop(Reason.DROP_TOO_BIG)
@@ -214,7 +221,7 @@ class ReferenceForwarder:
         return Outcome(reason, encapsulate(self._clamp(packet), tunnel))
 
     def _clamp(self, packet: Packet) -> Packet:
-        """Let full-size segments fit into every tunnel."""
+        """Clamp the MSS so that full-size segments fit into every tunnel."""
         if packet.protocol != TCP_PROTOCOL or not packet.flags & SYN:
             return packet
         header = IPV4 if packet.version == 4 else IPV6
@@ -222,7 +229,7 @@ class ReferenceForwarder:
 
     @cached_property
     def overhead(self) -> int:
-        """Bytes of the largest outer header in the table: what fits there fits everywhere."""
+        """Size of the largest outer header in the table, in bytes."""
         tunnels = (tunnel_to(self.own, edge, self.encapsulation) for edge in self.table.edges)
         return max((tunnel.outer for tunnel in tunnels if tunnel), default=IPV4)
 
@@ -257,7 +264,7 @@ def _drop(reason: Reason) -> Outcome:
 
 
 def _refuse_with_reset(packet: Packet, reason: Reason) -> Outcome:
-    """A SYN with IP options is not answered: a reset is of another shape."""
+    """Refuse a SYN with a reset; one with IP options is dropped."""
     return _drop(Reason.DROP_FAILED) if packet.has_options else Outcome(reason, reset(packet))
 
 

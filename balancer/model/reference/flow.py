@@ -1,4 +1,4 @@
-"""Numbers that are the same for all packets of a flow or a source, as datapath/c/flow.h computes them."""
+"""Flow hashes, as datapath/c/flow.h computes them."""
 
 import struct
 
@@ -8,19 +8,19 @@ WORD = 0xFFFFFFFF
 
 
 def flow_hash(packet: Packet, seed: int = 0) -> int:
-    """32 bits over addresses and ports (MurmurHash3's steps)."""
+    """Hash addresses and ports to 32 bits (MurmurHash3)."""
     first, second = packet.ports if packet.protocol == TCP_PROTOCOL else (0, 0)
     return _hash_flow(seed, packet.version, packet.source, packet.destination, first << 16 | second)
 
 
 def flow_hash_back(packet: Packet, seed: int = 0) -> int:
-    """The same number for a TCP packet the other way."""
+    """Return flow_hash of the packets in the opposite direction."""
     first, second = packet.ports
     return _hash_flow(seed, packet.version, packet.destination, packet.source, second << 16 | first)
 
 
 def _hash_flow(seed: int, version: int, source: bytes, destination: bytes, ports: int) -> int:
-    # words as this machine loads them from the packet, which is what the C side does
+    # words in host byte order, as in C
     words = [*struct.unpack("=4I", source), *struct.unpack("=4I", destination)]
     hashed = seed
     for word in [*(words if version == 6 else (words[3], words[7])), ports]:

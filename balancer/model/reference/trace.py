@@ -1,4 +1,4 @@
-"""Ask the reference what a node would do with one TCP packet from the world; nothing is sent."""
+"""Compute what a node would do with one TCP packet from outside; nothing is sent."""
 
 import struct
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from node.vip import Vip
 
 
 class Untraceable(Exception):
-    """What the decision needs is not there, or an endpoint is none."""
+    """The node's state is missing or invalid, or an endpoint is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class PacketEndpoint:
         except ValueError:
             raise Untraceable(f"{text!r} is neither ADDRESS:PORT nor [IPV6-ADDRESS]:PORT") from None
         if bracketed != (endpoint.address.version == 6):
-            raise Untraceable(f"{text!r}: brackets belong around an IPv6 address, and only there")
+            raise Untraceable(f"{text!r}: write IPv6 addresses, and only those, in brackets")
         if not 0 <= endpoint.port <= 65535:
-            raise Untraceable(f"{text!r}: no such port")
+            raise Untraceable(f"{text!r}: port is not in 0-65535")
         return endpoint
 
 
 def node_forwarder(state: Path) -> ReferenceForwarder:
-    """Return the decision of the node whose state folder this is. Raises `Untraceable`."""
+    """Return the reference forwarder of a node's state folder. Raises `Untraceable`."""
     try:
         node, table = parse_identity(NODE.read_object(state)), load_table(state)
     except (OSError, ValueError, NodeUnknown) as error:
@@ -56,24 +56,24 @@ def node_forwarder(state: Path) -> ReferenceForwarder:
 
 
 def forwarder_at(edge_id: int, vip: Vip, table: ForwardingTable) -> ReferenceForwarder:
-    """Return the decision of one edge. Raises `Untraceable`."""
+    """Return the reference forwarder of one edge. Raises `Untraceable`."""
     own = table.edge(edge_id)
     if own is None:
-        raise Untraceable(f"the table has no edge {edge_id}")
+        raise Untraceable(f"no edge {edge_id} in the table")
     if own.tunnel_v4 is None and own.tunnel_v6 is None:
-        raise Untraceable(f"no tunnel ends at edge {edge_id}")
+        raise Untraceable(f"edge {edge_id} has no tunnel address")
     return ReferenceForwarder(edge_id, Ends(own.tunnel_v4, own.tunnel_v6), table, (vip,))
 
 
 def trace(
     forwarder: ReferenceForwarder, source: PacketEndpoint, destination: PacketEndpoint, *, opens: bool
 ) -> Outcome:
-    """Decide on a SYN (`opens`), or on a packet of a running connection. Raises `Untraceable`."""
+    """Decide on a SYN (`opens`), or on a packet of an established connection. Raises `Untraceable`."""
     return forwarder.outside(frame_of(source, destination, SYN if opens else ACK))
 
 
 def frame_of(source: PacketEndpoint, destination: PacketEndpoint, flags: int) -> bytes:
-    """A TCP segment without data, in Ethernet. Raises `Untraceable`."""
+    """Return an empty TCP segment as an Ethernet frame. Raises `Untraceable`."""
     version = destination.address.version
     if source.address.version != version:
         raise Untraceable("one endpoint is IPv4 and the other IPv6")
@@ -88,7 +88,7 @@ def frame_of(source: PacketEndpoint, destination: PacketEndpoint, flags: int) ->
 
 
 def next_hop(outcome: Outcome, forwarder: ReferenceForwarder) -> TableEdge | None:
-    """The edge that a forwarded packet goes to."""
+    """Return the edge to which a packet is forwarded."""
     if outcome.packet is None or not outcome.reason.name.endswith("FORWARDED"):
         return None
     outer = read_frame(outcome.packet)

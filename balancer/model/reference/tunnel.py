@@ -27,7 +27,7 @@ CONGESTION = 3  # the ECN field's CE (RFC 3168)
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where tunnels to one edge end."""
+    """Tunnel endpoints of one edge."""
 
     v4: str | None
     v6: str | None
@@ -35,7 +35,7 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """The way from one edge to another: IPv4 outside where both have it."""
+    """The tunnel from one edge to another; the outer header is IPv4 if both have it."""
 
     version: int
     source: bytes
@@ -49,7 +49,7 @@ class Tunnel:
 
 
 def tunnel_to(own: Ends, edge: TableEdge, encapsulation: Encapsulation | None = None) -> Tunnel | None:
-    """The tunnel to an edge; None where the two have no address family in common."""
+    """Return the tunnel to an edge; None if the two have no common address family."""
     gue = (encapsulation or edge.encapsulation) is Encapsulation.GUE
     if own.v4 and edge.tunnel_v4:
         return Tunnel(4, mapped_address(own.v4), mapped_address(edge.tunnel_v4), gue)
@@ -59,7 +59,7 @@ def tunnel_to(own: Ends, edge: TableEdge, encapsulation: Encapsulation | None = 
 
 
 def encapsulate(packet: Packet, tunnel: Tunnel) -> bytes:
-    """Put the outer header on; ECN by RFC 6040 normal mode, DSCP goes with it."""
+    """Add the outer header; copy ECN (RFC 6040 normal mode) and DSCP."""
     inner = packet.data[packet.l3 :]
     number = NUMBERS[packet.version]
     gue = _gue_header(packet, number) if tunnel.gue else b""
@@ -78,7 +78,7 @@ def encapsulate(packet: Packet, tunnel: Tunnel) -> bytes:
 
 
 def inner_at(outer: Packet) -> tuple[int, int] | None:
-    """(version, place) of the packet inside; None if this is no tunnel packet. Raises ValueError if it is a bad one."""
+    """Return (version, offset) of the inner packet; None if not a tunnel packet. Raises ValueError if malformed."""
     if outer.protocol in VERSIONS:
         return VERSIONS[outer.protocol], outer.l4
     if outer.protocol != UDP_PROTOCOL or outer.fragment:
@@ -87,12 +87,12 @@ def inner_at(outer: Packet) -> tuple[int, int] | None:
     if len(gue) < GUE_HEADER or u16(gue, 2) != GUE_PORT:
         return None
     if gue[8] or u16(gue, 10) or gue[9] not in VERSIONS:
-        raise ValueError("another variant of GUE, a control message, or with options")
+        raise ValueError("unsupported GUE header: another variant, a control message, or options")
     return VERSIONS[gue[9]], outer.l4 + GUE_HEADER
 
 
 def decapsulate(outer: Packet, inner: Packet) -> bytes:
-    """Take the outer header off; congestion met on the way goes into the inner one (RFC 6040 section 4.2)."""
+    """Remove the outer header; copy a congestion mark to the inner one (RFC 6040 section 4.2)."""
     data = inner.data[inner.l3 :]
     if outer.tos & CONGESTION == CONGESTION and inner.tos & CONGESTION != CONGESTION:
         tos = inner.tos | CONGESTION
@@ -104,8 +104,8 @@ def decapsulate(outer: Packet, inner: Packet) -> bytes:
     return _ethernet_frame(outer.data, inner.version) + data
 
 
-def must_be_lost(outer: Packet, inner: Packet) -> bool:
-    """Congestion that the inner packet cannot tell its receiver is told by a loss (RFC 6040 section 4.2)."""
+def must_drop_congestion(outer: Packet, inner: Packet) -> bool:
+    """Return whether to drop: congestion experienced by an inner packet without ECN (RFC 6040 section 4.2)."""
     return outer.tos & CONGESTION == CONGESTION and inner.tos & CONGESTION == 0
 
 

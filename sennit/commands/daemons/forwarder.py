@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, do, text in (
         ("load", _load, "compile, load, attach and pin the programs, and exit"),
         ("run", _run, "follow the forwarding table until SIGTERM"),
-        ("status", _run_status, "print the counters of every reason and edge"),
+        ("status", _run_status, "print the counters of all reasons and edges"),
         ("capture", _capture, "copy the packets of one reason"),
         ("detach", _detach, "remove the programs and their pins"),
     ):
@@ -69,19 +69,21 @@ def build_parser() -> argparse.ArgumentParser:
                 required=True,
                 action="append",
                 metavar="INTERFACE",
-                help="towards clients; may be given several times",
+                help="interface towards clients; repeatable",
             )
-            action.add_argument("--backbone", required=True, metavar="INTERFACE", help="towards other edges")
+            action.add_argument(
+                "--backbone", required=True, metavar="INTERFACE", help="interface towards other edges"
+            )
             action.add_argument(
                 "--encapsulation",
                 choices=["ipip", "gue"],
-                help="of all tunnels from here; without it, as the table says of each edge",
+                help="encapsulation of all tunnels from this edge (default: as the table says for each edge)",
             )
             action.add_argument(
                 "--xdp",
                 choices=["auto", "native", "off"],
                 default="auto",
-                help="forward in XDP what it can: where the drivers do it well (auto), wherever they do it, or never",
+                help="forward in XDP: where the drivers do it well (auto), always (native), never (off)",
             )
             for field in fields(Budgets):
                 action.add_argument(
@@ -89,21 +91,26 @@ def build_parser() -> argparse.ArgumentParser:
                     type=int,
                     default=field.default,
                     metavar="N",
-                    help=f"a second; 0 is no limit (default {field.default:,}; docs/forwarder/tuning.md says why)",
+                    help=f"per second; 0 disables the limit (default {field.default:,}; see docs/forwarder/tuning.md)",
                 )
             action.add_argument(
-                "--node-timeout", type=float, default=60, help="seconds to wait for the agent"
+                "--node-timeout",
+                type=float,
+                default=60,
+                help="maximum seconds to wait for the agent's node.json",
             )
         if name == "run":
             action.add_argument(
                 "--metrics",
                 metavar="ADDRESS:PORT",
-                help="serve /metrics for Prometheus there, as 127.0.0.1:9465; without it, nowhere",
+                help="serve Prometheus metrics at this address, for example 127.0.0.1:9465 (default: none)",
             )
         if name == "capture":
-            action.add_argument("reason", metavar="REASON", help="as `status` names it")
-            action.add_argument("-o", "--output", type=Path, help="a pcap file; without it one line a packet")
-            action.add_argument("-c", "--count", type=int, help="stop after so many packets")
+            action.add_argument("reason", metavar="REASON", help="name of a reason as printed by `status`")
+            action.add_argument(
+                "-o", "--output", type=Path, help="write a pcap file (default: one line per packet)"
+            )
+            action.add_argument("-c", "--count", type=int, help="stop after N packets")
         if name == "status":
             action.add_argument("--json", action="store_true")
     return parser
@@ -128,7 +135,7 @@ def _load(options: argparse.Namespace) -> int:
         [text for text in pair if text] for pair in ((here.vip.v4, here.vip.v6), (here.own.v4, here.own.v6))
     )
     print(f"loaded: edge {here.edge_id}, VIP {', '.join(vip)}, tunnel {', '.join(ends)}", file=sys.stderr)
-    print(f"tc only: {here.no_xdp}" if here.no_xdp else "XDP, and tc behind it", file=sys.stderr)
+    print(f"tc only: {here.no_xdp}" if here.no_xdp else "XDP and tc", file=sys.stderr)
     return 0
 
 
@@ -139,9 +146,9 @@ def _run(options: argparse.Namespace) -> int:
     from runtime.systemd import Watchdog
 
     log_to_stderr()
-    stopped = _until_told()
+    stopped = _stop_on_signal()
     follower = TableFollower(options.state, options.bpffs)
-    follower.look()
+    follower.poll_table()
     if options.metrics:
         try:
             MetricsServer(parse_address(options.metrics), follower.metrics)
@@ -152,7 +159,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _until_told() -> threading.Event:
+def _stop_on_signal() -> threading.Event:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -167,9 +174,9 @@ def _capture(options: argparse.Namespace) -> int:
         reason = Reason[options.reason.upper()]
     except KeyError:
         names = ", ".join(each.name.lower() for each in Reason)
-        raise CommandError(f"there is no reason {options.reason}", hint=f"one of {names}") from None
+        raise CommandError(f"unknown reason {options.reason!r}", hint=f"one of {names}") from None
     try:
-        packets = capture(options.state, options.bpffs, reason, _until_told(), options.count)
+        packets = capture(options.state, options.bpffs, reason, _stop_on_signal(), options.count)
         if options.output is None:
             for packet in packets:
                 print(f"{packet.time:.6f} {packet.length:>5} bytes  {packet.data.hex()}", flush=True)
@@ -208,9 +215,9 @@ def _run_status(options: argparse.Namespace) -> int:
         )
         return 0
     if attached_xdp(options.bpffs):
-        print(f"XDP, and tc behind it: {sum(packets for packets, _ in by_xdp.values()):,} packets by XDP")
+        print(f"XDP and tc: {sum(packets for packets, _ in by_xdp.values()):,} packets by XDP")
     else:
-        print(f"tc only: {ForwarderInstall.read(options.state).no_xdp or 'the XDP programs were taken away'}")
+        print(f"tc only: {ForwarderInstall.read(options.state).no_xdp or 'the XDP programs were detached'}")
     print(f"{'reason':<22} {'packets':>10} {'bytes':>14}  meaning")
     for reason, (packets, size) in counters.items():
         if packets:

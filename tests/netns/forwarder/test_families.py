@@ -97,7 +97,7 @@ def test_a_reset_reaches_who_dialled_an_unknown_id(dual: ForwarderNetwork, versi
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_connection_learns_that_its_tunnel_has_become_smaller(dual: ForwarderNetwork, version: int) -> None:
-    """It began with 20 bytes outside; GUE over IPv6 takes 52. Both ends are told by ICMP."""
+    """It began with 20 bytes outside; GUE over IPv6 takes 52. ICMP notifies both ends."""
     address, port = VIPS["port"][version]
     tunnels(dual, 4, Encapsulation.IPIP)
     before = {edge: dual.count(edge)[Reason.ICMP_TOO_BIG] for edge in ("edge1", "edge2")}

@@ -60,7 +60,7 @@ def test_fifty_generations_a_second_lose_nothing(
             state = EdgeState.DRAINING if dual.generation % 2 else EdgeState.UP
             dual.publish(edge1=state)
             for follower in followers:
-                assert follower.look()
+                assert follower.poll_table()
             done.wait(max(0.0, 1 / GENERATIONS_A_SECOND - (time.monotonic() - began)))
 
     publisher = threading.Thread(target=publish)

@@ -170,7 +170,7 @@ def test_somebody_elses_program_is_never_replaced_or_removed(
     pin(compile_and_load().programs["owner_egress"], theirs)
     add = ("filter", "add", "dev", "up0", "ingress", "prio", "50000", "bpf", "direct-action")
     network.in_("edge2", "tc", *add, "object-pinned", str(theirs))
-    with pytest.raises(AssertionError, match="not ours"):
+    with pytest.raises(AssertionError, match="foreign tc filter"):
         network.forwarder("edge2", "load", "--outside", "up0", "--backbone", "bb0")
     with connected(network, owner) as (client, served):
         carry(served, client, 1 << 20)

@@ -56,7 +56,7 @@ def test_a_kernel_that_does_not_say_is_taken_for_one_that_cannot_unless_told(
 
 def test_somebody_elses_program_is_never_in_the_way(host: dict[str, dict[int, int]]) -> None:
     host["foreign"][3] = 77
-    assert "eth1 has an XDP program that is not ours (id 77)" in chosen(Xdp.AUTO)
+    assert "eth1 has an XDP program of another owner (id 77)" in chosen(Xdp.AUTO)
     with pytest.raises(ForeignProgram, match="id 77"):
         chosen(Xdp.NATIVE)
 
