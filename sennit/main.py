@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(_command_overview())
         return ExitStatus.OK if arguments else ExitStatus.USAGE
     if arguments[0] == "--version":
-        print(f"sennit {build.description()}")
+        print(f"sennit {build.describe_build()}")
         return ExitStatus.OK
     name, rest = arguments[0], arguments[1:]
     try:

@@ -12,7 +12,7 @@ from runtime.errors import CommandError, ExitStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DownloadJob:
     """One URL and its file; `output` is None for standard output."""
 
     url: str
@@ -20,20 +20,18 @@ class Job:
 
     @property
     def resumable(self) -> bool:
-        """A device or pipe is written to, never replaced, nor continued."""
+        """Whether the output is a regular file: devices and pipes are neither replaced nor resumed."""
         return self.output is not None and (not self.output.exists() or self.output.is_file())
 
 
-class Screen(io.RawIOBase):
-    """Standard output where it is a terminal: what is not text would turn it upside down."""
+class TerminalOutput(io.RawIOBase):
+    """Standard output on a terminal; refuses binary data."""
 
     name = "the terminal"
 
     def write(self, data: Any) -> int:
         if b"\0" in bytes(data):
-            raise CommandError(
-                "this is not text, and standard output is a terminal", hint="-o FILE, or > FILE"
-            )
+            raise CommandError("binary data on a terminal", hint="-o FILE, or > FILE")
         return sys.stdout.buffer.write(data)
 
     def flush(self) -> None:
@@ -41,40 +39,40 @@ class Screen(io.RawIOBase):
 
 
 def standard_output() -> BinaryIO:
-    return cast(BinaryIO, Screen()) if sys.stdout.isatty() else sys.stdout.buffer
+    return cast(BinaryIO, TerminalOutput()) if sys.stdout.isatty() else sys.stdout.buffer
 
 
-def jobs(options: argparse.Namespace) -> list[Job]:
-    """Raises `CommandError` where flags contradict each other, or a URL is none of ours."""
+def plan_jobs(options: argparse.Namespace) -> list[DownloadJob]:
+    """Raises `CommandError` where flags contradict each other, or a URL is not smkex://HOST/PATH."""
     urls: list[str] = options.urls
     for url in urls:
         parts = urlsplit(url)
         if parts.scheme != "smkex" or not parts.hostname:
-            raise _usage(f"{url}: not smkex://HOST/PATH", "a session takes the place of http and https")
+            raise _usage_error(f"{url}: not smkex://HOST/PATH", "a session takes the place of http and https")
     if options.output and len(urls) > 1:
-        raise _usage("-o is for one URL", "-O names each file as its URL does, --output-dir says where")
+        raise _usage_error("-o is for one URL", "-O names each file as its URL does, --output-dir says where")
     if options.output and options.remote_name:
-        raise _usage("-o and -O contradict each other", "")
+        raise _usage_error("-o and -O contradict each other", "")
     folder = options.output_dir
     if folder is not None and not folder.is_dir():
-        raise _usage(f"--output-dir {folder}: no such folder", "make it first")
+        raise _usage_error(f"--output-dir {folder}: no such folder", "make it first")
     if options.output:
-        return [Job(urls[0], (folder or Path()) / options.output)]
+        return [DownloadJob(urls[0], (folder or Path()) / options.output)]
     if options.remote_name or folder is not None:
-        return [Job(url, (folder or Path()) / _name(url)) for url in urls]
+        return [DownloadJob(url, (folder or Path()) / _file_name(url)) for url in urls]
     if options.resume:
-        raise _usage("-C needs a file", "-o FILE or -O")
-    return [Job(url, None) for url in urls]
+        raise _usage_error("-C needs a file", "-o FILE or -O")
+    return [DownloadJob(url, None) for url in urls]
 
 
-def _name(url: str) -> str:
-    """The last part of the path. Raises `CommandError` where it is no name for a file."""
+def _file_name(url: str) -> str:
+    """Return the last part of the path. Raises `CommandError` if it is not a valid file name."""
     name = unquote(urlsplit(url).path.rpartition("/")[2])
-    # nothing of a URL leads out of the folder, hides, or moves the cursor
+    # a name from a URL must not leave the folder, be hidden, or hold control characters
     if not name or name.startswith(".") or "/" in name or not name.isprintable() or len(name.encode()) > 200:
-        raise _usage(f"{url}: its last part is no name for a file", "-o FILE names it")
+        raise _usage_error(f"{url}: its last part is not a valid file name", "-o FILE names it")
     return name
 
 
-def _usage(text: str, hint: str) -> CommandError:
+def _usage_error(text: str, hint: str) -> CommandError:
     return CommandError(text, hint=hint, status=ExitStatus.USAGE)

@@ -1,4 +1,4 @@
-"""Flags about sessions that `get` and `proxy` share, and what `smkex.connect` is given for them."""
+"""Session options of `get` and `proxy`, and the `ConnectOptions` made of them."""
 
 import argparse
 import os
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sessions")
-    group.add_argument("--path", action="append", metavar="INTERFACE", help="a path's interface; given twice")
+    group.add_argument(
+        "--path", action="append", metavar="INTERFACE", help="interface of a path; give it twice"
+    )
     group.add_argument(
         "--resolver",
         action="append",
@@ -68,27 +70,27 @@ def connect_options(options: argparse.Namespace) -> "ConnectOptions":
         "transport": options.transport,
         "id_port_base": options.id_port_base,
         "locator": LocatorKind[options.locator.upper()] if options.locator else None,
-        "resolvers": _resolvers(options),
+        "resolvers": _parse_resolvers(options),
         "strict_paths": options.strict_paths,
         "allow_shared_path": options.allow_shared_path,
         "scheduler": Scheduler[options.scheduler.upper().replace("-", "_")],
         "mode": Mode[options.mode.upper()] if options.mode else None,
-        "known_hosts": KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual(),
-        "cache": _edge_cache(options.edge_cache),
+        "known_hosts": KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default(),
+        "cache": _open_edge_cache(options.edge_cache),
         "authorities": options.ca,
         "timeout": options.timeout,
     }
 
 
-def _edge_cache(given: str | None) -> "EdgeCache":
+def _open_edge_cache(given: str | None) -> "EdgeCache":
     from smkex.client.edge_cache import EdgeCache, EdgeCacheFile
 
     if given is None:
-        return EdgeCacheFile.usual() or EdgeCache()
+        return EdgeCacheFile.open_default() or EdgeCache()
     return EdgeCache() if given == "none" else EdgeCacheFile(Path(given))
 
 
-def _resolvers(options: argparse.Namespace) -> dict[str, str]:
+def _parse_resolvers(options: argparse.Namespace) -> dict[str, str]:
     given = options.resolver or os.environ.get("SENNIT_RESOLVERS", "").split(",")
     pairs = [one.partition("=") for one in given if one]
     if bad := [name for name, equals, address in pairs if not (name and equals and address)]:

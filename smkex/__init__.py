@@ -1,6 +1,6 @@
 """Secure Multipath Key Exchange: the protocol library that a client and an edge share, and the client.
 
-`smkex.connect` is the client's, imported when it is asked for: the core needs none of its libraries.
+The client's names are imported on first use: the core needs none of its libraries.
 """
 
 from typing import TYPE_CHECKING, Any

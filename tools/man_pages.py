@@ -87,7 +87,7 @@ def _statuses() -> Iterator[str]:
 
 
 def _head(name: str, summary: str) -> list[str]:
-    version = build.description().partition(",")[0]
+    version = build.describe_build().partition(",")[0]
     return [
         f'.TH {_text(name).upper()} 1 "" "sennit {version}" "Sennit Manual"',
         ".nh",

@@ -60,7 +60,7 @@ class MeasuredEdge:
 
     def _accepted(self, connection: socket.socket, peer: tuple[Any, ...]) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = asyncio.create_task(self.handshakes.run(Subflow.over(connection, peer)))
+        task = asyncio.create_task(self.handshakes.run(Subflow.from_socket(connection, peer)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

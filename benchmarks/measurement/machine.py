@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from smkex.build import description
+from smkex.build import describe_build
 
 
 def describe_machine() -> dict[str, Any]:
@@ -33,7 +33,7 @@ def describe_machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "commit": commit.stdout.strip(),
-        "sennit": description(),
+        "sennit": describe_build(),
         "load_before": round(os.getloadavg()[0], 2),
     }
 

@@ -19,7 +19,7 @@ from smkex.core.session.path_scheduler import fastest
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
 from smkex.transport.mptcp.frames import receive_frame
-from smkex.transport.mptcp.listen import joins_at
+from smkex.transport.mptcp.listen import match_joins_at
 from smkex.transport.mptcp.pinned_connection import PinnedConnection
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
@@ -76,7 +76,7 @@ class MptcpHandshakes:
         handshake = ServerHandshake.answering(
             self._config(), share, await self._observe(pinned, steering, 0), os.urandom(32)
         )
-        pinned.expect_join(joins_at(*self._locator))
+        pinned.expect_join(match_joins_at(*self._locator))
         await steering.announce(*self._locator)
         await pinned.send(0, handshake.server_share)
         await pinned.joined()
@@ -105,7 +105,7 @@ class MptcpHandshakes:
                 "path_confirmed": lambda: handshake.path_confirmed,
             },
         )
-        subflow = Subflow.over(sock)
+        subflow = Subflow.from_socket(sock)
         self._serve(session)
         session.add_subflow(0, subflow)
 

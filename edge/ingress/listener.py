@@ -175,7 +175,7 @@ class Listener:
             return
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            subflow = Subflow.over(connection, address)
+            subflow = Subflow.from_socket(connection, address)
         except OSError as error:
             log.info("a subflow ended before its handshake: %s", error)
             connection.close()

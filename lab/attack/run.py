@@ -20,7 +20,7 @@ from lab.sample import SAMPLE
 from lab.secrets import SERVICE, make_certificates
 from lab.topology import SERVICE_NAME, VIP
 from lab.wait import wait_for
-from smkex.client.known_hosts import Entry, KnownHosts
+from smkex.client.known_hosts import KnownHost, KnownHosts
 
 FORGED_VIP = "203.0.113.66"
 TLS_PORT = 4443
@@ -106,7 +106,7 @@ class AttackRunner:
         known = KnownHosts(folder / "known_hosts")
         if row is Row.KEY_KNOWN:
             key = fleet_fingerprint(self.lab.place.node("control"))
-            known.remember(Entry(SERVICE_NAME, key))
+            known.remember(KnownHost(SERVICE_NAME, key))
         return ("--mode", "tofu", "--known-hosts", str(known.path))
 
     def _download_until_acted(

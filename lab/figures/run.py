@@ -15,7 +15,7 @@ from lab.figures.table import Rows, read_table, write_table
 from lab.namespace.bringup import print_progress
 from lab.namespace.running import NamespaceLab
 from lab.scenarios.verdict import Verdict
-from smkex.build import description
+from smkex.build import describe_build
 
 # by their numbers in the papers: 13 and 14 are of SMKEX, 8 and 9 of MPTCPsec
 FIGURES = {"13": "setup_time", "14": "transfer_time", "8": "throughput", "9": "injection"}
@@ -92,6 +92,6 @@ def _describe_machine() -> dict[str, object]:
         "processors": os.cpu_count(),
         "model": model,
         "python": platform.python_version(),
-        "sennit": description(),
+        "sennit": describe_build(),
         "load at the start": round(os.getloadavg()[0], 1),
     }

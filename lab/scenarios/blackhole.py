@@ -37,5 +37,5 @@ def run(lab: Lab, verdict: Verdict) -> None:
     verdict.equal("  path 0 was found out", str(first != "open").lower(), "true")
     verdict.note("  path 0 at the end", first)
     verdict.equal(
-        "afterwards: weakened", ", ".join(download_sample(lab).report["weakened"]) or "nothing", "nothing"
+        "afterwards: downgrades", ", ".join(download_sample(lab).report["downgrades"]) or "none", "none"
     )

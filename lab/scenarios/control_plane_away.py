@@ -38,7 +38,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     verdict.equal("  that failed", len(steady.failed), 0)
     verdict.equal("  with another content", sum(one.sha256 != wanted for one in steady.done), 0)
     verdict.equal("  by another owner", sum(one.owner != id_of(edge) for one in steady.done), 0)
-    verdict.equal("  with anything weakened", sum(bool(one.report["weakened"]) for one in steady.done), 0)
+    verdict.equal("  with any downgrade", sum(bool(one.report["downgrades"]) for one in steady.done), 0)
 
 
 def _look_on(steady: SteadyDownloads, seconds: float) -> None:

@@ -18,6 +18,6 @@ def run(lab: Lab, verdict: Verdict) -> None:
         verdict.equal(f"{transport}: SHA-256 is the origin's", str(done.sha256 == wanted).lower(), "true")
         verdict.equal(f"{transport}: owner edge", done.owner, owner)
         verdict.equal(f"{transport}: paths enter at edges", done.ingress, entries)
-        verdict.equal(f"{transport}: weakened", ", ".join(done.report["weakened"]) or "nothing", "nothing")
+        verdict.equal(f"{transport}: downgrades", ", ".join(done.report["downgrades"]) or "none", "none")
         verdict.note(f"{transport}: set up in", done.report["setup"] * 1000, "ms")
         verdict.note(f"{transport}: rate", done.bytes * 8 / done.seconds / 1e6, "Mbit/s")

@@ -39,7 +39,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     verdict.equal(f"  its path by {interface} at the end", str(states[interface] == "open").lower(), "false")
     seconds, done = first_success(lab, back, 6 * BACK_LIMIT)
     verdict.within(f"from {interface} back to a finished download", seconds, BACK_LIMIT, "s")
-    verdict.equal("  weakened", ", ".join(done.report["weakened"]) or "nothing", "nothing")
+    verdict.equal("  downgrades", ", ".join(done.report["downgrades"]) or "none", "none")
 
 
 def _download_outcome(lab: Lab) -> str:

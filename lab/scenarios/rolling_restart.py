@@ -33,7 +33,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     verdict.at_least("downloads meanwhile", len(steady.done), 3)
     verdict.equal("  that failed", len(steady.failed), 0)
     verdict.equal("  with another content", sum(done.sha256 != wanted for done in steady.done), 0)
-    verdict.equal("  with anything weakened", sum(bool(done.report["weakened"]) for done in steady.done), 0)
+    verdict.equal("  with any downgrade", sum(bool(done.report["downgrades"]) for done in steady.done), 0)
     verdict.note("  owners", ", ".join(str(owner) for owner in sorted({done.owner for done in steady.done})))
     verdict.note("  the slowest took", max((done.seconds for done in steady.done), default=0.0), "s")
     verdict.equal("owner edge afterwards", download_sample(lab).owner, id_of(edge))

@@ -1,4 +1,4 @@
-"""The client: connect() gives asyncio streams, http an httpx transport, report what can be said of the paths."""
+"""The client: connect() returns asyncio streams, http has httpx transports, report the path report."""
 
 from smkex.client.connect import Connection, connect
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from smkex.client.drains import past_drains
+from smkex.client.drains import retry_while_draining
 from smkex.client.edge_cache import EdgeCache
-from smkex.client.establish import Plan, establish_over_mptcp, establish_over_tcp
-from smkex.client.known_hosts import Entry, KnownHosts
-from smkex.client.paths import KnownPath, PathKeeper
+from smkex.client.establish import ExchangePlan, establish_over_mptcp, establish_over_tcp
+from smkex.client.known_hosts import KnownHost, KnownHosts
+from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, SmkexError, UnexpectedMessage
 from smkex.core.events import PathDropped
@@ -21,7 +21,7 @@ from smkex.core.wire.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.core.wire.messages import LocatorKind, Mode
 from smkex.transport.counting_reader import CountingReader
 from smkex.transport.routes.paths import automatic_paths
-from smkex.transport.routes.resolver import resolve
+from smkex.transport.routes.resolver import resolve_on_both_paths
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import Target
 from smkex.transport.session import SessionTransport
@@ -41,35 +41,35 @@ class Connection:
     known: dict[int, KnownPath]
     transport: str
     setup: float
-    keeper: PathKeeper | None
+    keeper: PathMaintainer | None
     first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
 
     async def add_path(self, interface: str) -> int:
-        """Join the session from another interface too; return the path's number.
+        """Join the session from another interface; return the path's number.
 
         Raises `SmkexError`, TimeoutError, or OSError where the owner cannot be reached from there.
         """
         return await self._require_keeper().add(interface)
 
     def remove_path(self, index: int) -> None:
-        """Close a path; the others carry on. Raises `ValueError` for the last, or one that is not there."""
+        """Close a path; the others continue. Raises `ValueError` for the last path and for an unknown one."""
         self._require_keeper().remove(index)
 
     def set_backup(self, index: int, backup: bool) -> None:
-        """Use a path, in both directions, only while no other works; or again like any other."""
+        """Use a path only while no other works (in both directions), or normally again."""
         self.session.set_backup(index, backup)
 
     async def rehome(self) -> None:
         """Move path 0 from the service port to the owner's locator. Raises as `add_path`."""
         await self._require_keeper().rehome()
 
-    def _require_keeper(self) -> PathKeeper:
+    def _require_keeper(self) -> PathMaintainer:
         if self.keeper is None:
-            raise UnexpectedMessage("over mptcp the kernel minds the paths")
+            raise UnexpectedMessage("paths cannot be changed with transport mptcp: the kernel manages them")
         return self.keeper
 
     def report(self) -> ConnectionReport:
-        """What can be said, with evidence, of the ways this connection goes."""
+        """Return the path report of this connection."""
         established = self.session.established
         dropped = {event.path: event for event in self.session.dropped}
         paths = []
@@ -96,7 +96,7 @@ class Connection:
             established.edge_id,
             self.setup,
             tuple(paths),
-            established.weakened,
+            established.downgrades,
             self._notes(),
             established.fleet_key,
         )
@@ -105,14 +105,12 @@ class Connection:
         first, second = self.session.established.observed
         notes = []
         if self.first_contact:
-            notes.append(
-                "first contact: this fleet key is remembered, and nothing vouched for it but two paths"
-            )
+            notes.append("first use: fleet key saved; only the two-path exchange authenticated it")
         if first.ingress_id == second.ingress_id:
             notes.append("both paths enter the CDN at the same edge")
         if self.transport == "mptcp":
             notes.append(
-                "over mptcp one hostile path can break the connection, though neither read nor change it"
+                "with transport mptcp one hostile path can break the connection, but neither read nor change it"
             )
         return tuple(notes)
 
@@ -124,7 +122,7 @@ class Connection:
         return f"dropped: {dropped.error}" if dropped.error else "closed"
 
     def when_closed(self, call: Callable[[], None]) -> None:
-        """Have `call` called once, when the session is over, however it ends."""
+        """Call `call` once when the session is over."""
         before = self.session.on_closed
 
         def both() -> None:
@@ -134,7 +132,7 @@ class Connection:
         self.session.on_closed = both
 
     async def close(self) -> None:
-        """End the stream and wait until the other end has agreed."""
+        """End the stream and wait until the peer has acknowledged it."""
         self.writer.close()
         try:
             await self.writer.wait_closed()
@@ -175,17 +173,20 @@ async def connect(
     as the edge says with IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, for `host`, by `authorities` (PEM) or
     those of the system.
     """
-    literal = _literal(host)
+    literal = _parse_literal(host)
     found = paths if paths is not None else automatic_paths((literal.version,) if literal else (4, 6))
-    interfaces = _two(found, allow_shared_path)
+    interfaces = _require_two(found, allow_shared_path)
     entries = known_hosts.entries(host) if known_hosts is not None else []
     if mode is None:
         mode = Mode.TOFU if entries else Mode.OPPORTUNISTIC
     elif entries and mode is not Mode.TOFU:
-        raise HostIsKnown(f"a fleet key is remembered for {host}: mode {mode.name.lower()} would be weaker")
-    addresses = (literal,) if literal else await resolve(host, interfaces, resolvers or {})
+        raise HostIsKnown(
+            f"a fleet key is remembered for {host}: mode {mode.name.lower()} would be a downgrade"
+        )
+    addresses = (literal,) if literal else await resolve_on_both_paths(host, interfaces, resolvers or {})
     targets = [
-        Target.at(address, port, id_port_base, locator) for address in _as_pinned(host, addresses, entries)
+        Target.at(address, port, id_port_base, locator)
+        for address in _select_pinned(host, addresses, entries)
     ]
     config = ClientConfig(
         server_name="" if literal else host,
@@ -196,21 +197,21 @@ async def connect(
         now=int(time.time()),
     )
     started = time.monotonic()
-    plan = Plan(interfaces, config, scheduler, cache, timeout, host, authorities)
+    plan = ExchangePlan(interfaces, config, scheduler, cache, timeout, host, authorities)
     establish = _TRANSPORTS.get(transport)
     if establish is None:
-        raise ValueError(f"there is no transport {transport!r}: tcp and mptcp are")
+        raise ValueError(f"unknown transport {transport!r}: use tcp or mptcp")
 
     async def attempt(seconds: float) -> tuple[SessionTransport, Target]:
         return await establish(targets, replace(plan, timeout=seconds))
 
-    session, target = await past_drains(attempt, timeout)
+    session, target = await retry_while_draining(attempt, timeout)
     setup = time.monotonic() - started
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
     if first_contact and known_hosts is not None:
         assert fleet_key is not None
-        known_hosts.remember(Entry(host.lower(), fleet_key))
+        known_hosts.remember(KnownHost(host.lower(), fleet_key))
     reader = CountingReader(READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     addresses = session.get_extra_info("addresses")
@@ -221,7 +222,7 @@ async def connect(
         path: KnownPath(interfaces[path], addresses[path], seen, loop.time())
         for path, seen in enumerate(session.established.observed)
     }
-    keeper = PathKeeper(session, target, known) if transport == "tcp" else None
+    keeper = PathMaintainer(session, target, known) if transport == "tcp" else None
     if keeper is not None:
         keeper.start()
     return Connection(reader, writer, session, target, known, transport, setup, keeper, first_contact)
@@ -230,26 +231,28 @@ async def connect(
 _TRANSPORTS = {"tcp": establish_over_tcp, "mptcp": establish_over_mptcp}
 
 
-def _as_pinned(host: str, addresses: tuple[Address, ...], entries: list[Entry]) -> tuple[Address, ...]:
-    """Those to which the host is pinned, if it is."""
+def _select_pinned(
+    host: str, addresses: tuple[Address, ...], entries: list[KnownHost]
+) -> tuple[Address, ...]:
+    """Return the addresses that the host is pinned to, all if it is not pinned."""
     pinned = {address for entry in entries for address in entry.addresses}
     found = tuple(address for address in addresses if address in pinned or not pinned)
     if not found:
-        told = ", ".join(map(str, addresses))
-        raise AddressDisagrees(f"{host} is pinned to {', '.join(sorted(map(str, pinned)))}, not {told}")
+        resolved = ", ".join(map(str, addresses))
+        raise AddressDisagrees(f"{host} is pinned to {', '.join(sorted(map(str, pinned)))}, not {resolved}")
     return found
 
 
-def _two(paths: Sequence[str], allow_shared_path: bool) -> tuple[str, str]:
+def _require_two(paths: Sequence[str], allow_shared_path: bool) -> tuple[str, str]:
     if len(paths) == 1 and allow_shared_path:
         return paths[0], paths[0]
     if len(paths) != 2:
         found = ", ".join(paths) or "none"
-        raise OnePathOnly(f"two paths are needed, interfaces given or with a default route: {found}")
+        raise OnePathOnly(f"two paths are needed, interfaces given or with a default route; found: {found}")
     return paths[0], paths[1]
 
 
-def _literal(host: str) -> Address | None:
+def _parse_literal(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:

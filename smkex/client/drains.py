@@ -1,4 +1,4 @@
-"""An edge that is drained says so and takes no new session: a moment later the route leads to another one."""
+"""Retry while an edge drains: it refuses new sessions until the route leads to another edge."""
 
 import asyncio
 import time
@@ -8,20 +8,20 @@ from typing import TypeVar
 from smkex.core.errors import Code, PeerAborted
 
 Result = TypeVar("Result")
-AGAIN_AFTER = 0.25  # seconds
+RETRY_DELAY = 0.25  # seconds
 
 
-async def past_drains(attempt: Callable[[float], Awaitable[Result]], timeout: float) -> Result:
-    """`attempt(seconds left)`, everything fresh each time, until it is answered by an edge that stays.
+async def retry_while_draining(attempt: Callable[[float], Awaitable[Result]], timeout: float) -> Result:
+    """Call `attempt(seconds left)` until an edge that is not draining answers.
 
-    Raises what it raises; the Abort of the draining edge when the time is up. A forged one costs time, no more.
+    Raises as `attempt`, or the draining edge's Abort at the deadline. A forged Abort costs only time.
     """
     deadline = time.monotonic() + timeout
     while True:
         try:
             return await attempt(deadline - time.monotonic())
         except PeerAborted as error:
-            late = time.monotonic() + AGAIN_AFTER >= deadline
+            late = time.monotonic() + RETRY_DELAY >= deadline
             if error.peer_code != Code.DRAINING or error.authenticated or late:
                 raise
-        await asyncio.sleep(AGAIN_AFTER)
+        await asyncio.sleep(RETRY_DELAY)

@@ -1,7 +1,7 @@
 """Which edge owned the last session behind a service address, so that the next opens both paths at its locator.
 
-The id is a hint about where to dial, never a fact: the exchange that follows proves everything afresh. What is false,
-old or made up costs one fresh start at the service port.
+The id is a hint about where to dial, never a fact: the exchange that follows proves everything afresh. A wrong
+id costs one fresh start at the service port.
 """
 
 import json
@@ -23,7 +23,7 @@ FILE_LIMIT = 256 << 10  # bytes of a file that is read at all
 
 _UNREADABLE = (OSError, ValueError, TypeError, AttributeError, RecursionError)
 
-Interfaces = tuple[str, str]  # by other networks another edge is nearest
+Interfaces = tuple[str, str]  # over other networks another edge is nearest
 
 
 class EdgeCache:
@@ -35,8 +35,8 @@ class EdgeCache:
 
     def get(self, target: Target, interfaces: Interfaces) -> tuple[Target, int] | None:
         """The edge's id, and the target with the kind of its locators."""
-        edge_id, expiry, kind = self._ids.get(_key(target, interfaces), (0, 0.0, ""))
-        # an expiry beyond the lifetime is none of ours: a clock that was set back, or a forged file
+        edge_id, expiry, kind = self._ids.get(_cache_key(target, interfaces), (0, 0.0, ""))
+        # an expiry beyond the lifetime is invalid: the clock was set back, or the file is forged
         if not 0 < expiry - self._clock() <= LIFETIME:
             return None
         try:
@@ -47,25 +47,25 @@ class EdgeCache:
         return located, edge_id
 
     def put(self, target: Target, interfaces: Interfaces, edge_id: int) -> None:
-        key = _key(target, interfaces)
+        key = _cache_key(target, interfaces)
         self._ids.pop(key, None)
         while len(self._ids) >= LIMIT:
             del self._ids[next(iter(self._ids))]
         self._ids[key] = (edge_id, self._clock() + LIFETIME, target.kind.name if target.kind else "")
 
     def drop(self, target: Target, interfaces: Interfaces) -> None:
-        self._ids.pop(_key(target, interfaces), None)
+        self._ids.pop(_cache_key(target, interfaces), None)
 
 
 class EdgeCacheFile(EdgeCache):
-    """The same in a file (mode 0600), for commands that live briefly. A file that cannot be read or written is none."""
+    """Edge ids in a file (mode 0600), for short-lived commands. An unreadable file is an empty cache."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         super().__init__(clock)
         self.path = path
 
     @classmethod
-    def usual(cls) -> "EdgeCacheFile | None":
+    def open_default(cls) -> "EdgeCacheFile | None":
         """SENNIT_EDGE_CACHE (`none` for none), or edges.json in the user's cache folder."""
         given = os.environ.get("SENNIT_EDGE_CACHE")
         if given == "none":
@@ -84,7 +84,7 @@ class EdgeCacheFile(EdgeCache):
 
     def drop(self, target: Target, interfaces: Interfaces) -> None:
         self._read()
-        if _key(target, interfaces) in self._ids:
+        if _cache_key(target, interfaces) in self._ids:
             super().drop(target, interfaces)
             self._write()
 
@@ -96,7 +96,7 @@ class EdgeCacheFile(EdgeCache):
                     self._ids[key] = (edge_id, expiry, kind)
 
     def _write(self) -> None:
-        # two writers at once: one of them is forgotten, which costs it a fresh start
+        # of two concurrent writers one is lost, which costs it a fresh start
         with suppress(OSError):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
@@ -105,5 +105,5 @@ class EdgeCacheFile(EdgeCache):
             os.replace(temporary, self.path)
 
 
-def _key(target: Target, interfaces: Interfaces) -> str:
+def _cache_key(target: Target, interfaces: Interfaces) -> str:
     return f"{target.vip} {target.service_port} {target.id_port_base} {' '.join(interfaces)}"

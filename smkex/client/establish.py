@@ -19,21 +19,21 @@ from smkex.core.handshake.config import ClientConfig
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.messages import Mode
 from smkex.transport.exchange import exchange_keys, exchange_keys_at, exchange_keys_over_tls
-from smkex.transport.mptcp.errors import PeerClosed, UnexpectedSubflow, WrongPath
-from smkex.transport.routes.paths import PathUnusable, find_ways
+from smkex.transport.mptcp.errors import MptcpWrongPath, PeerClosed, UnexpectedSubflow
+from smkex.transport.routes.paths import PathUnusable, find_egresses
 from smkex.transport.routes.target import Target
 from smkex.transport.session import SessionTransport
-from smkex.transport.tcp.happy_eyeballs import first_reached
+from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 from smkex.transport.tcp.transport import TcpTransport
 
-# what an edge that is gone, or has another id now, looks like; a failed proof is none of these and is final
-REFUSALS = (OnePathOnly, PeerAborted, Truncated, DeadlineMissed, UnexpectedMessage)
-# what a family that does not work on one of the paths looks like
-OUT_OF_REACH = (OnePathOnly, DeadlineMissed)
+# errors of a stale locator (edge gone or renumbered); a failed proof is final and not among them
+STALE_LOCATOR_ERRORS = (OnePathOnly, PeerAborted, Truncated, DeadlineMissed, UnexpectedMessage)
+# errors of an address family that does not work on one of the paths
+UNREACHABLE_ERRORS = (OnePathOnly, DeadlineMissed)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ExchangePlan:
     """How to exchange keys; `host` and `authorities` are of mode mtls, `timeout` bounds all in seconds."""
 
     interfaces: tuple[str, str]
@@ -49,7 +49,9 @@ class Plan:
         return self.config.modes[0]
 
 
-async def establish_over_mptcp(targets: Sequence[Target], plan: Plan) -> tuple[SessionTransport, Target]:
+async def establish_over_mptcp(
+    targets: Sequence[Target], plan: ExchangePlan
+) -> tuple[SessionTransport, Target]:
     """Raises as `smkex.connect`."""
     if plan.mode is Mode.MTLS:
         raise NoCommonMode("mode mtls needs transport tcp, not mptcp")
@@ -63,28 +65,30 @@ async def establish_over_mptcp(targets: Sequence[Target], plan: Plan) -> tuple[S
         try:
             transport = MptcpTransport(found, plan.interfaces, timeout=plan.timeout)
             return await exchange_keys(transport, plan.config, plan.timeout), found
-        except (WrongPath, UnexpectedSubflow, PeerClosed):
-            # the kernel sends again on the other path what one path lost, which either end may notice: once is
-            # bad luck
+        except (MptcpWrongPath, UnexpectedSubflow, PeerClosed):
+            # the kernel retransmits on the other path what one path lost, which either end may notice:
+            # tolerate it once
             if last:
                 raise
     raise AssertionError("unreachable")
 
 
-async def establish_over_tcp(targets: Sequence[Target], plan: Plan) -> tuple[SessionTransport, Target]:
+async def establish_over_tcp(
+    targets: Sequence[Target], plan: ExchangePlan
+) -> tuple[SessionTransport, Target]:
     """Raises as `smkex.connect`."""
     deadline = asyncio.get_running_loop().time() + plan.timeout
-    left = list(targets) if len(targets) == 1 else _usable(targets, plan)
-    cached = await _at_remembered_edge(left, plan)
+    left = list(targets) if len(targets) == 1 else _routable_targets(targets, plan)
+    cached = await _establish_at_cached_edge(left, plan)
     if cached is not None:
         return cached
     while True:
-        ways = await _reach(left, plan, deadline)
+        ways = await _connect_first_path(left, plan, deadline)
         left = [target for target in left if target != ways.target]
         time = deadline - asyncio.get_running_loop().time()
         try:
-            session = await _exchange(ways, plan, time / 2 if left else time)
-        except OUT_OF_REACH:
+            session = await _run_exchange(ways, plan, time / 2 if left else time)
+        except UNREACHABLE_ERRORS:
             # path 1 has its own network, where this family may not work
             if not left:
                 raise
@@ -94,12 +98,12 @@ async def establish_over_tcp(targets: Sequence[Target], plan: Plan) -> tuple[Ses
         return session, ways.target
 
 
-def _usable(targets: Sequence[Target], plan: Plan) -> list[Target]:
-    """Those that both paths have a route to. Raises `PathUnusable` where there is none."""
+def _routable_targets(targets: Sequence[Target], plan: ExchangePlan) -> list[Target]:
+    """Return the targets that both paths have a route to. Raises `PathUnusable` if there are none."""
     found, failure = [], None
     for target in targets:
         try:
-            find_ways(plan.interfaces, target.vip)
+            find_egresses(plan.interfaces, target.vip)
             found.append(target)
         except PathUnusable as error:
             failure = error
@@ -108,10 +112,10 @@ def _usable(targets: Sequence[Target], plan: Plan) -> list[Target]:
     return found
 
 
-async def _at_remembered_edge(
-    targets: Sequence[Target], plan: Plan
+async def _establish_at_cached_edge(
+    targets: Sequence[Target], plan: ExchangePlan
 ) -> tuple[SessionTransport, Target] | None:
-    """Both paths at the locator at once; None where no edge is remembered, or it refuses."""
+    """Open both paths at the cached edge's locator; None if no edge is cached, or it refuses."""
     if plan.cache is None or plan.mode is Mode.MTLS:
         return None
     for target in targets:
@@ -119,25 +123,27 @@ async def _at_remembered_edge(
         if remembered is None:
             continue
         located, edge_id = remembered
-        with contextlib.suppress(OSError, *REFUSALS):
+        with contextlib.suppress(OSError, *STALE_LOCATOR_ERRORS):
             config = replace(plan.config, locator=located.kind)
-            session = await exchange_keys_at(_ways(located, plan), config, plan.timeout / 2, edge_id)
+            session = await exchange_keys_at(
+                _make_transport(located, plan), config, plan.timeout / 2, edge_id
+            )
             plan.cache.put(located, plan.interfaces, edge_id)
             return session, located
         plan.cache.drop(target, plan.interfaces)
     return None
 
 
-async def _reach(targets: Sequence[Target], plan: Plan, deadline: float) -> TcpTransport:
+async def _connect_first_path(targets: Sequence[Target], plan: ExchangePlan, deadline: float) -> TcpTransport:
     try:
         async with asyncio.timeout_at(deadline):
-            return await first_reached([_ways(target, plan) for target in targets])
+            return await connect_first_reachable([_make_transport(target, plan) for target in targets])
     except TimeoutError:
         where = ", ".join(map(str, targets))
-        raise DeadlineMissed(f"{where} did not answer on {plan.interfaces[0]} in time") from None
+        raise DeadlineMissed(f"no answer from {where} by {plan.interfaces[0]} within the timeout") from None
 
 
-async def _exchange(ways: TcpTransport, plan: Plan, timeout: float) -> SessionTransport:
+async def _run_exchange(ways: TcpTransport, plan: ExchangePlan, timeout: float) -> SessionTransport:
     config = replace(plan.config, locator=ways.target.kind)
     if plan.mode is not Mode.MTLS:
         return await exchange_keys(ways, config, timeout)
@@ -148,7 +154,7 @@ async def _exchange(ways: TcpTransport, plan: Plan, timeout: float) -> SessionTr
     return await exchange_keys_over_tls(ways, config, timeout, context, plan.host)
 
 
-def _ways(target: Target, plan: Plan) -> TcpTransport:
+def _make_transport(target: Target, plan: ExchangePlan) -> TcpTransport:
     return TcpTransport(
         target,
         plan.interfaces,

@@ -3,7 +3,7 @@
     HOST SHA256:FINGERPRINT [ADDRESS,ADDRESS...]
 
 A host may have several lines (a fleet that changes its key). Addresses pin the host: no other is dialled. The file is
-replaced whole or not at all; a line that makes no sense is an error, for passing over it could forget a key.
+replaced whole or not at all; an invalid line is an error, since skipping it could forget a key.
 """
 
 import fcntl
@@ -22,11 +22,11 @@ _HEAD = "# fleet keys that `sennit get` remembers; see `sennit known-hosts`\n"
 
 
 class KnownHostsDamaged(Exception):
-    """A line of the file makes no sense; says which."""
+    """A line of the file is invalid; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KnownHost:
     """A key that is accepted of a host; `addresses` pin it where there are any."""
 
     host: str
@@ -34,7 +34,7 @@ class Entry:
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
 
     @classmethod
-    def parse(cls, line: str) -> "Entry":
+    def parse(cls, line: str) -> "KnownHost":
         """Raises ValueError."""
         host, fingerprint, *rest = line.split()
         if not _HOST.fullmatch(host):
@@ -56,12 +56,12 @@ class KnownHosts:
         self.path = path
 
     @classmethod
-    def usual(cls) -> "KnownHosts":
+    def open_default(cls) -> "KnownHosts":
         """SENNIT_KNOWN_HOSTS, or known_hosts in the user's configuration folder."""
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         return cls(Path(os.environ.get("SENNIT_KNOWN_HOSTS") or home / "sennit" / "known_hosts"))
 
-    def entries(self, host: str | None = None) -> list[Entry]:
+    def entries(self, host: str | None = None) -> list[KnownHost]:
         """Every entry, or those of a host. Raises `KnownHostsDamaged`, OSError where it cannot be read."""
         try:
             lines = self.path.read_text().splitlines()
@@ -72,12 +72,12 @@ class KnownHosts:
             if not line.strip() or line.startswith("#"):
                 continue
             try:
-                found.append(Entry.parse(line))
+                found.append(KnownHost.parse(line))
             except ValueError as error:
                 raise KnownHostsDamaged(f"{self.path}, line {number}: {error}") from None
         return [entry for entry in found if host is None or entry.host == host.lower()]
 
-    def remember(self, entry: Entry) -> None:
+    def remember(self, entry: KnownHost) -> None:
         """Add an entry, in place of one with the same host and key."""
         with self._changing() as entries:
             same = (entry.host, entry.fingerprint)
@@ -95,7 +95,7 @@ class KnownHosts:
             return before - len(entries)
 
     @contextmanager
-    def _changing(self) -> Iterator[list[Entry]]:
+    def _changing(self) -> Iterator[list[KnownHost]]:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(self.path.with_name(f".{self.path.name}.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -103,7 +103,7 @@ class KnownHosts:
             yield entries
             self._write(entries)
 
-    def _write(self, entries: list[Entry]) -> None:
+    def _write(self, entries: list[KnownHost]) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
             with os.fdopen(descriptor, "w") as file:

@@ -1,8 +1,8 @@
-"""The paths of a running connection: add, remove, re-home, and join again what broke.
+"""The paths of a running connection: add, remove, re-home, and rejoin after a failure.
 
-A path that ended against the client's will is joined again from its interface, after growing pauses and a bounded
-number of times; one that lived for a while has earned a fresh count, and so has one whose interface has a way to the
-CDN after the host's network changed: Wi-Fi that is back after an hour is used at once.
+A path that was not removed by the client is joined again from its interface, after growing pauses and a bounded
+number of times; the count starts afresh for one that was up for a while, and for one whose interface has a route to
+the CDN after the host's network changed: Wi-Fi that is back after an hour is used at once.
 """
 
 import asyncio
@@ -16,24 +16,24 @@ from typing import Any
 from smkex.core.errors import MisusedStream, SmkexError
 from smkex.core.events import PathDropped
 from smkex.core.wire.messages import Observation
-from smkex.transport.join import join
+from smkex.transport.join import join_session
 from smkex.transport.routes.network_changes import NetworkChanges
-from smkex.transport.routes.paths import PathUnusable, find_way
+from smkex.transport.routes.paths import PathUnusable, find_egress
 from smkex.transport.routes.target import Target
 from smkex.transport.session import SessionTransport
 
 log = logging.getLogger("smkex.client.paths")
 
 JOIN_TIMEOUT = 10.0  # seconds for one join
-FIRST_PAUSE = 0.5  # seconds before a broken path is joined again, then twice as long each time
-LONGEST_PAUSE = 30.0
-REJOINS = 8  # of one interface in a row
-GOOD_LIFE = 60.0  # seconds after which a path counts as one that works
+FIRST_REJOIN_DELAY = 0.5  # seconds before a broken path is joined again, then twice as long each time
+LONGEST_REJOIN_DELAY = 30.0
+MAX_REJOINS = 8  # consecutive attempts per interface
+STABLE_AFTER = 60.0  # seconds after which a path counts as stable
 
 
 @dataclass(slots=True)
 class KnownPath:
-    """A path that is or was: its interface, local address, how the edge saw it, and since when it is there."""
+    """A current or former path: its interface, local address, how the edge saw it, and since when it is there."""
 
     interface: str
     address: str
@@ -42,8 +42,8 @@ class KnownPath:
 
 
 @dataclass(slots=True)
-class PathKeeper:
-    """Minds the paths of one session over transport `tcp`; `known` by path number."""
+class PathMaintainer:
+    """Maintains the paths of one session over transport `tcp`; `known` is by path number."""
 
     session: SessionTransport
     target: Target
@@ -56,9 +56,9 @@ class PathKeeper:
     _changes: NetworkChanges | None = None
 
     def start(self) -> None:
-        """Follow what happens to the session's paths until it is over."""
-        self.session.on_path_dropped = self._dropped
-        self.session.on_rehome_asked = lambda: self._later(self._rehome_as_asked())
+        """Watch the session's paths until it is over."""
+        self.session.on_path_dropped = self._handle_path_dropped
+        self.session.on_rehome_asked = lambda: self._start_task(self._rehome_as_asked())
         self.session.on_closed = self._stop
 
     async def add(self, interface: str) -> int:
@@ -70,16 +70,16 @@ class PathKeeper:
             number = self._next
             if not self.session.may_add(number):
                 raise MisusedStream("the session is over, or has as many paths as it may")
-            # spent even if the join fails: the edge may have seen it succeed
+            # the number is used even if the join fails: the edge may have seen it succeed
             self._next += 1
             async with asyncio.timeout(JOIN_TIMEOUT):
-                address, observed = await join(self.session, self.target, interface, number)
+                address, observed = await join_session(self.session, self.target, interface, number)
             now = asyncio.get_running_loop().time()
             self.known[number] = KnownPath(interface, address, observed, now)
             return number
 
     def remove(self, path: int) -> None:
-        """Take a path out at both ends. Raises `ValueError` for the last one and for one that is not there."""
+        """Remove a path at both ends. Raises `ValueError` for the last path and for an unknown one."""
         self.session.remove_path(path)
 
     async def rehome(self) -> None:
@@ -96,26 +96,26 @@ class PathKeeper:
             self.remove(0)
 
     async def _rehome_as_asked(self) -> None:
-        for attempt in range(REJOINS):
+        for attempt in range(MAX_REJOINS):
             with contextlib.suppress(SmkexError, OSError, TimeoutError):
                 return await self.rehome()
-            await asyncio.sleep(_pause(attempt))
+            await asyncio.sleep(_rejoin_delay(attempt))
 
-    def _dropped(self, event: PathDropped) -> None:
+    def _handle_path_dropped(self, event: PathDropped) -> None:
         lost = self.known.get(event.path)
         if event.removed or lost is None or not self.session.paths:
             return
-        if asyncio.get_running_loop().time() - lost.since >= GOOD_LIFE:
+        if asyncio.get_running_loop().time() - lost.since >= STABLE_AFTER:
             self._attempts[lost.interface] = 0
         if self._changes is None:
             self._changes = NetworkChanges(self._network_changed)
-        self._later(self._join_again(lost.interface))
+        self._start_task(self._join_again(lost.interface))
 
     async def _join_again(self, interface: str) -> None:
         while not self.session.is_closing():
             attempt = self._attempts[interface]
-            if await self._change_within(_pause(attempt) if attempt < REJOINS else None):
-                if not self._has_way(interface):
+            if await self._wait_for_change(_rejoin_delay(attempt) if attempt < MAX_REJOINS else None):
+                if not self._has_route(interface):
                     continue
                 self._attempts[interface] = 0
             self._attempts[interface] += 1
@@ -129,8 +129,8 @@ class PathKeeper:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _change_within(self, seconds: float | None) -> bool:
-        """Wait so long, or for ever; whether the host's network changed meanwhile."""
+    async def _wait_for_change(self, seconds: float | None) -> bool:
+        """Wait up to `seconds` (None: forever); return whether the host's network changed."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -138,14 +138,14 @@ class PathKeeper:
             return False
         return True
 
-    def _has_way(self, interface: str) -> bool:
+    def _has_route(self, interface: str) -> bool:
         try:
-            find_way(interface, self.target.vip)
+            find_egress(interface, self.target.vip)
         except PathUnusable:
             return False
         return True
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -157,5 +157,5 @@ class PathKeeper:
             task.cancel()
 
 
-def _pause(attempt: int) -> float:
-    return min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE)
+def _rejoin_delay(attempt: int) -> float:
+    return min(FIRST_REJOIN_DELAY * 2.0**attempt, LONGEST_REJOIN_DELAY)

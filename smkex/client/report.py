@@ -1,4 +1,4 @@
-"""The path report: which ways a connection's key exchange went, with the evidence."""
+"""The path report: which paths a connection's key exchange took, with the evidence."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,7 +25,7 @@ class PathReport:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """One connection: owner, mode, transport, its paths, and all that was weaker than it should be."""
+    """One connection: owner, mode, transport, its paths, and any downgrades."""
 
     vip: str
     transport: str
@@ -34,7 +34,7 @@ class ConnectionReport:
     owner_id: int
     setup: float
     paths: tuple[PathReport, ...]
-    weakened: tuple[str, ...]
+    downgrades: tuple[str, ...]
     notes: tuple[str, ...]
     fleet_key: str | None = None  # fingerprint, in mode tofu
 
@@ -42,18 +42,18 @@ class ConnectionReport:
         return asdict(self)
 
     def line(self) -> str:
-        """One line for a log: who owns the session, and by which way each path goes."""
+        """One line for a log: the owner, and each path's ingress edge."""
         ways = ", ".join(f"{path.interface} by edge {path.ingress_id}" for path in self.paths)
-        weakened = f", weakened: {', '.join(self.weakened)}" if self.weakened else ""
+        downgrades = f", downgrades: {', '.join(self.downgrades)}" if self.downgrades else ""
         return (
-            f"edge {self.owner_id}, {self.transport}, {self.mode}, paths {ways}{weakened},"
+            f"edge {self.owner_id}, {self.transport}, {self.mode}, paths {ways}{downgrades},"
             f" {self.setup * 1000:.1f} ms"
         )
 
     def traffic(self) -> str:
-        """One line for a log: what each path carried, and how it ended."""
+        """One line for a log: bytes per path, and how it ended."""
         return ", ".join(
-            f"{path.interface} {_size(path.bytes_received)} in {_size(path.bytes_sent)} out"
+            f"{path.interface} {_format_bytes(path.bytes_received)} in {_format_bytes(path.bytes_sent)} out"
             + (f" ({path.state})" if path.state.startswith(("dropped", "stalled")) else "")
             for path in self.paths
         )
@@ -71,14 +71,14 @@ class ConnectionReport:
             lines.append(
                 f"path {path.path}    {path.interface:<8} {path.address:<22} seen as {path.observed:<22}"
                 f" enters at edge {path.ingress_id}   rtt {rtt:<9}"
-                f" {_size(path.bytes_received)} in, {_size(path.bytes_sent)} out   {path.state}"
+                f" {_format_bytes(path.bytes_received)} in, {_format_bytes(path.bytes_sent)} out   {path.state}"
             )
-        lines.append(f"weakened  {', '.join(self.weakened) or 'nothing'}")
+        lines.append(f"downgrades {', '.join(self.downgrades) or 'none'}")
         lines += [f"note      {note}" for note in self.notes]
         return "\n".join(lines)
 
 
-def _size(count: int) -> str:
+def _format_bytes(count: int) -> str:
     if count < 1000:
         return f"{count} B"
     for unit in ("kB", "MB", "GB"):

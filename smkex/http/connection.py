@@ -20,12 +20,12 @@ from smkex.http.stream import ByteStream
 READ_BYTES = 64 << 10  # at once
 HEAD_LIMIT = 100 << 10  # bytes of a head, or of a chunk's or the trailers' lines
 INTERIM_LIMIT = 64  # 1xx responses before the final one
-REST = (
+UNEXPECTED_BODY_DELAY = (
     0.1  # seconds without use after a head that announces a body which must not follow: some servers send it
 )
 NEW_CONNECTION = "sennit.new_connection"  # request extension: do not use a kept connection
 
-Open = Callable[[httpcore.Origin, float | None], Awaitable[ByteStream]]
+OpenStream = Callable[[httpcore.Origin, float | None], Awaitable[ByteStream]]
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -39,7 +39,7 @@ class _State(Enum):
 class HttpConnection(httpcore.AsyncConnectionInterface):
     """Opens its stream with the first request. `keep` is for how many seconds it may be idle."""
 
-    def __init__(self, origin: httpcore.Origin, open_stream: Open, keep: float | None) -> None:
+    def __init__(self, origin: httpcore.Origin, open_stream: OpenStream, keep: float | None) -> None:
         self._origin = origin
         self._open = open_stream
         self._keep = keep
@@ -135,7 +135,7 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
-                raise httpcore.RemoteProtocolError("the server changes to a protocol that was not asked for")
+                raise httpcore.RemoteProtocolError("the server switched to a protocol that was not requested")
         raise httpcore.RemoteProtocolError(f"the server has sent {INTERIM_LIMIT} interim responses")
 
     async def _receive_body(self, stream: ByteStream, timeout: float | None) -> AsyncIterator[bytes]:
@@ -159,7 +159,9 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         lengths = [value for name, value in headers if name.lower() == b"content-length"]
         coded = any(name.lower() == b"transfer-encoding" for name, _ in headers)
         bodyless = method == b"HEAD" or head.status_code in (204, 304)
-        self._rest = REST if bodyless and (coded or any(value != b"0" for value in lengths)) else 0.0
+        self._rest = (
+            UNEXPECTED_BODY_DELAY if bodyless and (coded or any(value != b"0" for value in lengths)) else 0.0
+        )
         if coded and lengths:  # RFC 9112 section 6.3: it ought to be handled as an error
             self._framing_in_doubt = True
             headers = [pair for pair in headers if pair[0].lower() != b"content-length"]

@@ -4,7 +4,7 @@ import asyncio
 
 import httpcore
 
-from smkex.http.connection import HttpConnection, Open
+from smkex.http.connection import HttpConnection, OpenStream
 from smkex.http.stream import open_tcp
 
 
@@ -17,7 +17,7 @@ class HttpPool(httpcore.AsyncConnectionPool):
         connections: int | None = None,
         idle: int | None = None,
         keep: float | None = None,
-        open_stream: Open = open_tcp,
+        open_stream: OpenStream = open_tcp,
     ) -> None:
         super().__init__(max_connections=connections, max_keepalive_connections=idle)
         self._open = open_stream

@@ -12,7 +12,7 @@ from smkex.core.errors import SmkexError
 from smkex.transport.counting_reader import CountingReader
 
 READ_LIMIT = 64 << 10  # bytes that wait to be read before the sender is held back; twice that at most
-NEXT_ADDRESS_AFTER = 0.25  # seconds that the first of several addresses is tried alone (RFC 8305)
+HAPPY_EYEBALLS_DELAY = 0.25  # seconds that the first of several addresses is tried alone (RFC 8305)
 
 
 class ByteStream:
@@ -47,7 +47,7 @@ class ByteStream:
                 self._writer.write(data)
                 await self._writer.drain()
         except TimeoutError:
-            raise httpcore.WriteTimeout("the peer takes no data") from None
+            raise httpcore.WriteTimeout("the peer accepts no data") from None
         except (SmkexError, OSError) as error:
             raise httpcore.WriteError(str(error)) from error
 
@@ -76,11 +76,11 @@ async def open_tcp(origin: httpcore.Origin, timeout: float | None) -> ByteStream
     reader = CountingReader(READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     host = origin.host.decode("ascii")
-    tls = _tls() if origin.scheme == b"https" else None
+    tls = _tls_context() if origin.scheme == b"https" else None
     try:
         async with asyncio.timeout(timeout):
             transport, _ = await loop.create_connection(
-                lambda: protocol, host, origin.port, ssl=tls, happy_eyeballs_delay=NEXT_ADDRESS_AFTER
+                lambda: protocol, host, origin.port, ssl=tls, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
             )
     except TimeoutError:
         raise httpcore.ConnectTimeout(f"{host} port {origin.port} does not answer") from None
@@ -91,7 +91,7 @@ async def open_tcp(origin: httpcore.Origin, timeout: float | None) -> ByteStream
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def _tls_context() -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -1,1 +1,1 @@
-"""The ways that bytes go: one TCP connection a path, or one kernel MPTCP connection. The only sockets of smkex."""
+"""Transports: one TCP connection per path, or one kernel MPTCP connection. The only sockets of smkex."""

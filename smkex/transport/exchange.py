@@ -1,4 +1,4 @@
-"""Drive the client's handshake over a transport: what goes where, in which order, until when."""
+"""Run the client's handshake over a transport: which message on which path, in which order, by when."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from smkex.core.handshake.client import ClientHandshake, State
 from smkex.core.handshake.config import ClientConfig, ClientEntropy
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import LocatorKind
-from smkex.transport.narration import Narration
+from smkex.transport.narration import FrameDescription
 from smkex.transport.session import SessionTransport
 
 if TYPE_CHECKING:
@@ -54,21 +54,21 @@ async def exchange_keys(transport: ClientTransport, config: ClientConfig, timeou
     """Run one handshake within `timeout` seconds, its first path to the service port.
 
     Raises a subclass of `SmkexError` (each cause its own), or OSError where path 0 cannot be connected. The
-    other end is told by Abort on every subflow.
+    peer receives an Abort on every subflow.
     """
-    return await _attempt(transport, config, timeout, lambda handshake: _exchange(transport, handshake))
+    return await _run_bounded(transport, config, timeout, lambda handshake: _exchange(transport, handshake))
 
 
 async def exchange_keys_at(
     transport: LocatorTransport, config: ClientConfig, timeout: float, edge_id: int
 ) -> SessionTransport:
     """Run one handshake with both paths at the locator of edge `edge_id` at once. Raises as `exchange_keys`."""
-    return await _attempt(
+    return await _run_bounded(
         transport, config, timeout, lambda handshake: _exchange_at(transport, handshake, edge_id)
     )
 
 
-async def _attempt(
+async def _run_bounded(
     transport: ClientTransport,
     config: ClientConfig,
     timeout: float,
@@ -81,7 +81,7 @@ async def _attempt(
     except TimeoutError:
         transport.abort(DeadlineMissed())
         raise DeadlineMissed(
-            f"the handshake was not done in {timeout:g} s ({_waiting_for(handshake)})"
+            f"the handshake did not finish within {timeout:g} s ({_waiting_for(handshake)})"
         ) from None
     except SmkexError as error:
         transport.abort(error)
@@ -109,7 +109,7 @@ async def exchange_keys_over_tls(
         log.debug("path 0    TLS 1.3 with %s, ServerInfo of %d bytes", host, len(tls.outcome.info))
         handshake = ClientHandshake.after_tls(config, tls.outcome, os.urandom(32))
         try:
-            return await _second_path(transport, handshake)
+            return await _exchange_second_path(transport, handshake)
         finally:
             handshake.drop()
 
@@ -118,7 +118,7 @@ async def exchange_keys_over_tls(
             return await run()
     except TimeoutError:
         transport.abort(DeadlineMissed())
-        raise DeadlineMissed(f"the handshake of mode mtls was not done in {timeout:g} s") from None
+        raise DeadlineMissed(f"the handshake of mode mtls did not finish within {timeout:g} s") from None
     except SmkexError as error:
         transport.abort(error)
         raise
@@ -129,49 +129,49 @@ async def exchange_keys_over_tls(
 
 async def _exchange(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     await transport.open_first()
-    await _send(transport, 0, handshake.client_share)
-    handshake.receive(*await _hear(transport, 0))
-    return await _second_path(transport, handshake)
+    await _send_frame(transport, 0, handshake.client_share)
+    handshake.receive(*await _receive_frame(transport, 0))
+    return await _exchange_second_path(transport, handshake)
 
 
-async def _second_path(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
+async def _exchange_second_path(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     await transport.open_second(handshake.edge_id, handshake.locator)
-    await _send(transport, 1, handshake.client_nonce)
-    handshake.receive(*await _hear(transport, 1))
-    return await _finish(transport, handshake)
+    await _send_frame(transport, 1, handshake.client_nonce)
+    handshake.receive(*await _receive_frame(transport, 1))
+    return await _finish_handshake(transport, handshake)
 
 
 async def _exchange_at(
     transport: LocatorTransport, handshake: ClientHandshake, edge_id: int
 ) -> SessionTransport:
     await transport.open_both(edge_id)
-    await _send(transport, 0, handshake.client_share)
-    await _send(transport, 1, handshake.client_nonce)
+    await _send_frame(transport, 0, handshake.client_share)
+    await _send_frame(transport, 1, handshake.client_nonce)
     # two ways, so the answers come in either order
-    answers = [await _hear(transport, 0)]
+    answers = [await _receive_frame(transport, 0)]
     if answers[0][0] == 1 and answers[0][1] is not FrameType.ABORT:
-        answers.insert(0, await _hear(transport, 0))
+        answers.insert(0, await _receive_frame(transport, 0))
     handshake.receive(*answers[0])
     if handshake.edge_id != edge_id:
         raise UnexpectedMessage(f"edge {handshake.edge_id} answers at the locator of edge {edge_id}")
-    handshake.receive(*(answers[1] if len(answers) == 2 else await _hear(transport, 1)))
-    return await _finish(transport, handshake)
+    handshake.receive(*(answers[1] if len(answers) == 2 else await _receive_frame(transport, 1)))
+    return await _finish_handshake(transport, handshake)
 
 
-async def _finish(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
+async def _finish_handshake(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
     for path in transport.finished_order:
-        await _send(transport, path, handshake.finished(path))
+        await _send_frame(transport, path, handshake.finished(path))
     return await transport.establish(handshake)
 
 
-async def _send(transport: ClientTransport, path: int, frame: bytes) -> None:
-    log.debug("%s", Narration(path, "->", frame))
+async def _send_frame(transport: ClientTransport, path: int, frame: bytes) -> None:
+    log.debug("%s", FrameDescription(path, "->", frame))
     await transport.send(path, frame)
 
 
-async def _hear(transport: ClientTransport, expected: int) -> tuple[int, FrameType, bytes]:
+async def _receive_frame(transport: ClientTransport, expected: int) -> tuple[int, FrameType, bytes]:
     path, kind, frame = await transport.receive(expected)
-    log.debug("%s", Narration(path, "<-", frame))
+    log.debug("%s", FrameDescription(path, "<-", frame))
     return path, kind, frame
 
 
@@ -182,4 +182,4 @@ def _waiting_for(handshake: ClientHandshake) -> str:
         case State.AWAIT_SERVER_NONCE:
             return "no ServerNonce on path 1"
         case _:
-            return "it ended late"
+            return "the last messages were late"

@@ -1,4 +1,4 @@
-"""Give a running session another TCP connection: always to the owner's locator, computed by the client."""
+"""Add a TCP connection to a running session, at the owner's locator as computed by the client."""
 
 import os
 
@@ -6,22 +6,22 @@ from smkex.core.errors import PeerAborted, UnexpectedMessage
 from smkex.core.handshake.join import JoinInitiator
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Observation, parse_abort
-from smkex.transport.routes.paths import dial
-from smkex.transport.routes.target import Target, endpoint
+from smkex.transport.routes.paths import connect_from
+from smkex.transport.routes.target import Target, format_endpoint
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
 
-async def join(
+async def join_session(
     session: SessionTransport, target: Target, interface: str, path: int
 ) -> tuple[str, Observation]:
-    """Join from `interface` as `path`; return (local address, how the edge saw it).
+    """Join from `interface` as `path`; return (local address, address as the edge saw it).
 
-    The caller bounds the time. Raises `SmkexError`, or OSError where the connection cannot be had.
+    The caller bounds the time. Raises `SmkexError`, or OSError if the connection fails.
     """
     established = session.established
-    sock = await dial(interface, *target.locator(established.edge_id))
-    subflow = Subflow.over(sock)
+    sock = await connect_from(interface, *target.locator(established.edge_id))
+    subflow = Subflow.from_socket(sock)
     initiator = JoinInitiator(established.keys, established.session_id, path, os.urandom(32))
     try:
         subflow.send(initiator.join)
@@ -32,7 +32,7 @@ async def join(
             raise UnexpectedMessage(f"{kind.name} came instead of JOIN_CHALLENGE")
         response, joined, observed = initiator.answer(frame)
         subflow.send(response)
-        address = endpoint(*sock.getsockname()[:2])
+        address = format_endpoint(*sock.getsockname()[:2])
     except BaseException:
         subflow.transport.abort()
         raise

@@ -1,4 +1,4 @@
-"""The handshake in words, one line a message, for whoever looks with --verbose."""
+"""Describe handshake messages for --verbose, one line each."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ from smkex.core.wire.messages import (
 
 
 @dataclass(frozen=True, slots=True)
-class Narration:
-    """A message that goes (`->`) or comes (`<-`) on a path; becomes words only where somebody reads them."""
+class FrameDescription:
+    """A message that goes (`->`) or comes (`<-`) on a path; formatted only when logged."""
 
     path: int
     arrow: str
@@ -26,13 +26,13 @@ class Narration:
 
     def __str__(self) -> str:
         try:
-            name, said = _words(FrameType(self.frame[0]), self.frame)
+            name, said = _describe_message(FrameType(self.frame[0]), self.frame)
         except (SmkexError, ValueError):
-            name, said = "?", "not understood"
+            name, said = "?", "malformed"
         return f"path {self.path} {self.arrow} {name:<12} {len(self.frame):>4} bytes  {said}".rstrip()
 
 
-def _words(kind: FrameType, frame: bytes) -> tuple[str, str]:
+def _describe_message(kind: FrameType, frame: bytes) -> tuple[str, str]:
     match kind:
         case FrameType.CLIENT_SHARE:
             share = ClientShare.parse(frame)
@@ -41,13 +41,19 @@ def _words(kind: FrameType, frame: bytes) -> tuple[str, str]:
         case FrameType.SERVER_SHARE:
             answer = ServerShare.parse(frame)
             chosen = f"{answer.mode.name.lower()}, {answer.aead.name.lower().replace('_', '-')}"
-            return "ServerShare", f"owner edge {answer.edge_id}, {chosen}; {_seen(answer.observed)}; g^y"
+            return (
+                "ServerShare",
+                f"owner edge {answer.edge_id}, {chosen}; {_describe_observation(answer.observed)}; g^y",
+            )
         case FrameType.CLIENT_NONCE:
             return "ClientNonce", f"session {ClientNonce.parse(frame).session_id.hex()[:8]}...; N_C"
         case FrameType.SERVER_NONCE:
-            return "ServerNonce", f"{_seen(ServerNonce.parse(frame).observed)}; N_S, binding, MAC"
+            return (
+                "ServerNonce",
+                f"{_describe_observation(ServerNonce.parse(frame).observed)}; N_S, binding, MAC",
+            )
         case FrameType.FINISHED:
-            return "Finished", "binding and MAC are right"
+            return "Finished", "binding and MAC verified"
         case FrameType.READY:
             return "Ready", f"path {Ready.parse(frame).path} is preferred"
         case FrameType.ABORT:
@@ -56,5 +62,5 @@ def _words(kind: FrameType, frame: bytes) -> tuple[str, str]:
             return kind.name.title(), ""
 
 
-def _seen(observed: Observation) -> str:
+def _describe_observation(observed: Observation) -> str:
     return f"sees {observed.client}, enters at edge {observed.ingress_id}"

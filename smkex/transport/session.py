@@ -1,4 +1,4 @@
-"""An established session as an ordinary asyncio transport: whatever speaks asyncio protocols runs inside it."""
+"""An established session as an asyncio transport, for any asyncio protocol."""
 
 import asyncio
 from collections import deque
@@ -24,15 +24,15 @@ from smkex.transport.subflow import Subflow
 CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for the other end to agree
 HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
 LOW_WATER = 256 << 10
-TOGETHER = 16 << 10  # bytes of a frame that another may follow in one write
+COALESCE_LIMIT = 16 << 10  # bytes of a frame that another may follow in one write
 # bytes of received pieces that wait as one: an object for each tiny one would exceed the window
-JOINED = 16 << 10
-LINGER = 5.0  # seconds the last bytes of a session may take to leave a subflow
+JOIN_LIMIT = 16 << 10
+LINGER_TIMEOUT = 5.0  # seconds the last bytes of a session may take to leave a subflow
 
 
 @dataclass(frozen=True, slots=True)
 class PathStatistics:
-    """Round-trip time of a path in seconds (None when it is gone), and bytes of frames that it carried."""
+    """Round-trip time of a path in seconds (None when it is closed), and bytes of frames that it carried."""
 
     rtt: float | None
     sent: int
@@ -72,14 +72,14 @@ class SessionTransport(asyncio.Transport):
         self._lost = False
         self._handling = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0  # when it rings
-        self._timer_due = 0.0  # when it needs to
+        self._timer_at = 0.0  # when it fires
+        self._timer_due = 0.0  # when it must fire
         self._close_timer: asyncio.TimerHandle | None = None
 
     # --- subflows
 
     def add_subflow(self, path: int, subflow: Subflow, join: bytes = b"") -> None:
-        """Take a subflow into the session as `path`; its handshake, or the join of hash `join`, is done."""
+        """Add a subflow as `path`, after its handshake or the join of hash `join`."""
         if not self._session.may_add(path):
             subflow.transport.abort()
             return
@@ -91,18 +91,18 @@ class SessionTransport(asyncio.Transport):
             self._handle(self._session.path_lost(path))
 
     def remove_path(self, path: int) -> None:
-        """Take `path` out at both ends. Raises `ValueError` for the last one and for one that is not there."""
+        """Remove `path` at both ends. Raises `ValueError` for the last path and for an unknown one."""
         self._handle(self._session.remove_path(path))
 
     def set_backup(self, path: int, backup: bool) -> None:
-        """Keep `path` for when no other works, at both ends."""
+        """Use `path` only while no other works, at both ends."""
         self._session.set_backup(path, backup)
-        self._pump()
+        self._send_pending()
 
     def ask_to_rehome(self) -> None:
         """Ask the client to leave the service port, as an edge does that drains."""
         self._session.ask_to_rehome()
-        self._pump()
+        self._send_pending()
 
     def may_add(self, path: int) -> bool:
         return self._session.may_add(path)
@@ -117,7 +117,7 @@ class SessionTransport(asyncio.Transport):
         return self._session.scheduler
 
     def lives(self, path: int) -> bool:
-        """Whether `path` is there, and not silent for as long as one is kept beside another that works."""
+        """Return whether `path` exists and is not silent beyond its limit while another works."""
         return self._session.lives(path, self._loop.time())
 
     def stalled(self, path: int) -> bool:
@@ -130,10 +130,10 @@ class SessionTransport(asyncio.Transport):
         self._handle(self._session.path_lost(path))
 
     def subflow_writable(self, path: int) -> None:
-        self._pump()
+        self._send_pending()
 
     def statistics(self, path: int) -> PathStatistics:
-        """What `path` has carried so far."""
+        """Return what `path` has carried."""
         return self.statistics_from(path)
 
     def _statistics(self, path: int) -> PathStatistics:
@@ -165,7 +165,7 @@ class SessionTransport(asyncio.Transport):
             return
         self._session.write(data)
         if not self._handling:
-            self._pump()
+            self._send_pending()
         if self._session.unsent > HIGH_WATER and not self._writing_paused and self._protocol:
             self._writing_paused = True
             self._protocol.pause_writing()
@@ -180,7 +180,7 @@ class SessionTransport(asyncio.Transport):
 
     def write_eof(self) -> None:
         self._session.end()
-        self._pump()
+        self._send_pending()
 
     def get_write_buffer_size(self) -> int:
         return self._session.unsent
@@ -214,11 +214,11 @@ class SessionTransport(asyncio.Transport):
         self._reading_paused = False
         self._await_close()
         self._deliver()
-        self._pump()
+        self._send_pending()
         self._finish_if_over()
 
     def _await_close(self) -> None:
-        """Give up a close that gets nowhere; what was written may take its time to arrive."""
+        """Abort a close without progress; written data may take time to arrive."""
         before = self._session.acknowledged
 
         def overdue() -> None:
@@ -231,14 +231,14 @@ class SessionTransport(asyncio.Transport):
 
     def abort(self) -> None:
         self._session.abort()
-        self._pump()
+        self._send_pending()
         self._finish(None)
 
     def fail(self, error: SmkexError) -> None:
         """End the session at both ends for `error`."""
         self.error = error
         self._session.abort(error)
-        self._pump()
+        self._send_pending()
         self._finish(error)
 
     # --- inside
@@ -248,7 +248,7 @@ class SessionTransport(asyncio.Transport):
         for event in events:
             match event:
                 case DataReceived(data):
-                    self._keep(data, late)
+                    self._buffer_received(data, late)
                 case StreamEnded():
                     self._peer_ended = True
                 case PathDropped(path):
@@ -256,7 +256,7 @@ class SessionTransport(asyncio.Transport):
                     if path in self._subflows:
                         subflow = self._subflows.pop(path).transport
                         subflow.write(event.last_word)
-                        # what is queued goes out elsewhere; a path that is deaf would keep it for minutes
+                        # queued data is retransmitted on other paths; an unresponsive path would hold it for minutes
                         subflow.abort()
                     self.on_path_dropped(event)
                 case RehomeAsked():
@@ -265,24 +265,24 @@ class SessionTransport(asyncio.Transport):
                     self.error = error
                 case SessionClosed():
                     pass
-        self._handling = True  # what the application writes in answer goes out with all else, just below
+        self._handling = True  # what the application writes in response is sent with the rest below
         try:
             self._deliver()
         finally:
             self._handling = False
-        self._pump()
+        self._send_pending()
         self._finish_if_over()
 
     def _finish_if_over(self) -> None:
-        """What a slow protocol has not taken yet is delivered before the end: without it, the end would be a lie."""
+        """Deliver buffered data before EOF; otherwise a truncated stream looks complete."""
         waits = self.error is None and not self._closing and (self._early or self._peer_ended)
         if self._session.over and not self._lost and not waits:
             self._finish(self.error)
 
-    def _keep(self, data: bytes, late: bool) -> None:
+    def _buffer_received(self, data: bytes, late: bool) -> None:
         """Hold `data` until it is delivered; behind what waits already (`late`), small pieces are joined."""
         last = self._early[-1] if late else b""
-        if not last or len(last) + len(data) > JOINED:
+        if not last or len(last) + len(data) > JOIN_LIMIT:
             self._early.append(data)
         elif isinstance(last, bytearray):
             last += data
@@ -293,7 +293,7 @@ class SessionTransport(asyncio.Transport):
         try:
             self._deliver_all()
         except Exception as error:
-            # what the protocol has missed nobody can give it: no later byte may follow
+            # the protocol missed these bytes, so no later byte may follow
             self._loop.call_exception_handler(
                 {"message": "a session's protocol failed", "exception": error, "transport": self}
             )
@@ -312,7 +312,7 @@ class SessionTransport(asyncio.Transport):
 
     def _resume(self) -> None:
         self._deliver()
-        self._pump()  # the other end may be waiting to hear that there is room again
+        self._send_pending()  # the peer may be waiting for window space
         self._finish_if_over()
 
     def _on_timer(self) -> None:
@@ -322,8 +322,8 @@ class SessionTransport(asyncio.Transport):
         else:
             self._handle(self._session.on_timer(self._loop.time()))
 
-    def _arm(self) -> None:
-        """Have the timer ring no later than the session wants; too early does no harm."""
+    def _set_timer(self) -> None:
+        """Set the timer no later than the session's deadline; early is harmless."""
         at = self._session.timer()
         if at is None or self._lost:
             return
@@ -334,20 +334,20 @@ class SessionTransport(asyncio.Transport):
             self._timer.cancel()
         self._timer, self._timer_at = self._loop.call_at(at, self._on_timer), at
 
-    def _pump(self) -> None:
+    def _send_pending(self) -> None:
         now = self._loop.time()
         for path, subflow in list(self._subflows.items()):
-            while subflow.writable and not subflow.lost and (frames := self._frames(path, now)):
+            while subflow.writable and not subflow.lost and (frames := self._next_frames(path, now)):
                 subflow.transport.write(frames)
         if self._writing_paused and self._session.unsent <= LOW_WATER and self._protocol:
             self._writing_paused = False
             self._protocol.resume_writing()
-        self._arm()
+        self._set_timer()
 
-    def _frames(self, path: int, now: float) -> bytes:
-        """The next frames to send on `path`, small ones together: a system call costs more than to join them."""
+    def _next_frames(self, path: int, now: float) -> bytes:
+        """The next frames to send on `path`, coalescing small ones: a system call costs more than a copy."""
         first = self._session.data_to_send(path, now)
-        if not first or len(first) > TOGETHER:
+        if not first or len(first) > COALESCE_LIMIT:
             return first
         second = self._session.data_to_send(path, now)
         return first + second if second else first
@@ -362,7 +362,7 @@ class SessionTransport(asyncio.Transport):
         for subflow in self._subflows.values():
             subflow.transport.close()
             if subflow.transport.get_write_buffer_size():
-                self._loop.call_later(LINGER, subflow.transport.abort)
+                self._loop.call_later(LINGER_TIMEOUT, subflow.transport.abort)
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
         self.on_closed()

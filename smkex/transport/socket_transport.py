@@ -1,7 +1,7 @@
-"""A connected TCP socket as the transport of a subflow: asyncio's own would do, but makes more for each.
+"""A connected TCP socket as the transport of a subflow, cheaper than asyncio's own.
 
-For one connection that makes a coroutine, a future, three callbacks and six system calls, which an edge pays twice for
-every handshake; and what a socket does not take at once it copies, here it waits where it is.
+For one connection asyncio's makes a coroutine, a future, three callbacks and six system calls, twice for every
+handshake of an edge; and it copies what a socket does not take at once; this one keeps a reference.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from collections import deque
 from typing import Any
 
 Data = bytes | bytearray | memoryview
-PIECES = 16  # buffers given to the kernel in one call
-DRAIN = 64  # reads at most from a connection that has broken: more than its kernel holds
-_BUSY = (BlockingIOError, InterruptedError)
+MAX_SEND_BUFFERS = 16  # buffers given to the kernel in one call
+MAX_DRAIN_READS = 64  # reads at most from a connection that has broken: more than its kernel holds
+_WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
 class SocketTransport(asyncio.Transport):
@@ -55,10 +55,10 @@ class SocketTransport(asyncio.Transport):
     def _on_readable(self) -> None:
         try:
             count = self._socket.recv_into(self._protocol.get_buffer(-1))
-        except _BUSY:
+        except _WOULD_BLOCK:
             return
         except OSError as error:
-            self._lose(error)
+            self._close_now(error)
             return
         self._received(count)
 
@@ -70,11 +70,11 @@ class SocketTransport(asyncio.Transport):
                 self.pause_reading()
             else:
                 self.close()
-        except Exception as error:  # a fault of ours must not leave a connection that nobody looks after
+        except Exception as error:  # a bug here must not leak the connection
             self._loop.call_exception_handler(
                 {"message": "a subflow failed", "exception": error, "transport": self}
             )
-            self._lose(error)
+            self._close_now(error)
 
     # --- writing
 
@@ -85,10 +85,10 @@ class SocketTransport(asyncio.Transport):
         if not self._queue:
             try:
                 sent = self._socket.send(data)
-            except _BUSY:
+            except _WOULD_BLOCK:
                 pass
             except OSError as error:
-                self._break(error)
+                self._stop_writing(error)
                 return
             if sent == len(data):
                 return
@@ -101,11 +101,11 @@ class SocketTransport(asyncio.Transport):
 
     def _on_writable(self) -> None:
         try:
-            self._sent(self._socket.sendmsg([*self._queue][:PIECES]))
-        except _BUSY:
+            self._sent(self._socket.sendmsg([*self._queue][:MAX_SEND_BUFFERS]))
+        except _WOULD_BLOCK:
             return
         except OSError as error:
-            self._break(error)
+            self._stop_writing(error)
             return
         if self._writing_paused and self._queued <= self._low:
             self._writing_paused = False
@@ -113,10 +113,10 @@ class SocketTransport(asyncio.Transport):
         if not self._queue:
             self._await_room(False)
             if self._closing:
-                self._lose(None)
+                self._close_now(None)
 
-    def _break(self, error: OSError) -> None:
-        """The socket takes nothing more. What has arrived is read before the end: it may be the other's last word."""
+    def _stop_writing(self, error: OSError) -> None:
+        """Stop sending; read what has arrived before the end: it may be an Abort."""
         self._broken = True
         self._queue.clear()
         self._queued = 0
@@ -124,17 +124,17 @@ class SocketTransport(asyncio.Transport):
         self._loop.call_soon(self._drain, error)
 
     def _drain(self, error: OSError) -> None:
-        for _ in range(DRAIN):
+        for _ in range(MAX_DRAIN_READS):
             if self._lost or not self.is_reading():
                 break
             try:
                 count = self._socket.recv_into(self._protocol.get_buffer(-1))
-            except OSError:  # that there is nothing, or the same again
+            except OSError:  # nothing to read, or the same error
                 break
             if not count:
                 break
             self._received(count)
-        self._lose(error)
+        self._close_now(error)
 
     def _await_room(self, awaiting: bool) -> None:
         if awaiting is self._awaiting_room:
@@ -173,21 +173,21 @@ class SocketTransport(asyncio.Transport):
         return self._closing
 
     def close(self) -> None:
-        """Close once what was written is gone."""
+        """Close after queued data is sent."""
         if self._closing:
             return
         if not self._reading_paused:
             self._loop.remove_reader(self._number)
         self._closing = True
         if not self._queue:
-            self._lose(None)
+            self._close_now(None)
 
     def abort(self) -> None:
         """Close now; what was not sent is dropped."""
-        self._lose(None)
+        self._close_now(None)
 
-    def _lose(self, error: Exception | None) -> None:
-        """Take no part any more; the protocol hears of it in the loop's next turn."""
+    def _close_now(self, error: Exception | None) -> None:
+        """Close now; the protocol is notified in the loop's next iteration."""
         if self._lost:
             return
         self._lost = True

@@ -22,8 +22,8 @@ RECEIVE_BUFFER = 256 << 10  # bytes taken from the kernel at once
 TCP_NOTSENT_LOWAT = 25  # linux/tcp.h
 
 
-class _Here(threading.local):
-    """What all subflows of a thread's event loop receive into, one after the other.
+class _ReceiveBuffers(threading.local):
+    """Receive buffers shared by all subflows of a thread's event loop.
 
     Without it asyncio makes 256 KB for each read and gives most back, which costs more than the read itself.
     """
@@ -33,11 +33,11 @@ class _Here(threading.local):
         self.first = self.buffer[:HANDSHAKE_LIMIT]  # until the handshake is done, what comes is held
 
 
-_here = _Here()
+_receive_buffers = _ReceiveBuffers()
 
 
 class SubflowOwner(Protocol):
-    """Who takes what a subflow brings once the handshake is done."""
+    """Receiver of a subflow's data after the handshake."""
 
     def subflow_received(self, path: int, data: bytes) -> None: ...
     def subflow_lost(self, path: int) -> None: ...
@@ -53,7 +53,7 @@ class Subflow(asyncio.BufferedProtocol):
 
     def __init__(self, accepted: Callable[["Subflow"], None] | None = None) -> None:
         self.reader = FrameReader()
-        self._buffer = _here.first
+        self._buffer = _receive_buffers.first
         self.transport: asyncio.Transport
         self.writable = True
         self.lost = False
@@ -64,7 +64,7 @@ class Subflow(asyncio.BufferedProtocol):
         self._waiting: asyncio.Future[None] | None = None
 
     @classmethod
-    def over(cls, sock: socket.socket, peer: Any = None) -> "Subflow":
+    def from_socket(cls, sock: socket.socket, peer: Any = None) -> "Subflow":
         """A subflow over a connected socket that does not block; `peer` spares a system call.
 
         Raises OSError where the connection is gone already, and closes the socket.
@@ -122,7 +122,7 @@ class Subflow(asyncio.BufferedProtocol):
     async def next_frame(self) -> tuple[FrameType, bytes]:
         """Wait for one whole frame. Raises `MalformedMessage`, or `Truncated` when the connection ends first."""
         while (frame := self.reader.next_frame()) is None:
-            await self._more()
+            await self._wait_for_data()
         return frame
 
     async def next_tls_record(self) -> bytes:
@@ -131,16 +131,16 @@ class Subflow(asyncio.BufferedProtocol):
             _, frame = await self.next_frame()
             raise PeerAborted(parse_abort(frame), authenticated=False)
         while (record := self.reader.tls_record()) is None:
-            await self._more()
+            await self._wait_for_data()
         return record
 
     async def first_byte(self) -> int:
         """Wait for the first byte, and leave it where it is. Raises `Truncated`."""
         while (first := self.reader.first_byte) is None:
-            await self._more()
+            await self._wait_for_data()
         return first
 
-    async def _more(self) -> None:
+    async def _wait_for_data(self) -> None:
         if self.lost:
             raise Truncated("the connection ended during the handshake")
         self.transport.resume_reading()
@@ -156,16 +156,16 @@ class Subflow(asyncio.BufferedProtocol):
             self.transport.write(frame)
 
     def abort(self, error: SmkexError) -> None:
-        """Tell the other end why, in clear, and close."""
+        """Send Abort in clear, and close."""
         self.send(encode_abort(error.code))
         self.transport.close()
 
     def attach(self, owner: SubflowOwner, path: int) -> None:
-        """Hand all that comes from now on to `owner`; what the reader holds is the owner's to take."""
+        """Pass all further data to `owner`; it takes over what the reader holds."""
         self._owner, self._path = owner, path
-        self._buffer = _here.buffer
+        self._buffer = _receive_buffers.buffer
         if not self.lost and self.rtt() >= NEAR:
-            # what waits here or in the kernel goes before anything more urgent: a record that is sent again
+            # queued data delays anything more urgent, such as a retransmission
             self.transport.set_write_buffer_limits(high=0)
             self._limit_unsent(UNSENT_LIMIT_FAR)
         self.transport.resume_reading()

@@ -33,7 +33,7 @@ def test_the_walkthrough(compose: Shell) -> None:
     assert re.search(r"owner edge 1,", download)
     assert re.search(r"path 0 +cell0 .*enters at edge 1 ", download)
     assert re.search(r"path 1 +wifi0 .*enters at edge 2 ", download)
-    assert "weakened  nothing" in download
+    assert "downgrades none" in download
 
     edges = outputs["docker compose exec control sennit edges list"].splitlines()
     assert [line.split()[1:2] + line.split()[5:8] for line in edges if line[:1].isdigit()] == [

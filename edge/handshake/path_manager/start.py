@@ -18,7 +18,7 @@ def start_path_manager(
     """Start the process and wait until it manages the namespace's paths; one channel for each client.
 
     Call it before giving up CAP_NET_ADMIN. Closing all channels ends the process. Raises NotPermitted,
-    Unsupported, PathManagerGone with its reason.
+    MptcpUnsupported, PathManagerGone with its reason.
     """
     pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(clients)]
     command = [sys.executable, "-m", "edge.handshake.path_manager"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import CommandError, ExitStatus
-from sennit.outputs import Job, jobs, standard_output
+from sennit.outputs import DownloadJob, plan_jobs, standard_output
 from sennit.progress import ProgressBar
 from sennit.session_options import add_session_options, connect_options
 
@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     if options.verbose:
         _show_handshake()
-    return asyncio.run(_get(options))
+    return asyncio.run(_get_all(options))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         "-H",
         "--header",
         action="append",
-        type=_header,
+        type=_parse_header,
         default=[],
         metavar="NAME: VALUE",
         help="send this header field; repeatable",
@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         " never after a refusal",
     )
     parser.add_argument(
-        "--limit-rate", type=_rate, metavar="BYTES", help="bytes a second at most (500k, 2M, 1G)"
+        "--limit-rate", type=_parse_rate, metavar="BYTES", help="bytes a second at most (500k, 2M, 1G)"
     )
     parser.add_argument(
         "--json", action="store_true", help="print each result and path report as JSON on stderr"
@@ -84,14 +84,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _header(text: str) -> tuple[str, str]:
+def _parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not (colon and name.strip() and text.isascii() and text.isprintable()):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME: VALUE")
     return name.strip(), value.strip()
 
 
-def _rate(text: str) -> float:
+def _parse_rate(text: str) -> float:
     number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1.0)
     try:
         rate = float(number) * unit
@@ -103,7 +103,7 @@ def _rate(text: str) -> float:
 
 
 def _show_handshake() -> None:
-    """Print what the library and this command log, and nothing of what other libraries do."""
+    """Print log messages of smkex and sennit only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     for name in ("smkex", "sennit"):
@@ -113,48 +113,48 @@ def _show_handshake() -> None:
         logger.propagate = False
 
 
-async def _get(options: argparse.Namespace) -> int:
+async def _get_all(options: argparse.Namespace) -> int:
     import httpx
 
     from smkex.client.http.transport import SmkexTransport
 
-    wanted = jobs(options)
+    wanted = plan_jobs(options)
     status: int = ExitStatus.OK
     transport = SmkexTransport(**connect_options(options))
     async with httpx.AsyncClient(transport=transport, timeout=READ_TIMEOUT) as client:
         for job in wanted:
             try:
-                await _until_done(job, client, transport, options)
+                await _fetch_with_retries(job, client, transport, options)
             except CommandError as error:
                 error.print_error()
                 status = status or error.status
     return status
 
 
-async def _until_done(
-    job: Job, client: Any, transport: "SmkexTransport", options: argparse.Namespace
+async def _fetch_with_retries(
+    job: DownloadJob, client: Any, transport: "SmkexTransport", options: argparse.Namespace
 ) -> None:
-    from sennit.transfer_errors import BrokenOff, Unreached, told
+    from sennit.transfer_errors import EdgeUnreachable, TransferInterrupted, as_command_errors
 
     deadline, resume = time.monotonic() + options.retry_for, options.resume
     while True:
         try:
-            with told(job.url):
-                return await _fetch(job, client, transport, options, resume=resume)
-        except (BrokenOff, Unreached) as error:
+            with as_command_errors(job.url):
+                return await _fetch_job(job, client, transport, options, resume=resume)
+        except (TransferInterrupted, EdgeUnreachable) as error:
             late = time.monotonic() + RETRY_PAUSE > deadline
-            if late or (isinstance(error, BrokenOff) and not job.resumable):
+            if late or (isinstance(error, TransferInterrupted) and not job.resumable):
                 raise
-            resume = resume or isinstance(error, BrokenOff)
-            logging.getLogger("sennit").info("again: %s", error)
+            resume = resume or isinstance(error, TransferInterrupted)
+            logging.getLogger("sennit").info("retrying: %s", error)
             await asyncio.sleep(RETRY_PAUSE)
 
 
-async def _fetch(
-    job: Job, client: Any, transport: "SmkexTransport", options: argparse.Namespace, *, resume: bool
+async def _fetch_job(
+    job: DownloadJob, client: Any, transport: "SmkexTransport", options: argparse.Namespace, *, resume: bool
 ) -> None:
     from smkex.client.download.download import Download
-    from smkex.client.download.partial_file import writing
+    from smkex.client.download.partial_file import reporting_write_errors
 
     bar = ProgressBar(job.output.name if job.output else "", sys.stderr)
     on_screen = job.output is None and sys.stdout.isatty()
@@ -169,27 +169,31 @@ async def _fetch(
         elif job.resumable:
             fetched = await download.to_file(job.output, resume=resume)
         else:
-            with writing(job.output):
+            with reporting_write_errors(job.output):
                 file = job.output.open("wb")
             with file:
                 fetched = await download.to_stream(file)
     except BaseException:
         bar.clear()
-        _tell_what_is_kept(job)
+        _print_partial(job)
         raise
     bar.clear()
-    _tell(job, fetched, time.monotonic() - started, transport, options)
+    _print_result(job, fetched, time.monotonic() - started, transport, options)
 
 
-def _tell_what_is_kept(job: Job) -> None:
+def _print_partial(job: DownloadJob) -> None:
     from smkex.client.download.partial_file import PartialFile
 
     if job.output is not None and job.resumable and (kept := PartialFile(job.output, job.url).kept()):
-        print(f"kept      {kept.offset:,} bytes: `sennit get -C` goes on from there", file=sys.stderr)
+        print(f"kept      {kept.offset:,} bytes: `sennit get -C` resumes from there", file=sys.stderr)
 
 
-def _tell(
-    job: Job, fetched: "Fetched", seconds: float, transport: "SmkexTransport", options: argparse.Namespace
+def _print_result(
+    job: DownloadJob,
+    fetched: "Fetched",
+    seconds: float,
+    transport: "SmkexTransport",
+    options: argparse.Namespace,
 ) -> None:
     report = transport.connections[-1].report() if transport.connections else None
     if options.json:
@@ -206,7 +210,7 @@ def _tell(
     elif not options.quiet:
         rate = fetched.received * 8 / seconds / 1e6
         to = f" to {job.output}" if job.output else ""
-        after = f", after {fetched.start:,} that were there" if fetched.start else ""
+        after = f", after {fetched.start:,} kept earlier" if fetched.start else ""
         print(
             f"received  {fetched.received:,} bytes{to} in {seconds:.2f} s, {rate:,.0f} Mbit/s{after}",
             file=sys.stderr,

@@ -15,7 +15,7 @@ def run(arguments: list[str]) -> int:
     from smkex.client.known_hosts import KnownHosts, KnownHostsDamaged
 
     options = build_parser().parse_args(arguments)
-    known = KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.usual()
+    known = KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default()
     try:
         return int(options.do(known, options))
     except (KnownHostsDamaged, OSError) as error:
@@ -26,9 +26,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit known-hosts", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
-        ("list", _list, "every host, its keys, and the addresses it is pinned to"),
-        ("accept", _accept, "accept a key, in addition to those remembered for the host"),
-        ("remove", _remove, "forget a host, or one key of it"),
+        ("list", _list_entries, "every host, its keys, and the addresses it is pinned to"),
+        ("accept", _accept_key, "accept a key, in addition to those remembered for the host"),
+        ("remove", _remove_entries, "forget a host, or one key of it"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.set_defaults(do=do)
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(known: "KnownHosts", options: argparse.Namespace) -> int:
+def _list_entries(known: "KnownHosts", options: argparse.Namespace) -> int:
     entries = known.entries()
     if options.json:
         shown = [
@@ -61,18 +61,18 @@ def _list(known: "KnownHosts", options: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _accept(known: "KnownHosts", options: argparse.Namespace) -> int:
-    from smkex.client.known_hosts import Entry
+def _accept_key(known: "KnownHosts", options: argparse.Namespace) -> int:
+    from smkex.client.known_hosts import KnownHost
 
     try:
-        entry = Entry.parse(" ".join([options.host, options.fingerprint, ",".join(options.pin)]))
+        entry = KnownHost.parse(" ".join([options.host, options.fingerprint, ",".join(options.pin)]))
     except ValueError as error:
         raise CommandError(str(error), status=ExitStatus.USAGE) from None
     known.remember(entry)
     return ExitStatus.OK
 
 
-def _remove(known: "KnownHosts", options: argparse.Namespace) -> int:
+def _remove_entries(known: "KnownHosts", options: argparse.Namespace) -> int:
     if not known.forget(options.host, options.fingerprint):
         raise CommandError(f"{options.host} is not known", hint="`sennit known-hosts list`")
     return ExitStatus.OK

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
-    return asyncio.run(_serve(_settings(options), as_json=options.json))
+    return asyncio.run(_serve_proxy(_proxy_settings(options), as_json=options.json))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,12 +58,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(options: argparse.Namespace) -> "ProxySettings":
+def _proxy_settings(options: argparse.Namespace) -> "ProxySettings":
     from smkex.client.proxy import ProxySettings
     from smkex.client.proxy.rules import Rules
 
-    address, port = _listen(options.listen)
-    credentials = _credentials(options.credentials) if options.credentials else None
+    address, port = _parse_listen(options.listen)
+    credentials = _read_credentials(options.credentials) if options.credentials else None
     if credentials is None and not address.is_loopback:
         raise CommandError(
             f"--listen {address}: others could use this proxy",
@@ -71,7 +71,9 @@ def _settings(options: argparse.Namespace) -> "ProxySettings":
             status=ExitStatus.USAGE,
         )
     if options.others == "direct" and not options.host:
-        raise CommandError("--others direct: without --host there are no others", status=ExitStatus.USAGE)
+        raise CommandError(
+            "--others direct needs --host: otherwise every host uses sessions", status=ExitStatus.USAGE
+        )
     hosts = tuple(options.host or ["*"])
     return ProxySettings(
         host=str(address),
@@ -84,7 +86,7 @@ def _settings(options: argparse.Namespace) -> "ProxySettings":
     )
 
 
-def _listen(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+def _parse_listen(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
     host, _, port = text.rpartition(":")
     try:
         return ipaddress.ip_address(host.strip("[]")), int(port)
@@ -96,7 +98,7 @@ def _listen(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, i
         ) from None
 
 
-def _credentials(path: Path) -> "Credentials":
+def _read_credentials(path: Path) -> "Credentials":
     from smkex.client.proxy.credentials import Credentials
 
     try:
@@ -105,7 +107,7 @@ def _credentials(path: Path) -> "Credentials":
         raise CommandError(f"--credentials {path}: {error}", status=ExitStatus.USAGE) from None
 
 
-async def _serve(settings: "ProxySettings", *, as_json: bool) -> int:
+async def _serve_proxy(settings: "ProxySettings", *, as_json: bool) -> int:
     from smkex.client.proxy import Proxy
     from smkex.client.proxy.events import as_dict
 

@@ -1,4 +1,4 @@
-"""Download one URL into a file, whole or to be continued; whatever is wrong about a continuation starts over."""
+"""Download one URL into a file; an invalid continuation is fetched again from the start."""
 
 import asyncio
 import re
@@ -11,16 +11,16 @@ from typing import BinaryIO
 
 import httpx
 
-from smkex.client.download.partial_file import Kept, PartialFile, writing
+from smkex.client.download.partial_file import PartialFile, PartialState, reporting_write_errors
 
-READ_OVER = 64 << 10  # bytes of an error's page
+ERROR_BODY_LIMIT = 64 << 10  # bytes of an error's page
 
 Progress = Callable[[int, int | None], None]
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class HttpRefused(Exception):
-    """The server answered with a status that brings no content."""
+    """The server answered with a status other than success."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(f"{response.status_code} {response.reason_phrase}")
@@ -30,7 +30,7 @@ class HttpRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """`received` bytes came now, after `start` bytes that were there; `status` is HTTP's."""
+    """`received` bytes now, after `start` bytes kept earlier; `status` is the HTTP status."""
 
     status: int
     start: int
@@ -39,7 +39,7 @@ class Fetched:
 
 @dataclass(slots=True)
 class Download:
-    """What to fetch and how: `progress` is told of bytes so far and in all, `rate` is in bytes a second."""
+    """One download: `progress(received, total)` is called with bytes, `rate` is in bytes per second."""
 
     client: httpx.AsyncClient
     url: str
@@ -51,14 +51,14 @@ class Download:
         """Raises `HttpRefused`, `SmkexError`, `httpx.TransportError`, OSError, `CannotWrite`."""
         async with self._get(self.headers) as response:
             await self._require_content(response)
-            size = await self._copy(response, file, 0, _length(response))
+            size = await self._copy(response, file, 0, _content_length(response))
             return Fetched(response.status_code, 0, size)
 
     async def to_file(self, target: Path, *, resume: bool) -> Fetched:
         """Write to `target`, which appears only when whole.
 
-        What is broken off stays beside it, as far as it can be continued; with `resume` it is. Raises as `to_stream`,
-        `CannotWrite` and `InUse`.
+        An interrupted download stays beside it as FILE.part if it can be resumed, which `resume` does. Raises as
+        `to_stream`, `CannotWrite` and `PartialFileBusy`.
         """
         partial = PartialFile(target, self.url)
         with partial.opened() as file:
@@ -71,18 +71,18 @@ class Download:
             partial.complete()
             return fetched
 
-    async def _continue(self, file: BinaryIO, kept: Kept) -> Fetched | None:
-        """None where the server has another representation by now, or answers what was not asked."""
+    async def _continue(self, file: BinaryIO, kept: PartialState) -> Fetched | None:
+        """Return None if the representation changed, or the answer is not the requested range."""
         asked = {**self.headers, "range": f"bytes={kept.offset}-", "if-range": kept.etag}
         async with self._get(asked) as response:
-            if response.status_code != 206 or not _continues(response, kept):
+            if response.status_code != 206 or not _is_rest_of(response, kept):
                 return None
             return Fetched(206, kept.offset, await self._copy(response, file, kept.offset, kept.total))
 
     async def _whole(self, file: BinaryIO, partial: PartialFile) -> Fetched:
         async with self._get(self.headers) as response:
             await self._require_content(response)
-            total = _length(response)
+            total = _content_length(response)
             # a part that the caller asked for by a header cannot be continued by ours
             etag = "" if response.status_code == 206 else response.headers.get("etag", "")
             partial.begin(file, etag, total)
@@ -92,7 +92,7 @@ class Download:
         asked = any(name.lower() == "range" for name in self.headers)
         if response.status_code == 200 or (asked and response.status_code == 206):
             return
-        if (_length(response) or 0) <= READ_OVER:
+        if (_content_length(response) or 0) <= ERROR_BODY_LIMIT:
             await response.aread()  # so that the session can serve the next request
         raise HttpRefused(response)
 
@@ -102,25 +102,25 @@ class Download:
     async def _copy(self, response: httpx.Response, file: BinaryIO, start: int, total: int | None) -> int:
         size, began = 0, time.monotonic()
         async for part in response.aiter_raw():
-            with writing(file.name):
+            with reporting_write_errors(file.name):
                 file.write(part)
             size += len(part)
             self.progress(start + size, total)
             if self.rate:
-                # what is not read fills the session's window, and the edge waits
+                # unread data fills the session's window, so the edge pauses
                 await asyncio.sleep(max(0.0, began + size / self.rate - time.monotonic()))
-        with writing(file.name):
+        with reporting_write_errors(file.name):
             file.flush()
         return size
 
 
-def _length(response: httpx.Response) -> int | None:
+def _content_length(response: httpx.Response) -> int | None:
     given = response.headers.get("content-length", "")
     return int(given) if given.isdigit() else None
 
 
-def _continues(response: httpx.Response, kept: Kept) -> bool:
-    """Whether this is the rest, to its end, of what is kept."""
+def _is_rest_of(response: httpx.Response, kept: PartialState) -> bool:
+    """Return whether this is exactly the missing rest of `kept`."""
     found = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
     if found is None or response.headers.get("etag", kept.etag) != kept.etag:
         return False

@@ -1,4 +1,4 @@
-"""A download's partial file, and beside it what is needed to continue: where it came from and its ETag."""
+"""A download's partial file, and the note beside it for resuming: URL, ETag and total size."""
 
 import fcntl
 import json
@@ -13,16 +13,16 @@ _NOTE_LIMIT = 64 << 10  # bytes
 
 
 class CannotWrite(Exception):
-    """The fault is with the file, not with the network."""
+    """A local file cannot be written."""
 
 
-class InUse(CannotWrite):
+class PartialFileBusy(CannotWrite):
     """Another process writes to the same partial file."""
 
 
 @contextmanager
-def writing(where: object) -> Iterator[None]:
-    """Turn OSError into `CannotWrite`, but for the pipe that nobody reads any more."""
+def reporting_write_errors(where: object) -> Iterator[None]:
+    """Turn OSError into `CannotWrite`, except BrokenPipeError."""
     try:
         yield
     except BrokenPipeError:
@@ -32,8 +32,8 @@ def writing(where: object) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What an earlier download left: `offset` bytes of the representation that has `etag`."""
+class PartialState:
+    """`offset` bytes of the representation with `etag`, left by an earlier download."""
 
     offset: int
     etag: str
@@ -51,8 +51,8 @@ class PartialFile:
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The partial file, for this process alone. Raises `CannotWrite`, `InUse`."""
-        with writing(self.path):
+        """Open the partial file and lock it. Raises `CannotWrite`, `PartialFileBusy`."""
+        with reporting_write_errors(self.path):
             file = self.path.open("ab")
         with file:
             self._lock(file)
@@ -61,8 +61,8 @@ class PartialFile:
             finally:
                 self._discard_if_useless()
 
-    def kept(self) -> Kept | None:
-        """What can be continued; a note that is missing, damaged or of another URL is none."""
+    def kept(self) -> PartialState | None:
+        """Return what can be resumed; None without a valid note of this URL."""
         try:
             with self._note.open("rb") as file:
                 note = json.loads(file.read(_NOTE_LIMIT))
@@ -70,22 +70,22 @@ class PartialFile:
             etag, total, url = note["etag"], note["total"], note["url"]
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
-        sane = isinstance(etag, str) and is_strong(etag) and (total is None or isinstance(total, int))
+        sane = isinstance(etag, str) and is_strong_etag(etag) and (total is None or isinstance(total, int))
         if not sane or url != self._url or size == 0 or (total is not None and size > total):
             return None
-        return Kept(size, etag, total)
+        return PartialState(size, etag, total)
 
     def begin(self, file: BinaryIO, etag: str, total: int | None) -> None:
         """Empty the file for a representation; only one with a strong ETag can be continued."""
-        with writing(self.path):
+        with reporting_write_errors(self.path):
             file.truncate(0)
             self._note.unlink(missing_ok=True)
-            if is_strong(etag):
+            if is_strong_etag(etag):
                 self._note.write_text(json.dumps({"url": self._url, "etag": etag, "total": total}))
 
     def complete(self) -> None:
         """Give the file its name; what was there is replaced."""
-        with writing(self.target):
+        with reporting_write_errors(self.target):
             os.replace(self.path, self.target)
         self._note.unlink(missing_ok=True)
 
@@ -96,10 +96,10 @@ class PartialFile:
         except BlockingIOError:
             ours = False
         if not ours:
-            raise InUse(f"another download writes to {self.path}")
+            raise PartialFileBusy(f"another download writes to {self.path}")
 
     def _is(self, file: BinaryIO) -> bool:
-        """Whether it still has its name: another process may have completed it between open and lock."""
+        """Return whether the file still has its name: another process may have completed it between open and lock."""
         return self.path.exists() and os.path.samestat(os.fstat(file.fileno()), self.path.stat())
 
     def _discard_if_useless(self) -> None:
@@ -108,6 +108,6 @@ class PartialFile:
             self._note.unlink(missing_ok=True)
 
 
-def is_strong(etag: str) -> bool:
+def is_strong_etag(etag: str) -> bool:
     """Whether equal ETags mean equal bytes (RFC 9110 section 8.8.3), and it can stand in a header."""
     return len(etag) >= 2 and etag[0] == etag[-1] == '"' and etag.isascii() and etag.isprintable()

@@ -75,12 +75,12 @@ class _Download(httpx.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         parts = self._stream.__aiter__()
-        while (part := self._portal.call(_next, parts)) is not _END:
+        while (part := self._portal.call(_next_part, parts)) is not _END:
             yield part
 
     def close(self) -> None:
         self._portal.call(self._stream.aclose)
 
 
-async def _next(parts: AsyncIterator[bytes]) -> Any:
+async def _next_part(parts: AsyncIterator[bytes]) -> Any:
     return await anext(parts, _END)

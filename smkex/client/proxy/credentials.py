@@ -1,4 +1,4 @@
-"""Who may use the proxy: one name and password, where it is given any."""
+"""The proxy's optional name and password."""
 
 import base64
 import binascii

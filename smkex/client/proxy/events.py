@@ -1,4 +1,4 @@
-"""What a proxy tells whoever runs it: one event a session or connection, as it begins, ends, or fails."""
+"""Events of the proxy: one per session or connection that begins, ends or fails."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,7 +27,7 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class WentDirect:
-    """A connection that the rules let past the CDN."""
+    """A connection that the rules allow without a session."""
 
     host: str
 

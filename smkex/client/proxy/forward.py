@@ -7,19 +7,19 @@ from contextlib import aclosing
 import h11
 import httpcore
 
-from smkex.client.explain import Explanation, explain
+from smkex.client.explain import Explanation, explain_error
 from smkex.client.proxy.credentials import Credentials
 from smkex.client.proxy.events import Failed, Observer
-from smkex.client.proxy.program import Headers, Program
-from smkex.client.proxy.rules import Refused, Rules, Way
-from smkex.client.proxy.tunnel import tunnel
+from smkex.client.proxy.program import Headers, ProgramConnection
+from smkex.client.proxy.rules import ProxyRoute, RequestRefused, Rules
+from smkex.client.proxy.tunnel import copy_both_ways
 from smkex.client.proxy.upstream import Streams, Upstream
 from smkex.core.errors import SmkexError
 
-NAME = "sennit"  # in Via and Proxy-Status
+PROXY_NAME = "sennit"  # in Via and Proxy-Status
 TIMEOUTS = {"connect": 30.0, "read": 60.0, "write": 60.0, "pool": 30.0}  # seconds
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS")
-# RFC 9110 section 7.6.1; Expect was met here, and credentials of the proxy are no origin's business
+# RFC 9110 section 7.6.1; Expect is answered here, and the proxy's credentials are not for origins
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer upgrade".split()
 )
@@ -31,14 +31,14 @@ class Forwarder:
     """Serves one program's HTTP connection."""
 
     def __init__(
-        self, upstream: Upstream, rules: Rules, tell: Observer, credentials: Credentials | None
+        self, upstream: Upstream, rules: Rules, on_event: Observer, credentials: Credentials | None
     ) -> None:
-        self._upstream, self._rules, self._tell = upstream, rules, tell
+        self._upstream, self._rules, self._emit = upstream, rules, on_event
         self._credentials = credentials
 
     async def run(self, first: bytes, near: Streams) -> None:
-        """Until the program is done. Raises what breaks a response or tunnel that has begun."""
-        program = Program(near.reader, near.writer, first)
+        """Serve until the program is done. Raises errors of a response or tunnel that has begun."""
+        program = ProgramConnection(near.reader, near.writer, first)
         try:
             while (request := await program.request()) is not None:
                 if request.method == b"CONNECT":
@@ -47,40 +47,42 @@ class Forwarder:
                     return
         except h11.RemoteProtocolError as error:
             if not program.answering:
-                await program.say(error.error_status_hint, f"error: {error}\n", [(b"connection", b"close")])
+                await program.send_text(
+                    error.error_status_hint, f"error: {error}\n", [(b"connection", b"close")]
+                )
 
     # --- absolute form
 
-    async def _forward(self, program: Program, request: h11.Request) -> bool:
+    async def _forward(self, program: ProgramConnection, request: h11.Request) -> bool:
         """Whether another request may follow."""
         if not self._allowed(request):
             return await self._authenticate(program)
-        url = _absolute(request.target)
+        url = _parse_absolute(request.target)
         host = url.host.decode("ascii")
         try:
-            way = self._rules.way(host)
-            asked = self._request(way, url, request, program)
-            response = await self._send(way, asked)
-        except Refused as error:
+            route = self._rules.select_route(host)
+            asked = self._request(route, url, request, program)
+            response = await self._send(route, asked)
+        except RequestRefused as error:
             return await self._refuse(program, host, error)
         except UPSTREAM_ERRORS as error:
             return await self._fail(program, host, error)
         try:
-            async with aclosing(_parts(response)) as parts:
-                await program.start(response.status, _for_program(response), _reason(response))
+            async with aclosing(_response_parts(response)) as parts:
+                await program.start(response.status, _response_fields(response), _reason_phrase(response))
                 async for part in parts:
                     await program.write(part)
         except UPSTREAM_ERRORS as error:
-            self._tell_failure(host, error)
+            self._emit_failure(host, error)
             raise
         return await program.end()
 
     def _request(
-        self, way: Way, url: httpcore.URL, request: h11.Request, program: Program
+        self, route: ProxyRoute, url: httpcore.URL, request: h11.Request, program: ProgramConnection
     ) -> httpcore.Request:
-        port = self._rules.port(way, url.port or 80)
-        headers = [*_end_to_end(list(request.headers)), (b"via", b"1.1 " + NAME.encode())]
-        # what the target says wins over Host (RFC 9112 section 3.2.2)
+        port = self._rules.select_port(route, url.port or 80)
+        headers = [*_end_to_end(list(request.headers)), (b"via", b"1.1 " + PROXY_NAME.encode())]
+        # the target's authority replaces Host (RFC 9112 section 3.2.2)
         headers = [(b"host", _host_header(url))] + [pair for pair in headers if pair[0].lower() != b"host"]
         has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in request.headers)
         return httpcore.Request(
@@ -91,33 +93,33 @@ class Forwarder:
             extensions={"timeout": TIMEOUTS},
         )
 
-    async def _send(self, way: Way, request: httpcore.Request) -> httpcore.Response:
-        pool = self._upstream.pool(way)
+    async def _send(self, route: ProxyRoute, request: httpcore.Request) -> httpcore.Response:
+        pool = self._upstream.pool(route)
         again = request.method in _IDEMPOTENT and not isinstance(request.stream, AsyncIterator)
         try:
             return await pool.handle_async_request(request)
         except _Broken:
-            # an idle session may end as the request goes out: once more, where that is harmless
+            # an idle session may end as the request is sent: retry idempotent requests once
             if not again:
                 raise
             return await pool.handle_async_request(request)
 
     # --- CONNECT
 
-    async def _connect(self, program: Program, request: h11.Request, near: Streams) -> None:
+    async def _connect(self, program: ProgramConnection, request: h11.Request, near: Streams) -> None:
         if not self._allowed(request):
             await self._authenticate(program)
             return
-        host, port = _authority(request.target)
+        host, port = _parse_authority(request.target)
         try:
-            way, port = self._rules.tunnel(host, port)
-            far = await self._upstream.open_tunnel(way, host, port)
-        except Refused as error:
+            route, port = self._rules.select_tunnel(host, port)
+            far = await self._upstream.open_tunnel(route, host, port)
+        except RequestRefused as error:
             await self._refuse(program, host, error)
         except UPSTREAM_ERRORS as error:
             await self._fail(program, host, error)
         else:
-            await carry(near, far, host, way, self._tell, await program.become_tunnel())
+            await run_tunnel(near, far, host, route, self._emit, await program.accept_connect())
 
     # --- answers of our own
 
@@ -125,40 +127,44 @@ class Forwarder:
         given = next((value for name, value in request.headers if name == b"proxy-authorization"), None)
         return self._credentials is None or self._credentials.match_basic(given)
 
-    async def _authenticate(self, program: Program) -> bool:
+    async def _authenticate(self, program: ProgramConnection) -> bool:
         challenge = [(b"proxy-authenticate", b'Basic realm="sennit proxy"')]
-        return await program.say(407, "error: a name and password are needed\n", challenge)
+        return await program.send_text(407, "error: a name and password are needed\n", challenge)
 
-    async def _refuse(self, program: Program, host: str, error: Refused) -> bool:
-        self._tell(Failed(host, "Refused", str(error), error.hint))
-        return await program.say(
-            403, _text(str(error), error.hint), _status("http_request_denied", "Refused")
+    async def _refuse(self, program: ProgramConnection, host: str, error: RequestRefused) -> bool:
+        self._emit(Failed(host, "Refused", str(error), error.hint))
+        return await program.send_text(
+            403, _error_text(str(error), error.hint), _proxy_status("http_request_denied", "Refused")
         )
 
-    async def _fail(self, program: Program, host: str, error: BaseException) -> bool:
-        found = self._tell_failure(host, error)
-        return await program.say(502, _text(str(found), found.hint), _status(_kind(error), found.name))
+    async def _fail(self, program: ProgramConnection, host: str, error: BaseException) -> bool:
+        found = self._emit_failure(host, error)
+        return await program.send_text(
+            502, _error_text(str(found), found.hint), _proxy_status(_proxy_error_type(error), found.name)
+        )
 
-    def _tell_failure(self, host: str, error: BaseException) -> Explanation:
-        found = explain(error)
-        self._tell(Failed(host, found.name, found.text, found.hint))
+    def _emit_failure(self, host: str, error: BaseException) -> Explanation:
+        found = explain_error(error)
+        self._emit(Failed(host, found.name, found.text, found.hint))
         return found
 
 
-async def carry(near: Streams, far: Streams, host: str, way: Way, tell: Observer, early: bytes = b"") -> None:
-    """Run a tunnel to its end, and tell what broke it. `early` is what the program had sent already."""
+async def run_tunnel(
+    near: Streams, far: Streams, host: str, route: ProxyRoute, on_event: Observer, early: bytes = b""
+) -> None:
+    """Run a tunnel to its end and report its failure. `early` is data that the program has already sent."""
     try:
         if early:
             near.reader.feed_data(early)
-        await tunnel(near, far, plain=way is Way.SESSION)
+        await copy_both_ways(near, far, plain=route is ProxyRoute.SESSION)
     except ConnectionError:
-        return  # either side went away: so did the other
+        return  # one side disconnected, and with it the other
     except Exception as error:
-        found = explain(error)
-        tell(Failed(host, found.name, found.text, found.hint))
+        found = explain_error(error)
+        on_event(Failed(host, found.name, found.text, found.hint))
 
 
-def _absolute(target: bytes) -> httpcore.URL:
+def _parse_absolute(target: bytes) -> httpcore.URL:
     """Raises `h11.RemoteProtocolError` for what is not http://HOST/..."""
     if target[:7].lower() != b"http://":
         raise h11.RemoteProtocolError(
@@ -168,9 +174,9 @@ def _absolute(target: bytes) -> httpcore.URL:
         url = httpcore.URL(target)
         url.host.decode("ascii")
     except (ValueError, TypeError):
-        raise h11.RemoteProtocolError("the target is no URL", error_status_hint=400) from None
+        raise h11.RemoteProtocolError("the target is not a URL", error_status_hint=400) from None
     if not url.host:
-        raise h11.RemoteProtocolError("the target names no host", error_status_hint=400)
+        raise h11.RemoteProtocolError("the target has no host", error_status_hint=400)
     return url
 
 
@@ -179,12 +185,12 @@ def _host_header(url: httpcore.URL) -> bytes:
     return host if url.port in (None, 80) else b"%b:%d" % (host, url.port)
 
 
-def _authority(target: bytes) -> tuple[str, int]:
+def _parse_authority(target: bytes) -> tuple[str, int]:
     """HOST:PORT or [V6]:PORT. Raises `h11.RemoteProtocolError`."""
     host, _, port = target.decode("ascii", "replace").rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not (host and port.isdigit() and 0 < int(port) < 65536):
-        raise h11.RemoteProtocolError("CONNECT wants HOST:PORT", error_status_hint=400)
+        raise h11.RemoteProtocolError("CONNECT needs HOST:PORT", error_status_hint=400)
     return host, int(port)
 
 
@@ -198,13 +204,13 @@ def _end_to_end(headers: Headers) -> Headers:
     return [pair for pair in headers if pair[0].lower() not in _HOP_BY_HOP | named | {b"expect"}]
 
 
-def _for_program(response: httpcore.Response) -> Headers:
-    # the coding of the transfer is of each hop: h11 chunks again where it must
+def _response_fields(response: httpcore.Response) -> Headers:
+    # transfer codings are per hop: h11 chunks again if needed
     kept = [pair for pair in _end_to_end(response.headers) if pair[0].lower() != b"transfer-encoding"]
-    return [*kept, (b"via", b"1.1 " + NAME.encode())]
+    return [*kept, (b"via", b"1.1 " + PROXY_NAME.encode())]
 
 
-async def _parts(response: httpcore.Response) -> AsyncGenerator[bytes, None]:
+async def _response_parts(response: httpcore.Response) -> AsyncGenerator[bytes, None]:
     try:
         async for part in response.aiter_stream():
             yield part
@@ -212,21 +218,21 @@ async def _parts(response: httpcore.Response) -> AsyncGenerator[bytes, None]:
         await response.aclose()
 
 
-def _reason(response: httpcore.Response) -> bytes:
+def _reason_phrase(response: httpcore.Response) -> bytes:
     reason: bytes = response.extensions.get("reason_phrase", b"")
     return reason
 
 
-def _text(error: str, hint: str) -> str:
+def _error_text(error: str, hint: str) -> str:
     return f"error: {error}\n" + (f"hint:  {hint}\n" if hint else "")
 
 
-def _status(kind: str, name: str) -> Headers:
+def _proxy_status(kind: str, name: str) -> Headers:
     """RFC 9209, for programs that want to know why."""
-    return [(b"proxy-status", f'{NAME}; error={kind}; details="{name}"'.encode())]
+    return [(b"proxy-status", f'{PROXY_NAME}; error={kind}; details="{name}"'.encode())]
 
 
-def _kind(error: BaseException) -> str:
+def _proxy_error_type(error: BaseException) -> str:
     match error:
         case asyncio.TimeoutError() | httpcore.TimeoutException():
             return "connection_timeout"

@@ -7,20 +7,20 @@ import h11
 
 BLOCK = 64 << 10
 HEAD_LIMIT = 64 << 10  # bytes of one request's head
-IDLE = 60.0  # seconds for the next request, and for each part of one
-STALLED = 60.0  # seconds in which the program takes nothing of what it asked for
+IDLE_TIMEOUT = 60.0  # seconds for the next request, and for each part of one
+WRITE_TIMEOUT = 60.0  # seconds without the program reading
 
-READ_OVER = 1 << 20  # bytes of an unwanted body that are read, so that the program sees our answer
+DISCARD_LIMIT = 1 << 20  # bytes of an unwanted body that are read, so that the program sees our answer
 
 Headers = list[tuple[bytes, bytes]]
 
 
-class ProgramGone(Exception):
-    """The program went away, or is silent for too long."""
+class ProgramDisconnected(Exception):
+    """The program disconnected, or a wait timed out."""
 
 
-class Program:
-    """One connection. Whatever breaks HTTP is `h11.RemoteProtocolError`, whatever ends it `ProgramGone`."""
+class ProgramConnection:
+    """One connection. Raises `h11.RemoteProtocolError` for invalid HTTP, `ProgramDisconnected` at the end."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
         self._reader, self._writer = reader, writer
@@ -51,13 +51,13 @@ class Program:
     async def end(self) -> bool:
         """End the response; whether another request may follow."""
         await self._send(h11.EndOfMessage())
-        await self._read_over()
+        await self._discard_body()
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()
         return True
 
-    async def say(self, status: int, text: str, headers: Headers) -> bool:
+    async def send_text(self, status: int, text: str, headers: Headers) -> bool:
         """A whole response of plain text; whether another request may follow."""
         body = text.encode()
         length = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
@@ -65,13 +65,13 @@ class Program:
         await self.write(body)
         return await self.end()
 
-    async def become_tunnel(self) -> bytes:
-        """Accept a CONNECT; what the program sent after it."""
+    async def accept_connect(self) -> bytes:
+        """Accept a CONNECT; return what the program sent after it."""
         await self.start(200, [], b"Connection established")
         return bytes(self._http.trailing_data[0])
 
-    async def _read_over(self) -> None:
-        left = READ_OVER
+    async def _discard_body(self) -> None:
+        left = DISCARD_LIMIT
         while self._http.their_state is h11.SEND_BODY and left > 0:
             if self._http.they_are_waiting_for_100_continue:
                 return
@@ -81,10 +81,10 @@ class Program:
     async def _next(self) -> object:
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                async with asyncio.timeout(IDLE):
+                async with asyncio.timeout(IDLE_TIMEOUT):
                     self._http.receive_data(await self._reader.read(BLOCK))
         except (OSError, TimeoutError) as error:
-            raise ProgramGone(str(error)) from None
+            raise ProgramDisconnected(str(error)) from None
         return event
 
     async def _send(self, event: h11.Event) -> None:
@@ -93,7 +93,7 @@ class Program:
             return
         try:
             self._writer.write(data)
-            async with asyncio.timeout(STALLED):
+            async with asyncio.timeout(WRITE_TIMEOUT):
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
-            raise ProgramGone(str(error)) from None
+            raise ProgramDisconnected(str(error)) from None

@@ -1,4 +1,4 @@
-"""Which way a host goes: by sessions, past them, or nowhere. Decided before anything is opened."""
+"""Rules: which route a host takes (session, direct or refused). Decided before anything is opened."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,12 +7,12 @@ from fnmatch import fnmatchcase
 from smkex.core.wire.locator import SERVICE_PORT
 
 
-class Way(Enum):
+class ProxyRoute(Enum):
     SESSION = "session"
     DIRECT = "direct"
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The proxy's rules forbid this; `hint` says what would be allowed."""
 
     def __init__(self, text: str, hint: str) -> None:
@@ -24,33 +24,35 @@ class Refused(Exception):
 class Rules:
     """`hosts` are shell patterns of names or addresses that go by sessions; others are refused, or go direct.
 
-    A host that goes by sessions never goes any other way, whatever happens.
+    A host that goes by sessions never goes any other route, whatever happens.
     """
 
     hosts: tuple[str, ...] = ("*",)
     others_direct: bool = False
     service_port: int = SERVICE_PORT
 
-    def way(self, host: str) -> Way:
-        """Raises `Refused`."""
+    def select_route(self, host: str) -> ProxyRoute:
+        """Raises `RequestRefused`."""
         name = host.lower().rstrip(".")
         if any(fnmatchcase(name, pattern.lower()) for pattern in self.hosts):
-            return Way.SESSION
+            return ProxyRoute.SESSION
         if self.others_direct:
-            return Way.DIRECT
-        raise Refused(
+            return ProxyRoute.DIRECT
+        raise RequestRefused(
             f"{host} is not of the CDN ({', '.join(self.hosts)})",
             "start the proxy with --host for it, or with --others direct",
         )
 
-    def tunnel(self, host: str, port: int) -> tuple[Way, int]:
-        """The way of a tunnel, and the port to dial. Raises `Refused`."""
-        way = self.way(host)
-        if way is Way.SESSION and port == 443:
+    def select_tunnel(self, host: str, port: int) -> tuple[ProxyRoute, int]:
+        """The route of a tunnel, and the port to dial. Raises `RequestRefused`."""
+        route = self.select_route(host)
+        if route is ProxyRoute.SESSION and port == 443:
             # a session carries HTTP/1.1 and is itself the protection: TLS inside would meet no TLS server
-            raise Refused(f"{host}:443 is for https, which sessions do not carry", f"use http://{host}/")
-        return way, self.port(way, port)
+            raise RequestRefused(
+                f"{host}:443 is for https, which sessions do not carry", f"use http://{host}/"
+            )
+        return route, self.select_port(route, port)
 
-    def port(self, way: Way, port: int) -> int:
+    def select_port(self, route: ProxyRoute, port: int) -> int:
         """http's own port stands for the service port; any other names a service port itself."""
-        return self.service_port if way is Way.SESSION and port == 80 else port
+        return self.service_port if route is ProxyRoute.SESSION and port == 80 else port

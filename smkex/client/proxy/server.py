@@ -1,23 +1,25 @@
-"""The proxy's listener: HTTP and SOCKS 5 on one port, told apart by the first byte."""
+"""The proxy's listener: HTTP and SOCKS 5 on one port, distinguished by the first byte."""
 
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from smkex.client.explain import explain
+from smkex.client.explain import explain_error
 from smkex.client.options import ConnectOptions
 from smkex.client.proxy import socks5
 from smkex.client.proxy.credentials import Credentials
 from smkex.client.proxy.events import Failed, Observer
-from smkex.client.proxy.forward import UPSTREAM_ERRORS, Forwarder, carry
-from smkex.client.proxy.program import ProgramGone
-from smkex.client.proxy.rules import Refused, Rules
-from smkex.client.proxy.tunnel import reset
+from smkex.client.proxy.forward import UPSTREAM_ERRORS, Forwarder, run_tunnel
+from smkex.client.proxy.program import ProgramDisconnected
+from smkex.client.proxy.rules import RequestRefused, Rules
+from smkex.client.proxy.tunnel import reset_connection
 from smkex.client.proxy.upstream import Streams, Upstream
 
-FIRST_BYTE = 60.0  # seconds a program may take to say anything: browsers open connections ahead of need
-NEGOTIATION = 10.0  # seconds for SOCKS, which is one packet each way
-BUFFER = 64 << 10
+FIRST_BYTE_TIMEOUT = (
+    60.0  # seconds a program may take to say anything: browsers open connections ahead of need
+)
+NEGOTIATION_TIMEOUT = 10.0  # seconds for SOCKS, which is one packet each way
+READ_LIMIT = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,19 @@ class ProxySettings:
 
 
 class Proxy:
-    """Serves between `start` and `stop`; tells `tell` of sessions and failures."""
+    """Serves between `start` and `stop`; passes sessions and failures to `on_event`."""
 
-    def __init__(self, settings: ProxySettings, tell: Observer) -> None:
-        self._settings, self._tell = settings, tell
-        self._upstream = Upstream(settings.connect, tell, settings.sessions)
-        self._forwarder = Forwarder(self._upstream, settings.rules, tell, settings.credentials)
+    def __init__(self, settings: ProxySettings, on_event: Observer) -> None:
+        self._settings, self._emit = settings, on_event
+        self._upstream = Upstream(settings.connect, on_event, settings.sessions)
+        self._forwarder = Forwarder(self._upstream, settings.rules, on_event, settings.credentials)
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
 
     async def start(self) -> None:
         """Raises OSError where the address cannot be listened on."""
         self._server = await asyncio.start_server(
-            self._accepted, self._settings.host, self._settings.port, limit=BUFFER
+            self._accepted, self._settings.host, self._settings.port, limit=READ_LIMIT
         )
 
     @property
@@ -55,7 +57,7 @@ class Proxy:
         return found
 
     async def stop(self) -> None:
-        """Stop to listen, break off what runs, end the sessions."""
+        """Stop listening, cancel what runs, end the sessions."""
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -63,9 +65,9 @@ class Proxy:
         await self._upstream.close()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        near = Streams(reader, writer, lambda: reset(writer))
+        near = Streams(reader, writer, lambda: reset_connection(writer))
         if len(self._tasks) >= self._settings.connections:
-            self._tell(Failed("", "TooManyConnections", "a program was turned away", ""))
+            self._emit(Failed("", "TooManyConnections", "connection refused: too many connections", ""))
             near.abort()
             return
         task = asyncio.create_task(self._serve(near))
@@ -74,32 +76,38 @@ class Proxy:
 
     async def _serve(self, near: Streams) -> None:
         try:
-            async with asyncio.timeout(FIRST_BYTE):
+            async with asyncio.timeout(FIRST_BYTE_TIMEOUT):
                 first = await near.reader.read(1)
             if first == bytes([socks5.VERSION]):
                 await self._socks(near)
             elif first:
                 await self._forwarder.run(first, near)
             near.writer.close()
-        except (ProgramGone, socks5.SocksFailed, asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+        except (
+            ProgramDisconnected,
+            socks5.SocksFailed,
+            asyncio.IncompleteReadError,
+            ConnectionError,
+            TimeoutError,
+        ):
             with contextlib.suppress(OSError):
                 near.writer.close()
         except UPSTREAM_ERRORS:
-            near.abort()  # told already; what was begun must not look whole
+            near.abort()  # already reported; a truncated response must not look complete
         except BaseException:
             near.abort()
             raise
 
     async def _socks(self, near: Streams) -> None:
-        async with asyncio.timeout(NEGOTIATION):
-            host, port = await socks5.negotiate(near.reader, near.writer, self._settings.credentials)
+        async with asyncio.timeout(NEGOTIATION_TIMEOUT):
+            host, port = await socks5.negotiate_target(near.reader, near.writer, self._settings.credentials)
         try:
-            way, port = self._settings.rules.tunnel(host, port)
-            far = await self._upstream.open_tunnel(way, host, port)
-        except (Refused, *UPSTREAM_ERRORS) as error:
-            found = explain(error)
-            self._tell(Failed(host, found.name, found.text, found.hint))
-            await socks5.answer(near.writer, socks5.reply_for(error))
+            route, port = self._settings.rules.select_tunnel(host, port)
+            far = await self._upstream.open_tunnel(route, host, port)
+        except (RequestRefused, *UPSTREAM_ERRORS) as error:
+            found = explain_error(error)
+            self._emit(Failed(host, found.name, found.text, found.hint))
+            await socks5.send_reply(near.writer, socks5.reply_for(error))
             return
-        await socks5.answer(near.writer, socks5.Reply.SUCCEEDED)
-        await carry(near, far, host, way, self._tell)
+        await socks5.send_reply(near.writer, socks5.Reply.SUCCEEDED)
+        await run_tunnel(near, far, host, route, self._emit)

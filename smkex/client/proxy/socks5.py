@@ -6,7 +6,7 @@ import ipaddress
 from enum import IntEnum
 
 from smkex.client.proxy.credentials import Credentials
-from smkex.client.proxy.rules import Refused
+from smkex.client.proxy.rules import RequestRefused
 from smkex.core.errors import DeadlineMissed, SmkexError
 
 VERSION = 5
@@ -30,15 +30,15 @@ class Reply(IntEnum):
 
 
 class SocksFailed(Exception):
-    """The program was told no, or does not speak SOCKS 5."""
+    """The request was refused, or is not SOCKS 5."""
 
 
-async def negotiate(
+async def negotiate_target(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, credentials: Credentials | None
 ) -> tuple[str, int]:
-    """What the program wants to reach, host and port. The version's first byte is already read.
+    """Return the requested (host, port). The version byte is already read.
 
-    Raises `SocksFailed` after it was told, asyncio.IncompleteReadError where the program gives up.
+    Raises `SocksFailed` after the reply was sent, asyncio.IncompleteReadError if the program disconnects.
     """
     await _agree_on_method(reader, writer, credentials)
     version, command, _, kind = await reader.readexactly(4)
@@ -51,25 +51,25 @@ async def negotiate(
     elif kind == _NAME:
         host = (await reader.readexactly((await reader.readexactly(1))[0])).decode("ascii", "replace")
     else:
-        raise await _refused(writer, Reply.ADDRESS_NOT_SUPPORTED, f"an address of type {kind}")
+        raise await _refuse_request(writer, Reply.ADDRESS_NOT_SUPPORTED, f"an address of type {kind}")
     port = int.from_bytes(await reader.readexactly(2), "big")
     if command != _CONNECT:
-        raise await _refused(writer, Reply.COMMAND_NOT_SUPPORTED, f"command {command}")
+        raise await _refuse_request(writer, Reply.COMMAND_NOT_SUPPORTED, f"command {command}")
     if not host.isprintable() or not host or "�" in host:
-        raise await _refused(writer, Reply.ADDRESS_NOT_SUPPORTED, "a name that is none")
+        raise await _refuse_request(writer, Reply.ADDRESS_NOT_SUPPORTED, "invalid host name")
     return host, port
 
 
-async def answer(writer: asyncio.StreamWriter, reply: Reply) -> None:
-    # the address bound at our end is nobody's business: all zero, as most servers say
+async def send_reply(writer: asyncio.StreamWriter, reply: Reply) -> None:
+    # the bound address is not disclosed: all zero, as most servers answer
     writer.write(bytes([VERSION, reply, 0, _V4]) + bytes(6))
     await writer.drain()
 
 
 def reply_for(error: Exception) -> Reply:
-    """SOCKS has a number only; the proxy's log has the words."""
+    """Return the SOCKS reply code; the reason is in the proxy's log."""
     match error:
-        case Refused():
+        case RequestRefused():
             return Reply.NOT_ALLOWED
         case DeadlineMissed() | TimeoutError():
             return Reply.HOST_UNREACHABLE
@@ -94,14 +94,16 @@ async def _agree_on_method(
     if wanted not in offered:
         writer.write(bytes([VERSION, _NOTHING_ACCEPTABLE]))
         await writer.drain()
-        raise SocksFailed("a name and password are needed" if credentials else "it insists on a password")
+        raise SocksFailed(
+            "a name and password are needed" if credentials else "the program requires a password"
+        )
     writer.write(bytes([VERSION, wanted]))
     await writer.drain()
     if credentials is not None:
-        await _check(reader, writer, credentials)
+        await _check_credentials(reader, writer, credentials)
 
 
-async def _check(
+async def _check_credentials(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, credentials: Credentials
 ) -> None:
     _, length = await reader.readexactly(2)
@@ -114,6 +116,6 @@ async def _check(
         raise SocksFailed("wrong name or password")
 
 
-async def _refused(writer: asyncio.StreamWriter, reply: Reply, text: str) -> SocksFailed:
-    await answer(writer, reply)
+async def _refuse_request(writer: asyncio.StreamWriter, reply: Reply, text: str) -> SocksFailed:
+    await send_reply(writer, reply)
     return SocksFailed(text)

@@ -1,4 +1,4 @@
-"""Copy bytes both ways between a program and what it asked for, until both directions have ended."""
+"""Copy bytes both ways between a program and its target, until both directions have ended."""
 
 import asyncio
 import socket
@@ -7,21 +7,21 @@ import struct
 from smkex.client.proxy.upstream import Streams
 
 BLOCK = 256 << 10
-IDLE = 300.0  # seconds without a byte in either direction
+IDLE_TIMEOUT = 300.0  # seconds without a byte in either direction
 _TLS_HANDSHAKE = b"\x16"
 _TLS_ALERT = bytes([21, 3, 3, 0, 2, 2, 49])  # fatal, access_denied: the program says "TLS" and no more
 
 
 class TlsInside(Exception):
-    """The program began TLS in a session, where no TLS server answers."""
+    """The program started TLS in a session, where no TLS server answers."""
 
     hint = "use http://: the session is the protection"
 
 
-async def tunnel(near: Streams, far: Streams, *, plain: bool, idle: float = IDLE) -> None:
+async def copy_both_ways(near: Streams, far: Streams, *, plain: bool, idle: float = IDLE_TIMEOUT) -> None:
     """Copy until both have ended, `plain` without TLS from the program.
 
-    What breaks on one side is broken off on the other, so that nothing cut short looks whole. Raises the error
+    An error on one side aborts the other, so that a truncated stream does not look complete. Raises the error
     of the far side, `TlsInside`, or TimeoutError after `idle` seconds of silence.
     """
     loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ async def tunnel(near: Streams, far: Streams, *, plain: bool, idle: float = IDLE
     await far.close()
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def reset_connection(writer: asyncio.StreamWriter) -> None:
     """Close a TCP connection so that the program sees an error, not an end (RST)."""
     sock = writer.get_extra_info("socket")
     if sock is not None and not writer.transport.is_closing():

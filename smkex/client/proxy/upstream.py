@@ -9,18 +9,18 @@ from smkex.client.edge_cache import EdgeCache
 from smkex.client.http.transport import SessionOpener
 from smkex.client.options import ConnectOptions
 from smkex.client.proxy.events import Observer, SessionEnded, SessionOpened, WentDirect
-from smkex.client.proxy.rules import Way
-from smkex.http.connection import Open
+from smkex.client.proxy.rules import ProxyRoute
+from smkex.http.connection import OpenStream
 from smkex.http.pool import HttpPool
 from smkex.http.stream import open_tcp
 
 DIRECT_TIMEOUT = 10.0  # seconds for a plain TCP connection
-ROOM_TIMEOUT = 10.0  # seconds that a session waits for another one's end
-IDLE_SESSION = 30.0  # seconds a session without a request is kept; the edge keeps it for 60
+SESSION_SLOT_TIMEOUT = 10.0  # seconds that a session waits for another one's end
+IDLE_SESSION_TIMEOUT = 30.0  # seconds a session without a request is kept; the edge keeps it for 60
 
 
 class TooManySessions(OSError):
-    """The proxy's own bound; says nothing of the CDN."""
+    """The proxy's own session limit is reached."""
 
     hint = "--max-sessions allows more"
 
@@ -39,49 +39,51 @@ class Streams:
 
 
 class Upstream:
-    """Opens what the proxy's clients ask for. `options` are those of `connect`."""
+    """Opens sessions and connections for the proxy's programs. `options` are those of `connect`."""
 
-    def __init__(self, options: ConnectOptions, tell: Observer, sessions: int) -> None:
+    def __init__(self, options: ConnectOptions, on_event: Observer, sessions: int) -> None:
         self._options: ConnectOptions = {"cache": EdgeCache(), **options}
-        self._tell = tell
-        self._room = asyncio.Semaphore(sessions)
+        self._emit = on_event
+        self._session_slots = asyncio.Semaphore(sessions)
         self._opener = SessionOpener(self.open_session)
-        opens: dict[Way, Open] = {Way.SESSION: self._opener, Way.DIRECT: open_tcp}
+        opens: dict[ProxyRoute, OpenStream] = {ProxyRoute.SESSION: self._opener, ProxyRoute.DIRECT: open_tcp}
         self._pools = {
-            way: HttpPool(connections=sessions, idle=sessions, keep=IDLE_SESSION, open_stream=open_stream)
-            for way, open_stream in opens.items()
+            route: HttpPool(
+                connections=sessions, idle=sessions, keep=IDLE_SESSION_TIMEOUT, open_stream=open_stream
+            )
+            for route, open_stream in opens.items()
         }
 
-    def pool(self, way: Way) -> HttpPool:
-        return self._pools[way]
+    def pool(self, route: ProxyRoute) -> HttpPool:
+        return self._pools[route]
 
     async def open_session(self, host: str, port: int) -> Connection:
-        """Raises as `connect`, and `TooManySessions` when none of those open ends in time."""
+        """Raises as `connect`, and `TooManySessions` if no slot becomes free in time."""
         try:
-            async with asyncio.timeout(ROOM_TIMEOUT):
-                await self._room.acquire()
+            async with asyncio.timeout(SESSION_SLOT_TIMEOUT):
+                await self._session_slots.acquire()
         except TimeoutError:
-            raise TooManySessions("as many sessions are open as may be") from None
+            raise TooManySessions("the limit of open sessions is reached") from None
         try:
             connection = await connect(host, port=port, **self._options)
         except BaseException:
-            self._room.release()
+            self._session_slots.release()
             raise
-        self._tell(SessionOpened(host, connection.report()))
+        self._emit(SessionOpened(host, connection.report()))
 
         def closed() -> None:
-            self._room.release()
-            self._tell(SessionEnded(host, connection.report()))
+            self._session_slots.release()
+            self._emit(SessionEnded(host, connection.report()))
 
         connection.when_closed(closed)
         return connection
 
-    async def open_tunnel(self, way: Way, host: str, port: int) -> Streams:
+    async def open_tunnel(self, route: ProxyRoute, host: str, port: int) -> Streams:
         """Raises as `connect`, or OSError."""
-        if way is Way.SESSION:
+        if route is ProxyRoute.SESSION:
             connection = await self.open_session(host, port)
             return Streams(connection.reader, connection.writer, connection.session.abort)
-        self._tell(WentDirect(host))
+        self._emit(WentDirect(host))
         async with asyncio.timeout(DIRECT_TIMEOUT):
             reader, writer = await asyncio.open_connection(host, port)
         return Streams(reader, writer, writer.transport.abort)

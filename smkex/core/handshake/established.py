@@ -11,7 +11,7 @@ class Established:
     """The outcome of a key exchange.
 
     `observed` is, per path, how the edge saw that subflow: the evidence for the ways that the exchange went.
-    `weakened` names everything that was allowed to be less than the protocol asks for.
+    `downgrades` names everything that was allowed to be less than the protocol asks for.
     """
 
     keys: KeySchedule = field(repr=False)
@@ -19,5 +19,5 @@ class Established:
     session_id: bytes
     edge_id: int
     observed: tuple[Observation, Observation]
-    weakened: tuple[str, ...] = ()
+    downgrades: tuple[str, ...] = ()
     fleet_key: str | None = None  # its fingerprint, in mode tofu

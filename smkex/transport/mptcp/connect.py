@@ -10,11 +10,11 @@ from threading import Thread
 
 from smkex.transport.mptcp.errors import (
     MissingSubflow,
-    TimedOut,
-    Unsupported,
+    MptcpTimedOut,
+    MptcpUnsupported,
 )
 from smkex.transport.mptcp.info import IPPROTO_MPTCP, FourTuple
-from smkex.transport.mptcp.path_manager import Announcement, MptcpNetlink, use_userspace_path_manager
+from smkex.transport.mptcp.path_manager import AddressAnnouncement, MptcpNetlink, use_userspace_path_manager
 from smkex.transport.mptcp.pinned_connection import PinnedConnection, wait_ready
 from smkex.transport.mptcp.source_rules import SourceRules
 from smkex.transport.mptcp.subflow_diag import SubflowDiag, SubflowState
@@ -53,13 +53,13 @@ class ClientConnection(PinnedConnection):
         super().__init__(sock, steering, timeout=timeout)
         self._direct = steering
         self._rules = rules
-        self._announced: list[Announcement] = []
+        self._announced: list[AddressAnnouncement] = []
         self._closing = False
 
     async def join(self, locator_port: int) -> FourTuple:
         """Create the subflow of path 1 to VIP:locator_port and wait until it can carry data.
 
-        Raises MissingSubflow when it is refused or does not come, WrongEgress, UnexpectedSubflow.
+        Raises MissingSubflow when it is refused or does not come, MptcpWrongEgress, UnexpectedSubflow.
         """
         self.verify()
         way, vip = self._rules.ways[1], self._rules.vip
@@ -87,14 +87,14 @@ class ClientConnection(PinnedConnection):
         return await self.joined(started=True)
 
     @property
-    def announcements(self) -> tuple[Announcement, ...]:
-        """What ADD_ADDR said to this connection so far: to be compared with the locator, never to be dialled."""
+    def announcements(self) -> tuple[AddressAnnouncement, ...]:
+        """ADD_ADDR announcements received so far: for comparison with the locator, never dialled."""
         fresh = self._direct.netlink.announcements()
         self._announced += [one for one in fresh if one.token == self.token]
         return tuple(self._announced)
 
     def close(self) -> None:
-        """Close the socket (if it is not yet) and remove the source rules as soon as it has said its last word.
+        """Close the socket (if it is not yet) and remove the source rules once the connection is closed.
 
         That goes on in a thread for up to two seconds. What cannot be closed by then, a dead path's subflow, goes
         on sending: its rules stay, and are swept by the next connection after this process.
@@ -103,10 +103,12 @@ class ClientConnection(PinnedConnection):
         self._direct.close()
         if not self._closing:
             self._closing = True
-            Thread(target=_remove_when_silent, args=(self._rules, self.paths), name="source-rules").start()
+            Thread(
+                target=_remove_rules_when_closed, args=(self._rules, self.paths), name="source-rules"
+            ).start()
 
 
-def _remove_when_silent(rules: SourceRules, subflows: tuple[FourTuple, ...]) -> None:
+def _remove_rules_when_closed(rules: SourceRules, subflows: tuple[FourTuple, ...]) -> None:
     diag = SubflowDiag({way.source: way.index for way in rules.ways})
     deadline = time.monotonic() + _LINGER
     try:
@@ -124,9 +126,9 @@ async def connect_mptcp(
 ) -> ClientConnection:
     """Open the first subflow to VIP:port from the first of two interfaces.
 
-    The namespace is switched to the userspace path manager, so that nothing is dialled by itself. Raises
-    NotPermitted without CAP_NET_ADMIN, Unsupported, WrongEgress, FellBackToTcp, MissingSubflow (refused),
-    TimedOut; PathUnusable and SharedPath of smkex.transport.routes.paths.
+    The namespace is switched to the userspace path manager, so that the kernel dials nothing by itself. Raises
+    NotPermitted without CAP_NET_ADMIN, MptcpUnsupported, MptcpWrongEgress, MptcpFellBack, MissingSubflow (refused),
+    MptcpTimedOut; PathUnusable and SharedPath of smkex.transport.routes.paths.
     """
     if len(paths) != 2:
         raise ValueError("exactly two paths")
@@ -150,11 +152,11 @@ async def connect_mptcp(
 
 
 def mptcp_socket(family: int) -> socket.socket:
-    """Open a non-blocking MPTCP socket. Raises Unsupported."""
+    """Open a non-blocking MPTCP socket. Raises MptcpUnsupported."""
     try:
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, IPPROTO_MPTCP)
     except OSError as error:
-        raise Unsupported(f"no MPTCP sockets here: {error}") from error
+        raise MptcpUnsupported(f"no MPTCP sockets here: {error}") from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -168,6 +170,6 @@ async def _connect(sock: socket.socket, source: str, vip: str, port: int, timeou
         async with asyncio.timeout(timeout):
             await wait_ready(sock, write=True)
     except TimeoutError:
-        raise TimedOut(f"{vip} port {port} did not answer within {timeout:g} s") from None
+        raise MptcpTimedOut(f"{vip} port {port} did not answer within {timeout:g} s") from None
     if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         raise MissingSubflow(f"cannot connect to {vip} port {port}: {os.strerror(number)}")

@@ -1,11 +1,11 @@
-"""What can go wrong with a connection whose messages are pinned to paths, each cause with its own error."""
+"""Errors of a connection whose messages are pinned to paths."""
 
 from smkex.core import errors
 from smkex.core.errors import Code, SmkexError
 
 
 class MptcpError(SmkexError):
-    """The pinned connection cannot go on. `hint` says what a person can do, where something can be done."""
+    """The pinned connection cannot go on. `hint` says what to do, if anything can be done."""
 
     code = Code.CANCELLED
     hint: str | None = None
@@ -24,13 +24,13 @@ class NotPermitted(MptcpError):
     )
 
 
-class Unsupported(MptcpError):
+class MptcpUnsupported(MptcpError):
     """The kernel has no MPTCP, or not the part that is needed (Linux 5.19 or newer has)."""
 
     hint = "use --transport tcp, or a kernel of version 5.19 or newer with net.mptcp.enabled=1"
 
 
-class FellBackToTcp(MptcpError, errors.FellBackToTcp):
+class MptcpFellBack(MptcpError, errors.FellBackToTcp):
     """The peer, or something between, does not speak MPTCP: there is one path only."""
 
     code = Code.FELL_BACK_TO_TCP
@@ -43,18 +43,18 @@ class MissingSubflow(MptcpError, errors.OnePathOnly):
 
 
 class UnexpectedSubflow(MptcpError, errors.WrongPath):
-    """A subflow exists that nobody on this end asked for, or with other addresses than it must have."""
+    """A subflow exists that this end did not request, or its addresses are wrong."""
 
     code = Code.WRONG_PATH
 
 
-class WrongPath(MptcpError, errors.WrongPath):
-    """Bytes went, or came, over another path than the one they were pinned to."""
+class MptcpWrongPath(MptcpError, errors.WrongPath):
+    """Bytes were sent or received on another path than the one they were pinned to."""
 
     code = Code.WRONG_PATH
 
 
-class WrongEgress(MptcpError, errors.SharedPath):
+class MptcpWrongEgress(MptcpError, errors.SharedPath):
     """The routing tables would send a path's packets out of another interface."""
 
     code = Code.SHARED_PATH
@@ -66,7 +66,7 @@ class PeerClosed(MptcpError, errors.Truncated):
     code = Code.TRUNCATED
 
 
-class TimedOut(MptcpError, errors.DeadlineMissed):
-    """A bounded wait ran out."""
+class MptcpTimedOut(MptcpError, errors.DeadlineMissed):
+    """A wait timed out."""
 
     code = Code.DEADLINE_MISSED

@@ -1,4 +1,4 @@
-"""Frames over a pinned MPTCP connection: one whole message on one path, checked before it is believed."""
+"""Frames over a pinned MPTCP connection: one whole message on one path, verified before use."""
 
 import hmac
 

@@ -42,7 +42,7 @@ class FourTuple:
 
 
 @dataclass(frozen=True, slots=True)
-class Subflow:
+class SubflowInfo:
     """One subflow. `bytes_sent` counts every byte once, also those that were sent again."""
 
     addresses: FourTuple
@@ -56,11 +56,11 @@ class Subflow:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """One look at a connection. `fell_back` is true for plain TCP, and then there is nothing else to say."""
+    """A snapshot of a connection. `fell_back` is true for plain TCP, without further facts."""
 
     token: int
     fell_back: bool
-    subflows: tuple[Subflow, ...]
+    subflows: tuple[SubflowInfo, ...]
 
 
 def connection_info(sock: socket.socket) -> ConnectionInfo:
@@ -73,9 +73,9 @@ def connection_info(sock: socket.socket) -> ConnectionInfo:
         if fell_back:
             return ConnectionInfo(0, True, ())
         while True:
-            before = _records(sock, _MPTCP_SUBFLOW_ADDRS, _ADDRESSES_SIZE)
-            counters = _records(sock, _MPTCP_TCPINFO, _TCP_INFO_SIZE)
-            if before == _records(sock, _MPTCP_SUBFLOW_ADDRS, _ADDRESSES_SIZE) and len(before) == len(
+            before = _read_records(sock, _MPTCP_SUBFLOW_ADDRS, _ADDRESSES_SIZE)
+            counters = _read_records(sock, _MPTCP_TCPINFO, _TCP_INFO_SIZE)
+            if before == _read_records(sock, _MPTCP_SUBFLOW_ADDRS, _ADDRESSES_SIZE) and len(before) == len(
                 counters
             ):
                 break
@@ -83,7 +83,7 @@ def connection_info(sock: socket.socket) -> ConnectionInfo:
         if error.errno in _NOT_MPTCP:
             return ConnectionInfo(0, True, ())
         raise
-    return ConnectionInfo(token, False, tuple(map(_subflow, before, counters)))
+    return ConnectionInfo(token, False, tuple(map(_parse_subflow, before, counters)))
 
 
 def speaks_mptcp(sock: socket.socket) -> bool:
@@ -100,35 +100,35 @@ def speaks_mptcp(sock: socket.socket) -> bool:
 
 def _token_and_fallback(sock: socket.socket) -> tuple[int, bool]:
     buffer = ctypes.create_string_buffer(128)
-    _getsockopt(sock, _MPTCP_INFO, buffer)
+    _read_option(sock, _MPTCP_INFO, buffer)
     flags, token = struct.unpack_from("=II", buffer, 8)
     return token, bool(flags & _FLAG_FALLBACK) or not flags & _FLAG_REMOTE_KEY_RECEIVED
 
 
-def _records(sock: socket.socket, option: int, size: int) -> list[bytes]:
+def _read_records(sock: socket.socket, option: int, size: int) -> list[bytes]:
     buffer = ctypes.create_string_buffer(_HEADER.size + _MAX_SUBFLOWS * size)
     _HEADER.pack_into(buffer, 0, _HEADER.size, 0, 0, size)
-    _getsockopt(sock, option, buffer)
+    _read_option(sock, option, buffer)
     _, count, _, _ = _HEADER.unpack_from(buffer, 0)
     # More than the buffer holds is far more than can be right: the caller sees too many subflows either way.
     return [buffer.raw[_HEADER.size + i * size :][:size] for i in range(min(count, _MAX_SUBFLOWS))]
 
 
-def _getsockopt(sock: socket.socket, option: int, buffer: ctypes.Array[ctypes.c_char]) -> None:
+def _read_option(sock: socket.socket, option: int, buffer: ctypes.Array[ctypes.c_char]) -> None:
     length = ctypes.c_uint32(len(buffer))
     if _libc.getsockopt(sock.fileno(), SOL_MPTCP, option, buffer, ctypes.byref(length)):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
-def _subflow(addresses: bytes, counters: bytes) -> Subflow:
-    local, local_port = _sockaddr(addresses[:128])
-    remote, remote_port = _sockaddr(addresses[128:])
+def _parse_subflow(addresses: bytes, counters: bytes) -> SubflowInfo:
+    local, local_port = _parse_sockaddr(addresses[:128])
+    remote, remote_port = _parse_sockaddr(addresses[128:])
     (rtt_us,) = struct.unpack_from("=I", counters, 68)
     acked, received = struct.unpack_from("=QQ", counters, 120)
     (unsent,) = struct.unpack_from("=I", counters, 144)
     sent, sent_again = struct.unpack_from("=QQ", counters, 200)
-    return Subflow(
+    return SubflowInfo(
         FourTuple(local, local_port, remote, remote_port),
         state=counters[0],
         bytes_sent=sent - sent_again,
@@ -139,7 +139,7 @@ def _subflow(addresses: bytes, counters: bytes) -> Subflow:
     )
 
 
-def _sockaddr(raw: bytes) -> tuple[str, int]:
+def _parse_sockaddr(raw: bytes) -> tuple[str, int]:
     (family,) = struct.unpack_from("=H", raw)
     (port,) = struct.unpack_from("!H", raw, 2)
     if family == socket.AF_INET:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from smkex.transport.mptcp.info import IPPROTO_MPTCP, FourTuple, speaks_mptcp
 
-__all__ = ["joins_at", "mptcp_listener", "speaks_mptcp", "tcp_listener"]
+__all__ = ["match_joins_at", "mptcp_listener", "speaks_mptcp", "tcp_listener"]
 
 _KIND = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
@@ -16,25 +16,25 @@ def mptcp_listener(
     """Listen, non-blocking. Where the kernel has no MPTCP the socket takes plain TCP only.
 
     What `accept` returns may be either: see `speaks_mptcp`. Joins to a connection do not appear in `accept`; the
-    kernel adds them to their connection, while somebody follows the path manager's events.
+    kernel adds them to their connection, while a process follows the path manager's events.
     """
     try:
-        listener = socket.socket(_family(address), _KIND, IPPROTO_MPTCP)
+        listener = socket.socket(_address_family(address), _KIND, IPPROTO_MPTCP)
     except OSError:
-        listener = socket.socket(_family(address), _KIND)
-    return _listening(listener, address, port, backlog, reuse_port)
+        listener = socket.socket(_address_family(address), _KIND)
+    return _start_listening(listener, address, port, backlog, reuse_port)
 
 
 def tcp_listener(address: str, port: int, *, backlog: int = 1024) -> socket.socket:
     """Listen, non-blocking, for plain TCP alone."""
-    return _listening(socket.socket(_family(address), _KIND), address, port, backlog, False)
+    return _start_listening(socket.socket(_address_family(address), _KIND), address, port, backlog, False)
 
 
-def _family(address: str) -> socket.AddressFamily:
+def _address_family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _listening(
+def _start_listening(
     listener: socket.socket, address: str, port: int, backlog: int, reuse_port: bool
 ) -> socket.socket:
     try:
@@ -49,6 +49,6 @@ def _listening(
     return listener
 
 
-def joins_at(vip: str, locator_port: int) -> Callable[[FourTuple], bool]:
+def match_joins_at(vip: str, locator_port: int) -> Callable[[FourTuple], bool]:
     """For `PinnedConnection.expect_join` at an edge: the peer has joined at this locator of ours."""
     return lambda found: (found.local, found.local_port) == (vip, locator_port)

@@ -9,16 +9,16 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from smkex.transport.mptcp.errors import Unsupported
+from smkex.transport.mptcp.errors import MptcpUnsupported
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.routes.netlink import (
     NETLINK_GENERIC,
     NetlinkSocket,
-    attribute,
-    attributes,
-    messages,
-    nested,
-    not_permitted,
+    as_not_permitted,
+    encode_attribute,
+    encode_nested,
+    parse_attributes,
+    parse_messages,
     resolve_family,
 )
 
@@ -31,8 +31,8 @@ _SYSCTL = Path("/proc/sys/net/mptcp")
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """An address out of an ADD_ADDR, as the peer or anybody on the path wrote it. Never to be dialled."""
+class AddressAnnouncement:
+    """An address out of an ADD_ADDR, as written by the peer or an attacker on the path. Never to be dialled."""
 
     token: int
     address: str
@@ -42,7 +42,7 @@ class Announcement:
 class MptcpNetlink:
     """A client of `mptcp_pm`. While `listening`, the kernel accepts joins and delivers announcements.
 
-    Raises NotPermitted without CAP_NET_ADMIN, Unsupported where the kernel lacks it, OSError for what the
+    Raises NotPermitted without CAP_NET_ADMIN, MptcpUnsupported where the kernel lacks it, OSError for what the
     kernel refuses (ESRCH: no connection with this token, or no such subflow).
     """
 
@@ -56,7 +56,7 @@ class MptcpNetlink:
                 self._events.join_group(groups["mptcp_pm_events"])
         except OSError as error:
             self.close()
-            raise not_permitted(error, "cannot follow MPTCP path manager events") from error
+            raise as_not_permitted(error, "cannot follow MPTCP path manager events") from error
         except BaseException:
             self.close()
             raise
@@ -66,13 +66,15 @@ class MptcpNetlink:
         self._command(
             "announce an address",
             _ANNOUNCE,
-            _u32(token),
-            _endpoint(_ADDR, address, port, address_id, _SIGNAL),
+            _encode_token(token),
+            _encode_endpoint(_ADDR, address, port, address_id, _SIGNAL),
         )
 
     def remove(self, token: int, *, address_id: int) -> None:
         """Withdraw an announced address."""
-        self._command("remove an address", _REMOVE, _u32(token), attribute(_LOC_ID, bytes([address_id])))
+        self._command(
+            "remove an address", _REMOVE, _encode_token(token), encode_attribute(_LOC_ID, bytes([address_id]))
+        )
 
     def create_subflow(
         self, token: int, local: str, remote: str, remote_port: int, *, address_id: int, interface: int = 0
@@ -81,18 +83,18 @@ class MptcpNetlink:
         self._command(
             "create a subflow",
             _SUBFLOW_CREATE,
-            _u32(token),
-            _endpoint(_ADDR, local, 0, address_id, None, interface),
-            _endpoint(_ADDR_REMOTE, remote, remote_port),
+            _encode_token(token),
+            _encode_endpoint(_ADDR, local, 0, address_id, None, interface),
+            _encode_endpoint(_ADDR_REMOTE, remote, remote_port),
         )
 
     def destroy_subflow(self, token: int, addresses: FourTuple) -> None:
         self._command(
             "destroy a subflow",
             _SUBFLOW_DESTROY,
-            _u32(token),
-            _endpoint(_ADDR, addresses.local, addresses.local_port),
-            _endpoint(_ADDR_REMOTE, addresses.remote, addresses.remote_port),
+            _encode_token(token),
+            _encode_endpoint(_ADDR, addresses.local, addresses.local_port),
+            _encode_endpoint(_ADDR_REMOTE, addresses.remote, addresses.remote_port),
         )
 
     def set_backup(self, token: int, addresses: FourTuple, backup: bool) -> None:
@@ -100,20 +102,20 @@ class MptcpNetlink:
         self._command(
             "steer a subflow",
             _SET_FLAGS,
-            _u32(token),
-            _endpoint(_ADDR, addresses.local, addresses.local_port, None, _BACKUP if backup else 0),
-            _endpoint(_ADDR_REMOTE, addresses.remote, addresses.remote_port),
+            _encode_token(token),
+            _encode_endpoint(_ADDR, addresses.local, addresses.local_port, None, _BACKUP if backup else 0),
+            _encode_endpoint(_ADDR_REMOTE, addresses.remote, addresses.remote_port),
         )
 
     def flush_endpoints(self) -> None:
         """Remove the in-kernel path manager's endpoints of this namespace: they would hold their ports."""
         self._command("flush MPTCP endpoints", _FLUSH)
 
-    def announcements(self) -> list[Announcement]:
+    def announcements(self) -> list[AddressAnnouncement]:
         """Return the announcements that have come in since the last call. Also empties the socket."""
-        found: list[Announcement] = []
+        found: list[AddressAnnouncement] = []
         while self._events is not None and (datagram := self._events.receive_waiting()):
-            found += announcements_in(datagram)
+            found += parse_announcements(datagram)
         return found
 
     def discard_events(self) -> None:
@@ -133,19 +135,19 @@ class MptcpNetlink:
         try:
             self._requests.request(self._family, struct.pack("=BBH", command, 1, 0) + b"".join(fields))
         except OSError as error:
-            raise not_permitted(error, f"cannot {what}") from error
+            raise as_not_permitted(error, f"cannot {what}") from error
 
 
 def use_userspace_path_manager() -> None:
     """Give new MPTCP sockets of this namespace to the userspace path manager. Harmless to repeat."""
     if not _SYSCTL.exists():
-        raise Unsupported("this kernel has no MPTCP")
+        raise MptcpUnsupported("this kernel has no MPTCP")
     if (_SYSCTL / "path_manager").exists():
         _set_sysctl("path_manager", "userspace")
     elif (_SYSCTL / "pm_type").exists():
         _set_sysctl("pm_type", "1")
     else:
-        raise Unsupported("this kernel has no userspace path manager for MPTCP")
+        raise MptcpUnsupported("this kernel has no userspace path manager for MPTCP")
 
 
 def forbid_joins_to_first_address() -> None:
@@ -160,14 +162,14 @@ def _set_sysctl(name: str, value: str) -> None:
     try:
         path.write_text(value)
     except OSError as error:
-        raise not_permitted(error, f"cannot set net.mptcp.{name}={value}") from error
+        raise as_not_permitted(error, f"cannot set net.mptcp.{name}={value}") from error
 
 
-def _u32(token: int) -> bytes:
-    return attribute(_TOKEN, struct.pack("=I", token))
+def _encode_token(token: int) -> bytes:
+    return encode_attribute(_TOKEN, struct.pack("=I", token))
 
 
-def _endpoint(
+def _encode_endpoint(
     kind: int,
     address: str,
     port: int,
@@ -177,33 +179,33 @@ def _endpoint(
 ) -> bytes:
     ip = ipaddress.ip_address(address)
     family, where = (socket.AF_INET, 3) if ip.version == 4 else (socket.AF_INET6, 4)
-    fields = [attribute(1, struct.pack("=H", family)), attribute(where, ip.packed)]
+    fields = [encode_attribute(1, struct.pack("=H", family)), encode_attribute(where, ip.packed)]
     if address_id is not None:
-        fields.append(attribute(2, bytes([address_id])))
+        fields.append(encode_attribute(2, bytes([address_id])))
     if port:
-        fields.append(attribute(5, struct.pack("=H", port)))
+        fields.append(encode_attribute(5, struct.pack("=H", port)))
     if flags is not None:
-        fields.append(attribute(6, struct.pack("=I", flags)))
+        fields.append(encode_attribute(6, struct.pack("=I", flags)))
     if interface:
-        fields.append(attribute(7, struct.pack("=i", interface)))
-    return nested(kind, *fields)
+        fields.append(encode_attribute(7, struct.pack("=i", interface)))
+    return encode_nested(kind, *fields)
 
 
-def announcements_in(datagram: bytes) -> list[Announcement]:
-    """Read the announcements among the events of one datagram; what has not their form is passed over."""
-    found: list[Announcement] = []
-    for _, _, body in messages(datagram):
+def parse_announcements(datagram: bytes) -> list[AddressAnnouncement]:
+    """Read the announcements among the events of one datagram; malformed ones are ignored."""
+    found: list[AddressAnnouncement] = []
+    for _, _, body in parse_messages(datagram):
         if body[:1] == bytes([_EVENT_ANNOUNCED]):
             try:
-                found.append(_announcement(body[4:]))
+                found.append(_parse_announcement(body[4:]))
             except (KeyError, ValueError, struct.error):
                 continue
     return found
 
 
-def _announcement(raw: bytes) -> Announcement:
-    fields = dict(attributes(raw))
+def _parse_announcement(raw: bytes) -> AddressAnnouncement:
+    fields = dict(parse_attributes(raw))
     (token,) = struct.unpack("=I", fields[_EVENT_TOKEN])
     address = ipaddress.ip_address(fields.get(_EVENT_DADDR4) or fields[_EVENT_DADDR6])
     port = struct.unpack("!H", fields[_EVENT_DPORT])[0] if _EVENT_DPORT in fields else 0
-    return Announcement(token, str(address), port)
+    return AddressAnnouncement(token, str(address), port)

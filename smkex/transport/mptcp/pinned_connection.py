@@ -8,7 +8,7 @@ back is repeated while an end waits, because the MP_PRIO that tells the peer may
 An MP_PRIO travels on the subflow that it is about. So what the peer's marks on a path are is certain once something
 has arrived on that very path that the peer sent after its last change of them; `release` is for such a path.
 
-Every deviation raises: nothing falls back. The bytes themselves mean nothing to this file.
+Every deviation raises: nothing falls back. This module does not interpret the bytes.
 """
 
 import asyncio
@@ -18,33 +18,33 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Protocol
 
 from smkex.transport.mptcp.errors import (
-    FellBackToTcp,
     MissingSubflow,
     MptcpError,
+    MptcpFellBack,
+    MptcpTimedOut,
+    MptcpUnsupported,
+    MptcpWrongEgress,
+    MptcpWrongPath,
     NotPermitted,
     PeerClosed,
-    TimedOut,
     UnexpectedSubflow,
-    Unsupported,
-    WrongEgress,
-    WrongPath,
 )
-from smkex.transport.mptcp.info import TCP_CLOSE, TCP_ESTABLISHED, FourTuple, Subflow, connection_info
+from smkex.transport.mptcp.info import TCP_CLOSE, TCP_ESTABLISHED, FourTuple, SubflowInfo, connection_info
 from smkex.transport.mptcp.subflow_diag import SubflowState
 
 __all__ = [
-    "FellBackToTcp",
     "MissingSubflow",
     "MptcpError",
+    "MptcpFellBack",
+    "MptcpTimedOut",
+    "MptcpUnsupported",
+    "MptcpWrongEgress",
+    "MptcpWrongPath",
     "NotPermitted",
     "PeerClosed",
     "PinnedConnection",
     "Steering",
-    "TimedOut",
     "UnexpectedSubflow",
-    "Unsupported",
-    "WrongEgress",
-    "WrongPath",
     "wait_ready",
 ]
 
@@ -53,13 +53,13 @@ _REPEAT_FIRST, _REPEAT_LONGEST = 0.2, 1.6
 
 
 class Steering(Protocol):
-    """What needs CAP_NET_ADMIN: done here by netlink (client) or asked of a small process (edge)."""
+    """Operations that need CAP_NET_ADMIN: netlink in this process (client) or a helper process (edge)."""
 
     async def set_backup(self, token: int, addresses: FourTuple, backup: bool) -> None:
         """Mark a subflow as backup or not. Raises NotPermitted, MissingSubflow."""
 
     async def inspect(self, addresses: FourTuple) -> SubflowState:
-        """Tell a subflow's marks. Raises MissingSubflow."""
+        """Return a subflow's marks. Raises MissingSubflow."""
 
 
 class PinnedConnection:
@@ -69,11 +69,11 @@ class PinnedConnection:
     """
 
     def __init__(self, sock: socket.socket, steering: Steering, *, timeout: float = 10.0) -> None:
-        """Raise FellBackToTcp for plain TCP and UnexpectedSubflow where there are already more."""
+        """Raise MptcpFellBack for plain TCP and UnexpectedSubflow where there are already more."""
         self._socket = sock
         self._steering = steering
         self._timeout = timeout
-        info = _look(sock)
+        info = _read_subflows(sock)
         if len(info) != 1:
             raise UnexpectedSubflow(f"{len(info)} subflows where one was expected")
         self.token = connection_info(sock).token
@@ -91,7 +91,7 @@ class PinnedConnection:
         return tuple(self._paths)
 
     @property
-    def subflows(self) -> tuple[Subflow, ...]:
+    def subflows(self) -> tuple[SubflowInfo, ...]:
         """The subflows as they are now, in the order of the paths. Raises as `verify` does, counters aside."""
         return tuple(self._snapshot())
 
@@ -121,11 +121,11 @@ class PinnedConnection:
         """Send `data` on one path alone; return when the counters show that it went there.
 
         All that was received before must have been read and checked out. With `last` the other paths stay backup,
-        for `release` to the same path. Raises WrongPath, MissingSubflow, UnexpectedSubflow, FellBackToTcp,
-        PeerClosed, TimedOut, NotPermitted.
+        for `release` to the same path. Raises MptcpWrongPath, MissingSubflow, UnexpectedSubflow, MptcpFellBack,
+        PeerClosed, MptcpTimedOut, NotPermitted.
         """
         self.verify()
-        self._known(path)
+        self._require_path(path)
         async with self._bounded(f"path {path} could not be steered to or did not take the data"):
             await self._steer_to(path)
             self._check_sent()
@@ -154,14 +154,14 @@ class PinnedConnection:
                 subflows = self._snapshot()
                 if not chunk:
                     raise PeerClosed(f"the peer closed while {n - len(data)} bytes were due on path {path}")
-                self._known(path)
+                self._require_path(path)
                 data += chunk
                 self._received[path] += len(chunk)
                 self._check_received(subflows, ahead={path} if then is None else {path, then})
         return bytes(data)
 
     async def arriving_path(self) -> int:
-        """Wait for the peer's next message and return the path that it comes on. Raises WrongPath where it is both."""
+        """Wait for the peer's next message and return its path. Raises MptcpWrongPath where it is both."""
         async with self._bounded("nothing came on any path"):
             await self._readable()
         arriving = [
@@ -170,7 +170,7 @@ class PinnedConnection:
             if subflow.bytes_received != self._received[path]
         ]
         if len(arriving) != 1:
-            raise WrongPath(f"one message came on {len(arriving)} paths")
+            raise MptcpWrongPath(f"one message came on {len(arriving)} paths")
         return arriving[0]
 
     def verify(self) -> None:
@@ -188,13 +188,13 @@ class PinnedConnection:
         The others are backup by this end's own mark, and neither end's mark is on `prefer`: the kernel uses the
         others only when `prefer` fails. Both ends must name the same path, that of the last pinned message; were
         each to prefer another, both would be backup at both ends, and the kernel would spread the stream over them.
-        Whoever receives that message verifies it, releases, and is the first to stream: the peer, which may release
-        later, takes what it finds then as stream. Raises TimedOut where the peer's mark stays on `prefer`.
+        The receiver of that message verifies it, releases, and streams first: the peer, which may release
+        later, treats what it finds then as stream. Raises MptcpTimedOut where the peer's mark stays on `prefer`.
         """
         subflows = self._snapshot()
         self._check_received(subflows, ahead=set(range(len(subflows))))
         self._check_sent(subflows)
-        self._known(prefer)
+        self._require_path(prefer)
         async with self._bounded(f"the kernel could not be made to prefer path {prefer}"):
             # once more, since the MP_PRIO that said so may have been lost
             await self._clear_marks(sorted({prefer} & (self._marked | self._cleared)))
@@ -202,7 +202,7 @@ class PinnedConnection:
         return self._socket
 
     def abandon(self, last_word: bytes) -> None:
-        """Send `last_word` on whatever path the kernel likes: a hint, when the exchange has failed anyway."""
+        """Send `last_word` on whatever path the kernel likes: a hint, after the exchange has failed."""
         self._socket.send(last_word)
 
     def close(self) -> None:
@@ -246,13 +246,13 @@ class PinnedConnection:
             subflows = self._snapshot()
             for other, subflow in enumerate(subflows):
                 if subflow.bytes_sent + subflow.bytes_unsent > self._sent[other]:
-                    raise WrongPath(f"more was sent on path {other} than the message for path {path}")
+                    raise MptcpWrongPath(f"more was sent on path {other} than the message for path {path}")
             if subflows[path].bytes_sent == self._sent[path]:
                 return
             await wait()
 
     async def _readable(self) -> None:
-        """Wait for data, telling the peer again and again that no path is backup here."""
+        """Wait for data, repeating to the peer that no path is backup here."""
         pause = _REPEAT_FIRST
         while True:
             try:
@@ -262,14 +262,14 @@ class PinnedConnection:
                 await self._clear_marks(sorted(self._cleared))
                 pause = min(2 * pause, _REPEAT_LONGEST)
 
-    def _snapshot(self) -> list[Subflow]:
-        """Look, adopt the expected join, and put the subflows in the order of the paths."""
-        found = {subflow.addresses: subflow for subflow in _look(self._socket)}
+    def _snapshot(self) -> list[SubflowInfo]:
+        """Read the subflows, accept the expected join, and return them in the order of the paths."""
+        found = {subflow.addresses: subflow for subflow in _read_subflows(self._socket)}
         for addresses in found:
             if addresses in self._paths:
                 continue
             if self._joining is None or not self._joining(addresses):
-                raise UnexpectedSubflow(f"nobody asked for the subflow {addresses}")
+                raise UnexpectedSubflow(f"unexpected subflow {addresses}")
             if found[addresses].state == TCP_ESTABLISHED:
                 self._joining = None
                 self._paths.append(addresses)
@@ -283,29 +283,29 @@ class PinnedConnection:
         return [found[addresses] for addresses in self._paths]
 
     def _connecting(self) -> bool:
-        subflows = _look(self._socket)
+        subflows = _read_subflows(self._socket)
         return any(s.addresses not in self._paths and s.state != TCP_CLOSE for s in subflows)
 
-    def _check_received(self, subflows: list[Subflow], *, ahead: set[int]) -> None:
+    def _check_received(self, subflows: list[SubflowInfo], *, ahead: set[int]) -> None:
         for path, subflow in enumerate(subflows):
             surplus = subflow.bytes_received - self._received[path]
             if surplus < 0 or (surplus > 0 and path not in ahead):
-                raise WrongPath(
+                raise MptcpWrongPath(
                     f"path {path} received {subflow.bytes_received} bytes instead of {self._received[path]}"
                 )
 
-    def _check_sent(self, subflows: list[Subflow] | None = None) -> None:
+    def _check_sent(self, subflows: list[SubflowInfo] | None = None) -> None:
         for path, subflow in enumerate(subflows or self._snapshot()):
             sent = subflow.bytes_sent + subflow.bytes_unsent
             if sent != self._sent[path]:
-                raise WrongPath(f"path {path} sent {sent} bytes instead of {self._sent[path]}")
+                raise MptcpWrongPath(f"path {path} sent {sent} bytes instead of {self._sent[path]}")
 
-    def _known(self, path: int) -> None:
+    def _require_path(self, path: int) -> None:
         if path >= len(self._paths):
             raise MissingSubflow(f"path {path} has no subflow")
 
     @contextlib.asynccontextmanager
-    async def _bounded(self, what: str, error: type[MptcpError] = TimedOut) -> AsyncIterator[None]:
+    async def _bounded(self, what: str, error: type[MptcpError] = MptcpTimedOut) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeout):
                 yield
@@ -324,13 +324,13 @@ class _Backoff:
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
 
 
-def _look(sock: socket.socket) -> tuple[Subflow, ...]:
+def _read_subflows(sock: socket.socket) -> tuple[SubflowInfo, ...]:
     try:
         info = connection_info(sock)
     except OSError as error:
         raise PeerClosed(f"the connection has ended: {error}") from error
     if info.fell_back:
-        raise FellBackToTcp("this connection is plain TCP, not MPTCP")
+        raise MptcpFellBack("this connection is plain TCP, not MPTCP")
     return info.subflows
 
 

@@ -1,12 +1,12 @@
-"""Policy routes that send a source address's packets to the VIP out of its own interface, or nowhere.
+"""Policy routes: packets from a source address to the VIP leave by its own interface or are dropped.
 
 A source address alone does not choose the way out. Binding an MPTCP socket to a device binds its first subflow
 only, and whether a join is bound to the interface that its creation names depends on the kernel (6.18 does, and
 we name it; older ones drop it). So each path of a connection gets a table of its own: the VIP by the
 interface's next hop, and below it, for when the interface goes away, the VIP as unreachable.
 
-The rules count for packets with the connection's mark alone (SO_MARK, which all its subflows inherit): what a
-process that was killed leaves behind is in nobody's way.
+The rules count for packets with the connection's mark alone (SO_MARK, which all its subflows inherit): rules that a
+killed process left behind affect no other traffic.
 
 Tables are numbered slots. A slot is held by a name in the abstract socket space, which belongs to the network
 namespace as the tables do and goes with the process: what a crash leaves behind is found by its free name and
@@ -21,9 +21,9 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from smkex.transport.mptcp.errors import MissingSubflow, WrongEgress
-from smkex.transport.routes.netlink import not_permitted
-from smkex.transport.routes.paths import Way, find_way, require_two_ways
+from smkex.transport.mptcp.errors import MissingSubflow, MptcpWrongEgress
+from smkex.transport.routes.netlink import as_not_permitted
+from smkex.transport.routes.paths import EgressRoute, find_egress, require_distinct_egress
 
 _FIRST_TABLE = 0x5E000000
 _SLOTS = 4096
@@ -36,7 +36,7 @@ class SourceRules:
     """The rules of one connection's paths. `close` removes them."""
 
     vip: str
-    ways: tuple[Way, Way]
+    ways: tuple[EgressRoute, EgressRoute]
     _slots: list[tuple[int, socket.socket]] = field(default_factory=list)
 
     @property
@@ -46,30 +46,31 @@ class SourceRules:
 
     @classmethod
     def install(cls, vip: str, interfaces: tuple[str, str]) -> "SourceRules":
-        """Look up each interface's way to the VIP, pin it, and check that the kernel would go that way.
+        """Look up each interface's route to the VIP, pin it, and verify the kernel's choice.
 
-        Blocks for some milliseconds. Raises WrongEgress, NotPermitted, and as `find_way` and `require_two_ways` do.
+        Blocks for some milliseconds. Raises MptcpWrongEgress, NotPermitted, and as `find_egress` and
+        `require_distinct_egress`.
         """
         address = ipaddress.ip_address(vip)
-        rules = cls(vip, (find_way(interfaces[0], address), find_way(interfaces[1], address)))
-        require_two_ways(*rules.ways)
+        rules = cls(vip, (find_egress(interfaces[0], address), find_egress(interfaces[1], address)))
+        require_distinct_egress(*rules.ways)
         family = socket.AF_INET6 if ":" in vip else socket.AF_INET
         with IPRoute() as ipr:
             try:
-                _sweep(ipr, family)
+                _remove_stale(ipr, family)
                 for way in rules.ways:
                     rules._pin(ipr, family, way)
                 rules._check(ipr, family)
             except NetlinkError as error:
                 rules._remove(ipr, family)
-                raise not_permitted(OSError(error.code, str(error)), "cannot set source rules") from error
+                raise as_not_permitted(OSError(error.code, str(error)), "cannot set source rules") from error
             except BaseException:
                 rules._remove(ipr, family)
                 raise
         return rules
 
     def check(self) -> None:
-        """Ask the kernel again where each path's packets would go. Raises WrongEgress."""
+        """Ask the kernel again where each path's packets would go. Raises MptcpWrongEgress."""
         with IPRoute() as ipr:
             self._check(ipr, socket.AF_INET6 if ":" in self.vip else socket.AF_INET)
 
@@ -78,11 +79,11 @@ class SourceRules:
             with IPRoute() as ipr:
                 self._remove(ipr, socket.AF_INET6 if ":" in self.vip else socket.AF_INET)
 
-    def _pin(self, ipr: Any, family: int, way: Way) -> None:
+    def _pin(self, ipr: Any, family: int, way: EgressRoute) -> None:
         slot, holder = _take_slot()
         self._slots.append((slot, holder))
         table, bits = _FIRST_TABLE + slot, 128 if family == socket.AF_INET6 else 32
-        _clear(ipr, family, table)
+        _clear_table(ipr, family, table)
         out: dict[str, Any] = {"oif": way.index}
         if way.gateway is not None:
             out["gateway"] = way.gateway
@@ -109,7 +110,7 @@ class SourceRules:
             except NetlinkError:
                 leaves_by = None
             if leaves_by != way.index:
-                raise WrongEgress(
+                raise MptcpWrongEgress(
                     f"packets from {way.source} to {self.vip} would not leave by {way.interface}",
                     hint="another policy rule comes first: see `ip rule` and `ip route get`",
                 )
@@ -118,12 +119,12 @@ class SourceRules:
         while self._slots:
             slot, holder = self._slots.pop()
             try:
-                _clear(ipr, family, _FIRST_TABLE + slot)
+                _clear_table(ipr, family, _FIRST_TABLE + slot)
             finally:
                 holder.close()
 
 
-def _hold(slot: int) -> socket.socket | None:
+def _hold_slot(slot: int) -> socket.socket | None:
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         holder.bind(f"\0sennit-source-rule-{slot}")
@@ -135,23 +136,23 @@ def _hold(slot: int) -> socket.socket | None:
 
 def _take_slot() -> tuple[int, socket.socket]:
     for slot in range(_SLOTS):
-        if (holder := _hold(slot)) is not None:
+        if (holder := _hold_slot(slot)) is not None:
             return slot, holder
     raise MissingSubflow("too many connections have source rules in this network namespace")
 
 
-def _sweep(ipr: Any, family: int) -> None:
+def _remove_stale(ipr: Any, family: int) -> None:
     """Remove the rules whose holder has died."""
     for table in {rule.get_attr("FRA_TABLE") or 0 for rule in ipr.get_rules(family=family)}:
         slot = table - _FIRST_TABLE
-        if 0 <= slot < _SLOTS and (holder := _hold(slot)) is not None:
+        if 0 <= slot < _SLOTS and (holder := _hold_slot(slot)) is not None:
             try:
-                _clear(ipr, family, table)
+                _clear_table(ipr, family, table)
             finally:
                 holder.close()
 
 
-def _clear(ipr: Any, family: int, table: int) -> None:
+def _clear_table(ipr: Any, family: int, table: int) -> None:
     for rule in ipr.get_rules(family=family):
         if rule.get_attr("FRA_TABLE") == table:
             ipr.rule(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from smkex.transport.mptcp.errors import MissingSubflow
 from smkex.transport.mptcp.info import FourTuple
-from smkex.transport.routes.netlink import NETLINK_SOCK_DIAG, NetlinkSocket, attributes
+from smkex.transport.routes.netlink import NETLINK_SOCK_DIAG, NetlinkSocket, parse_attributes
 
 _SOCK_DIAG_BY_FAMILY = 20
 _MARK, _ULP_INFO = 15, 19
@@ -46,7 +46,7 @@ class SubflowDiag:
         self._socket = NetlinkSocket(NETLINK_SOCK_DIAG)
 
     def inspect(self, addresses: FourTuple) -> SubflowState:
-        return _state(dict(attributes(self._ask(addresses)[_INET_DIAG_MSG_SIZE:])))
+        return _parse_state(dict(parse_attributes(self._ask(addresses)[_INET_DIAG_MSG_SIZE:])))
 
     def is_open(self, addresses: FourTuple) -> bool:
         """Tell whether it may still send by itself: neither gone nor in TIME_WAIT."""
@@ -75,9 +75,11 @@ class SubflowDiag:
         self._socket.close()
 
 
-def _state(fields: dict[int, bytes]) -> SubflowState:
+def _parse_state(fields: dict[int, bytes]) -> SubflowState:
     mark = struct.unpack("=I", fields[_MARK])[0] if _MARK in fields else 0
-    mptcp = dict(attributes(dict(attributes(fields.get(_ULP_INFO, b""))).get(_ULP_INFO_MPTCP, b"")))
+    mptcp = dict(
+        parse_attributes(dict(parse_attributes(fields.get(_ULP_INFO, b""))).get(_ULP_INFO_MPTCP, b""))
+    )
     flags = struct.unpack("=I", mptcp[_SUBFLOW_FLAGS])[0] if _SUBFLOW_FLAGS in mptcp else 0
     return SubflowState(
         backup_here=bool(flags & _BACKUP_LOCAL),

@@ -1,7 +1,7 @@
 """Transport `mptcp`, the client's side: one kernel MPTCP connection, each handshake message pinned to its path.
 
-After the handshake the connection is one stream; it gives secrecy and integrity, not survival: whoever saw the
-MP_CAPABLE keys can break it (RFC 8684 section 5).
+After the handshake the connection is one stream; it gives secrecy and integrity, not availability: an attacker that
+saw the MP_CAPABLE keys can break it (RFC 8684 section 5).
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from smkex.core.wire.frame import FrameType
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import LocatorKind, encode_abort
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
-from smkex.transport.mptcp.errors import Unsupported
+from smkex.transport.mptcp.errors import MptcpUnsupported
 from smkex.transport.mptcp.frames import receive_frame, receive_ready
 from smkex.transport.mptcp.info import connection_info
 from smkex.transport.routes.target import Target
@@ -25,7 +25,7 @@ class MptcpTransport:
     """The client's MPTCP connection (an `exchange.ClientTransport`)."""
 
     name = "mptcp"
-    # path 0 last: what the edge sends on it next then finds every mark of ours on it taken back
+    # path 0 last: when the edge sends on it next, this end's backup marks on it are cleared
     finished_order = (1, 0)
 
     def __init__(self, target: Target, interfaces: tuple[str, str], *, timeout: float) -> None:
@@ -38,14 +38,14 @@ class MptcpTransport:
         if self._interfaces[0] == self._interfaces[1]:
             raise SharedPath("transport mptcp needs two interfaces")
         if self._target.kind is LocatorKind.ADDRESS:
-            raise Unsupported("transport mptcp knows port locators only", hint="use --transport tcp")
+            raise MptcpUnsupported("transport mptcp knows port locators only", hint="use --transport tcp")
         self._connection = await connect_mptcp(
             str(self._target.vip), self._target.service_port, self._interfaces, timeout=self._timeout
         )
 
     async def open_second(self, edge_id: int, locator: LocatorKind) -> None:
         if locator is not LocatorKind.PORT:
-            raise Unsupported("the edge has an address locator, and transport mptcp knows ports only")
+            raise MptcpUnsupported("the edge has an address locator, and transport mptcp knows ports only")
         await self._pinned.join(port_locator(edge_id, self._target.id_port_base))
 
     async def send(self, path: int, frame: bytes) -> None:
@@ -66,7 +66,7 @@ class MptcpTransport:
         established = handshake.established
         sock = await connection.release(await receive_ready(connection, established.keys))
         paths = connection.paths
-        subflow = Subflow.over(sock)
+        subflow = Subflow.from_socket(sock)
         session = SessionTransport(
             established,
             "client",

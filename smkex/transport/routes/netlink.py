@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from smkex.transport.mptcp.errors import NotPermitted, Unsupported
+from smkex.transport.mptcp.errors import MptcpUnsupported, NotPermitted
 
 NETLINK_SOCK_DIAG = 4
 NETLINK_GENERIC = 16
@@ -23,16 +23,16 @@ _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 
 
-def attribute(kind: int, value: bytes) -> bytes:
+def encode_attribute(kind: int, value: bytes) -> bytes:
     raw = _ATTRIBUTE.pack(4 + len(value), kind) + value
     return raw + bytes(-len(raw) % 4)
 
 
-def nested(kind: int, *attributes: bytes) -> bytes:
-    return attribute(kind | _NESTED, b"".join(attributes))
+def encode_nested(kind: int, *attributes: bytes) -> bytes:
+    return encode_attribute(kind | _NESTED, b"".join(attributes))
 
 
-def attributes(raw: bytes) -> Iterator[tuple[int, bytes]]:
+def parse_attributes(raw: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (type, value) of each attribute; stops at the first malformed one."""
     at = 0
     while at + 4 <= len(raw):
@@ -43,7 +43,7 @@ def attributes(raw: bytes) -> Iterator[tuple[int, bytes]]:
         at += (length + 3) & ~3
 
 
-def messages(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
+def parse_messages(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield (type, sequence, body) of each netlink message of a datagram."""
     at = 0
     while at + _HEADER.size <= len(raw):
@@ -74,7 +74,7 @@ class NetlinkSocket:
         flags = NLM_F_REQUEST | (NLM_F_ACK if acknowledged else 0)
         self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
         while True:
-            for answer, sequence, content in messages(self._socket.recv(65536)):
+            for answer, sequence, content in parse_messages(self._socket.recv(65536)):
                 if sequence != self._sequence:
                     continue  # the late answer to a request that was given up
                 if answer != _NLMSG_ERROR:
@@ -88,7 +88,7 @@ class NetlinkSocket:
         flags = NLM_F_REQUEST | NLM_F_DUMP
         self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body)
         while True:
-            for answer, sequence, content in messages(self._socket.recv(65536)):
+            for answer, sequence, content in parse_messages(self._socket.recv(65536)):
                 if sequence != self._sequence:
                     continue
                 if answer == _NLMSG_DONE:
@@ -126,30 +126,30 @@ def _raise_if_error(content: bytes) -> None:
     if negative == 0:
         return
     # struct nlmsgerr is the error and the request's header; the kernel's text follows as attribute 1.
-    text = next((v.rstrip(b"\0").decode() for k, v in attributes(content[20:]) if k == 1), "")
+    text = next((v.rstrip(b"\0").decode() for k, v in parse_attributes(content[20:]) if k == 1), "")
     raise OSError(-negative, text or os.strerror(-negative))
 
 
 def resolve_family(sock: NetlinkSocket, name: str) -> tuple[int, dict[str, int]]:
-    """Look up a generic netlink family: (its number, its multicast groups). Raises Unsupported."""
+    """Look up a generic netlink family: (its number, its multicast groups). Raises MptcpUnsupported."""
     get_family, version, family_name, controller = 3, 1, 2, 16
-    body = struct.pack("=BBH", get_family, version, 0) + attribute(family_name, name.encode() + b"\0")
+    body = struct.pack("=BBH", get_family, version, 0) + encode_attribute(family_name, name.encode() + b"\0")
     try:
         answer = sock.request(controller, body, acknowledged=False)
     except FileNotFoundError:
-        raise Unsupported(f"this kernel has no {name}: MPTCP is not built in") from None
+        raise MptcpUnsupported(f"this kernel has no {name}: MPTCP is not built in") from None
     number, groups = 0, {}
-    for kind, value in attributes(answer[4:]):
+    for kind, value in parse_attributes(answer[4:]):
         if kind == 1:
             (number,) = struct.unpack_from("=H", value)
         elif kind == 7:
-            for _, group in attributes(value):
-                fields = dict(attributes(group))
+            for _, group in parse_attributes(value):
+                fields = dict(parse_attributes(group))
                 groups[fields[1].rstrip(b"\0").decode()] = struct.unpack("=I", fields[2])[0]
     return number, groups
 
 
-def not_permitted(error: OSError, what: str) -> OSError | NotPermitted:
+def as_not_permitted(error: OSError, what: str) -> OSError | NotPermitted:
     """Turn a refusal for lack of privilege into the error that says what to do; others stay what they are."""
     if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
         return NotPermitted(f"{what}: {os.strerror(error.errno)}")

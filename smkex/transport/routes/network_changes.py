@@ -1,4 +1,4 @@
-"""Tells when links, addresses or routes of this host change (groups of rtnetlink(7)): a network may be back."""
+"""Notification of changed links, addresses or routes (groups of rtnetlink(7)): a network may be back."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from smkex.transport.routes.netlink import NetlinkSocket
 
 log = logging.getLogger(__name__)
 
-SETTLED = 0.2  # seconds after the first of several changes: an interface comes up in steps
+SETTLE_DELAY = 0.2  # seconds after the first of several changes: an interface comes up in steps
 _NETLINK_ROUTE = 0
 _LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV6_ADDRESS, _IPV6_ROUTE = 1, 5, 7, 9, 11
 
@@ -26,7 +26,7 @@ class NetworkChanges:
             for group in (_LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV6_ADDRESS, _IPV6_ROUTE):
                 self._kernel.join_group(group)
         except OSError as error:
-            log.info("changes of the network are not noticed: %s", error)
+            log.info("network changes are not monitored: %s", error)
             self.close()
             return
         self._loop.add_reader(self._kernel.fileno(), self._readable)
@@ -44,7 +44,7 @@ class NetworkChanges:
         while self._kernel.receive_waiting():
             pass
         if self._timer is None:
-            self._timer = self._loop.call_later(SETTLED, self._settled)
+            self._timer = self._loop.call_later(SETTLE_DELAY, self._settled)
 
     def _settled(self) -> None:
         self._timer = None

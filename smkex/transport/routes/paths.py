@@ -1,4 +1,4 @@
-"""Paths: the interfaces a client sends by, and whether two of them really are two ways."""
+"""Paths: the interfaces a client sends by, and whether two of them really differ."""
 
 import asyncio
 import contextlib
@@ -11,16 +11,16 @@ from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.transport.routes import routes
 from smkex.transport.routes.routes import Address
 
-LOOPBACK = 1  # the index of lo, whose addresses belong to the whole host
+LOOPBACK_INDEX = 1  # the index of lo, whose addresses belong to the whole host
 TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 
 
 class PathUnusable(OnePathOnly):
-    """An interface has no way to the service address."""
+    """An interface has no route to the service address."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class EgressRoute:
     """How packets to one destination leave by one interface."""
 
     interface: str
@@ -30,7 +30,7 @@ class Way:
     gateway_link_address: bytes | None
 
 
-def find_way(interface: str, destination: Address) -> Way:
+def find_egress(interface: str, destination: Address) -> EgressRoute:
     """Ask the kernel how `destination` is reached by `interface`; raises `PathUnusable`."""
     try:
         index = socket.if_nametoindex(interface)
@@ -44,34 +44,34 @@ def find_way(interface: str, destination: Address) -> Way:
         raise PathUnusable(f"the route to {destination} does not leave by {interface}")
     if route.source is None:
         raise PathUnusable(f"{interface} has no address to reach {destination} from")
-    if routes.holders(route.source).isdisjoint({index, LOOPBACK}):
+    if routes.interfaces_with_address(route.source).isdisjoint({index, LOOPBACK_INDEX}):
         raise PathUnusable(
             f"{interface} has no address of its own to reach {destination} from, and what answers {route.source}"
             " comes by another interface"
         )
-    link_address = routes.link_address(route.gateway, index) if route.gateway is not None else None
+    link_address = routes.neighbour_link_address(route.gateway, index) if route.gateway is not None else None
     gateway = str(route.gateway) if route.gateway is not None else None
-    return Way(interface, index, str(route.source), gateway, link_address)
+    return EgressRoute(interface, index, str(route.source), gateway, link_address)
 
 
-def find_ways(interfaces: tuple[str, str], destination: Address) -> tuple[Way, Way]:
-    """`find_way` for both paths."""
-    return find_way(interfaces[0], destination), find_way(interfaces[1], destination)
+def find_egresses(interfaces: tuple[str, str], destination: Address) -> tuple[EgressRoute, EgressRoute]:
+    """`find_egress` for both paths."""
+    return find_egress(interfaces[0], destination), find_egress(interfaces[1], destination)
 
 
 def automatic_paths(versions: Iterable[int] = (4, 6)) -> list[str]:
-    """Two interfaces with a default route, the kernel's favourites; fewer where there are fewer."""
+    """Two interfaces with a default route, lowest metric first; fewer if there are fewer."""
     names = chain.from_iterable(default_interfaces(version) for version in versions)
     return list(dict.fromkeys(names))[:2]
 
 
 def default_interfaces(version: int = 4) -> list[str]:
-    """Interfaces with a default route, the kernel's favourite first."""
+    """Interfaces with a default route, lowest metric first."""
     names = [socket.if_indextoname(interface) for _, interface in routes.default_routes(version)]
     return list(dict.fromkeys(names))
 
 
-def require_two_ways(first: Way, second: Way) -> None:
+def require_distinct_egress(first: EgressRoute, second: EgressRoute) -> None:
     """Raise `SharedPath` where both go by one interface or one next hop.
 
     Two networks may use the same gateway address: then the link addresses behind it decide, and where they are
@@ -86,10 +86,12 @@ def require_two_ways(first: Way, second: Way) -> None:
         raise SharedPath(f"both paths have the next hop {first.gateway}")
 
 
-async def dial(interface: str, address: Address, port: int, *, fast_open: bool = False) -> socket.socket:
+async def connect_from(
+    interface: str, address: Address, port: int, *, fast_open: bool = False
+) -> socket.socket:
     """Open a TCP connection that leaves by `interface` and no other (SO_BINDTODEVICE).
 
-    A source address alone does not choose the way out. With `fast_open` and a cookie of an earlier connection the
+    A source address alone does not choose the interface. With `fast_open` and a cookie of an earlier connection the
     SYN waits for the first bytes sent and carries them (RFC 7413), so that a refusal shows only afterwards: they
     must be such that a replayed SYN does no harm. Raises `PathUnusable`, or OSError as `connect` does.
     """

@@ -1,6 +1,6 @@
 """Resolve the service name once per path, with a resolver reached over that path.
 
-Whoever forges the address owns both ends, so one forged resolver must not be enough: the answers must share an
+A forged address gives an attacker the session, so one forged resolver must not suffice: the answers must share an
 address, else `AddressDisagrees`. A and AAAA are asked for at once, and answers are put in order as RFC 8305 says.
 """
 
@@ -25,25 +25,28 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 _KINDS = (dns.rdatatype.AAAA, dns.rdatatype.A)
 
 
-async def resolve(
+async def resolve_on_both_paths(
     name: str, interfaces: tuple[str, str], resolvers: Mapping[str, str]
 ) -> tuple[Address, ...]:
     """Return the addresses of `name` on which both paths agree, in the order to try them.
 
-    `resolvers` says whom to ask on each interface; where it does not, the system's first resolver is asked. Raises
+    `resolvers` names the resolver of each interface; the system's first resolver is the default. Raises
     `AddressDisagrees` when the answers share none, OSError when a path gives no answer.
     """
     asked = [resolvers.get(interface) or _system_resolver() for interface in interfaces]
     answers = await asyncio.gather(
-        *(_addresses(name, where, interface) for where, interface in zip(asked, interfaces, strict=True))
+        *(
+            _query_addresses(name, where, interface)
+            for where, interface in zip(asked, interfaces, strict=True)
+        )
     )
     common = set.intersection(*answers)
     if not common:
-        told = "; ".join(
+        found = "; ".join(
             f"{interface}: {', '.join(map(str, in_order(answer)))}"
             for interface, answer in zip(interfaces, answers, strict=True)
         )
-        raise AddressDisagrees(f"the paths do not agree where {name} is ({told})")
+        raise AddressDisagrees(f"the resolvers of the two paths share no address of {name} ({found})")
     return in_order(common)
 
 
@@ -55,9 +58,9 @@ def in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:
     return tuple(address for address in turns if address is not None)
 
 
-async def _addresses(name: str, where: str, interface: str) -> set[Address]:
+async def _query_addresses(name: str, where: str, interface: str) -> set[Address]:
     """Both families; once one has an address, the other has a moment more, and may fail."""
-    questions = {asyncio.ensure_future(_ask(name, kind, where, interface)) for kind in _KINDS}
+    questions = {asyncio.ensure_future(_query_records(name, kind, where, interface)) for kind in _KINDS}
     found: set[Address] = set()
     failure: BaseException | None = None
     waiting = questions
@@ -75,14 +78,16 @@ async def _addresses(name: str, where: str, interface: str) -> set[Address]:
             question.cancel()
         await asyncio.gather(*questions, return_exceptions=True)
     if not found:
-        raise failure or OSError(f"resolver {where} over {interface} knows no address of {name}")
+        raise failure or OSError(f"resolver {where} over {interface} has no address of {name}")
     return found
 
 
-async def _ask(name: str, kind: dns.rdatatype.RdataType, where: str, interface: str) -> set[Address]:
-    """Raises OSError where no answer comes; an answer without addresses is none."""
+async def _query_records(
+    name: str, kind: dns.rdatatype.RdataType, where: str, interface: str
+) -> set[Address]:
+    """Raises OSError where no answer comes; an answer without addresses is an empty set."""
     try:
-        answer = await _exchange(dns.message.make_query(name, kind), where, interface)
+        answer = await _exchange_datagrams(dns.message.make_query(name, kind), where, interface)
     except TimeoutError:
         raise OSError(f"resolver {where} over {interface} does not answer") from None
     except dns.exception.DNSException as error:
@@ -99,7 +104,7 @@ async def _ask(name: str, kind: dns.rdatatype.RdataType, where: str, interface: 
     }
 
 
-async def _exchange(query: dns.message.Message, where: str, interface: str) -> dns.message.Message:
+async def _exchange_datagrams(query: dns.message.Message, where: str, interface: str) -> dns.message.Message:
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in where else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
@@ -111,14 +116,14 @@ async def _exchange(query: dns.message.Message, where: str, interface: str) -> d
             await loop.sock_sendall(sock, query.to_wire())
             try:
                 async with asyncio.timeout(wait):
-                    return await _answer(sock, query)
+                    return await _receive_answer(sock, query)
             except TimeoutError:
                 continue
     raise TimeoutError
 
 
-async def _answer(sock: socket.socket, query: dns.message.Message) -> dns.message.Message:
-    """The first that answers the query; whatever else comes is passed over."""
+async def _receive_answer(sock: socket.socket, query: dns.message.Message) -> dns.message.Message:
+    """Return the first answer to the query; ignore other datagrams."""
     while True:
         data = await asyncio.get_running_loop().sock_recv(sock, 65535)
         try:
@@ -134,4 +139,4 @@ def _system_resolver() -> str:
         words = line.split()
         if len(words) >= 2 and words[0] == "nameserver":
             return words[1]
-    raise OSError(f"{RESOLV_CONF} names no resolver: give one per path")
+    raise OSError(f"{RESOLV_CONF} has no nameserver line; give --resolver INTERFACE=ADDRESS per path")

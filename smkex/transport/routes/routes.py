@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from smkex.transport.routes.netlink import NetlinkSocket, attribute, attributes
+from smkex.transport.routes.netlink import NetlinkSocket, encode_attribute, parse_attributes
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -39,7 +39,7 @@ class Route:
 
 
 @contextmanager
-def _netlink() -> Iterator[NetlinkSocket]:
+def _netlink_socket() -> Iterator[NetlinkSocket]:
     sock = NetlinkSocket(_NETLINK_ROUTE)
     try:
         yield sock
@@ -49,32 +49,32 @@ def _netlink() -> Iterator[NetlinkSocket]:
 
 def route_to(destination: Address, interface: int) -> Route:
     """Raises OSError with the kernel's reason where there is no such route."""
-    body = _RTMSG.pack(_family(destination.version), destination.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
-    body += attribute(_DST, destination.packed) + attribute(_OIF, struct.pack("=i", interface))
-    with _netlink() as kernel:
-        answer = dict(attributes(kernel.request(_GET_ROUTE, body, acknowledged=False)[_RTMSG.size :]))
+    body = _RTMSG.pack(_address_family(destination.version), destination.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
+    body += encode_attribute(_DST, destination.packed) + encode_attribute(_OIF, struct.pack("=i", interface))
+    with _netlink_socket() as kernel:
+        answer = dict(parse_attributes(kernel.request(_GET_ROUTE, body, acknowledged=False)[_RTMSG.size :]))
     (leaves_by,) = struct.unpack("=i", answer.get(_OIF, bytes(4)))
-    return Route(leaves_by, _address(answer.get(_PREFSRC)), _address(answer.get(_GATEWAY)))
+    return Route(leaves_by, _parse_address(answer.get(_PREFSRC)), _parse_address(answer.get(_GATEWAY)))
 
 
-def link_address(neighbour: Address, interface: int) -> bytes | None:
+def neighbour_link_address(neighbour: Address, interface: int) -> bytes | None:
     """The link-layer address behind a next hop; None while the kernel does not know it."""
-    body = _NDMSG.pack(_family(neighbour.version), 0, 0, interface, 0, 0, 0)
-    body += attribute(_NEIGHBOUR_DST, neighbour.packed)
+    body = _NDMSG.pack(_address_family(neighbour.version), 0, 0, interface, 0, 0, 0)
+    body += encode_attribute(_NEIGHBOUR_DST, neighbour.packed)
     try:
-        with _netlink() as kernel:
+        with _netlink_socket() as kernel:
             answer = kernel.request(_GET_NEIGHBOUR, body, acknowledged=False)
     except OSError:
         return None
-    return dict(attributes(answer[_NDMSG.size :])).get(_NEIGHBOUR_LINK_ADDRESS) or None
+    return dict(parse_attributes(answer[_NDMSG.size :])).get(_NEIGHBOUR_LINK_ADDRESS) or None
 
 
-def holders(address: Address) -> set[int]:
+def interfaces_with_address(address: Address) -> set[int]:
     """The interfaces that have this address."""
     found = set()
-    with _netlink() as kernel:
-        for body in kernel.dump(_GET_ADDRESS, _IFADDRMSG.pack(_family(address.version), 0, 0, 0, 0)):
-            facts = dict(attributes(body[_IFADDRMSG.size :]))
+    with _netlink_socket() as kernel:
+        for body in kernel.dump(_GET_ADDRESS, _IFADDRMSG.pack(_address_family(address.version), 0, 0, 0, 0)):
+            facts = dict(parse_attributes(body[_IFADDRMSG.size :]))
             # on a point-to-point link the plain address is the other end's
             if facts.get(_LOCAL, facts.get(_ADDRESS)) == address.packed:
                 found.add(_IFADDRMSG.unpack_from(body)[4])
@@ -82,22 +82,22 @@ def holders(address: Address) -> set[int]:
 
 
 def default_routes(version: int) -> list[tuple[int, int]]:
-    """(metric, interface) of each default route of the main table, the kernel's favourite first."""
+    """(metric, interface) of each default route of the main table, lowest metric first."""
     found = []
-    with _netlink() as kernel:
-        for body in kernel.dump(_GET_ROUTE, _RTMSG.pack(_family(version), 0, 0, 0, 0, 0, 0, 0, 0)):
+    with _netlink_socket() as kernel:
+        for body in kernel.dump(_GET_ROUTE, _RTMSG.pack(_address_family(version), 0, 0, 0, 0, 0, 0, 0, 0)):
             _, length, _, _, table, _, _, kind, flags = _RTMSG.unpack_from(body)
-            facts = dict(attributes(body[_RTMSG.size :]))
+            facts = dict(parse_attributes(body[_RTMSG.size :]))
             if _TABLE in facts:
                 (table,) = struct.unpack("=I", facts[_TABLE])
             alive = not flags & _GONE
             if length == 0 and table == _MAIN_TABLE and kind == _UNICAST and alive:
                 (metric,) = struct.unpack("=I", facts.get(_PRIORITY, bytes(4)))
-                found += [(metric, interface) for interface in _interfaces(facts)]
+                found += [(metric, interface) for interface in _route_interfaces(facts)]
     return sorted(found, key=lambda one: one[0])
 
 
-def _interfaces(facts: dict[int, bytes]) -> Iterator[int]:
+def _route_interfaces(facts: dict[int, bytes]) -> Iterator[int]:
     if _OIF in facts:
         yield struct.unpack("=i", facts[_OIF])[0]
     hops, at = facts.get(_MULTIPATH, b""), 0
@@ -108,9 +108,9 @@ def _interfaces(facts: dict[int, bytes]) -> Iterator[int]:
         at += max((length + 3) & ~3, _NEXTHOP.size)
 
 
-def _family(version: int) -> int:
+def _address_family(version: int) -> int:
     return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
-def _address(packed: bytes | None) -> Address | None:
+def _parse_address(packed: bytes | None) -> Address | None:
     return ipaddress.ip_address(packed) if packed is not None and len(packed) in (4, 16) else None

@@ -1,4 +1,4 @@
-"""Where a client dials, and where it finds an edge's locator: computed from the VIP alone, never told by anybody."""
+"""The service address and an edge's locator, computed from the VIP alone, never taken from a message."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from smkex.transport.routes.routes import Address
 class Target:
     """The VIP, its service port, the first port of its port locators, and the kind of its locators.
 
-    `kind` None is for IPv6 only and means that the edge names it: both kinds lie inside the VIP's own /112, which is
+    `kind` None is for IPv6 only and means that the edge states it: both kinds lie inside the VIP's own /112, which is
     the CDN's. The low 8 bits of an IPv4 address may be anybody's, so there it is the client that knows.
     """
 
@@ -23,7 +23,7 @@ class Target:
 
     @classmethod
     def at(cls, vip: Address, service_port: int, id_port_base: int, kind: LocatorKind | None) -> "Target":
-        """With the kind that goes without saying: ports with IPv4, what the edge names with IPv6."""
+        """Return a target with the default kind: ports with IPv4, as the edge states with IPv6."""
         usual = LocatorKind.PORT if vip.version == 4 else None
         return cls(vip, service_port, id_port_base, kind or usual)
 
@@ -34,11 +34,11 @@ class Target:
                 return self.vip, port_locator(edge_id, self.id_port_base)
             case LocatorKind.ADDRESS:
                 return address_locator(self.vip, edge_id), self.service_port
-        raise MalformedMessage(f"no edge has named the kind of the locators of {self.vip}")
+        raise MalformedMessage(f"the kind of the locators of {self.vip} is unknown")
 
     def __str__(self) -> str:
-        return endpoint(str(self.vip), self.service_port)
+        return format_endpoint(str(self.vip), self.service_port)
 
 
-def endpoint(address: str, port: int) -> str:
+def format_endpoint(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -12,10 +12,12 @@ from smkex.transport.tcp.transport import TcpTransport
 ATTEMPT_DELAY = 0.25  # seconds (RFC 8305 section 8)
 
 
-async def first_reached(candidates: Sequence[TcpTransport], delay: float = ATTEMPT_DELAY) -> TcpTransport:
+async def connect_first_reachable(
+    candidates: Sequence[TcpTransport], delay: float = ATTEMPT_DELAY
+) -> TcpTransport:
     """Open path 0 of each in turn, the next when `delay` seconds have passed or those begun have failed.
 
-    The others are given up. Raises what the first candidate raised where all fail.
+    The others are aborted. Raises what the first candidate raised where all fail.
     """
     waiting = list(candidates)
     running: dict[asyncio.Task[None], TcpTransport] = {}

@@ -8,9 +8,9 @@ from smkex.core.handshake.client import ClientHandshake
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import LocatorKind
-from smkex.transport.routes.paths import dial, find_ways, require_two_ways
+from smkex.transport.routes.paths import connect_from, find_egresses, require_distinct_egress
 from smkex.transport.routes.routes import Address
-from smkex.transport.routes.target import Target, endpoint
+from smkex.transport.routes.target import Target, format_endpoint
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -37,15 +37,15 @@ class TcpTransport:
         self._scheduler = scheduler
         self._subflows: dict[int, Subflow] = {}
         self._locator: tuple[Address, int] = (target.vip, 0)
-        self._came: list[tuple[int, FrameType, bytes]] = []
+        self._received: list[tuple[int, FrameType, bytes]] = []
 
     async def open_first(self) -> None:
-        """Connect path 0; nothing where it is connected."""
+        """Connect path 0 unless it is connected."""
         if 0 in self._subflows:
             return
-        first, second = find_ways(self._interfaces, self.target.vip)
+        first, second = find_egresses(self._interfaces, self.target.vip)
         if not self._allow_shared_path:
-            require_two_ways(first, second)
+            require_distinct_egress(first, second)
         await self._open(0, self._interfaces[0], (self.target.vip, self.target.service_port))
 
     async def open_second(self, edge_id: int, locator: LocatorKind) -> None:
@@ -55,12 +55,12 @@ class TcpTransport:
         try:
             await self._open(1, self._interfaces[1], self._locator)
         except OSError as error:
-            raise self._no_second(error) from None
+            raise self._second_path_error(error) from None
 
     async def open_both(self, edge_id: int) -> None:
         """Both paths to the locator of `edge_id` at once."""
         if not self._allow_shared_path:
-            require_two_ways(*find_ways(self._interfaces, self.target.vip))
+            require_distinct_egress(*find_egresses(self._interfaces, self.target.vip))
         self._locator = self.target.locator(edge_id)
         results = await asyncio.gather(
             *(self._open(path, interface, self._locator) for path, interface in enumerate(self._interfaces)),
@@ -82,35 +82,35 @@ class TcpTransport:
         return await self._subflows[path].next_tls_record()
 
     async def receive(self, expected: int) -> tuple[int, FrameType, bytes]:
-        """The next frame on whichever path it comes: the handshake judges whether it belongs there."""
-        if self._came:
-            return self._came.pop(0)
+        """Return the next frame and its path; the handshake checks whether it belongs there."""
+        if self._received:
+            return self._received.pop(0)
         waiting = {
             asyncio.ensure_future(subflow.next_frame()): path for path, subflow in self._subflows.items()
         }
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             first = min(done, key=lambda task: (task.exception() is None, waiting[task]))
-            self._came = [(waiting[task], *task.result()) for task in done if task.exception() is None]
-            self._came.sort(key=lambda came: came[0])
-            self._blame_second(waiting[first], first.exception())
+            self._received = [(waiting[task], *task.result()) for task in done if task.exception() is None]
+            self._received.sort(key=lambda received: received[0])
+            self._raise_second_path_error(waiting[first], first.exception())
             first.result()
-            return self._came.pop(0)
+            return self._received.pop(0)
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    def _blame_second(self, path: int, ended: BaseException | None) -> None:
-        """With Fast Open it is only now that a refused connection shows."""
+    def _raise_second_path_error(self, path: int, ended: BaseException | None) -> None:
+        """With Fast Open a refused connection shows only now."""
         broken = self._subflows[path].broken_by
         if ended is None or path != 1 or isinstance(broken, ConnectionResetError):
             return
         if isinstance(broken, OSError):
-            raise self._no_second(broken) from None
+            raise self._second_path_error(broken) from None
 
-    def _no_second(self, error: OSError) -> OnePathOnly:
-        where = f"{endpoint(str(self._locator[0]), self._locator[1])} by {self._interfaces[1]}"
+    def _second_path_error(self, error: OSError) -> OnePathOnly:
+        where = f"{format_endpoint(str(self._locator[0]), self._locator[1])} by {self._interfaces[1]}"
         return OnePathOnly(f"no second path: {where}: {error.strerror or error}")
 
     def abort(self, error: SmkexError) -> None:
@@ -125,7 +125,7 @@ class TcpTransport:
             {
                 "peername": sockets[0].getpeername(),
                 "sockname": sockets[0].getsockname(),
-                "addresses": tuple(endpoint(*sock.getsockname()[:2]) for sock in sockets),
+                "addresses": tuple(format_endpoint(*sock.getsockname()[:2]) for sock in sockets),
             },
             self._scheduler,
         )
@@ -135,5 +135,5 @@ class TcpTransport:
 
     async def _open(self, path: int, interface: str, where: tuple[Address, int]) -> None:
         # path 1 begins with a ClientNonce, which may be replayed: each is answered, and proves nothing by itself
-        sock = await dial(interface, *where, fast_open=path == 1)
-        self._subflows[path] = Subflow.over(sock, (str(where[0]), where[1]))
+        sock = await connect_from(interface, *where, fast_open=path == 1)
+        self._subflows[path] = Subflow.from_socket(sock, (str(where[0]), where[1]))

@@ -21,7 +21,7 @@ from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.messages import LocatorKind
 from smkex.transport.subflow import Subflow
-from smkex.transport.tcp.happy_eyeballs import first_reached
+from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
 # the edge itself serves these, with port locators
@@ -73,7 +73,7 @@ async def ask(options: dict[str, Any]) -> None:
     size = 3_000_000
     host, rehome = options.pop("host"), options.pop("rehome", False)
     if "head_start" in options:
-        establish.first_reached = partial(first_reached, delay=options.pop("head_start"))
+        establish.first_reached = partial(connect_first_reachable, delay=options.pop("head_start"))
     try:
         connection = await connect(host, **options)
     except (SmkexError, OSError) as error:

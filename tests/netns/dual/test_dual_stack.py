@@ -56,7 +56,7 @@ def test_ipv4_takes_over_where_ipv6_is_silent_on_the_second_path_alone(place: An
     report = place.ask(timeout=3)["report"]
     assert report["vip"] == V4
     assert 1.4 <= report["setup"] < 3
-    assert report["weakened"] == []
+    assert report["downgrades"] == []
 
 
 def test_a_path_without_ipv6_means_ipv4_at_once(place: Any) -> None:

@@ -176,7 +176,7 @@ async def test_one_network_cannot_take_all_places(tmp_path: Path) -> None:
 async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drains, "AGAIN_AFTER", 1000.0)  # the client does not try again
+    monkeypatch.setattr(drains, "RETRY_DELAY", 1000.0)  # the client does not try again
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     async with (

@@ -48,7 +48,7 @@ def test_a_file_comes_whole_over_two_paths(
     result = json.loads(done.stderr.splitlines()[-1])
     report = result["report"]
     assert report["owner_id"] == 1
-    assert report["weakened"] == []
+    assert report["downgrades"] == []
     assert [path["ingress_id"] for path in report["paths"]] == [1, 2]
     assert [path["observed"].split(":")[0] for path in report["paths"]] == ["10.1.0.2", "10.2.0.2"]
 

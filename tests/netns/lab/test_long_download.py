@@ -108,7 +108,7 @@ def test_an_interface_goes_down_and_comes_back(
     report = running.end()
     assert digest(tmp_path / "out") == wanted
     assert "open" in [path["state"] for path in report["paths"] if path["interface"] == interface]
-    assert report["weakened"] == []
+    assert report["downgrades"] == []
 
 
 def test_the_owner_drains(place: LabFolder, wanted: str, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_curl_gets_a_file_whole(proxy: RunningProxy, place: LabFolder, option: t
     assert hashlib.sha256(got.stdout).digest() == hashlib.sha256(wanted).digest()
     opened = next(event for event in proxy.events() if event["event"] == "SessionOpened")
     assert [path["ingress_id"] for path in opened["report"]["paths"]] == [1, 2]
-    assert opened["report"]["weakened"] == []
+    assert opened["report"]["downgrades"] == []
 
 
 def test_curl_is_told_why_not(proxy: RunningProxy, place: LabFolder) -> None:

@@ -89,7 +89,7 @@ def test_mptcp_that_a_middlebox_strips_is_never_replaced_by_tcp(place: LabFolder
     finally:
         subprocess.run([*nft, "delete", "table", "inet", "strip"], check=True)
     assert done.returncode == ExitStatus.REFUSED
-    assert "FellBackToTcp" in done.stderr
+    assert "MptcpFellBack" in done.stderr
 
 
 def test_a_second_path_that_drops_everything_misses_the_deadline(place: LabFolder, get: GetSample) -> None:

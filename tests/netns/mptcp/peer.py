@@ -1,6 +1,6 @@
 """One end of a pinned connection, as a program that follows a script and prints one JSON line about how it went.
 
-Steps: ["client" | "server", path, size] is a message; ["join", port]; ["extra", port] a subflow nobody asked for;
+Steps: ["client" | "server", path, size] is a message; ["join", port]; ["extra", port] an unexpected subflow;
 ["destroy", path]; ["misroute", path, size] a client's message that is sent by steering the wrong way round.
 """
 
@@ -17,7 +17,7 @@ from edge.handshake.path_manager.start import start_path_manager
 from runtime.capabilities import NET_ADMIN, drop_capabilities
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.info import FourTuple
-from smkex.transport.mptcp.listen import joins_at, mptcp_listener
+from smkex.transport.mptcp.listen import match_joins_at, mptcp_listener
 from smkex.transport.mptcp.pinned_connection import MptcpError, PinnedConnection
 from smkex.transport.mptcp.subflow_diag import SubflowState
 
@@ -48,7 +48,7 @@ async def follow(role: str, connection: PinnedConnection, steps: list[list[Any]]
         following = steps[number + 1 :][:1]
         if following and following[0][0] == "join" and not isinstance(connection, ClientConnection):
             # before the message that makes the client join: it may be quicker than our next look
-            connection.expect_join(joins_at(VIP, LOCATOR))
+            connection.expect_join(match_joins_at(VIP, LOCATOR))
         match step:
             case ["join", port]:
                 if isinstance(connection, ClientConnection):

@@ -44,7 +44,7 @@ def rules(links: Any) -> list[dict[str, Any]]:
 def test_plain_tcp_is_refused_by_the_client(links: Any) -> None:
     server = links.start("server", steps=[], plain_server=True)
     server.wait_ready()
-    assert links.start("client", steps=FIRST).result()["error"] == "FellBackToTcp"
+    assert links.start("client", steps=FIRST).result()["error"] == "MptcpFellBack"
 
 
 def test_plain_tcp_is_told_from_mptcp_by_the_server(links: Any) -> None:
@@ -52,7 +52,7 @@ def test_plain_tcp_is_told_from_mptcp_by_the_server(links: Any) -> None:
     server.wait_ready()
     program = "import socket; socket.create_connection(('203.0.113.1', 443), 5).recv(1)"
     run(links, "python3", "-c", program, namespace=links.phone)
-    assert server.result()["error"] == "FellBackToTcp"
+    assert server.result()["error"] == "MptcpFellBack"
 
 
 def test_a_refused_second_path_is_an_error_at_once(links: Any) -> None:
@@ -71,7 +71,7 @@ def test_a_silent_second_path_is_an_error_in_time(links: Any) -> None:
     server.wait_ready()
     client = links.start("client", steps=[*FIRST, ["join", 10001]], timeout=1)
     assert client.result()["error"] == "MissingSubflow"
-    assert server.result()["error"] in ("PeerClosed", "TimedOut")
+    assert server.result()["error"] in ("PeerClosed", "MptcpTimedOut")
 
 
 def test_without_net_admin_the_client_says_what_to_do(links: Any) -> None:

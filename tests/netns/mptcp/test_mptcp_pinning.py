@@ -69,7 +69,7 @@ def test_ends_that_prefer_different_paths_fail_instead_of_spreading_the_stream(l
     server = links.start("server", steps=steps, stream=1 << 20, prefer=0)
     server.wait_ready()
     client = links.start("client", steps=steps, stream=1 << 20, prefer=1, timeout=1).result()
-    assert client["error"] == "TimedOut"
+    assert client["error"] == "MptcpTimedOut"
     assert "prefer path 1" in client["message"]
 
 
@@ -104,7 +104,7 @@ def test_a_message_on_the_wrong_path_is_refused_by_its_receiver(links: Any) -> N
     server.wait_ready()
     client = links.start("client", steps=[*HANDSHAKE, ["client", 1, 50], ["server", 0, 1]])
     refused = server.result()
-    assert refused["error"] == "WrongPath", refused
+    assert refused["error"] == "MptcpWrongPath", refused
     assert client.result()["error"] == "PeerClosed"
 
 
@@ -112,7 +112,7 @@ def test_more_bytes_than_the_message_has_are_refused(links: Any) -> None:
     server = links.start("server", steps=[["client", 0, 50], ["server", 0, 1]])
     server.wait_ready()
     links.start("client", steps=[["client", 0, 51], ["server", 0, 1]])
-    assert server.result()["error"] == "WrongPath"
+    assert server.result()["error"] == "MptcpWrongPath"
 
 
 def test_a_sender_notices_that_its_bytes_went_another_way(links: Any) -> None:
@@ -120,7 +120,7 @@ def test_a_sender_notices_that_its_bytes_went_another_way(links: Any) -> None:
     server.wait_ready()
     client = links.start("client", steps=[*HANDSHAKE, ["misroute", 0, 50]])
     result = client.result()
-    assert result["error"] == "WrongPath", result
+    assert result["error"] == "MptcpWrongPath", result
     assert "sent on path 1" in result["message"]
 
 

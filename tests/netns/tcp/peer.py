@@ -76,7 +76,7 @@ async def download(size: int) -> None:
 
 async def hold() -> None:
     """Keep a session, and print the states of its paths, and attempts at wifi0, for every line that comes in."""
-    paths.REJOINS = 2  # and then no more, unless the network changes
+    paths.MAX_REJOINS = 2  # and then no more, unless the network changes
     connection = await connect(VIP, paths=["cell0", "wifi0"])
     print("ready", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):

@@ -1,4 +1,4 @@
-"""What the client is told of routes is what iproute2 is told; default routes choose the paths, v4 and v6."""
+"""The client sees the routes that iproute2 sees; default routes choose the paths, v4 and v6."""
 
 import json
 import subprocess
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.needs("root", "netns")
 ASK = (
     "import json, sys\n"
     "from ipaddress import ip_address\n"
-    "from smkex.transport.routes.paths import PathUnusable, default_interfaces, find_way\n"
+    "from smkex.transport.routes.paths import PathUnusable, default_interfaces, find_egress\n"
     "def way(interface, to):\n"
-    "    try: found = find_way(interface, ip_address(to))\n"
+    "    try: found = find_egress(interface, ip_address(to))\n"
     "    except PathUnusable as error: return str(error)\n"
     "    link = found.gateway_link_address\n"
     "    return [found.interface, found.source, found.gateway, link.hex(':') if link else None]\n"

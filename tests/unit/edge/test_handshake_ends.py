@@ -66,7 +66,7 @@ class Edge:
             accepted, peer = listening.accept()
         for one in (end, accepted):
             one.setblocking(False)
-        made = Client(end, Subflow.over(accepted, peer))
+        made = Client(end, Subflow.from_socket(accepted, peer))
         self._clients.append(made)
         return made
 

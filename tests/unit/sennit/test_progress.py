@@ -6,11 +6,11 @@ import itertools
 import pytest
 
 from sennit import progress
-from sennit.progress import ProgressBar, clock, line, size
+from sennit.progress import ProgressBar, format_duration, format_line, format_size
 
 
 def test_a_line_says_how_much_how_fast_and_how_long_yet() -> None:
-    shown = line("sample.bin", 25_000_000, 100_000_000, 12_500_000, 100)
+    shown = format_line("sample.bin", 25_000_000, 100_000_000, 12_500_000, 100)
     assert shown.startswith("sample.bin  [====")
     assert shown.endswith("]   25 %  25.0 MB of 100.0 MB     100 Mbit/s   0:06 left")
     assert len(shown) <= 100
@@ -20,12 +20,12 @@ def test_a_line_says_how_much_how_fast_and_how_long_yet() -> None:
 @pytest.mark.parametrize("total", [None, 0, 7, 10**10])
 def test_it_never_is_wider_than_the_terminal(width: int, total: int | None) -> None:
     for rate in (None, 0.0, 1.0, 1e9):
-        assert len(line("n" * 30, 7, total, rate, width)) <= width
+        assert len(format_line("n" * 30, 7, total, rate, width)) <= width
 
 
 def test_times_and_sizes_read_well() -> None:
-    assert [clock(s) for s in (0.4, 59.6, 3599, 3600)] == ["0:00", "1:00", "59:59", "1:00:00"]
-    assert [size(n) for n in (0, 1_500_000, 2_340_000_000)] == ["0.0 MB", "1.5 MB", "2.34 GB"]
+    assert [format_duration(s) for s in (0.4, 59.6, 3599, 3600)] == ["0:00", "1:00", "59:59", "1:00:00"]
+    assert [format_size(n) for n in (0, 1_500_000, 2_340_000_000)] == ["0.0 MB", "1.5 MB", "2.34 GB"]
 
 
 def test_the_rate_is_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from smkex.core.wire.messages import Aead
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
-TINY = 2  # bytes of a record that nobody who means well would send
+TINY = 2  # bytes of a record that no honest peer sends
 
 
 class Wire:
@@ -143,8 +143,8 @@ async def test_tiny_records_cost_no_more_memory_than_the_window_while_nobody_tak
 
 
 async def test_a_protocol_that_fails_is_given_nothing_more_and_no_end_that_looks_whole() -> None:
-    told = Mock()
-    asyncio.get_running_loop().set_exception_handler(told)
+    handler = Mock()
+    asyncio.get_running_loop().set_exception_handler(handler)
     pair = Pair(paths=2)
     protocol = Mock()
     protocol.data_received.side_effect = RuntimeError("a fault")
@@ -159,7 +159,7 @@ async def test_a_protocol_that_fails_is_given_nothing_more_and_no_end_that_looks
     (error,) = protocol.connection_lost.call_args.args
     assert isinstance(error, SmkexError)
     assert pair.other.over
-    assert told.called
+    assert handler.called
 
 
 async def test_a_protocol_that_gives_up_while_data_waits_is_given_nothing_more() -> None:

@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_had_is_none(tmp_path: Path, monkeypatch: pytest.M
     cache.drop(Target(VIP), LO)
     assert cache.get(Target(VIP), LO) is None
     monkeypatch.setenv("SENNIT_EDGE_CACHE", "none")
-    assert EdgeCacheFile.usual() is None
+    assert EdgeCacheFile.open_default() is None
 
 
 async def test_a_poisoned_file_costs_a_fresh_start_only(edge: LoopbackEdge, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ async def test_the_second_connection_never_meets_the_service_port(edge: Loopback
 
 async def test_a_refused_locator_starts_over_at_the_service_port(edge: LoopbackEdge) -> None:
     cache = EdgeCache()
-    cache.put(target(edge), LO, 9)  # nobody listens at its port
+    cache.put(target(edge), LO, 9)  # nothing listens at its port
     connection = await edge.connect(cache=cache)
     assert connection.report().owner_id == 1
     assert cache.get(target(edge), LO) == (target(edge), 1)

@@ -1,4 +1,4 @@
-"""Both ends of the key exchange against each other, and against whoever changes a byte on one path."""
+"""Both ends of the key exchange against each other, and against an attacker that changes a byte on one path."""
 
 from ipaddress import ip_address
 
@@ -158,7 +158,7 @@ def test_the_same_client_address_on_both_paths_is_a_shared_path() -> None:
         Exchange(wifi=same).run()
     allowed = Exchange(config=ClientConfig(allow_shared_path=True), wifi=same)
     allowed.run()
-    assert allowed.client.established.weakened == ("shared-path",)
+    assert allowed.client.established.downgrades == ("shared-path",)
 
 
 def test_strict_paths_refuse_one_ingress_edge() -> None:
@@ -276,7 +276,7 @@ def test_strict_paths_refuse_two_addresses_of_one_prefix() -> None:
         Exchange(config=ClientConfig(strict_paths=True), wifi=near).run()
     apart = Exchange(config=ClientConfig(strict_paths=True))
     apart.run()
-    assert apart.client.established.weakened == ()
+    assert apart.client.established.downgrades == ()
 
 
 def test_a_second_finished_on_one_path_is_unexpected() -> None:

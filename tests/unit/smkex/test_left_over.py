@@ -17,7 +17,7 @@ from scripted_server import CHUNKED, LEFT_OVER, POISON, ScriptedServer, answer
 
 from smkex.client.http.transport import SmkexTransport
 from smkex.client.proxy import Proxy, ProxySettings
-from smkex.client.proxy.rules import Rules, Way
+from smkex.client.proxy.rules import ProxyRoute, Rules
 from smkex.http import connection, stream
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
@@ -69,7 +69,9 @@ async def reaching(
                 await running.start()
                 stack.push_async_callback(running.stop)
                 proxy = f"http://127.0.0.1:{running.port}"
-                pool = running._upstream.pool(Way.DIRECT if way == "proxy by tcp" else Way.SESSION)
+                pool = running._upstream.pool(
+                    ProxyRoute.DIRECT if way == "proxy by tcp" else ProxyRoute.SESSION
+                )
         client = Client(transport=transport, proxy=proxy, base_url=base, trust_env=False)
         client.pool = pool
         yield await stack.enter_async_context(client)
@@ -78,7 +80,7 @@ async def reaching(
 def _tls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     certificate, key = identity(folder, "origin", "127.0.0.1")
     trusts = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(stream, "_tls", lambda: trusts)
+    monkeypatch.setattr(stream, "_tls_context", lambda: trusts)
     serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serves.load_cert_chain(certificate, key)
     return serves
@@ -129,7 +131,7 @@ async def test_after_a_head_that_announces_a_body_a_connection_rests(monkeypatch
         await client.head(f"{url}/first")
         await client.get(f"{url}/next")
         assert server.connections == 2
-        monkeypatch.setattr(connection, "REST", 0.0)
+        monkeypatch.setattr(connection, "UNEXPECTED_BODY_DELAY", 0.0)
         await client.head(f"{url}/first")
         await client.get(f"{url}/next")
         assert server.connections == 2

@@ -67,7 +67,7 @@ def test_an_id_that_does_not_fit_or_is_the_vip_itself_has_no_address(vip: str, e
 def test_only_with_ipv6_may_an_edge_name_the_kind() -> None:
     assert Target.at(ip_address("2001:db8:5e::"), 443, 10000, None).kind is None
     assert Target.at(ip_address("203.0.113.1"), 443, 10000, None).kind is LocatorKind.PORT
-    with pytest.raises(MalformedMessage, match="no edge has named"):
+    with pytest.raises(MalformedMessage, match="kind of the locators"):
         Target.at(ip_address("2001:db8:5e::"), 443, 10000, None).locator(7)
 
 

@@ -152,14 +152,14 @@ def test_an_offered_psk_is_not_used(certificate: tuple[Path, Path]) -> None:
         if session is not None:
             connection.set_session(session)
         server = TlsServer(lenient)
-        told = b""
+        abort = b""
         with contextlib.suppress(SSL.WantReadError):
             connection.do_handshake()
         for _ in range(6):
             with contextlib.suppress(SSL.WantReadError):
                 for record in records(connection.bio_read(1 << 16)):
                     server.receive(record)
-            if server.done and not told:
+            if server.done and not abort:
                 hellos = server.finish(INFO).hellos
                 answer = hellos[4 + int.from_bytes(hellos[1:4], "big") :]
                 assert answer[0] == 2
@@ -169,8 +169,8 @@ def test_an_offered_psk_is_not_used(certificate: tuple[Path, Path]) -> None:
                 connection.bio_write(sent)
             with contextlib.suppress(SSL.WantReadError):
                 connection.do_handshake()
-                told = connection.recv(4096)
-        assert told == INFO.encode()
+                abort = connection.recv(4096)
+        assert abort == INFO.encode()
         assert connection.get_peer_certificate() is not None
         session = connection.get_session()
 
@@ -356,7 +356,7 @@ def test_in_mode_mtls_there_is_no_client_share(certificate: tuple[Path, Path]) -
 async def test_a_draining_edge_says_so_before_tls(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drains, "AGAIN_AFTER", 1000.0)  # the client does not try again
+    monkeypatch.setattr(drains, "RETRY_DELAY", 1000.0)  # the client does not try again
     async with edge(certificate) as running:
         running.config = replace(running.config, draining=True)
         with pytest.raises(errors.PeerAborted, match="draining"):

@@ -1,4 +1,4 @@
-"""Programs that know nothing of sessions reach an edge through the proxy, over real sockets; or are told why not."""
+"""Programs without session support reach an edge through the proxy, over real sockets, or receive the reason."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from loopback import LoopbackEdge, until
 from smkex.client.proxy import Proxy, ProxySettings
 from smkex.client.proxy.credentials import Credentials
 from smkex.client.proxy.events import Event, Failed, SessionEnded, SessionOpened, WentDirect
-from smkex.client.proxy.rules import Refused, Rules, Way
+from smkex.client.proxy.rules import ProxyRoute, RequestRefused, Rules
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def edge() -> AsyncIterator[LoopbackEdge]:
 
 
 class Running:
-    """A proxy before `edge`, and what it told."""
+    """A proxy in front of `edge`, and its events."""
 
     def __init__(self, edge: LoopbackEdge, **settings: Any) -> None:
         rules = settings.pop("rules", Rules(("127.0.0.1",), service_port=edge.port))
@@ -180,13 +180,13 @@ async def test_others_go_direct_only_where_the_rules_say_so(edge: LoopbackEdge) 
 
 def test_rules_read_names_as_dns_does_and_map_ports() -> None:
     rules = Rules(("*.CDN.example", "203.0.113.*"), service_port=8443)
-    assert rules.tunnel("a.cdn.EXAMPLE.", 80) == (Way.SESSION, 8443)
-    assert rules.tunnel("203.0.113.1", 8080) == (Way.SESSION, 8080)
-    with pytest.raises(Refused, match="https"):
-        rules.tunnel("a.cdn.example", 443)
-    with pytest.raises(Refused):
-        rules.way("cdn.example.evil.example")
-    assert Rules(("cdn",), others_direct=True).tunnel("other", 443) == (Way.DIRECT, 443)
+    assert rules.select_tunnel("a.cdn.EXAMPLE.", 80) == (ProxyRoute.SESSION, 8443)
+    assert rules.select_tunnel("203.0.113.1", 8080) == (ProxyRoute.SESSION, 8080)
+    with pytest.raises(RequestRefused, match="https"):
+        rules.select_tunnel("a.cdn.example", 443)
+    with pytest.raises(RequestRefused):
+        rules.select_route("cdn.example.evil.example")
+    assert Rules(("cdn",), others_direct=True).select_tunnel("other", 443) == (ProxyRoute.DIRECT, 443)
 
 
 async def test_what_the_key_exchange_refuses_is_told_with_name_and_hint(edge: LoopbackEdge) -> None:

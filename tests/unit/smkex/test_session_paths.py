@@ -103,7 +103,7 @@ def test_a_changed_byte_costs_its_path_and_nothing_else(where: int) -> None:
 
 
 def test_a_length_made_greater_in_the_last_record_stalls_two_round_trips_and_no_more() -> None:
-    """The reader waits for bytes that nobody sends: only the sender can notice."""
+    """The reader waits for bytes that are never sent: only the sender can notice."""
     net = Net(0.05, 0.06)
 
     def lengthen(sender: str, number: int, frame: bytes) -> list[bytes]:
@@ -190,7 +190,7 @@ def test_the_only_path_is_kept_while_it_is_silent_for_less_than_two_minutes() ->
 
 @pytest.mark.parametrize("kind", [16, 17])
 def test_a_path_that_takes_frames_out_is_found_out(kind: int) -> None:
-    """Records, or control messages: TCP leaves nothing out, so somebody does."""
+    """Records, or control messages: TCP omits nothing, so an attacker does."""
     net = Net(0.01, 0.03)
     taken: list[int] = []
 
@@ -252,7 +252,7 @@ def test_a_fin_without_the_final_position_ends_a_path_and_no_stream() -> None:
 
 
 def test_latency_is_measured_within_the_session() -> None:
-    """Told 20 ms by the handshake, the path has 200."""
+    """The handshake measured 20 ms, the path has 200."""
     net = Net(0.01, 0.5)
     net.wires[0].delay = 0.1
     for n in range(40):
@@ -297,7 +297,7 @@ def test_an_idle_path_is_asked_now_and_then() -> None:
 
 
 def test_a_path_that_trickles_does_not_hold_the_stream_up() -> None:
-    """It makes progress, so it does not stall; but nobody waits more than a second for one record."""
+    """It makes progress, so it does not stall; but no record waits more than a second."""
     net = Net(0.01, 0.03)
     net.wires[0].rate = 30e3
     net.client.write(DATA)

@@ -1,4 +1,4 @@
-"""Client and edge over real loopback sockets. Both paths are `lo`, which the client is told to allow."""
+"""Client and edge over real loopback sockets. Both paths are `lo`, which the client's options allow."""
 
 import asyncio
 import hashlib
@@ -76,7 +76,7 @@ async def test_bytes_come_back_as_they_went(edge: tuple[Edge, int]) -> None:
     assert hashlib.sha256(received).digest() == hashlib.sha256(sent).digest()
     report = connection.report()
     assert report.owner_id == 1
-    assert report.weakened == ("shared-path",)
+    assert report.downgrades == ("shared-path",)
     assert sum(path.bytes_received for path in report.paths) > len(sent)
     await connection.close()
     assert connection.session.error is None

@@ -1,4 +1,4 @@
-"""Mode tofu: what the fleet's key vouches for, what is refused, and what is remembered."""
+"""Mode tofu: what the fleet's key certifies, what is refused, and what is remembered."""
 
 import stat
 from dataclasses import replace
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import LoopbackEdge
 
-from smkex.client.known_hosts import Entry, KnownHosts, KnownHostsDamaged
+from smkex.client.known_hosts import KnownHost, KnownHosts, KnownHostsDamaged
 from smkex.core import errors
 from smkex.core.handshake.config import ClientConfig, LongTermKey, ServerConfig
 from smkex.core.keys.certificate import EdgeCertificate, fingerprint
@@ -151,11 +151,11 @@ def test_a_certificate_holds_from_its_first_second_until_its_last() -> None:
 @given(reply=st.binary(max_size=200))
 def test_arbitrary_replies_on_path_0_change_nothing_on_path_1(reply: bytes) -> None:
     """Whatever comes on path 0, what goes out on path 1 is a matter of the client's entropy alone."""
-    told = Exchange()
-    before = told.client.client_nonce
+    exchange = Exchange()
+    before = exchange.client.client_nonce
     with pytest.raises(errors.SmkexError):
-        told.client.receive(0, FrameType.SERVER_SHARE, encode(FrameType.SERVER_SHARE, reply))
-    assert told.client.client_nonce == before == Exchange().client.client_nonce
+        exchange.client.receive(0, FrameType.SERVER_SHARE, encode(FrameType.SERVER_SHARE, reply))
+    assert exchange.client.client_nonce == before == Exchange().client.client_nonce
 
 
 async def test_a_first_contact_is_remembered_and_a_changed_key_refused(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ async def test_a_first_contact_is_remembered_and_a_changed_key_refused(tmp_path:
     async with LoopbackEdge(config(FLEET)) as edge:
         first = await edge.connect(mode=Mode.TOFU, known_hosts=known)
         assert first.first_contact
-        assert any("first contact" in note for note in first.report().notes)
-        assert known.entries("127.0.0.1") == [Entry("127.0.0.1", KNOWN)]
+        assert any("first use" in note for note in first.report().notes)
+        assert known.entries("127.0.0.1") == [KnownHost("127.0.0.1", KNOWN)]
         assert stat.S_IMODE(known.path.stat().st_mode) == 0o600
         second = await edge.connect(known_hosts=known)
         assert second.session.established.mode is Mode.TOFU
@@ -182,8 +182,8 @@ async def test_a_first_contact_is_remembered_and_a_changed_key_refused(tmp_path:
     async with LoopbackEdge(config(OTHER)) as edge:
         with pytest.raises(errors.FleetKeyChanged):
             await edge.connect(known_hosts=known)
-        assert known.entries() == [Entry("127.0.0.1", KNOWN)]
-        known.remember(Entry("127.0.0.1", ANOTHER))
+        assert known.entries() == [KnownHost("127.0.0.1", KNOWN)]
+        known.remember(KnownHost("127.0.0.1", ANOTHER))
         accepted = await edge.connect(known_hosts=known)
         assert accepted.session.established.fleet_key == ANOTHER
         await accepted.close()
@@ -201,7 +201,7 @@ async def test_a_handshake_that_fails_after_the_certificate_leaves_nothing_remem
 
 async def test_a_pinned_host_is_dialled_nowhere_else(tmp_path: Path) -> None:
     known = KnownHosts(tmp_path / "known_hosts")
-    known.remember(Entry.parse(f"127.0.0.1 {KNOWN} 127.0.0.2"))
+    known.remember(KnownHost.parse(f"127.0.0.1 {KNOWN} 127.0.0.2"))
     async with LoopbackEdge(
         ServerConfig(1, (Mode.TOFU,), long_term=long_term(edge_id=1, until=2**40))
     ) as edge:
@@ -212,9 +212,13 @@ async def test_a_pinned_host_is_dialled_nowhere_else(tmp_path: Path) -> None:
 
 def test_the_file_keeps_several_keys_of_a_host_and_forgets_what_it_is_told(tmp_path: Path) -> None:
     known = KnownHosts(tmp_path / "known_hosts")
-    for entry in (Entry("a.example", KNOWN), Entry("a.example", ANOTHER), Entry("b.example", KNOWN)):
+    for entry in (
+        KnownHost("a.example", KNOWN),
+        KnownHost("a.example", ANOTHER),
+        KnownHost("b.example", KNOWN),
+    ):
         known.remember(entry)
-    known.remember(Entry.parse(f"A.example {KNOWN} 203.0.113.1,2001:db8::1"))
+    known.remember(KnownHost.parse(f"A.example {KNOWN} 203.0.113.1,2001:db8::1"))
     assert len(known.entries("a.Example")) == 2
     assert known.entries("a.example")[1].addresses != ()
     assert known.forget("a.example", ANOTHER) == 1
@@ -232,5 +236,5 @@ def test_a_damaged_line_is_named_and_nothing_is_lost(tmp_path: Path, line: str) 
     with pytest.raises(KnownHostsDamaged, match="line 2"):
         KnownHosts(path).entries("b.example")
     with pytest.raises(KnownHostsDamaged, match="line 2"):
-        KnownHosts(path).remember(Entry("c.example", KNOWN))
+        KnownHosts(path).remember(KnownHost("c.example", KNOWN))
     assert line in path.read_text()

@@ -84,7 +84,7 @@ async def edge() -> AsyncIterator[LoopbackEdge]:
 async def test_a_draining_edge_refuses_new_sessions_and_keeps_the_others(
     edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drains, "AGAIN_AFTER", 1000.0)  # the client does not try again
+    monkeypatch.setattr(drains, "RETRY_DELAY", 1000.0)  # the client does not try again
     running = await edge.connect()
     edge.config = replace(edge.config, draining=True)
     with pytest.raises(PeerAborted, match="draining") as refused:
@@ -100,7 +100,7 @@ async def test_a_draining_edge_refuses_new_sessions_and_keeps_the_others(
 async def test_a_client_tries_again_until_the_route_leads_elsewhere(
     edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drains, "AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(drains, "RETRY_DELAY", 0.01)
     edge.config = replace(edge.config, draining=True)
     connecting = asyncio.create_task(edge.connect())
     async with asyncio.timeout(5):
@@ -119,5 +119,5 @@ async def test_other_refusals_are_final() -> None:
         raise PeerAborted(Code.OVERLOADED, authenticated=False)
 
     with pytest.raises(PeerAborted):
-        await drains.past_drains(attempt, 5)
+        await drains.retry_while_draining(attempt, 5)
     assert len(tries) == 1

@@ -90,7 +90,7 @@ async def test_what_was_broken_off_is_continued_and_not_begun_anew(
 ) -> None:
     assert await broken_off(site) == ExitStatus.BROKEN_OFF
     said = capsys.readouterr().err
-    assert "`sennit get -C` goes on from there" in said
+    assert "`sennit get -C` resumes from there" in said
     assert "error: " in said
     assert not Path("out").exists()
     kept = Path("out.part").stat().st_size
@@ -149,13 +149,13 @@ async def test_within_the_time_for_retries_it_continues_by_itself(site: Site) ->
 async def test_a_retry_begins_anew_what_it_has_not_begun_itself(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An older part lies there, and nobody asked to continue it."""
+    """A partial file exists, and -C is not given."""
     await broken_off(site)
     port, free = site.edge.relays[0], site.edge.port
     port.stop()
     caplog.set_level("INFO", "sennit")
     getting = asyncio.ensure_future(site.get(site.url("/file.bin"), "-o", "out", "--retry-for", "10"))
-    await until(lambda: "again: " in caplog.text)
+    await until(lambda: "retrying: " in caplog.text)
     await port.start(free)
     assert await getting == 0
     assert Path("out").read_bytes() == content(site)

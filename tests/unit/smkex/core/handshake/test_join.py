@@ -112,7 +112,7 @@ async def edge() -> AsyncIterator[LoopbackEdge]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_paths, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(client_paths, "FIRST_REJOIN_DELAY", 0.01)
 
 
 async def exchange_some(connection: Connection, count: int = 100_000) -> None:
@@ -173,7 +173,9 @@ async def test_a_path_that_breaks_over_and_over_is_given_up(edge: LoopbackEdge) 
     edge.relays[1].stop()
     assert connection.keeper is not None
     keeper = connection.keeper
-    await until(lambda: keeper._attempts["lo"] == client_paths.REJOINS and 1 not in connection.session.paths)
+    await until(
+        lambda: keeper._attempts["lo"] == client_paths.MAX_REJOINS and 1 not in connection.session.paths
+    )
     tried = keeper._next
     await exchange_some(connection)
     assert keeper._next <= tried + 1
@@ -189,7 +191,9 @@ async def test_a_path_that_was_given_up_returns_when_the_hosts_network_has_chang
     relay.stop()
     keeper = connection.keeper
     assert keeper is not None
-    await until(lambda: keeper._attempts["lo"] == client_paths.REJOINS and 1 not in connection.session.paths)
+    await until(
+        lambda: keeper._attempts["lo"] == client_paths.MAX_REJOINS and 1 not in connection.session.paths
+    )
     await relay.start(port)
     keeper._network_changed()
     await until(lambda: len(connection.session.paths) == len(edge.session.paths) == 2)

@@ -8,7 +8,7 @@ import pytest
 
 from smkex.core.errors import SmkexError
 from smkex.transport.routes.resolver import in_order
-from smkex.transport.tcp.happy_eyeballs import first_reached
+from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 from smkex.transport.tcp.transport import TcpTransport
 
 DELAY = 0.05
@@ -33,7 +33,7 @@ class Candidate:
 
 
 async def race(*candidates: Candidate) -> Candidate:
-    return cast(Any, await first_reached(cast(list[TcpTransport], list(candidates)), DELAY))
+    return cast(Any, await connect_first_reachable(cast(list[TcpTransport], list(candidates)), DELAY))
 
 
 def test_families_take_turns_and_ipv6_begins() -> None:
@@ -62,7 +62,7 @@ async def test_a_silent_one_gives_the_next_its_turn_after_the_delay_and_is_given
 async def test_a_refusal_gives_the_next_its_turn_at_once() -> None:
     refused, second = Candidate(0, ConnectionRefusedError()), Candidate(0)
     started = asyncio.get_running_loop().time()
-    assert await first_reached(cast(Any, [refused, second]), 30) is cast(Any, second)
+    assert await connect_first_reachable(cast(Any, [refused, second]), 30) is cast(Any, second)
     assert asyncio.get_running_loop().time() - started < 10
 
 
