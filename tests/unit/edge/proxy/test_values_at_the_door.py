@@ -219,6 +219,19 @@ async def test_kept_connections_that_die_on_use_are_retried_on_a_new_one(tmp_pat
             assert (await client.request(method, "/a")).status_code == 200
 
 
+async def test_an_answer_with_a_length_and_a_coding_is_framed_by_the_coding(tmp_path: Path) -> None:
+    fields = b"content-length: 2\r\ntransfer-encoding: chunked\r\n"
+    both = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n4\r\nbody\r\n0\r\n\r\n"
+    origin = ScriptedServer(lambda asked: [both])
+    async with served(tmp_path, origin) as (one,):
+        for method in (b"GET", b"POST"):
+            response = await exchange(one, get(b"/a", b"Content-Length: 0", method=method))
+            assert named(200, response)
+            assert b"content-length: 2" not in response
+            assert response.endswith(b"4\r\nbody\r\n0\r\n\r\n")
+        assert origin.connections == 2
+
+
 @pytest.mark.parametrize("closes", [True, False])
 async def test_an_early_answer_of_the_origin_is_passed_on(tmp_path: Path, closes: bool) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
