@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field, model_validator
 
 from balancer.api.schemas import Body, Reason
 
+# edges accept targets of 8,192 octets; 272 more are a scheme and a host with a port
 Url = Annotated[
     str,
-    Field(pattern=r"^https?://[!-~]+$", max_length=2048, description="As the client asked for it."),
+    Field(pattern=r"^(https?|smkex)://[!-~]+$", max_length=8464, description="As the client asked for it."),
 ]
 Tag = Annotated[
     str, Field(pattern=r"^[!-~]+$", max_length=128, description="As Cache-Tag or Surrogate-Key names it.")

@@ -235,7 +235,7 @@ class PurgeRecord(Record):
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
     id: Mapped[int] = mapped_column(LongId, primary_key=True)
     at: Mapped[datetime]
-    url: Mapped[str | None] = mapped_column(String(2048))
+    url: Mapped[str | None] = mapped_column(String(8464))
     tag: Mapped[str | None] = mapped_column(String(128))
 
 

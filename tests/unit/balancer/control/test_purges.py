@@ -45,3 +45,11 @@ async def test_a_purge_that_makes_no_sense_is_refused(api: Any, body: Any, field
 async def test_an_edge_purges_nobody(api: Any) -> None:
     await api.enrol(1)
     assert (await api.ask("POST", "/v1/purges", {"tag": "x"}, token="credential-1")).status_code == 403
+
+
+async def test_a_url_may_be_as_long_as_a_target_and_of_any_scheme_that_edges_serve(api: Any) -> None:
+    for scheme in ("http", "https", "smkex"):
+        made = await api.ask("POST", "/v1/purges", {"url": f"{scheme}://cdn.example/" + "a" * 8191})
+        assert made.status_code == 201
+    refused = await api.ask("POST", "/v1/purges", {"url": "https://cdn.example/" + "a" * 8500})
+    assert refused.status_code == 422
