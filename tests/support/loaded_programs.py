@@ -88,7 +88,9 @@ class Programs:
 
     def put(self, reference: ReferenceForwarder) -> None:
         """Make the programs the ones that `reference` models."""
-        self._generations.activate(map_content(reference.table, 1, OWN, reference.vips, reference.encapsulation))
+        self._generations.activate(
+            map_content(reference.table, 1, OWN, reference.vips, reference.encapsulation)
+        )
         self.live.words.fresh_until = 2**63 if reference.fresh else 0
 
     def allow(self, budgets: Budgets) -> None:
