@@ -19,7 +19,7 @@ ESSENTIAL = frozenset({"host", "content-length", "transfer-encoding", "cdn-loop"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ClientRequest:
     """`key` identifies the URL in the store: host and target.
 
     Target and headers are sent to the origin as they are: fields named by Connection are removed, so that they select
@@ -34,7 +34,7 @@ class Request:
     client: str = ""  # IP address if known
 
     @classmethod
-    def of(cls, scope: MutableMapping[str, Any]) -> "Request":
+    def of(cls, scope: MutableMapping[str, Any]) -> "ClientRequest":
         """Build from an ASGI scope. Raises `ValueError` for an invalid target or Host."""
         target = parse_target(_raw_target(scope))
         pairs = [

@@ -7,7 +7,7 @@ LONGEST_SECONDS = 30.0
 KEYS_LIMIT = 10_000
 
 
-class Backoff:
+class RevalidationBackoff:
     """For each key that failed: until when not to retry, and the current delay, doubled by each failure."""
 
     def __init__(self) -> None:

@@ -26,8 +26,8 @@ from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs, combine_fields
 from edge.http.http1 import CLIENT_GONE
-from edge.http.request import Request, url_cache_key
-from edge.proxy.fast_path import FastPath
+from edge.http.request import ClientRequest, url_cache_key
+from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, Fetches, FetchResult
 from edge.proxy.pass_through import BodyTooLarge, ClientLeft, forward_request, request_body
 from edge.proxy.responses import (
@@ -74,7 +74,7 @@ class CachingProxy:
         self._request_limit = request_limit
         self._clock = clock
         self.fetches = Fetches(store, upstream, clock)
-        self.fast_path = FastPath(store, name, clock)
+        self.fast_path = CacheFastPath(store, name, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,7 +84,7 @@ class CachingProxy:
         if scope["method"] == "OPTIONS" and scope["raw_path"] == b"*":
             return await _send_options(send)
         try:
-            request = Request.of(scope)
+            request = ClientRequest.of(scope)
         except ValueError:
             return await send_text(send, 400, "invalid request target")
         if CLIENT_GONE in scope.get("extensions", {}):
@@ -105,7 +105,7 @@ class CachingProxy:
             # the server closes the connection when the application returns early
             log.info("response cut short: %s: %s", request.key, error)
 
-    async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _answer(self, request: ClientRequest, receive: Receive, send: Send) -> None:
         if request.method == "OPTIONS" and "max-forwards" in request.fields:
             hops = parse_integer(request.fields["max-forwards"])
             if hops == 0:
@@ -134,7 +134,7 @@ class CachingProxy:
 
     # --- from the store
 
-    async def _from_store(self, entry: StoredResponse, request: Request, send: Send) -> str | None:
+    async def _from_store(self, entry: StoredResponse, request: ClientRequest, send: Send) -> str | None:
         """Answer if the rules allow it; else return the reason for the forward."""
         decision = decide_reuse(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
@@ -149,7 +149,7 @@ class CachingProxy:
         return None if await self._send_entry(entry, request, status, send) else "miss"
 
     async def _send_entry(
-        self, entry: StoredResponse, request: Request, status: CacheStatus, send: Send
+        self, entry: StoredResponse, request: ClientRequest, status: CacheStatus, send: Send
     ) -> bool:
         """Send a stored response; return False, with nothing sent, if its body has just been evicted."""
         file: BinaryIO | None = None
@@ -172,7 +172,7 @@ class CachingProxy:
     # --- from the origin, shared by concurrent requests
 
     async def _from_origin(
-        self, request: Request, stored: StoredResponse | None, reason: str, send: Send
+        self, request: ClientRequest, stored: StoredResponse | None, reason: str, send: Send
     ) -> None:
         collapsed = False
         # a response to credentials is for this request alone, and one that requires validation may use no other
@@ -202,7 +202,7 @@ class CachingProxy:
         fetch: Fetch,
         head: FetchResult,
         stored: StoredResponse | None,
-        request: Request,
+        request: ClientRequest,
         status: CacheStatus,
         send: Send,
     ) -> None:
@@ -229,7 +229,7 @@ class CachingProxy:
         fetch: Fetch,
         entry: StoredResponse,
         storing: bool,
-        request: Request,
+        request: ClientRequest,
         status: CacheStatus,
         send: Send,
     ) -> None:
@@ -250,12 +250,12 @@ class CachingProxy:
         finally:
             reader.close()
 
-    def _fetch(self, request: Request, stored: StoredResponse | None, *, leader: bool) -> Fetch:
+    def _fetch(self, request: ClientRequest, stored: StoredResponse | None, *, leader: bool) -> Fetch:
         return self.fetches.start(
             request.key, request.target, request.headers, request.fields, stored, leader=leader
         )
 
-    def _is_far_range(self, request: Request) -> bool:
+    def _is_far_range(self, request: ClientRequest) -> bool:
         """Whether a range of an unstored response is forwarded: it starts too far for a fetch of the whole."""
         value = request.fields.get("range")
         if value is None:
@@ -268,7 +268,7 @@ class CachingProxy:
 
     # --- forwarded
 
-    async def _pass(self, request: Request, reason: str, send: Send, receive: Receive | None) -> None:
+    async def _pass(self, request: ClientRequest, reason: str, send: Send, receive: Receive | None) -> None:
         body = request_body(request, receive, self._request_limit) if receive is not None else None
 
         async def on_head(answer: OriginResponse) -> Pairs:
@@ -282,7 +282,7 @@ class CachingProxy:
 
         await forward_request(self._upstream, request, body, on_head, send)
 
-    async def _invalidate(self, request: Request, answer: OriginResponse) -> None:
+    async def _invalidate(self, request: ClientRequest, answer: OriginResponse) -> None:
         """Invalidate the URL, Location and Content-Location of an unsafe method (RFC 9111 section 4.4)."""
         keys = {request.key}
         host = request.fields.get("host", "")
@@ -294,7 +294,7 @@ class CachingProxy:
                     keys |= {key} if key.startswith(f"{host} ") else set()
         await self._store.invalidate(keys)
 
-    async def _compare_with_head(self, request: Request, answer: OriginResponse) -> None:
+    async def _compare_with_head(self, request: ClientRequest, answer: OriginResponse) -> None:
         """Invalidate what a HEAD shows to be outdated (RFC 9111 section 4.3.5)."""
         stored = self._store.find(request.key, request.fields)
         if stored is None:
@@ -330,14 +330,14 @@ async def _send_options(send: Send) -> None:
     await end_response(send)
 
 
-def _decrement_max_forwards(request: Request, hops: int | None) -> Request:
+def _decrement_max_forwards(request: ClientRequest, hops: int | None) -> ClientRequest:
     if hops is None:
         return request  # an invalid value is not for this server to correct
     headers = [pair for pair in request.headers if pair[0] != "max-forwards"]
     return replace(request, headers=[*headers, ("max-forwards", str(hops - 1))])
 
 
-def _has_body(request: Request) -> bool:
+def _has_body(request: ClientRequest) -> bool:
     return request.fields.get("content-length", "0") != "0" or "transfer-encoding" in request.fields
 
 

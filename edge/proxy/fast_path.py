@@ -95,7 +95,7 @@ class _HeadParser:
         self.complete = True
 
 
-class FastPath:
+class CacheFastPath:
     """Answers from the memory of `store`; `name` is this cache's in Cache-Status."""
 
     def __init__(self, store: ResponseStore, name: str, clock: Callable[[], float] = time.time) -> None:

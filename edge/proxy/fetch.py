@@ -24,7 +24,7 @@ from edge.cache.storage.leases import FetchLeases
 from edge.cache.storage.spool import Spool, SpoolFailed, SpoolReader
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
-from edge.proxy.backoff import Backoff
+from edge.proxy.backoff import RevalidationBackoff
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 from smkex.http.semantics.conditions import EntityTag
 from smkex.http.semantics.dates import format_http_date
@@ -115,7 +115,7 @@ class Fetches:
         self._running: dict[str, list[Fetch]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_shared: OrderedDict[str, float] = OrderedDict()
-        self._backoff = Backoff()
+        self._backoff = RevalidationBackoff()
         store.watch_invalidations(self.discard_running, self.discard_all_running)
 
     def joinable(self, key: str) -> list[Fetch]:

@@ -6,7 +6,7 @@ from typing import Any
 from edge.cache.rules.targeted import CDN_FIELDS as CDN_FIELDS
 from edge.cache.storage.spool import SpoolFailed
 from edge.http.fields import Pairs
-from edge.http.request import Request
+from edge.http.request import ClientRequest
 from edge.proxy.responses import Send, end_response, start_response
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 from smkex.http.semantics.integers import parse_integer
@@ -22,7 +22,7 @@ class ClientLeft(Exception):
     """The client disconnected during its request body or the response."""
 
 
-def request_body(request: Request, receive: Receive, limit: int) -> AsyncIterator[bytes] | None:
+def request_body(request: ClientRequest, receive: Receive, limit: int) -> AsyncIterator[bytes] | None:
     """Stream the request body; None if there is none. Raises `BodyTooLarge`, also while iterating."""
     length = request.fields.get("content-length")
     if length is None and "transfer-encoding" not in request.fields:
@@ -51,7 +51,7 @@ async def _read_body(receive: Receive, limit: int) -> AsyncIterator[bytes]:
 
 async def forward_request(
     upstream: OriginClient,
-    request: Request,
+    request: ClientRequest,
     body: AsyncIterator[bytes] | None,
     on_head: Callable[[OriginResponse], Awaitable[Pairs]],
     send: Send,

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("daemon", "source"), [("agent", "balancer/agent/metrics.py"), ("edge", "edge/server/metrics.py")]
+    ("daemon", "source"), [("agent", "balancer/agent/metrics.py"), ("edge", "edge/server/status/metrics.py")]
 )
 def test_every_metric_has_its_row(daemon: str, source: str) -> None:
     page = (ROOT / "docs" / "metrics.md").read_text()

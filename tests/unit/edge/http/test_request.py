@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.http.request import Request, normalize_target, url_cache_key
+from edge.http.request import ClientRequest, normalize_target, url_cache_key
 
 
-def asked(target: bytes) -> Request:
+def asked(target: bytes) -> ClientRequest:
     path, _, query = target.partition(b"?")
     headers = [(b"host", b"cdn.example")]
-    return Request.of({"method": "GET", "raw_path": path, "query_string": query, "headers": headers})
+    return ClientRequest.of({"method": "GET", "raw_path": path, "query_string": query, "headers": headers})
 
 
 @pytest.mark.parametrize("target", [b"/x/../a?q", b"/./a?q", b"/x/y/../../a?q", b"/../a?q"])

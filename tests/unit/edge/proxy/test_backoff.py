@@ -1,11 +1,11 @@
 """While the origin fails, background revalidations wait longer and longer."""
 
 from edge.proxy import backoff
-from edge.proxy.backoff import Backoff
+from edge.proxy.backoff import RevalidationBackoff
 
 
 def test_the_delay_doubles_up_to_its_limit_and_a_success_ends_it() -> None:
-    made = Backoff()
+    made = RevalidationBackoff()
     now, delays = 1000.0, []
     for _ in range(8):
         made.record("a", True, now)
@@ -22,7 +22,7 @@ def test_the_delay_doubles_up_to_its_limit_and_a_success_ends_it() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    made = Backoff()
+    made = RevalidationBackoff()
     for number in range(backoff.KEYS_LIMIT + 10):
         made.record(str(number), True, 1.0)
     assert len(made._failing) == backoff.KEYS_LIMIT

@@ -9,7 +9,7 @@ import pytest
 from loopback import until
 
 from edge.http.fields import Pairs
-from edge.http.request import Request
+from edge.http.request import ClientRequest
 from edge.proxy import upstream
 from edge.proxy.pass_through import forward_request
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
@@ -43,10 +43,10 @@ async def origin() -> AsyncIterator[tuple[Origin, str]]:
     server.close()
 
 
-def upload(client: str) -> Request:
+def upload(client: str) -> ClientRequest:
     headers = [(b"host", b"cdn"), (b"transfer-encoding", b"chunked")]
     scope = {"method": "POST", "raw_path": b"/a", "query_string": b"", "headers": headers}
-    return Request.of({**scope, "client": (client, 1024)})
+    return ClientRequest.of({**scope, "client": (client, 1024)})
 
 
 async def never_ends() -> AsyncIterator[bytes]:
