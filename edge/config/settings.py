@@ -46,7 +46,7 @@ class EdgeSettings(DaemonSettings):
     max_sessions_per_prefix: int = Field(
         default=2_500, ge=1, description="sessions from one /24 or /56 at most"
     )
-    # clients that are slow to take hold up to 8 MB each way: no number of sessions bounds that usefully
+    # a quarter of it is the budget of what sessions hold both ways (edge/limits/held_bytes.py)
     max_memory_bytes: int | None = Field(
         default=None,
         ge=1,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 from edge.config.settings import EdgeSettings
 from edge.limits.admission import PrefixLimiter
+from edge.limits.held_bytes import HeldBytesBudget, default_budget
 from edge.limits.memory_bound import MemoryBound, default_limit
 from smkex.core.errors import Overloaded
 from smkex.transport.session import SessionTransport
@@ -29,7 +30,9 @@ class SessionRegistry:
         self._per_prefix = PrefixLimiter(settings.max_sessions_per_prefix)
         self._sessions: set[SessionTransport] = set()
         self._movable: set[SessionTransport] = set()  # that began at a service address
-        self.memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
+        memory_limit = settings.max_memory_bytes or default_limit(settings.workers)
+        self.memory = MemoryBound(memory_limit)
+        self.budget = HeldBytesBudget(default_budget(memory_limit), self._end_session)
         # host and port, by IPv4 and by IPv6
         self.service_addresses: Collection[tuple[str, int]] = ()
 
@@ -75,9 +78,15 @@ class SessionRegistry:
             self._sessions.discard(session)
             self._movable.discard(session)
             self._per_prefix.release(key)
+            self.budget.remove_session(session)
 
         session.on_closed = forget_session
+        self.budget.add_session(session)
         session.start(self._make_protocol())
+
+    def _end_session(self, session: SessionTransport) -> None:
+        self._failures["Overloaded"] += 1
+        session.fail(Overloaded())
 
     def ask_to_rehome(self) -> None:
         """Ask every client to leave the service port, so that routes to it may change."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from smkex.core.errors import Cancelled, SmkexError
 from smkex.core.events import (
@@ -39,6 +39,12 @@ class PathStatistics:
     received: int
 
 
+class HeldBytesObserver(Protocol):
+    """Is called whenever the bytes that a session holds may have changed."""
+
+    def observe_session(self, session: "SessionTransport") -> None: ...
+
+
 class SessionTransport(asyncio.Transport):
     """One end of a session. Created with its first subflow; `add_subflow` takes in the others.
 
@@ -59,6 +65,7 @@ class SessionTransport(asyncio.Transport):
         self.on_closed: Callable[[], None] = lambda: None
         self.on_path_dropped: Callable[[PathDropped], None] = lambda event: None
         self.on_rehome_asked: Callable[[], None] = lambda: None
+        self.held_bytes_observer: HeldBytesObserver | None = None
         self.statistics_from: Callable[[int], PathStatistics] = self._statistics
         self._loop = asyncio.get_running_loop()
         self._session = Session(established.keys, role, scheduler=scheduler)
@@ -166,7 +173,7 @@ class SessionTransport(asyncio.Transport):
         self._session.write(data)
         if not self._handling:
             self._send_pending()
-        if self._session.unsent > HIGH_WATER and not self._writing_paused and self._protocol:
+        if self._session.unsent > self._high_water and not self._writing_paused and self._protocol:
             self._writing_paused = True
             self._protocol.pause_writing()
 
@@ -182,11 +189,30 @@ class SessionTransport(asyncio.Transport):
         self._session.end()
         self._send_pending()
 
+    @property
+    def _high_water(self) -> int:
+        """Unsealed bytes above which the application is asked to pause: no more than the window has room for."""
+        return min(HIGH_WATER, self._session.send_window)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of both streams that this session holds in memory."""
+        return self._session.held_bytes
+
+    @property
+    def progress(self) -> int:
+        """Bytes of both streams that are done with; it only grows."""
+        return self._session.progress
+
+    def limit_windows(self, limit: int) -> None:
+        """Keep the windows of both streams at or below `limit` from now on."""
+        self._session.limit_windows(limit)
+
     def get_write_buffer_size(self) -> int:
         return self._session.unsent
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        return LOW_WATER, HIGH_WATER
+        return min(LOW_WATER, self._high_water // 2), self._high_water
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """The limits are the session's."""
@@ -238,6 +264,7 @@ class SessionTransport(asyncio.Transport):
         """End the session at both ends for `error`."""
         self.error = error
         self._session.abort(error)
+        self._early.clear()
         self._send_pending()
         self._finish(error)
 
@@ -335,11 +362,15 @@ class SessionTransport(asyncio.Transport):
         self._timer, self._timer_at = self._loop.call_at(at, self._on_timer), at
 
     def _send_pending(self) -> None:
+        if self.held_bytes_observer is not None:
+            # before anything is sealed: that changes the windows, and not what is held
+            self.held_bytes_observer.observe_session(self)
         now = self._loop.time()
         for path, subflow in list(self._subflows.items()):
             while subflow.writable and not subflow.lost and (frames := self._next_frames(path, now)):
                 subflow.transport.write(frames)
-        if self._writing_paused and self._session.unsent <= LOW_WATER and self._protocol:
+        low_water = min(LOW_WATER, self._high_water // 2)
+        if self._writing_paused and self._session.unsent <= low_water and self._protocol:
             self._writing_paused = False
             self._protocol.resume_writing()
         self._set_timer()

@@ -15,7 +15,9 @@ class Reassembly:
     """
 
     def __init__(self, window: int, start: int = 0) -> None:
-        self._window = window
+        self._largest_window = self._window = window
+        self._limit = start + window
+        self._waiting_bytes = 0
         self._waiting: dict[int, bytes] = {}
         self._order: list[int] = []
         self.next = start
@@ -24,11 +26,28 @@ class Reassembly:
     @property
     def limit(self) -> int:
         """No byte at or above this may be sent yet."""
-        return self.consumed + self._window
+        return self._limit
 
     def consume(self, count: int) -> None:
         """The application took `count` bytes: the window moves."""
         self.consumed += count
+        self._limit = max(self._limit, self.consumed + self._window)
+
+    def limit_window(self, limit: int) -> None:
+        """Grant at most `limit` bytes beyond what was consumed from now on; what was granted stays granted."""
+        self._window = min(self._largest_window, limit)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait for others before them, or to be consumed."""
+        return self.next - self.consumed + self._waiting_bytes
+
+    def drop(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
+        self._order.clear()
+        self._waiting_bytes = 0
+        self.consumed = self.next
 
     def has(self, dsn: int) -> bool:
         """Whether the record at `dsn` has been received already."""
@@ -70,6 +89,7 @@ class Reassembly:
             following = self._waiting.pop(self.next)
             ready.append(following)
             self.next += len(following)
+            self._waiting_bytes -= len(following)
             taken += 1
         del self._order[:taken]
         if self._order and self._order[0] < self.next:
@@ -92,3 +112,4 @@ class Reassembly:
             raise WindowExceeded
         insort(self._order, dsn)
         self._waiting[dsn] = data
+        self._waiting_bytes += len(data)

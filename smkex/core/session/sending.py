@@ -8,15 +8,22 @@ from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, SealedRec
 from smkex.core.wire.frame import RECORD_DATA_LIMIT
 
 _NONE: Iterator[SealedRecord] = iter(())
+INITIAL_WINDOW = 256 << 10  # unacknowledged bytes of a new stream; it grows with what is acknowledged
 
 
 class SendingStream:
-    """Bytes in, sealed records out; at most a window of bytes in `UNACKNOWLEDGED_LIMIT` records is kept."""
+    """Bytes in, sealed records out; at most a window of bytes in `UNACKNOWLEDGED_LIMIT` records is kept.
+
+    The window starts small and grows by each acknowledged byte, up to `window`: a peer that acknowledges nothing holds
+    little memory here.
+    """
 
     def __init__(self, keys: EpochKeys, window: int, start: int = 0) -> None:
         self._keys = keys
         self._unsent: deque[memoryview] = deque()
-        self._window = window
+        self._start = start
+        self._largest_window = self._window_limit = window
+        self._kept_bytes = 0
         self._limit = start + window
         self._kept: deque[SealedRecord] = deque()
         self.again: dict[int, SealedRecord] = {}  # what is to be sent once more, by DSN
@@ -40,6 +47,20 @@ class SendingStream:
         return True
 
     @property
+    def window(self) -> int:
+        """How many bytes may be unacknowledged now."""
+        return min(self._window_limit, INITIAL_WINDOW + self.acknowledged - self._start)
+
+    def limit_window(self, limit: int) -> None:
+        """Keep the window at or below `limit` from now on; what has been sent stays until it is acknowledged."""
+        self._window_limit = min(self._largest_window, limit)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait to be sent or acknowledged."""
+        return self.unsent + self._kept_bytes
+
+    @property
     def end_acknowledged(self) -> bool:
         return self.final is not None and self.acknowledged > self.final
 
@@ -50,7 +71,7 @@ class SendingStream:
 
     def next_record(self, most: int = RECORD_DATA_LIMIT) -> SealedRecord | None:
         """Seal the next record, of at most `most` bytes, as full as what is queued and the window allow."""
-        room = min(most, self._limit - self.next_dsn)
+        room = min(most, min(self._limit, self.acknowledged + self.window) - self.next_dsn)
         if not self._unsent or room <= 0 or len(self._kept) == UNACKNOWLEDGED_LIMIT:
             return None
         parts: list[memoryview] = []
@@ -66,6 +87,7 @@ class SendingStream:
         self.unsent -= len(data)
         self.next_dsn = record.end
         self._kept.append(record)
+        self._kept_bytes += len(data)
         return record
 
     def missing_after(self, dsn: int) -> SealedRecord | None:
@@ -91,10 +113,11 @@ class SendingStream:
         if acknowledged > end or (ranges and ranges[-1][1] > self.next_dsn):
             raise MisusedStream("bytes are acknowledged that were never sent")
         self.acknowledged = max(self.acknowledged, acknowledged)
-        # whatever room the other end says it has: what it does not acknowledge is kept here
-        self._limit = max(self._limit, min(limit, self.acknowledged + self._window))
+        self._limit = max(self._limit, limit)
         while self._kept and self._kept[0].end <= self.acknowledged:
-            self._arrive(self._kept.popleft())
+            record = self._kept.popleft()
+            self._kept_bytes -= record.end - record.dsn
+            self._arrive(record)
         if self._kept and self._kept[0].dsn < self.acknowledged:
             # records count when they are whole; byte by byte, an end could look slow for months and keep all of them
             raise MisusedStream("a part of a record is acknowledged")
@@ -112,7 +135,7 @@ class SendingStream:
         self._unsent.clear()
         self._kept.clear()
         self.again.clear()
-        self.unsent = 0
+        self.unsent = self._kept_bytes = 0
 
     def _arrive(self, record: SealedRecord) -> None:
         record.arrive()

@@ -207,11 +207,33 @@ class Session:
             for path in self._paths.values():
                 path.outgoing.append(path.sealer.seal(Control(abort=(error or Cancelled()).code)))
             self._out.drop()
+            self._incoming.drop()
 
     @property
     def unsent(self) -> int:
         """Bytes written and not yet sealed."""
         return self._out.unsent
+
+    @property
+    def send_window(self) -> int:
+        """How many bytes of this end may be unacknowledged now."""
+        return self._out.window
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes kept here: unsent, unacknowledged, out of order, unread, and parts of frames."""
+        partial = sum([path.reader.pending for path in self._paths.values()])
+        return self._out.held_bytes + self._incoming.held_bytes + partial
+
+    @property
+    def progress(self) -> int:
+        """Bytes of both streams that are done with: acknowledged by the other end, or consumed here. It only grows."""
+        return self._out.acknowledged + self._incoming.consumed
+
+    def limit_windows(self, limit: int) -> None:
+        """Keep the windows of both streams at or below `limit` from now on; nothing granted is taken back."""
+        self._out.limit_window(limit)
+        self._incoming.limit_window(limit)
 
     @property
     def acknowledged(self) -> int:

@@ -83,7 +83,7 @@ async def test_closing_waits_for_what_was_written_however_slow_the_paths(
         return call_later(delay, callback, *rest, **options)
 
     monkeypatch.setattr(loop, "call_later", call_later_or_by_hand)
-    size = 1_000_000
+    size = 250_000  # written at once: less than the first window
     for relay in edge.relays:
         relay.tickets = asyncio.Semaphore(1)
     connection.writer.write(b"%08d" % size)

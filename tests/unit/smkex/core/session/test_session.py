@@ -19,6 +19,7 @@ from smkex.core.session.path import RECORD_FIRST
 from smkex.core.session.path_scheduler import Scheduler, fastest
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
+from smkex.core.session.sending import INITIAL_WINDOW, SendingStream
 from smkex.core.session.session import LAST_PATH, MAXIMUM_PATHS, Session
 from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode
 from smkex.core.wire.messages import encode_abort
@@ -178,14 +179,71 @@ def test_a_flood_of_pings_is_answered_once() -> None:
     assert not net.client.data_to_send(0, 0.0)
 
 
-def test_a_peer_that_acknowledges_nothing_costs_a_window_and_no_more() -> None:
+def test_a_peer_that_acknowledges_nothing_costs_the_first_window_and_no_more() -> None:
     net = Net(0.01, 0.02)
     for wire in net.wires.values():
         wire.hand = lambda sender, number, frame: [frame] if sender == "client" else []
     net.client.write(bytes(20 << 20))
     net.run(30)
     carried = {frame for _, name, _, frame in net.carried if name == "client" and frame[0] == 16}
-    assert sum(len(frame) - 28 for frame in carried) == 8 << 20
+    assert sum(len(frame) - 28 for frame in carried) == INITIAL_WINDOW
+
+
+@pytest.mark.parametrize("count", [1, 100_000, 1 << 20, 20 << 20])
+def test_the_window_grows_by_what_is_acknowledged_to_its_limit(count: int) -> None:
+    stream = SendingStream(EpochKeys(fresh_keys(), "server"), 8 << 20)
+    assert stream.window == INITIAL_WINDOW
+    stream.write(bytes(count))
+    while stream.unsent:
+        while stream.next_record() is not None:
+            assert stream.held_bytes - stream.unsent <= stream.window
+        stream.acknowledge(stream.next_dsn, stream.next_dsn + (8 << 20), ())
+    assert stream.window == min(8 << 20, INITIAL_WINDOW + count)
+    assert stream.held_bytes == 0
+    stream.limit_window(1 << 16)
+    assert stream.window == 1 << 16
+    stream.limit_window(1 << 30)
+    assert stream.window == min(8 << 20, INITIAL_WINDOW + count)
+
+
+def test_a_receiver_takes_nothing_back_that_it_granted_and_counts_all_that_it_keeps() -> None:
+    incoming = Reassembly(1000)
+    incoming.limit_window(100)
+    assert incoming.limit == 1000
+    assert incoming.add(200, bytes(100)) == []
+    assert incoming.held_bytes == 100
+    assert incoming.add(0, bytes(200)) == [bytes(200), bytes(100)]
+    assert incoming.held_bytes == 300
+    incoming.consume(300)
+    assert (incoming.held_bytes, incoming.limit) == (0, 1000)
+    incoming.add(300, bytes(650))
+    incoming.consume(650)
+    assert incoming.limit == 1050
+    incoming.add(1000, bytes(10))
+    incoming.drop()
+    assert incoming.held_bytes == 0
+
+
+def test_a_session_counts_what_it_holds_both_ways_and_of_partial_frames() -> None:
+    keys = fresh_keys()
+    server = Session(keys, "server")
+    server.add_path(0, FrameReader(), 0.0, 0.0)
+    frame = seal(EpochKeys(keys, "client"), 0, bytes(1000)).frame
+    server.receive(0, frame[:500], 0.0)
+    assert server.held_bytes == 500
+    server.receive(0, frame[500:], 0.0)
+    assert server.held_bytes == 1000
+    server.consume(1000)
+    assert (server.held_bytes, server.progress) == (0, 1000)
+    server.write(bytes(1 << 20))
+    while server.data_to_send(0, 0.0):
+        pass
+    assert server.held_bytes == 1 << 20
+    assert server.send_window == INITIAL_WINDOW
+    server.limit_windows(1 << 16)
+    assert server.send_window == 1 << 16
+    server.abort()
+    assert server.held_bytes == 0
 
 
 def test_a_peer_that_says_it_has_room_for_everything_costs_a_window_and_no_more() -> None:
