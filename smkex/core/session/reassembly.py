@@ -15,7 +15,7 @@ class Reassembly:
     """
 
     def __init__(self, window: int, start: int = 0) -> None:
-        self._largest_window = self._window = window
+        self._largest_window = self.window = window
         self._limit = start + window
         self._waiting_bytes = 0
         self._waiting: dict[int, bytes] = {}
@@ -31,11 +31,11 @@ class Reassembly:
     def consume(self, count: int) -> None:
         """The application took `count` bytes: the window moves."""
         self.consumed += count
-        self._limit = max(self._limit, self.consumed + self._window)
+        self._limit = max(self._limit, self.consumed + self.window)
 
     def limit_window(self, limit: int) -> None:
         """Grant at most `limit` bytes beyond what was consumed from now on; what was granted stays granted."""
-        self._window = min(self._largest_window, limit)
+        self.window = min(self._largest_window, limit)
 
     @property
     def held_bytes(self) -> int:

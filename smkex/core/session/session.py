@@ -76,7 +76,6 @@ class Session:
         self._peer_final: int | None = None
         self._peer_ended = False
         self._told = start
-        self._window = window
         self._told_limit = start + window
         # what must arrive has a version; a ping that was sent with it and is answered confirms it
         self._version = 1 if scheduler is not Scheduler.LOWEST_LATENCY else 0
@@ -195,7 +194,7 @@ class Session:
     def consume(self, count: int) -> None:
         """The application took `count` received bytes: the peer may send more."""
         self._incoming.consume(count)
-        if self._incoming.limit - self._told_limit >= self._window // 4:
+        if self._incoming.limit - self._told_limit >= self._incoming.window // 4:
             # every acknowledgement says it too, but the sender may be waiting for nothing else than this
             self._told_limit = self._incoming.limit
             self._touch()

@@ -224,6 +224,22 @@ def test_a_receiver_takes_nothing_back_that_it_granted_and_counts_all_that_it_ke
     assert incoming.held_bytes == 0
 
 
+@pytest.mark.parametrize("limit", [1 << 16, 1 << 20, 4 << 20])
+def test_a_stream_gets_through_whatever_the_receivers_window_shrinks_to(limit: int) -> None:
+    """The application consumes late, so that the sender waits for nothing but the new limit."""
+    net = Net(0.01, 0.02)
+    net.reading = False
+    net.server.limit_windows(limit)
+    size, consumed = 10 << 20, 0
+    net.client.write(bytes(size))
+    while consumed < size:
+        net.run(net.now + 3)
+        arrived = len(net.received("server")) - consumed
+        assert arrived > 0
+        net.server.consume(arrived)
+        consumed += arrived
+
+
 def test_a_session_counts_what_it_holds_both_ways_and_of_partial_frames() -> None:
     keys = fresh_keys()
     server = Session(keys, "server")
