@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import uvicorn
 
@@ -9,16 +10,55 @@ from origin.app import OriginApp
 from origin.faults import App, Faults
 from origin.settings import OriginSettings
 from runtime.systemd import feed_watchdog, notify_systemd
+from smkex.http.server.http1 import Http1Protocol, RequestLimits
+
+# an edge holds a response back for as long as its slowest client, which it drops after 30 s
+LIMITS = RequestLimits(write_wait=120.0)
+DEADLINE_CHECK_SECONDS = 1.0
 
 
-class _Server(uvicorn.Server):
-    """Notify systemd of readiness and feed its watchdog."""
+class OriginProtocol(Http1Protocol):
+    """HTTP/1.1 with the bounds and checks of the edge."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(limits=LIMITS, **options)
+
+
+class OriginServer(uvicorn.Server):
+    """Notify systemd of readiness, feed its watchdog, and enforce the deadlines of connections."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             notify_systemd("READY=1")
-            self._watchdog = asyncio.create_task(feed_watchdog())
+            self._tasks = [
+                asyncio.create_task(feed_watchdog()),
+                asyncio.create_task(self._enforce_deadlines()),
+            ]
+
+    async def _enforce_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(DEADLINE_CHECK_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for protocol in list(self.server_state.connections):
+                if isinstance(protocol, OriginProtocol) and protocol.deadline < now:
+                    protocol.on_deadline()
+
+
+def create_server(app: App, host: str, port: int) -> OriginServer:
+    """Create the server of `app`; port 0 takes a free one."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=OriginProtocol,
+        ws="none",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+    )
+    return OriginServer(config)
 
 
 def run(settings: OriginSettings) -> None:
@@ -27,13 +67,4 @@ def run(settings: OriginSettings) -> None:
     app: App = OriginApp(settings.directory, settings.max_age, settings.cache_control, settings.cache_tags)
     if settings.faults:
         app = Faults(app)
-    config = uvicorn.Config(
-        app,
-        host=host.strip("[]"),
-        port=int(port),
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        proxy_headers=False,
-    )
-    _Server(config).run()
+    create_server(app, host.strip("[]"), int(port)).run()

@@ -16,11 +16,11 @@ from typing import Any
 
 import smkex.core.session.session
 from edge.handshake.tcp import TcpHandshakes
-from edge.http.http1 import RequestLimits
-from edge.http.server import HttpServer
 from edge.ingress.acceptor import Acceptor
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.tls import server_context
+from smkex.http.server.http1 import RequestLimits
+from smkex.http.server.http_server import HttpServer
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -1,1 +1,1 @@
-"""HTTP/1.1 on a session, header fields, and a request as the edge sees it."""
+"""Header fields, and a client's request with its cache key."""

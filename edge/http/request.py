@@ -12,8 +12,8 @@ from edge.http.fields import Fields, Pairs, combine_fields, list_members
 from edge.http.forwarded import forwarded_fields, is_untrusted_field
 from smkex.http.semantics.authority import Authority
 from smkex.http.semantics.targets import normalize_target, parse_target, parse_url
+from smkex.http.server.http1 import RAW_TARGET
 
-RAW_TARGET = "sennit.target"  # ASGI extension: the target as written, which tells "/a?" from "/a"
 # end-to-end whatever Connection names: recipient, framing and loop detection
 ESSENTIAL = frozenset({"host", "content-length", "transfer-encoding", "cdn-loop"})
 

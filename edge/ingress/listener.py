@@ -13,7 +13,6 @@ from edge.config.settings import EdgeSettings
 from edge.handshake.mptcp import MptcpHandshakes
 from edge.handshake.path_manager.client import PathManagerClient
 from edge.handshake.tcp import TcpHandshakes
-from edge.http.server import HttpServer
 from edge.ingress import fast_open
 from edge.ingress.acceptor import Acceptor
 from edge.ingress.handover import Handover
@@ -24,6 +23,7 @@ from edge.limits.admission import PrefixLimiter, refuse_overloaded
 from node.state.catalogue import FAST_OPEN_KEYS
 from node.state.identity import NodeIdentity
 from smkex.core.handshake.config import ServerConfig
+from smkex.http.server.http_server import HttpServer
 from smkex.transport.mptcp.listen import speaks_mptcp
 from smkex.transport.subflow import Subflow
 

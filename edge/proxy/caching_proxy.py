@@ -25,7 +25,6 @@ from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs, combine_fields
-from edge.http.http1 import CLIENT_GONE
 from edge.http.request import ClientRequest, url_cache_key
 from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, Fetches, FetchResult
@@ -41,6 +40,7 @@ from edge.proxy.responses import (
 )
 from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 from smkex.http.semantics.integers import parse_integer
+from smkex.http.server.http1 import CLIENT_GONE
 
 log = logging.getLogger("edge.proxy.caching_proxy")
 

@@ -1,7 +1,7 @@
 """Fast path: answer a simple GET from the in-memory cache.
 
 It answers a GET without fields that need a decision, for a small fresh response: one parse, one lookup, one write.
-Everything else returns None and takes the general path (`http1.py`, `caching_proxy.py`), which gives the same answer.
+Everything else returns None and takes the general path (`caching_proxy.py`), which gives the same answer.
 """
 
 import time

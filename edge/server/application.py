@@ -8,8 +8,8 @@ from pathlib import Path
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from edge.config.settings import EdgeSettings
-from edge.http.server import HttpServer
 from edge.proxy.assembly import built_in_cache
+from smkex.http.server.http_server import HttpServer
 
 
 class ApplicationUnusable(Exception):

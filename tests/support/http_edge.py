@@ -6,7 +6,7 @@ from typing import Any
 
 from loopback import LoopbackEdge
 
-from edge.http.server import HttpServer
+from smkex.http.server.http_server import HttpServer
 
 LONG = 3_000_000
 

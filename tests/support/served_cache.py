@@ -10,9 +10,9 @@ import httpx
 from scripted_server import ScriptedServer
 
 from edge.cache.storage.store import ResponseStore
-from edge.http.server import HttpServer
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.upstream import OriginClient
+from smkex.http.server.http_server import HttpServer
 
 
 @dataclass

@@ -12,7 +12,6 @@ from loopback import Source, digest_of
 from edge.config.identity import Identity
 from edge.config.settings import EdgeSettings
 from edge.handshake.tcp import TcpHandshakes
-from edge.http.server import HttpServer
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
@@ -20,6 +19,7 @@ from smkex.client import connect, establish
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.messages import LocatorKind
+from smkex.http.server.http_server import HttpServer
 from smkex.transport.subflow import Subflow
 from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 

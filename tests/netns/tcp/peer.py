@@ -12,12 +12,12 @@ from loopback import Source, digest_of
 
 from edge.config.identity import Identity
 from edge.config.settings import EdgeSettings
-from edge.http.server import HttpServer
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
 from smkex.client import connect, paths
 from smkex.core.errors import SmkexError
+from smkex.http.server.http_server import HttpServer
 
 VIP = "203.0.113.1"
 

@@ -13,7 +13,6 @@ from loopback import until
 
 from edge.config.identity import load_identity
 from edge.config.settings import EdgeSettings
-from edge.http.server import HttpServer
 from edge.ingress.handover import Handover
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
@@ -21,6 +20,7 @@ from node.vip import Vip
 from smkex.core.errors import Overloaded
 from smkex.core.wire.frame import FrameType, header
 from smkex.core.wire.messages import encode_abort
+from smkex.http.server.http_server import HttpServer
 
 PER_PREFIX = 8
 # of a ClientNonce as much as names a session: the rest never comes

@@ -10,7 +10,6 @@ from loopback import two_neighbouring_ports, until
 
 from edge.config.identity import load_identity
 from edge.config.settings import EdgeSettings
-from edge.http.server import HttpServer
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
@@ -18,6 +17,7 @@ from smkex.client import connect
 from smkex.client.connect import Connection
 from smkex.client.edge_cache import EdgeCache
 from smkex.core.session.path import STALLED_LIMIT
+from smkex.http.server.http_server import HttpServer
 
 
 class Running:

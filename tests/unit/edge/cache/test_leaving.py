@@ -9,8 +9,8 @@ import pytest
 from cdn import Cdn, cdn
 from loopback import until
 
-from edge.http.http1 import Http1Protocol
-from edge.http.server import HttpServer
+from smkex.http.server.http1 import Http1Protocol
+from smkex.http.server.http_server import HttpServer
 
 PART = bytes(1 << 16)
 

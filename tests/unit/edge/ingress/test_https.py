@@ -12,8 +12,8 @@ from certificates import identity
 from loopback import until
 
 from edge.config.settings import EdgeSettings
-from edge.http.server import HttpServer
 from edge.ingress.https import HttpsListener, https_context, listen_https
+from smkex.http.server.http_server import HttpServer
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 

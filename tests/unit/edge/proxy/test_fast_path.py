@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
-from edge.http.http1 import Http1Protocol
-from edge.http.server import HttpServer
 from edge.proxy.fast_path import PARSED_HEADS_LIMIT
+from smkex.http.server.http1 import Http1Protocol
+from smkex.http.server.http_server import HttpServer
 
 SIMPLE = b"GET /a HTTP/1.1\r\nHost: cdn\r\n%s\r\n"
 

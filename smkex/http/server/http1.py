@@ -16,11 +16,13 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from edge.http.request import RAW_TARGET
 from smkex.http.semantics.authority import Authority
 from smkex.http.semantics.targets import parse_target
 
 NEVER = float("inf")
+RAW_TARGET = (
+    "sennit.target"  # ASGI extension: the target in origin form as written, which tells "/a?" from "/a"
+)
 CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns True once the client is gone
 FastPathAnswer = Callable[[bytes], bytes | None]
 _REASONS = {

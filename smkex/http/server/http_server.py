@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from edge.http.http1 import FastPathAnswer, Http1Protocol, RequestLimits
+from smkex.http.server.http1 import FastPathAnswer, Http1Protocol, RequestLimits
 
 KEEP_ALIVE_SECONDS = 60  # seconds that an idle session is kept
 DEADLINE_CHECK_SECONDS = 1.0  # seconds between checks of deadlines and updates of Date

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from loopback import LoopbackEdge, until
 
-from edge.http.http1 import RequestLimits
-from edge.http.server import HttpServer
 from smkex.client.connect import Connection
+from smkex.http.server.http1 import RequestLimits
+from smkex.http.server.http_server import HttpServer
 from smkex.transport.session import SessionTransport
 
 LIMITS = RequestLimits(idle=60, head_wait=60, body_wait=60, write_wait=60)
