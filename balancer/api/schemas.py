@@ -5,7 +5,15 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
 from balancer.api.health import EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
@@ -72,6 +80,15 @@ class Body(BaseModel):
     """A body that a client sends: unknown fields are refused, so that a typing error is not ignored."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_add_example)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _refuse_nul(cls, value: object) -> object:
+        """Refuse NUL in texts, which PostgreSQL does not store."""
+        texts = value if isinstance(value, list) else (value,)
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ValueError("must not contain NUL")
+        return value
 
 
 class VipBody(Body):

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
@@ -30,6 +31,7 @@ _MEANINGS = {
     429: "There are too many.",
     503: "The database does not answer, or not in time.",
 }
+RETRY_AFTER = "2"  # seconds after which a database that is locked may be tried again
 PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
@@ -86,7 +88,10 @@ def success_response(
 
 
 def _describe_status(status: int) -> dict[str, Any]:
-    return {"description": _MEANINGS[status], "content": PROBLEM_CONTENT}
+    described: dict[str, Any] = {"description": _MEANINGS[status], "content": PROBLEM_CONTENT}
+    if status == 503:
+        described["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    return described
 
 
 async def _handle_error(request: Request, error: Exception) -> Response:
@@ -104,6 +109,17 @@ async def _handle_error(request: Request, error: Exception) -> Response:
             headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
             errors = of_field(_FIELDS.get(error.status_code, "body"), str(error.detail))
             return problem_response(error.status_code, slug, str(error.detail), errors, headers)
+        case DataError():
+            log.warning(
+                "the database refuses a value", extra={"path": request.url.path, "why": str(error.orig)}
+            )
+            return problem_response(422, "invalid-request", "a value that the database cannot store")
+        case OperationalError() | InterfaceError() | TimeoutError():
+            why = str(getattr(error, "orig", None) or error)
+            log.warning("the database does not answer", extra={"path": request.url.path, "why": why})
+            detail = "the database is locked or does not answer: try again"
+            errors = of_field("database", detail)
+            return problem_response(503, "database-unavailable", detail, errors, {"Retry-After": RETRY_AFTER})
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
     return problem_response(500, "internal-error", "see the control plane's log")
 
@@ -129,5 +145,6 @@ def _field_error(location: Sequence[int | str], message: str) -> FieldError:
 
 def install(app: FastAPI) -> None:
     """Route every error of the application through the one handler."""
-    for kind in (Refusal, RequestValidationError, HTTPException, Exception):
+    database = (DataError, OperationalError, InterfaceError, TimeoutError)
+    for kind in (Refusal, RequestValidationError, HTTPException, *database, Exception):
         app.add_exception_handler(kind, _handle_error)
