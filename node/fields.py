@@ -1,8 +1,9 @@
 """Validate the fields of decoded JSON; each function raises `ValueError` that names the field."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from node.addresses import parse_unicast
 
 
 def require_mapping(value: Any, name: str) -> Mapping[str, Any]:
@@ -52,11 +53,6 @@ def read_address(
     if value is None:
         return None
     try:
-        address = ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError(f"{name}: not an address") from None
-    if address.version != version or address.is_multicast or address.is_unspecified:
-        raise ValueError(f"{name}: not a unicast IPv{version} address")
-    if address.is_loopback and not allow_loopback:
-        raise ValueError(f"{name}: not a unicast IPv{version} address")
-    return str(address)
+        return parse_unicast(value, version, allow_loopback=allow_loopback)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -23,6 +23,8 @@ from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
 from balancer.control.vips.published import vip_of
 from balancer.control.vips.service import vip_view
+from balancer.model.place import Places
+from balancer.model.reference.packet import mapped_address
 from balancer.model.table import MAXIMUM_EDGE_ID
 from node.state.desired_state import AdminState
 from node.vip import has_locator
@@ -133,11 +135,16 @@ async def _set_addresses(session: AsyncSession, edge: EdgeRecord, body: EnrolReq
 
     Its site stays the one that it enrolled with, until an operator changes it.
     """
+    with session.no_autoflush:
+        places = Places.of(vip_of(vip) for vip in await vips.list_all(session))
     for field in ("tunnel_v4", "tunnel_v6"):
         value = getattr(body, field)
         address = str(value) if value else None
         with session.no_autoflush:
             other = await edges.find_by_tunnel(session, field, address) if address else None
+        if address and (found := places.find(mapped_address(address))):
+            detail = f"{address} is an address of the VIP {found.vip.name}: give the edge one of the backbone"
+            raise Refusal(409, "tunnel-address-taken", detail, field=field)
         if other and other.id != edge.id:
             raise Refusal(409, "tunnel-address-taken", f"the edge {other.name} has this address", field=field)
         if getattr(edge, field) != address:

@@ -39,6 +39,12 @@ async def find_by_tunnel(session: AsyncSession, field: str, address: str) -> Edg
     return await session.scalar(select(EdgeRecord).where(getattr(EdgeRecord, field) == address))
 
 
+async def tunnel_addresses(session: AsyncSession) -> list[tuple[str, str]]:
+    """Return the name and the address of every tunnel end."""
+    rows = await session.execute(select(EdgeRecord.name, EdgeRecord.tunnel_v4, EdgeRecord.tunnel_v6))
+    return [(name, address) for name, *both in rows for address in both if address]
+
+
 async def list_page(session: AsyncSession, after: int, limit: int) -> Sequence[EdgeRecord]:
     query = select(EdgeRecord).where(EdgeRecord.id > after).order_by(EdgeRecord.id).limit(limit)
     return (await session.scalars(query)).all()

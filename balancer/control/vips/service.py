@@ -12,7 +12,8 @@ from balancer.control.storage.records import VipRecord
 from balancer.control.storage.store import Store
 from balancer.control.vips import repository
 from balancer.control.vips.published import vip_of
-from balancer.model.place import locators_overlap
+from balancer.model.place import Places, locators_overlap
+from balancer.model.reference.packet import mapped_address
 
 
 def vip_view(record: VipRecord) -> VipBody:
@@ -44,6 +45,13 @@ async def add_vip(store: Store, body: VipBody, by: Caller) -> tuple[int, bool]:
             if locators_overlap(vip_of(known), vip_of(record)):
                 detail = f"an address of the VIP {known.name} would be a locator too: take another prefix"
                 raise Refusal(409, "vip-prefix-taken", detail, field="v4" if record.v4 else "v6")
+        places = Places.of((vip_of(record),))
+        for name, address in await edges.tunnel_addresses(session):
+            if places.find(mapped_address(address)):
+                detail = (
+                    f"{address}, the tunnel address of {name}, is among the VIP's addresses: take another"
+                )
+                raise Refusal(409, "vip-address-taken", detail, field="v4" if ":" not in address else "v6")
         session.add(record)
         audit.record_change(session, store.now(), by, "vip.add", body.name, str(body.v4 or body.v6))
         await session.flush()
