@@ -18,8 +18,9 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 async def refuse_unknown(request: Request) -> None:
     """Raise the Refusal 422 that names the parameter, also for NUL, which PostgreSQL does not store."""
-    if "\0" in request.scope["path"] or any("\0" in value for value in request.query_params.values()):
-        raise Refusal(422, "invalid-request", "must not contain NUL", field="path")
+    for name, value in (("path", request.scope["path"]), *request.query_params.items()):
+        if "\0" in value:
+            raise Refusal(422, "invalid-request", "must not contain NUL", field=name)
     route = request.scope.get("route")
     if not request.scope["query_string"] or not isinstance(route, APIRoute):
         return

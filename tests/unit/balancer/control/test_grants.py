@@ -117,7 +117,7 @@ class Edge:
     in_flight: list[tuple[float, bool, float | None]] = field(default_factory=list)
 
     def act(self, now: float) -> None:
-        self.leave.look(self.soft, now)
+        self.leave.update(self.soft, now)
         if self.leave.granted(now):
             self.announcing = False
         elif not self.soft or self.leave.must_announce(now):

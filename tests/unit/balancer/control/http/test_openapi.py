@@ -43,7 +43,7 @@ def test_every_body_has_an_example_that_is_accepted(operation: dict[str, Any]) -
         model.model_validate_json(json.dumps(example))
 
 
-# what a JSON schema cannot say: addresses that are no hosts', values that contradict one another
+# what a JSON schema cannot say: texts without NUL, addresses that are no hosts', values that contradict one another
 CONTRADICTIONS = {
     *("v4", "v6", "tunnel_v4", "tunnel_v6", "service_port", "id_port_base", "edge_id", "vip"),
     *("ingress", "source", "destination", "url"),
@@ -61,4 +61,5 @@ def test_schemathesis_finds_nothing(case: Any) -> None:
         assert all(each["field"] for each in response.json()["errors"]), response.text
         assert response.json()["errors"], response.text
     if case.meta.generation.mode.is_positive and response.status_code == 422:
-        assert {each["field"] for each in response.json()["errors"]} <= CONTRADICTIONS, response.text
+        wrong = {each["field"] for each in response.json()["errors"] if "NUL" not in each["message"]}
+        assert wrong <= CONTRADICTIONS, response.text
