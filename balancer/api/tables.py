@@ -75,6 +75,7 @@ class GenerationView(BaseModel):
     published_at: datetime
     changes: list[str] = Field(description="At most 20.", examples=[["edge1 up -> draining"]])
     changed: int = Field(description="How many entries.")
+    by_health: bool = Field(default=False, description="Whether only liveness changed.")
 
 
 class GenerationPage(BaseModel):

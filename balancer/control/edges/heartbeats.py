@@ -108,6 +108,7 @@ class HeartbeatService:
     async def persist_liveness(self, why: Mapping[int, str]) -> None:
         """Write liveness changes to the database; `why` is edge id -> reason."""
         async with self._store.change() as session:
+            session.info["by_health"] = True
             found = await edges.find_by_ids(session, sorted(why))
             for edge_id, reason in why.items():
                 edge, alive = found.get(edge_id), self._memory.health.is_alive(edge_id)

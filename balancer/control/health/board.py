@@ -6,6 +6,7 @@ from datetime import datetime
 from balancer.api.health import EdgeHealthView, FleetHealth, HealthReason
 from balancer.api.schemas import LeaseRequest
 from balancer.control.clock import Clock
+from balancer.control.health.damping import HALF_LIFE_LEASES, FlapPenalty
 from balancer.control.health.judgement import judge_health
 from balancer.control.health.leases import Leases
 from balancer.control.health.reachability import Reachability
@@ -28,6 +29,10 @@ class HealthBoard:
         self._leases = leases
         self._entries: dict[int, HealthEntry] = {}
         self._silent: set[int] = set()
+        self._half_life = HALF_LIFE_LEASES * leases.seconds
+        self._undamped: dict[int, FleetHealth] = {}
+        self._penalties: dict[int, FlapPenalty] = {}
+        self._damped: set[int] = set()
         self.reachability = Reachability()
 
     def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest) -> None:
@@ -46,6 +51,9 @@ class HealthBoard:
         self._silent.discard(edge_id)
         self.reachability.forget(edge_id)
         self._entries.pop(edge_id, None)
+        self._undamped.pop(edge_id, None)
+        self._penalties.pop(edge_id, None)
+        self._damped.discard(edge_id)
 
     def take_unreached(self) -> list[int]:
         """Return the silent edges that no peer reaches; they are down and leave the set of silent edges."""
@@ -65,6 +73,8 @@ class HealthBoard:
             leased=lease is not None,
             peers=self.reachability.about(edge_id),
         )
+        if self._is_damped(edge_id, state):
+            state, reasons = FleetHealth.DOWN, (*reasons, "goes up and down: kept down until it is stable")
         now, before = self._clock.now(), self._entries.get(edge_id)
         known = before.reasons if before else {}
         entry = HealthEntry(
@@ -74,6 +84,19 @@ class HealthBoard:
         )
         self._entries[edge_id] = entry
         return entry
+
+    def _is_damped(self, edge_id: int, state: FleetHealth) -> bool:
+        """Count an edge that goes down, and return whether it must stay down; never for more than a third of all."""
+        now, before = self._clock.monotonic(), self._undamped.get(edge_id)
+        self._undamped[edge_id] = state
+        if state is FleetHealth.DOWN and before not in (None, FleetHealth.DOWN):
+            self._penalties.setdefault(edge_id, FlapPenalty(self._half_life)).add_flap(now)
+        penalty = self._penalties.get(edge_id)
+        self._damped.discard(edge_id)
+        if penalty is None or not penalty.is_damped(now) or 3 * (len(self._damped) + 1) > len(self._undamped):
+            return False
+        self._damped.add(edge_id)
+        return True
 
     def view(self, edge_id: int) -> EdgeHealthView:
         """Show an edge's health."""

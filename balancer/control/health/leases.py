@@ -20,17 +20,17 @@ class Leases:
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
-        self._seconds = seconds
+        self.seconds = seconds
         self._leases: dict[int, Lease] = {}
 
     def grant_grace(self, edge_ids: Iterable[int]) -> None:
         """Give every edge one lease after a start, since heartbeats could not arrive before."""
-        ends_at = self._clock.monotonic() + self._seconds
+        ends_at = self._clock.monotonic() + self.seconds
         self._leases.update({edge_id: Lease(ends_at, None) for edge_id in edge_ids})
 
     def renew(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> Lease:
         """Record a heartbeat received `age` seconds ago; one older than the known one is ignored."""
-        lease = Lease(self._clock.monotonic() + self._seconds - age, heartbeat)
+        lease = Lease(self._clock.monotonic() + self.seconds - age, heartbeat)
         known = self._leases.get(edge_id)
         if known is not None and known.heartbeat is not None and known.ends_at > lease.ends_at:
             return known

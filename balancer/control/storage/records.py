@@ -187,6 +187,7 @@ class GenerationRecord(Record):
     generation: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     published_at: Mapped[datetime]
     changes: Mapped[list[dict[str, Any]]]
+    by_health: Mapped[bool]  # only liveness changed; otherwise an operator or an enrolment did
 
 
 class PublishedRecord(Record):

@@ -124,6 +124,7 @@ def _generation_view(record: GenerationRecord) -> GenerationView:
         changes=[Change.from_json(each).describe() for each in record.changes[:CHANGES_SHOWN]]
         or ["new epoch: the database went back"],
         changed=len(record.changes),
+        by_health=record.by_health,
     )
 
 

@@ -18,6 +18,7 @@ from balancer.control.registry.table_state import table_state
 from balancer.control.storage.records import EdgeRecord, GenerationRecord, PinRecord, VipRecord
 from balancer.control.table import repository, rings
 from balancer.control.table.changes import Change, Entry, Key, compare_entries, compare_tables, key_of
+from balancer.control.table.history import drop_oldest
 from balancer.control.table.live import KEPT_GENERATIONS
 from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
@@ -172,8 +173,15 @@ class Publication:
 
     async def _store(self, session: AsyncSession, generation: int, changes: list[Change]) -> None:
         stored = [change.to_json() for change in changes]
-        session.add(GenerationRecord(generation=generation, published_at=self._clock.now(), changes=stored))
+        session.add(
+            GenerationRecord(
+                generation=generation,
+                published_at=self._clock.now(),
+                changes=stored,
+                by_health=session.info.get("by_health", False),
+            )
+        )
         await repository.store_changes(session, changes)
         await repository.note_removals(session, generation, changes)
         await session.flush()
-        await repository.drop_oldest(session, KEPT_GENERATIONS)
+        await drop_oldest(session, KEPT_GENERATIONS)

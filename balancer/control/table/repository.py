@@ -34,14 +34,6 @@ async def list_generations(session: AsyncSession, before: int, limit: int) -> Se
     return (await session.scalars(query)).all()
 
 
-async def drop_oldest(session: AsyncSession, kept: int) -> None:
-    """Delete all but the newest generations. Numbers have gaps between epochs, so rows are counted."""
-    column = GenerationRecord.generation
-    surplus = select(column).order_by(column.desc()).offset(kept).limit(1)
-    if (newest_surplus := await session.scalar(surplus)) is not None:
-        await session.execute(delete(GenerationRecord).where(column <= newest_surplus))
-
-
 async def read_entries(session: AsyncSession) -> dict[Key, Entry]:
     rows = await session.execute(select(PublishedRecord.kind, PublishedRecord.key, PublishedRecord.content))
     found = {(kind, key): entry_from_json(kind, content) for kind, key, content in rows}
