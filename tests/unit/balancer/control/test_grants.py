@@ -177,7 +177,7 @@ class FleetOfSoftFailures(RuleBasedStateMachine):
         if edge.in_flight:
             sent_at, _, seconds = edge.in_flight.pop()
             if not lost:
-                edge.leave.answered(sent_at, seconds)
+                edge.leave.apply_answer(sent_at, seconds)
                 edge.act(self.clock.seconds)
 
     @rule(seconds=st.floats(0.1, 12))
