@@ -24,6 +24,8 @@ RAW_TARGET = (
     "sennit.target"  # ASGI extension: the target in origin form as written, which tells "/a?" from "/a"
 )
 CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns True once the client is gone
+# ASGI extension: a function that returns True once path 1 is confirmed too; absent over HTTPS
+PATH_CONFIRMED = "sennit.path_confirmed"
 FastPathAnswer = Callable[[bytes], bytes | None]
 _REASONS = {
     400: b"Bad Request",
@@ -72,6 +74,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self.url = b""
         self._fast_path = fast_path
         self._lost = lost
+        self._path_confirmed: Callable[[], bool] | None = None
         self.limits = limits
         self.deadline = NEVER
         self._in_head = False
@@ -87,6 +90,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._path_confirmed = transport.get_extra_info("path_confirmed")
         self.deadline = self.loop.time() + self.limits.idle
 
     def data_received(self, data: bytes) -> None:
@@ -197,6 +201,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._beside = 0
         self.deadline = self.loop.time() + self.limits.body_wait
         self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing, RAW_TARGET: self.url}
+        if self._path_confirmed is not None:
+            self.scope["extensions"][PATH_CONFIRMED] = self._path_confirmed
         super().on_headers_complete()
         if version == "1.0":
             self.cycle.send = _end_body_by_closing(self.cycle)

@@ -11,7 +11,7 @@ import pytest
 from edge.handshake.path_manager import process
 from edge.handshake.path_manager.messages import RESPONSE_SIZE, Operation, Request, Response
 from edge.handshake.path_manager.process import PathManager
-from smkex.transport.mptcp.info import ConnectionInfo, FourTuple, Subflow
+from smkex.transport.mptcp.info import ConnectionInfo, FourTuple, SubflowInfo
 from smkex.transport.mptcp.path_manager import MptcpNetlink
 from smkex.transport.mptcp.subflow_diag import SubflowDiag, SubflowState
 
@@ -85,7 +85,7 @@ def running() -> Iterator[Running]:
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """A socket that the kernel calls an MPTCP connection with two subflows."""
-    subflows = tuple(Subflow(each, 1, 0, 0, 0, 0, 0) for each in (OWN, JOINED))
+    subflows = tuple(SubflowInfo(each, 1, 0, 0, 0, 0, 0) for each in (OWN, JOINED))
     monkeypatch.setattr(process, "connection_info", lambda sock: ConnectionInfo(TOKEN, False, subflows))
     with socket.socket() as made:
         yield made

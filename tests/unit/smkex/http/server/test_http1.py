@@ -9,7 +9,7 @@ import pytest
 from loopback import LoopbackEdge, until
 
 from smkex.client.connect import Connection
-from smkex.http.server.http1 import RequestLimits
+from smkex.http.server.http1 import PATH_CONFIRMED, RequestLimits
 from smkex.http.server.http_server import HttpServer
 from smkex.transport.session import SessionTransport
 
@@ -360,3 +360,34 @@ async def test_a_client_that_takes_nothing_is_cut_off() -> None:
         await until(lambda: edge.sessions and edge.session.is_closing())
         await connection.close()
         await edge.server.stop()
+
+
+@pytest.mark.parametrize("confirmed", [None, False, True])
+async def test_an_application_sees_whether_the_second_path_is_confirmed(confirmed: bool | None) -> None:
+    """By default it is, as both paths of the client are; over HTTPS there is nothing to see."""
+
+    async def report(scope: dict[str, Any], receive: Any, send: Send) -> None:
+        if scope["type"] == "http":
+            found = scope["extensions"].get(PATH_CONFIRMED)
+            text = b"absent" if found is None else b"%d" % found()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body", "body": text})
+
+    class Edge(LoopbackEdge):
+        def _serve(self, session: SessionTransport) -> None:
+            if confirmed is not True:
+                session._extra["path_confirmed"] = None if confirmed is None else lambda: confirmed
+            self.sessions.append(session)
+            session.start(server.create_protocol())
+
+    server = HttpServer(report)
+    await server.start()
+    async with Edge() as edge:
+        connection = await edge.connect()
+        await until(lambda: edge.sessions and len(edge.session.paths) == 2)
+        connection.writer.write(b"GET / HTTP/1.1\r\nhost: edge\r\n\r\n")
+        answer = await asyncio.wait_for(connection.reader.read(), 5)
+        said = b"absent" if confirmed is None else b"%d" % confirmed
+        assert answer.endswith(b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(said), said))
+        await connection.close()
+    await server.stop()
