@@ -37,12 +37,12 @@ def run_edge(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None
     # two generations of workers have a channel each while the older one finishes
     sockets, channels = open_privileged(node, settings, clients=max(1, 2 * settings.workers))
     if settings.workers:
-        asyncio.run(_supervise(Supervisor(settings, reread, node, sockets, channels)))
+        asyncio.run(_run_supervisor(Supervisor(settings, reread, node, sockets, channels)))
     else:
         asyncio.run(_serve_alone(settings, node, sockets, channels[0] if channels else None))
 
 
-async def _supervise(supervisor: Supervisor) -> None:
+async def _run_supervisor(supervisor: Supervisor) -> None:
     watchdog = asyncio.create_task(feed_watchdog())
     try:
         await supervisor.run(notify_systemd)
