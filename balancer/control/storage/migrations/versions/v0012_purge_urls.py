@@ -8,10 +8,10 @@ down_revision = "0011"
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":  # SQLite does not bound text
-        op.alter_column("purge", "url", type_=sa.String(8464))
+    with op.batch_alter_table("purge", table_kwargs={"sqlite_autoincrement": True}) as batch:
+        batch.alter_column("url", type_=sa.String(8464))
 
 
 def downgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.alter_column("purge", "url", type_=sa.String(2048))
+    with op.batch_alter_table("purge", table_kwargs={"sqlite_autoincrement": True}) as batch:
+        batch.alter_column("url", type_=sa.String(2048))
