@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.secrets import LIFETIME, write_secret
-from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
 from smkex.core.keys.keyfile import certificate_pem, private_pem, read_fleet_key
 
 KEY, CERTIFICATE = "tofu.key", "tofu.certificate"
@@ -24,7 +24,7 @@ def make_fleet_key(folder: Path) -> Ed25519PrivateKey:
 
 
 def fleet_fingerprint(folder: Path) -> str:
-    return fingerprint(make_fleet_key(folder).public_key().public_bytes_raw())
+    return fleet_key_fingerprint(make_fleet_key(folder).public_key().public_bytes_raw())
 
 
 def certify_edge(fleet: Ed25519PrivateKey, folder: Path, edge_id: int) -> None:

@@ -205,7 +205,7 @@ def tls_handshake(context: Any, ports: list[int], held: list[socket.socket]) -> 
     tls, reader = TlsClient(context, HOST), FrameReader()
     path_0.sendall(tls.to_send())
     while tls.outcome is None:
-        while (record := reader.tls_record()) is None:
+        while (record := reader.next_tls_record()) is None:
             reader.feed(path_0.recv(16384))
         tls.receive(record)
         path_0.sendall(tls.to_send())

@@ -38,7 +38,7 @@ def _time_smkex() -> float:
         client = ClientHandshake.begin(
             ClientConfig(), ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
         )
-        server = ServerHandshake.answering(
+        server = ServerHandshake.answer_client_share(
             ServerConfig(edge_id=1), client.client_share, seen[0], os.urandom(32)
         )
         client.receive(0, FrameType.SERVER_SHARE, server.server_share)

@@ -14,8 +14,8 @@ from edge.handshake.path_manager.client import ConnectionSteering, PathManagerCl
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
-from smkex.core.session.path import NEAR
-from smkex.core.session.path_scheduler import fastest
+from smkex.core.session.path import NEAR_RTT
+from smkex.core.session.path_scheduler import fastest_path
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
 from smkex.transport.mptcp.frames import receive_frame
@@ -73,7 +73,7 @@ class MptcpHandshakes:
 
     async def _handshake(self, pinned: PinnedConnection, steering: ConnectionSteering) -> None:
         share = await _receive_expected(pinned, 0, FrameType.CLIENT_SHARE)
-        handshake = ServerHandshake.answering(
+        handshake = ServerHandshake.answer_client_share(
             self._config(), share, await self._observe(pinned, steering, 0), os.urandom(32)
         )
         pinned.expect_join(match_joins_at(*self._locator))
@@ -120,9 +120,9 @@ class MptcpHandshakes:
 
 
 def _preferred_path(pinned: PinnedConnection) -> int:
-    """Return the first path unless the other is clearly faster; a difference below NEAR is measuring noise."""
-    latencies = {path: max(subflow.rtt_us / 1e6, NEAR) for path, subflow in enumerate(pinned.subflows)}
-    return fastest(latencies, 0) or 0
+    """Return the first path unless the other is clearly faster; a difference below NEAR_RTT is measurement noise."""
+    latencies = {path: max(subflow.rtt_us / 1e6, NEAR_RTT) for path, subflow in enumerate(pinned.subflows)}
+    return fastest_path(latencies, 0) or 0
 
 
 async def _receive_expected(

@@ -107,7 +107,7 @@ class TcpHandshakes:
         self._check_room(subflow)
         config = self._config()
         seen = observe_subflow(subflow.socket, config.edge_id)
-        handshake = ServerHandshake.answering(config, frame, seen, os.urandom(32))
+        handshake = ServerHandshake.answer_client_share(config, frame, seen, os.urandom(32))
         session = self._admit(handshake, subflow)
         subflow.send(handshake.server_share)
         await self._await_finished(session, 0)
@@ -169,7 +169,7 @@ class TcpHandshakes:
     async def _serve_join(self, subflow: Subflow, frame: bytes) -> None:
         join = Join.parse(frame)
         session = self._running.get(join.session_id)
-        if session is None or not session.may_add(join.path):
+        if session is None or not session.can_add_path(join.path):
             raise UnexpectedMessage("no such session on this edge, or its path number was used before")
         seen = observe_subflow(subflow.socket, self._config().edge_id)
         acceptor = JoinAcceptor(session.established.keys, join, seen, os.urandom(32))
@@ -260,7 +260,7 @@ class TcpHandshakes:
         if subflow is not None:
             subflow.abort(error)
         if session.handshake.is_candidate_only(number):
-            session.handshake.forget(number)
+            session.handshake.drop_candidate(number)
             return
         unproven = isinstance(error, PeerAborted | Truncated | DeadlineMissed)
         if session.transport is not None and unproven:

@@ -46,7 +46,7 @@ class SessionRegistry:
     @property
     def sessions_at_service_port(self) -> int:
         """Sessions to which a change of the routes to the service address may cost a path that works."""
-        return sum(session.lives(0) for session in self._movable)
+        return sum(session.is_alive(0) for session in self._movable)
 
     def has_room(self, address: str) -> bool:
         """Return whether a session from `address` would be admitted now."""

@@ -12,14 +12,18 @@ from dataclasses import dataclass
 
 from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
 from smkex.core.handshake.tls import session_id_of
-from smkex.core.wire.frame import HEADER, TLS_HEADER, TLS_RECORD_LIMIT, FrameType
-from smkex.core.wire.messages import SESSION_ID
+from smkex.core.wire.frame import HEADER_LENGTH, TLS_HEADER_LENGTH, TLS_RECORD_LIMIT, FrameType
+from smkex.core.wire.messages import SESSION_ID_LENGTH
 
-HELLO_LIMIT = TLS_HEADER + TLS_RECORD_LIMIT  # bytes with the records' headers
+HELLO_LIMIT = TLS_HEADER_LENGTH + TLS_RECORD_LIMIT  # bytes with the records' headers
 HELLO_RECORDS = 8
 _TLS_MESSAGE_HEADER = 4
 # where the session id begins: ClientShare has a version before it
-_ID_AT = {FrameType.CLIENT_SHARE: HEADER + 1, FrameType.CLIENT_NONCE: HEADER, FrameType.JOIN: HEADER}
+_ID_AT = {
+    FrameType.CLIENT_SHARE: HEADER_LENGTH + 1,
+    FrameType.CLIENT_NONCE: HEADER_LENGTH,
+    FrameType.JOIN: HEADER_LENGTH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +49,24 @@ def read_claim(first: bytes) -> Claim | int | None:
     at = _ID_AT.get(first[0])  # type: ignore[call-overload]
     if at is None:
         return None
-    if len(first) < at + SESSION_ID:
-        return int(at + SESSION_ID)
-    return Claim(first[at : at + SESSION_ID], FrameType(first[0]))
+    if len(first) < at + SESSION_ID_LENGTH:
+        return int(at + SESSION_ID_LENGTH)
+    return Claim(first[at : at + SESSION_ID_LENGTH], FrameType(first[0]))
 
 
 def _read_hello(first: bytes) -> Claim | int | None:
     """Read a ClientHello of one or more records, `HELLO_RECORDS` at most."""
     message, at = b"", 0
     for _ in range(HELLO_RECORDS):
-        if len(first) < at + TLS_HEADER:
-            return at + TLS_HEADER
-        length = int.from_bytes(first[at + 3 : at + TLS_HEADER], "big")
-        end = at + TLS_HEADER + length
+        if len(first) < at + TLS_HEADER_LENGTH:
+            return at + TLS_HEADER_LENGTH
+        length = int.from_bytes(first[at + 3 : at + TLS_HEADER_LENGTH], "big")
+        end = at + TLS_HEADER_LENGTH + length
         if first[at] != TLS_FIRST_BYTE or not 1 <= length <= TLS_RECORD_LIMIT or end > HELLO_LIMIT:
             return None
         if len(first) < end:
             return end
-        message += first[at + TLS_HEADER : end]
+        message += first[at + TLS_HEADER_LENGTH : end]
         at = end
         size = _TLS_MESSAGE_HEADER + int.from_bytes(message[1:_TLS_MESSAGE_HEADER], "big")
         if len(message) >= _TLS_MESSAGE_HEADER and size <= len(message):

@@ -117,7 +117,7 @@ class Impersonator:
             first.send(tls.to_send())
             return handshake
         _, frame = await first.next_frame()
-        handshake = ServerHandshake.answering(self._config, frame, seen, os.urandom(32))
+        handshake = ServerHandshake.answer_client_share(self._config, frame, seen, os.urandom(32))
         first.send(handshake.server_share)
         return handshake
 

@@ -10,15 +10,15 @@ from ipaddress import IPv4Address
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.attack.talk import AttackerChannel
-from smkex.core.handshake.client import exchange
-from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
+from smkex.core.handshake.client import x25519_exchange
+from smkex.core.keys.key_schedule import KeySchedule, compute_binding, transcript_hash
 from smkex.core.wire.codec import u16
-from smkex.core.wire.frame import HEADER, FrameType, encode
+from smkex.core.wire.frame import HEADER_LENGTH, FrameType, encode_frame
 from smkex.core.wire.messages import (
-    DIGEST,
-    NONCE,
-    SESSION_ID,
-    SHARE,
+    DIGEST_LENGTH,
+    NONCE_LENGTH,
+    SESSION_ID_LENGTH,
+    SHARE_LENGTH,
     Aead,
     ClientNonce,
     ClientShare,
@@ -135,8 +135,8 @@ class Offers(Strategy):
             return frame
         share = ClientShare.parse(frame)
         both, one = bytes((2, *share.aeads)), bytes((1, Aead.CHACHA20_POLY1305))
-        body = frame[HEADER:].replace(both, one, 1)
-        return encode(kind, body)
+        body = frame[HEADER_LENGTH:].replace(both, one, 1)
+        return encode_frame(kind, body)
 
 
 class Modes(Strategy):
@@ -145,7 +145,7 @@ class Modes(Strategy):
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is not FrameType.CLIENT_SHARE:
             return frame
-        at = HEADER + 1 + SESSION_ID + 1
+        at = HEADER_LENGTH + 1 + SESSION_ID_LENGTH + 1
         return frame[:at] + bytes((Mode.OPPORTUNISTIC,)) + frame[at + 1 :]
 
 
@@ -154,8 +154,8 @@ class SessionIds(Strategy):
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is FrameType.CLIENT_SHARE:
-            return _flip_bit(frame, HEADER + 1)
-        return _flip_bit(frame, HEADER) if kind is FrameType.CLIENT_NONCE else frame
+            return _flip_bit(frame, HEADER_LENGTH + 1)
+        return _flip_bit(frame, HEADER_LENGTH) if kind is FrameType.CLIENT_NONCE else frame
 
 
 class _RewriteShare(Strategy):
@@ -172,7 +172,7 @@ class EdgeIds(_RewriteShare):
     """Another owner's id: the client would dial another edge's locator."""
 
     def rewrite(self, share: ServerShare) -> bytes:
-        at = HEADER + 3
+        at = HEADER_LENGTH + 3
         other = 2 if share.edge_id != 2 else 3
         return share.frame[:at] + u16(other) + share.frame[at + 2 :]
 
@@ -181,7 +181,7 @@ class Locators(_RewriteShare):
     """Another kind of locator."""
 
     def rewrite(self, share: ServerShare) -> bytes:
-        at = HEADER + 5
+        at = HEADER_LENGTH + 5
         return share.frame[:at] + bytes((3 - share.frame[at],)) + share.frame[at + 1 :]
 
 
@@ -214,7 +214,7 @@ class CompleteAsClient(Shares):
         )
         share = ServerShare.parse(self._share)
         th = transcript_hash(self._sent, self._share, nonce, answer.without_mac)
-        keys = KeySchedule(share.aead, [exchange(self._private, share.share)], th)
+        keys = KeySchedule(share.aead, [x25519_exchange(self._private, share.share)], th)
         assert keys.server_mac() == answer.mac  # it does hold the keys
         return Finished.build(0, keys.finished(0)).frame
 
@@ -259,17 +259,19 @@ class Nonces(Strategy):
     """Other nonces in both directions."""
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
-        return _flip_bit(frame, HEADER + SESSION_ID) if kind is FrameType.CLIENT_NONCE else frame
+        return (
+            _flip_bit(frame, HEADER_LENGTH + SESSION_ID_LENGTH) if kind is FrameType.CLIENT_NONCE else frame
+        )
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
-        return _flip_bit(frame, HEADER) if kind is FrameType.SERVER_NONCE else frame
+        return _flip_bit(frame, HEADER_LENGTH) if kind is FrameType.SERVER_NONCE else frame
 
 
 class Bindings(Strategy):
     """Another binding."""
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
-        return _flip_bit(frame, len(frame) - 2 * DIGEST) if kind is FrameType.SERVER_NONCE else frame
+        return _flip_bit(frame, len(frame) - 2 * DIGEST_LENGTH) if kind is FrameType.SERVER_NONCE else frame
 
 
 class Macs(Strategy):
@@ -326,10 +328,10 @@ class AgreedHash(Strategy):
 
 
 def _server_share_guess(share: bytes, observed: Observation) -> bytes:
-    assert len(share) == SHARE
+    assert len(share) == SHARE_LENGTH
     head = bytes((1, 1, 1)) + u16(1) + bytes((1,))
     body = head + u16(observed.ingress_id) + observed.client.encode() + share + u16(0) + u16(0)
-    return encode(FrameType.SERVER_SHARE, body)
+    return encode_frame(FrameType.SERVER_SHARE, body)
 
 
 def _rewrite_ingress(
@@ -337,15 +339,15 @@ def _rewrite_ingress(
 ) -> bytes:
     """ServerNonce with another ingress, and the hash that goes with it and these shares; the MAC stays as it was."""
     other = 3 if answer.observed.ingress_id != 3 else 2
-    unbound = ServerNonce.unbound(answer.nonce, Observation(other, answer.observed.client))
-    draft = ServerNonce.build(unbound, bytes(DIGEST), answer.mac)
-    bound = binding(nonce, answer.nonce, client.frame, server.frame, draft.rest)
+    unbound = ServerNonce.encode_unbound(answer.nonce, Observation(other, answer.observed.client))
+    draft = ServerNonce.build(unbound, bytes(DIGEST_LENGTH), answer.mac)
+    bound = compute_binding(nonce, answer.nonce, client.frame, server.frame, draft.rest)
     return ServerNonce.build(unbound, bound, answer.mac).frame
 
 
 def race_nonce(frame: bytes) -> bytes:
     """A ClientNonce for the same session with a nonce of the attacker's, to come before the client's."""
-    return ClientNonce.build(ClientNonce.parse(frame).session_id, os.urandom(NONCE)).frame
+    return ClientNonce.build(ClientNonce.parse(frame).session_id, os.urandom(NONCE_LENGTH)).frame
 
 
 STRATEGIES: dict[str, type[Strategy]] = {

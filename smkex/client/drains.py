@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from smkex.core.errors import Code, PeerAborted
+from smkex.core.errors import AbortCode, PeerAborted
 
 Result = TypeVar("Result")
 RETRY_DELAY = 0.25  # seconds
@@ -22,6 +22,6 @@ async def retry_while_draining(attempt: Callable[[float], Awaitable[Result]], ti
             return await attempt(deadline - time.monotonic())
         except PeerAborted as error:
             late = time.monotonic() + RETRY_DELAY >= deadline
-            if error.peer_code != Code.DRAINING or error.authenticated or late:
+            if error.peer_code != AbortCode.DRAINING or error.authenticated or late:
                 raise
         await asyncio.sleep(RETRY_DELAY)

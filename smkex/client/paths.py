@@ -68,7 +68,7 @@ class PathMaintainer:
         """
         async with self._adding:
             number = self._next
-            if not self.session.may_add(number):
+            if not self.session.can_add_path(number):
                 raise MisusedStream("the session is over, or has as many paths as it may")
             # the number is used even if the join fails: the edge may have seen it succeed
             self._next += 1

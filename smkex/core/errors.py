@@ -1,7 +1,7 @@
 """Every cause that ends a handshake, a path or a session: one class and one code each.
 
-The code is what Abort carries (docs/protocol); the class is what a caller catches. `PeerAborted` is the other
-end's word for it, a hint while no keys exist. Nothing here falls back: an error ends what it names.
+Abort carries the code (docs/protocol); a caller catches the class. `PeerAborted` reports the other end's code, which is
+only a hint while no keys exist. No error triggers a fallback: it ends what it names.
 """
 
 from enum import IntEnum, unique
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 @unique
-class Code(IntEnum):
+class AbortCode(IntEnum):
     """Codes of Abort, as sent."""
 
     MALFORMED = 1
@@ -43,9 +43,9 @@ class Code(IntEnum):
 
 
 class SmkexError(Exception):
-    """Base of all errors of the protocol; `code` is what Abort tells the other end."""
+    """Base of all errors of the protocol; Abort carries `code` to the other end."""
 
-    code: ClassVar[Code]
+    code: ClassVar[AbortCode]
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0].rstrip("."))
@@ -54,179 +54,179 @@ class SmkexError(Exception):
 class MalformedMessage(SmkexError):
     """A message does not have the form of docs/protocol."""
 
-    code = Code.MALFORMED
+    code = AbortCode.MALFORMED
 
 
 class UnsupportedVersion(SmkexError):
     """The other end speaks another version."""
 
-    code = Code.UNSUPPORTED_VERSION
+    code = AbortCode.UNSUPPORTED_VERSION
 
 
 class NoCommonMode(SmkexError):
     """No mode that both ends accept."""
 
-    code = Code.NO_COMMON_MODE
+    code = AbortCode.NO_COMMON_MODE
 
 
 class NoCommonAead(SmkexError):
     """No AEAD that both ends accept."""
 
-    code = Code.NO_COMMON_AEAD
+    code = AbortCode.NO_COMMON_AEAD
 
 
 class BadShare(SmkexError):
     """A Diffie-Hellman share gives an all-zero result (RFC 7748 section 6.1)."""
 
-    code = Code.BAD_SHARE
+    code = AbortCode.BAD_SHARE
 
 
 class BindingMismatch(SmkexError):
     """The hash on path 1 is not that of the shares on path 0: one of the paths is under attack."""
 
-    code = Code.BINDING_MISMATCH
+    code = AbortCode.BINDING_MISMATCH
 
 
 class MacMismatch(SmkexError):
     """The edge's MAC is not keyed by the shared secret."""
 
-    code = Code.MAC_MISMATCH
+    code = AbortCode.MAC_MISMATCH
 
 
 class FinishedMismatch(SmkexError):
     """The client's Finished does not verify."""
 
-    code = Code.FINISHED_MISMATCH
+    code = AbortCode.FINISHED_MISMATCH
 
 
 class CertificateRefused(SmkexError):
-    """The certificate of the edge does not hold."""
+    """The edge's certificate is not valid."""
 
-    code = Code.CERTIFICATE_REFUSED
+    code = AbortCode.CERTIFICATE_REFUSED
 
 
 class FleetKeyChanged(SmkexError):
-    """The edge's certificate is by another fleet key than the one that is remembered."""
+    """The edge's certificate is signed by another fleet key than the remembered one."""
 
-    code = Code.FLEET_KEY_CHANGED
+    code = AbortCode.FLEET_KEY_CHANGED
 
 
 class TlsFailed(SmkexError):
     """TLS of mode mtls failed on path 0."""
 
-    code = Code.TLS_FAILED
+    code = AbortCode.TLS_FAILED
 
 
 class HostIsKnown(SmkexError):
-    """A fleet key is remembered for this host, so nothing weaker than tofu will do."""
+    """A fleet key is remembered for this host, so only mode tofu is allowed."""
 
-    code = Code.HOST_IS_KNOWN
+    code = AbortCode.HOST_IS_KNOWN
 
 
 class WrongPath(SmkexError):
-    """A message arrived on another path than the one it belongs to."""
+    """A message arrived on the wrong path."""
 
-    code = Code.WRONG_PATH
+    code = AbortCode.WRONG_PATH
 
 
 class UnexpectedMessage(SmkexError):
-    """A message arrived that has no place here."""
+    """A message arrived that is not allowed in this state."""
 
-    code = Code.UNEXPECTED_MESSAGE
+    code = AbortCode.UNEXPECTED_MESSAGE
 
 
 class SharedPath(SmkexError):
-    """Both subflows go the same way, so one attacker could sit on both."""
+    """Both subflows share a path, so one attacker could be on both."""
 
-    code = Code.SHARED_PATH
+    code = AbortCode.SHARED_PATH
 
 
 class AddressDisagrees(SmkexError):
-    """The resolvers of the paths do not agree about the service address."""
+    """The resolvers of the paths return different service addresses."""
 
-    code = Code.ADDRESS_DISAGREES
+    code = AbortCode.ADDRESS_DISAGREES
 
 
 class OnePathOnly(SmkexError):
-    """A second path could not be had."""
+    """No second path could be established."""
 
-    code = Code.ONE_PATH_ONLY
+    code = AbortCode.ONE_PATH_ONLY
 
 
 class FellBackToTcp(SmkexError):
     """The connection is plain TCP where MPTCP was asked for."""
 
-    code = Code.FELL_BACK_TO_TCP
+    code = AbortCode.FELL_BACK_TO_TCP
 
 
 class DeadlineMissed(SmkexError):
     """The handshake was not done in time."""
 
-    code = Code.DEADLINE_MISSED
+    code = AbortCode.DEADLINE_MISSED
 
 
 class TooManyCandidates(SmkexError):
-    """More nonces were offered for one session than a session takes."""
+    """More nonces were offered for one session than the edge accepts."""
 
-    code = Code.TOO_MANY_CANDIDATES
+    code = AbortCode.TOO_MANY_CANDIDATES
 
 
 class Overloaded(SmkexError):
     """The edge has no room for another handshake or session."""
 
-    code = Code.OVERLOADED
+    code = AbortCode.OVERLOADED
 
 
 class Draining(SmkexError):
-    """The edge takes no new sessions: it is being drained."""
+    """The edge is draining and accepts no new sessions."""
 
-    code = Code.DRAINING
+    code = AbortCode.DRAINING
 
 
 class BadRecord(SmkexError):
     """A record or control message does not authenticate; its subflow is closed."""
 
-    code = Code.BAD_RECORD
+    code = AbortCode.BAD_RECORD
 
 
 class Overlap(SmkexError):
     """Two different records claim the same bytes of the stream."""
 
-    code = Code.OVERLAP
+    code = AbortCode.OVERLAP
 
 
 class MisusedStream(SmkexError):
-    """The peer, authenticated, breaks the rules of the stream."""
+    """The authenticated peer breaks the rules of the stream."""
 
-    code = Code.MISUSED_STREAM
+    code = AbortCode.MISUSED_STREAM
 
 
 class WindowExceeded(SmkexError):
     """The peer sent beyond the window it was given."""
 
-    code = Code.WINDOW_EXCEEDED
+    code = AbortCode.WINDOW_EXCEEDED
 
 
 class Truncated(SmkexError):
-    """All paths are gone before the end of the stream was authenticated."""
+    """All paths were lost before the end of the stream was authenticated."""
 
-    code = Code.TRUNCATED
+    code = AbortCode.TRUNCATED
 
 
 class Cancelled(SmkexError):
-    """The other end's application gave up."""
+    """The other end's application cancelled the session."""
 
-    code = Code.CANCELLED
+    code = AbortCode.CANCELLED
 
 
 class PeerAborted(SmkexError):
-    """The other end aborted; `peer_code` is its reason, a mere hint when no keys protected it."""
+    """The other end aborted; `peer_code` is its reason, only a hint unless `authenticated`."""
 
-    code = Code.CANCELLED
+    code = AbortCode.CANCELLED
 
     def __init__(self, peer_code: int, *, authenticated: bool) -> None:
         try:
-            name = Code(peer_code).name.lower().replace("_", "-")
+            name = AbortCode(peer_code).name.lower().replace("_", "-")
         except ValueError:
             name = f"code {peer_code}"
         super().__init__(f"the other end aborted: {name}" + ("" if authenticated else " (not authenticated)"))

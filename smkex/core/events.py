@@ -1,4 +1,4 @@
-"""What a session tells the one that drives it."""
+"""Events that a session reports to its driver."""
 
 from dataclasses import dataclass, field
 
@@ -19,10 +19,10 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class PathDropped:
-    """A path is out of the session; what it carried goes over the others. The driver closes its subflow.
+    """A path has left the session; its unacknowledged data goes over the others. The driver closes its subflow.
 
-    `removed` when one of the ends wanted it so. `last_word` may still go out on it, before it is closed: what this end
-    has received, so that the other sends nothing again without need.
+    `removed` when one end removed it on purpose. `last_word` is a last acknowledgement to send before closing, so that
+    the other end retransmits nothing needlessly.
     """
 
     path: int
@@ -32,7 +32,7 @@ class PathDropped:
 
 
 @dataclass(frozen=True, slots=True)
-class RehomeAsked:
+class RehomeRequested:
     """The edge asks the client to leave the service port for the edge's locator."""
 
 
@@ -48,4 +48,4 @@ class SessionFailed:
     error: SmkexError
 
 
-Event = DataReceived | StreamEnded | PathDropped | RehomeAsked | SessionClosed | SessionFailed
+SessionEvent = DataReceived | StreamEnded | PathDropped | RehomeRequested | SessionClosed | SessionFailed

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedMessage
-from smkex.core.handshake.client import ClientHandshake, State
+from smkex.core.handshake.client import ClientHandshake, ClientState
 from smkex.core.handshake.config import ClientConfig, ClientEntropy
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import LocatorKind
@@ -177,9 +177,9 @@ async def _receive_frame(transport: ClientTransport, expected: int) -> tuple[int
 
 def _waiting_for(handshake: ClientHandshake) -> str:
     match handshake.state:
-        case State.AWAIT_SERVER_SHARE:
+        case ClientState.AWAIT_SERVER_SHARE:
             return "no ServerShare on path 0"
-        case State.AWAIT_SERVER_NONCE:
+        case ClientState.AWAIT_SERVER_NONCE:
             return "no ServerNonce on path 1"
         case _:
             return "the last messages were late"

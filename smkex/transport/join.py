@@ -30,7 +30,7 @@ async def join_session(
             raise PeerAborted(parse_abort(frame), authenticated=False)
         if kind is not FrameType.JOIN_CHALLENGE:
             raise UnexpectedMessage(f"{kind.name} came instead of JOIN_CHALLENGE")
-        response, joined, observed = initiator.answer(frame)
+        response, joined, observed = initiator.answer_challenge(frame)
         subflow.send(response)
         address = format_endpoint(*sock.getsockname()[:2])
     except BaseException:

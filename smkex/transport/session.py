@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from smkex.core.errors import Cancelled, SmkexError
 from smkex.core.events import (
     DataReceived,
-    Event,
     PathDropped,
-    RehomeAsked,
+    RehomeRequested,
     SessionClosed,
+    SessionEvent,
     SessionFailed,
     StreamEnded,
 )
@@ -87,7 +87,7 @@ class SessionTransport(asyncio.Transport):
 
     def add_subflow(self, path: int, subflow: Subflow, join: bytes = b"") -> None:
         """Add a subflow as `path`, after its handshake or the join of hash `join`."""
-        if not self._session.may_add(path):
+        if not self._session.can_add_path(path):
             subflow.transport.abort()
             return
         self._subflows[path] = subflow
@@ -111,8 +111,8 @@ class SessionTransport(asyncio.Transport):
         self._session.ask_to_rehome()
         self._send_pending()
 
-    def may_add(self, path: int) -> bool:
-        return self._session.may_add(path)
+    def can_add_path(self, path: int) -> bool:
+        return self._session.can_add_path(path)
 
     @property
     def used_paths(self) -> Collection[int]:
@@ -123,9 +123,9 @@ class SessionTransport(asyncio.Transport):
     def scheduler(self) -> Scheduler:
         return self._session.scheduler
 
-    def lives(self, path: int) -> bool:
+    def is_alive(self, path: int) -> bool:
         """Return whether `path` exists and is not silent beyond its limit while another works."""
-        return self._session.lives(path, self._loop.time())
+        return self._session.is_alive(path, self._loop.time())
 
     def stalled(self, path: int) -> bool:
         return self._session.stalled(path)
@@ -144,7 +144,7 @@ class SessionTransport(asyncio.Transport):
         return self.statistics_from(path)
 
     def _statistics(self, path: int) -> PathStatistics:
-        return PathStatistics(self._session.rtt(path), *self._session.transferred(path))
+        return PathStatistics(self._session.rtt(path), *self._session.bytes_transferred(path))
 
     @property
     def paths(self) -> list[int]:
@@ -270,7 +270,7 @@ class SessionTransport(asyncio.Transport):
 
     # --- inside
 
-    def _handle(self, events: list[Event]) -> None:
+    def _handle(self, events: list[SessionEvent]) -> None:
         late = bool(self._early)
         for event in events:
             match event:
@@ -286,7 +286,7 @@ class SessionTransport(asyncio.Transport):
                         # queued data is retransmitted on other paths; an unresponsive path would hold it for minutes
                         subflow.abort()
                     self.on_path_dropped(event)
-                case RehomeAsked():
+                case RehomeRequested():
                     self.on_rehome_asked()
                 case SessionFailed(error):
                     self.error = error

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from smkex.core.errors import PeerAborted, SmkexError, Truncated
-from smkex.core.session.path import NEAR
+from smkex.core.session.path import NEAR_RTT
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
 from smkex.core.wire.messages import encode_abort, parse_abort
 from smkex.transport.socket_transport import SocketTransport
@@ -130,7 +130,7 @@ class Subflow(asyncio.BufferedProtocol):
         if await self.first_byte() == FrameType.ABORT:
             _, frame = await self.next_frame()
             raise PeerAborted(parse_abort(frame), authenticated=False)
-        while (record := self.reader.tls_record()) is None:
+        while (record := self.reader.next_tls_record()) is None:
             await self._wait_for_data()
         return record
 
@@ -164,7 +164,7 @@ class Subflow(asyncio.BufferedProtocol):
         """Pass all further data to `owner`; it takes over what the reader holds."""
         self._owner, self._path = owner, path
         self._buffer = _receive_buffers.buffer
-        if not self.lost and self.rtt() >= NEAR:
+        if not self.lost and self.rtt() >= NEAR_RTT:
             # queued data delays anything more urgent, such as a retransmission
             self.transport.set_write_buffer_limits(high=0)
             self._limit_unsent(UNSENT_LIMIT_FAR)

@@ -49,7 +49,9 @@ class Exchange:
 
     def run(self) -> None:
         _, share = self._carry("client_share", self.client.client_share)
-        self.server = ServerHandshake.answering(self.server_config, share, CELLULAR, bytes([9]) * 32)
+        self.server = ServerHandshake.answer_client_share(
+            self.server_config, share, CELLULAR, bytes([9]) * 32
+        )
         self.client.receive(0, *self._carry("server_share", self.server.server_share))
         _, nonce = self._carry("client_nonce", self.client.client_nonce)
         if nonce[4:20] != self.server.session_id:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
-from smkex.core.events import DataReceived, Event, PathDropped
+from smkex.core.events import DataReceived, PathDropped, SessionEvent
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
@@ -59,7 +59,7 @@ class Net:
             "server": Session(self.keys, "server", window, start=start),
         }
         self.wires = {path: Wire(delay) for path, delay in enumerate(delays)}
-        self.events: dict[str, list[Event]] = {"client": [], "server": []}
+        self.events: dict[str, list[SessionEvent]] = {"client": [], "server": []}
         self.times: dict[str, list[float]] = {"client": [], "server": []}
         self.carried: list[tuple[float, str, int, bytes]] = []
         self.cut = cut
@@ -110,7 +110,7 @@ class Net:
     def received(self, name: str) -> bytes:
         return b"".join(event.data for event in self.events[name] if isinstance(event, DataReceived))
 
-    def kinds(self, name: str, kind: type) -> list[Event]:
+    def kinds(self, name: str, kind: type) -> list[SessionEvent]:
         return [event for event in self.events[name] if isinstance(event, kind)]
 
     # --- inside
@@ -155,7 +155,7 @@ class Net:
         for at in range(0, len(frame), self.cut):
             self._note(name, end.receive(path, frame[at : at + self.cut], self.now))
 
-    def _note(self, name: str, events: list[Event]) -> None:
+    def _note(self, name: str, events: list[SessionEvent]) -> None:
         for event in events:
             if isinstance(event, DataReceived) and self.reading:
                 self.ends[name].consume(len(event.data))

@@ -18,9 +18,9 @@ from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.handshake.server import ServerHandshake
-from smkex.core.keys.certificate import EdgeCertificate, fingerprint
+from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.session.control import Control, ControlSealer
+from smkex.core.session.control import ControlMessage, ControlSealer
 from smkex.core.session.record import EPOCH_SHIFT, EpochKeys, seal
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce
@@ -35,18 +35,18 @@ JOIN_NONCES = bytes(range(1, 33)), bytes(range(33, 65))
 CELLULAR, WIFI = tls_exchange.CELLULAR, Observation(9, Endpoint(ip_address("192.0.2.20"), 50000))
 CABLE = Observation(5, Endpoint(ip_address("2001:db8::30"), 60000))
 CONTROLS = (  # one of each item, then many at once
-    Control(5, 1000),
-    Control(final=9),
-    Control(abort=22),
-    Control(100, 1000, ranges=((110, 120), (65536, 131072))),
-    Control(ping=1),
-    Control(0, 8 << 20, pong=7),
-    Control(removed=frozenset({0, 3})),
-    Control(backup=frozenset({1})),
-    Control(backup=frozenset()),
-    Control(scheduler=2),
-    Control(rehome=True),
-    Control(5, 1 << 20, 20, None, ((7, 9),), 2, 3, frozenset({0}), frozenset({2}), 3, True),
+    ControlMessage(5, 1000),
+    ControlMessage(final=9),
+    ControlMessage(abort=22),
+    ControlMessage(100, 1000, ranges=((110, 120), (65536, 131072))),
+    ControlMessage(ping=1),
+    ControlMessage(0, 8 << 20, pong=7),
+    ControlMessage(removed=frozenset({0, 3})),
+    ControlMessage(backup=frozenset({1})),
+    ControlMessage(backup=frozenset()),
+    ControlMessage(scheduler=2),
+    ControlMessage(rehome=True),
+    ControlMessage(5, 1 << 20, 20, None, ((7, 9),), 2, 3, frozenset({0}), frozenset({2}), 3, True),
 )
 
 
@@ -62,7 +62,7 @@ def make(mode: Mode, aead: Aead) -> dict[str, Any]:
     certified = long_term() if mode is Mode.TOFU else None
     config = ClientConfig(server_name="cdn.example", modes=(mode,), aeads=(aead,), now=NOW)
     client = ClientHandshake.begin(config, ENTROPY)
-    server = ServerHandshake.answering(
+    server = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=7, modes=(mode,), long_term=certified),
         client.client_share,
         CELLULAR,
@@ -175,7 +175,7 @@ def _controls(keys: KeySchedule, sender: str, path: int, joined: bytes = b"") ->
 def _join(keys: KeySchedule, session_id: bytes) -> dict[str, Any]:
     initiator = JoinInitiator(keys, session_id, 2, JOIN_NONCES[0])
     acceptor = JoinAcceptor(keys, Join.parse(initiator.join), CABLE, JOIN_NONCES[1])
-    response, joined, _ = initiator.answer(acceptor.challenge)
+    response, joined, _ = initiator.answer_challenge(acceptor.challenge)
     acceptor.verify(response)
     return {
         "path": 2,
@@ -199,7 +199,7 @@ def _tofu_inputs() -> dict[str, Any]:
         "not_before": NOT_BEFORE,
         "not_after": NOT_AFTER,
         "now": NOW,
-        "fleet_fingerprint": fingerprint(long_term().certificate.fleet_key),
+        "fleet_fingerprint": fleet_key_fingerprint(long_term().certificate.fleet_key),
     }
 
 

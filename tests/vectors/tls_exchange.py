@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
 from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
-from smkex.core.handshake.tls import TlsClient, TlsServer, _Hellos, client_context, server_context
+from smkex.core.handshake.tls import HelloTranscript, TlsClient, TlsServer, client_context, server_context
 from smkex.core.wire.frame import FrameReader
 from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Observation
 
@@ -80,7 +80,7 @@ def records_of(data: bytes) -> list[bytes]:
     reader = FrameReader()
     reader.feed(data)
     found = []
-    while (record := reader.tls_record()) is not None:
+    while (record := reader.next_tls_record()) is not None:
         found.append(record)
     return found
 
@@ -102,20 +102,20 @@ def record(aead: Aead, *, retry: bool) -> dict[str, Any]:
                 carried.append((sender, each))
                 other.receive(each)
             if sender == "client" and server.done:
-                told = server.finish(INFO)
-    assert client.outcome == told
+                outcome = server.finish(INFO)
+    assert client.outcome == outcome
     return {
         "certificate": certificate.decode(),
         "certificate_private_key": private.decode(),
         "records": [[sender, each.hex()] for sender, each in carried],
         "key_log": [line.decode() for line in log],
-        "exporter": told.exported.hex(),
+        "exporter": outcome.exported.hex(),
     }
 
 
 def read(recorded: dict[str, Any], aead: Aead) -> TlsOutcome:
     """What both ends have after the exchange, from the recorded bytes."""
-    hellos = _Hellos()
+    hellos = HelloTranscript()
     for sender, data in recorded["records"]:
         hellos.take(sender, bytes.fromhex(data))
     return TlsOutcome(

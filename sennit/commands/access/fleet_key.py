@@ -48,12 +48,12 @@ def _create_key(options: argparse.Namespace) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from sennit.secret_file import write_secret
-    from smkex.core.keys.certificate import fingerprint
+    from smkex.core.keys.certificate import fleet_key_fingerprint
     from smkex.core.keys.keyfile import private_pem
 
     key = Ed25519PrivateKey.generate()
     write_secret(options.output, private_pem(key))
-    print(fingerprint(key.public_key().public_bytes_raw()))
+    print(fleet_key_fingerprint(key.public_key().public_bytes_raw()))
 
 
 def _certify_edge(options: argparse.Namespace) -> None:
@@ -77,7 +77,7 @@ def _certify_edge(options: argparse.Namespace) -> None:
 
 def _show_fingerprint(options: argparse.Namespace) -> None:
     from sennit.secret_file import read_file
-    from smkex.core.keys.certificate import fingerprint
+    from smkex.core.keys.certificate import fleet_key_fingerprint
     from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_fleet_key
 
     data = read_file(options.file)
@@ -85,7 +85,9 @@ def _show_fingerprint(options: argparse.Namespace) -> None:
         certificate = read_certificate(data.decode("ascii", "replace"))
     except KeyFileDamaged:
         key = read_fleet_key(data)
-        print(fingerprint(key.public_key().public_bytes_raw()))
+        print(fleet_key_fingerprint(key.public_key().public_bytes_raw()))
         return
     until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(certificate.not_after))
-    print(f"{fingerprint(certificate.fleet_key)} certifies edge {certificate.edge_id} until {until}")
+    print(
+        f"{fleet_key_fingerprint(certificate.fleet_key)} certifies edge {certificate.edge_id} until {until}"
+    )

@@ -2,8 +2,8 @@
 
     AWAIT_SERVER_SHARE --ServerShare on 0--> AWAIT_SERVER_NONCE --ServerNonce on 1--> DONE
 
-It says what to send on which path and is told what arrived where. Whoever drives it opens path 1 to the locator
-of `edge_id`, which is known from AWAIT_SERVER_NONCE on, and ends it at its deadline.
+It returns what to send on which path and receives whole frames with the path they arrived on. The driver opens path 1
+to the locator of `edge_id`, which is known from AWAIT_SERVER_NONCE on, and enforces the deadline.
 """
 
 import hmac
@@ -29,8 +29,8 @@ from smkex.core.handshake.config import ClientConfig, ClientEntropy
 from smkex.core.handshake.established import Established
 from smkex.core.handshake.first_path import FirstPath
 from smkex.core.handshake.server_info import TlsOutcome
-from smkex.core.keys.certificate import EdgeCertificate, fingerprint
-from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
+from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
+from smkex.core.keys.key_schedule import KeySchedule, compute_binding, transcript_hash
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import (
     ClientNonce,
@@ -45,7 +45,7 @@ from smkex.core.wire.messages import (
 )
 
 
-class State(Enum):
+class ClientState(Enum):
     AWAIT_SERVER_SHARE = auto()
     AWAIT_SERVER_NONCE = auto()
     DONE = auto()
@@ -53,12 +53,12 @@ class State(Enum):
 
 
 _EXPECTED = {
-    State.AWAIT_SERVER_SHARE: (FrameType.SERVER_SHARE, 0),
-    State.AWAIT_SERVER_NONCE: (FrameType.SERVER_NONCE, 1),
+    ClientState.AWAIT_SERVER_SHARE: (FrameType.SERVER_SHARE, 0),
+    ClientState.AWAIT_SERVER_NONCE: (FrameType.SERVER_NONCE, 1),
 }
 
 
-def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
+def x25519_exchange(private: X25519PrivateKey, share: bytes) -> bytes:
     """X25519; an all-zero result raises `BadShare` (RFC 7748 section 6.1)."""
     try:
         return private.exchange(X25519PublicKey.from_public_bytes(share))
@@ -69,20 +69,20 @@ def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
 class ClientHandshake:
     """One attempt. `client_share` goes out on path 0, `client_nonce` on path 1, `finished(path)` on every path.
 
-    In mode mtls path 0 is TLS's: `after_tls` begins where that has ended.
+    In mode mtls path 0 carries TLS: start with `after_tls` once it has finished.
     """
 
     def __init__(
         self,
         config: ClientConfig,
         nonce: ClientNonce,
-        state: State,
+        state: ClientState,
         *,
         private: X25519PrivateKey | None = None,
         share: ClientShare | None = None,
         first: FirstPath | None = None,
     ) -> None:
-        """What `begin` and `after_tls` have in common."""
+        """Common part of `begin` and `after_tls`."""
         self._config = config
         self._client_nonce = nonce
         self.state = state
@@ -93,7 +93,7 @@ class ClientHandshake:
 
     @classmethod
     def begin(cls, config: ClientConfig, entropy: ClientEntropy) -> "ClientHandshake":
-        """Begin with a ClientShare; `entropy` is used for nothing else."""
+        """Start with a ClientShare. Use `entropy` for this handshake only."""
         private = entropy.key()
         share = ClientShare.build(
             entropy.session_id,
@@ -103,16 +103,16 @@ class ClientHandshake:
             config.server_name,
         )
         nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
-        return cls(config, nonce, State.AWAIT_SERVER_SHARE, private=private, share=share)
+        return cls(config, nonce, ClientState.AWAIT_SERVER_SHARE, private=private, share=share)
 
     @classmethod
     def after_tls(cls, config: ClientConfig, outcome: TlsOutcome, nonce: bytes) -> "ClientHandshake":
-        """Go on from TLS on path 0; `nonce` is 32 fresh random bytes. Raises as `receive`."""
-        first = FirstPath.of_tls(outcome)
+        """Continue after TLS on path 0; `nonce` is 32 fresh random bytes. Raises as `receive`."""
+        first = FirstPath.from_tls(outcome)
         made = cls(
-            config, ClientNonce.build(outcome.session_id, nonce), State.AWAIT_SERVER_NONCE, first=first
+            config, ClientNonce.build(outcome.session_id, nonce), ClientState.AWAIT_SERVER_NONCE, first=first
         )
-        made._judge_locator(first.locator)
+        made._check_locator(first.locator)
         return made
 
     @property
@@ -132,7 +132,7 @@ class ClientHandshake:
 
     @property
     def edge_id(self) -> int:
-        """The owner's id, as path 0 told it."""
+        """The owner's id, as received on path 0."""
         return self._established.edge_id if self._established else self._require_first().edge_id
 
     @property
@@ -145,8 +145,8 @@ class ClientHandshake:
         """The frame of Finished for `path`, once DONE."""
         return Finished.build(path, self.established.keys.finished(path)).frame
 
-    def receive(self, path: int, kind: FrameType, frame: bytes) -> State:
-        """Take one whole frame that arrived on `path`.
+    def receive(self, path: int, kind: FrameType, frame: bytes) -> ClientState:
+        """Process one whole frame that arrived on `path`.
 
         Raises a subclass of `SmkexError`, after which the attempt is over: the driver sends its code as Abort
         on every path.
@@ -159,10 +159,10 @@ class ClientHandshake:
         return self.state
 
     def drop(self) -> None:
-        """Forget all secrets and fail whatever comes."""
+        """Discard all secrets and reject every later message."""
         self._private = self._first = None
-        if self.state is not State.DONE:
-            self.state = State.FAILED
+        if self.state is not ClientState.DONE:
+            self.state = ClientState.FAILED
 
     def _receive(self, path: int, kind: FrameType, frame: bytes) -> None:
         if kind is FrameType.ABORT:
@@ -172,26 +172,26 @@ class ClientHandshake:
         if path != _EXPECTED[self.state][1]:
             raise WrongPath(f"{kind.name} came on path {path}")
         if kind is FrameType.SERVER_SHARE:
-            self._take_share(ServerShare.parse(frame))
+            self._process_server_share(ServerShare.parse(frame))
         else:
-            self._take_nonce(ServerNonce.parse(frame))
+            self._process_server_nonce(ServerNonce.parse(frame))
 
-    def _take_share(self, message: ServerShare) -> None:
+    def _process_server_share(self, message: ServerShare) -> None:
         if message.mode not in self._config.modes:
             raise NoCommonMode(f"the edge chose {message.mode.name}, which was not offered")
         if message.aead not in self._config.aeads:
             raise NoCommonAead(f"the edge chose {message.aead.name}, which was not offered")
-        self._judge_locator(message.locator)
+        self._check_locator(message.locator)
         certificate: EdgeCertificate | None = None
         if message.mode is Mode.TOFU:
-            certificate = self._judge_certificate(message)
+            certificate = self._verify_certificate(message)
         elif message.certified_share:
-            raise MalformedMessage("a certified share in a mode that has none")
+            raise MalformedMessage("ServerShare carries a certified share, but its mode is not tofu")
         assert self._private is not None  # in the state that takes a ServerShare
         assert self._client_share is not None
-        secrets = [exchange(self._private, message.share)]
+        secrets = [x25519_exchange(self._private, message.share)]
         if certificate is not None:
-            secrets.append(exchange(self._private, certificate.share))
+            secrets.append(x25519_exchange(self._private, certificate.share))
         self._private = None
         self._first = FirstPath(
             self._client_share.session_id,
@@ -203,49 +203,49 @@ class ClientHandshake:
             message.locator,
             message.observed,
             secrets,
-            fingerprint(certificate.fleet_key) if certificate else None,
+            fleet_key_fingerprint(certificate.fleet_key) if certificate else None,
         )
-        self.state = State.AWAIT_SERVER_NONCE
+        self.state = ClientState.AWAIT_SERVER_NONCE
 
-    def _judge_locator(self, locator: LocatorKind) -> None:
+    def _check_locator(self, locator: LocatorKind) -> None:
         if self._config.locator not in (None, locator):
-            raise UnexpectedMessage(f"the edge names a {locator.name} locator")
+            raise UnexpectedMessage(f"the edge chose a {locator.name} locator, which was not offered")
 
-    def _judge_certificate(self, message: ServerShare) -> EdgeCertificate:
+    def _verify_certificate(self, message: ServerShare) -> EdgeCertificate:
         certificate = EdgeCertificate.parse(message.certified_share)
         certificate.verify(message.edge_id, self._config.now)
         return certificate
 
-    def _judge_fleet_key(self, shown: str | None) -> None:
-        """Only now, after binding and MAC: what one path alone made up is no key for a user to think about."""
+    def _check_fleet_key(self, shown: str | None) -> None:
+        """Check the fleet key after binding and MAC: before them, one path alone could have invented it."""
         known = self._config.fleet_keys
         if shown is not None and known and shown not in known:
             raise FleetKeyChanged(f"remembered {', '.join(sorted(known))}, shown {shown}")
 
-    def _take_nonce(self, message: ServerNonce) -> None:
+    def _process_server_nonce(self, message: ServerNonce) -> None:
         first = self._require_first()
-        expected = binding(self._client_nonce, message.nonce, first.first, first.second, message.rest)
+        expected = compute_binding(self._client_nonce, message.nonce, first.first, first.second, message.rest)
         if not hmac.compare_digest(expected, message.binding):
             raise BindingMismatch
         th = transcript_hash(first.first, first.second, self._client_nonce, message.without_mac)
         keys = KeySchedule(first.aead, first.secrets, th)
         if not hmac.compare_digest(keys.server_mac(), message.mac):
             raise MacMismatch
-        self._judge_fleet_key(first.fleet_key)
+        self._check_fleet_key(first.fleet_key)
         self._established = Established(
             keys,
             first.mode,
             first.session_id,
             first.edge_id,
             (first.observed, message.observed),
-            self._judge_paths(first.observed, message.observed),
+            self._check_paths(first.observed, message.observed),
             first.fleet_key,
         )
         self._first = None
-        self.state = State.DONE
+        self.state = ClientState.DONE
 
-    def _judge_paths(self, first: Observation, second: Observation) -> tuple[str, ...]:
-        """Only now authentic: how the edge saw both subflows."""
+    def _check_paths(self, first: Observation, second: Observation) -> tuple[str, ...]:
+        """Check how the edge saw both subflows, which binding and MAC have just authenticated."""
         if first.client.address == second.client.address:
             if not self._config.allow_shared_path:
                 raise SharedPath(f"the edge saw both paths come from {first.client.address}")
@@ -260,5 +260,5 @@ class ClientHandshake:
 
     def _require_first(self) -> FirstPath:
         if self._first is None:
-            raise UnexpectedMessage("path 0 has not done its part, or all is done")
+            raise UnexpectedMessage("path 0 has not finished, or the handshake is done")
         return self._first

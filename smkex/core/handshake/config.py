@@ -1,4 +1,4 @@
-"""What each end of a handshake is set to, and the randomness it is given."""
+"""Configuration of both ends of a handshake, and its random inputs."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from smkex.core.keys.certificate import EdgeCertificate
-from smkex.core.wire.messages import NONCE, SESSION_ID, SHARE, Aead, LocatorKind, Mode
+from smkex.core.wire.messages import NONCE_LENGTH, SESSION_ID_LENGTH, SHARE_LENGTH, Aead, LocatorKind, Mode
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -20,14 +20,14 @@ MAXIMUM_CANDIDATES = (
 class ClientConfig:
     """What the client offers and accepts. `modes` and `aeads` in its order of preference.
 
-    `fleet_keys` are the fingerprints of the keys that it remembers of this host (none: first contact); `now` is the
-    unix time by which certificates are judged.
+    `fleet_keys` are fingerprints of the keys remembered for this host (empty: first contact); certificates must be
+    valid at `now` (unix time).
     """
 
     server_name: str = ""
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
     aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
-    locator: LocatorKind | None = LocatorKind.PORT  # None: the edge says which
+    locator: LocatorKind | None = LocatorKind.PORT  # None: the edge chooses
     strict_paths: bool = False  # refuse the same ingress edge or address prefix on both paths
     allow_shared_path: bool = False
     fleet_keys: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class LongTermKey:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Who the edge is and what it accepts."""
+    """The edge's id, keys and what it accepts."""
 
     edge_id: int
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
@@ -58,14 +58,18 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClientEntropy:
-    """All randomness of a client's handshake; the same entropy gives the same bytes."""
+    """All randomness of a client's handshake; the same entropy gives the same messages."""
 
     session_id: bytes = field(repr=False)
     private_key: bytes = field(repr=False)
     nonce: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if (len(self.session_id), len(self.private_key), len(self.nonce)) != (SESSION_ID, SHARE, NONCE):
+        if (len(self.session_id), len(self.private_key), len(self.nonce)) != (
+            SESSION_ID_LENGTH,
+            SHARE_LENGTH,
+            NONCE_LENGTH,
+        ):
             raise ValueError("session id is 16 bytes, private key and nonce 32 bytes each")
 
     def key(self) -> X25519PrivateKey:

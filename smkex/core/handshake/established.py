@@ -1,4 +1,4 @@
-"""What a finished handshake leaves behind: the keys, and what each end knows of the other and of the ways between."""
+"""Result of a finished handshake: keys, mode, owner and how the edge saw both paths."""
 
 from dataclasses import dataclass, field
 
@@ -10,8 +10,8 @@ from smkex.core.wire.messages import Mode, Observation
 class Established:
     """The outcome of a key exchange.
 
-    `observed` is, per path, how the edge saw that subflow: the evidence for the ways that the exchange went.
-    `downgrades` names everything that was allowed to be less than the protocol asks for.
+    `observed` is, per path, how the edge saw that subflow: evidence of the path taken.
+    `downgrades` names each check that the configuration relaxed, such as "shared-path".
     """
 
     keys: KeySchedule = field(repr=False)

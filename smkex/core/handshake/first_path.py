@@ -1,4 +1,4 @@
-"""What path 0 leaves to the rest of the key exchange, whichever mode it was."""
+"""Result of path 0, in the form that the rest of the key exchange needs, for every mode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from smkex.core.wire.messages import Aead, LocatorKind, Mode, Observation
 
 @dataclass(frozen=True, slots=True)
 class FirstPath:
-    """`first` and `second` are what the client and the edge said there; `secrets` go into the key schedule."""
+    """`first` and `second` are the bytes that client and edge sent on path 0; `secrets` go into the key schedule."""
 
     session_id: bytes
     first: bytes
@@ -23,7 +23,7 @@ class FirstPath:
     fleet_key: str | None = None
 
     @classmethod
-    def of_tls(cls, outcome: TlsOutcome) -> "FirstPath":
+    def from_tls(cls, outcome: TlsOutcome) -> "FirstPath":
         info = ServerInfo.parse(outcome.info)
         return cls(
             outcome.session_id,

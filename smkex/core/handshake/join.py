@@ -4,9 +4,9 @@
     edge    JoinChallenge: nonce, how it saw this subflow, MAC
     client  JoinResponse: MAC
 
-Both MACs and the control keys of the new subflow depend on both nonces and on all that was said before (RFC 8684
-section 3.2 and MPTCPsec section III-B do it with the numbers of MP_JOIN). The edge holds nothing for a join but
-the connection that it came on, so whoever has only overheard the session id can fill nothing up.
+Both MACs and the control keys of the new subflow depend on both nonces and on the messages before (RFC 8684
+section 3.2 and MPTCPsec section III-B do it with the numbers of MP_JOIN). Until the response verifies, the edge
+keeps no state beside the connection, so knowing the session id alone exhausts nothing.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from smkex.core.errors import FinishedMismatch, MacMismatch, MalformedMessage
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.codec import Reader, length_prefixed, u8, u16
-from smkex.core.wire.frame import HEADER, FrameType, encode
-from smkex.core.wire.messages import DIGEST, NONCE, SESSION_ID, Endpoint, Observation
+from smkex.core.wire.frame import HEADER_LENGTH, FrameType, encode_frame
+from smkex.core.wire.messages import DIGEST_LENGTH, NONCE_LENGTH, SESSION_ID_LENGTH, Endpoint, Observation
 
 FIRST_JOINED = 2  # paths 0 and 1 are those of the key exchange
 
@@ -34,8 +34,8 @@ class Join:
     @classmethod
     def parse(cls, frame: bytes) -> "Join":
         """Raises `MalformedMessage`."""
-        reader = Reader(frame[HEADER:])
-        session_id, path, nonce = reader.take(SESSION_ID), reader.u8(), reader.take(NONCE)
+        reader = Reader(frame[HEADER_LENGTH:])
+        session_id, path, nonce = reader.take(SESSION_ID_LENGTH), reader.u8(), reader.take(NONCE_LENGTH)
         reader.finish()
         if path < FIRST_JOINED:
             raise MalformedMessage(f"path {path} cannot be joined")
@@ -48,14 +48,14 @@ class JoinAcceptor:
     def __init__(self, keys: KeySchedule, join: Join, observed: Observation, nonce: bytes) -> None:
         self._keys = keys
         unproven = nonce + u16(observed.ingress_id) + observed.client.encode()
-        draft = encode(FrameType.JOIN_CHALLENGE, unproven + bytes(DIGEST))[:-DIGEST]
-        self.hash = _hash(join.frame, draft)
+        draft = encode_frame(FrameType.JOIN_CHALLENGE, unproven + bytes(DIGEST_LENGTH))[:-DIGEST_LENGTH]
+        self.hash = _hash_join(join.frame, draft)
         self.challenge = draft + keys.join_mac("server", self.hash)
 
     def verify(self, frame: bytes) -> None:
-        """Take the JoinResponse; raises `FinishedMismatch` or `MalformedMessage`."""
-        reader = Reader(frame[HEADER:])
-        verify = reader.take(DIGEST)
+        """Verify the JoinResponse; raises `FinishedMismatch` or `MalformedMessage`."""
+        reader = Reader(frame[HEADER_LENGTH:])
+        verify = reader.take(DIGEST_LENGTH)
         reader.finish()
         if not hmac.compare_digest(self._keys.join_mac("client", self.hash), verify):
             raise FinishedMismatch("the JoinResponse does not verify")
@@ -66,23 +66,23 @@ class JoinInitiator:
 
     def __init__(self, keys: KeySchedule, session_id: bytes, path: int, nonce: bytes) -> None:
         self._keys = keys
-        self.join = encode(FrameType.JOIN, session_id + u8(path) + nonce)
+        self.join = encode_frame(FrameType.JOIN, session_id + u8(path) + nonce)
 
-    def answer(self, challenge: bytes) -> tuple[bytes, bytes, Observation]:
+    def answer_challenge(self, challenge: bytes) -> tuple[bytes, bytes, Observation]:
         """Return (JoinResponse, hash of the join, how the edge saw the subflow).
 
-        Raises `MacMismatch` when the challenge is not this session's edge's, `MalformedMessage`.
+        Raises `MacMismatch` when the challenge does not come from this session's edge, `MalformedMessage`.
         """
-        reader = Reader(challenge[HEADER:])
-        reader.take(NONCE)
+        reader = Reader(challenge[HEADER_LENGTH:])
+        reader.take(NONCE_LENGTH)
         observed = Observation(reader.u16(), Endpoint.read(reader))
-        mac = reader.take(DIGEST)
+        mac = reader.take(DIGEST_LENGTH)
         reader.finish()
-        joined = _hash(self.join, challenge[:-DIGEST])
+        joined = _hash_join(self.join, challenge[:-DIGEST_LENGTH])
         if not hmac.compare_digest(self._keys.join_mac("server", joined), mac):
             raise MacMismatch("the JoinChallenge does not verify")
-        return encode(FrameType.JOIN_RESPONSE, self._keys.join_mac("client", joined)), joined, observed
+        return encode_frame(FrameType.JOIN_RESPONSE, self._keys.join_mac("client", joined)), joined, observed
 
 
-def _hash(join: bytes, challenge_without_mac: bytes) -> bytes:
+def _hash_join(join: bytes, challenge_without_mac: bytes) -> bytes:
     return hashlib.sha256(length_prefixed(join, challenge_without_mac)).digest()

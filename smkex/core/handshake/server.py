@@ -1,8 +1,8 @@
 """The edge's side of the key exchange. Every transition of it is in this file.
 
 Built from a ClientShare, it answers with ServerShare; each ClientNonce of its session becomes a candidate with
-its own nonce and keys; the candidate under which a Finished verifies wins, so that whoever races a nonce on
-path 1 blocks nobody. `confirmed` holds the paths whose Finished verified; the client is path-confirmed when
+its own nonce and keys; the candidate under which a Finished verifies wins, so an attacker who races a nonce on
+path 1 does not block the client. `confirmed` holds the paths whose Finished verified; the client is path-confirmed when
 path 1 is among them.
 """
 
@@ -21,14 +21,14 @@ from smkex.core.errors import (
     UnexpectedMessage,
     WrongPath,
 )
-from smkex.core.handshake.client import exchange
+from smkex.core.handshake.client import x25519_exchange
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.established import Established
 from smkex.core.handshake.first_path import FirstPath
 from smkex.core.handshake.server_info import TlsOutcome
-from smkex.core.keys.key_schedule import KeySchedule, binding, transcript_hash
+from smkex.core.keys.key_schedule import KeySchedule, compute_binding, transcript_hash
 from smkex.core.wire.messages import (
-    NONCE,
+    NONCE_LENGTH,
     Aead,
     ClientNonce,
     ClientShare,
@@ -65,10 +65,10 @@ def _choose_aead(offered: tuple[int, ...], accepted: tuple[Aead, ...]) -> Aead:
 
 
 class ServerHandshake:
-    """One session in the making. Subflow 0 is the one that ClientShare came on; others are numbered by the caller."""
+    """One handshake. Subflow 0 is the one that ClientShare came on; others are numbered by the caller."""
 
     def __init__(self, config: ServerConfig, first: FirstPath) -> None:
-        """Go on from what path 0 brought; see `answering` and `after_tls`."""
+        """Continue with the result of path 0; see `answer_client_share` and `after_tls`."""
         self._config = config
         self._first = first
         self._secrets: Sequence[bytes] = first.secrets
@@ -77,7 +77,7 @@ class ServerHandshake:
         self.confirmed: frozenset[int] = frozenset()
 
     @classmethod
-    def answering(
+    def answer_client_share(
         cls, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
     ) -> "ServerHandshake":
         """Answer a ClientShare: `server_share`. Raises a subclass of `SmkexError`.
@@ -91,12 +91,12 @@ class ServerHandshake:
         mode = _choose_mode(message.modes, config.modes)
         long_term = config.long_term if mode is Mode.TOFU else None
         if mode is Mode.TOFU and long_term is None:
-            raise NoCommonMode("mode tofu without a certified key")
+            raise NoCommonMode("mode tofu was chosen, but the edge has no certified key")
         aead = _choose_aead(message.aeads, config.aeads)
-        secrets = [exchange(private, message.share)]
+        secrets = [x25519_exchange(private, message.share)]
         if long_term is not None:
             certified = X25519PrivateKey.from_private_bytes(long_term.private_key)
-            secrets.append(exchange(certified, message.share))
+            secrets.append(x25519_exchange(certified, message.share))
         answer = ServerShare.build(
             mode,
             aead,
@@ -121,8 +121,8 @@ class ServerHandshake:
 
     @classmethod
     def after_tls(cls, config: ServerConfig, outcome: TlsOutcome) -> "ServerHandshake":
-        """Go on from TLS on path 0 (mode mtls), whose ServerInfo has been said."""
-        return cls(config, FirstPath.of_tls(outcome))
+        """Continue after TLS on path 0 (mode mtls), whose ServerInfo was sent."""
+        return cls(config, FirstPath.from_tls(outcome))
 
     @property
     def session_id(self) -> bytes:
@@ -155,31 +155,33 @@ class ServerHandshake:
         )
 
     def receive_nonce(self, subflow: int, frame: bytes, observed: Observation, nonce: bytes) -> bytes:
-        """Take a ClientNonce that came on `subflow`; return the frame of its ServerNonce.
+        """Process a ClientNonce that came on `subflow`; return the frame of its ServerNonce.
 
         `nonce` is 32 fresh random bytes. Raises `TooManyCandidates`, `UnexpectedMessage` once a Finished
         verified.
         """
-        # without secrets, since the session has ended, the keys would be no secret either
+        # once the secrets are discarded, keys derived without them would be public
         if self._winner is not None or not self._secrets or subflow in self._candidates or subflow == 0:
-            raise UnexpectedMessage("a ClientNonce came where none is due")
+            raise UnexpectedMessage(
+                "a ClientNonce came on path 0, twice on one subflow, or after the handshake"
+            )
         if len(self._candidates) >= self._config.maximum_candidates:
             raise TooManyCandidates
         message = ClientNonce.parse(frame)
-        unbound = ServerNonce.unbound(nonce, observed)
-        bound = binding(message, nonce, self._first.first, self._first.second, unbound[NONCE:])
-        said = ServerNonce.begin(unbound, bound)
-        th = transcript_hash(self._first.first, self._first.second, message, said)
+        unbound = ServerNonce.encode_unbound(nonce, observed)
+        bound = compute_binding(message, nonce, self._first.first, self._first.second, unbound[NONCE_LENGTH:])
+        without_mac = ServerNonce.encode_without_mac(unbound, bound)
+        th = transcript_hash(self._first.first, self._first.second, message, without_mac)
         keys = KeySchedule(self._first.aead, self._secrets, th)
         answer = ServerNonce.build(unbound, bound, keys.server_mac())
         self._candidates[subflow] = Candidate(subflow, message, answer, keys)
         return answer.frame
 
     def receive_finished(self, subflow: int, frame: bytes) -> None:
-        """Take a Finished that came on `subflow`; raises `FinishedMismatch` or `WrongPath`, which end the session.
+        """Verify a Finished that came on `subflow`; raises `FinishedMismatch` or `WrongPath`, which end the session.
 
-        A false Finished on the subflow of a candidate that is not the winner's is the caller's to close alone:
-        see `is_candidate_only`.
+        For an invalid Finished on a candidate's subflow that is not the winner's, the caller closes that subflow
+        alone: see `is_candidate_only`.
         """
         message = Finished.parse(frame)
         path = 0 if subflow == 0 else 1
@@ -187,12 +189,12 @@ class ServerHandshake:
             raise WrongPath(f"a Finished of path {message.path} came on path {path}")
         if path in self.confirmed and subflow in (0, self.winner):
             raise UnexpectedMessage("a second Finished came on one path")
-        for candidate in self._possible(subflow):
+        for candidate in self._matching_candidates(subflow):
             if hmac.compare_digest(candidate.keys.finished(path), message.verify):
                 if self._winner is None:
                     self._winner = candidate
                     self._candidates = {candidate.subflow: candidate}
-                    self._forget_secrets()
+                    self._discard_secrets()
                 self.confirmed |= {path}
                 return
         raise FinishedMismatch
@@ -200,25 +202,25 @@ class ServerHandshake:
     def is_candidate_only(self, subflow: int) -> bool:
         """Whether what happens on `subflow` concerns only itself: it is neither path 0 nor the winner's.
 
-        The only candidate so far is no exception: it may be a racer's, and the client's still to come.
+        This holds for the only candidate so far too: it may be an attacker's, with the client's still to come.
         """
         return subflow not in (0, self.winner)
 
-    def forget(self, subflow: int) -> None:
-        """Drop the candidate of a subflow that has gone."""
+    def drop_candidate(self, subflow: int) -> None:
+        """Drop the candidate of a closed subflow."""
         if subflow != self.winner:
             self._candidates.pop(subflow, None)
 
     def drop(self) -> None:
-        """Forget all secrets."""
-        self._forget_secrets()
+        """Discard all secrets."""
+        self._discard_secrets()
         self._candidates.clear()
 
-    def _forget_secrets(self) -> None:
+    def _discard_secrets(self) -> None:
         self._secrets = ()
         self._first = replace(self._first, secrets=())
 
-    def _possible(self, subflow: int) -> list[Candidate]:
+    def _matching_candidates(self, subflow: int) -> list[Candidate]:
         if subflow == 0:
             return [self._winner] if self._winner else list(self._candidates.values())
         return [self._candidates[subflow]] if subflow in self._candidates else []

@@ -1,4 +1,4 @@
-"""Mode mtls: the edge's one word inside TLS, and what TLS leaves to the key exchange. OpenSSL is not needed here."""
+"""Mode mtls: ServerInfo, which the edge sends inside TLS, and the result of TLS. Does not import OpenSSL."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ from smkex.core.wire.messages import (
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What ServerShare says beyond keys: the edge's one word inside TLS."""
+    """The fields of ServerShare other than keys: the only application data inside TLS."""
 
     edge_id: int
     locator: LocatorKind
@@ -42,7 +42,7 @@ class ServerInfo:
         reader = Reader(data)
         check_version(reader)
         if reader.u8() != Mode.MTLS:
-            raise MalformedMessage("ServerInfo of another mode")
+            raise MalformedMessage("ServerInfo does not name mode mtls")
         edge_id, locator = read_edge_id(reader)
         observed = read_observation(reader)
         read_options(reader)
@@ -52,7 +52,7 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True)
 class TlsOutcome:
-    """What TLS leaves. `hellos` are the messages that the binding covers, `info` ServerInfo's bytes."""
+    """Result of TLS on path 0. `hellos` are the messages that the binding covers, `info` ServerInfo's bytes."""
 
     session_id: bytes
     hellos: bytes

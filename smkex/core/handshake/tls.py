@@ -1,8 +1,8 @@
 """Path 0 of mode mtls: plain TLS 1.3 by OpenSSL over memory buffers (SMKEX section 10.2; docs/protocol, "Mode mtls").
 
-An end is fed one TLS record at a time and so never sees a byte past its last. What the binding covers are the handshake
-messages of both directions from the first ClientHello to the final ServerHello, whatever records they came in, and
-ServerInfo, the only application data. Tickets are discarded; there is no resumption, PSK or early data.
+Each end receives one TLS record at a time and never reads past its last. The binding covers the handshake messages of
+both directions from the first ClientHello to the final ServerHello, however split into records, and ServerInfo, the
+only application data. Tickets are discarded; there is no resumption, PSK or early data.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from OpenSSL import SSL
 
 from smkex.core.errors import CertificateRefused, NoCommonAead, TlsFailed
 from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
-from smkex.core.wire.frame import TLS_HEADER
-from smkex.core.wire.messages import SESSION_ID, Aead
+from smkex.core.wire.frame import TLS_HEADER_LENGTH
+from smkex.core.wire.messages import SESSION_ID_LENGTH, Aead
 
 ALPN = b"sennit/1"
 EXPORTER = b"EXPORTER-sennit-smkex-1"
-RECORD_HEADER = TLS_HEADER
+RECORD_HEADER = TLS_HEADER_LENGTH
 FIRST_BYTE = 22  # of every ClientHello: content type handshake
 HELLO_LIMIT = 32768  # bytes of the messages that the binding covers
 INFO_LIMIT = 4096
@@ -32,8 +32,8 @@ _RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2
 _SUITES = {"TLS_AES_128_GCM_SHA256": Aead.AES_128_GCM, "TLS_CHACHA20_POLY1305_SHA256": Aead.CHACHA20_POLY1305}
 
 
-class _Hellos:
-    """Collects handshake messages in clear out of records, until the final ServerHello."""
+class HelloTranscript:
+    """Collect the plaintext handshake messages of both directions, until the final ServerHello."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
@@ -49,14 +49,14 @@ class _Hellos:
             message, data = data[:end], data[end:]
             wanted = _CLIENT_HELLO if sender == "client" else _SERVER_HELLO
             if message[0] != wanted:
-                raise TlsFailed(f"a handshake message of type {message[0]} came in clear")
+                raise TlsFailed(f"a handshake message of type {message[0]} came unencrypted")
             self.messages.append(message)
             if sender == "server" and message[6:38] != _RETRY:
                 self.done = True
                 break
         self._partial[sender] = data
         if sum(map(len, self.messages)) + len(data) > HELLO_LIMIT:
-            raise TlsFailed("hellos without end")
+            raise TlsFailed(f"hello messages exceed {HELLO_LIMIT} bytes")
 
     @property
     def session_id(self) -> bytes:
@@ -65,18 +65,18 @@ class _Hellos:
 
 def session_id_of(client_hello: bytes) -> bytes:
     """The first 16 bytes of the SHA-256 of the first ClientHello message."""
-    return hashlib.sha256(client_hello).digest()[:SESSION_ID]
+    return hashlib.sha256(client_hello).digest()[:SESSION_ID_LENGTH]
 
 
 class _TlsEnd:
-    """What both ends share."""
+    """Common part of both ends."""
 
     _sender: str
     _peer: str
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
-        self._hellos = _Hellos()
+        self._hellos = HelloTranscript()
 
     def _feed(self, record: bytes) -> None:
         self._hellos.take(self._peer, record)
@@ -88,7 +88,7 @@ class _TlsEnd:
         except SSL.WantReadError:
             return False
         except SSL.Error as error:
-            raise TlsFailed(_reason(error)) from None
+            raise TlsFailed(_openssl_reason(error)) from None
         return True
 
     def to_send(self) -> bytes:
@@ -109,7 +109,7 @@ class _TlsEnd:
         if self._connection.get_protocol_version_name() != "TLSv1.3" or suite not in _SUITES:
             raise NoCommonAead(f"TLS chose {suite}")
         if self._connection.get_alpn_proto_negotiated() != ALPN:
-            raise TlsFailed(f"the other end does not speak {ALPN.decode()}")
+            raise TlsFailed(f"the other end did not negotiate ALPN {ALPN.decode()}")
         return TlsOutcome(
             self._hellos.session_id,
             b"".join(self._hellos.messages),
@@ -120,7 +120,7 @@ class _TlsEnd:
 
 
 class TlsClient(_TlsEnd):
-    """The client's TLS on path 0. Send `to_send()` first, then feed each record; `outcome` is there at the end."""
+    """The client's TLS on path 0. Send `to_send()` first, then feed each record; `outcome` is set at the end."""
 
     _sender = "client"
     _peer = "server"
@@ -129,7 +129,7 @@ class TlsClient(_TlsEnd):
         connection = SSL.Connection(context, None)
         connection.set_connect_state()
         self._host = host
-        self._address = _address(host)
+        self._address = _parse_address(host)
         if self._address is None:
             connection.set_tlsext_host_name(host.encode("idna"))
         super().__init__(connection)
@@ -138,7 +138,7 @@ class TlsClient(_TlsEnd):
         self._handshake()
 
     def receive(self, record: bytes) -> None:
-        """Take one record.
+        """Process one record.
 
         Raises `TlsFailed`; `CertificateRefused` where the certificate is not the host's, `NoCommonAead`,
         `MalformedMessage`.
@@ -148,19 +148,19 @@ class TlsClient(_TlsEnd):
             self._handshake_done = self._handshake()
             if not self._handshake_done:
                 return
-            self._judge_name()
+            self._verify_host_name()
             return
         try:
             info = self._connection.recv(INFO_LIMIT)
         except SSL.WantReadError:
             return  # a ticket
         except SSL.Error as error:
-            raise TlsFailed(_reason(error)) from None
+            raise TlsFailed(_openssl_reason(error)) from None
         ServerInfo.parse(info)
         self.outcome = self._outcome(info)
 
-    def _judge_name(self) -> None:
-        """OpenSSL has judged the chain; whose certificate it is, is for us to see (RFC 9525)."""
+    def _verify_host_name(self) -> None:
+        """Verify that the certificate names the host (RFC 9525); OpenSSL has verified the chain."""
         try:
             if self._address is not None:
                 service_identity.pyopenssl.verify_ip_address(self._connection, str(self._address))
@@ -183,12 +183,12 @@ class TlsServer(_TlsEnd):
         self.done = False
 
     def receive(self, record: bytes) -> None:
-        """Take one record. Raises `TlsFailed`."""
+        """Process one record. Raises `TlsFailed`."""
         self._feed(record)
         self.done = self._handshake()
 
     def finish(self, info: ServerInfo) -> TlsOutcome:
-        """Say ServerInfo, the last record of TLS: it is in `to_send()` then. Raises `NoCommonAead`, `TlsFailed`."""
+        """Queue ServerInfo, the last record of TLS, for `to_send()`. Raises `NoCommonAead`, `TlsFailed`."""
         encoded = info.encode()
         outcome = self._outcome(encoded)
         self._connection.send(encoded)
@@ -196,8 +196,8 @@ class TlsServer(_TlsEnd):
 
 
 def client_context(authorities: Path | None) -> SSL.Context:
-    """A context that trusts a file of authorities, or the system's. Raises `TlsFailed` where it cannot be read."""
-    context = _context()
+    """A context that trusts a file of authorities, or the system's. Raises `TlsFailed` if the file cannot be read."""
+    context = _tls13_context()
     context.set_verify(SSL.VERIFY_PEER)
     try:
         if authorities is None:
@@ -205,20 +205,20 @@ def client_context(authorities: Path | None) -> SSL.Context:
         else:
             context.load_verify_locations(str(authorities))
     except SSL.Error as error:
-        raise TlsFailed(f"{authorities}: {_reason(error)}") from None
+        raise TlsFailed(f"{authorities}: {_openssl_reason(error)}") from None
     context.set_alpn_protos([ALPN])
     return context
 
 
 def server_context(certificate: Path, key: Path) -> SSL.Context:
-    """A context with a chain and its key in PEM. Raises `TlsFailed` where they do not fit."""
-    context = _context()
+    """A context with a chain and its key in PEM. Raises `TlsFailed` if the key does not match."""
+    context = _tls13_context()
     try:
         context.use_certificate_chain_file(str(certificate))
         context.use_privatekey_file(str(key))
         context.check_privatekey()
     except SSL.Error as error:
-        raise TlsFailed(f"{certificate}, {key}: {_reason(error)}") from None
+        raise TlsFailed(f"{certificate}, {key}: {_openssl_reason(error)}") from None
 
     def select(_: SSL.Connection, offered: list[bytes]) -> bytes | object:
         return ALPN if ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS
@@ -227,7 +227,7 @@ def server_context(certificate: Path, key: Path) -> SSL.Context:
     return context
 
 
-def _context() -> SSL.Context:
+def _tls13_context() -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_max_proto_version(SSL.TLS1_3_VERSION)
@@ -237,14 +237,14 @@ def _context() -> SSL.Context:
     return context
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(host)
     except ValueError:
         return None
 
 
-def _reason(error: SSL.Error) -> str:
-    """OpenSSL's own words, the last of its queue."""
+def _openssl_reason(error: SSL.Error) -> str:
+    """Return the last message of OpenSSL's error queue."""
     queue = error.args[0] if error.args else []
     return str(queue[-1][-1]) if isinstance(queue, list) and queue else type(error).__name__

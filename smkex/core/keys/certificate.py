@@ -1,6 +1,6 @@
-"""An edge's certificate of mode tofu: the fleet's Ed25519 key says which X25519 key an edge has, and how long.
+"""An edge's certificate of mode tofu: the fleet's Ed25519 key signs an edge's X25519 key and its validity.
 
-Not X.509: nothing is delegated and nothing looked up, so there is nothing to get wrong. Times are unix seconds.
+Not X.509: no delegation, no chains, no look-ups. Times are unix seconds.
 """
 
 import base64
@@ -12,17 +12,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from smkex.core.errors import CertificateRefused, MalformedMessage
 from smkex.core.wire.codec import Reader, u8, u16, u64
-from smkex.core.wire.messages import SHARE
+from smkex.core.wire.messages import SHARE_LENGTH
 
-FORM = 1
-FLEET_KEY = 32
-SIGNATURE = 64
-# what the fleet key signs begins with this, so that no other signature of it can be taken for a certificate
+FORMAT_VERSION = 1
+FLEET_KEY_LENGTH = 32
+SIGNATURE_LENGTH = 64
+# domain separation: no other signature of the fleet key can pass for a certificate
 LABEL = b"sennit edge certificate 1\0"
 
 
-def fingerprint(fleet_key: bytes) -> str:
-    """Name a fleet key for people and files, as ssh does (RFC 4716 aside, OpenSSH's SHA256 form)."""
+def fleet_key_fingerprint(fleet_key: bytes) -> str:
+    """Return a fleet key's fingerprint in OpenSSH's SHA256 form."""
     digest = hashlib.sha256(fleet_key).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
@@ -44,27 +44,29 @@ class EdgeCertificate:
     ) -> "EdgeCertificate":
         public = fleet.public_key().public_bytes_raw()
         unsigned = cls(edge_id, share, not_before, not_after, public, b"")
-        return cls(edge_id, share, not_before, not_after, public, fleet.sign(LABEL + unsigned._signed()))
+        return cls(
+            edge_id, share, not_before, not_after, public, fleet.sign(LABEL + unsigned._signed_fields())
+        )
 
     @classmethod
     def parse(cls, data: bytes) -> "EdgeCertificate":
-        """Raises `MalformedMessage`; says nothing yet about whether it is genuine."""
+        """Raises `MalformedMessage`; does not verify the signature."""
         reader = Reader(data)
-        if reader.u8() != FORM:
-            raise MalformedMessage("a certificate of another form")
+        if reader.u8() != FORMAT_VERSION:
+            raise MalformedMessage("unknown certificate format: update this end")
         made = cls(
             reader.u16(),
-            reader.take(SHARE),
+            reader.take(SHARE_LENGTH),
             reader.u64(),
             reader.u64(),
-            reader.take(FLEET_KEY),
-            reader.take(SIGNATURE),
+            reader.take(FLEET_KEY_LENGTH),
+            reader.take(SIGNATURE_LENGTH),
         )
         reader.finish()
         return made
 
     def encode(self) -> bytes:
-        return self._signed() + self.signature
+        return self._signed_fields() + self.signature
 
     def valid_at(self, now: int) -> bool:
         return self.not_before <= now < self.not_after
@@ -72,19 +74,23 @@ class EdgeCertificate:
     def verify(self, edge_id: int, now: int) -> None:
         """Raise `CertificateRefused` unless the fleet key in it signed it for this edge and this time."""
         try:
-            Ed25519PublicKey.from_public_bytes(self.fleet_key).verify(self.signature, LABEL + self._signed())
+            Ed25519PublicKey.from_public_bytes(self.fleet_key).verify(
+                self.signature, LABEL + self._signed_fields()
+            )
         except (InvalidSignature, ValueError):
-            raise CertificateRefused("its signature is not the fleet key's") from None
+            raise CertificateRefused(
+                "the certificate's signature does not verify with its fleet key"
+            ) from None
         if self.edge_id != edge_id:
-            raise CertificateRefused(f"it is edge {self.edge_id}'s, and came from edge {edge_id}")
+            raise CertificateRefused(f"the certificate names edge {self.edge_id}, but edge {edge_id} sent it")
         if now < self.not_before:
-            raise CertificateRefused("it is not valid yet: is the clock right?")
+            raise CertificateRefused("the certificate is not valid yet: check the clock")
         if now >= self.not_after:
-            raise CertificateRefused("it has expired: is the clock right?")
+            raise CertificateRefused("the certificate has expired: check the clock")
 
-    def _signed(self) -> bytes:
+    def _signed_fields(self) -> bytes:
         return (
-            u8(FORM)
+            u8(FORMAT_VERSION)
             + u16(self.edge_id)
             + self.share
             + u64(self.not_before)

@@ -17,17 +17,17 @@ from smkex.core.wire.messages import Aead, ClientNonce
 
 LABEL = b"sennit smkex 1"
 BINDING_LABEL = b"sennit smkex 1 binding"
-AEAD_NONCE = 12
+AEAD_NONCE_LENGTH = 12
 
 _KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
 
 
-def binding(
+def compute_binding(
     client_nonce: ClientNonce, server_nonce: bytes, first: bytes, second: bytes, rest: bytes
 ) -> bytes:
-    """The hash that ties path 0 to path 1 (32 bytes; SMKEX section 5).
+    """Return the hash that binds path 0 to path 1 (32 bytes; SMKEX section 5).
 
-    `first` and `second` are what path 0 carried: the frames of ClientShare and ServerShare; in mode mtls the hello
+    `first` and `second` are the messages of path 0: the frames of ClientShare and ServerShare; in mode mtls the hello
     messages of TLS, and ServerInfo.
     """
     return hashlib.sha256(
@@ -38,14 +38,14 @@ def binding(
 def transcript_hash(
     first: bytes, second: bytes, client_nonce: ClientNonce, server_nonce_without_mac: bytes
 ) -> bytes:
-    """th: SHA-256 over all that was said, in this order, ServerNonce without its MAC."""
+    """Return th: SHA-256 over all messages in this order, ServerNonce without its MAC."""
     return hashlib.sha256(
         length_prefixed(first, second, client_nonce.frame, server_nonce_without_mac)
     ).digest()
 
 
 class AeadKey:
-    """A key and the IV that a record's number is added to (exclusive or, RFC 8446 section 5.3)."""
+    """A key and the IV that is XORed with a record's number (RFC 8446 section 5.3)."""
 
     def __init__(self, aead: Aead, key: bytes, iv: bytes) -> None:
         cipher = AESGCM(key) if aead is Aead.AES_128_GCM else ChaCha20Poly1305(key)
@@ -53,11 +53,11 @@ class AeadKey:
         self._iv = int.from_bytes(iv, "big")
 
     def seal(self, number: int, data: bytes | memoryview, associated: bytes) -> bytes:
-        return self._encrypt((self._iv ^ number).to_bytes(AEAD_NONCE, "big"), data, associated)
+        return self._encrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), data, associated)
 
     def open(self, number: int, sealed: bytes | memoryview, associated: bytes | memoryview) -> bytes:
         """Raises `cryptography.exceptions.InvalidTag`."""
-        return self._decrypt((self._iv ^ number).to_bytes(AEAD_NONCE, "big"), sealed, associated)
+        return self._decrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), sealed, associated)
 
     def __repr__(self) -> str:
         return "AeadKey(redacted)"
@@ -75,19 +75,19 @@ class KeySchedule:
         return HKDFExpand(SHA256(), length, purpose.encode("ascii") + self.th).derive(self._prk)
 
     def server_mac(self) -> bytes:
-        """What ServerNonce ends with: the edge's proof that it holds the keys (32 bytes)."""
+        """Return the MAC that ends ServerNonce and proves that the edge holds the keys (32 bytes)."""
         return hmac.digest(self.expand("server mac", 32), self.th, "sha256")
 
     def finished(self, path: int) -> bytes:
-        """What Finished carries on `path`; that of one path says nothing on another."""
+        """Return the MAC of Finished on `path` (32 bytes); it verifies on no other path."""
         return hmac.digest(self.expand("client finished", 32), u8(path) + self.th, "sha256")
 
     def ready(self, path: int) -> bytes:
-        """What Ready carries on `path`: both Finished verified, and this path is the preferred one (32 bytes)."""
+        """Return the MAC of Ready on `path` (32 bytes): both Finished verified, and this path is preferred."""
         return hmac.digest(self.expand("server ready", 32), u8(path) + self.th, "sha256")
 
     def join_mac(self, sender: str, join: bytes) -> bytes:
-        """What JoinChallenge ("server") and JoinResponse ("client") prove in the join of hash `join` (32 bytes)."""
+        """Return the MAC of JoinChallenge ("server") or JoinResponse ("client") for join hash `join` (32 bytes)."""
         return hmac.digest(self.expand(f"{sender} join", 32), join, "sha256")
 
     def data_key(self, sender: str, epoch: int) -> AeadKey:
@@ -95,14 +95,14 @@ class KeySchedule:
         return self._aead_key(f"{sender} data {epoch}")
 
     def control_key(self, sender: str, path: int, join: bytes = b"") -> AeadKey:
-        """The key of the control messages that `sender` seals on `path`, which came by the join of hash `join`."""
+        """The key of the control messages that `sender` seals on `path`, which joined with join hash `join`."""
         return self._aead_key(f"{sender} control {path}{' ' if join else ''}{join.hex()}")
 
     def _aead_key(self, purpose: str) -> AeadKey:
         return AeadKey(
             self.aead,
             self.expand(f"{purpose} key", _KEY_LENGTH[self.aead]),
-            self.expand(f"{purpose} iv", AEAD_NONCE),
+            self.expand(f"{purpose} iv", AEAD_NONCE_LENGTH),
         )
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ _BEGIN, _END = "-----BEGIN SENNIT EDGE CERTIFICATE-----", "-----END SENNIT EDGE 
 
 
 class KeyFileDamaged(ValueError):
-    """The text is not what it should be."""
+    """The file does not hold the expected key or certificate in PEM."""
 
 
 def private_pem(key: X25519PrivateKey | Ed25519PrivateKey) -> bytes:
@@ -34,7 +34,7 @@ def public_pem(key: X25519PublicKey | Ed25519PublicKey) -> bytes:
 
 def read_fleet_key(text: bytes) -> Ed25519PrivateKey:
     """Raises `KeyFileDamaged`."""
-    key = _private(text)
+    key = _load_private_key(text)
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileDamaged("not an Ed25519 private key")
     return key
@@ -42,7 +42,7 @@ def read_fleet_key(text: bytes) -> Ed25519PrivateKey:
 
 def read_edge_key(text: bytes) -> X25519PrivateKey:
     """Raises `KeyFileDamaged`."""
-    key = _private(text)
+    key = _load_private_key(text)
     if not isinstance(key, X25519PrivateKey):
         raise KeyFileDamaged("not an X25519 private key")
     return key
@@ -59,7 +59,7 @@ def read_edge_public_key(text: bytes) -> X25519PublicKey:
     return key
 
 
-def _private(text: bytes) -> object:
+def _load_private_key(text: bytes) -> object:
     try:
         return load_pem_private_key(text, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -73,7 +73,7 @@ def certificate_pem(certificate: EdgeCertificate) -> str:
 
 
 def read_certificate(text: str) -> EdgeCertificate:
-    """Raises `KeyFileDamaged`; whether it is genuine is `EdgeCertificate.verify`'s to say."""
+    """Raises `KeyFileDamaged`; `EdgeCertificate.verify` verifies the signature."""
     lines = text.split()
     inside = text.strip().removeprefix(_BEGIN).removesuffix(_END)
     if not lines or inside == text.strip():

@@ -1,7 +1,7 @@
 """Control messages: absolute values about the session, sealed per subflow under a counter.
 
 Each is a list of items, type (1 byte), length (1 byte), value. A later message supersedes an earlier one, so any
-may be lost with its subflow. Unknown items are passed over.
+may be lost with its subflow. Unknown items are ignored.
 """
 
 import struct
@@ -13,14 +13,14 @@ from cryptography.exceptions import InvalidTag
 from smkex.core.errors import BadRecord, MalformedMessage
 from smkex.core.keys.key_schedule import AeadKey, KeySchedule
 from smkex.core.wire.codec import Reader, u8, u16, u32, u64, vec8
-from smkex.core.wire.frame import CONTROL_LIMIT, HEADER, TAG, FrameType, header
+from smkex.core.wire.frame import CONTROL_LIMIT, HEADER_LENGTH, TAG_LENGTH, FrameType, encode_header
 
 RANGES_LIMIT = 31  # ranges in one item, whose length is a byte
-_ACKNOWLEDGEMENT = struct.Struct(">BBQQ")  # an Acknowledge item: most messages are that and no more
+_ACKNOWLEDGEMENT = struct.Struct(">BBQQ")  # an Acknowledge item, the only one of most messages
 
 
 @unique
-class Item(IntEnum):
+class ControlItem(IntEnum):
     """Types of items, as sent."""
 
     ACKNOWLEDGE = 1
@@ -35,14 +35,14 @@ class Item(IntEnum):
     REHOME = 10
 
 
-class Control(NamedTuple):
-    """What one control message states.
+class ControlMessage(NamedTuple):
+    """The state that one control message reports.
 
     `acknowledged`: all bytes below are received (the end of stream counts as one byte more); `limit`: no byte
     at or above may be sent; `final`: length of the sender's stream; `abort`: code of `errors.Code`; `ranges`:
     what is received beyond `acknowledged`, [from, to), lowest first; `ping` asks for `pong` with the same number
-    on the same path; `removed` and `backup` are paths; `scheduler` is the client's wish for what it receives;
-    `rehome` asks the client to leave the service port.
+    on the same path; `removed` and `backup` are paths; `scheduler` is the client's choice for what it
+    receives; `rehome` asks the client to leave the service port.
     """
 
     acknowledged: int | None = None
@@ -59,34 +59,36 @@ class Control(NamedTuple):
 
     def encode(self) -> bytes:
         if self.acknowledged is not None and self[2:] == _NOTHING_ELSE:
-            return _ACKNOWLEDGEMENT.pack(Item.ACKNOWLEDGE, 16, self.acknowledged, self.limit)
+            return _ACKNOWLEDGEMENT.pack(ControlItem.ACKNOWLEDGE, 16, self.acknowledged, self.limit)
         items = b""
         if self.acknowledged is not None:
-            items += _item(Item.ACKNOWLEDGE, u64(self.acknowledged) + u64(self.limit))
+            items += _encode_item(ControlItem.ACKNOWLEDGE, u64(self.acknowledged) + u64(self.limit))
         if self.final is not None:
-            items += _item(Item.FINAL, u64(self.final))
+            items += _encode_item(ControlItem.FINAL, u64(self.final))
         if self.abort is not None:
-            items += _item(Item.ABORT, u16(self.abort))
+            items += _encode_item(ControlItem.ABORT, u16(self.abort))
         if self.ranges:
             base = self.acknowledged or 0
-            items += _item(Item.RANGES, b"".join(u32(at - base) + u32(to - at) for at, to in self.ranges))
+            items += _encode_item(
+                ControlItem.RANGES, b"".join(u32(at - base) + u32(to - at) for at, to in self.ranges)
+            )
         if self.ping is not None:
-            items += _item(Item.PING, u64(self.ping))
+            items += _encode_item(ControlItem.PING, u64(self.ping))
         if self.pong is not None:
-            items += _item(Item.PONG, u64(self.pong))
+            items += _encode_item(ControlItem.PONG, u64(self.pong))
         if self.removed:
-            items += _item(Item.REMOVED, bytes(sorted(self.removed)))
+            items += _encode_item(ControlItem.REMOVED, bytes(sorted(self.removed)))
         if self.backup is not None:
-            items += _item(Item.BACKUP, bytes(sorted(self.backup)))
+            items += _encode_item(ControlItem.BACKUP, bytes(sorted(self.backup)))
         if self.scheduler is not None:
-            items += _item(Item.SCHEDULER, u8(self.scheduler))
+            items += _encode_item(ControlItem.SCHEDULER, u8(self.scheduler))
         if self.rehome:
-            items += _item(Item.REHOME, b"")
+            items += _encode_item(ControlItem.REHOME, b"")
         return items
 
     @classmethod
-    def parse(cls, items: bytes) -> "Control":
-        """Raises `MalformedMessage`. Unknown items are passed over; of an item that repeats the last counts."""
+    def parse(cls, items: bytes) -> "ControlMessage":
+        """Raises `MalformedMessage`. Unknown items are ignored; the last of repeated items counts."""
         if len(items) == _ACKNOWLEDGEMENT.size and items[:2] == _ACKNOWLEDGEMENT_BEGINS:
             return cls(*_ACKNOWLEDGEMENT.unpack(items)[2:])
         reader = Reader(items)
@@ -96,26 +98,26 @@ class Control(NamedTuple):
             kind = reader.u8()
             value = Reader(reader.vec8())
             match kind:
-                case Item.ACKNOWLEDGE:
+                case ControlItem.ACKNOWLEDGE:
                     found["acknowledged"], found["limit"] = value.u64(), value.u64()
-                case Item.FINAL:
+                case ControlItem.FINAL:
                     found["final"] = value.u64()
-                case Item.ABORT:
+                case ControlItem.ABORT:
                     found["abort"] = value.u16()
-                case Item.RANGES:
+                case ControlItem.RANGES:
                     ranges = value
                     continue
-                case Item.PING:
+                case ControlItem.PING:
                     found["ping"] = value.u64()
-                case Item.PONG:
+                case ControlItem.PONG:
                     found["pong"] = value.u64()
-                case Item.REMOVED:
+                case ControlItem.REMOVED:
                     found["removed"] = frozenset(value.rest())
-                case Item.BACKUP:
+                case ControlItem.BACKUP:
                     found["backup"] = frozenset(value.rest())
-                case Item.SCHEDULER:
+                case ControlItem.SCHEDULER:
                     found["scheduler"] = value.u8()
-                case Item.REHOME:
+                case ControlItem.REHOME:
                     found["rehome"] = True
                 case _:
                     continue
@@ -123,11 +125,11 @@ class Control(NamedTuple):
         return cls(**found, ranges=_read_ranges(ranges, found.get("acknowledged", 0)))
 
 
-_NOTHING_ELSE = Control()[2:]
-_ACKNOWLEDGEMENT_BEGINS = bytes((Item.ACKNOWLEDGE, 16))
+_NOTHING_ELSE = ControlMessage()[2:]
+_ACKNOWLEDGEMENT_BEGINS = bytes((ControlItem.ACKNOWLEDGE, 16))
 
 
-def _item(kind: Item, value: bytes) -> bytes:
+def _encode_item(kind: ControlItem, value: bytes) -> bytes:
     return u8(kind) + vec8(value)
 
 
@@ -151,28 +153,28 @@ class ControlSealer:
         self._key: AeadKey = keys.control_key(sender, path, join)
         self._counter = 0
 
-    def seal(self, control: Control) -> bytes:
+    def seal(self, control: ControlMessage) -> bytes:
         items = control.encode()
-        associated = header(FrameType.CONTROL, len(items) + TAG)
+        associated = encode_header(FrameType.CONTROL, len(items) + TAG_LENGTH)
         sealed = associated + self._key.seal(self._counter, items, associated)
         self._counter += 1
         return sealed
 
 
 class ControlOpener:
-    """Open them at the other end: one lost, repeated or moved to another subflow does not open."""
+    """Open the control messages of the other end: one lost, repeated or moved to another subflow does not open."""
 
     def __init__(self, keys: KeySchedule, sender: str, path: int, join: bytes = b"") -> None:
         self._key: AeadKey = keys.control_key(sender, path, join)
         self._counter = 0
 
-    def open(self, frame: bytes) -> Control:
+    def open(self, frame: bytes) -> ControlMessage:
         """Raises `MalformedMessage` or `BadRecord`."""
-        if not TAG <= len(frame) - HEADER <= CONTROL_LIMIT:
-            raise MalformedMessage("a control message without a tag")
+        if not TAG_LENGTH <= len(frame) - HEADER_LENGTH <= CONTROL_LIMIT:
+            raise MalformedMessage(f"a control message has {len(frame)} bytes, too few or too many")
         try:
-            items = self._key.open(self._counter, frame[HEADER:], frame[:HEADER])
+            items = self._key.open(self._counter, frame[HEADER_LENGTH:], frame[:HEADER_LENGTH])
         except InvalidTag:
             raise BadRecord from None
         self._counter += 1
-        return Control.parse(items)
+        return ControlMessage.parse(items)

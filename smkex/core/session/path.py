@@ -1,7 +1,7 @@
-"""One subflow of a session: what was sent on it and not confirmed, its latency, and whether it stalls.
+"""One subflow of a session: its unconfirmed transmissions, its latency, and whether it stalls.
 
-A subflow delivers in order. So when something sent later on it is confirmed, everything before it should have
-arrived; a record that did not was taken out by somebody on the way.
+A subflow delivers in order. When a later transmission on it is confirmed, every earlier one must have arrived; a
+record that did not was removed by an attacker on the path.
 """
 
 from collections import deque
@@ -11,33 +11,31 @@ from smkex.core.session.control import ControlOpener, ControlSealer
 from smkex.core.session.record import SealedRecord
 from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader
 
-STALL_FLOOR = 0.04  # seconds: below it one would measure the timers of both ends, not the path
-STALL_CEILING = 1.0
-ACKNOWLEDGE_DELAY = (0.001, 0.02)  # seconds, least and most, until received bytes are acknowledged
-PING_EVERY = 5.0  # seconds without a sign from the other end
+STALL_FLOOR = 0.04  # seconds: below it, timers of both ends dominate the round trip
+STALL_CEILING = 1.0  # seconds
+ACKNOWLEDGE_DELAY = (0.001, 0.02)  # seconds, minimum and maximum, until received bytes are acknowledged
+PING_INTERVAL = 5.0  # seconds without progress after which a ping is sent
 STALLED_LIMIT = 10.0  # seconds a stalled path is kept while another works
-SILENCE_LIMIT = (
-    120.0  # seconds a session is kept when all its paths stall: a tunnel, not a client that is gone
-)
-
-
+# seconds a session is kept while all its paths stall: long enough for a tunnel
+SILENCE_LIMIT = 120.0
 NEVER = float("inf")
-NEAR = 0.001  # seconds of round trip, below which a further one costs nobody anything
-RECORD_FIRST = 14_000  # bytes of a record that, frame and all, fits in an initial window (RFC 6928)
+NEAR_RTT = 0.001  # seconds: below this round trip, one more costs nothing noticeable
+# bytes of a record whose frame fits in TCP's initial window (RFC 6928)
+INITIAL_WINDOW_RECORD_LIMIT = 14_000
 
 
-def record_limit(shortest: float) -> int:
-    """How large a record may be on a path whose round trip takes `shortest` seconds without queues.
+def record_limit(min_rtt: float) -> int:
+    """Return the largest record for a path whose round trip takes `min_rtt` seconds without queues.
 
-    It counts only when it is whole. Sent again on a path that has carried nothing yet, one that exceeds the initial
-    window takes a round trip more, or several; so only what is near gets large ones, which cost less.
+    A record is usable only when whole. Retransmitted on an idle path, one larger than the initial window takes further
+    round trips; so only near paths get large records, which cost less.
     """
-    return RECORD_DATA_LIMIT if shortest < NEAR else RECORD_FIRST
+    return RECORD_DATA_LIMIT if min_rtt < NEAR_RTT else INITIAL_WINDOW_RECORD_LIMIT
 
 
 @dataclass(slots=True)
-class Sent:
-    """Something that the other end confirms: a record, or a ping that stated version `version`."""
+class Transmission:
+    """A record, or a ping that carried state version `version`, until the other end confirms it."""
 
     at: float
     record: SealedRecord | None = None
@@ -54,24 +52,24 @@ class Path:
     reader: FrameReader
     rtt: float
     progress_at: float
-    wavering: float = 0.0  # of the round-trip time: RFC 6298's RTTVAR
+    rttvar: float = 0.0  # seconds: RTTVAR of RFC 6298
     outgoing: deque[bytes] = field(default_factory=deque)
-    outstanding: deque[Sent] = field(default_factory=deque)
+    outstanding: deque[Transmission] = field(default_factory=deque)
     state_due: float = NEVER
     ping_due: bool = False
     pong: int | None = None
-    ponged: int = 0
+    highest_pong: int = 0
     stalled_at: float | None = None
     position: int = 0
     pings: int = 0  # of `outstanding`
     sent: int = 0
     received: int = 0
-    shortest: float = field(init=False)  # round-trip time that was measured: without queues, that is
-    patience: float = field(init=False)  # seconds without progress after which the path stalls
+    min_rtt: float = field(init=False)  # seconds: lowest measured round trip, without queues
+    stall_timeout: float = field(init=False)  # seconds without progress after which the path stalls
 
     def __post_init__(self) -> None:
-        self.shortest = self.rtt
-        self._set_patience()
+        self.min_rtt = self.rtt
+        self._update_stall_timeout()
 
     @property
     def stalled(self) -> bool:
@@ -79,53 +77,53 @@ class Path:
 
     @property
     def acknowledge_delay(self) -> float:
-        """Seconds that an acknowledgement may wait for more to acknowledge: little of the sender's patience."""
+        """Seconds to delay an acknowledgement: a quarter of the round trip, well below the sender's stall timeout."""
         least, most = ACKNOWLEDGE_DELAY
         return min(max(self.rtt / 4, least), most)
 
     @property
     def deadline(self) -> float:
-        """When the path stalls, or is given up when it has, unless there is progress."""
+        """When the path stalls, or when a stalled path is closed, unless there is progress."""
         if self.stalled_at is not None:
             return self.stalled_at + STALLED_LIMIT
         if not self.outstanding:
             return NEVER
-        return max(self.progress_at, self.outstanding[0].at) + self.patience
+        return max(self.progress_at, self.outstanding[0].at) + self.stall_timeout
 
     @property
-    def ping_at(self) -> float:
-        """When to ask for a sign, if none comes by itself."""
-        return NEVER if self.ping_due or self.pings else self.progress_at + PING_EVERY
+    def ping_due_at(self) -> float:
+        """When to ping the path, unless there is progress before."""
+        return NEVER if self.ping_due or self.pings else self.progress_at + PING_INTERVAL
 
-    def due(self, when: float) -> None:
-        """A control message with the state goes out on this path at `when`."""
+    def schedule_state(self, when: float) -> None:
+        """Send a control message with the state on this path at `when` or earlier."""
         if when < self.state_due:
             self.state_due = when
 
-    def note_record(self, number: int, record: SealedRecord, now: float) -> None:
+    def track_record(self, number: int, record: SealedRecord, now: float) -> None:
         record.paths.add(number)
         record.copies += 1
         record.sent_at = now
-        self.outstanding.append(Sent(now, record))
+        self.outstanding.append(Transmission(now, record))
 
-    def note_ping(self, number: int, version: int, now: float) -> None:
-        self.outstanding.append(Sent(now, ping=number, version=version))
+    def track_ping(self, number: int, version: int, now: float) -> None:
+        self.outstanding.append(Transmission(now, ping=number, version=version))
         self.pings += 1
 
-    def settle(self, now: float, horizon: float, *, timed: bool) -> tuple[bool, int]:
-        """Take out what is confirmed; return (whether the path left a record out, newest version confirmed).
+    def confirm_outstanding(self, now: float, horizon: float, *, timed: bool) -> tuple[bool, int]:
+        """Remove what is confirmed; return (whether a record is missing, newest state version confirmed).
 
-        `horizon` is the DSN from which the other end has not said what it received; `timed` when the
-        confirmation came back on this very path, and so measures it.
+        `horizon` is the DSN from which the other end has not reported what it received; `timed` is True if the
+        confirmation arrived on this path and so measures its round trip.
         """
-        newest: Sent | None = None
+        newest: Transmission | None = None
         version = 0
-        gap = left_out = False
-        kept: deque[Sent] = deque()
+        gap = record_missing = False
+        kept: deque[Transmission] = deque()
         for sent in self.outstanding:
             record = sent.record
             if record is None:
-                if sent.ping > self.ponged:
+                if sent.ping > self.highest_pong:
                     kept.append(sent)
                     continue
                 version = sent.version
@@ -134,9 +132,9 @@ class Path:
                 kept.append(sent)
                 continue
             elif record.copies > 1:
-                continue  # it may have come by another path
+                continue  # it may have arrived on another path
             newest = sent
-            left_out = gap
+            record_missing = gap
             if self.pings:
                 kept = deque(one for one in kept if one.record is not None)
         self.pings = sum(one.record is None for one in kept) if self.pings else 0
@@ -144,27 +142,27 @@ class Path:
         if newest is not None:
             self.progress_at = now
             if timed:
-                self._measure(now - newest.at)
+                self._update_rtt(now - newest.at)
                 self.stalled_at = None
-        return left_out, version
+        return record_missing, version
 
-    def _set_patience(self) -> None:
-        """Two round trips, more where they waver (RFC 6298), a second at most.
+    def _update_stall_timeout(self) -> None:
+        """Set it to two round trips, more with high variance (RFC 6298), at most STALL_CEILING.
 
-        An end that is busy answers sometimes at once and sometimes late, which is no stall.
+        A busy end answers with varying delay, which is not a stall.
         """
-        wanted = max(2 * self.rtt, self.rtt + 4 * self.wavering, STALL_FLOOR)
-        self.patience = min(wanted, STALL_CEILING)
+        wanted = max(2 * self.rtt, self.rtt + 4 * self.rttvar, STALL_FLOOR)
+        self.stall_timeout = min(wanted, STALL_CEILING)
 
-    def _measure(self, sample: float) -> None:
-        """Smooth the round-trip time and how it wavers (RFC 6298 section 2.3), quicker upwards: patience follows it.
+    def _update_rtt(self, sample: float) -> None:
+        """Smooth the round-trip time and its variance (RFC 6298 section 2.3), faster upwards, and update the timeout.
 
-        No sample counts for more than double the patience: how long a path was away is not its latency, but
-        patience that was too short grows.
+        A sample counts for at most twice the stall timeout: an outage is not latency, but a timeout that was too short
+        grows.
         """
         sample = max(sample, 0.0)
-        self.shortest = min(self.shortest, sample)
-        change = min(sample, 2 * self.patience) - self.rtt
-        self.wavering += (abs(change) - self.wavering) / 4
+        self.min_rtt = min(self.min_rtt, sample)
+        change = min(sample, 2 * self.stall_timeout) - self.rtt
+        self.rttvar += (abs(change) - self.rttvar) / 4
         self.rtt += change / (4 if change > 0 else 8)
-        self._set_patience()
+        self._update_stall_timeout()

@@ -1,25 +1,25 @@
-"""Schedulers: on which of the usable paths the next record goes."""
+"""Path schedulers: choose the path of the next record."""
 
 from collections.abc import Mapping
 from enum import IntEnum, unique
 
-SWITCH = 0.75  # another path must be a quarter faster than the one in use: queues make latencies waver
+SWITCH_RATIO = 0.75  # switch only to a path a quarter faster than the one in use: queues vary latency
 
 
 @unique
 class Scheduler(IntEnum):
-    """The choices, as sent in a control message."""
+    """Scheduler codes, as sent in a control message."""
 
-    LOWEST_LATENCY = 1  # one path, the fastest that works (MPTCPsec and Linux)
-    AGGREGATE = 2  # every path takes what it can carry
+    LOWEST_LATENCY = 1  # the fastest working path (MPTCPsec and Linux)
+    AGGREGATE = 2  # every path up to its capacity
     REDUNDANT = 3  # every record on every path
 
 
-def fastest(latencies: Mapping[int, float], current: int | None) -> int | None:
-    """The path of lowest latency in seconds; `current` is kept unless another is clearly faster."""
+def fastest_path(latencies: Mapping[int, float], current: int | None) -> int | None:
+    """Return the path of lowest latency (seconds); keep `current` unless another is faster by SWITCH_RATIO."""
     best = min(latencies, key=lambda path: (latencies[path], path), default=None)
     if best is None or current is None or current not in latencies:
         return best
-    if latencies[best] < SWITCH * latencies[current]:
+    if latencies[best] < SWITCH_RATIO * latencies[current]:
         return best
     return current

@@ -1,4 +1,4 @@
-"""Put the records of all paths back in the order of the stream (bounded by the window)."""
+"""Reassemble the records of all paths into one ordered stream, bounded by the window."""
 
 from bisect import bisect_left, insort
 
@@ -11,7 +11,7 @@ class Reassembly:
 
     `next` is the first byte not yet in order. An exact duplicate of a record is dropped; records are sealed
     once, so two that overlap otherwise prove a peer that breaks the protocol. At most a window of bytes in at
-    most `UNACKNOWLEDGED_LIMIT` records waits: many tiny records cost memory that bytes alone do not count.
+    most `UNACKNOWLEDGED_LIMIT` records waits: many tiny records cost memory that the window does not bound.
     """
 
     def __init__(self, window: int, start: int = 0) -> None:
@@ -29,7 +29,7 @@ class Reassembly:
         return self._limit
 
     def consume(self, count: int) -> None:
-        """The application took `count` bytes: the window moves."""
+        """Advance the window by `count` bytes that the application consumed."""
         self.consumed += count
         self._limit = max(self._limit, self.consumed + self.window)
 
@@ -42,14 +42,14 @@ class Reassembly:
         """Bytes that wait for others before them, or to be consumed."""
         return self.next - self.consumed + self._waiting_bytes
 
-    def drop(self) -> None:
-        """Forget what waits."""
+    def discard(self) -> None:
+        """Discard all waiting records."""
         self._waiting.clear()
         self._order.clear()
         self._waiting_bytes = 0
         self.consumed = self.next
 
-    def has(self, dsn: int) -> bool:
+    def has_record(self, dsn: int) -> bool:
         """Whether the record at `dsn` has been received already."""
         return dsn < self.next or dsn in self._waiting
 
@@ -68,8 +68,8 @@ class Reassembly:
                 found.append((dsn, end))
         return tuple(found)
 
-    def add(self, dsn: int, data: bytes) -> list[bytes]:
-        """Take one authentic record; return what is now in order. Raises `Overlap`, `WindowExceeded`."""
+    def add_record(self, dsn: int, data: bytes) -> list[bytes]:
+        """Add one authenticated record; return the bytes now in order. Raises `Overlap`, `WindowExceeded`."""
         end = dsn + len(data)
         if end > self.limit:
             raise WindowExceeded
@@ -78,7 +78,7 @@ class Reassembly:
         if dsn < self.next:
             raise Overlap
         if dsn > self.next:
-            self._keep(dsn, data)
+            self._hold_record(dsn, data)
             return []
         ready = [data]
         self.next = end
@@ -96,7 +96,7 @@ class Reassembly:
             raise Overlap
         return ready
 
-    def _keep(self, dsn: int, data: bytes) -> None:
+    def _hold_record(self, dsn: int, data: bytes) -> None:
         held = self._waiting.get(dsn)
         if held is not None:
             if len(held) != len(data):

@@ -11,11 +11,11 @@ from cryptography.exceptions import InvalidTag
 
 from smkex.core.errors import BadRecord, MalformedMessage
 from smkex.core.keys.key_schedule import AeadKey, KeySchedule
-from smkex.core.wire.frame import HEADER, RECORD_DATA_LIMIT, TAG, FrameType
+from smkex.core.wire.frame import HEADER_LENGTH, RECORD_DATA_LIMIT, TAG_LENGTH, FrameType
 
-DSN = 8
-PREFIX = HEADER + DSN
-OVERHEAD = PREFIX + TAG
+DSN_LENGTH = 8
+PREFIX_LENGTH = HEADER_LENGTH + DSN_LENGTH
+OVERHEAD = PREFIX_LENGTH + TAG_LENGTH
 _PREFIX = struct.Struct(">IQ")  # type and length, DSN
 _TYPE = FrameType.DATA << 24
 EPOCH_SHIFT = 34
@@ -25,10 +25,9 @@ UNACKNOWLEDGED_LIMIT = 1024  # records sent and not acknowledged by their DSN: e
 
 @dataclass(slots=True)
 class SealedRecord:
-    """A record on its way: kept, as sealed, until the other end has received it.
+    """A sealed record, kept until the other end has received it.
 
-    `paths` are those on which it may still arrive, `copies` counts how often it was sent, `sent_at` is when it
-    last was.
+    `paths` are those on which it may still arrive, `copies` counts transmissions, `sent_at` is the time of the last.
     """
 
     dsn: int
@@ -39,26 +38,26 @@ class SealedRecord:
     sent_at: float = 0.0
     arrived: bool = False
 
-    def arrive(self) -> None:
-        """The other end has it: nothing is kept but the place."""
+    def mark_received(self) -> None:
+        """Mark it received and free its bytes."""
         self.arrived = True
         self.frame = b""
 
 
 class EpochKeys:
-    """The data keys of one sender, by epoch; two are kept: the newest in use and, for late records, one other."""
+    """The data keys of one sender by epoch. Two are kept: the newest and one other, for late records."""
 
     def __init__(self, keys: KeySchedule, sender: str) -> None:
         self._keys = keys
         self._sender = sender
         self._kept: dict[int, AeadKey] = {}
 
-    def at(self, epoch: int) -> AeadKey:
+    def key_for_epoch(self, epoch: int) -> AeadKey:
         key = self._kept.get(epoch)
         return self._keys.data_key(self._sender, epoch) if key is None else key
 
-    def keep(self, epoch: int, key: AeadKey) -> None:
-        """Remember a key that has proved itself; a forged DSN never gets this far."""
+    def retain_key(self, epoch: int, key: AeadKey) -> None:
+        """Keep a key that has opened or sealed a record; a forged DSN does not get this far."""
         if epoch not in self._kept:
             if len(self._kept) == 2:
                 del self._kept[min(self._kept)]
@@ -68,25 +67,25 @@ class EpochKeys:
 def seal(keys: EpochKeys, dsn: int, data: bytes | memoryview) -> SealedRecord:
     """Seal 1 to 65,536 bytes of the stream that begin at `dsn`."""
     if not 1 <= len(data) <= RECORD_DATA_LIMIT or dsn + len(data) > DSN_LIMIT:
-        raise ValueError(f"a record of {len(data)} bytes at {dsn}")
-    prefix = _PREFIX.pack(_TYPE + DSN + len(data) + TAG, dsn)
-    key = keys.at(dsn >> EPOCH_SHIFT)
-    keys.keep(dsn >> EPOCH_SHIFT, key)
+        raise ValueError(f"cannot seal a record of {len(data)} bytes at DSN {dsn}")
+    prefix = _PREFIX.pack(_TYPE + DSN_LENGTH + len(data) + TAG_LENGTH, dsn)
+    key = keys.key_for_epoch(dsn >> EPOCH_SHIFT)
+    keys.retain_key(dsn >> EPOCH_SHIFT, key)
     return SealedRecord(dsn, dsn + len(data), prefix + key.seal(dsn, data, prefix))
 
 
 def unseal(keys: EpochKeys, frame: bytes) -> tuple[int, bytes]:
     """Open a record's frame: (DSN, data). Raises `MalformedMessage` or `BadRecord`."""
     if len(frame) <= OVERHEAD:
-        raise MalformedMessage("a record without data")
-    dsn = int.from_bytes(frame[HEADER:PREFIX], "big")
+        raise MalformedMessage("a record carries no data")
+    dsn = int.from_bytes(frame[HEADER_LENGTH:PREFIX_LENGTH], "big")
     if dsn > DSN_LIMIT:
         raise BadRecord
     view = memoryview(frame)
-    key = keys.at(dsn >> EPOCH_SHIFT)
+    key = keys.key_for_epoch(dsn >> EPOCH_SHIFT)
     try:
-        data = key.open(dsn, view[PREFIX:], frame[:PREFIX])
+        data = key.open(dsn, view[PREFIX_LENGTH:], frame[:PREFIX_LENGTH])
     except InvalidTag:
         raise BadRecord from None
-    keys.keep(dsn >> EPOCH_SHIFT, key)
+    keys.retain_key(dsn >> EPOCH_SHIFT, key)
     return dsn, data

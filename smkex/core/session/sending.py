@@ -1,4 +1,4 @@
-"""The sending half of a stream: what is written, sealed once, and kept as sealed until the other end has it."""
+"""The sending half of a stream: records are sealed once and kept, as sealed, until acknowledged."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class SendingStream:
         self._kept_bytes = 0
         self._limit = start + window
         self._kept: deque[SealedRecord] = deque()
-        self.again: dict[int, SealedRecord] = {}  # what is to be sent once more, by DSN
+        self.retransmissions: dict[int, SealedRecord] = {}  # pending, by DSN
         self.unsent = 0
         self.next_dsn = start
         self.acknowledged = start
@@ -40,7 +40,7 @@ class SendingStream:
             self.unsent += len(data)
 
     def end(self) -> bool:
-        """End the stream after what is queued; False if it was ended before."""
+        """End the stream after the queued bytes. Return False if it was ended before."""
         if self.final is not None:
             return False
         self.final = self.next_dsn + self.unsent
@@ -66,7 +66,7 @@ class SendingStream:
 
     @property
     def oldest(self) -> SealedRecord | None:
-        """The record that the other end's application waits for."""
+        """The unacknowledged record of lowest DSN."""
         return self._kept[0] if self._kept else None
 
     def next_record(self, most: int = RECORD_DATA_LIMIT) -> SealedRecord | None:
@@ -90,37 +90,41 @@ class SendingStream:
         self._kept_bytes += len(data)
         return record
 
-    def missing_after(self, dsn: int) -> SealedRecord | None:
-        """The first record at or above `dsn` that the other end is not known to have."""
+    def first_missing_from(self, dsn: int) -> SealedRecord | None:
+        """Return the first record at or above `dsn` that is not known to have arrived."""
         return next((record for record in self._kept if record.dsn >= dsn and not record.arrived), None)
 
-    def send_again(self, record: SealedRecord) -> None:
-        """Let `record` go out once more."""
+    def schedule_retransmission(self, record: SealedRecord) -> None:
+        """Queue `record` for retransmission unless it has arrived."""
         if not record.arrived:
-            self.again[record.dsn] = record
+            self.retransmissions[record.dsn] = record
 
-    def due_again(self) -> Iterator[SealedRecord]:
-        """What is to be sent again, lowest DSN first."""
-        return (self.again[dsn] for dsn in sorted(self.again)) if self.again else _NONE
+    def pending_retransmissions(self) -> Iterator[SealedRecord]:
+        """Iterate over the records to retransmit, lowest DSN first."""
+        return (
+            (self.retransmissions[dsn] for dsn in sorted(self.retransmissions))
+            if self.retransmissions
+            else _NONE
+        )
 
-    def not_again(self, record: SealedRecord) -> None:
-        """It went out, or need not after all."""
-        self.again.pop(record.dsn, None)
+    def cancel_retransmission(self, record: SealedRecord) -> None:
+        """Remove `record` from the retransmission queue."""
+        self.retransmissions.pop(record.dsn, None)
 
     def acknowledge(self, acknowledged: int, limit: int, ranges: tuple[tuple[int, int], ...]) -> None:
-        """Take what the other end has, whatever order such messages come in. Raises `MisusedStream`."""
+        """Apply an acknowledgement; older ones may arrive later. Raises `MisusedStream`."""
         end = self.next_dsn + (1 if self.final == self.next_dsn else 0)
         if acknowledged > end or (ranges and ranges[-1][1] > self.next_dsn):
-            raise MisusedStream("bytes are acknowledged that were never sent")
+            raise MisusedStream("the peer acknowledged bytes that were never sent")
         self.acknowledged = max(self.acknowledged, acknowledged)
         self._limit = max(self._limit, limit)
         while self._kept and self._kept[0].end <= self.acknowledged:
             record = self._kept.popleft()
             self._kept_bytes -= record.end - record.dsn
-            self._arrive(record)
+            self._mark_received(record)
         if self._kept and self._kept[0].dsn < self.acknowledged:
-            # records count when they are whole; byte by byte, an end could look slow for months and keep all of them
-            raise MisusedStream("a part of a record is acknowledged")
+            # only whole records are acknowledged: byte by byte, a peer could hold records in memory for months
+            raise MisusedStream("the peer acknowledged a part of a record")
         at = 0
         for record in self._kept if ranges else ():
             while at < len(ranges) and ranges[at][1] <= record.dsn:
@@ -128,15 +132,15 @@ class SendingStream:
             if at == len(ranges):
                 break
             if ranges[at][0] <= record.dsn and record.end <= ranges[at][1]:
-                self._arrive(record)
+                self._mark_received(record)
 
-    def drop(self) -> None:
-        """Forget all that was queued."""
+    def discard(self) -> None:
+        """Discard all queued and kept bytes."""
         self._unsent.clear()
         self._kept.clear()
-        self.again.clear()
+        self.retransmissions.clear()
         self.unsent = self._kept_bytes = 0
 
-    def _arrive(self, record: SealedRecord) -> None:
-        record.arrive()
-        self.again.pop(record.dsn, None)
+    def _mark_received(self, record: SealedRecord) -> None:
+        record.mark_received()
+        self.retransmissions.pop(record.dsn, None)

@@ -1,9 +1,9 @@
 """A session after its handshake: one ordered byte stream per direction over one or more subflows.
 
-A function of (bytes, path, now) that is drained for bytes to send, events and the time of its next timer. What a
-path does not get confirmed goes out again on another, same ciphertext; a path that lies, or takes records out, is
-dropped, one that is silent is not chosen until it answers (MPTCPsec section III). All paths gone without the
-authenticated end of both streams is `Truncated`.
+A function of (bytes, path, now) that returns bytes to send, events and the time of its next timer. Records that a path
+does not confirm are retransmitted on another, with the same ciphertext. A path with invalid or missing records is
+closed; a silent path is not chosen until it answers (MPTCPsec section III). Losing all paths before the authenticated
+end of both streams is `Truncated`.
 """
 
 from collections.abc import Collection
@@ -20,29 +20,29 @@ from smkex.core.errors import (
 )
 from smkex.core.events import (
     DataReceived,
-    Event,
     PathDropped,
-    RehomeAsked,
+    RehomeRequested,
     SessionClosed,
+    SessionEvent,
     SessionFailed,
     StreamEnded,
 )
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.session.control import RANGES_LIMIT, Control, ControlOpener, ControlSealer
+from smkex.core.session.control import RANGES_LIMIT, ControlMessage, ControlOpener, ControlSealer
 from smkex.core.session.path import NEVER, SILENCE_LIMIT, STALL_CEILING, Path, record_limit
-from smkex.core.session.path_scheduler import SWITCH, Scheduler, fastest
+from smkex.core.session.path_scheduler import SWITCH_RATIO, Scheduler, fastest_path
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import EpochKeys, SealedRecord, unseal
 from smkex.core.session.sending import SendingStream
 from smkex.core.wire.frame import FrameReader, FrameType
 
 WINDOW = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
-ACKNOWLEDGE_EVERY = 256 << 10  # bytes received between acknowledgements that wait for nothing
+ACKNOWLEDGE_THRESHOLD = 256 << 10  # received bytes that are acknowledged without delay
 MAXIMUM_PATHS = 8  # open at once
-LAST_PATH = 255  # numbers are never used twice, so this bounds the joins of a session
-REMOVED_LIMIT = 16  # removals told in one message: more than can be open
-AT_ONCE = float("-inf")
-NOTHING_UNSAID = float("inf")
+MAXIMUM_PATH_NUMBER = 255  # numbers are never used twice, so this bounds the joins of a session
+REMOVED_LIMIT = 16  # removals reported in one message: more than can be open
+IMMEDIATELY = float("-inf")
+ALL_RANGES_REPORTED = float("inf")
 _SCHEDULERS = frozenset(Scheduler)
 _DATA, _CONTROL = FrameType.DATA, FrameType.CONTROL
 
@@ -86,20 +86,20 @@ class Session:
         self._peer_backup: Collection[int] = ()
         self._rehome = False
         self._rehome_told = False
-        self._now = AT_ONCE
+        self._now = IMMEDIATELY
         self._over = False
 
     # --- paths
 
     def add_path(
         self, path: int, reader: FrameReader, rtt: float, now: float, join: bytes = b""
-    ) -> list[Event]:
+    ) -> list[SessionEvent]:
         """Take a subflow into the session, with what its reader still holds of frames.
 
         `rtt` in seconds; `join` is the hash of its join, empty for the paths of the key exchange. Raises
         `MisusedStream` for a number that was used before or is too many.
         """
-        if not self.may_add(path):
+        if not self.can_add_path(path):
             raise MisusedStream(f"path {path} was used before, or there are too many")
         reader.handshake_only = False
         self._used.add(path)
@@ -116,34 +116,34 @@ class Session:
         self._repeat_state()
         return self.receive(path, b"", now)
 
-    def may_add(self, path: int) -> bool:
+    def can_add_path(self, path: int) -> bool:
         """Whether a subflow may become `path` of this session."""
-        fresh = 0 <= path <= LAST_PATH and path not in self._used
+        fresh = 0 <= path <= MAXIMUM_PATH_NUMBER and path not in self._used
         return fresh and len(self._paths) < MAXIMUM_PATHS and not self._over
 
-    def path_lost(self, path: int) -> list[Event]:
+    def path_lost(self, path: int) -> list[SessionEvent]:
         """The subflow of `path` ended or broke: a FIN or RST ends a path, never the stream."""
         return [] if self._over else self._drop(path, None)
 
-    def remove_path(self, path: int) -> list[Event]:
+    def remove_path(self, path: int) -> list[SessionEvent]:
         """Take `path` out at both ends. Raises `ValueError` for the last one and for one that is not there."""
         if path not in self._paths or len(self._paths) == 1:
             raise ValueError(f"path {path} is not there, or is the last")
         self._removed = [*self._removed[1 - REMOVED_LIMIT :], path]
         events = self._drop(path, None, removed=True)
-        self._touch()
+        self._bump_state_version()
         return events
 
     def set_backup(self, path: int, backup: bool) -> None:
         """Keep `path` for when no other works, at both ends."""
         (self._backup.add if backup else self._backup.discard)(path)
         self._paths_changed = True
-        self._touch()
+        self._bump_state_version()
 
     def ask_to_rehome(self) -> None:
         """The edge's wish that the client leave the service port."""
         self._rehome = True
-        self._touch()
+        self._bump_state_version()
 
     @property
     def paths(self) -> list[int]:
@@ -162,7 +162,7 @@ class Session:
         """Smoothed round-trip time in seconds, from the session's own acknowledgements."""
         return self._paths[path].rtt if path in self._paths else None
 
-    def lives(self, path: int, now: float) -> bool:
+    def is_alive(self, path: int, now: float) -> bool:
         """Whether `path` is there, and not silent for as long as one is kept beside another that works."""
         there = self._paths.get(path)
         return there is not None and not (there.stalled and now >= there.deadline)
@@ -170,13 +170,13 @@ class Session:
     def stalled(self, path: int) -> bool:
         return path in self._paths and self._paths[path].stalled
 
-    def preferred(self, without: Collection[int] = ()) -> int | None:
+    def preferred_path(self, without: Collection[int] = ()) -> int | None:
         """The fastest path that works, or the fastest if none does; `without` those given."""
         if without:
-            return fastest({n: self._paths[n].rtt for n in self._usable(without)}, self._fastest)
+            return fastest_path({n: self._paths[n].rtt for n in self._usable(without)}, self._fastest)
         if self._paths_changed:
             self._paths_changed = False
-            self._fastest = fastest({n: self._paths[n].rtt for n in self._usable()}, self._fastest)
+            self._fastest = fastest_path({n: self._paths[n].rtt for n in self._usable()}, self._fastest)
         return self._fastest
 
     # --- the application's side
@@ -189,7 +189,7 @@ class Session:
     def end(self) -> None:
         """End this direction after what is queued."""
         if self._out.end():
-            self._touch()
+            self._bump_state_version()
 
     def consume(self, count: int) -> None:
         """The application took `count` received bytes: the peer may send more."""
@@ -197,16 +197,16 @@ class Session:
         if self._incoming.limit - self._told_limit >= self._incoming.window // 4:
             # every acknowledgement says it too, but the sender may be waiting for nothing else than this
             self._told_limit = self._incoming.limit
-            self._touch()
+            self._bump_state_version()
 
     def abort(self, error: SmkexError | None = None) -> None:
         """Give the session up: a sealed Abort goes out on every path with the next `data_to_send`."""
         if not self._over:
             self._over = True
             for path in self._paths.values():
-                path.outgoing.append(path.sealer.seal(Control(abort=(error or Cancelled()).code)))
-            self._out.drop()
-            self._incoming.drop()
+                path.outgoing.append(path.sealer.seal(ControlMessage(abort=(error or Cancelled()).code)))
+            self._out.discard()
+            self._incoming.discard()
 
     @property
     def unsent(self) -> int:
@@ -243,14 +243,14 @@ class Session:
     def over(self) -> bool:
         return self._over
 
-    def transferred(self, path: int) -> tuple[int, int]:
+    def bytes_transferred(self, path: int) -> tuple[int, int]:
         """Bytes of frames (sent, received) that `path` carries, or carried while it was in the session."""
         there = self._paths.get(path)
         return (there.sent, there.received) if there is not None else self._carried.get(path, (0, 0))
 
     # --- the network's side
 
-    def receive(self, path: int, data: bytes | bytearray | memoryview, now: float) -> list[Event]:
+    def receive(self, path: int, data: bytes | bytearray | memoryview, now: float) -> list[SessionEvent]:
         """Take bytes that arrived on `path`, however cut."""
         self._now = now
         if self._over or path not in self._paths:
@@ -258,7 +258,7 @@ class Session:
         subflow = self._paths[path]
         subflow.received += len(data)
         subflow.reader.feed(data)
-        events: list[Event] = []
+        events: list[SessionEvent] = []
         try:
             for kind, frame in subflow.reader.frames():
                 events += self._frame(path, subflow, kind, frame)
@@ -278,7 +278,7 @@ class Session:
         subflow, out = self._paths.get(path), self._out
         if subflow is None:
             return b""
-        nothing_new = not (out.unsent or out.again or self._scheduler is Scheduler.REDUNDANT)
+        nothing_new = not (out.unsent or out.retransmissions or self._scheduler is Scheduler.REDUNDANT)
         if nothing_new and subflow.state_due > now and not subflow.outgoing:
             return b""  # as most times that one asks
         frame = self._next_frame(path, subflow)
@@ -290,12 +290,12 @@ class Session:
         oldest = self._too_slow()
         times = [self._silence_ends(), NEVER if oldest is None else oldest.sent_at + STALL_CEILING]
         for path in self._paths.values():
-            times += path.state_due, path.deadline, path.ping_at
+            times += path.state_due, path.deadline, path.ping_due_at
         now = self._now
         soonest = min([at for at in times if at > now], default=NEVER)
         return None if soonest == NEVER else soonest
 
-    def on_timer(self, now: float) -> list[Event]:
+    def on_timer(self, now: float) -> list[SessionEvent]:
         """Do what is due by `now`: find stalls, send again elsewhere, ping quiet paths."""
         self._now = now
         if self._over:
@@ -305,15 +305,15 @@ class Session:
                 path.stalled_at = now
                 self._paths_changed = True
                 path.ping_due = True
-                path.due(now)
+                path.schedule_state(now)
                 self._repeat_state()
-            elif now >= path.ping_at:
+            elif now >= path.ping_due_at:
                 path.ping_due = True
-                path.due(now)
+                path.schedule_state(now)
         self._rescue()
         oldest = self._too_slow()
         if oldest is not None and now >= oldest.sent_at + STALL_CEILING:
-            self._out.send_again(oldest)
+            self._out.schedule_retransmission(oldest)
         return self._give_up(now)
 
     # --- sending
@@ -328,29 +328,29 @@ class Session:
         record = self._next_record(number, path)
         if record is None:
             return b""
-        path.note_record(number, record, self._now)
+        path.track_record(number, record, self._now)
         if path.state_due < NEVER:  # what is to be stated soon goes along: a packet less for each answer
-            path.due(AT_ONCE)
+            path.schedule_state(IMMEDIATELY)
         return record.frame
 
     def _next_record(self, number: int, path: Path) -> SealedRecord | None:
         out = self._out
-        for record in out.due_again():
-            if number == self.preferred(without=record.paths):
-                out.not_again(record)
+        for record in out.pending_retransmissions():
+            if number == self.preferred_path(without=record.paths):
+                out.cancel_retransmission(record)
                 return record
         if not out.unsent and self._scheduler is not Scheduler.REDUNDANT:
             return None
         if self._scheduler is Scheduler.LOWEST_LATENCY:
-            if number != self.preferred():
+            if number != self.preferred_path():
                 return None
-            return out.next_record(record_limit(path.shortest))
+            return out.next_record(record_limit(path.min_rtt))
         if number not in self._usable():
             return None
-        most = record_limit(path.shortest)
+        most = record_limit(path.min_rtt)
         if self._scheduler is Scheduler.AGGREGATE:
             return out.next_record(most)
-        copy = out.missing_after(path.position) or out.next_record(most)
+        copy = out.first_missing_from(path.position) or out.next_record(most)
         if copy is not None:
             path.position = copy.end
         return copy
@@ -364,11 +364,11 @@ class Session:
             self._pings += 1
             ping = self._pings
             path.ping_due = False
-            path.note_ping(ping, self._version, self._now)
+            path.track_ping(ping, self._version, self._now)
         pong, path.pong = path.pong, None
         self._told = self._received()
         return path.sealer.seal(
-            Control(
+            ControlMessage(
                 self._told,
                 self._incoming.limit,
                 self._out.final,
@@ -382,14 +382,14 @@ class Session:
             )
         )
 
-    def _touch(self) -> None:
+    def _bump_state_version(self) -> None:
         """Something changed that must arrive: it is stated until a ping with it is answered."""
         self._version += 1
         self._repeat_state()
 
     def _repeat_state(self) -> None:
         if self._version > self._confirmed:
-            self._due_on_best(AT_ONCE)
+            self._due_on_best(IMMEDIATELY)
 
     # --- which paths
 
@@ -418,19 +418,19 @@ class Session:
         for path in self._paths.values():
             for sent in path.outstanding if path.stalled else ():
                 if sent.record is not None and not sent.record.paths & live:
-                    self._out.send_again(sent.record)
+                    self._out.schedule_retransmission(sent.record)
 
     def _silence_ends(self) -> float:
         """When a session is over whose paths are all silent."""
-        latest = AT_ONCE
+        latest = IMMEDIATELY
         for path in self._paths.values():
             if path.stalled_at is None:
                 return NEVER
             latest = max(latest, path.stalled_at)
-        return NEVER if latest == AT_ONCE else latest + SILENCE_LIMIT
+        return NEVER if latest == IMMEDIATELY else latest + SILENCE_LIMIT
 
-    def _give_up(self, now: float) -> list[Event]:
-        events: list[Event] = []
+    def _give_up(self, now: float) -> list[SessionEvent]:
+        events: list[SessionEvent] = []
         if now >= self._silence_ends():
             for number in list(self._paths):
                 events += self._drop(number, None)
@@ -443,7 +443,7 @@ class Session:
 
     def _drop(
         self, number: int, error: SmkexError | None, *, removed: bool = False, last_word: bytes = b""
-    ) -> list[Event]:
+    ) -> list[SessionEvent]:
         path = self._paths.pop(number, None)
         if path is None:
             return []
@@ -454,11 +454,11 @@ class Session:
             if sent.record is not None:
                 sent.record.paths.discard(number)
                 if not sent.record.paths:
-                    self._out.send_again(sent.record)
+                    self._out.schedule_retransmission(sent.record)
         self._rescue()
-        best = self.preferred()
+        best = self.preferred_path()
         if best is not None:
-            self._paths[best].due(AT_ONCE)
+            self._paths[best].schedule_state(IMMEDIATELY)
             return [PathDropped(number, error, removed, last_word)]
         self._over = True
         return [PathDropped(number, error, removed), SessionFailed(error or Truncated())]
@@ -468,7 +468,7 @@ class Session:
     def _received(self) -> int:
         return self._incoming.next + (1 if self._peer_ended else 0)
 
-    def _frame(self, number: int, path: Path, kind: FrameType, frame: bytes) -> list[Event]:
+    def _frame(self, number: int, path: Path, kind: FrameType, frame: bytes) -> list[SessionEvent]:
         if kind is _DATA:
             dsn, data = unseal(self._open_keys, frame)
             if number != self._fastest:
@@ -479,40 +479,40 @@ class Session:
         # an Abort in clear has no weight once keys exist; any other handshake message has no place here
         raise MalformedMessage(f"{kind.name} came after the handshake")
 
-    def _record(self, path: Path, dsn: int, data: bytes) -> list[Event]:
+    def _record(self, path: Path, dsn: int, data: bytes) -> list[SessionEvent]:
         if self._peer_final is not None and dsn + len(data) > self._peer_final:
             raise MisusedStream("a record lies behind the end of its stream")
-        if self._incoming.has(dsn):
+        if self._incoming.has_record(dsn):
             # the other end does not know that it came: say so by every way
             for other in self._paths.values():
-                other.due(self._now + other.acknowledge_delay)
-        events: list[Event] = [DataReceived(part) for part in self._incoming.add(dsn, data)]
-        much = self._incoming.next - self._told >= ACKNOWLEDGE_EVERY
+                other.schedule_state(self._now + other.acknowledge_delay)
+        events: list[SessionEvent] = [DataReceived(part) for part in self._incoming.add_record(dsn, data)]
+        much = self._incoming.next - self._told >= ACKNOWLEDGE_THRESHOLD
         self._due(path, self._now if much else self._now + path.acknowledge_delay)
         return events + self._ended()
 
     def _due(self, path: Path, when: float) -> None:
         """Answer on the path that was heard, for its latency; where it is deaf, on another too."""
-        path.due(when)
+        path.schedule_state(when)
         if path.stalled:
             self._due_on_best(when)
 
     def _due_on_best(self, when: float) -> None:
-        best = self.preferred()
+        best = self.preferred_path()
         if best is not None:
-            self._paths[best].due(when)
+            self._paths[best].schedule_state(when)
 
-    def _control(self, number: int, path: Path, control: Control) -> list[Event]:
+    def _control(self, number: int, path: Path, control: ControlMessage) -> list[SessionEvent]:
         if control.abort is not None:
             self._over = True
             return [SessionFailed(PeerAborted(control.abort, authenticated=True))]
         if control.ping is not None:
             path.pong = control.ping
-            self._due(path, AT_ONCE)
+            self._due(path, IMMEDIATELY)
         if control.pong is not None:
             if control.pong > self._pings:
                 raise MisusedStream("an answer came to a ping that was never sent")
-            path.ponged = max(path.ponged, control.pong)
+            path.highest_pong = max(path.highest_pong, control.pong)
         if control.acknowledged is not None:
             self._out.acknowledge(control.acknowledged, control.limit, control.ranges)
         if control.final is not None:
@@ -521,22 +521,22 @@ class Session:
             self._peer_final = control.final
         return self._ended() + self._settle(path, control) + self._wishes(control)
 
-    def _settle(self, heard: Path, control: Control) -> list[Event]:
+    def _settle(self, heard: Path, control: ControlMessage) -> list[SessionEvent]:
         """What is confirmed leaves its path; a path that took something out leaves the session."""
-        horizon = NOTHING_UNSAID if len(control.ranges) < RANGES_LIMIT else control.ranges[-1][1]
-        events: list[Event] = []
+        horizon = ALL_RANGES_REPORTED if len(control.ranges) < RANGES_LIMIT else control.ranges[-1][1]
+        events: list[SessionEvent] = []
         for number, path in list(self._paths.items()):
             if not path.outstanding:
                 continue
             was_stalled = path.stalled
-            left_out, version = path.settle(self._now, horizon, timed=path is heard)
+            left_out, version = path.confirm_outstanding(self._now, horizon, timed=path is heard)
             self._confirmed = max(self._confirmed, version)
             if left_out:
                 events += self._drop(number, BadRecord("a record was taken out on the path"))
             elif was_stalled and not path.stalled:
                 for sent in path.outstanding:
                     if sent.record is not None:
-                        self._out.not_again(sent.record)
+                        self._out.cancel_retransmission(sent.record)
                 self._paths_changed = True
                 self._rescue()
         self._paths_changed = self._paths_changed or self._outrun()
@@ -545,17 +545,17 @@ class Session:
     def _outrun(self) -> bool:
         """Whether another path may have become clearly faster than the one in use."""
         used = self._paths.get(self._fastest) if self._fastest is not None else None
-        return used is None or min([path.rtt for path in self._paths.values()]) < SWITCH * used.rtt
+        return used is None or min([path.rtt for path in self._paths.values()]) < SWITCH_RATIO * used.rtt
 
     def _follow(self, number: int, path: Path) -> None:
         """Answer on the path that the client uses where none is clearly faster: what is stated then goes along."""
         used = self._paths.get(self._fastest) if self._fastest is not None else None
-        if self._role == "server" and used is not None and used.rtt >= SWITCH * path.rtt:
+        if self._role == "server" and used is not None and used.rtt >= SWITCH_RATIO * path.rtt:
             self._fastest = number
             self._paths_changed = True  # and it may be a backup, or stalled
 
-    def _wishes(self, control: Control) -> list[Event]:
-        events: list[Event] = []
+    def _wishes(self, control: ControlMessage) -> list[SessionEvent]:
+        events: list[SessionEvent] = []
         for number in control.removed:
             events += self._drop(number, None, removed=True)
         if control.backup is not None:
@@ -565,17 +565,17 @@ class Session:
             self._scheduler = Scheduler(control.scheduler)
         if control.rehome and self._role == "client" and not self._rehome_told:
             self._rehome_told = True
-            events.append(RehomeAsked())
+            events.append(RehomeRequested())
         return events
 
-    def _ended(self) -> list[Event]:
+    def _ended(self) -> list[SessionEvent]:
         if self._peer_ended or self._peer_final is None or self._incoming.next != self._peer_final:
             return []
         self._peer_ended = True
-        self._due_on_best(AT_ONCE)
+        self._due_on_best(IMMEDIATELY)
         return [StreamEnded()]
 
-    def _closing(self) -> list[Event]:
+    def _closing(self) -> list[SessionEvent]:
         if self._over or not self._peer_ended or not self._out.end_acknowledged:
             return []
         self._over = True

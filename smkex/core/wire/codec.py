@@ -1,17 +1,17 @@
-"""Read and write the elements that messages are made of: big-endian integers and length-prefixed bytes."""
+"""Codec for the elements of messages: big-endian integers and length-prefixed bytes."""
 
 from smkex.core.errors import MalformedMessage
 
 
 class Reader:
-    """Take elements off the front of a message; running over its end is `MalformedMessage`."""
+    """Read the elements of a message in order; reading past its end raises `MalformedMessage`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
     def take(self, count: int) -> bytes:
-        """Take exactly `count` bytes."""
+        """Read exactly `count` bytes."""
         end = self._at + count
         if end > len(self._data):
             raise MalformedMessage("a message ends in the middle of a field")
@@ -38,7 +38,7 @@ class Reader:
         return self.take(self.u16())
 
     def rest(self) -> bytes:
-        """Take all that is left."""
+        """Read the remaining bytes."""
         return self.take(len(self._data) - self._at)
 
     @property
@@ -46,9 +46,9 @@ class Reader:
         return self._at == len(self._data)
 
     def finish(self) -> None:
-        """Refuse trailing bytes."""
+        """Reject trailing bytes."""
         if not self.at_end:
-            raise MalformedMessage("a message has bytes behind its last field")
+            raise MalformedMessage("a message has trailing bytes")
 
 
 def u8(value: int) -> bytes:
@@ -76,5 +76,5 @@ def vec16(value: bytes) -> bytes:
 
 
 def length_prefixed(*parts: bytes) -> bytes:
-    """Join `parts`, each behind its length as four bytes, so that no two lists give the same string."""
+    """Join `parts`, each after its length as four bytes: distinct lists give distinct strings."""
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

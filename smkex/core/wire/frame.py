@@ -1,7 +1,7 @@
 """Frames: how messages and records follow each other on one subflow.
 
-A frame is its type (one byte), the length of its body (three bytes) and the body. Each type has its greatest
-length, so that whoever writes garbage is found out after four bytes and never makes an end wait for more.
+A frame is its type (one byte), the length of its body (three bytes) and the body. Each type has a maximum
+length, so garbage is rejected after four bytes and never makes an end wait for more.
 """
 
 from collections.abc import Generator
@@ -9,14 +9,13 @@ from enum import IntEnum, unique
 
 from smkex.core.errors import MalformedMessage
 
-HEADER = 4
-HANDSHAKE_LIMIT = (
-    4096  # of one handshake frame with its header: shares and certificates fit several times over
-)
+HEADER_LENGTH = 4
+# bytes of one handshake frame with its header: shares and certificates fit several times over
+HANDSHAKE_LIMIT = 4096
 RECORD_DATA_LIMIT = 65536
-TAG = 16
+TAG_LENGTH = 16
 CONTROL_LIMIT = 512
-TLS_HEADER = 5
+TLS_HEADER_LENGTH = 5
 TLS_RECORD_LIMIT = 16384 + 256  # of one record's body (RFC 8446 section 5.2)
 
 
@@ -38,23 +37,23 @@ class FrameType(IntEnum):
     CONTROL = 17
 
 
-# by the byte on the wire: the type and the most that its body may hold
-_KINDS = {int(kind): (kind, HANDSHAKE_LIMIT - HEADER) for kind in FrameType}
-_KINDS[FrameType.DATA] = (FrameType.DATA, 8 + RECORD_DATA_LIMIT + TAG)
+# type byte to (type, maximum length of the body)
+_KINDS = {int(kind): (kind, HANDSHAKE_LIMIT - HEADER_LENGTH) for kind in FrameType}
+_KINDS[FrameType.DATA] = (FrameType.DATA, 8 + RECORD_DATA_LIMIT + TAG_LENGTH)
 _KINDS[FrameType.CONTROL] = (FrameType.CONTROL, CONTROL_LIMIT)
 
 
-def header(kind: FrameType, length: int) -> bytes:
+def encode_header(kind: FrameType, length: int) -> bytes:
     """The four bytes before a body of `length` bytes."""
     return bytes((kind,)) + length.to_bytes(3, "big")
 
 
-def encode(kind: FrameType, body: bytes) -> bytes:
-    return header(kind, len(body)) + body
+def encode_frame(kind: FrameType, body: bytes) -> bytes:
+    return encode_header(kind, len(body)) + body
 
 
 class FrameReader:
-    """Cut what arrives on one subflow into whole frames.
+    """Split the bytes of one subflow into whole frames.
 
     It holds at most one unfinished frame. `handshake_only` refuses records before the handshake is done.
     """
@@ -67,21 +66,21 @@ class FrameReader:
         if self._buffer:
             self._buffer += data
         else:
-            self._buffer = bytes(data)  # most often whole frames: cut out of it, they are copied once
+            self._buffer = bytes(data)  # common case, whole frames: sliced from bytes, they are copied once
 
     def frames(self) -> Generator[tuple[FrameType, bytes], None, None]:
         """Yield each whole frame as (type, the frame with its header); raise `MalformedMessage`.
 
-        The caller may stop in the middle, and what is left is kept.
+        The caller may stop early; unread frames stay buffered.
         """
         buffer, size, at = self._buffer, len(self._buffer), 0
         try:
-            while size - at >= HEADER:
-                kind, most = self._kind(buffer[at])
-                length = int.from_bytes(buffer[at + 1 : at + HEADER], "big")
+            while size - at >= HEADER_LENGTH:
+                kind, most = self._frame_limit(buffer[at])
+                length = int.from_bytes(buffer[at + 1 : at + HEADER_LENGTH], "big")
                 if length > most:
                     raise MalformedMessage(f"a frame of type {kind.name} has a body of {length} bytes")
-                end = at + HEADER + length
+                end = at + HEADER_LENGTH + length
                 if end > size:
                     return
                 frame = buffer[at:end] if isinstance(buffer, bytes) else bytes(memoryview(buffer)[at:end])
@@ -91,7 +90,7 @@ class FrameReader:
             self._take(at)
 
     def next_frame(self) -> tuple[FrameType, bytes] | None:
-        """Take the first frame alone; None while it is not whole. Raises as `frames`."""
+        """Remove and return the first frame; None until it is whole. Raises as `frames`."""
         frames = self.frames()
         first = next(frames, None)
         frames.close()  # what follows stays
@@ -99,28 +98,28 @@ class FrameReader:
 
     @property
     def first_byte(self) -> int | None:
-        """The first byte that is not taken yet."""
+        """The first unread byte."""
         return self._buffer[0] if self._buffer else None
 
-    def tls_record(self) -> bytes | None:
-        """Take one whole TLS record (RFC 8446 section 5.1) off the front; None while it is not whole.
+    def next_tls_record(self) -> bytes | None:
+        """Remove and return one whole TLS record (RFC 8446 section 5.1); None until it is whole.
 
-        Raises `MalformedMessage` for what is none.
+        Raises `MalformedMessage` if the bytes are not a TLS record.
         """
-        if len(self._buffer) < TLS_HEADER:
+        if len(self._buffer) < TLS_HEADER_LENGTH:
             return None
-        length = int.from_bytes(self._buffer[3:TLS_HEADER], "big")
+        length = int.from_bytes(self._buffer[3:TLS_HEADER_LENGTH], "big")
         if not 20 <= self._buffer[0] <= 23 or length > TLS_RECORD_LIMIT:
             raise MalformedMessage("not a TLS record")
-        if len(self._buffer) < TLS_HEADER + length:
+        if len(self._buffer) < TLS_HEADER_LENGTH + length:
             return None
-        record = bytes(self._buffer[: TLS_HEADER + length])
-        self._take(TLS_HEADER + length)
+        record = bytes(self._buffer[: TLS_HEADER_LENGTH + length])
+        self._take(TLS_HEADER_LENGTH + length)
         return record
 
     @property
     def pending(self) -> int:
-        """Bytes held of an unfinished frame, or of frames not yet taken."""
+        """Buffered bytes: an unfinished frame, or unread frames."""
         return len(self._buffer)
 
     def _take(self, count: int) -> None:
@@ -128,13 +127,13 @@ class FrameReader:
             self._buffer = b""
         elif isinstance(self._buffer, bytes):
             self._buffer = bytearray(memoryview(self._buffer)[count:])
-        else:  # what comes in small pieces is not copied anew with each
+        else:  # small pieces do not copy the whole buffer each time
             del self._buffer[:count]
 
-    def _kind(self, value: int) -> tuple[FrameType, int]:
+    def _frame_limit(self, value: int) -> tuple[FrameType, int]:
         known = _KINDS.get(value)
         if known is None:
-            raise MalformedMessage(f"there is no frame type {value}")
+            raise MalformedMessage(f"unknown frame type {value}")
         if self.handshake_only and known[0] >= FrameType.DATA:
-            raise MalformedMessage("a record came before the handshake was done")
+            raise MalformedMessage("a record arrived before the handshake was done")
         return known

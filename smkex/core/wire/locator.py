@@ -1,4 +1,4 @@
-"""Locators: where a secondary subflow goes, computed by the client alone from the dialled VIP and the edge id."""
+"""Locators: destination of a secondary subflow, which the client computes from the dialled VIP and the edge id."""
 
 from ipaddress import IPv4Address, IPv6Address
 

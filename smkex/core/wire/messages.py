@@ -10,19 +10,19 @@ from ipaddress import IPv4Address, IPv6Address
 
 from smkex.core.errors import MalformedMessage, UnsupportedVersion
 from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
-from smkex.core.wire.frame import HEADER, FrameType, encode, header
+from smkex.core.wire.frame import HEADER_LENGTH, FrameType, encode_frame, encode_header
 
 VERSION = 1
-SESSION_ID = 16
-NONCE = 32
-SHARE = 32
-DIGEST = 32
+SESSION_ID_LENGTH = 16
+NONCE_LENGTH = 32
+SHARE_LENGTH = 32
+DIGEST_LENGTH = 32
 OPTIONS_LIMIT = 16
 
 
 @unique
 class Mode(IntEnum):
-    """What stands behind the edge's share, besides the second path."""
+    """What authenticates the edge's share, besides the second path."""
 
     OPPORTUNISTIC = 1
     TOFU = 2
@@ -83,21 +83,21 @@ def encode_options(options: Options) -> bytes:
 
 
 def read_options(reader: Reader) -> Options:
-    """Unknown options are kept and ignored; they come in ascending order, each once."""
+    """Read options in ascending order, each once. Unknown options are kept and ignored."""
     inner = Reader(reader.vec16())
     options: list[tuple[int, bytes]] = []
     while not inner.at_end:
         kind = inner.u16()
         if len(options) == OPTIONS_LIMIT or (options and kind <= options[-1][0]):
-            raise MalformedMessage("options are not in ascending order, or too many")
+            raise MalformedMessage(f"options are not in ascending order, or more than {OPTIONS_LIMIT}")
         options.append((kind, inner.vec16()))
     return tuple(options)
 
 
-def _body(frame: bytes, kind: FrameType) -> Reader:
+def _body_reader(frame: bytes, kind: FrameType) -> Reader:
     if frame[0] != kind:
-        raise MalformedMessage(f"not a {kind.name}")
-    return Reader(frame[HEADER:])
+        raise MalformedMessage(f"expected {kind.name}, found frame type {frame[0]}")
+    return Reader(frame[HEADER_LENGTH:])
 
 
 def check_version(reader: Reader) -> None:
@@ -110,11 +110,11 @@ def read_edge_id(reader: Reader) -> tuple[int, LocatorKind]:
     """Read an owner's id and the kind of its locator."""
     edge_id = reader.u16()
     if edge_id == 0:
-        raise MalformedMessage("edge id 0 is nobody's")
+        raise MalformedMessage("edge id 0 is reserved")
     try:
         return edge_id, LocatorKind(reader.u8())
     except ValueError as error:
-        raise MalformedMessage(f"the edge chose what does not exist: {error}") from None
+        raise MalformedMessage(f"the edge chose an unknown value: {error}") from None
 
 
 def read_observation(reader: Reader) -> Observation:
@@ -123,7 +123,7 @@ def read_observation(reader: Reader) -> Observation:
 
 @dataclass(frozen=True, slots=True)
 class ClientShare:
-    """Path 0, first: what the client offers, and its share g^x."""
+    """First message on path 0: what the client offers, and its share g^x."""
 
     session_id: bytes
     modes: tuple[int, ...]
@@ -151,15 +151,15 @@ class ClientShare:
             + vec8(server_name.encode("ascii"))
             + encode_options(())
         )
-        return cls.parse(encode(FrameType.CLIENT_SHARE, body))
+        return cls.parse(encode_frame(FrameType.CLIENT_SHARE, body))
 
     @classmethod
     def parse(cls, frame: bytes) -> "ClientShare":
-        reader = _body(frame, FrameType.CLIENT_SHARE)
+        reader = _body_reader(frame, FrameType.CLIENT_SHARE)
         check_version(reader)
-        session_id = reader.take(SESSION_ID)
+        session_id = reader.take(SESSION_ID_LENGTH)
         modes, aeads = tuple(reader.vec8()), tuple(reader.vec8())
-        share = reader.take(SHARE)
+        share = reader.take(SHARE_LENGTH)
         try:
             server_name = reader.vec8().decode("ascii")
         except UnicodeDecodeError:
@@ -171,7 +171,7 @@ class ClientShare:
 
 @dataclass(frozen=True, slots=True)
 class ServerShare:
-    """Path 0, answer: the edge's choice, who it is, how it saw the client, and its share g^y."""
+    """Answer on path 0: the edge's choice, its id, how it saw the client, and its share g^y."""
 
     mode: Mode
     aead: Aead
@@ -206,20 +206,20 @@ class ServerShare:
             + vec16(certified_share)
             + encode_options(())
         )
-        frame = encode(FrameType.SERVER_SHARE, body)
+        frame = encode_frame(FrameType.SERVER_SHARE, body)
         return cls(mode, aead, edge_id, locator, observed, share, certified_share, (), frame)
 
     @classmethod
     def parse(cls, frame: bytes) -> "ServerShare":
-        reader = _body(frame, FrameType.SERVER_SHARE)
+        reader = _body_reader(frame, FrameType.SERVER_SHARE)
         check_version(reader)
         try:
             mode, aead = Mode(reader.u8()), Aead(reader.u8())
         except ValueError as error:
-            raise MalformedMessage(f"the edge chose what does not exist: {error}") from None
+            raise MalformedMessage(f"the edge chose an unknown value: {error}") from None
         edge_id, locator = read_edge_id(reader)
         observed = read_observation(reader)
-        share = reader.take(SHARE)
+        share = reader.take(SHARE_LENGTH)
         certified_share = reader.vec16()
         options = read_options(reader)
         reader.finish()
@@ -236,19 +236,19 @@ class ClientNonce:
 
     @classmethod
     def build(cls, session_id: bytes, nonce: bytes) -> "ClientNonce":
-        return cls.parse(encode(FrameType.CLIENT_NONCE, session_id + nonce))
+        return cls.parse(encode_frame(FrameType.CLIENT_NONCE, session_id + nonce))
 
     @classmethod
     def parse(cls, frame: bytes) -> "ClientNonce":
-        reader = _body(frame, FrameType.CLIENT_NONCE)
-        session_id, nonce = reader.take(SESSION_ID), reader.take(NONCE)
+        reader = _body_reader(frame, FrameType.CLIENT_NONCE)
+        session_id, nonce = reader.take(SESSION_ID_LENGTH), reader.take(NONCE_LENGTH)
         reader.finish()
         return cls(session_id, nonce, frame)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerNonce:
-    """Path 1, answer: the edge's nonce, how it saw this subflow, the binding of both paths, and the MAC."""
+    """Answer on path 1: the edge's nonce, how it saw this subflow, the binding of both paths, and the MAC."""
 
     nonce: bytes
     observed: Observation
@@ -258,44 +258,44 @@ class ServerNonce:
     frame: bytes
 
     @staticmethod
-    def unbound(nonce: bytes, observed: Observation) -> bytes:
-        """The body before the binding: what the binding covers of this message beside the nonce."""
+    def encode_unbound(nonce: bytes, observed: Observation) -> bytes:
+        """Encode the body before the binding."""
         return nonce + u16(observed.ingress_id) + observed.client.encode() + encode_options(())
 
     @staticmethod
-    def begin(unbound: bytes, binding: bytes) -> bytes:
-        """The frame up to its MAC, which its header counts."""
+    def encode_without_mac(unbound: bytes, binding: bytes) -> bytes:
+        """Encode the frame up to its MAC; the header's length includes the MAC."""
         body = unbound + binding
-        return header(FrameType.SERVER_NONCE, len(body) + DIGEST) + body
+        return encode_header(FrameType.SERVER_NONCE, len(body) + DIGEST_LENGTH) + body
 
     @classmethod
     def build(cls, unbound: bytes, binding: bytes, mac: bytes) -> "ServerNonce":
-        return cls.parse(cls.begin(unbound, binding) + mac)
+        return cls.parse(cls.encode_without_mac(unbound, binding) + mac)
 
     @classmethod
     def parse(cls, frame: bytes) -> "ServerNonce":
-        reader = _body(frame, FrameType.SERVER_NONCE)
-        nonce = reader.take(NONCE)
+        reader = _body_reader(frame, FrameType.SERVER_NONCE)
+        nonce = reader.take(NONCE_LENGTH)
         observed = read_observation(reader)
         options = read_options(reader)
-        binding, mac = reader.take(DIGEST), reader.take(DIGEST)
+        binding, mac = reader.take(DIGEST_LENGTH), reader.take(DIGEST_LENGTH)
         reader.finish()
         return cls(nonce, observed, options, binding, mac, frame)
 
     @property
     def rest(self) -> bytes:
-        """What the binding covers beside the nonce: the fields between nonce and binding, as sent."""
-        return self.frame[HEADER + NONCE : -2 * DIGEST]
+        """The fields between nonce and binding, as sent; the binding covers them."""
+        return self.frame[HEADER_LENGTH + NONCE_LENGTH : -2 * DIGEST_LENGTH]
 
     @property
     def without_mac(self) -> bytes:
-        """The frame as sent, its MAC cut off (the header still counts it)."""
-        return self.frame[:-DIGEST]
+        """The frame as sent, without its MAC (the header's length still includes it)."""
+        return self.frame[:-DIGEST_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Every path, last: the client's proof that it holds the keys."""
+    """Last message on every path: the client's proof that it holds the keys."""
 
     path: int
     verify: bytes
@@ -303,12 +303,12 @@ class Finished:
 
     @classmethod
     def build(cls, path: int, verify: bytes) -> "Finished":
-        return cls.parse(encode(FrameType.FINISHED, u8(path) + verify))
+        return cls.parse(encode_frame(FrameType.FINISHED, u8(path) + verify))
 
     @classmethod
     def parse(cls, frame: bytes) -> "Finished":
-        reader = _body(frame, FrameType.FINISHED)
-        path, verify = reader.u8(), reader.take(DIGEST)
+        reader = _body_reader(frame, FrameType.FINISHED)
+        path, verify = reader.u8(), reader.take(DIGEST_LENGTH)
         reader.finish()
         return cls(path, verify, frame)
 
@@ -323,23 +323,23 @@ class Ready:
 
     @classmethod
     def build(cls, path: int, verify: bytes) -> "Ready":
-        return cls.parse(encode(FrameType.READY, u8(path) + verify))
+        return cls.parse(encode_frame(FrameType.READY, u8(path) + verify))
 
     @classmethod
     def parse(cls, frame: bytes) -> "Ready":
-        reader = _body(frame, FrameType.READY)
-        path, verify = reader.u8(), reader.take(DIGEST)
+        reader = _body_reader(frame, FrameType.READY)
+        path, verify = reader.u8(), reader.take(DIGEST_LENGTH)
         reader.finish()
         return cls(path, verify, frame)
 
 
 def encode_abort(code: int) -> bytes:
-    """The frame of an Abort in clear: a hint, for nobody has keys yet."""
-    return encode(FrameType.ABORT, u16(code))
+    """Encode an unauthenticated Abort: a hint only, since no keys exist yet."""
+    return encode_frame(FrameType.ABORT, u16(code))
 
 
 def parse_abort(frame: bytes) -> int:
-    reader = _body(frame, FrameType.ABORT)
+    reader = _body_reader(frame, FrameType.ABORT)
     code = reader.u16()
     reader.finish()
     return code

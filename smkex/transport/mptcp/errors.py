@@ -1,13 +1,13 @@
 """Errors of a connection whose messages are pinned to paths."""
 
 from smkex.core import errors
-from smkex.core.errors import Code, SmkexError
+from smkex.core.errors import AbortCode, SmkexError
 
 
 class MptcpError(SmkexError):
     """The pinned connection cannot go on. `hint` says what to do, if anything can be done."""
 
-    code = Code.CANCELLED
+    code = AbortCode.CANCELLED
     hint: str | None = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -33,40 +33,40 @@ class MptcpUnsupported(MptcpError):
 class MptcpFellBack(MptcpError, errors.FellBackToTcp):
     """The peer, or something between, does not speak MPTCP: there is one path only."""
 
-    code = Code.FELL_BACK_TO_TCP
+    code = AbortCode.FELL_BACK_TO_TCP
 
 
 class MissingSubflow(MptcpError, errors.OnePathOnly):
     """A path's subflow could not be established, or is gone."""
 
-    code = Code.ONE_PATH_ONLY
+    code = AbortCode.ONE_PATH_ONLY
 
 
 class UnexpectedSubflow(MptcpError, errors.WrongPath):
     """A subflow exists that this end did not request, or its addresses are wrong."""
 
-    code = Code.WRONG_PATH
+    code = AbortCode.WRONG_PATH
 
 
 class MptcpWrongPath(MptcpError, errors.WrongPath):
     """Bytes were sent or received on another path than the one they were pinned to."""
 
-    code = Code.WRONG_PATH
+    code = AbortCode.WRONG_PATH
 
 
 class MptcpWrongEgress(MptcpError, errors.SharedPath):
     """The routing tables would send a path's packets out of another interface."""
 
-    code = Code.SHARED_PATH
+    code = AbortCode.SHARED_PATH
 
 
 class PeerClosed(MptcpError, errors.Truncated):
     """The peer closed the connection, or reset it, in the middle of the exchange."""
 
-    code = Code.TRUNCATED
+    code = AbortCode.TRUNCATED
 
 
 class MptcpTimedOut(MptcpError, errors.DeadlineMissed):
     """A wait timed out."""
 
-    code = Code.DEADLINE_MISSED
+    code = AbortCode.DEADLINE_MISSED

@@ -4,7 +4,7 @@ import hmac
 
 from smkex.core.errors import MacMismatch, PeerAborted, UnexpectedMessage, WrongPath
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.wire.frame import HEADER, FrameReader, FrameType
+from smkex.core.wire.frame import HEADER_LENGTH, FrameReader, FrameType
 from smkex.core.wire.messages import Ready, parse_abort
 from smkex.transport.mptcp.pinned_connection import PinnedConnection
 
@@ -18,7 +18,7 @@ async def receive_frame(
     `PinnedConnection.receive_exactly` raises.
     """
     reader = FrameReader()
-    head = await connection.receive_exactly(path, HEADER, then=then)
+    head = await connection.receive_exactly(path, HEADER_LENGTH, then=then)
     reader.feed(head)
     found = list(reader.frames())  # an empty frame is whole already; a bad header raises
     if not found:

@@ -5,7 +5,7 @@ from harness import covered, fuzz
 with covered():
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.join import Join
-    from smkex.core.wire.frame import HEADER, RECORD_DATA_LIMIT, FrameReader, FrameType
+    from smkex.core.wire.frame import HEADER_LENGTH, RECORD_DATA_LIMIT, FrameReader, FrameType
     from smkex.core.wire.messages import (
         ClientNonce,
         ClientShare,
@@ -35,7 +35,7 @@ def frames_of(data: bytes, step: int, handshake_only: bool) -> list[tuple[FrameT
         for at in range(0, len(data), step):
             reader.feed(data[at : at + step])
             found += reader.frames()
-            assert reader.pending < HEADER + 8 + RECORD_DATA_LIMIT + 16
+            assert reader.pending < HEADER_LENGTH + 8 + RECORD_DATA_LIMIT + 16
     except SmkexError:
         pass
     return found
@@ -58,7 +58,7 @@ def one(data: bytes) -> None:
     reader = FrameReader()
     reader.feed(rest)
     try:
-        while reader.tls_record() is not None:
+        while reader.next_tls_record() is not None:
             pass
     except SmkexError:
         pass

@@ -7,7 +7,7 @@ from harness import covered, fuzz
 
 with covered():
     from smkex.core.errors import SmkexError
-    from smkex.core.handshake.client import ClientHandshake, State
+    from smkex.core.handshake.client import ClientHandshake, ClientState
     from smkex.core.handshake.config import ClientConfig, ServerConfig
     from smkex.core.handshake.server import ServerHandshake
     from smkex.core.wire.frame import FrameReader, FrameType
@@ -46,7 +46,7 @@ def exchange(source: FuzzedDataProvider, client: ClientHandshake) -> ServerHands
     """Let messages through, tampered with; return the edge's end, if it came to be."""
     server: ServerHandshake | None = None
     for _, frame in tampered(source, client.client_share):
-        server = ServerHandshake.answering(SERVER, frame, CELLULAR, bytes([9]) * 32)
+        server = ServerHandshake.answer_client_share(SERVER, frame, CELLULAR, bytes([9]) * 32)
     if server is None:
         return None
     answers = [server.server_share]
@@ -58,10 +58,10 @@ def exchange(source: FuzzedDataProvider, client: ClientHandshake) -> ServerHands
             genuine = answers[source.ConsumeIntInRange(0, len(answers) - 1)]
             for kind, frame in tampered(source, genuine):
                 path = source.ConsumeIntInRange(0, 1)
-                if client.receive(path, kind, frame) is State.DONE:
+                if client.receive(path, kind, frame) is ClientState.DONE:
                     return server
         except SmkexError:
-            if client.state is State.FAILED:
+            if client.state is ClientState.FAILED:
                 return server
     return server
 
@@ -84,7 +84,7 @@ def one(data: bytes) -> None:
         server = exchange(source, client)
     except SmkexError:
         return
-    if server is not None and client.state is State.DONE:
+    if server is not None and client.state is ClientState.DONE:
         keys = client.established.keys
         assert any(c.keys.finished(0) == keys.finished(0) for c in server._candidates.values())
         finish(source, client, server)

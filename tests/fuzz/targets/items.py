@@ -6,14 +6,14 @@ with covered():
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.server_info import ServerInfo
     from smkex.core.keys.certificate import EdgeCertificate
-    from smkex.core.session.control import Control
+    from smkex.core.session.control import ControlMessage
 
 
 def control(data: bytes) -> None:
-    message = Control.parse(data)
+    message = ControlMessage.parse(data)
     assert len(message.ranges) <= 31
     if message.acknowledged is not None:  # what ranges are relative to
-        assert Control.parse(message.encode()) == message
+        assert ControlMessage.parse(message.encode()) == message
 
 
 def certificate(data: bytes) -> None:

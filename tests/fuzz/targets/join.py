@@ -35,7 +35,7 @@ def one(data: bytes) -> None:
         said = tampered(source, initiator.join)
         acceptor = JoinAcceptor(KEYS, Join.parse(said), WIFI, b"s" * 32)
         heard = tampered(source, acceptor.challenge)
-        response, joined, observed = initiator.answer(heard)
+        response, joined, observed = initiator.answer_challenge(heard)
         proof = tampered(source, response)
         acceptor.verify(proof)
     except SmkexError:

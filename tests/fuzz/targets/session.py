@@ -7,13 +7,13 @@ raised, what is delivered is what was sealed for that place, and what waits is b
 from harness import covered, fuzz
 
 with covered():
-    from smkex.core.events import DataReceived, Event, SessionClosed, SessionFailed
+    from smkex.core.events import DataReceived, SessionClosed, SessionEvent, SessionFailed
     from smkex.core.keys.key_schedule import KeySchedule
-    from smkex.core.session.control import Control, ControlSealer
+    from smkex.core.session.control import ControlMessage, ControlSealer
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
     from smkex.core.session.session import MAXIMUM_PATHS, Session
-    from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, header
+    from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode_header
     from smkex.core.wire.messages import Aead
 
 from atheris import FuzzedDataProvider
@@ -42,11 +42,11 @@ class Play:
             self.join(path)
 
     def join(self, path: int) -> None:
-        if self.session.may_add(path):
+        if self.session.can_add_path(path):
             self.sealers[path] = ControlSealer(KEYS, self.peer, path)
             self.note(self.session.add_path(path, FrameReader(), 0.01, self.now))
 
-    def note(self, events: list[Event]) -> None:
+    def note(self, events: list[SessionEvent]) -> None:
         for event in events:
             if isinstance(event, DataReceived):
                 at = self.received - self.start
@@ -78,11 +78,11 @@ class Play:
         data = STREAM[at : at + length] or b"\0"
         return seal(EpochKeys(KEYS, self.peer), self.start + at, data).frame
 
-    def control(self) -> Control:
+    def control(self) -> ControlMessage:
         some, at = self.number, self.position()
         acknowledged = at if some(3) else None
         base = acknowledged or 0
-        return Control(
+        return ControlMessage(
             acknowledged,
             self.position(),
             self.position() if not some(3) else None,
@@ -99,7 +99,7 @@ class Play:
     def sealed_items(self, path: int, items: bytes) -> bytes:
         """A control message of anything at all, under the right key."""
         sealer = self.sealers[path]
-        head = header(FrameType.CONTROL, len(items) + 16)
+        head = encode_header(FrameType.CONTROL, len(items) + 16)
         sealer._counter += 1
         return head + sealer._key.seal(sealer._counter - 1, items, head)
 

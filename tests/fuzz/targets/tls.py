@@ -48,35 +48,35 @@ def tampered(source: FuzzedDataProvider, record: bytes) -> list[bytes]:
     reader = FrameReader()
     reader.feed(changed)
     found = []
-    while (whole := reader.tls_record()) is not None:
+    while (whole := reader.next_tls_record()) is not None:
         found.append(whole)
     return found
 
 
 def converse(source: FuzzedDataProvider, client: TlsClient, server: TlsServer) -> TlsOutcome | None:
     """Carry records to and fro; return the edge's outcome."""
-    told = None
+    outcome = None
     for _ in range(STEPS):
         for sender, end in ((client, server), (server, client)):
             for record in records_of(sender.to_send()):
                 for each in tampered(source, record):
                     if not (end is server and server.done):  # it reads no record more
                         end.receive(each)
-            if server.done and told is None:
-                told = server.finish(INFO)
+            if server.done and outcome is None:
+                outcome = server.finish(INFO)
         if client.outcome is not None:
             break
-    return told
+    return outcome
 
 
 def one(data: bytes) -> None:
     client, server = TlsClient(TRUSTING, HOST), TlsServer(SHOWING)
     try:
-        told = converse(FuzzedDataProvider(data), client, server)
+        outcome = converse(FuzzedDataProvider(data), client, server)
     except SmkexError:
         return
     if client.outcome is not None:
-        assert client.outcome == told, "both ends are done and do not agree"
+        assert client.outcome == outcome, "both ends are done and do not agree"
 
 
 if __name__ == "__main__":

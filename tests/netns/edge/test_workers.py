@@ -14,7 +14,7 @@ from edge_process import EdgeProcess, edge_process, origin
 
 from smkex.client import connect, drains
 from smkex.client.connect import Connection
-from smkex.core.errors import Code, Overloaded, PeerAborted
+from smkex.core.errors import AbortCode, Overloaded, PeerAborted
 from smkex.core.wire.messages import Mode
 
 
@@ -194,7 +194,7 @@ async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(
                     await (await open_session(edge)).close()
                 except PeerAborted as error:
                     refused.append(error.peer_code)
-        assert set(refused) == {Code.DRAINING}
+        assert set(refused) == {AbortCode.DRAINING}
         scraped = await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/metrics", None, 5)
         assert b"sennit_edge_draining 1.0" in scraped.read()
         for one in running:

@@ -18,13 +18,13 @@ from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
 from smkex.core.errors import Overloaded
-from smkex.core.wire.frame import FrameType, header
+from smkex.core.wire.frame import FrameType, encode_header
 from smkex.core.wire.messages import encode_abort
 from smkex.http.server.http_server import HttpServer
 
 PER_PREFIX = 8
 # of a ClientNonce as much as names a session: the rest never comes
-BEGUN = header(FrameType.CLIENT_NONCE, 48) + bytes(16)
+BEGUN = encode_header(FrameType.CLIENT_NONCE, 48) + bytes(16)
 
 
 class Worker:

@@ -9,12 +9,12 @@ import pytest
 from exchanges import entropy
 
 from edge.handshake.tcp import TcpHandshakes
-from smkex.core.errors import Code
+from smkex.core.errors import AbortCode
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ServerConfig
 from smkex.core.keys.key_schedule import KeySchedule, transcript_hash
-from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameReader, FrameType, encode, header
-from smkex.core.wire.messages import DIGEST, Aead, ClientNonce, encode_abort, parse_abort
+from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameReader, FrameType, encode_frame, encode_header
+from smkex.core.wire.messages import DIGEST_LENGTH, Aead, ClientNonce, encode_abort, parse_abort
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -125,15 +125,15 @@ async def test_a_nonce_that_meets_a_session_that_has_just_ended_is_refused(edge:
     second.serve(edge.handshakes)
     await until(lambda: edge.handshakes._pending._waiting_count)
     first = edge.connect()
-    first.end.send(client.client_share + encode_abort(Code.CANCELLED))
+    first.end.send(client.client_share + encode_abort(AbortCode.CANCELLED))
     first.serve(edge.handshakes)
     kind, answer = await second.frame()
     if kind is FrameType.SERVER_NONCE:  # finish, as anybody could who has heard both
         share = (await first.frame())[1]
         nonce = ClientNonce.parse(client.client_nonce)
-        th = transcript_hash(client.client_share, share, nonce, answer[:-DIGEST])
+        th = transcript_hash(client.client_share, share, nonce, answer[:-DIGEST_LENGTH])
         keys = KeySchedule(Aead.AES_128_GCM, (), th)
-        second.end.send(encode(FrameType.FINISHED, b"\1" + keys.finished(1)))
+        second.end.send(encode_frame(FrameType.FINISHED, b"\1" + keys.finished(1)))
     await until(lambda: second.task is not None and second.task.done())
     assert second.subflow.transport.is_closing()
     assert len(edge.handshakes) == 0
@@ -186,9 +186,9 @@ async def test_a_racer_whose_nonce_came_first_and_who_leaves_takes_no_client_alo
     racer.end.send(client.client_nonce[:20] + bytes(32))
     racer.serve(edge.handshakes)
     await racer.frame()
-    racer.end.send(header(FrameType.FINISHED, 33) + bytes([1]) + bytes(32))
+    racer.end.send(encode_header(FrameType.FINISHED, 33) + bytes([1]) + bytes(32))
     kind, aborted = await racer.frame()
-    assert (kind, parse_abort(aborted)) == (FrameType.ABORT, Code.FINISHED_MISMATCH)
+    assert (kind, parse_abort(aborted)) == (FrameType.ABORT, AbortCode.FINISHED_MISMATCH)
     second.end.send(client.client_nonce)
     second.serve(edge.handshakes)
     client.receive(1, *await second.frame())

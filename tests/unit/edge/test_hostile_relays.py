@@ -14,7 +14,7 @@ from edge.handshake.tcp import TcpHandshakes
 from smkex.client import connect
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
-from smkex.core.wire.frame import FrameType, header
+from smkex.core.wire.frame import FrameType, encode_header
 from smkex.core.wire.messages import encode_abort
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
@@ -206,12 +206,12 @@ async def answer_to(edge: Edge, data: bytes, *, end: bool = False) -> bytes:
     [
         (b"GET / HTTP/1.1\r\n\r\n", "MalformedMessage"),
         (bytes(64), "MalformedMessage"),
-        (header(FrameType.CLIENT_SHARE, 4093), "MalformedMessage"),
-        (header(FrameType.CLIENT_SHARE, 1) + b"\2", "UnsupportedVersion"),
-        (header(FrameType.DATA, 100), "MalformedMessage"),
+        (encode_header(FrameType.CLIENT_SHARE, 4093), "MalformedMessage"),
+        (encode_header(FrameType.CLIENT_SHARE, 1) + b"\2", "UnsupportedVersion"),
+        (encode_header(FrameType.DATA, 100), "MalformedMessage"),
         (encode_abort(1), "UnexpectedMessage"),
-        (header(FrameType.CLIENT_NONCE, 48) + bytes(48), "DeadlineMissed"),
-        (header(FrameType.CLIENT_SHARE, 60), "DeadlineMissed"),
+        (encode_header(FrameType.CLIENT_NONCE, 48) + bytes(48), "DeadlineMissed"),
+        (encode_header(FrameType.CLIENT_SHARE, 60), "DeadlineMissed"),
         (b"", "DeadlineMissed"),
     ],
 )

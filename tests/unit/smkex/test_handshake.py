@@ -6,7 +6,7 @@ import pytest
 from exchanges import CELLULAR, WIFI, Exchange, entropy
 
 from smkex.core import errors
-from smkex.core.handshake.client import ClientHandshake, State
+from smkex.core.handshake.client import ClientHandshake, ClientState
 from smkex.core.handshake.config import ClientConfig, ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import FrameType
@@ -41,7 +41,7 @@ def test_every_changed_byte_ends_the_handshake_at_the_client(name: str) -> None:
             attacked = Exchange(flip)
             with pytest.raises((errors.SmkexError, TimeoutError)):
                 attacked.run()
-            assert attacked.client.state is not State.DONE, f"byte {at} of {name}"
+            assert attacked.client.state is not ClientState.DONE, f"byte {at} of {name}"
             assert "finished_0" not in attacked.wire
 
 
@@ -77,7 +77,7 @@ def test_path_one_says_nothing_that_depends_on_path_zero() -> None:
     said = set()
     for seed in range(5):
         client = ClientHandshake.begin(ClientConfig(), entropy())
-        server = ServerHandshake.answering(
+        server = ServerHandshake.answer_client_share(
             ServerConfig(edge_id=seed + 1), client.client_share, CELLULAR, bytes([seed + 1]) * 32
         )
         client.receive(0, FrameType.SERVER_SHARE, server.server_share)
@@ -88,7 +88,7 @@ def test_path_one_says_nothing_that_depends_on_path_zero() -> None:
 def test_an_active_attacker_on_path_zero_is_never_path_confirmed() -> None:
     """It completes as the client: it knows all keys, but can speak on path 0 only."""
     attacker = ClientHandshake.begin(ClientConfig(), entropy())
-    edge = ServerHandshake.answering(
+    edge = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=1), attacker.client_share, CELLULAR, bytes(31) + b"\1"
     )
     attacker.receive(0, FrameType.SERVER_SHARE, edge.server_share)
@@ -103,7 +103,7 @@ def test_an_active_attacker_on_path_zero_is_never_path_confirmed() -> None:
 
 def test_a_nonce_racer_blocks_nobody() -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
-    edge = ServerHandshake.answering(
+    edge = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
     )
     client.receive(0, FrameType.SERVER_SHARE, edge.server_share)
@@ -122,7 +122,7 @@ def test_a_nonce_racer_blocks_nobody() -> None:
 
 def test_candidates_are_bounded() -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
-    edge = ServerHandshake.answering(
+    edge = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
     )
     for subflow in range(1, 5):
@@ -137,19 +137,19 @@ def test_a_low_order_share_is_refused_by_both_ends(low_order: bytes) -> None:
     share = client.client_share
     at = share.index(entropy().key().public_key().public_bytes_raw())
     with pytest.raises(errors.BadShare):
-        ServerHandshake.answering(
+        ServerHandshake.answer_client_share(
             ServerConfig(edge_id=1), share[:at] + low_order + share[at + 32 :], CELLULAR, bytes([1]) * 32
         )
 
 
 def test_messages_on_the_wrong_path_are_refused() -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
-    edge = ServerHandshake.answering(
+    edge = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
     )
     with pytest.raises(errors.WrongPath):
         client.receive(1, FrameType.SERVER_SHARE, edge.server_share)
-    assert client.state is State.FAILED
+    assert client.state is ClientState.FAILED
 
 
 def test_the_same_client_address_on_both_paths_is_a_shared_path() -> None:
@@ -240,8 +240,8 @@ def test_the_edge_refuses_a_low_order_share_of_the_clients_as_the_client_does_th
 def test_an_abort_ends_the_handshake_with_the_reason_of_the_other_end() -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
     with pytest.raises(errors.PeerAborted, match="overloaded"):
-        client.receive(0, FrameType.ABORT, encode_abort(errors.Code.OVERLOADED))
-    assert client.state is State.FAILED
+        client.receive(0, FrameType.ABORT, encode_abort(errors.AbortCode.OVERLOADED))
+    assert client.state is ClientState.FAILED
 
 
 def test_a_message_before_its_time_or_after_the_end_is_unexpected() -> None:
@@ -263,7 +263,7 @@ def test_nothing_is_known_before_it_is_told() -> None:
         _ = client.edge_id
     with pytest.raises(errors.UnexpectedMessage, match="not done"):
         _ = client.established
-    edge = ServerHandshake.answering(
+    edge = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
     )
     with pytest.raises(errors.UnexpectedMessage, match="no Finished"):
@@ -290,13 +290,13 @@ def test_a_second_finished_on_one_path_is_unexpected() -> None:
 def test_a_candidate_whose_subflow_has_gone_makes_room_but_the_winner_stays() -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
     config = ServerConfig(edge_id=1, maximum_candidates=1)
-    edge = ServerHandshake.answering(config, client.client_share, CELLULAR, bytes(31) + b"\1")
+    edge = ServerHandshake.answer_client_share(config, client.client_share, CELLULAR, bytes(31) + b"\1")
     client.receive(0, FrameType.SERVER_SHARE, edge.server_share)
     edge.receive_nonce(1, client.client_nonce, WIFI, bytes(32))
-    edge.forget(1)
+    edge.drop_candidate(1)
     client.receive(1, FrameType.SERVER_NONCE, edge.receive_nonce(2, client.client_nonce, WIFI, bytes(32)))
     edge.receive_finished(2, client.finished(1))
-    edge.forget(2)
+    edge.drop_candidate(2)
     assert edge.winner == 2
     edge.receive_finished(0, client.finished(0))
     assert edge.confirmed == {0, 1}

@@ -57,7 +57,7 @@ async def test_a_reader_that_comes_back_is_told_of_at_once(
     edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The window is used up and all is quiet: the reader's return is the only thing that can go on."""
-    monkeypatch.setattr("smkex.core.session.path.PING_EVERY", 1000.0)
+    monkeypatch.setattr("smkex.core.session.path.PING_INTERVAL", 1000.0)
     connection = await edge.connect()
     connection.writer.write(b"%08d" % SIZE)
     await until(lambda: edge.sessions and edge.session.get_write_buffer_size() > 0)

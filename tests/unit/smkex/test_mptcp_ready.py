@@ -62,4 +62,4 @@ async def test_a_ready_whose_path_was_changed_is_refused(done: Exchange) -> None
 
 async def test_an_abort_instead_of_ready_gives_its_reason(done: Exchange) -> None:
     with pytest.raises(errors.PeerAborted):
-        await receive(done, 0, encode_abort(errors.Code.OVERLOADED))
+        await receive(done, 0, encode_abort(errors.AbortCode.OVERLOADED))

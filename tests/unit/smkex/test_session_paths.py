@@ -9,7 +9,13 @@ from wires import Hand, Net, Wire
 
 from smkex.core import errors
 from smkex.core.events import PathDropped, SessionClosed, SessionFailed, StreamEnded
-from smkex.core.session.path import PING_EVERY, RECORD_FIRST, SILENCE_LIMIT, STALLED_LIMIT, record_limit
+from smkex.core.session.path import (
+    INITIAL_WINDOW_RECORD_LIMIT,
+    PING_INTERVAL,
+    SILENCE_LIMIT,
+    STALLED_LIMIT,
+    record_limit,
+)
 from smkex.core.session.path_scheduler import Scheduler
 
 DATA = bytes(range(256)) * 4000
@@ -31,12 +37,12 @@ def test_nothing_is_sent_twice_over_paths_that_work() -> None:
     net.client.write(DATA)
     arrives_whole(net)
     frames = [frame for _, _, _, frame in net.carried if frame[0] == 16]
-    assert len(frames) == len(set(frames)) == -(-len(DATA) // RECORD_FIRST)
+    assert len(frames) == len(set(frames)) == -(-len(DATA) // INITIAL_WINDOW_RECORD_LIMIT)
 
 
 def test_records_fit_an_initial_window_unless_the_path_is_near() -> None:
     assert record_limit(0.0) == record_limit(0.0009) == 65536
-    assert record_limit(0.001) == record_limit(0.28) == RECORD_FIRST
+    assert record_limit(0.001) == record_limit(0.28) == INITIAL_WINDOW_RECORD_LIMIT
 
 
 def test_what_arrived_before_a_changed_byte_is_not_sent_again() -> None:
@@ -150,7 +156,7 @@ def test_a_stalled_path_is_avoided_and_chosen_again_when_it_answers() -> None:
     assert not net.client.stalled(0)
     assert net.received("server") == b"12"
     net.run(60)
-    assert net.client.preferred() == 0
+    assert net.client.preferred_path() == 0
     assert net.client.paths == net.server.paths == [0, 1]
 
 
@@ -158,7 +164,7 @@ def test_a_path_silent_for_long_is_dropped_while_another_works() -> None:
     net = Net(0.01, 0.03)
     net.run(1)
     net.wires[0].blackhole = True
-    net.run(1 + 2 * PING_EVERY + STALLED_LIMIT + 1)
+    net.run(1 + 2 * PING_INTERVAL + STALLED_LIMIT + 1)
     assert net.client.paths == net.server.paths == [1]
     (dropped,) = net.kinds("client", PathDropped)
     assert isinstance(dropped, PathDropped)
@@ -266,7 +272,7 @@ def test_the_edge_answers_on_the_clients_path_unless_another_is_clearly_faster(
     clients: float, taken: int
 ) -> None:
     net = Net(0.01, clients)
-    assert net.server.preferred() == 0
+    assert net.server.preferred_path() == 0
     net.client._paths[1].rtt = 0.001  # so that it takes path 1
     net.client.write(b"request")
     net.run(0.5, done=lambda: bool(net.received("server")))
@@ -292,8 +298,8 @@ def test_an_idle_path_is_asked_now_and_then() -> None:
     net.wires[1].delay = 0.005
     net.run(300)
     assert net.client.rtt(1) == pytest.approx(0.01, rel=0.5)
-    assert net.client.preferred() in (0, 1)
-    assert len(net.carried) < 4 * 4 * 300 / PING_EVERY
+    assert net.client.preferred_path() in (0, 1)
+    assert len(net.carried) < 4 * 4 * 300 / PING_INTERVAL
 
 
 def test_a_path_that_trickles_does_not_hold_the_stream_up() -> None:
@@ -419,7 +425,7 @@ def test_paths_may_come_and_go_in_any_order_while_one_stays(
         path = sorted(net.wires)[which % len(net.wires)]
         if deed.startswith("join"):
             number = max(net.wires) + 1
-            if all(end.may_add(number) for end in net.ends.values()):
+            if all(end.can_add_path(number) for end in net.ends.values()):
                 hand = Mischief(plan) if deed == "join hostile" else Wire(0).hand
                 net.join(number, Wire(0.01, hand=hand), join=bytes([number]) * 32)
         elif path == 0:

@@ -15,13 +15,13 @@ from loopback import LoopbackEdge
 from smkex.client.known_hosts import KnownHost, KnownHosts, KnownHostsDamaged
 from smkex.core import errors
 from smkex.core.handshake.config import ClientConfig, LongTermKey, ServerConfig
-from smkex.core.keys.certificate import EdgeCertificate, fingerprint
-from smkex.core.wire.frame import FrameType, encode
+from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
+from smkex.core.wire.frame import FrameType, encode_frame
 from smkex.core.wire.messages import Mode, ServerShare
 
 NOW = 1_700_000_000
 FLEET, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
-KNOWN, ANOTHER = (fingerprint(key.public_key().public_bytes_raw()) for key in (FLEET, OTHER))
+KNOWN, ANOTHER = (fleet_key_fingerprint(key.public_key().public_bytes_raw()) for key in (FLEET, OTHER))
 
 
 def long_term(fleet: Ed25519PrivateKey = FLEET, edge_id: int = 7, until: int = NOW + 100) -> LongTermKey:
@@ -83,7 +83,7 @@ def test_a_key_that_one_path_alone_made_up_is_no_key_to_accept() -> None:
 @pytest.mark.parametrize(
     ("key", "now", "why"),
     [
-        (long_term(edge_id=8), NOW, "edge 8's"),
+        (long_term(edge_id=8), NOW, "names edge 8"),
         (long_term(), NOW - 101, "not valid yet"),
         (long_term(), NOW + 100, "expired"),
     ],
@@ -138,7 +138,7 @@ def test_an_edge_without_a_certified_key_has_no_common_mode_with_a_client_that_k
 
 def test_an_edge_set_to_tofu_without_a_certified_key_refuses_rather_than_falling_back() -> None:
     bare = ServerConfig(7, (Mode.TOFU, Mode.OPPORTUNISTIC))
-    with pytest.raises(errors.NoCommonMode, match="without a certified key"):
+    with pytest.raises(errors.NoCommonMode, match="has no certified key"):
         Exchange(config=ClientConfig(modes=(Mode.TOFU, Mode.OPPORTUNISTIC)), server_config=bare).run()
 
 
@@ -154,7 +154,7 @@ def test_arbitrary_replies_on_path_0_change_nothing_on_path_1(reply: bytes) -> N
     exchange = Exchange()
     before = exchange.client.client_nonce
     with pytest.raises(errors.SmkexError):
-        exchange.client.receive(0, FrameType.SERVER_SHARE, encode(FrameType.SERVER_SHARE, reply))
+        exchange.client.receive(0, FrameType.SERVER_SHARE, encode_frame(FrameType.SERVER_SHARE, reply))
     assert exchange.client.client_nonce == before == Exchange().client.client_nonce
 
 

@@ -10,7 +10,7 @@ import pytest
 from stranger import Stranger
 from stranger_tls import TlsStranger
 
-from smkex.core.errors import Code
+from smkex.core.errors import AbortCode
 from smkex.core.events import DataReceived
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
@@ -113,7 +113,9 @@ def test_one_changed_byte_of_recorded_tls_changes_the_binding(name: str) -> None
 def test_a_stranger_talks_to_the_edge() -> None:
     stranger = Stranger(b"s" * 16, b"k" * 32, b"n" * 32, b"")
     seen = [Observation(n, Endpoint(__import__("ipaddress").ip_address(f"192.0.2.{n}"), n)) for n in (1, 2)]
-    server = ServerHandshake.answering(ServerConfig(edge_id=300), stranger.client_share, seen[0], b"p" * 32)
+    server = ServerHandshake.answer_client_share(
+        ServerConfig(edge_id=300), stranger.client_share, seen[0], b"p" * 32
+    )
     assert stranger.take_server_share(server.server_share) == 300
     assert stranger.take_server_nonce(server.receive_nonce(1, stranger.client_nonce, seen[1], b"m" * 32))
     for path in (0, 1):
@@ -131,4 +133,4 @@ def test_the_description_names_every_code() -> None:
     text = (ROOT / "docs" / "protocol" / "README.md").read_text()
     table = text[text.index("| code | error |") : text.index("## The session")]
     named = {int(number): name for number, name in re.findall(r"\| (\d+) \| ([a-z-]+) ", table)}
-    assert named == {code.value: code.name.lower().replace("_", "-") for code in Code}
+    assert named == {code.value: code.name.lower().replace("_", "-") for code in AbortCode}

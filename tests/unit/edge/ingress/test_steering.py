@@ -6,7 +6,7 @@ import pytest
 
 from edge.ingress.steering import Claim, owner_of, read_claim
 from edge.limits.admission import PrefixLimiter, prefix_of
-from smkex.core.wire.frame import FrameType, encode
+from smkex.core.wire.frame import FrameType, encode_frame
 from smkex.core.wire.messages import ClientNonce
 
 
@@ -32,8 +32,8 @@ ID = bytes(range(16))
     ("first", "claim"),
     [
         (ClientNonce.build(ID, bytes(32)).frame, Claim(ID, FrameType.CLIENT_NONCE)),
-        (encode(FrameType.CLIENT_SHARE, b"\1" + ID + bytes(50)), Claim(ID, FrameType.CLIENT_SHARE)),
-        (encode(FrameType.JOIN, ID + bytes(40)), Claim(ID, FrameType.JOIN)),
+        (encode_frame(FrameType.CLIENT_SHARE, b"\1" + ID + bytes(50)), Claim(ID, FrameType.CLIENT_SHARE)),
+        (encode_frame(FrameType.JOIN, ID + bytes(40)), Claim(ID, FrameType.JOIN)),
         (b"\x16\x03\x01\x00\x08\x01\0\0\4abcd", Claim(hashlib.sha256(b"\x01\0\0\4abcd").digest()[:16], None)),
         (  # in two records, the first of which ends within the message's length
             b"\x16\x03\x01\x00\x03\x01\0\0" + b"\x16\x03\x01\x00\x05\4abcd",
@@ -43,7 +43,7 @@ ID = bytes(range(16))
         (b"\x16\x03\x01\x00\x01\x01" * 8, None),  # in crumbs
         (b"\x16\x03\x01\x00\x00", None),
         (b"\x16\x03\x01\xff\xff", None),
-        (encode(FrameType.FINISHED, bytes(33)), None),
+        (encode_frame(FrameType.FINISHED, bytes(33)), None),
         (b"GET / HTTP/1.1\r\n\r\n", None),
     ],
 )

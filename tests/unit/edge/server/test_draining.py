@@ -11,7 +11,7 @@ from loopback import LoopbackEdge, until
 
 from edge.server import draining
 from smkex.client import drains
-from smkex.core.errors import Code, PeerAborted
+from smkex.core.errors import AbortCode, PeerAborted
 
 
 class Sessions:
@@ -89,7 +89,7 @@ async def test_a_draining_edge_refuses_new_sessions_and_keeps_the_others(
     edge.config = replace(edge.config, draining=True)
     with pytest.raises(PeerAborted, match="draining") as refused:
         await edge.connect()
-    assert refused.value.peer_code == Code.DRAINING
+    assert refused.value.peer_code == AbortCode.DRAINING
     assert edge.handshakes.failures == {"Draining": 1}
     running.writer.write(b"00000003")
     assert await asyncio.wait_for(running.reader.readexactly(3), 5) == b"\0\1\2"
@@ -116,7 +116,7 @@ async def test_other_refusals_are_final() -> None:
 
     async def attempt(seconds: float) -> None:
         tries.append(seconds)
-        raise PeerAborted(Code.OVERLOADED, authenticated=False)
+        raise PeerAborted(AbortCode.OVERLOADED, authenticated=False)
 
     with pytest.raises(PeerAborted):
         await drains.retry_while_draining(attempt, 5)

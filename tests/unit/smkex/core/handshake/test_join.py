@@ -1,4 +1,4 @@
-"""Paths join and leave a running session; whoever only overheard one joins nothing."""
+"""Paths join and leave a running session; knowing its session id is not enough to join."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ def test_both_ends_of_a_join_agree(exchange: Exchange) -> None:
     keys = exchange.server.established.keys
     initiator = JoinInitiator(exchange.client.established.keys, exchange.server.session_id, 2, b"c" * 32)
     acceptor = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"s" * 32)
-    response, joined, observed = initiator.answer(acceptor.challenge)
+    response, joined, observed = initiator.answer_challenge(acceptor.challenge)
     acceptor.verify(response)
     assert joined == acceptor.hash
     assert observed == WIFI
@@ -39,7 +39,7 @@ def test_a_replayed_join_meets_another_challenge(exchange: Exchange) -> None:
     keys = exchange.server.established.keys
     initiator = JoinInitiator(keys, exchange.server.session_id, 2, b"c" * 32)
     first = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"s" * 32)
-    response, _, _ = initiator.answer(first.challenge)
+    response, _, _ = initiator.answer_challenge(first.challenge)
     again = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"t" * 32)
     with pytest.raises(errors.FinishedMismatch):
         again.verify(response)
@@ -50,20 +50,20 @@ def test_each_byte_of_a_join_counts(exchange: Exchange) -> None:
     keys = exchange.server.established.keys
     initiator = JoinInitiator(keys, exchange.server.session_id, 2, b"c" * 32)
     acceptor = JoinAcceptor(keys, Join.parse(initiator.join), WIFI, b"s" * 32)
-    response, _, _ = initiator.answer(acceptor.challenge)
+    response, _, _ = initiator.answer_challenge(acceptor.challenge)
     for at in range(4, len(initiator.join)):
         changed = bytearray(initiator.join)
         changed[at] ^= 4
         other = JoinAcceptor(keys, Join.parse(bytes(changed)), WIFI, b"s" * 32)
         with pytest.raises(errors.MacMismatch):
-            initiator.answer(other.challenge)
+            initiator.answer_challenge(other.challenge)
         with pytest.raises(errors.FinishedMismatch):
             other.verify(response)
     for at in range(4, len(acceptor.challenge)):
         changed = bytearray(acceptor.challenge)
         changed[at] ^= 4
         with pytest.raises((errors.MacMismatch, errors.MalformedMessage)):
-            initiator.answer(bytes(changed))
+            initiator.answer_challenge(bytes(changed))
     for at in range(4, len(response)):
         changed = bytearray(response)
         changed[at] ^= 4
@@ -84,7 +84,9 @@ def test_a_stranger_joins_and_speaks_on_the_new_path() -> None:
     from smkex.core.handshake.config import ServerConfig
     from smkex.core.handshake.server import ServerHandshake
 
-    server = ServerHandshake.answering(ServerConfig(edge_id=300), stranger.client_share, WIFI, b"p" * 32)
+    server = ServerHandshake.answer_client_share(
+        ServerConfig(edge_id=300), stranger.client_share, WIFI, b"p" * 32
+    )
     stranger.take_server_share(server.server_share)
     assert stranger.take_server_nonce(server.receive_nonce(1, stranger.client_nonce, done.wifi, b"m" * 32))
     server.receive_finished(1, stranger.finished(1))
@@ -211,7 +213,7 @@ async def test_paths_are_bounded_in_number(edge: LoopbackEdge) -> None:
     await until(lambda: len(edge.session.paths) == MAXIMUM_PATHS)
 
 
-async def test_whoever_overheard_a_session_joins_nothing(edge: LoopbackEdge) -> None:
+async def test_an_observer_of_a_session_cannot_join_it(edge: LoopbackEdge) -> None:
     """The session id is on the wire in clear. A false answer ends that connection and nothing else."""
     connection = await edge.connect()
     session_id = connection.session.established.session_id
@@ -241,7 +243,7 @@ async def test_a_recorded_join_played_again_is_refused(edge: LoopbackEdge, arriv
     loop = asyncio.get_running_loop()
     _, recorded = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
     recorded.send(initiator.join)
-    response, _, _ = initiator.answer((await recorded.next_frame())[1])
+    response, _, _ = initiator.answer_challenge((await recorded.next_frame())[1])
     if arrived:
         recorded.send(response)
         await until(lambda: 2 in edge.session.paths)

@@ -9,19 +9,19 @@ from smkex.core import errors
 from smkex.core.events import (
     DataReceived,
     PathDropped,
-    RehomeAsked,
+    RehomeRequested,
     SessionClosed,
     SessionFailed,
     StreamEnded,
 )
-from smkex.core.session.control import Control, ControlSealer
-from smkex.core.session.path import RECORD_FIRST
-from smkex.core.session.path_scheduler import Scheduler, fastest
+from smkex.core.session.control import ControlMessage, ControlSealer
+from smkex.core.session.path import INITIAL_WINDOW_RECORD_LIMIT
+from smkex.core.session.path_scheduler import Scheduler, fastest_path
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
 from smkex.core.session.sending import INITIAL_WINDOW, SendingStream
-from smkex.core.session.session import LAST_PATH, MAXIMUM_PATHS, Session
-from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode
+from smkex.core.session.session import MAXIMUM_PATH_NUMBER, MAXIMUM_PATHS, Session
+from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode_frame
 from smkex.core.wire.messages import encode_abort
 
 DATA = bytes(range(256)) * 4000
@@ -95,7 +95,7 @@ def test_all_paths_gone_before_the_end_is_truncated() -> None:
 
 def test_an_abort_in_clear_ends_no_session() -> None:
     net = Net(0.01, 0.02)
-    events = net.server.receive(0, encode_abort(errors.Code.CANCELLED), 0.0)
+    events = net.server.receive(0, encode_abort(errors.AbortCode.CANCELLED), 0.0)
     assert [type(event) for event in events] == [PathDropped]
     assert not net.server.over
 
@@ -106,7 +106,7 @@ def test_a_sealed_abort_ends_it_with_its_reason() -> None:
     (event,) = net.server.receive(1, net.client.data_to_send(1, 0.0), 0.0)
     assert isinstance(event, SessionFailed)
     assert isinstance(event.error, errors.PeerAborted)
-    assert event.error.peer_code == errors.Code.OVERLOADED
+    assert event.error.peer_code == errors.AbortCode.OVERLOADED
     assert event.error.authenticated
 
 
@@ -140,13 +140,13 @@ def test_what_the_application_took_is_told_even_if_the_telling_is_lost() -> None
 
 def test_a_peer_beyond_the_window_or_overlapping_is_refused() -> None:
     stream = Reassembly(window=100)
-    stream.add(50, bytes(10))
+    stream.add_record(50, bytes(10))
     with pytest.raises(errors.WindowExceeded):
-        stream.add(95, bytes(10))
+        stream.add_record(95, bytes(10))
     for dsn, length in ((45, 10), (55, 10), (50, 11), (40, 30)):
         with pytest.raises(errors.Overlap):
-            stream.add(dsn, bytes(length))
-    assert stream.add(50, bytes(10)) == []
+            stream.add_record(dsn, bytes(length))
+    assert stream.add_record(50, bytes(10)) == []
 
 
 def test_many_tiny_records_fill_no_memory() -> None:
@@ -164,9 +164,9 @@ def test_many_tiny_records_fill_no_memory() -> None:
     assert net.received("server") == b"x" * 3000
     stream = Reassembly(window=1 << 20)
     for at in range(UNACKNOWLEDGED_LIMIT):
-        stream.add(2 * at + 2, b"x")
+        stream.add_record(2 * at + 2, b"x")
     with pytest.raises(errors.WindowExceeded):
-        stream.add(2 * UNACKNOWLEDGED_LIMIT + 2, b"x")
+        stream.add_record(2 * UNACKNOWLEDGED_LIMIT + 2, b"x")
 
 
 def test_a_flood_of_pings_is_answered_once() -> None:
@@ -174,7 +174,7 @@ def test_a_flood_of_pings_is_answered_once() -> None:
     net = Net(0.01, 0.02)
     sealer = ControlSealer(net.keys, "server", 0)
     for number in range(1000):
-        net.client.receive(0, sealer.seal(Control(0, 1 << 20, ping=number + 1)), 0.0)
+        net.client.receive(0, sealer.seal(ControlMessage(0, 1 << 20, ping=number + 1)), 0.0)
     assert net.client.data_to_send(0, 0.0)
     assert not net.client.data_to_send(0, 0.0)
 
@@ -210,17 +210,17 @@ def test_a_receiver_takes_nothing_back_that_it_granted_and_counts_all_that_it_ke
     incoming = Reassembly(1000)
     incoming.limit_window(100)
     assert incoming.limit == 1000
-    assert incoming.add(200, bytes(100)) == []
+    assert incoming.add_record(200, bytes(100)) == []
     assert incoming.held_bytes == 100
-    assert incoming.add(0, bytes(200)) == [bytes(200), bytes(100)]
+    assert incoming.add_record(0, bytes(200)) == [bytes(200), bytes(100)]
     assert incoming.held_bytes == 300
     incoming.consume(300)
     assert (incoming.held_bytes, incoming.limit) == (0, 1000)
-    incoming.add(300, bytes(650))
+    incoming.add_record(300, bytes(650))
     incoming.consume(650)
     assert incoming.limit == 1050
-    incoming.add(1000, bytes(10))
-    incoming.drop()
+    incoming.add_record(1000, bytes(10))
+    incoming.discard()
     assert incoming.held_bytes == 0
 
 
@@ -266,7 +266,7 @@ def test_a_peer_that_says_it_has_room_for_everything_costs_a_window_and_no_more(
     keys = fresh_keys()
     server = Session(keys, "server", 1 << 20)
     server.add_path(0, FrameReader(), 0.0, 0.0)
-    boundless = ControlSealer(keys, "client", 0).seal(Control(0, limit=DSN_LIMIT))
+    boundless = ControlSealer(keys, "client", 0).seal(ControlMessage(0, limit=DSN_LIMIT))
     server.receive(0, boundless, 0.0)
     server.write(bytes(4 << 20))
     kept = 0
@@ -276,7 +276,11 @@ def test_a_peer_that_says_it_has_room_for_everything_costs_a_window_and_no_more(
 
 
 def test_an_acknowledgement_of_what_was_never_sent_ends_the_session() -> None:
-    for control in (Control(1, 1 << 20), Control(0, 1 << 20, ranges=((5, 6),)), Control(0, 1 << 20, pong=1)):
+    for control in (
+        ControlMessage(1, 1 << 20),
+        ControlMessage(0, 1 << 20, ranges=((5, 6),)),
+        ControlMessage(0, 1 << 20, pong=1),
+    ):
         net = Net(0.01, 0.02)
         frame = ControlSealer(net.keys, "server", 0).seal(control)
         failed = [e for e in net.client.receive(0, frame, 0.0) if isinstance(e, SessionFailed)]
@@ -287,7 +291,7 @@ def test_an_acknowledgement_of_a_part_of_a_record_ends_the_session() -> None:
     net = Net(0.01, 0.02)
     net.client.write(b"a record")
     assert net.client.data_to_send(0, 0.0)
-    frame = ControlSealer(net.keys, "server", 0).seal(Control(1, 1 << 20))
+    frame = ControlSealer(net.keys, "server", 0).seal(ControlMessage(1, 1 << 20))
     assert failures_after(net, frame) == [errors.MisusedStream]
 
 
@@ -309,15 +313,17 @@ def test_a_control_message_is_read_as_it_was_written(
     for gap, length in steps:
         ranges.append((at + gap, at + gap + length))
         at += gap + length
-    control = Control(acknowledged, 5, final, None, tuple(ranges), ping, ping, numbers, numbers, 2, True)
-    assert Control.parse(control.encode()) == control
+    control = ControlMessage(
+        acknowledged, 5, final, None, tuple(ranges), ping, ping, numbers, numbers, 2, True
+    )
+    assert ControlMessage.parse(control.encode()) == control
     assert len(control.encode()) <= 496
 
 
 @given(st.binary(max_size=400))
 def test_whatever_a_control_message_holds_it_is_read_or_refused(items: bytes) -> None:
     try:
-        Control.parse(items)
+        ControlMessage.parse(items)
     except errors.MalformedMessage:
         return
 
@@ -376,7 +382,7 @@ def test_a_path_is_removed_at_both_ends_and_its_number_never_used_again() -> Non
         (dropped,) = net.kinds(name, PathDropped)
         assert isinstance(dropped, PathDropped)
         assert (dropped.path, dropped.error) == (0, None)
-        assert not end.may_add(0)
+        assert not end.can_add_path(0)
 
 
 def test_the_last_path_cannot_be_removed() -> None:
@@ -392,9 +398,9 @@ def test_paths_are_bounded() -> None:
     with pytest.raises(errors.MisusedStream):
         session.add_path(MAXIMUM_PATHS, FrameReader(), 0.01, 0.0)
     session.path_lost(0)
-    assert not session.may_add(0)
-    assert session.may_add(LAST_PATH)
-    assert not session.may_add(LAST_PATH + 1)
+    assert not session.can_add_path(0)
+    assert session.can_add_path(MAXIMUM_PATH_NUMBER)
+    assert not session.can_add_path(MAXIMUM_PATH_NUMBER + 1)
 
 
 def test_a_backup_carries_nothing_while_another_works() -> None:
@@ -418,7 +424,7 @@ def test_the_edge_asks_once_for_the_service_port_to_be_left() -> None:
     net.run(1)
     net.server.set_backup(1, True)
     net.run(2)
-    assert net.kinds("client", RehomeAsked) == [RehomeAsked()]
+    assert net.kinds("client", RehomeRequested) == [RehomeRequested()]
 
 
 # --- schedulers
@@ -451,7 +457,7 @@ def test_the_edge_sends_as_the_client_asks(scheduler: Scheduler) -> None:
     elif scheduler is Scheduler.AGGREGATE:
         assert min(counts[0], counts[1]) > 0.3 * max(counts.values())
     else:
-        assert counts[0] == -(-len(DATA) * 4 // RECORD_FIRST)
+        assert counts[0] == -(-len(DATA) * 4 // INITIAL_WINDOW_RECORD_LIMIT)
         assert counts[1] > 0.3 * counts[0]
 
 
@@ -475,10 +481,10 @@ def test_aggregate_is_quicker_than_one_path_and_redundant_needs_no_second_try() 
 
 
 def test_a_path_a_little_faster_is_not_worth_a_change() -> None:
-    assert fastest({0: 0.10, 1: 0.09}, 0) == 0
-    assert fastest({0: 0.10, 1: 0.07}, 0) == 1
-    assert fastest({1: 0.5}, 0) == 1
-    assert fastest({}, 0) is None
+    assert fastest_path({0: 0.10, 1: 0.09}, 0) == 0
+    assert fastest_path({0: 0.10, 1: 0.07}, 0) == 1
+    assert fastest_path({1: 0.5}, 0) == 1
+    assert fastest_path({}, 0) is None
 
 
 def test_a_third_path_that_joins_later_takes_over_when_it_is_faster() -> None:
@@ -502,9 +508,9 @@ def failures_after(net: Net, *frames: bytes) -> list[type[errors.SmkexError]]:
 
 def test_the_end_of_a_stream_does_not_move_and_nothing_lies_behind_it() -> None:
     for said in (
-        (Control(final=5), Control(final=6)),
-        (b"12345", Control(final=4)),
-        (Control(final=4), b"12345"),
+        (ControlMessage(final=5), ControlMessage(final=6)),
+        (b"12345", ControlMessage(final=4)),
+        (ControlMessage(final=4), b"12345"),
     ):
         net = Net(0.01, 0.02)
         sealer, keys = ControlSealer(net.keys, "server", 0), EpochKeys(net.keys, "server")
@@ -514,23 +520,23 @@ def test_the_end_of_a_stream_does_not_move_and_nothing_lies_behind_it() -> None:
 
 def test_records_that_overlap_in_any_way_are_refused() -> None:
     stream = Reassembly(window=100)
-    stream.add(20, bytes(10))
+    stream.add_record(20, bytes(10))
     with pytest.raises(errors.Overlap):
-        stream.add(0, bytes(25))
+        stream.add_record(0, bytes(25))
     stream = Reassembly(window=100)
-    assert stream.add(0, bytes(10)) == [bytes(10)]
-    assert stream.add(0, bytes(10)) == []
+    assert stream.add_record(0, bytes(10)) == [bytes(10)]
+    assert stream.add_record(0, bytes(10)) == []
     with pytest.raises(errors.Overlap):
-        stream.add(5, bytes(10))
+        stream.add_record(5, bytes(10))
 
 
 def test_ranges_name_the_lowest_gaps_and_join_neighbours() -> None:
     stream = Reassembly(window=100)
     for dsn in (10, 15, 30, 50):
-        stream.add(dsn, bytes(5))
+        stream.add_record(dsn, bytes(5))
     assert stream.ranges(2) == ((10, 20), (30, 35))
     assert stream.ranges(9) == ((10, 20), (30, 35), (50, 55))
-    assert [stream.has(dsn) for dsn in (0, 10, 12, 50)] == [False, True, False, True]
+    assert [stream.has_record(dsn) for dsn in (0, 10, 12, 50)] == [False, True, False, True]
 
 
 def test_a_record_is_of_one_to_65536_bytes_below_the_last_dsn() -> None:
@@ -543,13 +549,13 @@ def test_a_record_is_of_one_to_65536_bytes_below_the_last_dsn() -> None:
     beyond = last.frame[:4] + (DSN_LIMIT + 1).to_bytes(8, "big") + last.frame[12:]
     with pytest.raises(errors.BadRecord):
         unseal(keys, beyond)
-    with pytest.raises(errors.MalformedMessage, match="without data"):
+    with pytest.raises(errors.MalformedMessage, match="carries no data"):
         unseal(keys, last.frame[:-1])
 
 
 def test_a_control_message_without_a_tag_closes_its_path() -> None:
     net = Net(0.01, 0.02)
-    events = net.client.receive(0, encode(FrameType.CONTROL, bytes(15)), 0.0)
+    events = net.client.receive(0, encode_frame(FrameType.CONTROL, bytes(15)), 0.0)
     assert [type(event.error) for event in events if isinstance(event, PathDropped)] == [
         errors.MalformedMessage
     ]
@@ -579,7 +585,7 @@ def test_a_session_that_is_over_does_nothing_more() -> None:
     assert net.client.data_to_send(0, 0.0) == b""
     assert net.client.path_lost(0) == []
     assert net.client.on_timer(1.0) == []
-    assert not net.client.may_add(2)
+    assert not net.client.can_add_path(2)
 
 
 def test_what_a_session_tells_of_its_paths() -> None:
@@ -588,7 +594,7 @@ def test_what_a_session_tells_of_its_paths() -> None:
     assert net.client.paths == [1]
     assert sorted(net.client.used_paths) == [0, 1]
     assert net.client.rtt(0) is None
-    assert net.client.transferred(0) == (0, 0)
+    assert net.client.bytes_transferred(0) == (0, 0)
     assert net.client.rtt(1) == pytest.approx(0.04)
     assert "redacted" in repr(net.keys) + repr(net.keys.data_key("client", 0))
     assert repr(net.keys.data_key("client", 0)) == "AeadKey(redacted)"

@@ -8,9 +8,9 @@ from exchanges import CELLULAR, Exchange
 from smkex.core import errors
 from smkex.core.handshake.config import ClientEntropy
 from smkex.core.handshake.server_info import ServerInfo
-from smkex.core.session.control import Control, Item
+from smkex.core.session.control import ControlItem, ControlMessage
 from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
-from smkex.core.wire.frame import HANDSHAKE_LIMIT, HEADER, FrameReader, FrameType, encode
+from smkex.core.wire.frame import HANDSHAKE_LIMIT, HEADER_LENGTH, FrameReader, FrameType, encode_frame
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import (
     OPTIONS_LIMIT,
@@ -44,22 +44,22 @@ def wire() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_message_cut_short_or_with_trailing_bytes_is_malformed(name: str, wire: dict[str, bytes]) -> None:
     frame = wire[name]
-    for cut in range(HEADER, len(frame)):
+    for cut in range(HEADER_LENGTH, len(frame)):
         with pytest.raises(errors.MalformedMessage):
             PARSERS[name](frame[:cut])
-    with pytest.raises(errors.MalformedMessage, match="behind"):
+    with pytest.raises(errors.MalformedMessage, match="trailing"):
         PARSERS[name](frame + b"x")
 
 
 def test_a_message_of_another_type_is_not_taken_for_this_one(wire: dict[str, bytes]) -> None:
-    with pytest.raises(errors.MalformedMessage, match="not a SERVER_SHARE"):
+    with pytest.raises(errors.MalformedMessage, match="expected SERVER_SHARE"):
         ServerShare.parse(wire["client_share"])
 
 
 @pytest.mark.parametrize("name", ["client_share", "server_share"])
 def test_another_version_is_named(name: str, wire: dict[str, bytes]) -> None:
     frame = bytearray(wire[name])
-    frame[HEADER] = 2
+    frame[HEADER_LENGTH] = 2
     with pytest.raises(errors.UnsupportedVersion, match="version 2"):
         PARSERS[name](bytes(frame))
 
@@ -78,7 +78,7 @@ def test_unknown_options_are_kept_in_ascending_order_each_once() -> None:
             read_options(Reader(encode_options(wrong)))
     many = tuple((n, b"") for n in range(OPTIONS_LIMIT + 1))
     assert len(read_options(Reader(encode_options(many[:-1])))) == OPTIONS_LIMIT
-    with pytest.raises(errors.MalformedMessage, match="too many"):
+    with pytest.raises(errors.MalformedMessage, match="more than 16"):
         read_options(Reader(encode_options(many)))
     with pytest.raises(errors.MalformedMessage, match="middle"):
         read_options(Reader(vec16(u16(1) + u16(9) + b"short")))
@@ -98,10 +98,10 @@ def test_server_info_of_another_mode_is_refused() -> None:
 
     encoded = ServerInfo(7, LocatorKind.PORT, CELLULAR).encode()
     assert ServerInfo.parse(encoded) == ServerInfo(7, LocatorKind.PORT, CELLULAR)
-    for at, wrong, why in ((1, 1, "mode"), (4, 9, "not exist")):
+    for at, wrong, why in ((1, 1, "mode"), (4, 9, "unknown value")):
         with pytest.raises(errors.MalformedMessage, match=why):
             ServerInfo.parse(encoded[:at] + u8(wrong) + encoded[at + 1 :])
-    with pytest.raises(errors.MalformedMessage, match="nobody's"):
+    with pytest.raises(errors.MalformedMessage, match="reserved"):
         ServerInfo.parse(encoded[:2] + u16(0) + encoded[4:])
 
 
@@ -109,13 +109,13 @@ def test_ready_and_abort_are_read_as_written() -> None:
     assert Ready.parse(Ready.build(1, b"v" * 32).frame) == Ready(
         1, b"v" * 32, Ready.build(1, b"v" * 32).frame
     )
-    assert parse_abort(encode_abort(errors.Code.OVERLOADED)) == errors.Code.OVERLOADED
+    assert parse_abort(encode_abort(errors.AbortCode.OVERLOADED)) == errors.AbortCode.OVERLOADED
     with pytest.raises(errors.MalformedMessage):
-        Ready.parse(encode_abort(errors.Code.OVERLOADED))
+        Ready.parse(encode_abort(errors.AbortCode.OVERLOADED))
     with pytest.raises(errors.MalformedMessage):
-        Ready.parse(encode(FrameType.READY, b"v" * 32))
+        Ready.parse(encode_frame(FrameType.READY, b"v" * 32))
     with pytest.raises(errors.MalformedMessage):
-        parse_abort(encode(FrameType.ABORT, b"\0\1\2"))
+        parse_abort(encode_frame(FrameType.ABORT, b"\0\1\2"))
 
 
 def test_both_ends_have_the_same_word_for_ready() -> None:
@@ -135,7 +135,7 @@ def test_a_reason_that_has_no_name_is_told_by_its_number() -> None:
 
 
 def test_garbage_is_found_out_after_one_byte_and_too_long_a_frame_after_four() -> None:
-    for wrong in (b"\x63", encode(FrameType.DATA, b"")):
+    for wrong in (b"\x63", encode_frame(FrameType.DATA, b"")):
         reader = FrameReader()
         reader.feed(wrong + bytes(4))
         with pytest.raises(errors.MalformedMessage):
@@ -151,7 +151,7 @@ def test_what_is_no_tls_record_is_refused_before_it_is_waited_for() -> None:
         reader = FrameReader()
         reader.feed(wrong)
         with pytest.raises(errors.MalformedMessage, match="not a TLS record"):
-            reader.tls_record()
+            reader.next_tls_record()
 
 
 # --- control messages
@@ -159,20 +159,30 @@ def test_what_is_no_tls_record_is_refused_before_it_is_waited_for() -> None:
 
 def test_items_that_nobody_knows_are_passed_over_and_of_repeated_ones_the_last_counts() -> None:
     unknown = u8(200) + vec8(b"of a later version")
-    assert Control.parse(unknown + Control(5, 9).encode() + unknown) == Control(5, 9)
-    assert Control.parse(Control(5, 9).encode() + Control(6, 10).encode()) == Control(6, 10)
-    everything = Control(5, 9, 20, 3, ((7, 8),), 1, 2, frozenset({3}), frozenset({4}), 2, True)
-    assert Control.parse(everything.encode()) == everything
-    assert Control.parse(b"") == Control()
+    assert ControlMessage.parse(unknown + ControlMessage(5, 9).encode() + unknown) == ControlMessage(5, 9)
+    assert ControlMessage.parse(
+        ControlMessage(5, 9).encode() + ControlMessage(6, 10).encode()
+    ) == ControlMessage(6, 10)
+    everything = ControlMessage(5, 9, 20, 3, ((7, 8),), 1, 2, frozenset({3}), frozenset({4}), 2, True)
+    assert ControlMessage.parse(everything.encode()) == everything
+    assert ControlMessage.parse(b"") == ControlMessage()
 
 
 @pytest.mark.parametrize(
-    "item", [Item.ACKNOWLEDGE, Item.FINAL, Item.ABORT, Item.PING, Item.PONG, Item.SCHEDULER]
+    "item",
+    [
+        ControlItem.ACKNOWLEDGE,
+        ControlItem.FINAL,
+        ControlItem.ABORT,
+        ControlItem.PING,
+        ControlItem.PONG,
+        ControlItem.SCHEDULER,
+    ],
 )
-def test_an_item_of_another_length_is_malformed(item: Item) -> None:
+def test_an_item_of_another_length_is_malformed(item: ControlItem) -> None:
     for value in (b"", bytes(17)):
         with pytest.raises(errors.MalformedMessage):
-            Control.parse(u8(item) + vec8(value))
+            ControlMessage.parse(u8(item) + vec8(value))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +190,7 @@ def test_an_item_of_another_length_is_malformed(item: Item) -> None:
 )
 def test_ranges_that_do_not_ascend_are_malformed(ranges: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(errors.MalformedMessage, match="ascending"):
-        Control.parse(Control(0, 9, ranges=ranges).encode())
+        ControlMessage.parse(ControlMessage(0, 9, ranges=ranges).encode())
 
 
 # --- what a caller may get wrong
