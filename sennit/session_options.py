@@ -60,26 +60,27 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
 
 
 def connect_options(options: argparse.Namespace) -> "ConnectOptions":
-    """Keyword arguments of `smkex.connect`. Raises `CommandError`."""
+    """Return the options of `smkex.connect`. Raises `CommandError`."""
     from smkex.client.known_hosts import KnownHosts
+    from smkex.client.options import ConnectOptions
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.wire.messages import LocatorKind, Mode
 
-    return {
-        "paths": options.path,
-        "transport": options.transport,
-        "id_port_base": options.id_port_base,
-        "locator": LocatorKind[options.locator.upper()] if options.locator else None,
-        "resolvers": _parse_resolvers(options),
-        "strict_paths": options.strict_paths,
-        "allow_shared_path": options.allow_shared_path,
-        "scheduler": Scheduler[options.scheduler.upper().replace("-", "_")],
-        "mode": Mode[options.mode.upper()] if options.mode else None,
-        "known_hosts": KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default(),
-        "cache": _open_edge_cache(options.edge_cache),
-        "authorities": options.ca,
-        "timeout": options.timeout,
-    }
+    return ConnectOptions(
+        paths=options.path,
+        transport=options.transport,
+        id_port_base=options.id_port_base,
+        locator=LocatorKind[options.locator.upper()] if options.locator else None,
+        resolvers=_parse_resolvers(options),
+        strict_paths=options.strict_paths,
+        allow_shared_path=options.allow_shared_path,
+        scheduler=Scheduler[options.scheduler.upper().replace("-", "_")],
+        mode=Mode[options.mode.upper()] if options.mode else None,
+        known_hosts=KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default(),
+        cache=_open_edge_cache(options.edge_cache),
+        authorities=options.ca,
+        timeout=options.timeout,
+    )
 
 
 def _open_edge_cache(given: str | None) -> "EdgeCache":

@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any
 
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 
 Streams = tuple[asyncio.StreamReader, Any, Any]
 
@@ -23,7 +23,11 @@ Streams = tuple[asyncio.StreamReader, Any, Any]
 async def open_one(kind: str, port: int) -> Streams:
     if kind == "session":
         made = await connect(
-            "127.0.0.1", paths=["lo"], port=port, id_port_base=port, allow_shared_path=True, timeout=30
+            "127.0.0.1",
+            port=port,
+            options=ConnectOptions(
+                paths=["lo"], id_port_base=port, allow_shared_path=True, known_hosts=None, timeout=30
+            ),
         )
         return made.reader, made.writer, made
     reader, writer = await asyncio.open_connection(

@@ -18,11 +18,14 @@ from itertools import pairwise
 from typing import Any
 
 from lab.figures.peer import BLOCK, DIFFIE_HELLMAN, GREETING, RAW, TLS, exchange
-from smkex.client.connect import Connection, connect
+from smkex.client.connect import connect
+from smkex.client.connection import Connection
 from smkex.client.edge_cache import EdgeCache
+from smkex.client.options import ConnectOptions
 from smkex.core.errors import SmkexError
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.locator import SERVICE_PORT
+from smkex.core.wire.messages import Mode
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.routes.target import Target
 
@@ -169,13 +172,17 @@ class Phone:
     async def _connect(self, transport: str, cached: bool, scheduler: str = "") -> Connection:
         return await connect(
             self._vip,
-            paths=self._paths,
-            transport=transport,
-            cache=self._cache if cached else None,
-            scheduler=Scheduler[scheduler.upper().replace("-", "_")]
-            if scheduler
-            else Scheduler.LOWEST_LATENCY,
-            timeout=TIMEOUT,
+            options=ConnectOptions(
+                paths=self._paths,
+                transport=transport,
+                mode=Mode.OPPORTUNISTIC,
+                known_hosts=None,
+                cache=self._cache if cached else None,
+                scheduler=Scheduler[scheduler.upper().replace("-", "_")]
+                if scheduler
+                else Scheduler.LOWEST_LATENCY,
+                timeout=TIMEOUT,
+            ),
         )
 
     async def know_edge(self) -> bool:

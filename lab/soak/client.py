@@ -19,7 +19,9 @@ import httpx
 
 from lab.topology import SERVICE_NAME
 from smkex.client.http.transport import SmkexTransport
+from smkex.client.options import ConnectOptions
 from smkex.core.errors import SmkexError
+from smkex.core.wire.messages import Mode
 
 PATIENCE = (
     45.0  # seconds until a request is lost: twice what the slowest failure of the lab takes to be got round
@@ -66,17 +68,17 @@ async def _request_kind(client: httpx.AsyncClient, kind: Kind) -> dict[str, Any]
 
 
 async def _run_worker(
-    kinds: list[Kind], options: dict[str, Any], stopped: asyncio.Event, offset: int
+    kinds: list[Kind], options: ConnectOptions, stopped: asyncio.Event, offset: int
 ) -> None:
     rounds = [kind for kind in kinds for _ in range(kind.weight)]
     turn = itertools.islice(itertools.cycle(rounds), offset, None)
     while not stopped.is_set():
-        async with httpx.AsyncClient(transport=SmkexTransport(**options), timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(transport=SmkexTransport(options), timeout=PATIENCE) as client:
             for _ in range(FRESH_EVERY):
                 print(json.dumps(await _request_kind(client, next(turn))), flush=True)
 
 
-async def _run(kinds: list[Kind], options: dict[str, Any], workers: int) -> None:
+async def _run(kinds: list[Kind], options: ConnectOptions, workers: int) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with asyncio.TaskGroup() as group:
@@ -92,7 +94,9 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     kinds = [Kind(name, path, sha256, int(weight)) for name, path, sha256, weight in options.kind]
     resolvers = dict(each.split("=", 1) for each in options.resolver)
-    connect = {"paths": list(resolvers), "resolvers": resolvers, "timeout": 3.0}
+    connect = ConnectOptions(
+        paths=list(resolvers), resolvers=resolvers, mode=Mode.OPPORTUNISTIC, known_hosts=None, timeout=3.0
+    )
     asyncio.run(_run(kinds, connect, options.workers))
 
 

@@ -1,5 +1,7 @@
 """The client: connect() returns asyncio streams, http has httpx transports, report the path report."""
 
-from smkex.client.connect import Connection, connect
+from smkex.client.connect import connect
+from smkex.client.connection import Connection
+from smkex.client.options import ConnectOptions
 
-__all__ = ["Connection", "connect"]
+__all__ = ["ConnectOptions", "Connection", "connect"]

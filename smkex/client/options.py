@@ -1,28 +1,44 @@
-"""The options of `smkex.connect` as a type, for what passes them on: httpx transports, proxy, command."""
+"""The options of `smkex.connect`, shared by the httpx transports, the proxy and the command."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.known_hosts import KnownHosts
 from smkex.core.session.path_scheduler import Scheduler
+from smkex.core.wire.locator import ID_PORT_BASE
 from smkex.core.wire.messages import LocatorKind, Mode
 
+HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, and one lost SYN
 
-class ConnectOptions(TypedDict, total=False):
-    """As `smkex.connect` says; host and port are the URL's."""
 
-    paths: Sequence[str] | None
-    transport: str
-    id_port_base: int
-    resolvers: Mapping[str, str] | None
-    strict_paths: bool
-    allow_shared_path: bool
-    scheduler: Scheduler
-    mode: Mode | None
-    known_hosts: KnownHosts | None
-    authorities: Path | None
-    cache: EdgeCache | None
-    locator: LocatorKind | None
-    timeout: float
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectOptions:
+    """How to connect.
+
+    `paths` are two interface names, by default the first two with a default route; `resolvers` are addresses by
+    interface; `timeout` is in seconds and bounds the whole. `allow_shared_path` permits a downgrade, which the report
+    lists. `scheduler` is for both directions (transport tcp; with mptcp the kernel chooses).
+
+    `mode` restricts the offer to one mode. By default tofu and opportunistic are offered, and only tofu where
+    `known_hosts` has a fleet key of the host; a new fleet key is saved there after the handshake. `known_hosts` is by
+    default the user's file; None uses no file. With a `cache` of an earlier connection both paths of transport tcp
+    open at its edge's locator at once; if that edge refuses, the connection starts afresh at the service port.
+    `locator` is how the CDN's addresses carry edge ids, by default in the port with IPv4 and as the edge states with
+    IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, by `authorities` (PEM) or those of the system.
+    """
+
+    paths: Sequence[str] | None = None
+    transport: str = "tcp"
+    id_port_base: int = ID_PORT_BASE
+    resolvers: Mapping[str, str] | None = None
+    strict_paths: bool = False
+    allow_shared_path: bool = False
+    scheduler: Scheduler = Scheduler.LOWEST_LATENCY
+    mode: Mode | None = None
+    known_hosts: KnownHosts | None = field(default_factory=KnownHosts.open_default)
+    authorities: Path | None = None
+    cache: EdgeCache | None = None
+    locator: LocatorKind | None = None
+    timeout: float = HANDSHAKE_TIMEOUT

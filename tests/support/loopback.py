@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from relays import Relay
 
 from edge.handshake.tcp import TcpHandshakes
-from smkex.client import connect
-from smkex.client.connect import Connection
+from smkex.client import ConnectOptions, connect
+from smkex.client.connection import Connection
 from smkex.core.handshake.config import ServerConfig
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
@@ -94,12 +95,12 @@ class LoopbackEdge:
             server.close()
 
     @property
-    def options(self) -> dict[str, Any]:
-        """Of `connect`, without the host and port."""
-        return {"paths": ["lo"], "id_port_base": self.port, "allow_shared_path": True}
+    def options(self) -> ConnectOptions:
+        """Options of `connect` that reach this edge, without a known-hosts file."""
+        return ConnectOptions(paths=["lo"], id_port_base=self.port, allow_shared_path=True, known_hosts=None)
 
     async def connect(self, **options: Any) -> Connection:
-        return await connect("127.0.0.1", port=self.port, **self.options, **options)
+        return await connect("127.0.0.1", port=self.port, options=replace(self.options, **options))
 
     @property
     def session(self) -> SessionTransport:

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 
 AT_ONCE = 16  # handshakes
 
@@ -34,7 +34,9 @@ async def download(
 ) -> None:
     try:
         async with turn:
-            connection = await connect(vip, paths=interfaces, timeout=30)
+            connection = await connect(
+                vip, options=ConnectOptions(paths=interfaces, known_hosts=None, timeout=30)
+            )
         connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: cdn.lab\r\n\r\n".encode())
         head = await connection.reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 "), head

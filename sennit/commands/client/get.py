@@ -120,7 +120,7 @@ async def _get_all(options: argparse.Namespace) -> int:
 
     wanted = plan_jobs(options)
     status: int = ExitStatus.OK
-    transport = SmkexTransport(**connect_options(options))
+    transport = SmkexTransport(connect_options(options))
     async with httpx.AsyncClient(transport=transport, timeout=READ_TIMEOUT) as client:
         for job in wanted:
             try:

@@ -1,7 +1,7 @@
 """The httpx transport for programs without an event loop: the asyncio one, run in a thread of its own."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Unpack
+from typing import Any
 
 import anyio.to_thread
 import httpx
@@ -17,14 +17,14 @@ _END: Any = object()
 class SmkexSyncTransport(httpx.BaseTransport):
     """An httpx transport for URLs `smkex://host/path`: `httpx.Client(transport=SmkexSyncTransport(...))`.
 
-    Options are those of `connect`, errors those of `SmkexTransport`. Safe to use from several threads, as
+    `options` are those of `connect`, errors those of `SmkexTransport`. Safe to use from several threads, as
     `httpx.Client` is. Its thread ends with `close`, or with the process.
     """
 
-    def __init__(self, **options: Unpack[ConnectOptions]) -> None:
+    def __init__(self, options: ConnectOptions | None = None) -> None:
         self._running = start_blocking_portal(name="smkex")
         self._portal = self._running.__enter__()
-        self._transport = self._portal.call(lambda: SmkexTransport(**options))
+        self._transport = self._portal.call(lambda: SmkexTransport(options))
 
     def reports(self) -> list[ConnectionReport]:
         """The path reports of the open connections."""

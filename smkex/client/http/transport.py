@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Unpack
+from dataclasses import replace
 
 import httpcore
 import httpx
 
-from smkex.client.connect import Connection, connect
+from smkex.client.connect import connect
+from smkex.client.connection import Connection
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.options import ConnectOptions
 from smkex.client.report import ConnectionReport
@@ -17,6 +18,11 @@ from smkex.http.pool import HttpPool
 from smkex.http.stream import ByteStream
 
 SCHEME = "smkex"
+
+
+def with_edge_cache(options: ConnectOptions) -> ConnectOptions:
+    """Return `options` with a cache of edge ids in memory if they have none."""
+    return options if options.cache is not None else replace(options, cache=EdgeCache())
 
 
 class SessionOpener:
@@ -40,13 +46,13 @@ class SessionOpener:
 class SmkexTransport(httpx.AsyncBaseTransport):
     """An httpx transport for URLs `smkex://host/path`: `httpx.AsyncClient(transport=SmkexTransport(...))`.
 
-    Options are those of `connect`. Errors of the key exchange come through as subclasses of `SmkexError`; those
-    of HTTP as httpx's own.
+    `options` are those of `connect`, with a cache of edge ids by default. Errors of the key exchange are subclasses of
+    `SmkexError`, those of HTTP httpx's own.
     """
 
-    def __init__(self, **options: Unpack[ConnectOptions]) -> None:
-        given: ConnectOptions = {"cache": EdgeCache(), **options}
-        self._opener = SessionOpener(lambda host, port: connect(host, port=port, **given))
+    def __init__(self, options: ConnectOptions | None = None) -> None:
+        given = with_edge_cache(options or ConnectOptions())
+        self._opener = SessionOpener(lambda host, port: connect(host, port=port, options=given))
         # http to the pool: what lies below is the session, not TLS
         self._pooled = PoolTransport(
             HttpPool(connections=10, open_stream=self._opener), scheme="http", port=SERVICE_PORT

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smkex.client.connect import Connection, connect
-from smkex.client.edge_cache import EdgeCache
-from smkex.client.http.transport import SessionOpener
+from smkex.client.connect import connect
+from smkex.client.connection import Connection
+from smkex.client.http.transport import SessionOpener, with_edge_cache
 from smkex.client.options import ConnectOptions
 from smkex.client.proxy.events import Observer, SessionEnded, SessionOpened, WentDirect
 from smkex.client.proxy.rules import ProxyRoute
@@ -42,7 +42,7 @@ class Upstream:
     """Opens sessions and connections for the proxy's programs. `options` are those of `connect`."""
 
     def __init__(self, options: ConnectOptions, on_event: Observer, sessions: int) -> None:
-        self._options: ConnectOptions = {"cache": EdgeCache(), **options}
+        self._options = with_edge_cache(options)
         self._emit = on_event
         self._session_slots = asyncio.Semaphore(sessions)
         self._opener = SessionOpener(self.open_session)
@@ -65,7 +65,7 @@ class Upstream:
         except TimeoutError:
             raise TooManySessions("the limit of open sessions is reached") from None
         try:
-            connection = await connect(host, port=port, **self._options)
+            connection = await connect(host, port=port, options=self._options)
         except BaseException:
             self._session_slots.release()
             raise

@@ -1,5 +1,8 @@
 """Errors of a connection whose messages are pinned to paths."""
 
+import errno
+import os
+
 from smkex.core import errors
 from smkex.core.errors import AbortCode, SmkexError
 
@@ -69,4 +72,15 @@ class PeerClosed(MptcpError, errors.Truncated):
 class MptcpTimedOut(MptcpError, errors.DeadlineMissed):
     """A wait timed out."""
 
+<<<<<<< HEAD
     code = AbortCode.DEADLINE_MISSED
+=======
+    code = Code.DEADLINE_MISSED
+
+
+def as_not_permitted(error: OSError, what: str) -> OSError | NotPermitted:
+    """Turn a refusal for lack of privilege into the error that says what to do; others stay what they are."""
+    if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
+        return NotPermitted(f"{what}: {os.strerror(error.errno)}")
+    return error
+>>>>>>> 66ecd0d (client: one frozen ConnectOptions for connect, transports and proxy)

@@ -9,12 +9,11 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from smkex.transport.mptcp.errors import MptcpUnsupported
+from smkex.transport.mptcp.errors import MptcpUnsupported, as_not_permitted
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.routes.netlink import (
     NETLINK_GENERIC,
     NetlinkSocket,
-    as_not_permitted,
     encode_attribute,
     encode_nested,
     parse_attributes,
@@ -54,6 +53,9 @@ class MptcpNetlink:
             if listening:
                 self._events = NetlinkSocket(NETLINK_GENERIC)
                 self._events.join_group(groups["mptcp_pm_events"])
+        except FileNotFoundError:
+            self.close()
+            raise MptcpUnsupported("this kernel has no mptcp_pm: MPTCP is not built in") from None
         except OSError as error:
             self.close()
             raise as_not_permitted(error, "cannot follow MPTCP path manager events") from error

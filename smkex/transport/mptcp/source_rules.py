@@ -21,8 +21,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from smkex.transport.mptcp.errors import MissingSubflow, MptcpWrongEgress
-from smkex.transport.routes.netlink import as_not_permitted
+from smkex.transport.mptcp.errors import MissingSubflow, MptcpWrongEgress, as_not_permitted
 from smkex.transport.routes.paths import EgressRoute, find_egress, require_distinct_egress
 
 _FIRST_TABLE = 0x5E000000

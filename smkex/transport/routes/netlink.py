@@ -10,8 +10,6 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from smkex.transport.mptcp.errors import MptcpUnsupported, NotPermitted
-
 NETLINK_SOCK_DIAG = 4
 NETLINK_GENERIC = 16
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
@@ -131,13 +129,10 @@ def _raise_if_error(content: bytes) -> None:
 
 
 def resolve_family(sock: NetlinkSocket, name: str) -> tuple[int, dict[str, int]]:
-    """Look up a generic netlink family: (its number, its multicast groups). Raises MptcpUnsupported."""
+    """Look up a generic netlink family: (its number, its multicast groups). Raises FileNotFoundError."""
     get_family, version, family_name, controller = 3, 1, 2, 16
     body = struct.pack("=BBH", get_family, version, 0) + encode_attribute(family_name, name.encode() + b"\0")
-    try:
-        answer = sock.request(controller, body, acknowledged=False)
-    except FileNotFoundError:
-        raise MptcpUnsupported(f"this kernel has no {name}: MPTCP is not built in") from None
+    answer = sock.request(controller, body, acknowledged=False)
     number, groups = 0, {}
     for kind, value in parse_attributes(answer[4:]):
         if kind == 1:
@@ -147,10 +142,3 @@ def resolve_family(sock: NetlinkSocket, name: str) -> tuple[int, dict[str, int]]
                 fields = dict(parse_attributes(group))
                 groups[fields[1].rstrip(b"\0").decode()] = struct.unpack("=I", fields[2])[0]
     return number, groups
-
-
-def as_not_permitted(error: OSError, what: str) -> OSError | NotPermitted:
-    """Turn a refusal for lack of privilege into the error that says what to do; others stay what they are."""
-    if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
-        return NotPermitted(f"{what}: {os.strerror(error.errno)}")
-    return error

@@ -16,6 +16,7 @@ from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
 from smkex.client import connect, establish
+from smkex.client.options import ConnectOptions
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.messages import LocatorKind
@@ -75,7 +76,7 @@ async def ask(options: dict[str, Any]) -> None:
     if "head_start" in options:
         establish.first_reached = partial(connect_first_reachable, delay=options.pop("head_start"))
     try:
-        connection = await connect(host, **options)
+        connection = await connect(host, options=ConnectOptions(known_hosts=None, **options))
     except (SmkexError, OSError) as error:
         print(json.dumps({"error": type(error).__name__, "text": str(error)}))
         return

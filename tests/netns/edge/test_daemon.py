@@ -10,7 +10,7 @@ from certificates import identity
 from edge_process import EdgeProcess, edge_process, free_port, origin
 
 from runtime.capabilities import NET_ADMIN, NET_BIND_SERVICE, held_capabilities
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 
 APPLICATION = """
 from contextlib import asynccontextmanager
@@ -39,7 +39,11 @@ async def refusing(scope, receive, send):
 async def get(edge: EdgeProcess, path: str = "/a") -> bytes:
     """One GET in a session of its own."""
     connection = await connect(
-        "127.0.0.1", paths=["lo"], port=edge.port, id_port_base=edge.port, allow_shared_path=True
+        "127.0.0.1",
+        port=edge.port,
+        options=ConnectOptions(
+            paths=["lo"], id_port_base=edge.port, allow_shared_path=True, known_hosts=None
+        ),
     )
     connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
     answer = await asyncio.wait_for(connection.reader.read(), 10)

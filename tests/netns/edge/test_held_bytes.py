@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from edge_process import EdgeProcess, edge_process, origin
 
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 from smkex.client.connect import Connection
 from smkex.core.errors import PeerAborted
 
@@ -24,7 +24,11 @@ def peak_memory(edge: EdgeProcess) -> int:
 async def take_and_stop(edge: EdgeProcess, count: int) -> Connection:
     """Ask for the body, read `count` bytes of it, and acknowledge nothing more."""
     connection = await connect(
-        "127.0.0.1", paths=["lo"], port=edge.port, id_port_base=edge.port, allow_shared_path=True
+        "127.0.0.1",
+        port=edge.port,
+        options=ConnectOptions(
+            paths=["lo"], id_port_base=edge.port, allow_shared_path=True, known_hosts=None
+        ),
     )
     connection.writer.write(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
     await asyncio.wait_for(connection.reader.readexactly(count), 60)

@@ -7,25 +7,31 @@ import signal
 import socket
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from certificates import identity
 from edge_process import EdgeProcess, edge_process, origin
 
 from smkex.client import connect, drains
+<<<<<<< HEAD
 from smkex.client.connect import Connection
 from smkex.core.errors import AbortCode, Overloaded, PeerAborted
+=======
+from smkex.client.connection import Connection
+from smkex.client.options import ConnectOptions
+from smkex.core.errors import Code, Overloaded, PeerAborted
+>>>>>>> 66ecd0d (client: one frozen ConnectOptions for connect, transports and proxy)
 from smkex.core.wire.messages import Mode
 
 
-async def open_session(edge: EdgeProcess, **options: object) -> Connection:
+async def open_session(edge: EdgeProcess, **options: Any) -> Connection:
     return await connect(
         "127.0.0.1",
-        paths=["lo"],
         port=edge.port,
-        id_port_base=edge.port,
-        allow_shared_path=True,
-        **options,  # type: ignore[arg-type]
+        options=ConnectOptions(
+            paths=["lo"], id_port_base=edge.port, allow_shared_path=True, **{"known_hosts": None, **options}
+        ),
     )
 
 

@@ -4,13 +4,15 @@ import asyncio
 import json
 import sys
 
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 
 PART, TIMEOUT = 2 << 20, 120  # bytes, seconds
 
 
 async def main() -> None:
-    connection = await connect("203.0.113.1", paths=["cell0", "wifi0"])
+    connection = await connect(
+        "203.0.113.1", options=ConnectOptions(paths=["cell0", "wifi0"], known_hosts=None)
+    )
     connection.writer.write(b"GET /%d HTTP/1.1\r\nhost: cdn\r\nconnection: close\r\n\r\n" % int(sys.argv[1]))
     head = await connection.reader.readuntil(b"\r\n\r\n")
     body = bytearray(await connection.reader.readexactly(PART))

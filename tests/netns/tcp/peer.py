@@ -16,6 +16,7 @@ from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
 from smkex.client import connect, paths
+from smkex.client.options import ConnectOptions
 from smkex.core.errors import SmkexError
 from smkex.http.server.http_server import HttpServer
 
@@ -41,7 +42,12 @@ async def ask(times: int, port_base: int) -> None:
     outcomes: list[Any] = []
     for _ in range(times):
         try:
-            connection = await connect(VIP, paths=["cell0", "wifi0"], id_port_base=port_base, timeout=5)
+            connection = await connect(
+                VIP,
+                options=ConnectOptions(
+                    paths=["cell0", "wifi0"], id_port_base=port_base, known_hosts=None, timeout=5
+                ),
+            )
         except SmkexError as error:
             outcomes.append(type(error).__name__)
             continue
@@ -56,7 +62,7 @@ async def download(size: int) -> None:
 
     `gap` is the longest pause between two reads in seconds.
     """
-    connection = await connect(VIP, paths=["cell0", "wifi0"])
+    connection = await connect(VIP, options=ConnectOptions(paths=["cell0", "wifi0"], known_hosts=None))
     loop = asyncio.get_running_loop()
     digest, left, gap, last, started = hashlib.sha256(), size, 0.0, loop.time(), False
     connection.writer.write(b"%08d" % size)
@@ -77,7 +83,7 @@ async def download(size: int) -> None:
 async def hold() -> None:
     """Keep a session, and print the states of its paths, and attempts at wifi0, for every line that comes in."""
     paths.MAX_REJOINS = 2  # and then no more, unless the network changes
-    connection = await connect(VIP, paths=["cell0", "wifi0"])
+    connection = await connect(VIP, options=ConnectOptions(paths=["cell0", "wifi0"], known_hosts=None))
     print("ready", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         connection.writer.write(b"%08d" % 1000)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from edge.handshake.tcp import TcpHandshakes
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.frame import FrameType, encode_header
@@ -140,7 +140,11 @@ async def attempt(path: int, towards: str, at: int) -> tuple[str, str, bytes]:
 async def client_error(port: int) -> str:
     try:
         connection = await connect(
-            "127.0.0.1", paths=["lo"], port=port, id_port_base=port, allow_shared_path=True, timeout=TIMEOUT
+            "127.0.0.1",
+            port=port,
+            options=ConnectOptions(
+                paths=["lo"], id_port_base=port, allow_shared_path=True, known_hosts=None, timeout=TIMEOUT
+            ),
         )
     except SmkexError as error:
         return type(error).__name__
@@ -177,7 +181,11 @@ async def test_every_changed_byte_fails_both_ends_and_delivers_nothing(
 async def test_nothing_changed_goes_through(edge: Edge) -> None:
     async with Relays(edge, 9, "edge", 0) as relays:
         connection = await connect(
-            "127.0.0.1", paths=["lo"], port=relays.port, id_port_base=relays.port, allow_shared_path=True
+            "127.0.0.1",
+            port=relays.port,
+            options=ConnectOptions(
+                paths=["lo"], id_port_base=relays.port, allow_shared_path=True, known_hosts=None
+            ),
         )
         connection.writer.write(b"application data")
         async with asyncio.timeout(5):

@@ -13,8 +13,8 @@ from edge.config.settings import EdgeSettings
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
-from smkex.client import connect
-from smkex.client.connect import Connection
+from smkex.client import ConnectOptions, connect
+from smkex.client.connection import Connection
 from smkex.client.edge_cache import EdgeCache
 from smkex.core.session.path import STALLED_LIMIT
 from smkex.http.server.http_server import HttpServer
@@ -35,11 +35,14 @@ class Running:
         before = set(self.listener.registry.sessions)
         connection = await connect(
             "127.0.0.1",
-            paths=["lo"],
             port=self.port,
-            id_port_base=self.port,
-            allow_shared_path=True,
-            cache=cache,
+            options=ConnectOptions(
+                paths=["lo"],
+                id_port_base=self.port,
+                allow_shared_path=True,
+                known_hosts=None,
+                cache=cache,
+            ),
         )
         await until(
             lambda: any(

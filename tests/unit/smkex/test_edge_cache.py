@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from loopback import LoopbackEdge, digest_of, read, until
 
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 from smkex.client.edge_cache import FILE_LIMIT, LIFETIME, LIMIT, EdgeCache, EdgeCacheFile
 from smkex.core.wire.messages import LocatorKind
 from smkex.transport.routes.target import Target
@@ -147,11 +147,14 @@ async def test_another_edge_at_the_locator_starts_over_with_everything_fresh(edg
     cache.put(elsewhere, LO, 2)
     connection = await connect(
         "127.0.0.1",
-        paths=["lo"],
         port=edge.port,
-        id_port_base=edge.port - 1,
-        allow_shared_path=True,
-        cache=cache,
+        options=ConnectOptions(
+            paths=["lo"],
+            id_port_base=edge.port - 1,
+            allow_shared_path=True,
+            known_hosts=None,
+            cache=cache,
+        ),
     )
     assert connection.report().owner_id == 1
     assert [relay.accepted for relay in edge.relays] == [2, 2]

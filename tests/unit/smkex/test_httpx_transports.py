@@ -5,17 +5,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import replace
+from typing import TypeVar
 
 import httpx
 import pytest
 from http_edge import LONG, http_edge
 from loopback import LoopbackEdge
 
-from smkex.client import connect
+import smkex
 from smkex.client.http.sync_transport import SmkexSyncTransport
 from smkex.client.http.transport import SmkexTransport
-from smkex.client.options import ConnectOptions
+from smkex.core import errors
 from smkex.core.errors import SharedPath
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ async def without_loop(edge: LoopbackEdge, work: Callable[[httpx.Client, SmkexSy
     """Run `work` in a thread that has no event loop, with a client of its own."""
 
     def run() -> T:
-        transport = SmkexSyncTransport(**edge.options)
+        transport = SmkexSyncTransport(edge.options)
         with httpx.Client(transport=transport) as client:
             return work(client, transport)
 
@@ -43,7 +44,7 @@ async def without_loop(edge: LoopbackEdge, work: Callable[[httpx.Client, SmkexSy
 
 
 async def test_async_requests_share_a_session_and_report_it(edge: LoopbackEdge) -> None:
-    transport = SmkexTransport(**edge.options)
+    transport = SmkexTransport(edge.options)
     async with httpx.AsyncClient(transport=transport) as client:
         for _ in range(3):
             assert (await client.get(url(edge, "/x"))).text.startswith("GET /x ")
@@ -101,8 +102,8 @@ async def test_sync_errors_are_those_of_the_key_exchange_and_of_httpx(edge: Loop
             client.get("https://127.0.0.1/")
         with pytest.raises(httpx.RemoteProtocolError):
             client.get(url(edge, "/broken"))
-        strict: dict[str, Any] = edge.options | {"paths": ["lo", "lo"], "allow_shared_path": False}
-        with httpx.Client(transport=SmkexSyncTransport(**strict)) as other, pytest.raises(SharedPath):
+        strict = replace(edge.options, paths=["lo", "lo"], allow_shared_path=False)
+        with httpx.Client(transport=SmkexSyncTransport(strict)) as other, pytest.raises(SharedPath):
             other.get(url(edge, "/"))
 
     await without_loop(edge, work)
@@ -117,20 +118,21 @@ async def test_closing_ends_the_thread(edge: LoopbackEdge) -> None:
     assert "smkex" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_the_options_are_those_of_connect() -> None:
-    wanted = get_type_hints(connect)
-    for name in ("host", "port", "return"):
-        del wanted[name]
-    assert get_type_hints(ConnectOptions) == wanted
-
-
 def test_the_package_loads_the_client_only_when_it_is_asked_for() -> None:
     program = (
         "import sys, smkex, smkex.core.session.record\n"
         "assert not {'asyncio', 'httpx', 'smkex.client'} & set(sys.modules), sys.modules\n"
-        "assert smkex.connect is __import__('smkex.client').client.connect\n"
+        "assert smkex.connect.__module__ == 'smkex.client.connect'\n"
         "try: smkex.nothing\n"
         "except AttributeError: pass\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_and_every_error_is_exported_flat() -> None:
+    for name in smkex.__all__:
+        assert getattr(smkex, name).__name__ == name
+    raised = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    raised = {name for name in raised if issubclass(getattr(errors, name), errors.SmkexError)}
+    assert raised <= set(smkex.__all__)

@@ -57,7 +57,7 @@ async def reaching(
             base = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         else:
             edge = await stack.enter_async_context(LoopbackEdge(protocol=server.protocol))
-            transport = sessions = SmkexTransport(**edge.options)
+            transport = sessions = SmkexTransport(edge.options)
             pool, base = sessions._pooled._pool, f"smkex://127.0.0.1:{edge.port}"
             if way.startswith("proxy"):
                 transport, base = None, "http://127.0.0.1"

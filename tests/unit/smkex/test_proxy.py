@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -191,8 +192,8 @@ def test_rules_read_names_as_dns_does_and_map_ports() -> None:
 
 async def test_what_the_key_exchange_refuses_is_told_with_name_and_hint(edge: LoopbackEdge) -> None:
     async with Running(edge) as running, running.client() as client:
-        running.proxy._upstream._options["allow_shared_path"] = False
-        running.proxy._upstream._options["paths"] = ["lo", "lo"]
+        strict = replace(edge.options, paths=["lo", "lo"], allow_shared_path=False)
+        running.proxy._upstream._options = strict
         answer = await client.get("http://127.0.0.1/")
     assert answer.status_code == 502
     assert answer.text.startswith("error: SharedPath: both paths leave by lo\nhint:  ")

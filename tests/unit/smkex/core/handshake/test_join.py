@@ -10,7 +10,7 @@ from loopback import SIZE, LoopbackEdge, digest_of, read, start, until
 from stranger import Stranger
 
 from smkex.client import paths as client_paths
-from smkex.client.connect import Connection
+from smkex.client.connection import Connection
 from smkex.core import errors
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.session.session import MAXIMUM_PATHS, Session

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from loopback import LoopbackEdge, until
 
-from smkex.client.connect import Connection
+from smkex.client.connection import Connection
 from smkex.http.server.http1 import PATH_CONFIRMED, RequestLimits
 from smkex.http.server.http_server import HttpServer
 from smkex.transport.session import SessionTransport

@@ -1,0 +1,123 @@
+"""An established session as asyncio streams, with its paths and its report."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smkex.client.paths import KnownPath, PathMaintainer
+from smkex.client.report import ConnectionReport, PathReport
+from smkex.core.errors import SmkexError, UnexpectedMessage
+from smkex.core.events import PathDropped
+from smkex.transport.counting_reader import CountingReader
+from smkex.transport.routes.target import Target
+from smkex.transport.session import SessionTransport
+
+
+@dataclass(slots=True)
+class Connection:
+    """An established session: read from `reader`, write to `writer`, ask `report()`."""
+
+    reader: CountingReader
+    writer: asyncio.StreamWriter
+    session: SessionTransport
+    target: Target
+    known: dict[int, KnownPath]
+    transport: str
+    setup: float
+    keeper: PathMaintainer | None
+    first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
+
+    async def add_path(self, interface: str) -> int:
+        """Join the session from another interface; return the path's number.
+
+        Raises `SmkexError`, TimeoutError, or OSError where the owner cannot be reached from there.
+        """
+        return await self._require_keeper().add(interface)
+
+    def remove_path(self, index: int) -> None:
+        """Close a path; the others continue. Raises `ValueError` for the last path and for an unknown one."""
+        self._require_keeper().remove(index)
+
+    def set_backup(self, index: int, backup: bool) -> None:
+        """Use a path only while no other works (in both directions), or normally again."""
+        self.session.set_backup(index, backup)
+
+    async def rehome(self) -> None:
+        """Move path 0 from the service port to the owner's locator. Raises as `add_path`."""
+        await self._require_keeper().rehome()
+
+    def _require_keeper(self) -> PathMaintainer:
+        if self.keeper is None:
+            raise UnexpectedMessage("paths cannot be changed with transport mptcp: the kernel manages them")
+        return self.keeper
+
+    def report(self) -> ConnectionReport:
+        """Return the path report of this connection."""
+        established = self.session.established
+        dropped = {event.path: event for event in self.session.dropped}
+        paths = []
+        for path, known in sorted(self.known.items()):
+            carried = self.session.statistics(path)
+            paths.append(
+                PathReport(
+                    path,
+                    known.interface,
+                    known.address,
+                    str(known.observed.client),
+                    known.observed.ingress_id,
+                    carried.rtt,
+                    carried.sent,
+                    carried.received,
+                    self._state(path, dropped.get(path)),
+                )
+            )
+        return ConnectionReport(
+            str(self.target.vip),
+            self.transport,
+            established.mode.name.lower(),
+            established.keys.aead.name.lower().replace("_", "-"),
+            established.edge_id,
+            self.setup,
+            tuple(paths),
+            established.downgrades,
+            self._notes(),
+            established.fleet_key,
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        first, second = self.session.established.observed
+        notes = []
+        if self.first_contact:
+            notes.append("first use: fleet key saved; only the two-path exchange authenticated it")
+        if first.ingress_id == second.ingress_id:
+            notes.append("both paths enter the CDN at the same edge")
+        if self.transport == "mptcp":
+            notes.append(
+                "with transport mptcp one hostile path can break the connection, but neither read nor change it"
+            )
+        return tuple(notes)
+
+    def _state(self, path: int, dropped: PathDropped | None) -> str:
+        if dropped is None:
+            return "stalled" if self.session.stalled(path) else "open"
+        if dropped.removed:
+            return "removed"
+        return f"dropped: {dropped.error}" if dropped.error else "closed"
+
+    def when_closed(self, call: Callable[[], None]) -> None:
+        """Call `call` once when the session is over."""
+        before = self.session.on_closed
+
+        def both() -> None:
+            before()
+            call()
+
+        self.session.on_closed = both
+
+    async def close(self) -> None:
+        """End the stream and wait until the peer has acknowledged it."""
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except (SmkexError, OSError):
+            return
