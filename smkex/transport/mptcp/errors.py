@@ -72,10 +72,7 @@ class PeerClosed(MptcpError, errors.Truncated):
 class MptcpTimedOut(MptcpError, errors.DeadlineMissed):
     """A wait timed out."""
 
-<<<<<<< HEAD
     code = AbortCode.DEADLINE_MISSED
-=======
-    code = Code.DEADLINE_MISSED
 
 
 def as_not_permitted(error: OSError, what: str) -> OSError | NotPermitted:
@@ -83,4 +80,3 @@ def as_not_permitted(error: OSError, what: str) -> OSError | NotPermitted:
     if error.errno in (errno.EPERM, errno.EACCES, errno.EROFS):
         return NotPermitted(f"{what}: {os.strerror(error.errno)}")
     return error
->>>>>>> 66ecd0d (client: one frozen ConnectOptions for connect, transports and proxy)

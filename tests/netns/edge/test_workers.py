@@ -14,14 +14,9 @@ from certificates import identity
 from edge_process import EdgeProcess, edge_process, origin
 
 from smkex.client import connect, drains
-<<<<<<< HEAD
-from smkex.client.connect import Connection
-from smkex.core.errors import AbortCode, Overloaded, PeerAborted
-=======
 from smkex.client.connection import Connection
 from smkex.client.options import ConnectOptions
-from smkex.core.errors import Code, Overloaded, PeerAborted
->>>>>>> 66ecd0d (client: one frozen ConnectOptions for connect, transports and proxy)
+from smkex.core.errors import AbortCode, Overloaded, PeerAborted
 from smkex.core.wire.messages import Mode
 
 
