@@ -27,7 +27,7 @@ from smkex.core.events import DataReceived
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
-from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead
 
 SESSIONS = (100, 1_000, 5_000, 10_000, 20_000)

@@ -23,7 +23,8 @@ from lab.secrets import make_certificates
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy
 from smkex.core.handshake.tls import TlsClient, client_context
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 
 COUNT, WARM = 10_000, 500
 DESCRIPTORS = 20_500  # two a session, and some; where the machine allows less, fewer sessions

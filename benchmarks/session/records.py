@@ -10,7 +10,8 @@ from benchmarks.measurement.result import Measured
 from smkex.core.events import DataReceived
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session
-from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader
+from smkex.core.wire.frame import RECORD_DATA_LIMIT
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead
 
 SIZE = 32 << 20

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
 from smkex.core.handshake.tls import session_id_of
-from smkex.core.wire.frame import HEADER_LENGTH, TLS_HEADER_LENGTH, TLS_RECORD_LIMIT, FrameType
+from smkex.core.wire.frame import HEADER_LENGTH, FrameType
+from smkex.core.wire.frame_reader import TLS_HEADER_LENGTH, TLS_RECORD_LIMIT
 from smkex.core.wire.messages import SESSION_ID_LENGTH
 
 HELLO_LIMIT = TLS_HEADER_LENGTH + TLS_RECORD_LIMIT  # bytes with the records' headers

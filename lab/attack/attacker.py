@@ -19,7 +19,8 @@ from lab.attack.talk import AttackerChannel
 from lab.attack.tls_path import AttackerIdentity, Cutter, as_subflow, relay_server_info
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.tls import FIRST_BYTE
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 
 IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection

@@ -19,7 +19,8 @@ from lab.attack.impersonation import forged_identity
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.tls import FIRST_BYTE
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import ClientShare, Endpoint, Mode, Observation, ServerShare
 
 IN_TIME = "a record CHANGED"

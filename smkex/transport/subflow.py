@@ -9,7 +9,8 @@ from typing import Any, Protocol, cast
 
 from smkex.core.errors import PeerAborted, SmkexError, Truncated
 from smkex.core.session.path import NEAR_RTT
-from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameReader, FrameType
+from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import encode_abort, parse_abort
 from smkex.transport.socket_transport import SocketTransport
 

@@ -7,7 +7,8 @@ from ipaddress import ip_address
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, ServerConfig
 from smkex.core.handshake.server import ServerHandshake
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Endpoint, Observation
 
 CELLULAR = Observation(7, Endpoint(ip_address("198.51.100.10"), 40000))

@@ -9,7 +9,7 @@ from smkex.core.events import DataReceived, PathDropped, SessionEvent
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
-from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead
 
 _transcripts = count()

@@ -20,7 +20,7 @@ from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.session.control import ControlMessage, ControlSealer
+from smkex.core.session.control_message import ControlMessage, ControlSealer
 from smkex.core.session.record import EPOCH_SHIFT, EpochKeys, seal
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce

@@ -18,7 +18,7 @@ from OpenSSL import SSL
 
 from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
 from smkex.core.handshake.tls import HelloTranscript, TlsClient, TlsServer, client_context, server_context
-from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Observation
 
 HOST = "cdn.example"

@@ -15,7 +15,7 @@ from OpenSSL import SSL
 
 from smkex.core.errors import CertificateRefused, NoCommonAead, TlsFailed
 from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
-from smkex.core.wire.frame import TLS_HEADER_LENGTH
+from smkex.core.wire.frame_reader import TLS_HEADER_LENGTH
 from smkex.core.wire.messages import SESSION_ID_LENGTH, Aead
 
 ALPN = b"sennit/1"

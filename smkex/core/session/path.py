@@ -7,9 +7,10 @@ record that did not was removed by an attacker on the path.
 from collections import deque
 from dataclasses import dataclass, field
 
-from smkex.core.session.control import ControlOpener, ControlSealer
+from smkex.core.session.control_message import ControlOpener, ControlSealer
 from smkex.core.session.record import SealedRecord
-from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader
+from smkex.core.wire.frame import RECORD_DATA_LIMIT
+from smkex.core.wire.frame_reader import FrameReader
 
 STALL_FLOOR = 0.04  # seconds: below it, timers of both ends dominate the round trip
 STALL_CEILING = 1.0  # seconds

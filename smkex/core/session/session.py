@@ -28,13 +28,14 @@ from smkex.core.events import (
     StreamEnded,
 )
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.session.control import RANGES_LIMIT, ControlMessage, ControlOpener, ControlSealer
+from smkex.core.session.control_message import RANGES_LIMIT, ControlMessage, ControlOpener, ControlSealer
 from smkex.core.session.path import NEVER, SILENCE_LIMIT, STALL_CEILING, Path, record_limit
 from smkex.core.session.path_scheduler import SWITCH_RATIO, Scheduler, fastest_path
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import EpochKeys, SealedRecord, unseal
-from smkex.core.session.sending import SendingStream
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.session.sending_stream import SendingStream
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 
 WINDOW = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
 ACKNOWLEDGE_THRESHOLD = 256 << 10  # received bytes that are acknowledged without delay

@@ -4,7 +4,8 @@ import hmac
 
 from smkex.core.errors import MacMismatch, PeerAborted, UnexpectedMessage, WrongPath
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.wire.frame import HEADER_LENGTH, FrameReader, FrameType
+from smkex.core.wire.frame import HEADER_LENGTH, FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Ready, parse_abort
 from smkex.transport.mptcp.pinned_connection import PinnedConnection
 

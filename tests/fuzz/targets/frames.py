@@ -5,7 +5,8 @@ from harness import covered, fuzz
 with covered():
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.join import Join
-    from smkex.core.wire.frame import HEADER_LENGTH, RECORD_DATA_LIMIT, FrameReader, FrameType
+    from smkex.core.wire.frame import HEADER_LENGTH, RECORD_DATA_LIMIT, FrameType
+    from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import (
         ClientNonce,
         ClientShare,

@@ -10,7 +10,8 @@ with covered():
     from smkex.core.handshake.client import ClientHandshake, ClientState
     from smkex.core.handshake.config import ClientConfig, ServerConfig
     from smkex.core.handshake.server import ServerHandshake
-    from smkex.core.wire.frame import FrameReader, FrameType
+    from smkex.core.wire.frame import FrameType
+    from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import Aead, Mode
 
 from atheris import FuzzedDataProvider

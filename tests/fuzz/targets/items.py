@@ -6,7 +6,7 @@ with covered():
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.server_info import ServerInfo
     from smkex.core.keys.certificate import EdgeCertificate
-    from smkex.core.session.control import ControlMessage
+    from smkex.core.session.control_message import ControlMessage
 
 
 def control(data: bytes) -> None:

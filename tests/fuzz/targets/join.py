@@ -6,7 +6,7 @@ with covered():
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
     from smkex.core.keys.key_schedule import KeySchedule
-    from smkex.core.wire.frame import FrameReader
+    from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import Aead
 
 from atheris import FuzzedDataProvider

@@ -9,11 +9,12 @@ from harness import covered, fuzz
 with covered():
     from smkex.core.events import DataReceived, SessionClosed, SessionEvent, SessionFailed
     from smkex.core.keys.key_schedule import KeySchedule
-    from smkex.core.session.control import ControlMessage, ControlSealer
+    from smkex.core.session.control_message import ControlMessage, ControlSealer
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
     from smkex.core.session.session import MAXIMUM_PATHS, Session
-    from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode_header
+    from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameType, encode_header
+    from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import Aead
 
 from atheris import FuzzedDataProvider

@@ -9,7 +9,7 @@ with covered():
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.server_info import TlsOutcome
     from smkex.core.handshake.tls import TlsClient, TlsServer
-    from smkex.core.wire.frame import FrameReader
+    from smkex.core.wire.frame_reader import FrameReader
 
 import json
 from pathlib import Path

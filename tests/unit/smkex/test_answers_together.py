@@ -8,7 +8,8 @@ from loopback import LoopbackEdge, until
 from smkex.core.errors import PeerAborted
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead
 from smkex.transport.session import SessionTransport
 

@@ -11,7 +11,7 @@ from smkex.core.errors import SmkexError
 from smkex.core.handshake.established import Established
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session
-from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow

@@ -21,7 +21,7 @@ from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ServerConfig
 from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.handshake.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, server_context
-from smkex.core.wire.frame import FrameReader
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Mode, Observation
 
 SEEN = Observation(7, Endpoint(ipaddress.ip_address("198.51.100.10"), 40000))

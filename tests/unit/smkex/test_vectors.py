@@ -15,7 +15,8 @@ from smkex.core.events import DataReceived
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.session.session import Session
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Endpoint, Observation
 
 ROOT = Path(__file__).parents[3]

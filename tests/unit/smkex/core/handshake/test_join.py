@@ -14,7 +14,8 @@ from smkex.client.connection import Connection
 from smkex.core import errors
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.session.session import MAXIMUM_PATHS, Session
-from smkex.core.wire.frame import FrameReader, FrameType
+from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.transport.subflow import Subflow
 
 

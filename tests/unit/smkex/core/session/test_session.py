@@ -14,14 +14,15 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
-from smkex.core.session.control import ControlMessage, ControlSealer
+from smkex.core.session.control_message import ControlMessage, ControlSealer
 from smkex.core.session.path import INITIAL_WINDOW_RECORD_LIMIT
 from smkex.core.session.path_scheduler import Scheduler, fastest_path
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
-from smkex.core.session.sending import INITIAL_WINDOW, SendingStream
+from smkex.core.session.sending_stream import INITIAL_WINDOW, SendingStream
 from smkex.core.session.session import MAXIMUM_PATH_NUMBER, MAXIMUM_PATHS, Session
-from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameReader, FrameType, encode_frame
+from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameType, encode_frame
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import encode_abort
 
 DATA = bytes(range(256)) * 4000

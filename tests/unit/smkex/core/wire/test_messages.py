@@ -8,9 +8,10 @@ from exchanges import CELLULAR, Exchange
 from smkex.core import errors
 from smkex.core.handshake.config import ClientEntropy
 from smkex.core.handshake.server_info import ServerInfo
-from smkex.core.session.control import ControlItem, ControlMessage
+from smkex.core.session.control_message import ControlItem, ControlMessage
 from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
-from smkex.core.wire.frame import HANDSHAKE_LIMIT, HEADER_LENGTH, FrameReader, FrameType, encode_frame
+from smkex.core.wire.frame import HANDSHAKE_LIMIT, HEADER_LENGTH, FrameType, encode_frame
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import (
     OPTIONS_LIMIT,
