@@ -51,7 +51,7 @@ def row(page: Page, edge: str) -> Locator:
 def test_a_wrong_token_shows_nothing_and_says_why(page: Page) -> None:
     page.get_by_label("Token").fill("not-a-token-of-anybody")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert").filter(has_text="nobody has this token")).to_be_visible(timeout=SLACK)
+    expect(page.get_by_role("alert").filter(has_text="this token is unknown")).to_be_visible(timeout=SLACK)
     expect(page.locator("#fleet")).to_be_hidden()
 
 
