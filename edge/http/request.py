@@ -11,7 +11,7 @@ from typing import Any
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
 from edge.http.forwarded import forwarded_fields, is_untrusted_field
 from smkex.http.semantics.authority import Authority
-from smkex.http.semantics.targets import normalize_target, parse_target, parse_url
+from smkex.http.semantics.targets import normalize_target, parse_target, parse_url, resolve_reference
 from smkex.http.server.http1 import RAW_TARGET
 
 # end-to-end whatever Connection names: recipient, framing and loop detection
@@ -64,6 +64,12 @@ def cache_key(host: str, target: bytes) -> str:
 def url_cache_key(url: str) -> str:
     """Cache key of an absolute URL of any scheme. Raises `ValueError`."""
     return _join_key(*parse_url(url))
+
+
+def reference_cache_key(request: ClientRequest, reference: str) -> str:
+    """Cache key of a Location or Content-Location in the response to `request`. Raises `ValueError`."""
+    authority = Authority.parse(request.fields.get("host", ""))
+    return _join_key(*resolve_reference(authority, request.target, reference.encode("latin-1")))
 
 
 def _join_key(authority: Authority, target: bytes) -> str:

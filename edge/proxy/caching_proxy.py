@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from typing import Any, BinaryIO
-from urllib.parse import urljoin
 
 from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.rules.conditions import ORIGIN_CONDITIONS
@@ -25,7 +24,7 @@ from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs, combine_fields
-from edge.http.request import ClientRequest, url_cache_key
+from edge.http.request import ClientRequest, reference_cache_key
 from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, Fetches, FetchResult
 from edge.proxy.pass_through import BodyTooLarge, ClientLeft, forward_request, request_body
@@ -286,11 +285,10 @@ class CachingProxy:
         """Invalidate the URL, Location and Content-Location of an unsafe method (RFC 9111 section 4.4)."""
         keys = {request.key}
         host = request.fields.get("host", "")
-        base = f"http://{host}{request.target.decode('latin-1')}"
         for name, value in answer.headers:
             if name in ("location", "content-location"):
                 with contextlib.suppress(ValueError):  # an invalid URL was never stored
-                    key = url_cache_key(urljoin(base, value))
+                    key = reference_cache_key(request, value)
                     keys |= {key} if key.startswith(f"{host} ") else set()
         await self._store.invalidate(keys)
 

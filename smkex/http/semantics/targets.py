@@ -16,6 +16,8 @@ _INVALID = re.compile(rb"[^!-~]|#")  # control characters, spaces, octets above 
 _ABSOLUTE = re.compile(
     rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL
 )
+_INVALID_IN_REFERENCE = re.compile(rb"[^!-~]")
+_SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
 SCHEMES = frozenset({b"http", b"https", b"smkex"})
 
 
@@ -71,6 +73,26 @@ def parse_url(url: str) -> tuple[Authority, bytes]:
     if target.authority is None:
         raise ValueError(f"no host in the URL: {url[:80]!r}")
     return target.authority, normalize_target(target.path)
+
+
+def resolve_reference(authority: Authority, base: bytes, reference: bytes) -> tuple[Authority, bytes]:
+    """Resolve a Location against the URL of its request (RFC 3986 section 5.2.2). Raises `ValueError`.
+
+    Octets that a URL must not contain are percent-encoded, as clients do that follow it.
+    """
+    plain = _INVALID_IN_REFERENCE.sub(lambda found: b"%%%02X" % found[0][0], reference.partition(b"#")[0])
+    path, _, _ = base.partition(b"?")
+    if _SCHEME.match(plain) is not None:
+        target = parse_target(plain)
+    elif plain.startswith(b"//"):
+        target = parse_target(b"http:" + plain)
+    elif plain.startswith(b"/"):
+        target = RequestTarget(plain)
+    elif plain.startswith(b"?"):
+        target = RequestTarget(path + plain)
+    else:
+        target = RequestTarget(path.rpartition(b"/")[0] + b"/" + plain if plain else base)
+    return target.authority or authority, normalize_target(target.path)
 
 
 def _encode_idna(host: str) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smkex.http.semantics.authority import Authority
-from smkex.http.semantics.targets import normalize_target, parse_target, parse_url
+from smkex.http.semantics.targets import normalize_target, parse_target, parse_url, resolve_reference
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,35 @@ def test_an_invalid_absolute_form_is_refused(target: bytes) -> None:
     except ValueError:
         return
     assert target.startswith(b"/")
+
+
+@pytest.mark.parametrize(
+    ("reference", "url"),
+    [
+        (b"/x", "cdn.lab /x"),
+        (b"/x?", "cdn.lab /x?"),
+        (b"/x;p=1", "cdn.lab /x;p=1"),
+        (b"/a/../%7ex#f", "cdn.lab /~x"),
+        (b"x", "cdn.lab /b/x"),
+        (b"../x", "cdn.lab /x"),
+        (b"?x", "cdn.lab /b/c?x"),
+        (b"", "cdn.lab /b/c?q"),
+        (b"#f", "cdn.lab /b/c?q"),
+        (b"//Other.lab/x", "other.lab /x"),
+        (b"https://CDN.lab:443/x", "cdn.lab /x"),
+        (b"http://cdn.lab", "cdn.lab /"),
+        (b"/caf\xc3\xa9 x", "cdn.lab /caf%C3%A9%20x"),
+    ],
+)
+def test_a_reference_is_resolved_against_its_request(reference: bytes, url: str) -> None:
+    authority, target = resolve_reference(Authority("cdn.lab"), b"/b/c?q", reference)
+    assert f"{authority} {target.decode()}" == url
+
+
+@pytest.mark.parametrize("reference", [b"ftp://cdn.lab/", b"mailto:a", b"http:/x", b"//a@b/", b"http://a:b/"])
+def test_an_invalid_reference_is_refused(reference: bytes) -> None:
+    with pytest.raises(ValueError):
+        resolve_reference(Authority("cdn.lab"), b"/", reference)
 
 
 @given(st.text(max_size=20))
