@@ -7,10 +7,10 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from balancer.agent.announce import deadman
 from balancer.agent.announce.announcer import Announcer
 from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.announce.intent import Intent
+from balancer.agent.announce.watcher_process import start_watcher
 from balancer.agent.announce.withdraw import configured_bird
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
 from balancer.agent.health.forward_rates import ForwardRateMeter
@@ -76,7 +76,7 @@ class Agent:
         """Run until cancelled; raises NotEnrolled or Removed. Ends with the announcement withdrawn."""
         credential = own_credential(self._settings, self._state)
         end_metrics = self._serve_metrics()
-        watcher = await self._start_deadman()
+        watcher = await self._start_watcher()
         try:
             async with (
                 ControlClient(self._settings.control, ca=self._settings.ca, timeout=5.0) as client,
@@ -108,11 +108,11 @@ class Agent:
         asked = AgentMetrics(self._announcer, self._node, self._intent, self._state)
         return serve_metrics(address.strip("[]"), int(port), asked)
 
-    async def _start_deadman(self) -> asyncio.subprocess.Process | None:
+    async def _start_watcher(self) -> asyncio.subprocess.Process | None:
         chosen = self._settings
         if chosen.bird_socket is None:
             return None
-        return await deadman.start_watcher(
+        return await start_watcher(
             chosen.state,
             chosen.bird_socket,
             chosen.bird_protocol,

@@ -14,6 +14,7 @@ from balancer.agent.announce import deadman
 from balancer.agent.announce.announcement import Announcement
 from balancer.agent.announce.bird import Bird, BirdError
 from balancer.agent.announce.deadman import watch_agent
+from balancer.agent.announce.silence import SilenceTimer
 from node.state.signs import LifeSign
 
 
@@ -82,7 +83,10 @@ async def test_an_agent_that_dies_while_its_watcher_starts_leaves_none(tmp_path:
     LifeSign(tmp_path).give_sign()
     words = ("--state", tmp_path, "--bird-socket", bird, "--protocol", "vip", "--seconds", "0.2")
     # as an agent that is no parent any more: the process id is of another process
-    program = "from balancer.agent.announce import deadman; deadman.WITHDRAW_LIMIT = 0.5; deadman.main()"
+    program = (
+        "from balancer.agent.announce import deadman, watcher_process;"
+        "deadman.WITHDRAW_LIMIT = 0.5; watcher_process.main()"
+    )
     watcher = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, *map(str, words), "--agent", "1"), stderr=asyncio.subprocess.PIPE
     )
@@ -124,3 +128,10 @@ def test_a_sign_from_before_the_hosts_start_is_none(tmp_path: Path) -> None:
     later = time.monotonic() + 1000
     os.utime(tmp_path / "agent.alive", (later, later))
     assert alive.last_sign() == float("-inf")
+
+
+def test_only_observed_time_counts_as_silence() -> None:
+    timer = SilenceTimer(sign=10.0, now=10.0, step_limit=1.0)
+    assert [timer.observe(10.0, now) for now in (10.5, 11.0, 3611.0)] == [0.5, 1.0, 2.0]
+    assert timer.observe(3611.0, 3611.5) == 0.0
+    assert timer.observe(3611.0, 3612.0) == 0.5
