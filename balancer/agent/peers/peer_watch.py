@@ -5,9 +5,11 @@ it can only ask a peer from outside: one that announces and is not cut off itsel
 """
 
 import asyncio
+import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import httpx
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 TIMEOUT = 1.0
 FAILED_AFTER = 2  # times in a row
 BODY_LIMIT = 4096
+LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,28 @@ class PeerStatus:
     failures: tuple[int, int] = (0, 0)
 
 
+def is_peer_address(address: IPv4Address | IPv6Address) -> bool:
+    """Return whether an agent of another edge can have this address: a unicast one that leads off this host."""
+    inner = getattr(address, "ipv4_mapped", None) or address
+    return not (
+        inner.is_loopback
+        or inner.is_unspecified
+        or inner.is_multicast
+        or inner.is_link_local
+        or inner.is_reserved
+    )
+
+
 class PeerMonitor:
     """The status of each peer's agent."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(
+        self, port: int, accepts: Callable[[IPv4Address | IPv6Address], bool] = is_peer_address
+    ) -> None:
         self._port = port
+        self._accepts = accepts
         # one client for all requests: each new one reads all certificates of the system
-        self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False)
+        self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, limits=LIMITS)
         self.statuses: dict[int, PeerStatus] = {}
 
     @property
@@ -79,18 +97,29 @@ class PeerMonitor:
         )
 
     async def _ask(self, address: str | None, edge_id: int) -> dict[str, Any] | None:
-        if address is None:
+        if address is None or not self._accepts(ip_address(address)):
             return None
         host = f"[{address}]" if ":" in address else address
         try:
             async with asyncio.timeout(TIMEOUT):
-                response = await self._client.get(f"http://{host}:{self._port}/peer")
-                body = response.json() if len(response.content) <= BODY_LIMIT else None
+                body = json.loads(await self._fetch(f"http://{host}:{self._port}/peer"))
             if isinstance(body, dict) and body["edge_id"] == edge_id:
                 return {key: body[key] for key in ("announcing", "cut_off", "outside")}
-        except (httpx.HTTPError, TimeoutError, ValueError, KeyError):
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, RecursionError):
             pass
         return None
+
+    async def _fetch(self, url: str) -> bytes:
+        """Return the body; ValueError where it is encoded, so that no answer grows here, or exceeds the limit."""
+        body = b""
+        async with self._client.stream("GET", url, headers={"accept-encoding": "identity"}) as response:
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise ValueError("the answer is encoded")
+            async for chunk in response.aiter_raw(BODY_LIMIT):
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    raise ValueError(f"the answer exceeds {BODY_LIMIT} bytes")
+        return body
 
 
 def _debounce_reachability(before: bool | None, failures: int) -> bool | None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import gzip
+import json
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from balancer.agent.peers import peer_answer
 from balancer.agent.peers.neighbours import PEER_COUNT, peers_of
 from balancer.agent.peers.peer_answer import PeerEndpoint
-from balancer.agent.peers.peer_watch import PeerMonitor
+from balancer.agent.peers.peer_watch import BODY_LIMIT, PeerMonitor, is_peer_address
 from balancer.model.table import ForwardingTable, TableEdge
 
 
@@ -29,9 +32,13 @@ def test_every_edge_has_as_many_probers_as_it_probes(count: int) -> None:
     assert set(probers.values()) == {min(PEER_COUNT, count - 1)}
 
 
-def test_an_edge_that_the_table_does_not_hold_probes_nobody() -> None:
+def test_an_edge_that_the_table_does_not_hold_probes_no_edge() -> None:
     assert peers_of(7, ForwardingTable(1, (), (edge(1),))) == ()
     assert peers_of(1, ForwardingTable(1, (), (edge(1),))) == ()
+
+
+def on_loopback(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_loopback
 
 
 def free_port() -> int:
@@ -62,7 +69,7 @@ def facts(edge_id: int, **more: Any) -> dict[str, Any]:
 
 async def test_a_peer_is_asked_over_the_backbone_and_then_from_outside() -> None:
     port = free_port()
-    watch = PeerMonitor(port)
+    watch = PeerMonitor(port, accepts=on_loopback)
     async with answering(facts(2), port, "127.0.0.2", "127.0.0.3"):
         await watch.check_peers((edge(2, "127.0.0.2"),))
         assert (watch.statuses[2].backbone, watch.statuses[2].outside) == (True, None)
@@ -73,7 +80,7 @@ async def test_a_peer_is_asked_over_the_backbone_and_then_from_outside() -> None
 
 async def test_an_edge_is_cut_off_when_no_peer_answers_twice_and_finds_who_stands_in() -> None:
     port = free_port()
-    watch, peers = PeerMonitor(port), (edge(2, "127.0.0.2"), edge(3, "127.0.0.4"))
+    watch, peers = PeerMonitor(port, accepts=on_loopback), (edge(2, "127.0.0.2"), edge(3, "127.0.0.4"))
     said = facts(2)
     async with answering(said, port, "127.0.0.2", "127.0.0.3"):
         await watch.check_peers(peers)
@@ -96,7 +103,7 @@ async def test_an_edge_is_cut_off_when_no_peer_answers_twice_and_finds_who_stand
 
 async def test_another_edge_at_the_address_is_no_answer() -> None:
     port = free_port()
-    watch = PeerMonitor(port)
+    watch = PeerMonitor(port, accepts=on_loopback)
     async with answering(facts(9), port, "127.0.0.2"):
         for _ in range(2):
             await watch.check_peers((edge(2, "127.0.0.2"),))
@@ -110,7 +117,7 @@ async def test_an_answer_that_makes_no_sense_is_none(body: bytes) -> None:
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.2", port := free_port())
-    watch = PeerMonitor(port)
+    watch = PeerMonitor(port, accepts=on_loopback)
     for _ in range(2):
         await watch.check_peers((edge(2, "127.0.0.2"),))
     server.close()
@@ -129,3 +136,87 @@ async def test_who_says_nothing_or_too_much_is_hung_up_on(monkeypatch: pytest.Mo
                 answer = await asyncio.wait_for(reader.read(), 5)
             assert b"edge_id" not in answer
             writer.close()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "x"])
+async def test_an_encoded_answer_is_none_and_is_not_decoded(encoding: str) -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        body = gzip.compress(b" " * 10_000_000)
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: %b\r\ncontent-length: %d\r\n\r\n%b"
+            % (encoding.encode(), len(body), body)
+        )
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.2", port := free_port())
+    watch = PeerMonitor(port, accepts=on_loopback)
+    for _ in range(2):
+        await watch.check_peers((edge(2, "127.0.0.2"),))
+    server.close()
+    assert watch.statuses[2].backbone is False
+    assert b"accept-encoding: identity" in asked[0].lower()
+
+
+async def test_an_endless_answer_is_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, ended = 0, asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while sent < 100_000_000:
+                writer.write(b" " * 65536)
+                await writer.drain()
+                sent += 65536
+        ended.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.2", port := free_port())
+    watch = PeerMonitor(port, accepts=on_loopback)
+    await watch.check_peers((edge(2, "127.0.0.2"),))
+    await asyncio.wait_for(ended.wait(), 10)
+    server.close()
+    assert watch.statuses[2].failures[0] == 1
+    assert BODY_LIMIT < sent < 100_000_000
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.9.9.9",
+        "::1",
+        "::ffff:127.0.0.1",
+        "0.0.0.0",
+        "::",
+        "224.0.0.1",
+        "ff02::1",
+        "169.254.169.254",
+        "fe80::1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "::ffff:169.254.169.254",
+    ],
+)
+def test_an_address_that_does_not_lead_to_another_host_is_never_asked(address: str) -> None:
+    assert not is_peer_address(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["10.255.0.2", "192.0.2.7", "2001:db8::1", "fd00::1", "8.8.8.8"])
+def test_other_unicast_addresses_are_asked(address: str) -> None:
+    assert is_peer_address(ip_address(address))
+
+
+async def test_a_peer_cannot_make_the_agent_ask_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, asked = PeerMonitor(8444), []
+
+    async def fetch(url: str) -> bytes:
+        asked.append(url)
+        return json.dumps(facts(2, outside="127.0.0.1")).encode()
+
+    monkeypatch.setattr(watch, "_fetch", fetch)
+    for _ in range(3):
+        await watch.check_peers((edge(2, "10.255.0.2"),))
+    assert set(asked) == {"http://10.255.0.2:8444/peer"}
