@@ -1,6 +1,5 @@
 """The node's state folder as the agent uses it: what it keeps across restarts, and what other daemons leave for it."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from balancer.model.table import ForwardingTable
 from balancer.model.table_file import TableFile
+from node.state.boot_clock import BootMoment
 from node.state.catalogue import TABLE
 from node.state.credential import (
     Credential,
@@ -27,7 +27,7 @@ from node.state.fast_open_keys import write_keys
 from node.state.forwarder import read_applied_generation
 from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.purges import Purge, read_purges, write_purges
-from node.state.signs import touch_contact
+from node.state.signs import write_contact
 
 
 class NodeState:
@@ -84,7 +84,7 @@ class NodeState:
     def record_contact(self) -> None:
         """Record that the control plane has just said what the newest table is: the forwarder may trust the one it
         has."""
-        touch_contact(self.folder)
+        write_contact(self.folder)
 
     def purges(self) -> list[Purge]:
         """Return the purges that the edge was handed; none where the file is missing or damaged."""
@@ -111,7 +111,7 @@ class NodeState:
     def keep_desired_state(self, wanted: AdminState) -> None:
         """Keep what is wanted, and since when: a drain goes on where it was when the agent starts again."""
         if self.desired_state().admin_state is not wanted:
-            write_desired_state(self.folder, DesiredState(wanted, time.time()))
+            write_desired_state(self.folder, DesiredState(wanted, BootMoment.now()))
 
     def keep_drain(self, phase: DrainPhase | None, rehomed_after: float | None = None) -> None:
         """Tell the edge, and the agent's next start, how far the drain has come."""

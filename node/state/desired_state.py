@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from node.state.boot_clock import BootMoment
 from node.state.catalogue import DESIRED_STATE
 
 
@@ -26,11 +27,11 @@ class DrainPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """`since`: wall time of the change. `rehomed_after`: seconds from there until the drain's sessions had left the
-    service port, or had used up their time."""
+    """`since`: when it changed. `rehomed_after`: seconds from there until the drain's sessions had left the service
+    port, or had used up their time."""
 
     admin_state: AdminState = AdminState.ACTIVE
-    since: float = 0.0
+    since: BootMoment | None = None
     drain: DrainPhase | None = None
     rehomed_after: float | None = None
 
@@ -39,14 +40,14 @@ def read_desired_state(state: Path) -> DesiredState:
     """Return what the operator last wanted: an edge without a valid file is active."""
     value = DESIRED_STATE.find_object(state) or {}
     try:
-        drain, rehomed = value.get("drain"), value.get("rehomed_after")
+        since, drain, rehomed = (value.get(name) for name in ("since", "drain", "rehomed_after"))
         return DesiredState(
             AdminState(value.get("admin_state", "active")),
-            float(value.get("since", 0.0)),
+            BootMoment.from_json(since) if since is not None else None,
             None if drain is None else DrainPhase(drain),
             None if rehomed is None else float(rehomed),
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError):
         return DesiredState()
 
 
@@ -56,7 +57,7 @@ def write_desired_state(state: Path, wanted: DesiredState) -> None:
         state,
         {
             "admin_state": wanted.admin_state.value,
-            "since": wanted.since,
+            "since": wanted.since.to_json() if wanted.since else None,
             "drain": wanted.drain.value if wanted.drain else None,
             "rehomed_after": wanted.rehomed_after,
         },

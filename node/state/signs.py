@@ -1,9 +1,10 @@
-"""agent.alive and contact: files whose time says when something last happened."""
+"""agent.alive and contact: when the agent last gave a sign of life, and last heard the control plane."""
 
 import os
 import time
 from pathlib import Path
 
+from node.state.boot_clock import BootMoment
 from node.state.catalogue import AGENT_ALIVE, CONTACT
 
 
@@ -28,14 +29,16 @@ class LifeSign:
         return last if last <= time.monotonic() else float("-inf")
 
 
-def touch_contact(state: Path) -> None:
+def write_contact(state: Path) -> None:
     """Record that the control plane has just said which table is the newest."""
-    CONTACT.path_in(state).touch()
+    CONTACT.write_object(state, BootMoment.now().to_json())
 
 
 def contact_age(state: Path) -> float | None:
-    """Return the seconds since the last contact; None where the agent records none."""
+    """Return the seconds since the last contact, infinity where it was before the host's start; None without any."""
     try:
-        return time.time() - CONTACT.path_in(state).stat().st_mtime
+        return BootMoment.from_json(CONTACT.read_object(state)).elapsed()
     except FileNotFoundError:
         return None
+    except (OSError, TypeError, KeyError, ValueError):
+        return float("inf")

@@ -12,6 +12,7 @@ from balancer.model.reference.tunnel import Ends
 from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.table_file import load_table
 from node.state import catalogue
+from node.state.boot_clock import BootMoment
 from node.state.credential import Credential, pin_table_key, read_credential, read_table_key, write_credential
 from node.state.desired_state import (
     AdminState,
@@ -40,8 +41,9 @@ VIP = Vip("main", "203.0.113.1", None)
 BOTH = Vip("main", "203.0.113.1", "2001:db8:a::")
 NODE = NodeIdentity(1, "edge1", BOTH)
 TABLE = ForwardingTable(12, (VIP,), (TableEdge(1, "edge1", "10.255.0.1", None),))
+MOMENT = BootMoment("5f0c1a7e9d2b4c68a1e3f5b7092d4e6f", 8123.4)
 CREDENTIAL = Credential("o3u2V1nP0Yh0mG7bTj0mXwDqSg2k5bQ9aJcWk3xYv7E", 1)
-WANTED = DesiredState(AdminState.DRAINING, 1780000000.0, DrainPhase.SHUTDOWN, 4.5)
+WANTED = DesiredState(AdminState.DRAINING, MOMENT, DrainPhase.SHUTDOWN, 4.5)
 PURGE = Purge(7, "https://cdn.example/a", None, 1780000000.0)
 RESULT = ProbeResult("probe-service", True)
 INSTALL = ForwarderInstall(
@@ -64,6 +66,11 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
         lambda at: write_keys(at, FAST_OPEN),
         lambda at: parse_keys(catalogue.FAST_OPEN_KEYS.read_text(at)),
     ),
+    "contact": (
+        MOMENT,
+        lambda at: catalogue.CONTACT.write_object(at, MOMENT.to_json()),
+        lambda at: BootMoment.from_json(catalogue.CONTACT.read_object(at)),
+    ),
     "probes.json": (
         (RESULT,),
         lambda at: write_results(at, 8123.4, [RESULT]),
@@ -73,7 +80,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     "applied.json": (12, lambda at: write_applied_generation(at, 12), read_applied_generation),
     "traffic.json": (COUNTS, lambda at: write_tunnel_counts(at, COUNTS), read_tunnel_counts),
 }
-WITHOUT_CONTENT = {"contact", "agent.alive", "edge.sock"}
+WITHOUT_CONTENT = {"agent.alive", "edge.sock"}
 
 
 def row(file: StateFile) -> tuple[str, ...]:

@@ -85,7 +85,9 @@ class Announcer:
             self.drain = None
             self._state.keep_drain(None)
             return
-        since_start, rehomed = max(0.0, time.time() - desired.since), desired.rehomed_after
+        # after a restart of the host no session of before is left
+        since_start = desired.since.elapsed() if desired.since else float("inf")
+        rehomed = desired.rehomed_after
         if rehomed is None:
             rehomed = self._times.rehomed_after(since_start, at_service_port)
             if rehomed is not None and at_service_port:

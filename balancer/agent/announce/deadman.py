@@ -1,8 +1,8 @@
 """Withdraw the VIP when the agent is killed or hangs, as a process beside it does that watches its sign of life.
 
 systemd does the same by ExecStopPost where it manages the agent; this works everywhere, and for an agent that hangs.
-The watch ends with the agent, or when it has withdrawn for it, or when BIRD is gone as well: a BIRD that does not answer
-for long keeps no session either, and the included file already says that one that comes back announces nothing.
+The watch ends with the agent, or when it has withdrawn for it, or when BIRD is gone as well: a BIRD that does not
+answer for long keeps no session either, and the included file already says that one that comes back announces nothing.
 """
 
 import asyncio

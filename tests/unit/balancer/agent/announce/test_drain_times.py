@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from balancer.agent.peers.peer_watch import PeerMonitor
 from balancer.agent.state import NodeState
 from balancer.agent.sync.lease import HeartbeatTrigger
 from balancer.api.schemas import Health
+from node.state.boot_clock import BootMoment, current_boot_id
 from node.state.credential import Credential
-from node.state.desired_state import AdminState, DrainPhase
+from node.state.desired_state import AdminState, DrainPhase, write_desired_state
 
 TIMES = DrainTimes(
     rehoming=1000, rehoming_limit=10_000, shutdown=500, deadline=50_000
@@ -142,8 +144,8 @@ class Draining:
 
     def is_at(self, seconds: float) -> None:
         """So long ago the drain began."""
-        path = self.state.folder / "agent.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"since": time.time() - seconds}))
+        began = BootMoment(current_boot_id(), time.monotonic() - seconds)
+        write_desired_state(self.state.folder, replace(self.state.desired_state(), since=began))
 
     @property
     def drain_phase(self) -> Any:
@@ -252,3 +254,27 @@ async def test_an_agent_that_was_away_for_long_withdraws_at_once(draining: Drain
     async with draining.agent():
         await draining.bird.shows(NONE)
     assert LAST not in draining.bird.shown
+
+
+@pytest.mark.parametrize("hours", [-48, -2, 2, 48])
+async def test_a_drain_does_not_follow_the_wall_clock(
+    draining: Draining, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    draining.edge.left = 2
+    real = time.time
+    async with draining.agent():
+        await draining.bird.shows(NORMAL)
+        monkeypatch.setattr(time, "time", lambda: real() + 3600 * hours)
+        await draining.bird.shows(NORMAL)
+    async with draining.agent():
+        await draining.bird.shows(NORMAL)
+        assert draining.drain_phase == "re-homing"
+
+
+async def test_a_drain_is_over_when_the_host_was_restarted(draining: Draining) -> None:
+    """Its sessions ended with the host."""
+    before = replace(draining.state.desired_state(), since=BootMoment("0" * 32, time.monotonic()))
+    write_desired_state(draining.state.folder, before)
+    async with draining.agent():
+        await draining.bird.shows(NONE)
+        assert draining.drain_phase == "over"
