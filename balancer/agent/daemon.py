@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ from balancer.agent.announce.announcer import Announcer
 from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.announce.intent import Intent
 from balancer.agent.announce.watcher_process import start_watcher
-from balancer.agent.announce.withdraw import configured_bird
+from balancer.agent.announce.withdraw import configured_bird, withdraw
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
 from balancer.agent.health.forward_rates import ForwardRateMeter
 from balancer.agent.health.node_watch import NodeMonitor
@@ -30,6 +32,7 @@ from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
 from node.state.catalogue import EDGE_SOCKET
 from node.state.credential import Credential
+from runtime.errors import CommandError
 from runtime.logging import report_ready
 from runtime.systemd import feed_watchdog
 
@@ -41,6 +44,7 @@ class Agent:
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
+        self.restarting = False  # the announcement is left to the next program of this process
         self._state = NodeState(settings.state)
         self._purges = PurgeFollower(self._state)
         self._fast_open = FastOpenKeyFollower(self._state)
@@ -73,7 +77,7 @@ class Agent:
         )
 
     async def run(self) -> None:
-        """Run until cancelled; raises NotEnrolled or Removed. Ends with the announcement withdrawn."""
+        """Run until cancelled; raises NotEnrolled or EdgeRemoved. Withdraws at the end, unless it starts again."""
         credential = own_credential(self._settings, self._state)
         end_metrics = self._serve_metrics()
         watcher = await self._start_watcher()
@@ -94,7 +98,8 @@ class Agent:
         except BaseExceptionGroup as errors:
             raise _first_error(errors) from errors
         finally:
-            await asyncio.shield(self._announcer.withdraw())
+            if not self.restarting:
+                await asyncio.shield(self._announcer.withdraw())
             end_metrics()
             if watcher is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -206,14 +211,48 @@ def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def _run_until_signal(agent: Agent) -> None:
-    running = asyncio.create_task(agent.run())
+async def _run_until_signal(agent: Agent, reread: Callable[[], object]) -> None:
+    loop, running = asyncio.get_running_loop(), asyncio.create_task(agent.run())
+
+    def end() -> None:
+        agent.restarting = False
+        running.cancel()
+
+    def restart() -> None:
+        try:
+            reread()
+        except CommandError as error:
+            log.error("reload failed, keeping the running agent", extra={"why": str(error)})
+            return
+        agent.restarting = True
+        running.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, restart)
     with contextlib.suppress(asyncio.CancelledError):
         await running
 
 
-def run(settings: AgentSettings) -> None:
-    """Run the agent until SIGTERM; raises NotEnrolled or Removed."""
-    asyncio.run(_run_until_signal(Agent(settings)))
+def run(settings: AgentSettings, reread: Callable[[], object]) -> None:
+    """Run the agent until SIGTERM; raises NotEnrolled or EdgeRemoved.
+
+    SIGHUP starts the program again in this process, with the announcement as it is, if `reread` accepts the settings.
+    """
+    agent = Agent(settings)
+    asyncio.run(_run_until_signal(agent, reread))
+    if agent.restarting:
+        log.info("starting again", extra={"program": sys.argv[0]})
+        try:
+            _execute_again()
+        except OSError:
+            withdraw(settings)
+            raise
+
+
+def _execute_again() -> None:
+    """Replace this process by a new start of its program, which may have been upgraded meanwhile."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the next start has its handler: exec keeps it
+    if os.access(sys.argv[0], os.X_OK):
+        os.execv(sys.argv[0], sys.argv)  # noqa: S606 (the command that this process was started with)
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606

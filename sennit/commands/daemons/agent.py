@@ -20,7 +20,7 @@ def run(arguments: list[str]) -> int:
         if settings.withdraw:
             withdraw(settings)
         else:
-            run_agent(settings)
+            run_agent(settings, lambda: AgentSettings.from_arguments(arguments))
     except ValueError as error:
         raise CommandError(str(error), hint="`sennit agent --help`", status=ExitStatus.USAGE) from None
     except NotEnrolled as error:

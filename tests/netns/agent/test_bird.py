@@ -230,6 +230,23 @@ def test_a_reload_never_withdraws(node: Node, edge: Callable[[], None]) -> None:
     assert since(node) == pytest.approx(before, abs=0.02, rel=0), "the route was never taken back in between"
 
 
+def test_an_agent_that_starts_again_in_place_moves_no_route(node: Node, edge: Callable[[], None]) -> None:
+    until(node.applied_and_announced)
+    before, process = since(node), node.processes["agent"]
+    for _ in range(2):
+        log = node.folder / "agent.log"
+        starts = log.read_text().count("starting again")
+        process.send_signal(signal.SIGHUP)
+        until(lambda log=log, starts=starts: log.read_text().count("starting again") > starts)
+        sign = (node.folder / "node" / "agent.alive").stat().st_mtime_ns
+        until(lambda sign=sign: (node.folder / "node" / "agent.alive").stat().st_mtime_ns > sign)
+        assert node.announces()
+    assert process.poll() is None
+    assert since(node) == pytest.approx(before, abs=0.02, rel=0), "the route was never taken back in between"
+    assert node.end("agent") == 0
+    assert not node.announces(), "a stop withdraws"
+
+
 def test_a_killed_agent_leaves_no_route_and_a_new_one_takes_over(
     node: Node, edge: Callable[[], None]
 ) -> None:
