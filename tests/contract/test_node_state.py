@@ -76,7 +76,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
         lambda at: write_results(at, 8123.4, [RESULT]),
         lambda at: read_results(at, 8124.0),
     ),
-    "forwarder.json": (INSTALL, INSTALL.keep, ForwarderInstall.read),
+    "forwarder.json": (INSTALL, INSTALL.write_file, ForwarderInstall.read),
     "applied.json": (12, lambda at: write_applied_generation(at, 12), read_applied_generation),
     "traffic.json": (COUNTS, lambda at: write_tunnel_counts(at, COUNTS), read_tunnel_counts),
 }

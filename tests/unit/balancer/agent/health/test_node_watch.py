@@ -28,7 +28,7 @@ def peers() -> PeerMonitor:
 
 def install_forwarder(state: Path, outside: tuple[str, ...], backbone: str) -> None:
     vip = Vip("main", "203.0.113.1", None)
-    ForwarderInstall(1, outside, backbone, Ends("10.255.0.1", None), vip).keep(state)
+    ForwarderInstall(1, outside, backbone, Ends("10.255.0.1", None), vip).write_file(state)
 
 
 def test_a_forwarder_that_was_detached_is_hard(tmp_path: Path) -> None:
