@@ -30,7 +30,11 @@ class DaemonSettings(BaseSettings):
     """Base class of the settings of a daemon."""
 
     config: Path | None = Field(default=None, description="TOML file with these settings")
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="log messages of this level and above: debug, info, warning or error",
+    )
 
     @classmethod
     def argument_parser(cls) -> argparse.ArgumentParser:

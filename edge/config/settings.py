@@ -13,71 +13,90 @@ class EdgeSettings(DaemonSettings):
 
     model_config = settings_config("SENNIT_EDGE_", "sennit edge")
 
-    state: Path = Field(default=Path("/var/lib/sennit"), description="the node's state folder")
-    upstream: str = Field(default="http://127.0.0.1:8080", pattern="^https?://", description="the origin")
+    state: Path = Field(default=Path("/var/lib/sennit"), description="state directory of the node")
+    upstream: str = Field(
+        default="http://127.0.0.1:8080", pattern="^https?://", description="URL of the origin"
+    )
     app: str | None = Field(
         default=None,
         pattern=r"^[\w.]+:[\w.]+$",
-        description="MODULE:APP, any ASGI application, instead of the cache",
+        description="serve the ASGI application MODULE:APP instead of the cache",
     )
     https_port: int | None = Field(
-        default=None, ge=1, le=65535, description="port of ordinary HTTPS on the VIP, with --tls-certificate"
+        default=None,
+        ge=1,
+        le=65535,
+        description="also serve HTTPS at this port of the VIP; needs --tls-certificate and --tls-key",
     )
     cache: Path = Field(default=Path("/var/cache/sennit"), description="directory of stored responses")
-    cache_bytes: int = Field(default=10 << 30, ge=0, description="bytes of stored responses at most")
-    object_bytes: int = Field(default=1 << 30, ge=0, description="bytes of one stored response at most")
+    cache_bytes: int = Field(default=10 << 30, ge=0, description="maximum bytes of stored responses")
+    object_bytes: int = Field(default=1 << 30, ge=0, description="maximum bytes of one stored response")
     # beside what the kernel keeps of the files: headers of all that is asked for, and bodies up to 64 KB
     memory_bytes: int = Field(
-        default=128 << 20, ge=0, description="bytes of stored responses in memory at most"
+        default=128 << 20, ge=0, description="maximum bytes of stored responses in memory"
     )
     # a flood of requests for what does not exist reaches the origin once in this time
     negative_seconds: int = Field(
-        default=5, ge=0, description="seconds that a 404, 405, 410, 414 or 501 without a lifetime is fresh"
+        default=5,
+        ge=0,
+        description="freshness lifetime in seconds of a 404, 405, 410, 414 or 501 without its own",
     )
-    request_bytes: int = Field(default=64 << 20, ge=0, description="bytes of one request's body at most")
+    request_bytes: int = Field(default=64 << 20, ge=0, description="maximum bytes of a request's body")
     # a handshake holds 16 KB at most: 64 MB in the worst case
-    max_pending_handshakes: int = Field(default=4096, ge=1, description="handshakes in progress at most")
+    max_pending_handshakes: int = Field(default=4096, ge=1, description="maximum handshakes in progress")
     # four round trips of a bad satellite path, and one lost SYN
-    handshake_timeout: float = Field(default=10.0, gt=0, description="seconds for one handshake")
+    handshake_timeout: float = Field(default=10.0, gt=0, description="maximum seconds of a handshake")
     # a carrier's NAT puts some hundred subscribers behind one /24; an eighth of all leaves room for seven of them
     max_handshakes_per_prefix: int = Field(
-        default=512, ge=1, description="subflows in handshakes from one /24 or /56 at most"
+        default=512, ge=1, description="maximum subflows in handshakes from one /24 or /56"
     )
     max_sessions_per_prefix: int = Field(
-        default=2_500, ge=1, description="sessions from one /24 or /56 at most"
+        default=2_500, ge=1, description="maximum sessions from one /24 or /56"
     )
     # a quarter of it is the budget of what sessions hold both ways (edge/limits/held_bytes.py)
     max_memory_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="bytes of one process above which new sessions are refused (default: 3/4 of the machine's)",
+        description="memory limit of one process in bytes, above which new sessions are refused (default: 3/4)",
     )
     workers: int = Field(
-        default=0, ge=0, le=64, description="worker processes; 0: serve in this one, without reload"
+        default=0,
+        ge=0,
+        le=64,
+        description="number of worker processes; 0 serves in the main process, without reload",
     )
     finish_timeout: float = Field(
-        default=3600.0, ge=0, description="seconds that replaced workers may continue with their sessions"
+        default=3600.0, ge=0, description="maximum seconds that replaced workers continue with their sessions"
     )
     # an idle session takes 64 KB at most: 1.3 GB in the worst case, and more only as clients are slow to take
-    max_sessions: int = Field(default=20_000, ge=1, description="established sessions at most")
-    require_both: bool = Field(default=False, description="serve only when both paths are confirmed")
-    tofu_key: Path | None = Field(default=None, description="key of mode tofu (`sennit edge-key create`)")
-    tofu_certificate: Path | None = Field(
-        default=None, description="its certificate (`sennit fleet-key certify`)"
+    max_sessions: int = Field(default=20_000, ge=1, description="maximum established sessions")
+    require_both: bool = Field(
+        default=False, description="refuse sessions whose second path is not confirmed"
     )
-    tls_certificate: Path | None = Field(default=None, description="chain of mode mtls, in PEM")
-    tls_key: Path | None = Field(default=None, description="its key, in PEM")
+    tofu_key: Path | None = Field(
+        default=None, description="private key for mode tofu (`sennit edge-key create`)"
+    )
+    tofu_certificate: Path | None = Field(
+        default=None, description="certificate of --tofu-key (`sennit fleet-key certify`)"
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="certificate chain for mode mtls and HTTPS (PEM)"
+    )
+    tls_key: Path | None = Field(default=None, description="private key of --tls-certificate (PEM)")
     # OpenSSL holds 67 KB for each: 69 MB in the worst case
-    max_pending_tls: int = Field(default=1024, ge=1, description="TLS handshakes in progress at most")
+    max_pending_tls: int = Field(default=1024, ge=1, description="maximum TLS handshakes in progress")
     fast_open_keys: Path | None = Field(
-        default=None, description="file with the fleet's TCP Fast Open keys (default: the agent's, in state)"
+        default=None,
+        description="file with the fleet's TCP Fast Open keys (default: fast-open.keys in --state)",
     )
     metrics: str | None = Field(
         default=None,
         pattern=r"^(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}$",
-        description="ADDRESS:PORT for Prometheus",
+        description="serve Prometheus metrics at ADDRESS:PORT",
     )
-    node_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for the agent's node.json")
+    node_timeout: float = Field(
+        default=60.0, gt=0, description="maximum seconds to wait for the agent's node.json"
+    )
 
     @model_validator(mode="after")
     def _check_https(self) -> Self:
