@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.wire.messages import LocatorKind, Mode
+    from smkex.transport.routes.host_name import InvalidHostName
 
 __all__ = [
     "AddressDisagrees",
@@ -66,6 +67,7 @@ __all__ = [
     "FinishedMismatch",
     "FleetKeyChanged",
     "HostIsKnown",
+    "InvalidHostName",
     "KnownHost",
     "KnownHosts",
     "LocatorKind",
@@ -101,6 +103,7 @@ _MODULES = {
     "Connection": "smkex.client.connection",
     "ConnectionReport": "smkex.client.report",
     "EdgeCache": "smkex.client.edge_cache",
+    "InvalidHostName": "smkex.transport.routes.host_name",
     "KnownHost": "smkex.client.known_hosts",
     "KnownHosts": "smkex.client.known_hosts",
     "LocatorKind": "smkex.core.wire.messages",

@@ -1,7 +1,6 @@
 """connect(): from an address and two interfaces to an established session as asyncio streams."""
 
 import asyncio
-import ipaddress
 import time
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from smkex.core.handshake.config import ClientConfig
 from smkex.core.wire.locator import SERVICE_PORT
 from smkex.core.wire.messages import Mode
 from smkex.transport.counting_reader import CountingReader
+from smkex.transport.routes.host_name import HostName
 from smkex.transport.routes.paths import automatic_paths
 from smkex.transport.routes.resolver import resolve_on_both_paths
 from smkex.transport.routes.routes import Address
@@ -31,14 +31,16 @@ async def connect(
     """Exchange keys with the edge behind `host` over two paths.
 
     `host` is an address, or a name that is resolved once per path over that path; of several addresses the first that
-    answers is taken, IPv6 with a head start (RFC 8305). Raises a subclass of `SmkexError`, each cause its own, or
-    OSError where the first path cannot be connected. A downgrade needs an option that permits it, and is in the report.
+    answers is taken, IPv6 with a head start (RFC 8305). Raises `InvalidHostName`, a subclass of
+    `SmkexError` for each cause, or OSError if the first path cannot be connected. A downgrade needs an option that
+    permits it, and is in the report.
     """
     options = options or ConnectOptions()
     establish = _TRANSPORTS.get(options.transport)
     if establish is None:
         raise ValueError(f"unknown transport {options.transport!r}: use tcp or mptcp")
-    literal = _parse_literal(host)
+    name = HostName.parse(host)
+    host, literal = name.text, name.address
     interfaces = _select_interfaces(options, literal)
     entries = options.known_hosts.entries(host) if options.known_hosts is not None else []
     modes = _select_modes(host, options.mode, entries)
@@ -50,7 +52,7 @@ async def connect(
         for address in _select_pinned(host, addresses, entries)
     ]
     config = ClientConfig(
-        server_name="" if literal else host,
+        server_name=name.server_name,
         strict_paths=options.strict_paths,
         allow_shared_path=options.allow_shared_path,
         modes=modes,
@@ -70,7 +72,7 @@ async def connect(
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
     if fleet_key is not None and not entries and options.known_hosts is not None:
-        options.known_hosts.remember(KnownHost(host.lower(), fleet_key))
+        options.known_hosts.remember(KnownHost(host, fleet_key))
     return _start_connection(session, target, interfaces, options.transport, setup, first_contact)
 
 
@@ -134,10 +136,3 @@ def _select_interfaces(options: ConnectOptions, literal: Address | None) -> tupl
         found = ", ".join(paths) or "none"
         raise OnePathOnly(f"two paths are needed, interfaces given or with a default route; found: {found}")
     return paths[0], paths[1]
-
-
-def _parse_literal(host: str) -> Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None

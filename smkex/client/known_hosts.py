@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from smkex.transport.routes.host_name import HostName
+
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
-_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _HEAD = "# fleet keys that `sennit get` remembers; see `sennit known-hosts`\n"
 
 
@@ -33,17 +34,20 @@ class KnownHost:
     fingerprint: str
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Store the canonical host. Raises ValueError for a value that the file cannot hold."""
+        object.__setattr__(self, "host", HostName.parse(self.host).text)
+        if not _FINGERPRINT.fullmatch(self.fingerprint):
+            raise ValueError("not a fingerprint: SHA256: and 43 characters of base64")
+
     @classmethod
     def parse(cls, line: str) -> "KnownHost":
-        """Raises ValueError."""
-        host, fingerprint, *rest = line.split()
-        if not _HOST.fullmatch(host):
-            raise ValueError("not a host")
-        if not _FINGERPRINT.fullmatch(fingerprint):
-            raise ValueError("not a fingerprint: SHA256: and 43 characters of base64")
-        if len(rest) > 1:
-            raise ValueError("more than host, fingerprint and addresses")
-        return cls(host.lower(), fingerprint, tuple(map(ip_address, rest[0].split(","))) if rest else ())
+        """Parse a line of the file. Raises ValueError."""
+        fields = line.split()
+        if not 2 <= len(fields) <= 3:
+            raise ValueError("not HOST FINGERPRINT [ADDRESS,...]")
+        addresses = tuple(map(ip_address, fields[2].split(","))) if len(fields) == 3 else ()
+        return cls(fields[0], fields[1], addresses)
 
     def __str__(self) -> str:
         return " ".join([self.host, self.fingerprint, ",".join(map(str, self.addresses))]).rstrip()
@@ -62,11 +66,14 @@ class KnownHosts:
         return cls(Path(os.environ.get("SENNIT_KNOWN_HOSTS") or home / "sennit" / "known_hosts"))
 
     def entries(self, host: str | None = None) -> list[KnownHost]:
-        """Every entry, or those of a host. Raises `KnownHostsDamaged`, OSError where it cannot be read."""
+        """Return every entry, or those of a host. Raises `KnownHostsDamaged`, `InvalidHostName`."""
+        wanted = HostName.parse(host).text if host is not None else None
         try:
             lines = self.path.read_text().splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        except (OSError, UnicodeDecodeError) as error:
+            raise KnownHostsDamaged(f"{self.path} cannot be read: {error}") from None
         found = []
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
@@ -75,7 +82,7 @@ class KnownHosts:
                 found.append(KnownHost.parse(line))
             except ValueError as error:
                 raise KnownHostsDamaged(f"{self.path}, line {number}: {error}") from None
-        return [entry for entry in found if host is None or entry.host == host.lower()]
+        return [entry for entry in found if wanted in (None, entry.host)]
 
     def remember(self, entry: KnownHost) -> None:
         """Add an entry, in place of one with the same host and key."""
@@ -85,12 +92,11 @@ class KnownHosts:
 
     def forget(self, host: str, fingerprint: str | None = None) -> int:
         """Remove a host's entries, or the one with a fingerprint; how many there were."""
+        name = HostName.parse(host).text
         with self._changing() as entries:
             before = len(entries)
             entries[:] = [
-                one
-                for one in entries
-                if one.host != host.lower() or fingerprint not in (None, one.fingerprint)
+                one for one in entries if one.host != name or fingerprint not in (None, one.fingerprint)
             ]
             return before - len(entries)
 

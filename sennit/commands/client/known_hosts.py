@@ -18,6 +18,8 @@ def run(arguments: list[str]) -> int:
     known = KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default()
     try:
         return int(options.do(known, options))
+    except ValueError as error:
+        raise CommandError(str(error), status=ExitStatus.USAGE) from None
     except (KnownHostsDamaged, OSError) as error:
         raise CommandError(str(error)) from None
 

@@ -16,6 +16,7 @@ from smkex.core.wire.locator import SERVICE_PORT
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
 from smkex.http.stream import ByteStream
+from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 SCHEME = "smkex"
 
@@ -70,8 +71,25 @@ class SmkexTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.scheme != SCHEME:
             raise httpx.UnsupportedProtocol(f"not a {SCHEME} URL: {request.url}")
-        return await self._pooled.handle_async_request(request)
+        return await self._pooled.handle_async_request(_with_canonical_host(request))
 
     async def aclose(self) -> None:
         await self._pooled.aclose()
         await self._opener.close()
+
+
+def _with_canonical_host(request: httpx.Request) -> httpx.Request:
+    """Return `request` with the canonical host in its URL, and in Host where that repeats the URL's."""
+    try:
+        host = HostName.parse(request.url.host).text
+    except InvalidHostName as error:
+        raise httpx.InvalidURL(str(error)) from error
+    if host == request.url.host:
+        return request
+    url = request.url.copy_with(host=host)
+    headers = request.headers.copy()
+    if headers.get("host") == request.url.netloc.decode("ascii"):
+        headers["host"] = url.netloc.decode("ascii")
+    return httpx.Request(
+        request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
+    )

@@ -15,6 +15,7 @@ from smkex.client.proxy.rules import ProxyRoute, RequestRefused, Rules
 from smkex.client.proxy.tunnel import copy_both_ways
 from smkex.client.proxy.upstream import Streams, Upstream
 from smkex.core.errors import SmkexError
+from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 PROXY_NAME = "sennit"  # in Via and Proxy-Status
 TIMEOUTS = {"connect": 30.0, "read": 60.0, "write": 60.0, "pool": 30.0}  # seconds
@@ -24,7 +25,7 @@ _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer upgrade".split()
 )
 _Broken = (httpcore.NetworkError, httpcore.ProtocolError)
-UPSTREAM_ERRORS = (SmkexError, OSError, TimeoutError, httpcore.TimeoutException, *_Broken)
+UPSTREAM_ERRORS = (SmkexError, InvalidHostName, OSError, TimeoutError, httpcore.TimeoutException, *_Broken)
 
 
 class Forwarder:
@@ -60,6 +61,8 @@ class Forwarder:
         url = _parse_absolute(request.target)
         host = url.host.decode("ascii")
         try:
+            host = HostName.parse(host).text
+            url = httpcore.URL(scheme=url.scheme, host=host, port=url.port, target=url.target)
             route = self._rules.select_route(host)
             asked = self._request(route, url, request, program)
             response = await self._send(route, asked)
@@ -112,6 +115,7 @@ class Forwarder:
             return
         host, port = _parse_authority(request.target)
         try:
+            host = HostName.parse(host).text
             route, port = self._rules.select_tunnel(host, port)
             far = await self._upstream.open_tunnel(route, host, port)
         except RequestRefused as error:
@@ -238,6 +242,8 @@ def _proxy_error_type(error: BaseException) -> str:
             return "connection_timeout"
         case httpcore.ReadError() | httpcore.WriteError() | httpcore.RemoteProtocolError():
             return "connection_terminated"
+        case InvalidHostName():
+            return "dns_error"
         case SmkexError():
             return "destination_unavailable"
         case _:

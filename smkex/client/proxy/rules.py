@@ -5,6 +5,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 
 from smkex.core.wire.locator import SERVICE_PORT
+from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 
 class ProxyRoute(Enum):
@@ -32,9 +33,9 @@ class Rules:
     service_port: int = SERVICE_PORT
 
     def select_route(self, host: str) -> ProxyRoute:
-        """Raises `RequestRefused`."""
-        name = host.lower().rstrip(".")
-        if any(fnmatchcase(name, pattern.lower()) for pattern in self.hosts):
+        """Return the route of a host. Raises `RequestRefused`, `InvalidHostName`."""
+        name = HostName.parse(host).text
+        if any(fnmatchcase(name, _canonical_pattern(pattern)) for pattern in self.hosts):
             return ProxyRoute.SESSION
         if self.others_direct:
             return ProxyRoute.DIRECT
@@ -56,3 +57,14 @@ class Rules:
     def select_port(self, route: ProxyRoute, port: int) -> int:
         """http's own port stands for the service port; any other names a service port itself."""
         return self.service_port if route is ProxyRoute.SESSION and port == 80 else port
+
+
+def _canonical_pattern(pattern: str) -> str:
+    """Return a pattern in the form of the names that it is compared with."""
+    try:
+        return HostName.parse(pattern).text
+    except InvalidHostName:
+        labels = pattern.lower().removesuffix(".").split(".")
+        return ".".join(
+            label if label.isascii() else label.encode("idna").decode("ascii") for label in labels
+        )

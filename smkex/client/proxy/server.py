@@ -14,6 +14,7 @@ from smkex.client.proxy.program import ProgramDisconnected
 from smkex.client.proxy.rules import RequestRefused, Rules
 from smkex.client.proxy.tunnel import reset_connection
 from smkex.client.proxy.upstream import Streams, Upstream
+from smkex.transport.routes.host_name import HostName
 
 FIRST_BYTE_TIMEOUT = (
     60.0  # seconds a program may take to say anything: browsers open connections ahead of need
@@ -102,6 +103,7 @@ class Proxy:
         async with asyncio.timeout(NEGOTIATION_TIMEOUT):
             host, port = await socks5.negotiate_target(near.reader, near.writer, self._settings.credentials)
         try:
+            host = HostName.parse(host).text
             route, port = self._settings.rules.select_tunnel(host, port)
             far = await self._upstream.open_tunnel(route, host, port)
         except (RequestRefused, *UPSTREAM_ERRORS) as error:

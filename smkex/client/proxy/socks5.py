@@ -8,6 +8,7 @@ from enum import IntEnum
 from smkex.client.proxy.credentials import Credentials
 from smkex.client.proxy.rules import RequestRefused
 from smkex.core.errors import DeadlineMissed, SmkexError
+from smkex.transport.routes.host_name import InvalidHostName
 
 VERSION = 5
 _NO_AUTHENTICATION, _NAME_AND_PASSWORD, _NOTHING_ACCEPTABLE = 0, 2, 0xFF
@@ -49,14 +50,12 @@ async def negotiate_target(
     elif kind == _V6:
         host = str(ipaddress.IPv6Address(await reader.readexactly(16)))
     elif kind == _NAME:
-        host = (await reader.readexactly((await reader.readexactly(1))[0])).decode("ascii", "replace")
+        host = (await reader.readexactly((await reader.readexactly(1))[0])).decode("utf-8", "replace")
     else:
         raise await _refuse_request(writer, Reply.ADDRESS_NOT_SUPPORTED, f"an address of type {kind}")
     port = int.from_bytes(await reader.readexactly(2), "big")
     if command != _CONNECT:
         raise await _refuse_request(writer, Reply.COMMAND_NOT_SUPPORTED, f"command {command}")
-    if not host.isprintable() or not host or "�" in host:
-        raise await _refuse_request(writer, Reply.ADDRESS_NOT_SUPPORTED, "invalid host name")
     return host, port
 
 
@@ -71,7 +70,7 @@ def reply_for(error: Exception) -> Reply:
     match error:
         case RequestRefused():
             return Reply.NOT_ALLOWED
-        case DeadlineMissed() | TimeoutError():
+        case DeadlineMissed() | TimeoutError() | InvalidHostName():
             return Reply.HOST_UNREACHABLE
         case SmkexError():
             return Reply.GENERAL_FAILURE

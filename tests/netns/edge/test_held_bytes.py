@@ -8,7 +8,7 @@ import pytest
 from edge_process import EdgeProcess, edge_process, origin
 
 from smkex.client import ConnectOptions, connect
-from smkex.client.connect import Connection
+from smkex.client.connection import Connection
 from smkex.core.errors import PeerAborted
 
 LIMIT = 160_000_000

@@ -51,7 +51,7 @@ def test_an_edge_does_not_start_with_what_does_not_fit(
     keys: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert certify(keys, edge_id=8) == 0
-    with pytest.raises(IdentityUnusable, match="edge 8's"):
+    with pytest.raises(IdentityUnusable, match="names edge 8"):
         identity(keys)
     (keys / "edge").unlink()
     assert main(["edge-key", "create", "-o", str(keys / "edge")]) == 0

@@ -294,7 +294,10 @@ async def test_socks_carries_plain_http_into_a_session(running: Running, address
 
 @pytest.mark.parametrize(
     ("address", "port", "reply"),
-    [(V4, 443, 2), (V6, 80, 2), (b"\3\x04else", 80, 2), (V4, 1, 5), (b"\3\x02\xff\n", 80, 8)],
+    [
+        *((V4, 443, 2), (V6, 80, 2), (b"\3\x04else", 80, 2), (V4, 1, 5), (b"\3\x02\xff\n", 80, 4)),
+        *((b"\3" + bytes([72]) + b"a" * 64 + b".example", 80, 4), (b"\3\4a..b", 80, 4), (b"\3\0", 80, 4)),
+    ],
 )
 async def test_socks_says_no_by_number(running: Running, address: bytes, port: int, reply: int) -> None:
     got, reader, writer = await socks(running, address, port)
@@ -364,3 +367,15 @@ async def test_a_program_that_leaves_ends_its_session(edge: LoopbackEdge, runnin
     writer.transport.abort()
     await until(lambda: any(isinstance(event, SessionEnded) for event in running.events))
     await until(edge.session.is_closing)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example", "-a.example", "0x7f.1"])
+async def test_a_name_that_is_none_is_refused_before_it_is_used(running: Running, host: str) -> None:
+    reader, writer = await running.connect()
+    writer.write(f"CONNECT {host}:80 HTTP/1.1\r\nhost: {host}:80\r\n\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 502 ")
+    writer.close()
+    reader, writer = await running.connect()
+    writer.write(f"GET http://{host}/ HTTP/1.1\r\nhost: cdn\r\n\r\n".encode())
+    assert b"error: InvalidHostName" in await reader.readuntil(b"\nhint")
+    writer.close()
