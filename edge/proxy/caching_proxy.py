@@ -26,7 +26,8 @@ from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs, combine_fields
 from edge.http.request import ClientRequest, reference_cache_key
 from edge.proxy.fast_path import CacheFastPath
-from edge.proxy.fetch import Fetch, Fetches, FetchResult
+from edge.proxy.fetch import Fetch, FetchResult
+from edge.proxy.fetches import Fetches
 from edge.proxy.pass_through import BodyTooLarge, ClientLeft, forward_request, request_body
 from edge.proxy.responses import (
     Send,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge.cache.storage.store import ResponseStore
 from edge.http.request import url_cache_key
-from edge.proxy.fetch import Fetches
+from edge.proxy.fetches import Fetches
 from node.state.catalogue import PURGES
 from node.state.purges import Purge, read_purges
 from node.state.state_file import FileWatch
