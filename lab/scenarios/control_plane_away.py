@@ -1,6 +1,6 @@
 """The control plane dies for longer than its leases, and comes back: downloads notice neither.
 
-No answer means go on as before, to edges and forwarders; after its start nothing expires before everybody could say so.
+Edges and forwarders continue without an answer; after its start nothing expires before every edge had time to report.
 """
 
 import time

@@ -105,7 +105,7 @@ def test_flows_that_their_owner_has_answered_go_first(
     assert outcomes(programs, admitted)[Reason.DROP_NOT_ADMITTED] > 0, "a reset of the owner ends it"
 
 
-def test_a_syn_ack_admits_nobody(programs: Programs, limited: Callable[..., None]) -> None:
+def test_a_syn_ack_admits_no_flow(programs: Programs, limited: Callable[..., None]) -> None:
     """An owner answers a forged SYN with one."""
     limited(owner_packets=SLOW)
     answer = tcp(

@@ -217,7 +217,7 @@ def test_the_owner_takes_an_icmp_error_about_its_own_subflow_alone(programs: Pro
 
 
 @pytest.mark.parametrize("ect", [1, 2])
-def test_congestion_in_the_tunnel_is_told_to_the_receiver(programs: Programs, ect: int) -> None:
+def test_congestion_in_the_tunnel_is_marked_for_the_receiver(programs: Programs, ect: int) -> None:
     ran = programs.run("tunnel_ingress", tunnelled(tcp(port=10001, tos=0xB8 | ect), tos=0xBB))
     assert ran.reason is Reason.DELIVERED
     assert ran.packet[15] == 0xBB
@@ -322,7 +322,7 @@ def test_a_fragment_of_ipv6_is_dropped_and_neighbour_discovery_passes(programs: 
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_what_does_not_fit_is_told_to_its_sender(programs: Programs, version: int) -> None:
+def test_a_packet_too_big_is_reported_to_its_sender(programs: Programs, version: int) -> None:
     pair = {} if version == 4 else {"source": CLIENT6, "destination": VIP6}
     packet = tcp(port=10002, data=bytes(1460), **pair)  # type: ignore[arg-type]
     ran = programs.run("outside_ingress", packet)
@@ -340,7 +340,7 @@ def test_what_does_not_fit_is_told_to_its_sender(programs: Programs, version: in
     assert checksum(pseudo + message) == 0
 
 
-def test_a_stale_table_refuses_nobody(programs: Programs, reference: ReferenceForwarder) -> None:
+def test_a_stale_table_refuses_no_client(programs: Programs, reference: ReferenceForwarder) -> None:
     programs.put(replace(reference, fresh=False))
     ran = programs.run("outside_ingress", tcp(port=10777, flags=SYN))
     programs.put(reference)

@@ -9,7 +9,7 @@ import pytest
 MODEL = Path(__file__).parents[2] / "docs" / "protocol" / "model" / "smkex.pml"
 PASSIVE, ACTIVE = 1, 2
 ATTACKERS = {  # who is on path 0, on path 1, whether they talk
-    "nobody": (0, 0, False),
+    "none": (0, 0, False),
     "P on all": (PASSIVE, PASSIVE, True),
     "A on path 0": (ACTIVE, 0, False),
     "A on path 1": (0, ACTIVE, False),
@@ -68,7 +68,7 @@ def test_a_known_fleet_key_stops_them_all(attackers: str, tmp_path: Path) -> Non
     assert violated(tmp_path, attackers, known=True, reach=True) is not None
 
 
-def test_whoever_holds_both_paths_can_be_a_client_by_both(tmp_path: Path) -> None:
+def test_an_attacker_on_both_paths_can_be_a_client_by_both(tmp_path: Path) -> None:
     claim = violated(tmp_path, "A-A", known=True, edge_claim=True)
     assert claim is not None
     assert "accepted" in claim

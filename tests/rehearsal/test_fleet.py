@@ -190,7 +190,7 @@ def test_a_key_of_the_backbone_stays_on_its_host(lab: MachineLab) -> None:
 
 
 @on_machines
-def test_nobody_else_reaches_the_listening_port_of_the_backbone(lab: MachineLab) -> None:
+def test_no_other_host_reaches_the_listening_port_of_the_backbone(lab: MachineLab) -> None:
     rules = lab.machines["edge1"].run("nft", "list", "table", "inet", "sennit").stdout
     assert "udp dport 51820 ip saddr != @endpoints" in rules
 

@@ -13,7 +13,7 @@ class Target:
     """The VIP, its service port, the first port of its port locators, and the kind of its locators.
 
     `kind` None is for IPv6 only and means that the edge states it: both kinds lie inside the VIP's own /112, which is
-    the CDN's. The low 8 bits of an IPv4 address may be anybody's, so there it is the client that knows.
+    the CDN's. The low 8 bits of an IPv4 address may belong to anyone, so there only the client's own setting decides.
     """
 
     vip: Address

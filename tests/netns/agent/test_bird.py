@@ -204,7 +204,7 @@ def test_the_vip_is_announced_while_the_edge_lives(node: Node, edge: Callable[[]
     until(lambda: not node.announces())
 
 
-def test_the_agent_withdraws_when_told_to_end(node: Node, edge: Callable[[], None]) -> None:
+def test_the_agent_withdraws_when_it_ends(node: Node, edge: Callable[[], None]) -> None:
     until(node.applied_and_announced)
     assert node.end("agent") == 0
     assert not node.announces()

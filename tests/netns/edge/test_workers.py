@@ -150,7 +150,7 @@ async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_without_memory_new_clients_are_told_so(tmp_path: Path) -> None:
+async def test_without_memory_new_clients_get_overloaded(tmp_path: Path) -> None:
     async with edge_process(tmp_path, "--max-memory-bytes", "1000000") as edge:
         with pytest.raises(PeerAborted) as refused:
             await open_session(edge)

@@ -155,6 +155,6 @@ def test_a_cleared_link_is_a_plain_cable(cable: SlowLink, hosts: LabFolder, one:
     assert "slow-" not in shown.stdout
 
 
-def test_nothing_asked_for_is_told(cable: SlowLink) -> None:
+def test_an_empty_request_is_refused(cable: SlowLink) -> None:
     with pytest.raises(LabFailed, match="--clear"):
         cable.set(Impairment())

@@ -161,7 +161,7 @@ def test_detach_leaves_nothing(network: ForwarderNetwork) -> None:
         assert network.in_(edge, "ip", "route", "show", "table", "all").count("24094") == 0
 
 
-def test_somebody_elses_program_is_never_replaced_or_removed(
+def test_a_foreign_program_is_never_replaced_or_removed(
     network: ForwarderNetwork, owner: socket.socket
 ) -> None:
     from balancer.datapath.load.compile import compile_and_load

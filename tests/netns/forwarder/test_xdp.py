@@ -132,7 +132,7 @@ def test_a_backbone_that_sends_nothing_from_xdp_is_found_out(wired: Any) -> None
         wired.in_("backbone", "ethtool", "-K", "edge2", "gro", "on")
 
 
-def test_somebody_elses_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> None:
+def test_a_foreign_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> None:
     """`native` refuses before anything has changed; `auto` does without; `detach` takes what is ours."""
     from balancer.datapath.load.compile import compile_and_load
 

@@ -37,7 +37,7 @@ def test_down_removes_every_trace_after_a_crash(tmp_path: Path) -> None:
     assert not bringup.tear_down(place)
 
 
-def test_a_daemon_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
+def test_a_daemon_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     from lab.errors import LabFailed
     from lab.wait import wait_for
 

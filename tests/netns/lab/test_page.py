@@ -24,7 +24,7 @@ SLACK = 10_000.0  # milliseconds that a busy machine may add
 
 @pytest.fixture
 def page(place: LabFolder, tmp_path: Path) -> Iterator[Page]:
-    """The page, opened on the control plane's host; whatever it asks of anybody else fails the test."""
+    """The page, opened on the control plane's host; any request to another host fails the test."""
     with browser_at(place.enter("control"), tmp_path) as browser:
         context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 800})
         page = context.new_page()
@@ -49,7 +49,7 @@ def row(page: Page, edge: str) -> Locator:
 
 
 def test_a_wrong_token_shows_nothing_and_says_why(page: Page) -> None:
-    page.get_by_label("Token").fill("not-a-token-of-anybody")
+    page.get_by_label("Token").fill("not-a-known-token")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert").filter(has_text="this token is unknown")).to_be_visible(timeout=SLACK)
     expect(page.locator("#fleet")).to_be_hidden()

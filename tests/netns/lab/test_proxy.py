@@ -103,7 +103,7 @@ def test_curl_gets_a_file_whole(proxy: RunningProxy, place: LabFolder, option: t
     assert opened["report"]["downgrades"] == []
 
 
-def test_curl_is_told_why_not(proxy: RunningProxy, place: LabFolder) -> None:
+def test_curl_gets_the_reason(proxy: RunningProxy, place: LabFolder) -> None:
     """The second path is down: no session, nothing weaker instead, and the reason in words."""
     other = proxy.run("curl", "-sS", "-x", f"http://{proxy.address()}", "http://elsewhere.example/")
     assert b"elsewhere.example is not of the CDN" in other.stdout

@@ -62,7 +62,7 @@ def test_the_same_interface_twice_is_a_shared_path(get: GetSample) -> None:
         assert "SharedPath" in done.stderr
 
 
-def test_a_client_without_net_admin_is_told_what_to_do(get: GetSample) -> None:
+def test_a_client_without_net_admin_gets_a_hint(get: GetSample) -> None:
     assert shutil.which("setpriv")
     drop = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
     done = get("--transport", "mptcp", prefix=drop)

@@ -51,7 +51,7 @@ def test_whatever_breaks_new_downloads_succeed_in_time(place: LabFolder) -> None
     assert len(verdict["findings"]) == 18
 
 
-def test_a_scenario_that_goes_wrong_is_told_and_exits_non_zero(place: LabFolder) -> None:
+def test_a_failed_scenario_is_reported_and_exits_non_zero(place: LabFolder) -> None:
     """The origin is away and nothing is cached: the scenario breaks off, says where, and fails."""
     nft = [*place.enter("origin"), "nft"]
     refuse = "type filter hook input priority 0; tcp dport 8080 reject with tcp reset;"
@@ -78,6 +78,6 @@ def test_status_names_every_node_and_where_the_vip_is_routed(place: LabFolder) -
 
 def test_a_command_runs_on_a_node_and_its_status_comes_back(place: LabFolder) -> None:
     assert lab(place, "exec", "phone", "--", "sh", "-c", "exit 7").returncode == 7
-    unknown = lab(place, "exec", "nobody", "--", "true")
+    unknown = lab(place, "exec", "stranger", "--", "true")
     assert unknown.returncode == 2
     assert "phone" in unknown.stderr

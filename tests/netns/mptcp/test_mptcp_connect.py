@@ -47,7 +47,7 @@ def test_plain_tcp_is_refused_by_the_client(links: Any) -> None:
     assert links.start("client", steps=FIRST).result()["error"] == "MptcpFellBack"
 
 
-def test_plain_tcp_is_told_from_mptcp_by_the_server(links: Any) -> None:
+def test_the_server_distinguishes_plain_tcp_from_mptcp(links: Any) -> None:
     server = links.start("server", steps=FIRST)
     server.wait_ready()
     program = "import socket; socket.create_connection(('203.0.113.1', 443), 5).recv(1)"
@@ -134,7 +134,7 @@ def test_a_path_whose_interface_is_down_goes_nowhere_instead_of_over_the_other(l
     assert "No route to host" in subprocess.run(ask, capture_output=True, text=True).stderr
 
 
-def test_what_a_killed_connection_leaves_behind_is_in_nobody_elses_way(links: Any) -> None:
+def test_remains_of_a_killed_connection_block_no_other(links: Any) -> None:
     server = links.start("server", steps=[*BOTH, ["client", 0, 1]], timeout=30)
     server.wait_ready()
     client = links.start("client", steps=[*BOTH, ["server", 0, 1]], timeout=30)

@@ -124,7 +124,7 @@ def test_a_sender_notices_that_its_bytes_went_another_way(links: Any) -> None:
     assert "sent on path 1" in result["message"]
 
 
-def test_a_subflow_that_nobody_expected_ends_it_at_both_ends(links: Any) -> None:
+def test_an_unexpected_subflow_ends_it_at_both_ends(links: Any) -> None:
     steps = [*HANDSHAKE, ["extra", 10001], ["client", 0, 5], ["server", 0, 5]]
     server = links.start("server", steps=steps)
     server.wait_ready()

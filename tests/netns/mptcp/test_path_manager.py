@@ -70,7 +70,7 @@ def test_it_serves_only_connections_to_the_vip_and_no_client_can_stop_the_others
     assert run(links) == ["NotPermitted", "NotPermitted", "13", "True", "NotPermitted", "0"]
 
 
-def test_without_net_admin_the_edge_is_told_at_start(links: Any) -> None:
+def test_without_net_admin_the_edge_fails_at_start(links: Any) -> None:
     assert run(links, "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin") == ["NotPermitted"]
 
 

@@ -43,7 +43,7 @@ def test_ways_are_those_that_ip_route_get_says(place: Any) -> None:
         assert way[:3] == [interface, said["prefsrc"], said["gateway"]]
 
 
-def test_the_link_address_of_a_next_hop_is_told_once_it_is_known(place: Any) -> None:
+def test_the_link_address_of_a_next_hop_is_reported_once_known(place: Any) -> None:
     assert ask(place, "cell0 203.0.113.1")["ways"][0][3] is None
     ip(place, "neighbour add 10.1.0.1 lladdr 02:00:00:00:00:07 dev cell0")
     assert ask(place, "cell0 203.0.113.1")["ways"][0][3] == "02:00:00:00:00:07"

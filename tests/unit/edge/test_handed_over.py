@@ -77,7 +77,7 @@ async def test_one_prefix_gets_its_share_of_a_worker_and_no_more(worker: Worker)
     await until(lambda: len(worker.listener._in_handshake) == 0)
 
 
-async def test_a_client_that_speaks_mptcp_is_told_too_that_memory_is_full(
+async def test_a_client_over_mptcp_gets_overloaded_too(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = AsyncMock()

@@ -90,7 +90,7 @@ def test_the_phone_asks_the_same_resolvers() -> None:
     assert resolver_environment(LAB, "phone").items() <= SERVICES["phone"]["environment"].items()
 
 
-def test_nobody_has_more_than_it_needs() -> None:
+def test_no_service_has_more_than_it_needs() -> None:
     for name, service in SERVICES.items():
         assert "privileged" not in service, name
         assert service["cap_drop"] == ["ALL"], name

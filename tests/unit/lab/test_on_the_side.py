@@ -54,7 +54,7 @@ def test_what_is_no_share_and_no_tcp_is_left_alone() -> None:
     assert Segment.read(b"\xff" * 60) is None
 
 
-def test_who_came_first_is_told_by_what_passed_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_came_first_is_decided_by_what_passed_first(capsys: pytest.CaptureFixture[str]) -> None:
     segment = first_message(Mode.OPPORTUNISTIC)
     for data, said in ((b"forged", "CHANGED"), (b"genuine", "too late")):
         raced = {segment.ports: (segment.acknowledged, b"forged")}

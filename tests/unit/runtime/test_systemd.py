@@ -20,7 +20,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield listening
 
 
-def test_nothing_happens_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_happens_without_a_listener(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notify_systemd("READY=1")
 

@@ -106,7 +106,7 @@ def test_known_hosts_are_listed_accepted_and_removed(
         {"host": "cdn.example", "fingerprint": key, "addresses": ["203.0.113.1"]}
     ]
     assert main(["known-hosts", "accept", *file, "cdn.example", "MD5:00"]) == 2
-    assert main(["known-hosts", "remove", *file, "nobody.example"]) == 1
+    assert main(["known-hosts", "remove", *file, "unknown.example"]) == 1
     assert main(["known-hosts", "remove", *file, "cdn.example"]) == 0
     assert main(["known-hosts", "list", *file]) == 0
     assert capsys.readouterr().out == ""

@@ -8,7 +8,7 @@ async def entries(api: Any, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
-async def test_a_change_is_told_with_who_what_and_why(api: Any) -> None:
+async def test_a_change_is_recorded_with_who_what_and_why(api: Any) -> None:
     await api.enrol(1)
     token = (await api.ask("POST", "/v1/tokens", {"name": "alice", "role": "operate"})).json()["token"]
     body = {"admin_state": "draining", "reason": "new kernel"}
@@ -26,7 +26,7 @@ async def test_a_reason_may_come_in_a_header_in_any_language(api: Any) -> None:
     assert (newest["what"], newest["why"]) == ("edge.remove", "zurück an den Händler")
 
 
-async def test_what_was_refused_or_changed_nothing_is_not_told(api: Any) -> None:
+async def test_what_was_refused_or_changed_nothing_is_not_recorded(api: Any) -> None:
     await api.enrol(1)
     before = await entries(api)
     await api.ask("PATCH", "/v1/edges/1", {"admin_state": "active"})
@@ -47,7 +47,7 @@ async def test_pages_lead_from_the_newest_entry_to_the_oldest(api: Any) -> None:
     assert [each["id"] for each in seen] == sorted((each["id"] for each in seen), reverse=True)
 
 
-async def test_enrolment_is_told_with_the_token_that_allowed_it(api: Any) -> None:
+async def test_enrolment_is_recorded_with_the_token_that_allowed_it(api: Any) -> None:
     await api.enrol(1, await api.token(note="rack 4"))
     newest = (await entries(api))[0]
     assert (newest["what"], newest["target"], newest["why"]) == ("edge.enrol", "edge1", "rack 4")

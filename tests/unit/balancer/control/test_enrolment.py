@@ -98,7 +98,7 @@ async def test_a_freed_id_rests_before_it_is_given_again(api: Any) -> None:
     assert (await api.enrol(3)).json()["edge"]["id"] == 1
 
 
-async def test_a_removed_edge_is_told_so(api: Any) -> None:
+async def test_a_removed_edge_gets_410(api: Any) -> None:
     await api.enrol(1)
     await api.ask("DELETE", "/v1/edges/1")
     answers = [await api.heartbeat(1), await api.enrol(1, "credential-1"), await api.enrol(1)]

@@ -39,7 +39,7 @@ async def test_a_heartbeat_tells_of_the_newest_key_also_after_a_restart(restarta
         assert await keys(api) == shown
 
 
-async def test_a_rotation_is_told_in_the_audit_log_without_the_key(api: Any, stored: Any) -> None:
+async def test_a_rotation_is_in_the_audit_log_without_the_key(api: Any, stored: Any) -> None:
     await api.enrol(1)
     answer = await api.ask(*ROTATE)
     ((_, key),) = await keys(api)

@@ -83,7 +83,7 @@ async def test_a_rollback_is_a_new_generation_with_the_content_of_an_old_one(api
     assert (await api.table())["edges"][1]["tunnel_v4"] == "10.255.9.9"
 
 
-async def test_a_rollback_takes_nobody_down_who_happened_to_be_down_then(api: Any) -> None:
+async def test_a_rollback_takes_no_edge_down_that_was_down_then(api: Any) -> None:
     await two_edges(api)
     await api.heartbeat(2, health="down")
     old = await api.table()

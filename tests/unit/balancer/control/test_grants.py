@@ -28,7 +28,7 @@ def test_the_minimum_is_a_share_of_the_active_edges(share: float, active: int, s
     assert minimum_announcing(share, active) == stay
 
 
-def test_where_nobody_is_well_nobody_withdraws() -> None:
+def test_where_no_edge_is_healthy_none_withdraws() -> None:
     fleet = [Standing(n, active=True, announcing=True, well=False) for n in range(1, 10)]
     assert not any(may_withdraw(n, fleet, 0.0, announcing=True) for n in range(1, 10))
 
@@ -78,9 +78,7 @@ async def test_a_drained_edge_does_not_count(api: Any) -> None:
     assert await ask(api, 3) is None, "who is drained needs no leave"
 
 
-async def test_after_a_start_nobody_is_granted_before_the_others_were_heard(
-    restartable: Any, vip: Any
-) -> None:
+async def test_after_a_start_no_grant_before_the_others_were_heard(restartable: Any, vip: Any) -> None:
     async with restartable() as api:
         await api.ask("POST", "/v1/vips", vip)
         await three(api)

@@ -76,7 +76,7 @@ async def test_an_edge_cannot_vouch_for_itself(api: Any) -> None:
     assert (await api.states())[1] == "down"
 
 
-async def test_an_edge_that_says_it_is_down_is_down_whoever_reaches_it(api: Any) -> None:
+async def test_an_edge_that_reports_down_is_down_even_if_peers_reach_it(api: Any) -> None:
     await three(api)
     await api.heartbeat(2, peers=[sees(1, True)])
     await api.heartbeat(1, health="down", reasons=["edge: nothing listens"])

@@ -227,7 +227,7 @@ async def test_an_edge_that_enrolled_with_one_is_heard_by_the_other_at_once(pair
     assert (await second.heartbeat(1)).status_code == 200
 
 
-async def test_who_is_removed_with_one_is_told_so_by_the_other(pair: tuple[Any, Any]) -> None:
+async def test_an_edge_removed_at_one_instance_is_refused_by_the_other(pair: tuple[Any, Any]) -> None:
     first, second = pair
     await first.enrol(1)
     await first.enrol(2)
@@ -240,7 +240,7 @@ async def test_who_is_removed_with_one_is_told_so_by_the_other(pair: tuple[Any, 
     assert [(await second.heartbeat(number)).status_code for number in (2, 3)] == [200, 200]
 
 
-async def test_what_one_is_told_to_want_the_others_edges_hear(pair: tuple[Any, Any]) -> None:
+async def test_what_one_instance_changes_the_others_edges_receive(pair: tuple[Any, Any]) -> None:
     first, second = pair
     await first.enrol(1)
     await turn(*pair)

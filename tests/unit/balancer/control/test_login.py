@@ -45,7 +45,7 @@ async def test_another_site_changes_nothing_with_the_cookie(api: Any) -> None:
     assert (await api.http.patch("/v1/edges/1", json=body, headers=held | SELF)).status_code == 200
 
 
-async def test_another_site_logs_nobody_in(api: Any) -> None:
+async def test_another_site_cannot_log_in(api: Any) -> None:
     token = (await operator(api))["token"]
     assert (await log_in(api, token, Origin="https://evil.example")).status_code == 403
 

@@ -35,6 +35,6 @@ async def test_the_page_explains_every_figure(api: Any) -> None:
         assert family.name.startswith("process_") or f"| `{family.name}` |" in text, family.name
 
 
-async def test_an_edge_is_told_no_figures(api: Any) -> None:
+async def test_an_edge_may_not_read_metrics(api: Any) -> None:
     await api.enrol(1)
     assert (await api.ask("GET", "/v1/metrics", token="credential-1")).status_code == 403

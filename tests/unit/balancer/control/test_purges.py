@@ -42,7 +42,7 @@ async def test_a_purge_that_makes_no_sense_is_refused(api: Any, body: Any, field
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
-async def test_an_edge_purges_nobody(api: Any) -> None:
+async def test_an_edge_may_not_purge(api: Any) -> None:
     await api.enrol(1)
     assert (await api.ask("POST", "/v1/purges", {"tag": "x"}, token="credential-1")).status_code == 403
 

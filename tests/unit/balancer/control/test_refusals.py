@@ -12,7 +12,7 @@ from runtime.errors import CommandError
     ("method", "path"),
     [("GET", "/v1/edges"), ("POST", "/v1/vips"), ("POST", "/v1/enrolment-tokens"), ("DELETE", "/v1/edges/1")],
 )
-async def test_an_edge_is_no_admin_and_a_stranger_is_nobody(api: Any, method: str, path: str) -> None:
+async def test_an_edge_is_no_admin_and_a_stranger_has_no_role(api: Any, method: str, path: str) -> None:
     await api.enrol(1)
     assert (await api.ask(method, path, token="credential-1")).status_code == 403
     assert (await api.ask(method, path, token="guess")).status_code == 401

@@ -29,7 +29,7 @@ async def site(api: Any) -> Any:
     return api
 
 
-def test_who_takes_nothing_has_no_weight_and_where_nobody_does_all_keep_theirs() -> None:
+def test_an_edge_without_weight_takes_nothing_unless_all_are() -> None:
     nominal = [Member(2, 3), Member(1, 5)]
     assert published_members(nominal, {1}) == (Member(1, 5), Member(2, 0))
     assert published_members(nominal, ()) == (Member(1, 5), Member(2, 3))
@@ -98,7 +98,7 @@ async def test_a_ring_is_never_over_edges_of_two_vips(api: Any, vip: Any) -> Non
     assert (await api.edge(2))["site"] == "a"
 
 
-async def test_a_held_table_lets_the_dead_out_of_the_ring_and_nobody_in(site: Any) -> None:
+async def test_a_held_table_lets_the_dead_out_of_the_ring_and_no_edge_in(site: Any) -> None:
     await site.ask("PUT", "/v1/freeze", {})
     await site.ask("PATCH", "/v1/edges/1", {"weight": 7})
     await site.heartbeat(2, health="down")

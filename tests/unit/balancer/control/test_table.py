@@ -21,7 +21,7 @@ async def test_each_change_is_one_generation(api: Any) -> None:
     assert ForwardingTable.from_json(table).to_json() == table
 
 
-async def test_who_has_the_newest_table_is_told_so_without_it(api: Any) -> None:
+async def test_a_client_with_the_newest_table_gets_304(api: Any) -> None:
     fresh = await api.ask("GET", "/v1/table")
     again = await api.ask("GET", "/v1/table", headers={"If-None-Match": fresh.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")

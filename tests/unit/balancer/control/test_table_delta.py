@@ -133,9 +133,7 @@ async def test_the_api_answers_with_what_changed_since(api: Any) -> None:
     assert ([each["id"] for each in answer["edges"]], answer["removed"]) == ([2], [1])
 
 
-async def test_the_key_is_told_at_enrolment_and_is_the_same_after_a_restart(
-    restartable: Any, vip: Any
-) -> None:
+async def test_the_key_is_given_at_enrolment_and_survives_a_restart(restartable: Any, vip: Any) -> None:
     async with restartable() as api:
         await api.ask("POST", "/v1/vips", vip)
         key = (await api.enrol(1)).json()["table_key"]

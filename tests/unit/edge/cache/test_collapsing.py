@@ -121,7 +121,7 @@ async def test_many_clients_do_not_wait_in_turn_for_heads_that_never_suit(it: Cd
 
 
 @pytest.mark.parametrize("control", ["max-age=60", "public, max-age=60", "s-maxage=60", "private"])
-async def test_nobody_waits_for_an_authorized_request(it: Cdn, control: str) -> None:
+async def test_no_request_waits_for_an_authorized_one(it: Cdn, control: str) -> None:
     origin = Held(it, [("cache-control", control)])
     leads = asyncio.create_task(it.get(authorization="Bearer alice", cookie="alice"))
     follows = asyncio.create_task(it.get(cookie="bob"))
@@ -213,7 +213,7 @@ async def test_a_confirmation_for_one_client_renews_nothing_for_the_others(
     assert len(origin.asked) == 2
 
 
-async def test_stale_while_revalidate_asks_once_although_nobody_may_wait_for_it(it: Cdn) -> None:
+async def test_stale_while_revalidate_asks_once_although_no_request_may_wait(it: Cdn) -> None:
     origin = await stored(it, [("cache-control", "max-age=0, stale-while-revalidate=600"), ETAG])
     for _ in range(5):
         assert (await it.get()).text == "body"

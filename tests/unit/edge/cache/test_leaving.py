@@ -68,7 +68,7 @@ async def it(tmp_path: Path) -> AsyncIterator[Cdn]:
     ],
     ids=["not stored", "passed on", "asked with a body", "another request behind it"],
 )
-async def test_what_nobody_waits_for_any_more_is_asked_for_no_longer(it: Cdn, request_: bytes) -> None:
+async def test_a_fetch_without_clients_is_cancelled(it: Cdn, request_: bytes) -> None:
     body = Endless()
     it.origin.answer = lambda request: httpx.Response(200, headers={"cache-control": "private"}, stream=body)
     server = HttpServer(it.proxy, date=False)

@@ -46,7 +46,7 @@ async def test_a_field_taken_away_on_the_way_selects_no_variant(it: Cdn) -> None
     assert (await it.get()).text == "nothing"
 
 
-async def test_the_origin_is_told_the_host_that_the_answer_is_stored_under(it: Cdn) -> None:
+async def test_the_origin_gets_the_host_that_the_answer_is_stored_under(it: Cdn) -> None:
     it.origin.answer = says("host")
     await it.get(host="CDN.example:443")
     await it.settled()
@@ -63,7 +63,7 @@ async def test_the_origin_is_told_the_host_that_the_answer_is_stored_under(it: C
         ("cache-control", "no-store, max-age=60"),
     ],
 )
-async def test_what_a_304_says_to_one_client_is_told_to_no_other(it: Cdn, more: tuple[str, str]) -> None:
+async def test_what_a_304_says_to_one_client_is_sent_to_no_other(it: Cdn, more: tuple[str, str]) -> None:
     await it.get()
     await it.settled()
     it.clock.now += 61
@@ -77,7 +77,7 @@ async def test_what_a_304_says_to_one_client_is_told_to_no_other(it: Cdn, more: 
     assert "hit" not in another.headers["cache-status"]
 
 
-async def test_a_response_that_varies_only_since_it_was_confirmed_is_not_for_everybody(it: Cdn) -> None:
+async def test_a_response_that_varies_only_since_it_was_confirmed_is_not_shared(it: Cdn) -> None:
     await it.get(accept_language="de")
     await it.settled()
     it.clock.now += 61
@@ -146,7 +146,7 @@ async def test_a_client_whose_answer_is_hers_alone_takes_nothing_from_the_others
     assert len(it.origin.asked) == 1
 
 
-async def test_nobody_waits_for_ever_for_what_others_ask_for_anew_and_anew(
+async def test_no_request_waits_without_limit_for_what_others_request_again(
     it: Cdn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gates: dict[str, asyncio.Event] = {}

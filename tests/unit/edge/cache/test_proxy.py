@@ -64,7 +64,7 @@ async def test_what_may_not_be_shared_is_asked_for_by_each(it: Cdn) -> None:
     assert len(it.origin.asked) == 40
 
 
-async def test_a_large_object_reaches_everybody_while_it_is_being_stored(it: Cdn) -> None:
+async def test_a_large_object_reaches_all_clients_while_it_is_being_stored(it: Cdn) -> None:
     it.origin.parts, it.origin.gate = LARGE, asyncio.Event()
     it.origin.headers.append(("content-length", str(len(WHOLE))))
     received: list[int] = [0, 0]

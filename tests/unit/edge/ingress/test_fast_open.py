@@ -61,7 +61,7 @@ async def test_a_listening_socket_takes_the_keys_of_the_file_as_it_comes_and_cha
         assert kernel_keys(listening) == bytes.fromhex("22" * 16 + "11" * 16)
 
 
-async def test_a_socket_that_takes_no_keys_is_told_of_with_the_kernel_it_wants(
+async def test_a_socket_that_takes_no_keys_is_reported_with_the_kernel_it_needs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As a listener of MPTCP before Linux 6.2: here a socket of UDP answers alike."""

@@ -31,7 +31,7 @@ def test_a_constant_excess_goes() -> None:
     assert machine.set.rate == 50e6
 
 
-def test_an_excess_longer_than_the_delay_is_told() -> None:
+def test_an_excess_longer_than_the_delay_is_reported() -> None:
     machine = Machine(0.001)
     done = calibrate_delay(machine.apply, machine.measure, Impairment(delay=0.0001))
     assert machine.set.delay == 0

@@ -57,11 +57,11 @@ def test_clearing_takes_both_ends_discipline_away() -> None:
     ]
 
 
-def test_nothing_to_do_is_told() -> None:
+def test_nothing_to_do_is_reported() -> None:
     with pytest.raises(LabFailed, match="--clear"):
         set_link(Containers(), LINK, Impairment())
 
 
-def test_an_unknown_link_is_told_with_those_there_are() -> None:
+def test_an_unknown_link_is_reported_with_the_known_ones() -> None:
     with pytest.raises(LabFailed, match="phone-ispa, phone-ispb"):
         LAB.link("phone-moon")

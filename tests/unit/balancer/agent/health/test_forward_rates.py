@@ -54,7 +54,7 @@ def test_counters_that_begin_anew_give_no_negative_rate(node: Node) -> None:
     assert node.rates() == {}
 
 
-def test_a_forwarder_that_writes_no_more_forwards_nothing_as_far_as_anybody_knows(node: Node) -> None:
+def test_a_forwarder_that_writes_no_more_counts_as_forwarding_nothing(node: Node) -> None:
     node.write({})
     node.rates()
     node.now += 2
@@ -70,7 +70,7 @@ def test_a_file_that_makes_no_sense_is_none(node: Node, tmp_path: Path, text: st
     assert node.rates() == {}
 
 
-def test_only_the_busiest_are_told(node: Node) -> None:
+def test_only_the_busiest_are_reported(node: Node) -> None:
     node.write({})
     node.rates()
     node.now += 2

@@ -45,7 +45,7 @@ def watch(tmp_path: Path, peers: PeerMonitor) -> NodeMonitor:
     return NodeMonitor(NodeState(tmp_path), tmp_path / "edge.sock", peers, forwarder=True, vip_check=True)
 
 
-async def test_nobody_at_the_socket_is_hard(watch: NodeMonitor) -> None:
+async def test_no_listener_at_the_socket_is_hard(watch: NodeMonitor) -> None:
     findings = await watch.check_node()
     assert (findings.health, findings.hard) == (Health.DOWN, ("edge: not listening",))
 

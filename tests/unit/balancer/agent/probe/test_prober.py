@@ -44,7 +44,7 @@ async def test_an_edge_that_serves_is_well_and_keeps_no_session(edge: LoopbackEd
             await asyncio.sleep(0.01)
 
 
-async def test_an_edge_that_is_gone_or_silent_is_told_by_name(tmp_path: Path) -> None:
+async def test_an_edge_that_is_gone_or_silent_is_reported_by_name(tmp_path: Path) -> None:
     async with LoopbackEdge() as edge:
         known = node(edge, tmp_path)
         for relay in edge.relays:

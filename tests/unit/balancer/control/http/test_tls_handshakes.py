@@ -138,7 +138,7 @@ async def test_who_is_silent_makes_room_for_who_comes_later(serve: Serve) -> Non
             writer.close()
 
 
-async def test_a_crowd_beyond_the_limit_is_refused_and_costs_nobody_his_place(serve: Serve) -> None:
+async def test_a_crowd_beyond_the_limit_is_refused_and_displaces_no_client(serve: Serve) -> None:
     async with serve(seconds=60, most=2, gives_way_after=60) as served:
         silent = [await served.say_nothing() for _ in range(2)]
         await served.under_way(2)

@@ -34,7 +34,7 @@ def test_off_is_off(host: dict[str, dict[int, int]]) -> None:
     assert chosen(Xdp.OFF) == "--xdp off"
 
 
-def test_a_virtual_interface_is_left_to_tc_unless_told(host: dict[str, dict[int, int]]) -> None:
+def test_a_virtual_interface_is_left_to_tc_unless_asked(host: dict[str, dict[int, int]]) -> None:
     veth = AttachedLink("up0", 2, 1500, raw=False, kind="veth")
     assert "veth" in chosen(Xdp.AUTO, outside=veth)
     assert "veth" in chosen(Xdp.AUTO, backbone=veth)
@@ -46,7 +46,7 @@ def test_a_driver_without_xdp_is_left_to_tc(host: dict[str, dict[int, int]]) -> 
     assert "eth0" in chosen(Xdp.AUTO)
 
 
-def test_a_kernel_that_does_not_say_is_taken_for_one_that_cannot_unless_told(
+def test_a_kernel_that_does_not_say_is_taken_for_one_that_cannot_unless_asked(
     host: dict[str, dict[int, int]],
 ) -> None:
     host["features"].clear()
@@ -54,7 +54,7 @@ def test_a_kernel_that_does_not_say_is_taken_for_one_that_cannot_unless_told(
     assert chosen(Xdp.NATIVE) == "native"
 
 
-def test_somebody_elses_program_is_never_in_the_way(host: dict[str, dict[int, int]]) -> None:
+def test_a_foreign_program_is_never_replaced(host: dict[str, dict[int, int]]) -> None:
     host["foreign"][3] = 77
     assert "eth1 has an XDP program of another owner (id 77)" in chosen(Xdp.AUTO)
     with pytest.raises(ForeignProgram, match="id 77"):

@@ -229,7 +229,7 @@ async def test_two_downloads_never_write_to_one_file(site: Site, capsys: pytest.
     assert Path("out").read_bytes() == content(site)
 
 
-async def test_a_full_disk_is_told_as_such(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_full_disk_is_reported_as_such(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert await site.get(site.url("/file.bin"), "-o", "/dev/full") == ExitStatus.FAILURE
     assert await site.get(site.url("/file.bin"), "-o", "missing/out") == ExitStatus.FAILURE
     assert capsys.readouterr().err.count("cannot write") == 2
@@ -249,7 +249,7 @@ async def test_what_cannot_be_continued_is_not_left_behind(site: Site) -> None:
 # --- several, names, headers
 
 
-async def test_several_go_to_a_folder_by_one_session_and_one_failure_is_told(
+async def test_several_go_to_a_folder_by_one_session_and_one_failure_is_reported(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in "ab":
@@ -282,7 +282,9 @@ async def test_headers_are_sent_and_a_part_may_be_asked_for_by_hand(site: Site) 
     assert Path("file.bin").read_bytes() == content(site)[2:6]
 
 
-async def test_a_redirect_is_told_and_never_followed(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_redirect_is_reported_and_never_followed(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"location", b"http://elsewhere/"), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 302, "headers": headers})
@@ -310,7 +312,7 @@ async def test_a_redirect_is_told_and_never_followed(site: Site, capsys: pytest.
         ["smkex://h/a", "--output-dir", "nowhere"],
     ],
 )
-def test_wrong_usage_is_told_before_anything_is_dialled(
+def test_wrong_usage_is_reported_before_anything_is_dialled(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["get", *arguments]) == ExitStatus.USAGE
@@ -324,6 +326,6 @@ def test_flags_that_make_no_sense_are_refused(arguments: list[str]) -> None:
     assert ended.value.code == ExitStatus.USAGE
 
 
-async def test_nobody_there_is_its_own_status(site: Site) -> None:
+async def test_an_unreachable_host_has_its_own_status(site: Site) -> None:
     assert await site.get("smkex://127.0.0.1:1/x", "-o", "out") == ExitStatus.UNREACHABLE
     assert list(Path().iterdir()) == []

@@ -126,7 +126,7 @@ def test_the_sender_keeps_to_the_window_until_the_application_reads() -> None:
     assert len(net.received("server")) == 9 << 20
 
 
-def test_what_the_application_took_is_told_even_if_the_telling_is_lost() -> None:
+def test_what_the_application_took_is_acknowledged_even_if_an_acknowledgement_is_lost() -> None:
     """The sender waits for the window, so nothing of its own would ask for what was lost."""
     net = Net(0.01, 0.02)
     net.reading = False
