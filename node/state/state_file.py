@@ -1,13 +1,18 @@
 """One file of the state folder: its place, its writer, its readers, and how it is read and replaced."""
 
 import json
+import os
+import pwd
+import stat
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from runtime.files import replace_text
 
+USER_PREFIX = "sennit-"  # packaging/systemd/sysusers.conf makes a user for each daemon
 SIZE_LIMIT = 64 * 1024 * 1024  # bytes: the table of 55,535 edges takes 9 MB
 
 
@@ -18,6 +23,19 @@ class Daemon(StrEnum):
     EDGE = "edge"
     FORWARDER = "forwarder"
     PROBE = "probe"
+
+
+@cache
+def trusted_owners(writer: Daemon) -> frozenset[int] | None:
+    """Return the user ids whose files are believed: the writer's user, root, and this process's own user.
+
+    None where the host has no user for each daemon, as in a container: then nothing separates them.
+    """
+    try:
+        user = pwd.getpwnam(f"{USER_PREFIX}{writer.value}").pw_uid
+    except KeyError:
+        return None
+    return frozenset((user, 0, os.geteuid()))
 
 
 class StateFileInvalid(ValueError):
@@ -41,14 +59,25 @@ class StateFile:
     def version_in(self, state: Path) -> tuple[int, int] | None:
         """Return what changes whenever the file is replaced; None where there is no file."""
         try:
-            status = self.path_in(state).stat()
+            status = self.path_in(state).lstat()
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns
 
     def read_text(self, state: Path) -> str:
-        """Return the content; raises OSError, `StateFileInvalid`."""
-        with self.path_in(state).open("rb") as file:
+        """Return the content; raises OSError, `StateFileInvalid`.
+
+        Links, other kinds of files and files of another owner than the writer are refused.
+        """
+        # without O_NONBLOCK the open of a FIFO would wait
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(self.path_in(state), flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise self.invalid("not a regular file")
+            trusted = trusted_owners(self.writer)
+            if trusted is not None and status.st_uid not in trusted:
+                raise self.invalid(f"owned by user id {status.st_uid}, not by {USER_PREFIX}{self.writer}")
             content = file.read(SIZE_LIMIT + 1)
         if len(content) > SIZE_LIMIT:
             raise self.invalid(f"more than {SIZE_LIMIT} bytes")

@@ -1,6 +1,9 @@
 """A file of the state folder is replaced whole, read whole, and refused where it has another form."""
 
+import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,3 +72,69 @@ def test_what_is_no_list_of_purges_is_refused(tmp_path: Path, text: str) -> None
     PURGES.write_text(tmp_path, text)
     with pytest.raises(StateFileInvalid, match=r"purges\.json"):
         read_purges(tmp_path)
+
+
+def test_a_link_is_neither_followed_by_the_reader_nor_by_the_writer(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text('{"generation": 7}')
+    APPLIED.path_in(tmp_path).symlink_to(target)
+    with pytest.raises(OSError, match=r"applied\.json"):
+        APPLIED.read_object(tmp_path)
+    assert read_applied_generation(tmp_path) is None
+    write_applied_generation(tmp_path, 1)
+    assert target.read_text() == '{"generation": 7}'
+    assert read_applied_generation(tmp_path) == 1
+
+
+def test_a_folder_or_link_of_a_predictable_name_stops_no_writer(tmp_path: Path) -> None:
+    for name in ("applied.json.new", ".applied.json", "applied.json.tmp"):
+        (tmp_path / name).mkdir()
+    write_applied_generation(tmp_path, 1)
+    assert read_applied_generation(tmp_path) == 1
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(APPLIED.path_in(tmp_path))
+    with pytest.raises(StateFileInvalid, match="not a regular file"):
+        APPLIED.read_object(tmp_path)
+    APPLIED.path_in(tmp_path).unlink()
+    APPLIED.path_in(tmp_path).mkdir()
+    assert read_applied_generation(tmp_path) is None
+
+
+def test_a_file_of_another_owner_than_its_writer_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_applied_generation(tmp_path, 7)
+    owner = os.geteuid()
+    monkeypatch.setattr(state_file, "trusted_owners", lambda writer: frozenset((owner + 1,)))
+    with pytest.raises(StateFileInvalid, match=f"owned by user id {owner}, not by sennit-forwarder"):
+        APPLIED.read_object(tmp_path)
+    assert read_applied_generation(tmp_path) is None
+    monkeypatch.setattr(state_file, "trusted_owners", lambda writer: frozenset((owner,)))
+    assert read_applied_generation(tmp_path) == 7
+
+
+def test_owners_are_those_of_the_users_that_the_package_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = (Path(__file__).parents[4] / "packaging" / "systemd" / "sysusers.conf").read_text()
+    for daemon in state_file.Daemon:
+        assert f"\nu sennit-{daemon.value} " in users
+    state_file.trusted_owners.cache_clear()
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=901))
+    assert state_file.trusted_owners(state_file.Daemon.EDGE) == {901, 0, os.geteuid()}
+
+    def unknown(name: str) -> None:
+        raise KeyError(name)
+
+    state_file.trusted_owners.cache_clear()
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+    assert state_file.trusted_owners(state_file.Daemon.EDGE) is None
+    state_file.trusted_owners.cache_clear()
+
+
+@pytest.mark.parametrize("unit", ["agent", "edge", "forwarder-load", "forwarder", "probe-namespace", "probe"])
+def test_units_see_the_users_of_the_host(unit: str) -> None:
+    """With PrivateUsers=yes the other daemons' files would seem to be owned by user id 65534."""
+    text = (Path(__file__).parents[4] / "packaging" / "systemd" / f"sennit-{unit}.service").read_text()
+    assert "\nUser=sennit-" in text
+    assert "PrivateUsers=yes" not in text
