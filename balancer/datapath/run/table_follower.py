@@ -43,6 +43,7 @@ class TableFollower:
         self._traffic = TrafficFile(state, bpffs)
         self._watch = FileWatch(TABLE, state)
         self._known: set[int] = set()
+        self._acknowledged = self._acknowledge_failed = False
         self.table = ForwardingTable(generation=-1)
 
     @property
@@ -59,6 +60,7 @@ class TableFollower:
         """Poll until `stopped` is set; call `alive` each time."""
         while not stopped.is_set():
             self.poll_table()
+            self._acknowledge()
             self._write_traffic()
             alive()
             stopped.wait(POLL_INTERVAL)
@@ -98,7 +100,21 @@ class TableFollower:
         )
         self._remember_arrivals(table)
         self.table = table
-        write_applied_generation(self._state, self.generation)
+        self._acknowledged = False
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Tell the agent which generation is applied; retried at each check, and never a reason to end."""
+        if self._acknowledged or self.generation < 0:
+            return
+        try:
+            write_applied_generation(self._state, self.generation)
+        except OSError as error:
+            if not self._acknowledge_failed:
+                log.error("generation %d not acknowledged, retrying: %s", self.generation, error)
+            self._acknowledge_failed = True
+            return
+        self._acknowledged, self._acknowledge_failed = True, False
 
     def _remember_arrivals(self, table: ForwardingTable) -> None:
         """Record arrivals while an edge is down or removed: its subflows arrive by another edge."""
