@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,15 @@ def test_the_image_is_built_on_any_release_of_debian() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     named = [line for line in lines if re.search(r"python3\.\d|bookworm|trixie", line)]
     assert named == ["ARG DEBIAN_IMAGE=debian:bookworm-slim"]
+
+
+def test_every_package_is_built_wherever_packages_are_listed() -> None:
+    """A package that the image's context or the wheel leaves out is missing only once a container starts."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    context = (ROOT / ".dockerignore").read_text().splitlines()
+    assert [name for name in packages if f"!{name}" not in context] == []
+    assert project["tool"]["importlinter"]["root_packages"] == packages
+    assert set(packages) <= set(project["tool"]["mypy"]["packages"])
+    for name in ("Makefile", "packaging/build-wheel"):
+        assert " ".join(packages) in (ROOT / name).read_text(), name
