@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import smkex.core.session.session
+import smkex.core.session.path_set
 from edge.handshake.tcp import TcpHandshakes
 from edge.ingress.acceptor import Acceptor
 from smkex.core.handshake.config import ServerConfig
@@ -29,7 +29,7 @@ TIMEOUT = 1800.0  # seconds: longer than the measurement
 
 
 # the client of the measurement answers no pings, and asks for nothing: its sessions are kept all the same
-vars(smkex.core.session.session)["SILENCE_LIMIT"] = TIMEOUT
+vars(smkex.core.session.path_set)["SILENCE_LIMIT"] = TIMEOUT
 
 
 async def nothing_found(scope: Any, receive: Any, send: Any) -> None:

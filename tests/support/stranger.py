@@ -10,15 +10,15 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 
-def lp(*parts: bytes) -> bytes:
+def length_prefixed(*parts: bytes) -> bytes:
     return b"".join(struct.pack("!I", len(part)) + part for part in parts)
 
 
-def frame(kind: int, body: bytes) -> bytes:
+def encode_frame(kind: int, body: bytes) -> bytes:
     return bytes([kind]) + len(body).to_bytes(3, "big") + body
 
 
-def expand(prk: bytes, info: bytes, length: int) -> bytes:
+def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
     """HKDF-Expand, RFC 5869 section 2.3; never more than two blocks here."""
     first = hmac.digest(prk, info + b"\1", "sha256")
     return (first + hmac.digest(prk, first + info + b"\2", "sha256"))[:length]
@@ -33,12 +33,12 @@ class Stranger:
         self._private = X25519PrivateKey.from_private_bytes(private_key)
         share = self._private.public_key().public_bytes_raw()
         body = b"\1" + session_id + bytes([1, mode, 1, aead]) + share + bytes([len(name)]) + name + b"\0\0"
-        self.client_share = frame(1, body)
-        self.client_nonce = frame(3, session_id + nonce)
+        self.client_share = encode_frame(1, body)
+        self.client_nonce = encode_frame(3, session_id + nonce)
         self._nonce = nonce
         self._aead = aead
 
-    def take_server_share(self, message: bytes) -> int:
+    def receive_server_share(self, message: bytes) -> int:
         """Return the edge id."""
         self._server_share = message
         address = message[12]
@@ -58,36 +58,36 @@ class Stranger:
         self.fleet = "SHA256:" + digest.rstrip("=")
         return signed[3:35]
 
-    def take_server_nonce(self, message: bytes) -> bool:
-        """Whether binding and MAC are right."""
+    def receive_server_nonce(self, message: bytes) -> bool:
+        """Return whether binding and MAC verify."""
         nonce, rest = message[4:36], message[36:-64]
         bound, mac = message[-64:-32], message[-32:]
         label = b"sennit smkex 1 binding"
-        covered = lp(label, self._nonce, nonce, *self._path_0(), rest)
+        covered = length_prefixed(label, self._nonce, nonce, *self._path_0(), rest)
         if hashlib.sha256(covered).digest() != bound:
             return False
-        messages = lp(*self._path_0(), self.client_nonce, message[:-32])
+        messages = length_prefixed(*self._path_0(), self.client_nonce, message[:-32])
         self.th = hashlib.sha256(messages).digest()
-        self._prk = hmac.digest(b"sennit smkex 1", lp(*self._secrets()), "sha256")
+        self._prk = hmac.digest(b"sennit smkex 1", length_prefixed(*self._secrets()), "sha256")
         return hmac.digest(self.key("server mac", 32), self.th, "sha256") == mac
 
     def _path_0(self) -> tuple[bytes, bytes]:
-        """What each end said there."""
+        """Return what each end sent on path 0."""
         return self.client_share, self._server_share
 
     def _secrets(self) -> list[bytes]:
         return [self._private.exchange(X25519PublicKey.from_public_bytes(peer)) for peer in self._peers]
 
     def key(self, purpose: str, length: int) -> bytes:
-        return expand(self._prk, purpose.encode() + self.th, length)
+        return hkdf_expand(self._prk, purpose.encode() + self.th, length)
 
     def finished(self, path: int) -> bytes:
         mac = hmac.digest(self.key("client finished", 32), bytes([path]) + self.th, "sha256")
-        return frame(5, bytes([path]) + mac)
+        return encode_frame(5, bytes([path]) + mac)
 
     def ready(self, path: int) -> bytes:
         mac = hmac.digest(self.key("server ready", 32), bytes([path]) + self.th, "sha256")
-        return frame(7, bytes([path]) + mac)
+        return encode_frame(7, bytes([path]) + mac)
 
     def seal(self, dsn: int, data: bytes, who: str = "client") -> bytes:
         head = b"\x10" + (8 + len(data) + 16).to_bytes(3, "big") + struct.pack("!Q", dsn)
@@ -100,18 +100,18 @@ class Stranger:
         return cipher.decrypt(nonce, record[12:], record[:12])
 
     def join(self, session_id: bytes, path: int, nonce: bytes) -> bytes:
-        self._join = frame(8, session_id + bytes([path]) + nonce)
+        self._join = encode_frame(8, session_id + bytes([path]) + nonce)
         return self._join
 
-    def answer(self, challenge: bytes) -> bytes | None:
-        """JoinResponse, or None when the challenge's MAC is wrong."""
-        self.join_hash = hashlib.sha256(lp(self._join, challenge[:-32])).digest()
+    def answer_challenge(self, challenge: bytes) -> bytes | None:
+        """Return the JoinResponse, or None if the challenge's MAC does not verify."""
+        self.join_hash = hashlib.sha256(length_prefixed(self._join, challenge[:-32])).digest()
         if hmac.digest(self.key("server join", 32), self.join_hash, "sha256") != challenge[-32:]:
             return None
-        return frame(10, hmac.digest(self.key("client join", 32), self.join_hash, "sha256"))
+        return encode_frame(10, hmac.digest(self.key("client join", 32), self.join_hash, "sha256"))
 
     def control(self, path: str, counter: int, items: bytes, who: str = "client") -> bytes:
-        """`path` as in the purpose of the key: the number and, for one that joined, a blank and its hash in hex."""
+        """`path` as in the purpose of the key: the number and, for a joined path, a space and its hash in hex."""
         head = b"\x11" + (len(items) + 16).to_bytes(3, "big")
         cipher, nonce = self._cipher(f"{who} control {path}", counter)
         return head + cipher.encrypt(nonce, items, head)

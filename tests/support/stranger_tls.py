@@ -7,7 +7,7 @@ import hashlib
 import struct
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from stranger import Stranger, expand, frame
+from stranger import Stranger, encode_frame, hkdf_expand
 
 RETRY = hashlib.sha256(b"HelloRetryRequest").digest()  # RFC 8446 section 4.1.3
 
@@ -16,7 +16,7 @@ def expand_label(secret: bytes, label: str, context: bytes, length: int) -> byte
     """HKDF-Expand-Label, RFC 8446 section 7.1."""
     name = b"tls13 " + label.encode()
     info = struct.pack("!HB", length, len(name)) + name + bytes([len(context)]) + context
-    return expand(secret, info, length)
+    return hkdf_expand(secret, info, length)
 
 
 def exporter(secret: bytes, label: str, length: int) -> bytes:
@@ -55,7 +55,7 @@ class TlsStranger(Stranger):
         self._aead = aead
         self.server_info = self._said_inside(records, secrets)
         self.exporter = exporter(secrets["EXPORTER_SECRET"], "EXPORTER-sennit-smkex-1", 32)
-        self.client_nonce = frame(3, self.session_id + nonce)
+        self.client_nonce = encode_frame(3, self.session_id + nonce)
         self._nonce = nonce
 
     @property

@@ -1,4 +1,4 @@
-"""Both ends of a key exchange with a hand on every message: changed, moved, repeated, made up.
+"""Both ends of a key exchange with every message changed, moved, repeated or forged.
 
 What must hold: if the client is done, the edge has a candidate with the very same keys.
 """

@@ -32,17 +32,17 @@ def one(data: bytes) -> None:
     source = FuzzedDataProvider(data)
     initiator = JoinInitiator(KEYS, b"s" * 16, source.ConsumeIntInRange(0, 255), b"c" * 32)
     try:
-        said = tampered(source, initiator.join)
-        acceptor = JoinAcceptor(KEYS, Join.parse(said), WIFI, b"s" * 32)
-        heard = tampered(source, acceptor.challenge)
-        response, joined, observed = initiator.answer_challenge(heard)
+        sent = tampered(source, initiator.join)
+        acceptor = JoinAcceptor(KEYS, Join.parse(sent), WIFI, b"s" * 32)
+        challenge = tampered(source, acceptor.challenge)
+        response, joined, observed = initiator.answer_challenge(challenge)
         proof = tampered(source, response)
         acceptor.verify(proof)
     except SmkexError:
         return
-    assert said == initiator.join
-    # the type is the caller's to judge; all else is under the MACs
-    assert heard[4:] == acceptor.challenge[4:]
+    assert sent == initiator.join
+    # the caller checks the type; the MACs cover everything else
+    assert challenge[4:] == acceptor.challenge[4:]
     assert proof[4:] == response[4:]
     assert (joined, observed) == (acceptor.hash, WIFI)
 

@@ -1,4 +1,4 @@
-"""What the kernel's path manager says of connections whose addresses strangers choose."""
+"""Events of the kernel's path manager, whose addresses a peer chooses."""
 
 from harness import covered, fuzz
 

@@ -1,7 +1,7 @@
 """One end of an established session and everything that may happen to it, authentic or not, on any path.
 
 The peer holds the keys: it may be a correct one behind hostile paths, or hostile itself. What must hold: nothing is
-raised, what is delivered is what was sealed for that place, and what waits is bounded.
+raised, delivered bytes are those sealed for that position, and buffers are bounded.
 """
 
 from harness import covered, fuzz
@@ -11,8 +11,9 @@ with covered():
     from smkex.core.keys.key_schedule import KeySchedule
     from smkex.core.session.control_message import ControlMessage, ControlSealer
     from smkex.core.session.path_scheduler import Scheduler
+    from smkex.core.session.path_set import MAXIMUM_PATHS
     from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
-    from smkex.core.session.session import MAXIMUM_PATHS, Session
+    from smkex.core.session.session import Session
     from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameType, encode_header
     from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import Aead
@@ -23,11 +24,13 @@ KEYS = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
 WINDOW = 1 << 16
 STREAM = bytes(range(251)) * (2 * WINDOW // 251 + 1)
 STARTS = (0, (1 << 34) - 1000)
-ENDLESS = 4 * UNACKNOWLEDGED_LIMIT  # frames that one end gives at once: more and it would never stop
+FRAMES_LIMIT = (
+    4 * UNACKNOWLEDGED_LIMIT
+)  # frames that one end may send at once; more means that it never stops
 
 
-class Play:
-    """The session, its clock, and the hands of its peer."""
+class FuzzedSession:
+    """The session, its clock, and a peer that may do anything."""
 
     def __init__(self, source: FuzzedDataProvider) -> None:
         self.source = source
@@ -45,26 +48,26 @@ class Play:
     def join(self, path: int) -> None:
         if self.session.can_add_path(path):
             self.sealers[path] = ControlSealer(KEYS, self.peer, path)
-            self.note(self.session.add_path(path, FrameReader(), 0.01, self.now))
+            self.check_events(self.session.add_path(path, FrameReader(), 0.01, self.now))
 
-    def note(self, events: list[SessionEvent]) -> None:
+    def check_events(self, events: list[SessionEvent]) -> None:
         for event in events:
             if isinstance(event, DataReceived):
                 at = self.received - self.start
                 assert event.data == STREAM[at : at + len(event.data)], (
-                    "delivered what was not sealed for here"
+                    "delivered bytes that were not sealed for this position"
                 )
                 self.received += len(event.data)
             self.ends += isinstance(event, SessionClosed | SessionFailed)
         assert self.ends <= 1
         assert self.ends == 0 or self.session.over
 
-    def take(self, path: int, data: bytes) -> None:
+    def deliver(self, path: int, data: bytes) -> None:
         self.sent = [*self.sent[-7:], data]
         was_over = self.session.over
         events = self.session.receive(path, data, self.now)
         assert not (was_over and events)
-        self.note(events)
+        self.check_events(events)
 
     def number(self, limit: int) -> int:
         return self.source.ConsumeIntInRange(0, limit)
@@ -98,7 +101,7 @@ class Play:
         )
 
     def sealed_items(self, path: int, items: bytes) -> bytes:
-        """A control message of anything at all, under the right key."""
+        """Seal arbitrary items under the right key."""
         sealer = self.sealers[path]
         head = encode_header(FrameType.CONTROL, len(items) + 16)
         sealer._counter += 1
@@ -108,19 +111,19 @@ class Play:
         session, source, path = self.session, self.source, self.number(2)
         match self.number(15):
             case 0:
-                self.take(path, source.ConsumeBytes(self.number(80)))
+                self.deliver(path, source.ConsumeBytes(self.number(80)))
             case 1 | 2:
-                self.take(path, self.record())
+                self.deliver(path, self.record())
             case 3 | 4 if path in self.sealers:
-                self.take(path, self.sealers[path].seal(self.control()))
+                self.deliver(path, self.sealers[path].seal(self.control()))
             case 5 if path in self.sealers:
-                self.take(path, self.sealed_items(path, source.ConsumeBytes(self.number(120))))
+                self.deliver(path, self.sealed_items(path, source.ConsumeBytes(self.number(120))))
             case 6:
                 frame = bytearray(source.PickValueInList(self.sent) or b"\0")
                 frame[self.number(len(frame) - 1)] ^= self.number(255)
-                self.take(path, bytes(frame))
+                self.deliver(path, bytes(frame))
             case 7:
-                self.take(path, source.PickValueInList(self.sent)[: self.number(50)])
+                self.deliver(path, source.PickValueInList(self.sent)[: self.number(50)])
             case 8 if not self.ended:
                 session.write(bytes(self.number(1 << 17)))
             case 9 | 10:
@@ -128,28 +131,28 @@ class Play:
                 while frame := session.data_to_send(path, self.now):
                     self.sent = [*self.sent[-7:], frame]
                     frames += 1
-                    assert frames < ENDLESS
+                    assert frames < FRAMES_LIMIT
             case 11:
                 timer = session.timer()
                 assert timer is None or timer > self.now
                 self.now = timer if timer is not None and self.number(1) else self.now + self.number(200) / 10
-                self.note(session.on_timer(self.now))
+                self.check_events(session.on_timer(self.now))
             case 12:
                 session.consume(min(self.number(WINDOW), self.received - session._incoming.consumed))
             case 13:
                 self.join(self.number(MAXIMUM_PATHS + 1))
             case 14:
-                self.note(session.path_lost(path))
+                self.check_events(session.path_lost(path))
             case 15:
-                self.wish(path)
+                self.request_change(path)
             case _:
                 return
 
-    def wish(self, path: int) -> None:
-        """What the application may ask for."""
+    def request_change(self, path: int) -> None:
+        """Change something as an application may."""
         match self.number(5):
             case 0 if path in self.session.paths and len(self.session.paths) > 1:
-                self.note(self.session.remove_path(path))
+                self.check_events(self.session.remove_path(path))
             case 1:
                 self.session.set_backup(path, self.source.ConsumeBool())
             case 2:
@@ -163,24 +166,24 @@ class Play:
             case _:
                 return
 
-    def judge(self) -> None:
+    def check_bounds(self) -> None:
         incoming, out = self.session._incoming, self.session._out
         assert sum(map(len, incoming._waiting.values())) <= WINDOW
         assert len(incoming._waiting) <= UNACKNOWLEDGED_LIMIT
         assert len(out._kept) <= UNACKNOWLEDGED_LIMIT
         assert len(self.session.paths) <= MAXIMUM_PATHS
-        for path in self.session._paths.values():
+        for path in self.session._paths.open.values():
             assert path.reader.pending < RECORD_DATA_LIMIT + 64
             assert len(path.outgoing) <= 2
 
 
 def one(data: bytes) -> None:
     source = FuzzedDataProvider(data)
-    play = Play(source)
-    while source.remaining_bytes() and not play.session.over:
-        play.step()
-        play.judge()
-    play.take(0, b"\x10\0\0\0")
+    fuzzed = FuzzedSession(source)
+    while source.remaining_bytes() and not fuzzed.session.over:
+        fuzzed.step()
+        fuzzed.check_bounds()
+    fuzzed.deliver(0, b"\x10\0\0\0")
 
 
 if __name__ == "__main__":

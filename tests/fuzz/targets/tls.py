@@ -53,14 +53,14 @@ def tampered(source: FuzzedDataProvider, record: bytes) -> list[bytes]:
     return found
 
 
-def converse(source: FuzzedDataProvider, client: TlsClient, server: TlsServer) -> TlsOutcome | None:
-    """Carry records to and fro; return the edge's outcome."""
+def exchange_records(source: FuzzedDataProvider, client: TlsClient, server: TlsServer) -> TlsOutcome | None:
+    """Exchange records; return the edge's outcome."""
     outcome = None
     for _ in range(STEPS):
         for sender, end in ((client, server), (server, client)):
             for record in records_of(sender.to_send()):
                 for each in tampered(source, record):
-                    if not (end is server and server.done):  # it reads no record more
+                    if not (end is server and server.done):  # it reads no further record
                         end.receive(each)
             if server.done and outcome is None:
                 outcome = server.finish(INFO)
@@ -72,7 +72,7 @@ def converse(source: FuzzedDataProvider, client: TlsClient, server: TlsServer) -
 def one(data: bytes) -> None:
     client, server = TlsClient(TRUSTING, HOST), TlsServer(SHOWING)
     try:
-        outcome = converse(FuzzedDataProvider(data), client, server)
+        outcome = exchange_records(FuzzedDataProvider(data), client, server)
     except SmkexError:
         return
     if client.outcome is not None:

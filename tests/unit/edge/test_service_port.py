@@ -95,7 +95,7 @@ async def test_a_session_whose_path_was_silent_for_long_counts_no_more(edge: Run
     """Its client is gone: it can no longer move."""
     connection = await edge.connect()
     (session,) = edge.listener.registry.sessions
-    path, now = session._session._paths[0], asyncio.get_running_loop().time()
+    path, now = session._session._paths.open[0], asyncio.get_running_loop().time()
     path.stalled_at = now
     assert edge.listener.registry.sessions_at_service_port == 1
     path.stalled_at = now - STALLED_LIMIT

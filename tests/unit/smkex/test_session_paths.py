@@ -273,7 +273,7 @@ def test_the_edge_answers_on_the_clients_path_unless_another_is_clearly_faster(
 ) -> None:
     net = Net(0.01, clients)
     assert net.server.preferred_path() == 0
-    net.client._paths[1].rtt = 0.001  # so that it takes path 1
+    net.client._paths.open[1].rtt = 0.001  # so that it takes path 1
     net.client.write(b"request")
     net.run(0.5, done=lambda: bool(net.received("server")))
     net.server.write(b"answer")

@@ -52,7 +52,7 @@ def stranger_of(vector: dict[str, Any]) -> Stranger:
     name = inputs["server_name"].encode()
     stranger = Stranger(session_id, private_key, nonce, name, aead, MODES[vector["mode"]])
     assert stranger.client_share.hex() == messages["client_share"]
-    assert stranger.take_server_share(bytes.fromhex(messages["server_share"])) == inputs["edge_id"]
+    assert stranger.receive_server_share(bytes.fromhex(messages["server_share"])) == inputs["edge_id"]
     if "fleet_fingerprint" in inputs:
         assert stranger.fleet == inputs["fleet_fingerprint"]
     return stranger
@@ -64,7 +64,7 @@ def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
     stranger = stranger_of(vector)
     messages = {name.split()[0]: bytes.fromhex(value) for name, value in vector["messages"].items()}
     assert stranger.client_nonce == messages["client_nonce"]
-    assert stranger.take_server_nonce(messages["server_nonce"])
+    assert stranger.receive_server_nonce(messages["server_nonce"])
     assert messages["server_nonce"][-64:-32].hex() == vector["binding"]
     assert stranger.th.hex() == vector["th"]
     for purpose, value in vector["keys"].items():
@@ -91,7 +91,7 @@ def joins(stranger: Stranger, vector: dict[str, Any]) -> None:
     join = vector["join"]
     session_id, nonce = bytes.fromhex(vector["inputs"]["session_id"]), bytes.fromhex(join["client_nonce"])
     assert stranger.join(session_id, join["path"], nonce).hex() == join["join"]
-    response = stranger.answer(bytes.fromhex(join["join_challenge"]))
+    response = stranger.answer_challenge(bytes.fromhex(join["join_challenge"]))
     assert response is not None
     assert response.hex() == join["join_response"]
     assert stranger.join_hash.hex() == join["jh"]
@@ -108,7 +108,7 @@ def test_one_changed_byte_of_recorded_tls_changes_the_binding(name: str) -> None
         stranger = stranger_of(vector)
         assert isinstance(stranger, TlsStranger)
         stranger.hellos = hellos[:at] + bytes([hellos[at] ^ 1]) + hellos[at + 1 :]
-        assert not stranger.take_server_nonce(answer)
+        assert not stranger.receive_server_nonce(answer)
 
 
 def test_a_stranger_talks_to_the_edge() -> None:
@@ -117,8 +117,8 @@ def test_a_stranger_talks_to_the_edge() -> None:
     server = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=300), stranger.client_share, seen[0], b"p" * 32
     )
-    assert stranger.take_server_share(server.server_share) == 300
-    assert stranger.take_server_nonce(server.receive_nonce(1, stranger.client_nonce, seen[1], b"m" * 32))
+    assert stranger.receive_server_share(server.server_share) == 300
+    assert stranger.receive_server_nonce(server.receive_nonce(1, stranger.client_nonce, seen[1], b"m" * 32))
     for path in (0, 1):
         server.receive_finished(path, stranger.finished(path))
     session = Session(server.established.keys, "server")

@@ -13,7 +13,8 @@ from smkex.client import paths as client_paths
 from smkex.client.connection import Connection
 from smkex.core import errors
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
-from smkex.core.session.session import MAXIMUM_PATHS, Session
+from smkex.core.session.path_set import MAXIMUM_PATHS
+from smkex.core.session.session import Session
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.transport.subflow import Subflow
@@ -88,12 +89,12 @@ def test_a_stranger_joins_and_speaks_on_the_new_path() -> None:
     server = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=300), stranger.client_share, WIFI, b"p" * 32
     )
-    stranger.take_server_share(server.server_share)
-    assert stranger.take_server_nonce(server.receive_nonce(1, stranger.client_nonce, done.wifi, b"m" * 32))
+    stranger.receive_server_share(server.server_share)
+    assert stranger.receive_server_nonce(server.receive_nonce(1, stranger.client_nonce, done.wifi, b"m" * 32))
     server.receive_finished(1, stranger.finished(1))
     keys = server.established.keys
     acceptor = JoinAcceptor(keys, Join.parse(stranger.join(b"s" * 16, 2, b"j" * 32)), WIFI, b"q" * 32)
-    response = stranger.answer(acceptor.challenge)
+    response = stranger.answer_challenge(acceptor.challenge)
     assert response is not None
     acceptor.verify(response)
     session = Session(keys, "server")

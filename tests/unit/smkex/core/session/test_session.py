@@ -17,10 +17,11 @@ from smkex.core.events import (
 from smkex.core.session.control_message import ControlMessage, ControlSealer
 from smkex.core.session.path import INITIAL_WINDOW_RECORD_LIMIT
 from smkex.core.session.path_scheduler import Scheduler, fastest_path
+from smkex.core.session.path_set import MAXIMUM_PATH_NUMBER, MAXIMUM_PATHS
 from smkex.core.session.reassembly import Reassembly
 from smkex.core.session.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
 from smkex.core.session.sending_stream import INITIAL_WINDOW, SendingStream
-from smkex.core.session.session import MAXIMUM_PATH_NUMBER, MAXIMUM_PATHS, Session
+from smkex.core.session.session import Session
 from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameType, encode_frame
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import encode_abort
@@ -607,3 +608,10 @@ def test_a_wish_said_before_there_is_a_path_is_told_on_the_first() -> None:
     session.set_backup(1, False)
     session.add_path(0, FrameReader(), 0.01, 0.0)
     assert session.data_to_send(0, 0.0)[0] == FrameType.CONTROL
+
+
+def test_a_path_of_a_session_is_alive_while_it_is_open() -> None:
+    net = Net(0.01, 0.02)
+    assert net.client.is_alive(1, 0.0)
+    net.client.path_lost(1)
+    assert not net.client.is_alive(1, 0.0)

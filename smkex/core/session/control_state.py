@@ -1,0 +1,85 @@
+"""The control state of one end: what it reports to the other, what it has reported, and what was acknowledged.
+
+State that must arrive has a version. A ping sent with it confirms that version once it is answered; until then, every
+message repeats the state.
+"""
+
+from smkex.core.errors import MisusedStream
+from smkex.core.session.control_message import RANGES_LIMIT, ControlMessage
+from smkex.core.session.path import NEVER, Path
+from smkex.core.session.path_scheduler import Scheduler
+from smkex.core.session.receiving_stream import ReceivingStream
+
+REMOVED_LIMIT = 16  # removals reported in one message: more than can be open
+
+
+class ControlState:
+    """`role` is "client" or "server"; only the client states a scheduler, only the server asks to rehome."""
+
+    def __init__(self, role: str, window: int, scheduler: Scheduler, start: int) -> None:
+        self._role = role
+        self.scheduler = scheduler
+        self.rehome = False
+        self.reported = start  # the acknowledgement that was sent last
+        self._reported_limit = start + window
+        self._removed: list[int] = []
+        self._version = 1 if scheduler is not Scheduler.LOWEST_LATENCY else 0
+        self._confirmed = 0
+        self._pings = 0
+
+    @property
+    def unconfirmed(self) -> bool:
+        return self._version > self._confirmed
+
+    def bump_version(self) -> None:
+        """Repeat the state until a ping sent with it is answered."""
+        self._version += 1
+
+    def confirm_version(self, version: int) -> None:
+        self._confirmed = max(self._confirmed, version)
+
+    def add_removed(self, number: int) -> None:
+        self._removed = [*self._removed[1 - REMOVED_LIMIT :], number]
+
+    def report_limit(self, limit: int, window: int) -> bool:
+        """Whether the receive limit has grown so far that it must be reported by itself."""
+        if limit - self._reported_limit < window // 4:
+            return False
+        self._reported_limit = limit
+        return True
+
+    def accept_pong(self, path: Path, pong: int) -> None:
+        """Raises `MisusedStream` for a ping that was never sent."""
+        if pong > self._pings:
+            raise MisusedStream("the peer answered a ping that was never sent")
+        path.highest_pong = max(path.highest_pong, pong)
+
+    def build_message(
+        self, path: Path, incoming: ReceivingStream, final: int | None, backup: set[int], now: float
+    ) -> ControlMessage:
+        """Build the message for `path`. State is absolute, so the newest message replaces all before."""
+        path.state_due = NEVER
+        unconfirmed = self._version > self._confirmed
+        ping = None
+        if path.ping_due or (unconfirmed and all(one.version < self._version for one in path.outstanding)):
+            self._pings += 1
+            ping = self._pings
+            path.ping_due = False
+            path.track_ping(ping, self._version, now)
+        pong, path.pong = path.pong, None
+        self.reported = incoming.acknowledgement
+        ranges = incoming.ranges(RANGES_LIMIT)
+        if not unconfirmed:
+            return ControlMessage(self.reported, incoming.limit, final, ranges=ranges, ping=ping, pong=pong)
+        return ControlMessage(
+            self.reported,
+            incoming.limit,
+            final,
+            ranges=ranges,
+            ping=ping,
+            pong=pong,
+            removed=frozenset(self._removed),
+            backup=frozenset(backup),
+            scheduler=self.scheduler if self._role == "client" else None,
+            rehome=self.rehome,
+        )
