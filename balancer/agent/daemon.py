@@ -25,6 +25,7 @@ from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
 from balancer.agent.sync.fast_open_keys import FastOpenKeyFollower
+from balancer.agent.sync.instance import new_instance
 from balancer.agent.sync.lease import EdgeRemoved, HeartbeatTrigger, keep_lease
 from balancer.agent.sync.purges import PurgeFollower
 from balancer.agent.sync.table_follower import follow_table
@@ -45,6 +46,7 @@ class Agent:
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self.restarting = False  # the announcement is left to the next program of this process
+        self._instance = new_instance()
         self._state = NodeState(settings.state)
         self._purges = PurgeFollower(self._state)
         self._fast_open = FastOpenKeyFollower(self._state)
@@ -167,13 +169,13 @@ class Agent:
         backoff = Backoff()
         while True:
             try:
-                return (await enrol(self._settings, self._state, client, credential))[0]
+                return (await enrol(self._settings, self._state, client, credential, self._instance))[0]
             except Unreachable as error:
                 log.warning("cannot enrol yet", extra={"why": str(error)})
             except ApiError as error:
                 if error.slug == "edge-removed":
                     raise EdgeRemoved from None
-                if error.status < 500 and error.slug != "no-vip":
+                if error.status < 500 and error.slug not in ("no-vip", "edge-held"):
                     if credential.edge_id is None:
                         raise NotEnrolled(str(error)) from None
                     log.error(
@@ -188,6 +190,7 @@ class Agent:
     def _heartbeat(self) -> LeaseRequest:
         findings = self._node.findings
         return LeaseRequest(
+            instance=self._instance,
             health=findings.health,
             reasons=findings.reasons,
             applied_generation=self._state.applied_generation(),

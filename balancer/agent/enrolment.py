@@ -40,7 +40,7 @@ def own_credential(settings: AgentSettings, state: NodeState) -> Credential:
 
 
 async def enrol(
-    settings: AgentSettings, state: NodeState, client: ControlClient, credential: Credential
+    settings: AgentSettings, state: NodeState, client: ControlClient, credential: Credential, instance: str
 ) -> tuple[Credential, Enrolment]:
     """Enrol, and keep what comes of it in the state folder; raises what the client raises."""
     client.token = credential.token if credential.edge_id is not None else _one_time_token(settings)
@@ -51,6 +51,7 @@ async def enrol(
             tunnel_v4=settings.tunnel_v4,
             tunnel_v6=settings.tunnel_v6,
             vip=settings.vip,
+            instance=instance,
             credential_sha256=hashlib.sha256(credential.token.encode()).hexdigest(),
         )
     )

@@ -50,6 +50,14 @@ TunnelV4 = Annotated[
     AddressV4 | None, Field(description="Where other edges send its packets.", examples=["10.255.0.1"])
 ]
 TunnelV6 = Annotated[AddressV6 | None, Field(examples=["fd00:255::1"])]
+Instance = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[0-9a-f]{16}-[0-9a-f]{16}$",
+        description="Of the agent: a hash of its host's boot, and a random part of each start.",
+        examples=["0123456789abcdef-fedcba9876543210"],
+    ),
+]
 Reason = Annotated[
     str,
     Field(max_length=200, description="Why, for the audit log.", examples=["the host gets a new kernel"]),
@@ -132,6 +140,16 @@ class EnrolmentTokenRequest(Body):
         default=None, description="When given, good for this name only.", examples=["edge1"]
     )
     edge_id: EdgeId | None = Field(default=None, description="When given, the edge gets this id.")
+    replaces: StrictBool = Field(
+        default=False,
+        description="Gives the existing edge of `edge_name` a new credential: its disk is lost.",
+    )
+
+    @model_validator(mode="after")
+    def _names_what_it_replaces(self) -> "EnrolmentTokenRequest":
+        if self.replaces and (self.edge_name is None or self.edge_id is not None):
+            raise ValueError("replaces: goes with edge_name, and without edge_id")
+        return self
 
 
 class EnrolmentToken(BaseModel):
@@ -170,6 +188,7 @@ class EnrolRequest(Body):
     tunnel_v4: TunnelV4 = None
     tunnel_v6: TunnelV6 = None
     vip: Name | None = Field(default=None, description="Needed only where there are several VIPs.")
+    instance: Instance = None
     credential_sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
         description="Of the credential it will show.",
@@ -261,6 +280,7 @@ class LeaseRequest(Body):
         default=[], max_length=64, description="What it sends through tunnels, the busiest."
     )
     drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
+    instance: Instance = None
 
     @property
     def is_well(self) -> bool:

@@ -1,5 +1,6 @@
 """Queries for tokens and logins by hash."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -10,6 +11,11 @@ from balancer.control.storage.records import LoginRecord, TokenRecord
 
 async def find_token(session: AsyncSession, token_sha256: str) -> TokenRecord | None:
     return await session.scalar(select(TokenRecord).where(TokenRecord.token_sha256 == token_sha256))
+
+
+async def list_edge_tokens(session: AsyncSession, edge_id: int) -> Sequence[TokenRecord]:
+    """Return the tokens that replace an edge's credential."""
+    return (await session.scalars(select(TokenRecord).where(TokenRecord.edge_id == edge_id))).all()
 
 
 async def find_login_token(session: AsyncSession, cookie_sha256: str, now: datetime) -> str | None:

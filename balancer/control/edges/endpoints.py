@@ -97,6 +97,6 @@ router.add_api_route(
     "/{edge_id}/lease",
     renew_lease,
     methods=["PUT"],
-    responses=refusal_responses(401, 403, 404, 410),
+    responses=refusal_responses(401, 403, 404, 409, 410),
     route_class_override=LeaseRoute,
 )

@@ -2,7 +2,9 @@
 
 import base64
 import hmac
+from datetime import datetime
 
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.access import Role
@@ -10,13 +12,14 @@ from balancer.api.schemas import Enrolment, EnrolRequest
 from balancer.control.access.enrolment_tokens import service as tokens
 from balancer.control.audit import service as audit
 from balancer.control.authentication.caller import Caller
-from balancer.control.authentication.lookup import find_token
+from balancer.control.authentication.lookup import find_token, list_edge_tokens
+from balancer.control.edges.holder import check_holder
 from balancer.control.edges.memory import EdgeMemory
 from balancer.control.http.problems import Refusal
 from balancer.control.registry import edges
 from balancer.control.rules import ControlRules
 from balancer.control.sites import service as sites
-from balancer.control.storage.records import EdgeRecord, VipRecord
+from balancer.control.storage.records import EdgeRecord, EnrolmentTokenRecord, VipRecord
 from balancer.control.storage.store import Store
 from balancer.control.table import acknowledgements
 from balancer.control.table.watch import TableWatch
@@ -47,7 +50,8 @@ class EnrolmentService:
                 edge = await self._enrol_new(session, presented_sha256, body)
             else:
                 await _check_return(session, edge, presented_sha256, body)
-            await _set_addresses(session, edge, body)
+            check_holder(self._memory.leases, edge.id, body.instance, starts=True)
+            await _set_addresses(session, edge, body, self._store.now())
             await sites.check_ring(session, edge.site)
             vip = await vips.find_by_name(session, edge.vip_name)
             assert vip is not None  # a foreign key
@@ -68,6 +72,8 @@ class EnrolmentService:
         if token.edge_name is not None and token.edge_name != body.name:
             detail = "this enrolment token is for another name"
             raise Refusal(403, "enrolment-token-for-another", detail, field="name")
+        if token.replaces:
+            return await self._replace_credential(session, token, body)
         if await edges.find_by_name(session, body.name):
             raise Refusal(409, "edge-name-taken", f"an edge named {body.name} exists", field="name")
         now, vip = self._store.now(), await _choose_vip(session, body.vip)
@@ -88,6 +94,23 @@ class EnrolmentService:
         token.used_at, token.used_by_sha256 = now, body.credential_sha256
         edges.add_transition(session, now, edge.id, "enrolled", body.name, by.name)
         audit.record_change(session, now, by, "edge.enrol", body.name, f"id {edge.id}")
+        return edge
+
+    async def _replace_credential(
+        self, session: AsyncSession, token: EnrolmentTokenRecord, body: EnrolRequest
+    ) -> EdgeRecord:
+        """Give an edge whose disk is lost a new credential; the old one, and tokens in its place, end."""
+        edge, now = await edges.find_by_name(session, body.name), self._store.now()
+        if edge is None:
+            raise Refusal(404, "no-such-edge", f"there is no edge {body.name} to re-enrol", field="name")
+        if body.vip not in (None, edge.vip_name):
+            raise Refusal(409, "edge-vip-fixed", f"this edge enrolled for {edge.vip_name}", field="vip")
+        by = Caller(Role.EDGE, f"enrolment token {token.id}", why=token.note)
+        edge.credential_sha256 = body.credential_sha256
+        for other in await list_edge_tokens(session, edge.id):
+            other.revoked_at = other.revoked_at or now
+        token.used_at, token.used_by_sha256 = now, body.credential_sha256
+        audit.record_change(session, now, by, "edge.re-enrol", edge.name, f"id {edge.id}")
         return edge
 
     async def _find_enrolled(self, session: AsyncSession, credential_sha256: str) -> EdgeRecord | None:
@@ -130,7 +153,7 @@ async def _check_return(
         raise Refusal(409, "edge-vip-fixed", f"this edge enrolled for {edge.vip_name}", field="vip")
 
 
-async def _set_addresses(session: AsyncSession, edge: EdgeRecord, body: EnrolRequest) -> None:
+async def _set_addresses(session: AsyncSession, edge: EdgeRecord, body: EnrolRequest, now: datetime) -> None:
     """Set the edge's tunnel addresses; Refusal if another edge has one.
 
     Its site stays the one that it enrolled with, until an operator changes it.
@@ -147,7 +170,10 @@ async def _set_addresses(session: AsyncSession, edge: EdgeRecord, body: EnrolReq
             raise Refusal(409, "tunnel-address-taken", detail, field=field)
         if other and other.id != edge.id:
             raise Refusal(409, "tunnel-address-taken", f"the edge {other.name} has this address", field=field)
-        if getattr(edge, field) != address:
+        if (before := getattr(edge, field)) != address:
+            if inspect(edge).persistent:
+                by = Caller(Role.EDGE, edge.name)
+                audit.record_change(session, now, by, "edge.move", edge.name, f"{before} -> {address}")
             setattr(edge, field, address)
     session.add(edge)
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 from balancer.api.health import WithdrawalGrant
 from balancer.api.schemas import LeaseGrant, LeaseRequest
+from balancer.control.edges.holder import check_holder
 from balancer.control.edges.memory import EdgeMemory
 from balancer.control.edges.write_coalescer import WriteCoalescer
 from balancer.control.health.lease_sharing import LeaseSharing
@@ -45,6 +46,7 @@ class HeartbeatService:
     async def renew_lease(self, edge_id: int, body: LeaseRequest) -> LeaseGrant:
         """Renew a lease; writes only if the edge comes up or goes down by it."""
         edge, active = await self._find_edge(edge_id, with_active=body.withdraw)
+        check_holder(self._memory.leases, edge_id, body.instance)
         if self._sharing:
             if not self._sharing.works:
                 detail = "the database does not answer: try another instance"

@@ -22,6 +22,7 @@ class Leases:
         self._clock = clock
         self.seconds = seconds
         self._leases: dict[int, Lease] = {}
+        self._successors: dict[int, str] = {}
 
     def grant_grace(self, edge_ids: Iterable[int]) -> None:
         """Give every edge one lease after a start, since heartbeats could not arrive before."""
@@ -40,6 +41,15 @@ class Leases:
     def forget(self, edge_id: int) -> None:
         """Drop the lease of an edge that was removed."""
         self._leases.pop(edge_id, None)
+        self._successors.pop(edge_id, None)
+
+    def name_successor(self, edge_id: int, instance: str) -> None:
+        """Record that an agent has started in the place of the holder, on the same host."""
+        self._successors[edge_id] = instance
+
+    def successor(self, edge_id: int) -> str | None:
+        """Return the agent that started last in the place of the holder, while the lease lasts."""
+        return self._successors.get(edge_id)
 
     def get(self, edge_id: int) -> Lease | None:
         """Return the lease of an edge that holds one."""
@@ -62,6 +72,7 @@ class Leases:
         expired = [edge_id for edge_id, lease in self._leases.items() if lease.ends_at <= now]
         for edge_id in expired:
             del self._leases[edge_id]
+            self._successors.pop(edge_id, None)
         return expired
 
     def view(self, edge_id: int, *, granted: bool = False) -> LeaseView | None:

@@ -178,6 +178,7 @@ class EnrolmentTokenRecord(Record):
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     used_by_sha256: Mapped[str | None] = mapped_column(String(64))
+    replaces: Mapped[bool]  # gives an existing edge a new credential
 
 
 class GenerationRecord(Record):

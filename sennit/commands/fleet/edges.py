@@ -1,7 +1,8 @@
-"""List, show, drain, undrain, disable, move, set and remove edges."""
+"""List, show, drain, undrain, disable, move, set, re-enrol and remove edges."""
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.errors import CommandError, ExitStatus
@@ -20,6 +21,8 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.action == "set" and bool(options.edge) == options.every:
         parser.error("name edges, or give --every")
+    if options.action == "re-enrol":
+        return _create_token(options)
     found, newest = remote.call_control(options, lambda client: _run_and_compare(client, options))
     if options.action == "remove":
         return ExitStatus.OK
@@ -52,6 +55,15 @@ def build_parser() -> argparse.ArgumentParser:
         remote.add_options(one, changes=action != "show")
         if action == "drain":
             one.add_argument("--wait", action="store_true", help="wait until no session is left")
+    again = actions.add_parser(
+        "re-enrol", help="create a token for an edge whose disk is lost: it keeps its id"
+    )
+    again.add_argument("edge", help="name or id")
+    again.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write it there, readable by you only"
+    )
+    again.add_argument("--expires-seconds", type=int, default=3600, metavar="N")
+    remote.add_options(again, changes=True)
     move = actions.add_parser("move", help="move an edge to another site")
     move.add_argument("edge", help="name or id")
     move.add_argument("site")
@@ -65,6 +77,26 @@ def build_parser() -> argparse.ArgumentParser:
     change.add_argument("--encapsulation", choices=("ipip", "gue"), help="format of tunnels to the edge")
     remote.add_options(change, changes=True)
     return parser
+
+
+def _create_token(options: argparse.Namespace) -> int:
+    """Create the enrolment token that gives an edge a new credential."""
+    from balancer.api.schemas import EnrolmentTokenRequest, NewEnrolmentToken
+    from sennit import remote
+
+    async def create(client: "ControlClient") -> NewEnrolmentToken:
+        edge = _find_edge(await client.edges(), options.edge)
+        body = EnrolmentTokenRequest(
+            edge_name=edge.name, replaces=True, expires_seconds=options.expires_seconds, note=options.reason
+        )
+        return await client.create_enrolment_token(body)
+
+    token = remote.call_control(options, create)
+    if options.output:
+        remote.write_token(options.output, token.token)
+    else:
+        print(token.model_dump_json(indent=2) if options.json else token.token)
+    return ExitStatus.OK
 
 
 async def _run_and_compare(

@@ -35,6 +35,7 @@ async def create_token(store: Store, body: EnrolmentTokenRequest, by: Caller) ->
         note=body.note,
         edge_name=body.edge_name,
         edge_id=body.edge_id,
+        replaces=body.replaces,
         created_at=now,
         expires_at=now + timedelta(seconds=body.expires_seconds),
     )
