@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from balancer.agent.state import NodeState
-from balancer.agent.sync.lease import Changed
-from balancer.agent.sync.purges import Purges
+from balancer.agent.sync.lease import HeartbeatTrigger
+from balancer.agent.sync.purges import PurgeFollower
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ControlClient
 from balancer.api.numbers import (
@@ -75,7 +75,7 @@ async def agent_of(api: Any, folder: Path) -> AsyncIterator[NodeState]:
     state.keep_table_key(base64.b64decode(key))
     transport = httpx.ASGITransport(api.http._transport.app)
     async with ControlClient("http://localhost", "credential-1", transport=transport) as client:
-        following = asyncio.create_task(follow_table(client, state, 1, Changed(), wait=1))
+        following = asyncio.create_task(follow_table(client, state, 1, HeartbeatTrigger(), wait=1))
         try:
             yield state
         finally:
@@ -126,8 +126,8 @@ async def test_agents_follow_a_restored_control_plane(
         assert purge["id"] > 3
         transport = httpx.ASGITransport(restored.http._transport.app)
         async with ControlClient("http://localhost", "credential-1", transport=transport) as client:
-            purges = Purges(state)
-            purges.note(purge["id"])
+            purges = PurgeFollower(state)
+            purges.report_newest(purge["id"])
             following = asyncio.create_task(purges.follow(client))
             await until(lambda: [each.tag for each in state.purges()] == ["a", "b"])
             following.cancel()
