@@ -27,7 +27,7 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--mode",
         choices=("opportunistic", "tofu", "mtls"),
-        help="default: tofu if a fleet key of the host is remembered, otherwise opportunistic",
+        help="offer this mode only (default: tofu and opportunistic; only tofu once a fleet key is known)",
     )
     group.add_argument("--ca", type=Path, metavar="FILE", help="authorities of mode mtls (the system's)")
     group.add_argument(

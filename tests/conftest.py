@@ -1,10 +1,12 @@
 """Capabilities: a test says what it needs, and is skipped, or in CI fails, where the machine has it not."""
 
 import functools
+import itertools
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,17 @@ from hypothesis import HealthCheck, settings
 # an example that took long on a busy machine is no failure
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# clients in tests, also in child processes, never read or write the user's own known hosts
+_KNOWN_HOSTS = tempfile.TemporaryDirectory(prefix="sennit-known-hosts-")
+os.environ["SENNIT_KNOWN_HOSTS"] = str(Path(_KNOWN_HOSTS.name) / "session")
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _own_known_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a file of its own: edges of two tests have different fleet keys."""
+    monkeypatch.setenv("SENNIT_KNOWN_HOSTS", str(Path(_KNOWN_HOSTS.name) / f"test-{next(_numbers)}"))
 
 
 def _has_root() -> bool:

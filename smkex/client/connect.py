@@ -7,7 +7,7 @@ from dataclasses import replace
 from smkex.client.connection import Connection
 from smkex.client.drains import retry_while_draining
 from smkex.client.establish import ExchangePlan, establish_over_mptcp, establish_over_tcp
-from smkex.client.known_hosts import KnownHost
+from smkex.client.known_hosts import KnownHost, KnownHosts
 from smkex.client.options import ConnectOptions
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly
@@ -71,9 +71,23 @@ async def connect(
     setup = time.monotonic() - started
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
-    if fleet_key is not None and not entries and options.known_hosts is not None:
-        options.known_hosts.remember(KnownHost(host, fleet_key))
-    return _start_connection(session, target, interfaces, options.transport, setup, first_contact)
+    connection = _start_connection(session, target, interfaces, options.transport, setup, first_contact)
+    if fleet_key is not None and first_contact:
+        connection.key_note = _save_fleet_key(options.known_hosts, KnownHost(host, fleet_key))
+    return connection
+
+
+def _save_fleet_key(known_hosts: KnownHosts | None, found: KnownHost) -> str:
+    """Save a fleet key met for the first time; return what the report says of it."""
+    if known_hosts is None:
+        return (
+            "first use: fleet key not saved, no known-hosts file; only the two-path exchange authenticated it"
+        )
+    try:
+        known_hosts.remember(found)
+    except OSError as error:
+        return f"first use: fleet key not saved in {known_hosts.path}: {error.strerror or error}"
+    return "first use: fleet key saved; only the two-path exchange authenticated it"
 
 
 def _start_connection(
@@ -119,7 +133,7 @@ def _select_pinned(
 def _select_modes(host: str, mode: Mode | None, entries: list[KnownHost]) -> tuple[Mode, ...]:
     """Return the modes to offer. Raises `HostIsKnown` for a mode that would ignore a remembered fleet key."""
     if mode is None:
-        return (Mode.TOFU,) if entries else (Mode.OPPORTUNISTIC,)
+        return (Mode.TOFU,) if entries else (Mode.TOFU, Mode.OPPORTUNISTIC)
     if entries and mode is not Mode.TOFU:
         raise HostIsKnown(
             f"a fleet key is remembered for {host}: mode {mode.name.lower()} would be a downgrade"

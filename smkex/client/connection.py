@@ -26,6 +26,7 @@ class Connection:
     setup: float
     keeper: PathMaintainer | None
     first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
+    key_note: str = ""  # what became of a fleet key met for the first time
 
     async def add_path(self, interface: str) -> int:
         """Join the session from another interface; return the path's number.
@@ -87,8 +88,8 @@ class Connection:
     def _notes(self) -> tuple[str, ...]:
         first, second = self.session.established.observed
         notes = []
-        if self.first_contact:
-            notes.append("first use: fleet key saved; only the two-path exchange authenticated it")
+        if self.key_note:
+            notes.append(self.key_note)
         if first.ingress_id == second.ingress_id:
             notes.append("both paths enter the CDN at the same edge")
         if self.transport == "mptcp":

@@ -158,7 +158,7 @@ async def client_error(port: int) -> str:
 
 
 # lengths of ClientShare and Finished, ServerShare, ClientNonce and Finished, ServerNonce over IPv4 loopback
-DIRECTIONS = [(0, "edge", 61 + 37), (0, "client", 55), (1, "edge", 52 + 37), (1, "client", 111)]
+DIRECTIONS = [(0, "edge", 62 + 37), (0, "client", 55), (1, "edge", 52 + 37), (1, "client", 111)]
 
 
 @pytest.mark.parametrize(("path", "towards", "length"), DIRECTIONS)

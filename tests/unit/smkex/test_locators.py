@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loopback import Source, digest_of, read
 
 from edge.handshake.tcp import TcpHandshakes
-from smkex.client import connect
+from smkex.client import ConnectOptions, connect
 from smkex.client.edge_cache import EdgeCache
 from smkex.core.errors import MalformedMessage, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
@@ -104,8 +104,14 @@ async def test_a_session_joins_re_homes_and_returns_by_locators_in_the_address()
         edge = Edge(LocatorKind.ADDRESS)
         await edge.start(stack)
         cache = EdgeCache()
-        options = {"paths": ["lo"], "port": edge.port, "allow_shared_path": True, "cache": cache}
-        connection = await connect(VIP, locator=LocatorKind.ADDRESS, **options)  # type: ignore[arg-type]
+        options = ConnectOptions(
+            paths=["lo"],
+            allow_shared_path=True,
+            known_hosts=None,
+            cache=cache,
+            locator=LocatorKind.ADDRESS,
+        )
+        connection = await connect(VIP, port=edge.port, options=options)
         assert edge.accepted == [VIP, "127.0.0.7"]
         connection.writer.write(b"%08d" % 100_000)
         assert await read(connection, 100_000) == digest_of(100_000)
@@ -113,7 +119,7 @@ async def test_a_session_joins_re_homes_and_returns_by_locators_in_the_address()
         await connection.rehome()
         assert edge.accepted == [VIP, "127.0.0.7", "127.0.0.7"]
         await connection.close()
-        again = await connect(VIP, locator=LocatorKind.ADDRESS, **options)  # type: ignore[arg-type]
+        again = await connect(VIP, port=edge.port, options=options)
         assert edge.accepted[3:] == ["127.0.0.7", "127.0.0.7"]
         await again.close()
 
@@ -124,5 +130,12 @@ async def test_an_edge_that_names_another_kind_is_not_followed() -> None:
         await edge.start(stack)
         with pytest.raises(UnexpectedMessage, match="PORT locator"):
             await connect(
-                VIP, paths=["lo"], port=edge.port, allow_shared_path=True, locator=LocatorKind.ADDRESS
+                VIP,
+                port=edge.port,
+                options=ConnectOptions(
+                    paths=["lo"],
+                    allow_shared_path=True,
+                    known_hosts=None,
+                    locator=LocatorKind.ADDRESS,
+                ),
             )

@@ -1,6 +1,7 @@
 """Mode tofu: what the fleet's key certifies, what is refused, and what is remembered."""
 
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import LoopbackEdge
 
+import smkex
 from smkex.client.known_hosts import KnownHost, KnownHosts, KnownHostsDamaged
+from smkex.client.options import ConnectOptions
 from smkex.core import errors
 from smkex.core.handshake.config import ClientConfig, LongTermKey, ServerConfig
 from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
@@ -238,3 +241,35 @@ def test_a_damaged_line_is_named_and_nothing_is_lost(tmp_path: Path, line: str) 
     with pytest.raises(KnownHostsDamaged, match="line 2"):
         KnownHosts(path).remember(KnownHost("c.example", KNOWN))
     assert line in path.read_text()
+
+
+async def test_by_default_tofu_is_used_where_the_edge_has_it_and_remembered_in_the_users_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SENNIT_KNOWN_HOSTS", str(tmp_path / "hosts"))
+    key = long_term(FLEET, 1, int(time.time()) + 3600)
+    both = ServerConfig(1, (Mode.TOFU, Mode.OPPORTUNISTIC), long_term=key)
+    async with LoopbackEdge(both) as edge:
+        options = replace(edge.options, known_hosts=KnownHosts.open_default())
+        by_default = ConnectOptions().known_hosts
+        assert by_default is not None
+        assert by_default.path == tmp_path / "hosts"
+        first = await smkex.connect("127.0.0.1", port=edge.port, options=options)
+        assert first.report().mode == "tofu"
+        assert KnownHosts(tmp_path / "hosts").entries() == [KnownHost("127.0.0.1", KNOWN)]
+        edge.config = ServerConfig(1)
+        with pytest.raises(errors.PeerAborted, match="no-common-mode"):
+            await smkex.connect("127.0.0.1", port=edge.port, options=options)
+    async with LoopbackEdge() as edge:
+        plain = await edge.connect()
+        assert plain.report().mode == "opportunistic"
+
+
+async def test_a_key_that_cannot_be_saved_is_noted(tmp_path: Path) -> None:
+    key = long_term(FLEET, 1, int(time.time()) + 3600)
+    (tmp_path / "file").touch()
+    async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=key)) as edge:
+        unsaved = await edge.connect(known_hosts=KnownHosts(tmp_path / "file" / "hosts"))
+        assert any("fleet key not saved" in note for note in unsaved.report().notes)
+        without = await edge.connect(known_hosts=None)
+        assert any("no known-hosts file" in note for note in without.report().notes)
