@@ -10,6 +10,8 @@ from balancer.control.storage.database import database_url
 from balancer.model.table import Encapsulation
 from runtime.settings import DaemonSettings, settings_config
 
+DISTINCT_CHARACTERS = 8  # of the admin's token; 24 random bytes in base64 have about 25
+
 
 class ControlSettings(DaemonSettings):
     """Run the control plane."""
@@ -84,4 +86,9 @@ class ControlSettings(DaemonSettings):
             raise ValueError(f"admin_token_file: {error}") from None
         if len(token) < 16 or len(token.split()) != 1:
             raise ValueError("admin_token_file: must hold one word of at least 16 characters")
+        if len(set(token)) < DISTINCT_CHARACTERS:
+            raise ValueError(
+                f"admin_token_file: must have at least {DISTINCT_CHARACTERS} different characters: "
+                "`head -c 24 /dev/urandom | base64` makes one"
+            )
         return token

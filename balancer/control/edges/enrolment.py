@@ -147,6 +147,12 @@ async def _check_return(
     own = hmac.compare_digest(presented_sha256, body.credential_sha256)
     if not own and not await tokens.has_enrolled(session, presented_sha256, edge.credential_sha256):
         raise Refusal(401, "token-refused", "neither its credential nor its token", field="authorization")
+    same = (edge.tunnel_v4, edge.tunnel_v6) == tuple(
+        str(address) if address else None for address in (body.tunnel_v4, body.tunnel_v6)
+    )
+    if not own and not same:
+        detail = "a used enrolment token only repeats its enrolment: show the credential to move the edge"
+        raise Refusal(401, "token-refused", detail, field="authorization")
     if edge.name != body.name:
         raise Refusal(409, "edge-name-fixed", f"this edge enrolled as {edge.name}", field="name")
     if body.vip not in (None, edge.vip_name):

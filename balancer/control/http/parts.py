@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
 
 from balancer.control.newest import NewestIds
 from balancer.control.storage.store import Store
@@ -30,6 +30,11 @@ def provide_part(kind: type[Part]) -> Callable[[Request], Awaitable[Part]]:
         return find_part(request.app, kind)
 
     return provide
+
+
+async def forbid_storing(response: Response) -> None:
+    """Mark an answer that contains a secret (RFC 9111)."""
+    response.headers["Cache-Control"] = "no-store"
 
 
 StorePart = Annotated[Store, Depends(provide_part(Store))]

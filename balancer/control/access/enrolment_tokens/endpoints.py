@@ -1,12 +1,12 @@
 """`/v1/enrolment-tokens`."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from balancer.api.schemas import EnrolmentTokenPage, EnrolmentTokenRequest, NewEnrolmentToken
 from balancer.control.access.enrolment_tokens import repository, service
 from balancer.control.authentication.dependencies import Admin
 from balancer.control.http.paging import After, Limit, RowId
-from balancer.control.http.parts import StorePart
+from balancer.control.http.parts import StorePart, forbid_storing
 from balancer.control.http.problems import refusal_responses
 
 router = APIRouter(prefix="/v1/enrolment-tokens", tags=["enrolment tokens"])
@@ -23,7 +23,9 @@ async def list_enrolment_tokens(
     return EnrolmentTokenPage(items=[service.token_view(each) for each in found[:limit]], next=following)
 
 
-@router.post("", status_code=201, responses=refusal_responses(401, 403))
+@router.post(
+    "", status_code=201, dependencies=[Depends(forbid_storing)], responses=refusal_responses(401, 403)
+)
 async def create_enrolment_token(
     store: StorePart, by: Admin, body: EnrolmentTokenRequest
 ) -> NewEnrolmentToken:

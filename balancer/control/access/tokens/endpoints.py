@@ -1,12 +1,12 @@
 """`/v1/tokens`, and `/v1/whoami`."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from balancer.api.access import IdentityView, NewToken, TokenPage, TokenRequest
 from balancer.control.access.tokens import service
 from balancer.control.authentication.dependencies import Admin, Anyone
 from balancer.control.http.paging import After, Limit, RowId
-from balancer.control.http.parts import StorePart
+from balancer.control.http.parts import StorePart, forbid_storing
 from balancer.control.http.problems import refusal_responses
 
 router = APIRouter(prefix="/v1", tags=["tokens"])
@@ -19,7 +19,12 @@ async def list_tokens(store: StorePart, _: Admin, after: After = 0, limit: Limit
     return TokenPage(items=items, next=following)
 
 
-@router.post("/tokens", status_code=201, responses=refusal_responses(401, 403, 404, 409))
+@router.post(
+    "/tokens",
+    status_code=201,
+    dependencies=[Depends(forbid_storing)],
+    responses=refusal_responses(401, 403, 404, 409),
+)
 async def create_token(store: StorePart, by: Admin, body: TokenRequest) -> NewToken:
     """Make a token; its secret is in this answer only. To replace one: make another of its name, then revoke it."""
     return await service.create_token(store, body, by)

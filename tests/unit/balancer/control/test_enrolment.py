@@ -39,6 +39,24 @@ async def test_an_edge_that_comes_back_may_have_moved(api: Any) -> None:
     assert (await api.table())["edges"][0]["tunnel_v4"] == "10.255.9.9"
 
 
+async def test_a_used_token_repeats_its_enrolment_and_moves_nothing(api: Any) -> None:
+    token = await api.token()
+    await api.enrol(1, token)
+    for change in (
+        {"tunnel_v4": "10.255.9.9"},
+        {"tunnel_v6": "fd00::9"},
+        {"tunnel_v4": None, "tunnel_v6": "fd00::9"},
+    ):
+        assert (await api.enrol(1, token, **change)).status_code == 401
+    assert (await api.edge(1))["tunnel_v4"] == "10.255.0.1"
+    assert (await api.enrol(1, token)).status_code == 200
+
+
+async def test_answers_with_secrets_are_not_to_be_stored(api: Any) -> None:
+    for path, body in (("/v1/enrolment-tokens", {}), ("/v1/tokens", {"name": "a", "role": "read"})):
+        assert (await api.ask("POST", path, body)).headers["cache-control"] == "no-store"
+
+
 async def test_knowing_the_hash_of_a_credential_is_not_enough(api: Any) -> None:
     await api.enrol(1)
     assert (await api.enrol(1, await api.token())).status_code == 401

@@ -79,6 +79,10 @@ def test_there_is_no_default_admin_token(tmp_path: Any) -> None:
     weak.write_text("admin\n")
     with pytest.raises(ValueError, match="at least 16"):
         ControlSettings.from_arguments(["--admin-token-file", str(weak)]).admin_token()
+    for easy in ("aaaaaaaaaaaaaaaaaaaa", "12341234123412341234", "adminadminadminadmin"):
+        weak.write_text(easy)
+        with pytest.raises(ValueError, match="different characters"):
+            ControlSettings.from_arguments(["--admin-token-file", str(weak)]).admin_token()
 
 
 def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Any, monkeypatch: Any) -> None:
