@@ -155,8 +155,9 @@ def test_remains_of_a_killed_connection_block_no_other(links: Any) -> None:
     run(links, "sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", namespace=links.server)
     listen = "import socket; s = socket.create_server(('203.0.113.1', 8443)); print('ready', flush=True); s.accept()"
     dial = (
-        "import asyncio, ipaddress\nfrom smkex.transport.routes.paths import dial\n"
-        "sock = asyncio.run(dial('wifi0', ipaddress.ip_address('203.0.113.1'), 8443))\nprint(sock.getsockname()[0])\n"
+        "import asyncio, ipaddress\nfrom smkex.transport.routes.paths import connect_from\n"
+        "sock = asyncio.run(connect_from('wifi0', ipaddress.ip_address('203.0.113.1'), 8443))\n"
+        "print(sock.getsockname()[0])\n"
     )
     command = ["ip", "netns", "exec", links.server, sys.executable, "-c", listen]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:

@@ -11,7 +11,7 @@ from loopback import LoopbackEdge, until
 from edge.config.settings import EdgeSettings
 from edge.ingress.session_registry import SessionRegistry
 from smkex.client.connect import Connection
-from smkex.core.errors import Code, PeerAborted
+from smkex.core.errors import AbortCode, PeerAborted
 from smkex.transport.session import SessionTransport
 
 LIMIT = 1 << 20
@@ -50,7 +50,7 @@ async def is_overloaded(connection: Connection) -> bool:
     """Wait for the end of a session, and tell whether the edge ended it as overloaded."""
     await until(lambda: connection.session.error is not None)
     error = connection.session.error
-    return isinstance(error, PeerAborted) and error.peer_code == Code.OVERLOADED
+    return isinstance(error, PeerAborted) and error.peer_code == AbortCode.OVERLOADED
 
 
 async def test_what_an_application_does_not_read_counts_and_the_largest_holder_ends(
