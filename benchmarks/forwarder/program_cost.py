@@ -46,7 +46,7 @@ ACTIONS = {  # how each has to end
     "pass_xdp": XDP_PASS,
 }
 FLOWS = {"one flow": 1, "64,000 flows": 64_000, "1,000,000 flows": 1_000_000}
-FOR_EVER = 2**63
+NEVER_EXPIRES = 2**63
 TURN = struct.Struct("=II")
 PLENTY = Budgets(*[1_000_000_000] * 4)  # budgets that are kept, and never used up
 MORE = Path(__file__).with_suffix(".c").read_text()
@@ -166,7 +166,7 @@ def _fill_maps(maps: dict[str, int]) -> None:
     hops = Map(maps["hops"], ID.size, HOP.size)
     for edge in EDGES[:3]:
         assert edge.tunnel_v4
-        hop = HOP.pack(FOR_EVER, mapped_address(edge.tunnel_v4), bytes(12))
+        hop = HOP.pack(NEVER_EXPIRES, mapped_address(edge.tunnel_v4), bytes(12))
         hops.put(ID.pack(edge.id), hop * possible_cpus())
 
 

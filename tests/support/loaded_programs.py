@@ -58,7 +58,7 @@ CONTEXT = 192
 SEED = 7
 XDP_PASS = 2
 HARDWARE = bytes.fromhex("02000000005e02000000000e")  # the next hop's, and the backbone's own
-FOR_EVER = 2**63
+NEVER_EXPIRES = 2**63
 
 
 @dataclass
@@ -137,7 +137,9 @@ class Programs:
         for edge in TABLE.edges:
             end = edge.tunnel_v4 or edge.tunnel_v6  # as tunnel_to chooses
             assert end
-            hops.put(ID.pack(edge.id), HOP.pack(FOR_EVER, mapped_address(end), HARDWARE) * possible_cpus())
+            hops.put(
+                ID.pack(edge.id), HOP.pack(NEVER_EXPIRES, mapped_address(end), HARDWARE) * possible_cpus()
+            )
 
     def forget_next_hops(self) -> None:
         hops = Map(self.loaded.maps["hops"], ID.size, HOP.size)

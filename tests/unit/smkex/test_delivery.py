@@ -111,7 +111,7 @@ async def test_a_slow_reader_gets_all_that_came_before_both_ends_had_ended() -> 
     assert closed.call_count == 1
 
 
-async def test_closing_a_session_that_has_ended_ends_it_although_nobody_read_the_rest() -> None:
+async def test_closing_a_session_that_has_ended_ends_it_although_the_rest_is_unread() -> None:
     pair = Pair()
     paused_reader(pair)
     closed = Mock()
@@ -125,7 +125,7 @@ async def test_closing_a_session_that_has_ended_ends_it_although_nobody_read_the
     assert closed.call_count == 1
 
 
-async def test_tiny_records_cost_no_more_memory_than_the_window_while_nobody_takes_them() -> None:
+async def test_tiny_records_cost_no_more_memory_than_the_window_while_unread() -> None:
     pair = Pair()
     taken = bytearray()
     protocol = Mock()

@@ -101,7 +101,7 @@ def test_an_active_attacker_on_path_zero_is_never_path_confirmed() -> None:
     assert not edge.path_confirmed
 
 
-def test_a_nonce_racer_blocks_nobody() -> None:
+def test_a_nonce_racer_blocks_no_client() -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
     edge = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=1), client.client_share, CELLULAR, bytes(31) + b"\1"
@@ -257,7 +257,7 @@ def test_a_message_before_its_time_or_after_the_end_is_unexpected() -> None:
         early.receive(0, FrameType.SERVER_SHARE, done.wire["server_share"])
 
 
-def test_nothing_is_known_before_it_is_told() -> None:
+def test_nothing_is_known_before_it_is_received() -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
     with pytest.raises(errors.UnexpectedMessage, match="path 0"):
         _ = client.edge_id

@@ -53,7 +53,7 @@ async def test_a_reset_in_the_middle_ends_a_path_and_no_stream(
     assert connection.session.error is None
 
 
-async def test_a_reader_that_comes_back_is_told_of_at_once(
+async def test_a_reader_that_comes_back_is_announced_at_once(
     edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The window is used up and all is quiet: the reader's return is the only thing that can go on."""
@@ -107,7 +107,7 @@ async def test_closing_waits_for_what_was_written_however_slow_the_paths(
     assert await reading == digest_of(size)
 
 
-async def test_a_close_that_nobody_answers_ends(edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_close_without_an_answer_ends(edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smkex.transport.session.CLOSE_TIMEOUT", 0.2)
     connection = await edge.connect()
     for relay in edge.relays:

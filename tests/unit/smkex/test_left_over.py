@@ -137,7 +137,7 @@ async def test_after_a_head_that_announces_a_body_a_connection_rests(monkeypatch
         assert server.connections == 2
 
 
-async def test_a_request_cancelled_before_its_connection_was_opened_takes_no_place_for_ever() -> None:
+async def test_a_request_cancelled_before_its_connection_was_opened_gives_its_place_back() -> None:
     server = script([NEXT])
     async with (
         server.listening() as port,

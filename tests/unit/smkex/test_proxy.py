@@ -190,7 +190,7 @@ def test_rules_read_names_as_dns_does_and_map_ports() -> None:
     assert Rules(("cdn",), others_direct=True).select_tunnel("other", 443) == (ProxyRoute.DIRECT, 443)
 
 
-async def test_what_the_key_exchange_refuses_is_told_with_name_and_hint(edge: LoopbackEdge) -> None:
+async def test_what_the_key_exchange_refuses_is_reported_with_name_and_hint(edge: LoopbackEdge) -> None:
     async with Running(edge) as running, running.client() as client:
         strict = replace(edge.options, paths=["lo", "lo"], allow_shared_path=False)
         running.proxy._upstream._options = strict
@@ -200,7 +200,7 @@ async def test_what_the_key_exchange_refuses_is_told_with_name_and_hint(edge: Lo
     assert answer.headers["proxy-status"].endswith('details="SharedPath"')
 
 
-async def test_an_edge_that_is_away_is_told(edge: LoopbackEdge) -> None:
+async def test_an_edge_that_is_away_is_reported(edge: LoopbackEdge) -> None:
     rules = Rules(service_port=1)
     async with Running(edge, rules=rules) as running, running.client() as client:
         answer = await client.get("http://127.0.0.1/")
@@ -370,7 +370,7 @@ async def test_a_program_that_leaves_ends_its_session(edge: LoopbackEdge, runnin
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example", "-a.example", "0x7f.1"])
-async def test_a_name_that_is_none_is_refused_before_it_is_used(running: Running, host: str) -> None:
+async def test_an_invalid_name_is_refused_before_it_is_used(running: Running, host: str) -> None:
     reader, writer = await running.connect()
     writer.write(f"CONNECT {host}:80 HTTP/1.1\r\nhost: {host}:80\r\n\r\n".encode())
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 502 ")

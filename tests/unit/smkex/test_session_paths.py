@@ -213,7 +213,7 @@ def test_a_path_that_takes_frames_out_is_found_out(kind: int) -> None:
     assert net.kinds("client", PathDropped) or net.kinds("server", PathDropped)
 
 
-def test_a_path_that_answers_but_carries_no_data_is_dropped_not_tried_for_ever() -> None:
+def test_a_path_that_answers_but_carries_no_data_is_dropped() -> None:
     net = Net(0.01, 0.03)
     net.wires[0].hand = lambda sender, number, frame: [frame] if frame[0] == 17 else []
     net.client.write(DATA)

@@ -143,7 +143,7 @@ async def test_the_end_of_the_other_side_closes_this_one(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("writing", [False, True])
-async def test_a_reset_is_told_and_the_event_loop_keeps_nothing(pair: Pair, writing: bool) -> None:
+async def test_a_reset_is_reported_and_the_event_loop_keeps_nothing(pair: Pair, writing: bool) -> None:
     number = pair.transport.get_extra_info("socket").fileno()
     if writing:
         pair.transport.pause_reading()
@@ -167,7 +167,7 @@ async def test_what_came_before_a_reset_is_read_even_if_a_write_finds_out_first(
     assert pair.taker.received == said
 
 
-async def test_a_socket_that_is_gone_at_once_is_told_by_the_write(pair: Pair) -> None:
+async def test_a_socket_that_is_gone_at_once_is_reported_by_the_write(pair: Pair) -> None:
     pair.other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     pair.other.close()
     pair.transport.write(b"a")

@@ -213,7 +213,7 @@ async def test_a_pinned_host_is_dialled_nowhere_else(tmp_path: Path) -> None:
         assert not edge.sessions
 
 
-def test_the_file_keeps_several_keys_of_a_host_and_forgets_what_it_is_told(tmp_path: Path) -> None:
+def test_the_file_keeps_several_keys_of_a_host_and_removes_the_named_one(tmp_path: Path) -> None:
     known = KnownHosts(tmp_path / "known_hosts")
     for entry in (
         KnownHost("a.example", KNOWN),

@@ -75,7 +75,7 @@ def test_who_is_silent_or_has_no_forwarder_is_not_waited_for(known: Acknowledgem
     assert known.is_held(1, table(6, edge(1)))
 
 
-def test_a_forwarder_that_stopped_to_follow_is_not_waited_for_for_ever(
+def test_a_forwarder_that_stopped_to_follow_is_not_waited_for_indefinitely(
     known: Acknowledgements, hands: Hands
 ) -> None:
     newest = table(6, edge(1))

@@ -69,7 +69,7 @@ async def test_the_word_of_a_silent_peer_counts_no_more(api: Any) -> None:
     assert await api.states() == {1: "down", 2: "down", 3: "down"}
 
 
-async def test_an_edge_cannot_vouch_for_itself(api: Any) -> None:
+async def test_an_edge_cannot_confirm_itself(api: Any) -> None:
     await three(api)
     await api.heartbeat(1, peers=[sees(1, True)])
     await api.pass_time(10.1)

@@ -63,7 +63,7 @@ async def test_a_dead_agent_is_withdrawn_for_and_the_watcher_ends(tmp_path: Path
     assert time.monotonic() - started >= 0.15
 
 
-async def test_the_watcher_of_a_dead_agent_does_not_wait_for_ever_for_bird(
+async def test_the_watcher_of_a_dead_agent_waits_for_bird_within_a_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadman, "WITHDRAW_LIMIT", 0.2)

@@ -110,6 +110,6 @@ def test_trace_follows_ipv6_by_whichever_tunnel_there_is() -> None:
 @pytest.mark.parametrize(
     "text", ["", "1.2.3.4", "1.2.3:4", "1.2.3.4:x", "1.2.3.4:70000", "::1:443", "[1.2.3.4]:443"]
 )
-def test_an_endpoint_that_is_none(text: str) -> None:
+def test_an_invalid_endpoint_is_refused(text: str) -> None:
     with pytest.raises(Untraceable):
         PacketEndpoint.parse(text)

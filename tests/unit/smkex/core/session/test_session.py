@@ -52,7 +52,7 @@ def test_any_cutting_gives_the_stream_exactly(
         assert len(net.kinds(name, SessionClosed)) == 1
 
 
-def test_byte_by_byte_is_as_good_as_whole() -> None:
+def test_byte_by_byte_gives_the_same_as_whole() -> None:
     net = Net(0.01, 0.02, cut=1)
     net.client.write(b"one byte at a time")
     net.client.end()
@@ -602,7 +602,7 @@ def test_what_a_session_tells_of_its_paths() -> None:
     assert repr(net.keys.data_key("client", 0)) == "AeadKey(redacted)"
 
 
-def test_a_wish_said_before_there_is_a_path_is_told_on_the_first() -> None:
+def test_a_priority_set_before_there_is_a_path_is_sent_on_the_first() -> None:
     session = Session(fresh_keys(), "client", scheduler=Scheduler.REDUNDANT)
     session.set_backup(1, True)
     session.set_backup(1, False)

@@ -127,7 +127,7 @@ def test_both_ends_have_the_same_word_for_ready() -> None:
     assert len({client.ready(0), client.ready(1), client.finished(0), client.finished(1)}) == 4
 
 
-def test_a_reason_that_has_no_name_is_told_by_its_number() -> None:
+def test_a_reason_without_a_name_is_shown_by_its_number() -> None:
     assert "code 999 (not authenticated)" in str(errors.PeerAborted(999, authenticated=False))
     assert str(errors.PeerAborted(5, authenticated=True)).endswith("bad-share")
 
@@ -158,7 +158,7 @@ def test_what_is_no_tls_record_is_refused_before_it_is_waited_for() -> None:
 # --- control messages
 
 
-def test_items_that_nobody_knows_are_passed_over_and_of_repeated_ones_the_last_counts() -> None:
+def test_unknown_items_are_skipped_and_of_repeated_ones_the_last_counts() -> None:
     unknown = u8(200) + vec8(b"of a later version")
     assert ControlMessage.parse(unknown + ControlMessage(5, 9).encode() + unknown) == ControlMessage(5, 9)
     assert ControlMessage.parse(

@@ -43,7 +43,7 @@ def test_families_take_turns_and_ipv6_begins() -> None:
     assert [str(address) for address in found] == wanted
 
 
-async def test_who_answers_within_the_head_start_is_taken_and_nobody_else_asked() -> None:
+async def test_an_answer_within_the_head_start_is_taken_and_no_other_dialled() -> None:
     first, second = Candidate(0), Candidate(0)
     assert await race(first, second) is first
     assert second.begun is None
@@ -71,7 +71,7 @@ async def test_one_that_is_late_may_still_win() -> None:
     assert await race(late, refused) is late
 
 
-async def test_where_all_fail_the_preferred_ones_error_is_told() -> None:
+async def test_where_all_fail_the_preferred_ones_error_is_raised() -> None:
     with pytest.raises(OSError, match="first"):
         await race(Candidate(2 * DELAY, OSError("first")), Candidate(0, OSError("second")))
 
