@@ -10,6 +10,7 @@ from loopback import two_neighbouring_ports
 
 from edge.handshake.tcp import TcpHandshakes
 from smkex.client import connect
+from smkex.client.options import ConnectOptions
 from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.core.handshake.config import ServerConfig
 from smkex.transport.session import SessionTransport
@@ -61,7 +62,9 @@ async def edge() -> AsyncIterator[tuple[Edge, int]]:
 async def test_bytes_come_back_as_they_went(edge: tuple[Edge, int]) -> None:
     port = edge[1]
     connection = await connect(
-        "127.0.0.1", paths=["lo"], port=port, id_port_base=port, allow_shared_path=True
+        "127.0.0.1",
+        port=port,
+        options=ConnectOptions(paths=["lo"], id_port_base=port, allow_shared_path=True, known_hosts=None),
     )
     sent = os.urandom(5_000_000)
 
@@ -86,9 +89,10 @@ async def test_bytes_come_back_as_they_went(edge: tuple[Edge, int]) -> None:
 async def test_a_shared_path_is_refused_unless_allowed(edge: tuple[Edge, int]) -> None:
     port = edge[1]
     with pytest.raises(SharedPath):
-        await connect("127.0.0.1", paths=["lo", "lo"], port=port, id_port_base=port)
+        options = ConnectOptions(paths=["lo", "lo"], id_port_base=port, known_hosts=None)
+        await connect("127.0.0.1", port=port, options=options)
 
 
 async def test_one_interface_is_not_two_paths() -> None:
     with pytest.raises(OnePathOnly):
-        await connect("127.0.0.1", paths=["lo"])
+        await connect("127.0.0.1", options=ConnectOptions(paths=["lo"], known_hosts=None))
