@@ -20,6 +20,7 @@ PROBE_RESULTS = StateFile("probes.json", Daemon.PROBE, (Daemon.AGENT,))
 FORWARDER_INSTALL = StateFile("forwarder.json", Daemon.FORWARDER, (Daemon.FORWARDER, Daemon.AGENT))
 APPLIED = StateFile("applied.json", Daemon.FORWARDER, (Daemon.AGENT,))
 TRAFFIC = StateFile("traffic.json", Daemon.FORWARDER, (Daemon.AGENT,))
+HOST_STATE = StateFile("host.json", Daemon.FORWARDER, (Daemon.AGENT,))
 EDGE_SOCKET = StateFile("edge.sock", Daemon.EDGE, (Daemon.AGENT,), mode=0o660)
 
 ALL = (
@@ -36,5 +37,6 @@ ALL = (
     FORWARDER_INSTALL,
     APPLIED,
     TRAFFIC,
+    HOST_STATE,
     EDGE_SOCKET,
 )

@@ -29,6 +29,7 @@ from node.state.forwarder import (
     write_applied_generation,
     write_tunnel_counts,
 )
+from node.state.host_state import HostState, ItemState, read_host_state, write_host_state
 from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.probe_results import ProbeResult, read_results, write_results
 from node.state.purges import Purge, read_purges, write_purges
@@ -51,6 +52,7 @@ INSTALL = ForwarderInstall(
 )
 KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 FAST_OPEN = ["22" * 16, "11" * 16]
+HOST = HostState(8123.4, (ItemState("sysctl net.ipv4.tcp_fwmark_accept", True, "0 instead of 1"),))
 COUNTS = TunnelCounts(8123.4, {2: (1500, 2_100_000)})
 
 # per file: what the page's example means, and how it is written and read
@@ -78,6 +80,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     ),
     "forwarder.json": (INSTALL, INSTALL.write_file, ForwarderInstall.read),
     "applied.json": (12, lambda at: write_applied_generation(at, 12), read_applied_generation),
+    "host.json": (HOST, lambda at: write_host_state(at, HOST), read_host_state),
     "traffic.json": (COUNTS, lambda at: write_tunnel_counts(at, COUNTS), read_tunnel_counts),
 }
 WITHOUT_CONTENT = {"agent.alive", "edge.sock"}

@@ -3,6 +3,7 @@
 import errno
 import logging
 import socket
+import time
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -10,6 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from balancer.datapath.load.attach import INGRESS, OURS, filter_names
 from balancer.datapath.load.install import ForwarderInstall, NotInstalled
+from node.state.host_state import read_host_state
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,13 @@ class ForwarderCheck:
         except NotInstalled:
             return "forwarder: is detached" if self._was_loaded else None
         self._was_loaded = True
-        return _find_detached(install)
+        return _find_detached(install) or self._find_host_deviation()
+
+    def _find_host_deviation(self) -> str | None:
+        """Return the first hard deviation of the host that the forwarder's daemon could not repair."""
+        host = read_host_state(self._state)
+        found = host.hard_deviation(time.monotonic()) if host else None
+        return f"forwarder: {found}" if found else None
 
 
 def _find_detached(install: ForwarderInstall) -> str | None:

@@ -17,29 +17,43 @@ def prepare_host(outside: tuple[str, ...], backbone: str, *, v6: bool) -> None:
 
     Raises `HostRefuses`.
     """
-    wanted = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv4/ip_forward"]
-    if v6:
-        wanted += ["ipv6/fwmark_reflect", f"ipv6/conf/{backbone}/forwarding"]
-    for name in wanted:
-        if error := _set_sysctl(name, "1"):
+    for name in required_sysctls(backbone, v6=v6):
+        if error := set_sysctl(name, "1"):
             raise _describe_refusal(name, "1", error)
     for interface in (*outside, backbone):
-        _relax_rp_filter(interface)
+        errors = relax_rp_filter(interface)
+        if rp_filter(interface) == STRICT:
+            name, error = next(iter(errors.items()))
+            raise _describe_refusal(name, "0", error)
 
 
-def _relax_rp_filter(interface: str) -> None:
-    """Disable the reverse path filter; where that is not permitted (a container), loose mode (RFC 3704 2.4) suffices.
-
-    The kernel uses the greater of `all` and the interface's value.
-    """
-    names = ("ipv4/conf/all/rp_filter", f"ipv4/conf/{interface}/rp_filter")
-    errors = {name: error for name in names if (error := _set_sysctl(name, "0"))}
-    if max(int((SETTINGS / name).read_text()) for name in names) == STRICT:
-        name, error = next(iter(errors.items()))
-        raise _describe_refusal(name, "0", error)
+def required_sysctls(backbone: str, *, v6: bool) -> list[str]:
+    """Return the sysctls that must be 1."""
+    required = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv4/ip_forward"]
+    return required + (["ipv6/fwmark_reflect", f"ipv6/conf/{backbone}/forwarding"] if v6 else [])
 
 
-def _set_sysctl(name: str, value: str) -> OSError | None:
+def rp_filter(interface: str) -> int:
+    """Return the effective mode: the kernel uses the greater of `all` and the interface's value. Raises OSError."""
+    return max(int(read_sysctl(name)) for name in _rp_filter_names(interface))
+
+
+def relax_rp_filter(interface: str) -> dict[str, OSError]:
+    """Disable the reverse path filter; return the errors. Loose mode (RFC 3704 2.4) suffices, as set in containers."""
+    return {name: error for name in _rp_filter_names(interface) if (error := set_sysctl(name, "0"))}
+
+
+def _rp_filter_names(interface: str) -> tuple[str, str]:
+    return "ipv4/conf/all/rp_filter", f"ipv4/conf/{interface}/rp_filter"
+
+
+def read_sysctl(name: str) -> str:
+    """Return a value below net. Raises OSError."""
+    return (SETTINGS / name).read_text().strip()
+
+
+def set_sysctl(name: str, value: str) -> OSError | None:
+    """Write a value that differs; return the error."""
     path = SETTINGS / name
     try:
         if path.read_text().strip() != value:

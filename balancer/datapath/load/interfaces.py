@@ -10,6 +10,7 @@ from balancer.model.table import TableEdge
 
 WITH_ETHERNET = (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
 V4, V6, UNIVERSE = 2, 10, 0
+UP = 1  # IFF_UP
 
 
 class InterfaceUnknown(Exception):
@@ -25,6 +26,7 @@ class AttachedLink:
     mtu: int
     raw: bool
     kind: str = ""
+    up: bool = True
 
 
 def find_link(kernel: IPRoute, name: str) -> AttachedLink:
@@ -40,6 +42,7 @@ def find_link(kernel: IPRoute, name: str) -> AttachedLink:
         message.get_attr("IFLA_MTU"),
         message["ifi_type"] not in WITH_ETHERNET,
         (about.get_attr("IFLA_INFO_KIND") or "") if about else "",
+        bool(message["flags"] & UP),
     )
 
 
@@ -49,15 +52,16 @@ def own_ends(kernel: IPRoute, backbone: AttachedLink, entry: TableEdge | None) -
     Raises `InterfaceUnknown`.
     """
     ends = Ends(
-        _choose_address(_interface_addresses(kernel, backbone.index, V4), entry.tunnel_v4 if entry else None),
-        _choose_address(_interface_addresses(kernel, backbone.index, V6), entry.tunnel_v6 if entry else None),
+        _choose_address(interface_addresses(kernel, backbone.index, V4), entry.tunnel_v4 if entry else None),
+        _choose_address(interface_addresses(kernel, backbone.index, V6), entry.tunnel_v6 if entry else None),
     )
     if ends.v4 is None and ends.v6 is None:
         raise InterfaceUnknown(f"{backbone.name} has no address: tunnels end there")
     return ends
 
 
-def _interface_addresses(kernel: IPRoute, index: int, family: int) -> list[str]:
+def interface_addresses(kernel: IPRoute, index: int, family: int) -> list[str]:
+    """Return the global addresses of an interface."""
     return [
         message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
         for message in kernel.get_addr(family=family, index=index)

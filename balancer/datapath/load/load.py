@@ -1,5 +1,6 @@
 """`sennit forwarder load`: compile, load, attach, pin, and exit; the programs stay in the kernel."""
 
+import contextlib
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from balancer.datapath.load.attach import EGRESS, INGRESS, attach, detach, refuse_foreign
-from balancer.datapath.load.compile import RAW, Loaded, compile_and_load
+from balancer.datapath.load.attach import attach, detach, refuse_foreign
+from balancer.datapath.load.compile import Loaded, compile_and_load
 from balancer.datapath.load.fast_path import Xdp, choose_fast_path, put_in_place
+from balancer.datapath.load.hooks import list_hooks
 from balancer.datapath.load.host_settings import HostRefuses, prepare_host
 from balancer.datapath.load.install import ForwarderInstall, NotInstalled
 from balancer.datapath.load.interfaces import AttachedLink, find_link, own_ends
+from balancer.datapath.load.lock import lock_host
 from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
 from balancer.datapath.load.xdp import detach_xdp
 from balancer.datapath.maps.bpf import Map
@@ -22,7 +25,7 @@ from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES, mount_bpffs, pin_all, unpin_all
 from balancer.model.table import Encapsulation, ForwardingTable
 from balancer.model.table_file import load_table
-from node.state.catalogue import FORWARDER_INSTALL, TABLE
+from node.state.catalogue import FORWARDER_INSTALL, HOST_STATE, TABLE
 from node.state.identity import NodeUnknown, await_identity
 
 
@@ -32,19 +35,6 @@ class Interfaces:
 
     outside: tuple[str, ...]
     backbone: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """A tc hook and the program that belongs there."""
-
-    link: AttachedLink
-    parent: int
-    role: str
-
-    @property
-    def program(self) -> str:
-        return self.role + RAW if self.link.raw else self.role
 
 
 def load(
@@ -71,32 +61,38 @@ def load(
         backbone, loopback = find_link(kernel, interfaces.backbone), find_link(kernel, LOOPBACK)
         own = own_ends(kernel, backbone, table.edge(edge_id))
         placement = ForwarderInstall(edge_id, interfaces.outside, backbone.name, own, vip, encapsulation)
-        hooks = _list_hooks(outside, backbone, loopback)
+        hooks = list_hooks(outside, backbone, loopback)
         for hook in hooks:
             refuse_foreign(kernel, hook.link.index, hook.parent)
         mount_bpffs(bpffs)
         fast = choose_fast_path(kernel, bpffs, xdp, outside, backbone)
         loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks), fast=fast.native)
-        prepare_host(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
         new = map_content(table, edge_id, own, (vip,), encapsulation)
         config = _forwarder_config(placement, outside, backbone, budgets)
         _fill_maps(loaded, config, outside, new)
-        pin_all(bpffs, loaded.maps)
-        placement.write_file(state)
-        try:
-            for hook in hooks:
-                attach(kernel, hook.link.index, hook.parent, loaded.programs[hook.program], hook.role)
-            route_replies(kernel, loopback, backbone, new.overhead, v6=vip.v6 is not None)
-        except NetlinkError as error:
-            raise HostRefuses(f"tc refuses to attach: {error}") from None
-        fast = put_in_place(bpffs, xdp, fast, loaded, outside, backbone)
-        placement = replace(placement, no_xdp=fast.why_not)
-        placement.write_file(state)
+        with lock_host(state, wait=True):
+            prepare_host(interfaces.outside, interfaces.backbone, v6=vip.v6 is not None)
+            pin_all(bpffs, loaded.maps, {hook.program: loaded.programs[hook.program] for hook in hooks})
+            placement.write_file(state)
+            try:
+                for hook in hooks:
+                    attach(kernel, hook.link.index, hook.parent, loaded.programs[hook.program], hook.role)
+                route_replies(kernel, loopback, backbone, new.overhead, v6=vip.v6 is not None)
+            except NetlinkError as error:
+                raise HostRefuses(f"tc refuses to attach: {error}") from None
+            fast = put_in_place(bpffs, xdp, fast, loaded, outside, backbone)
+            placement = replace(placement, no_xdp=fast.why_not)
+            placement.write_file(state)
     return placement
 
 
 def unload(state: Path, bpffs: Path) -> bool:
     """Remove filters and pins; return whether there were any."""
+    with lock_host(state, wait=True) if state.is_dir() else contextlib.nullcontext():
+        return _unload_locked(state, bpffs)
+
+
+def _unload_locked(state: Path, bpffs: Path) -> bool:
     try:
         names = ForwarderInstall.read(state).interfaces
     except NotInstalled:
@@ -109,21 +105,9 @@ def unload(state: Path, bpffs: Path) -> bool:
             for index in kernel.link_lookup(ifname=name):
                 removed |= detach(kernel, index)
     unpin_all(bpffs)
-    FORWARDER_INSTALL.path_in(state).unlink(missing_ok=True)
+    for file in (FORWARDER_INSTALL, HOST_STATE):
+        file.path_in(state).unlink(missing_ok=True)
     return removed
-
-
-def _list_hooks(
-    outside: tuple[AttachedLink, ...], backbone: AttachedLink, loopback: AttachedLink
-) -> list[Hook]:
-    """List all hooks, outside ingress last: packets that it forwards need the other hooks."""
-    hooks = [
-        Hook(loopback, EGRESS, "owner_egress"),
-        Hook(backbone, INGRESS, "tunnel_ingress"),
-        Hook(backbone, EGRESS, "owner_egress"),
-    ]
-    hooks += [Hook(link, EGRESS, "owner_egress") for link in outside]
-    return hooks + [Hook(link, INGRESS, "outside_ingress") for link in outside]
 
 
 def _forwarder_config(

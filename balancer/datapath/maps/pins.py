@@ -66,12 +66,19 @@ def pin_folder(path: Path) -> Path:
     return path / f"sennit-{LAYOUT_VERSION}"
 
 
-def pin_all(path: Path, maps: dict[str, int]) -> None:
-    """Pin maps by name, replacing earlier pins."""
+def program_pin(path: Path, name: str) -> Path:
+    """Return where a tc program is pinned, from where it is attached again."""
+    return pin_folder(path) / f"program_{name}"
+
+
+def pin_all(path: Path, maps: dict[str, int], programs: dict[str, int]) -> None:
+    """Pin maps and programs by name, replacing earlier pins."""
     unpin_all(path)
     pin_folder(path).mkdir(mode=0o700)
     for name, descriptor in maps.items():
         pin(descriptor, pin_folder(path) / name)
+    for name, descriptor in programs.items():
+        pin(descriptor, program_pin(path, name))
 
 
 def unpin_all(path: Path) -> None:

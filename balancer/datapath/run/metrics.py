@@ -1,7 +1,7 @@
 """Prometheus metrics of the forwarder (text format 0.0.4), served by `sennit forwarder run --metrics`."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from balancer.datapath.maps.counters import EdgeTraffic, read_counters, read_traffic, read_xdp_counters
 from balancer.model.table import ForwardingTable
 from balancer.model.verdict import Reason
+from node.state.host_state import ItemState
 
 SCRAPE_TIMEOUT = 10  # seconds
 MAXIMUM_EDGES = 1_000  # with their own samples: those with traffic, lowest ids first
@@ -56,6 +57,17 @@ def _render_metric(name: str, kind: str, text: str, samples: Iterable[tuple[str,
         f"# TYPE {full} {kind}",
         *(f"{full}{labels} {value}" for labels, value in samples),
     ]
+
+
+def render_host(items: Iterable[ItemState], repairs: Mapping[str, int]) -> str:
+    """Return the metrics of the host check: one gauge per wanted item, and the daemon's repairs."""
+    states = [(f'{{item="{item.name}"}}', int(item.deviation is None)) for item in items]
+    repaired = [(f'{{item="{name}"}}', number) for name, number in sorted(repairs.items())]
+    lines = [
+        *_render_metric("host_item_ok", "gauge", "1 while the host is as the forwarder needs it.", states),
+        *_render_metric("host_repairs_total", "counter", "Repairs of the host by the daemon.", repaired),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def collect_metrics(bpffs: Path, table: ForwardingTable, fresh: bool) -> str:

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from balancer.datapath.host.reconciler import HostReconciler
 from balancer.datapath.load.install import ForwarderInstall, NotInstalled
 from balancer.datapath.maps.generation import OUTER, Generations, map_content
 from balancer.datapath.maps.layout import TICKS
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import NotLoaded, open_map, pinned_at
-from balancer.datapath.run.metrics import collect_metrics
+from balancer.datapath.run.metrics import collect_metrics, render_host
 from balancer.datapath.run.traffic import TrafficFile
 from balancer.model.table import EdgeState, ForwardingTable
 from balancer.model.table_file import load_table
@@ -33,7 +34,7 @@ CONTACT_TIMEOUT = 90.0
 
 
 class TableFollower:
-    """Applies the newest table to the maps."""
+    """Applies the newest table to the maps; keeps the host as the programs need it."""
 
     def __init__(self, state: Path, bpffs: Path) -> None:
         self._state, self._bpffs = state, bpffs
@@ -41,6 +42,7 @@ class TableFollower:
         self._placement = ForwarderInstall.read(state)
         self._generations = open_generations(bpffs)
         self._traffic = TrafficFile(state, bpffs)
+        self._host = HostReconciler(state, bpffs)
         self._watch = FileWatch(TABLE, state)
         self._known: set[int] = set()
         self._acknowledged = self._acknowledge_failed = False
@@ -54,7 +56,9 @@ class TableFollower:
     def metrics(self) -> str:
         """Return the metrics text. Raises `pins.NotLoaded`."""
         fresh = self._generations.live.words.fresh_until > time.monotonic_ns()
-        return collect_metrics(self._bpffs, self.table, fresh)
+        return collect_metrics(self._bpffs, self.table, fresh) + render_host(
+            self._host.items, self._host.repairs
+        )
 
     def run(self, stopped: threading.Event, alive: Callable[[], None]) -> None:
         """Poll until `stopped` is set; call `alive` each time."""
@@ -62,6 +66,7 @@ class TableFollower:
             self.poll_table()
             self._acknowledge()
             self._write_traffic()
+            self._host.check_if_due(self._generations.live.words.overhead)
             alive()
             stopped.wait(POLL_INTERVAL)
 
@@ -153,3 +158,16 @@ def open_generations(bpffs: Path) -> Generations:
     finally:
         live_map.close()
     return Generations({name: open_map(bpffs, name) for name in OUTER}, live)
+
+
+def read_overhead(bpffs: Path) -> int:
+    """Return the size of the largest outer header in the active table. Raises `pins.NotLoaded`."""
+    live_map = open_map(bpffs, "live_map")
+    try:
+        live = Live(live_map)
+    finally:
+        live_map.close()
+    try:
+        return live.words.overhead
+    finally:
+        live.close()

@@ -218,6 +218,7 @@ def _run_status(options: argparse.Namespace) -> int:
         print(f"XDP and tc: {sum(packets for packets, _ in by_xdp.values()):,} packets by XDP")
     else:
         print(f"tc only: {ForwarderInstall.read(options.state).no_xdp or 'the XDP programs were detached'}")
+    _print_host(options)
     print(f"{'reason':<22} {'packets':>10} {'bytes':>14}  meaning")
     for reason, (packets, size) in counters.items():
         if packets:
@@ -234,6 +235,17 @@ def _run_status(options: argparse.Namespace) -> int:
             )
             print(f"edge {names[edge_id]} (id {edge_id}): sent {to}; received {back}")
     return 0
+
+
+def _print_host(options: argparse.Namespace) -> None:
+    from balancer.datapath.host.reconciler import inspect_host
+    from balancer.datapath.load.install import ForwarderInstall
+    from balancer.datapath.run.table_follower import read_overhead
+
+    install, overhead = ForwarderInstall.read(options.state), read_overhead(options.bpffs)
+    for item in inspect_host(options.bpffs, install, overhead):
+        severity = "error" if item.hard else "warning"
+        print(f"{item.name:<52} {f'{severity}: {item.deviation}' if item.deviation else 'ok'}")
 
 
 def _detach(options: argparse.Namespace) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from balancer.datapath.maps.counters import EdgeTraffic
-from balancer.datapath.run.metrics import MetricsServer, parse_address, render
+from balancer.datapath.run.metrics import MetricsServer, parse_address, render, render_host
 from balancer.model.verdict import Reason
+from node.state.host_state import ItemState
 
 
 def test_every_metric_has_its_help_and_type() -> None:
@@ -21,6 +22,14 @@ def test_every_metric_has_its_help_and_type() -> None:
         assert f"# HELP {name} " in text
         assert f"# TYPE {name} " in text
     assert text.endswith("\n")
+
+
+def test_the_host_check_has_a_gauge_for_each_item_and_counts_repairs() -> None:
+    items = (ItemState("rule of marked IPv4 replies", True), ItemState("interface bb0", False, "down"))
+    text = render_host(items, {"rule of marked IPv4 replies": 2})
+    assert 'sennit_forwarder_host_item_ok{item="rule of marked IPv4 replies"} 1\n' in text
+    assert 'sennit_forwarder_host_item_ok{item="interface bb0"} 0\n' in text
+    assert 'sennit_forwarder_host_repairs_total{item="rule of marked IPv4 replies"} 2\n' in text
 
 
 @pytest.fixture
