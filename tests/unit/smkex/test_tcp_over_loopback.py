@@ -88,8 +88,8 @@ async def test_bytes_come_back_as_they_went(edge: tuple[Edge, int]) -> None:
 
 async def test_a_shared_path_is_refused_unless_allowed(edge: tuple[Edge, int]) -> None:
     port = edge[1]
+    options = ConnectOptions(paths=["lo", "lo"], id_port_base=port, known_hosts=None)
     with pytest.raises(SharedPath):
-        options = ConnectOptions(paths=["lo", "lo"], id_port_base=port, known_hosts=None)
         await connect("127.0.0.1", port=port, options=options)
 
 
