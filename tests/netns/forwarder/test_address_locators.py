@@ -10,16 +10,12 @@ import sized_pages
 from forwarder_network import ForwarderNetwork
 
 from balancer.model.verdict import Reason
+from node.state.identity import NodeIdentity, write_identity
+from node.vip import Locator, Vip
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 
-VIP = {
-    "v4": "198.18.7.0",
-    "v6": "2001:db8:a::",
-    "locator": "address",
-    "service_port": 443,
-    "id_port_base": 10000,
-}
+VIP = Vip("main", "198.18.7.0", "2001:db8:a::", locator=Locator.ADDRESS)
 SIZE = 300_000
 PAGES = Path(sized_pages.__file__)
 
@@ -31,7 +27,7 @@ def edges(dual: ForwarderNetwork, tmp_path: Path) -> Iterator[None]:
     for number in (1, 2):
         state = tmp_path / f"edge{number}"
         state.mkdir()
-        (state / "node.json").write_text(json.dumps({"edge_id": number, "name": f"edge{number}", "vip": VIP}))
+        write_identity(state, NodeIdentity(number, f"edge{number}", VIP))
         command = [*dual.enter(f"edge{number}"), dual.sennit, "edge", "--state", str(state)]
         log = (tmp_path / f"edge{number}.log").open("wb")
         running.append(
