@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from runtime.errors import CommandError, ExitStatus
+from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,7 @@ def plan_jobs(options: argparse.Namespace) -> list[DownloadJob]:
     """Raises `CommandError` where flags contradict each other, or a URL is not smkex://HOST/PATH."""
     urls: list[str] = options.urls
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme != "smkex" or not parts.hostname:
-            raise _usage_error(f"{url}: not smkex://HOST/PATH", "a session takes the place of http and https")
+        _check_url(url)
     if options.output and len(urls) > 1:
         raise _usage_error("-o is for one URL", "-O names each file as its URL does, --output-dir says where")
     if options.output and options.remote_name:
@@ -76,3 +75,24 @@ def _file_name(url: str) -> str:
 
 def _usage_error(text: str, hint: str) -> CommandError:
     return CommandError(text, hint=hint, status=ExitStatus.USAGE)
+
+
+def _check_url(url: str) -> None:
+    """Raise `CommandError` for what is not smkex://HOST[:PORT]/PATH."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _usage_error(
+            f"{url!r}: {error}", "smkex://HOST[:PORT]/PATH; IPv6 addresses in brackets"
+        ) from None
+    if parts.scheme != "smkex" or not parts.hostname:
+        raise _usage_error(f"{url}: not smkex://HOST/PATH", "a session takes the place of http and https")
+    if port == 0 or not url.isprintable() or " " in url:
+        raise _usage_error(
+            f"{url!r}: not a URL", "ports are 1 to 65535; encode spaces and control characters"
+        )
+    try:
+        HostName.parse(parts.hostname)
+    except InvalidHostName as error:
+        raise _usage_error(f"{url}: {error}", InvalidHostName.hint) from None

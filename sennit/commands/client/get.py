@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 RETRY_PAUSE = 0.1  # seconds
 READ_TIMEOUT = 30.0  # seconds without a byte of what was asked for
+FRAMING_FIELDS = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -88,6 +91,10 @@ def _parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not (colon and name.strip() and text.isascii() and text.isprintable()):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME: VALUE")
+    if name.strip().lower() in FRAMING_FIELDS:
+        raise argparse.ArgumentTypeError(f"{name.strip()} frames the message and cannot be set")
+    if not FIELD_NAME.fullmatch(name.strip()):
+        raise argparse.ArgumentTypeError(f"{name.strip()!r} is not the name of a header field")
     return name.strip(), value.strip()
 
 
@@ -154,12 +161,12 @@ async def _fetch_job(
     job: DownloadJob, client: Any, transport: "SmkexTransport", options: argparse.Namespace, *, resume: bool
 ) -> None:
     from smkex.client.download.download import Download
-    from smkex.client.download.partial_file import reporting_write_errors
+    from smkex.client.download.partial_file import closing_file, reporting_write_errors
 
     bar = ProgressBar(job.output.name if job.output else "", sys.stderr)
     on_screen = job.output is None and sys.stdout.isatty()
     shows = sys.stderr.isatty() and not on_screen and not options.quiet and not options.json
-    download = Download(client, job.url, dict(options.header), rate=options.limit_rate)
+    download = Download(client, job.url, options.header, rate=options.limit_rate)
     if shows:
         download.progress = bar.update
     started = time.monotonic()
@@ -171,7 +178,7 @@ async def _fetch_job(
         else:
             with reporting_write_errors(job.output):
                 file = job.output.open("wb")
-            with file:
+            with closing_file(file):
                 fetched = await download.to_stream(file)
     except BaseException:
         bar.clear()

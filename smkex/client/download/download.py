@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from smkex.client.download.partial_file import PartialFile, PartialState, report
 ERROR_BODY_LIMIT = 64 << 10  # bytes of an error's page
 
 Progress = Callable[[int, int | None], None]
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 
 class HttpRefused(Exception):
@@ -43,7 +43,7 @@ class Download:
 
     client: httpx.AsyncClient
     url: str
-    headers: Mapping[str, str]
+    headers: Sequence[tuple[str, str]]
     progress: Progress = lambda so_far, total: None
     rate: float | None = None
 
@@ -73,11 +73,17 @@ class Download:
 
     async def _continue(self, file: BinaryIO, kept: PartialState) -> Fetched | None:
         """Return None if the representation changed, or the answer is not the requested range."""
-        asked = {**self.headers, "range": f"bytes={kept.offset}-", "if-range": kept.etag}
+        asked = [*self.headers, ("range", f"bytes={kept.offset}-"), ("if-range", kept.etag)]
         async with self._get(asked) as response:
             if response.status_code != 206 or not _is_rest_of(response, kept):
                 return None
-            return Fetched(206, kept.offset, await self._copy(response, file, kept.offset, kept.total))
+            end = _range_end(response)
+            size = await self._copy(response, file, kept.offset, end)
+            if kept.offset + size != end:
+                raise httpx.RemoteProtocolError(
+                    f"the part has {size} bytes, Content-Range announces {end - kept.offset}"
+                )
+            return Fetched(206, kept.offset, size)
 
     async def _whole(self, file: BinaryIO, partial: PartialFile) -> Fetched:
         async with self._get(self.headers) as response:
@@ -89,19 +95,24 @@ class Download:
             return Fetched(response.status_code, 0, await self._copy(response, file, 0, total))
 
     async def _require_content(self, response: httpx.Response) -> None:
-        asked = any(name.lower() == "range" for name in self.headers)
+        asked = any(name.lower() == "range" for name, _ in self.headers)
         if response.status_code == 200 or (asked and response.status_code == 206):
             return
         if (_content_length(response) or 0) <= ERROR_BODY_LIMIT:
             await response.aread()  # so that the session can serve the next request
         raise HttpRefused(response)
 
-    def _get(self, headers: Mapping[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
-        return self.client.stream("GET", self.url, headers={"accept-encoding": "identity", **headers})
+    def _get(self, headers: Sequence[tuple[str, str]]) -> AbstractAsyncContextManager[httpx.Response]:
+        chosen = any(name.lower() == "accept-encoding" for name, _ in headers)
+        default = [] if chosen else [("accept-encoding", "identity")]
+        return self.client.stream("GET", self.url, headers=[*default, *headers])
 
     async def _copy(self, response: httpx.Response, file: BinaryIO, start: int, total: int | None) -> int:
         size, began = 0, time.monotonic()
+        limit = total - start if total is not None else None
         async for part in response.aiter_raw():
+            if limit is not None and size + len(part) > limit:
+                raise httpx.RemoteProtocolError(f"the body has more than the announced {limit} bytes")
             with reporting_write_errors(file.name):
                 file.write(part)
             size += len(part)
@@ -127,3 +138,10 @@ def _is_rest_of(response: httpx.Response, kept: PartialState) -> bool:
     first, last, total = int(found[1]), int(found[2]), found[3]
     whole = total == "*" or int(total) == last + 1
     return first == kept.offset and whole and kept.total in (None, last + 1)
+
+
+def _range_end(response: httpx.Response) -> int:
+    """Return the position after the last byte of a 206 that `_is_rest_of` accepts."""
+    found = _CONTENT_RANGE.fullmatch(response.headers["content-range"])
+    assert found is not None
+    return int(found[2]) + 1

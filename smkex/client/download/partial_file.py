@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +31,19 @@ def reporting_write_errors(where: object) -> Iterator[None]:
         raise CannotWrite(f"cannot write {where}: {error.strerror}") from None
 
 
+@contextmanager
+def closing_file(file: BinaryIO) -> Iterator[None]:
+    """Close `file` at the end; a failure to write what is buffered is `CannotWrite`, and hides no other error."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        raise
+    with reporting_write_errors(file.name):
+        file.close()
+
+
 @dataclass(frozen=True, slots=True)
 class PartialState:
     """`offset` bytes of the representation with `etag`, left by an earlier download."""
@@ -54,12 +67,15 @@ class PartialFile:
         """Open the partial file and lock it. Raises `CannotWrite`, `PartialFileBusy`."""
         with reporting_write_errors(self.path):
             file = self.path.open("ab")
-        with file:
+        with closing_file(file):
             self._lock(file)
             try:
                 yield file
             finally:
-                self._discard_if_useless()
+                with suppress(OSError):
+                    file.flush()  # a small part counts too
+                with reporting_write_errors(self.path):
+                    self._discard_if_useless()
 
     def kept(self) -> PartialState | None:
         """Return what can be resumed; None without a valid note of this URL."""

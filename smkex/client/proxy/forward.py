@@ -132,19 +132,23 @@ class Forwarder:
         return self._credentials is None or self._credentials.match_basic(given)
 
     async def _authenticate(self, program: ProgramConnection) -> bool:
-        challenge = [(b"proxy-authenticate", b'Basic realm="sennit proxy"')]
+        challenge = [(b"proxy-authenticate", b'Basic realm="sennit proxy"'), *_end_of(program)]
         return await program.send_text(407, "error: a name and password are needed\n", challenge)
 
     async def _refuse(self, program: ProgramConnection, host: str, error: RequestRefused) -> bool:
         self._emit(Failed(host, "Refused", str(error), error.hint))
         return await program.send_text(
-            403, _error_text(str(error), error.hint), _proxy_status("http_request_denied", "Refused")
+            403,
+            _error_text(str(error), error.hint),
+            [*_proxy_status("http_request_denied", "Refused"), *_end_of(program)],
         )
 
     async def _fail(self, program: ProgramConnection, host: str, error: BaseException) -> bool:
         found = self._emit_failure(host, error)
         return await program.send_text(
-            502, _error_text(str(found), found.hint), _proxy_status(_proxy_error_type(error), found.name)
+            502,
+            _error_text(str(found), found.hint),
+            [*_proxy_status(_proxy_error_type(error), found.name), *_end_of(program)],
         )
 
     def _emit_failure(self, host: str, error: BaseException) -> Explanation:
@@ -181,7 +185,16 @@ def _parse_absolute(target: bytes) -> httpcore.URL:
         raise h11.RemoteProtocolError("the target is not a URL", error_status_hint=400) from None
     if not url.host:
         raise h11.RemoteProtocolError("the target has no host", error_status_hint=400)
-    return url
+    # httpcore drops what follows a semicolon: take the target as written
+    rest = target[7:].partition(b"#")[0]
+    start = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    path = rest[start:] if rest[start : start + 1] == b"/" else b"/" + rest[start:]
+    return httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=path)
+
+
+def _end_of(program: ProgramConnection) -> Headers:
+    """A refused CONNECT ends the connection, and says so (RFC 9112 section 9.6)."""
+    return [(b"connection", b"close")] if program.asked_for_tunnel else []
 
 
 def _host_header(url: httpcore.URL) -> bytes:

@@ -27,11 +27,13 @@ class ProgramConnection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
         self._http.receive_data(first)
         self.answering = False
+        self.asked_for_tunnel = False
 
     async def request(self) -> h11.Request | None:
         """The next request; None when the program is done."""
         self.answering = False
         event = await self._next()
+        self.asked_for_tunnel = isinstance(event, h11.Request) and event.method == b"CONNECT"
         return event if isinstance(event, h11.Request) else None
 
     async def body(self) -> AsyncIterator[bytes]:

@@ -379,3 +379,22 @@ async def test_an_invalid_name_is_refused_before_it_is_used(running: Running, ho
     writer.write(f"GET http://{host}/ HTTP/1.1\r\nhost: cdn\r\n\r\n".encode())
     assert b"error: InvalidHostName" in await reader.readuntil(b"\nhint")
     writer.close()
+
+
+async def test_parameters_of_the_path_are_kept(running: Running) -> None:
+    async with running.client() as client:
+        answer = await client.get("http://127.0.0.1/sample.bin;x=1")
+    assert answer.text.startswith("GET /sample.bin;x=1 ")
+
+
+@pytest.mark.parametrize("credentials", [None, Credentials("a", "b")])
+async def test_a_refused_connect_announces_the_end(
+    edge: LoopbackEdge, credentials: Credentials | None
+) -> None:
+    async with Running(edge, credentials=credentials) as running:
+        reader, writer = await running.connect()
+        writer.write(b"CONNECT other.example:80 HTTP/1.1\r\nhost: other.example:80\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.split()[1] == (b"407" if credentials else b"403")
+        assert b"connection: close\r\n" in head.lower()
+        writer.close()
