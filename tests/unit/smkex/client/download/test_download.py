@@ -1,4 +1,4 @@
-"""A download is complete only if its bytes are those that the response announces; local failures are told apart."""
+"""A download is complete only if its bytes are those that the response announces; a full disk is a local failure."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
