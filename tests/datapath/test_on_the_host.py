@@ -96,3 +96,16 @@ def test_headers_read_what_the_reference_reads(host: subprocess.Popen[bytes], fr
             assert clamp_mss(packet, 0) != frame or frame[l4 + mss : l4 + mss + 2] == bytes(2)
         else:
             assert clamp_mss(packet, 0) == frame
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["layout.h", "checksum.h", "packet.h", "flow.h", "tunnel.h", "mss.h", "reply.h", "budget.h"],
+)
+def test_a_pure_header_includes_what_it_needs(tmp_path: Path, header: str) -> None:
+    source = tmp_path / "alone.c"
+    source.write_text(f'#include "host_kernel.h"\n#include "{header}"\n')
+    folders = [f"-I{SOURCE}", f"-I{Path(__file__).parent}"]
+    flags = ["-std=gnu11", "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-function"]
+    done = subprocess.run(["gcc", *flags, *folders, str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

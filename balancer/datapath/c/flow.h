@@ -1,6 +1,8 @@
 /* Hash flows and source addresses (MurmurHash3). Pure. */
 #pragma once
 
+#include "packet.h"
+
 static __always_inline __u32 hash_mix(__u32 hash, __u32 word)
 {
     word *= 0xcc9e2d51;

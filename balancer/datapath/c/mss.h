@@ -2,6 +2,8 @@
  * Pure. */
 #pragma once
 
+#include "packet.h"
+
 #define OPTIONS 40
 #define MSS_KIND 2
 #define MSS_LENGTH 4

@@ -3,6 +3,8 @@
  * forwarder does not require. */
 #pragma once
 
+#include "layout.h"
+
 #define ETHERNET 14
 #define IPV4 20
 #define IPV6 40

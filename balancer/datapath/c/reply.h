@@ -5,6 +5,10 @@
  * checksum is, as the SYN's metadata instructs it. */
 #pragma once
 
+#include "packet.h"
+#include "checksum.h"
+#include "tunnel.h"
+
 #define QUOTED_TCP 8 /* bytes of the TCP header that an ICMP error quotes */
 
 struct pseudo_tail {

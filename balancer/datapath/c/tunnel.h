@@ -2,6 +2,9 @@
  * whose source port lets routers and NICs distribute flows (ECMP, RSS). Pure. */
 #pragma once
 
+#include "packet.h"
+#include "checksum.h"
+
 #define TUNNEL_TTL 64
 #define ECN_CE 3
 #define GUE_PORT 6080

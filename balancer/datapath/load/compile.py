@@ -62,7 +62,14 @@ def compile_and_load(
 
 
 def program_source(name: str = "forwarder.c") -> str:
-    """Return the C program with its headers inlined: bcc rewrites map lookups in the main file only."""
+    """Return the C program with each of its headers inlined once: bcc rewrites map lookups in the main file only."""
+    return _inline_headers(name, set())
+
+
+def _inline_headers(name: str, inlined: set[str]) -> str:
+    if name in inlined:
+        return ""
+    inlined.add(name)
     own = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
     text = (SOURCE / name).read_text().replace("#pragma once\n", "")
-    return own.sub(lambda found: program_source(found[1]), text)
+    return own.sub(lambda found: _inline_headers(found[1], inlined), text)
