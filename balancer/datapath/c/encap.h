@@ -1,6 +1,13 @@
 /* Change a packet: encapsulate, decapsulate, clamp its MSS, turn it into a reset or an ICMP error. */
 #pragma once
 
+#include "flow.h"
+#include "layout.h"
+#include "mss.h"
+#include "packet.h"
+#include "reply.h"
+#include "tunnel.h"
+
 #define DECAP_L3_IPV4 (1ULL << 7) /* Linux 6.3; only used when inner and outer versions differ */
 #define DECAP_L3_IPV6 (1ULL << 8)
 #ifndef REPEATED

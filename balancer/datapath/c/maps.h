@@ -1,6 +1,11 @@
 /* All maps, and lookups in them. */
 #pragma once
 
+#include "budget.h"
+#include "flow.h"
+#include "layout.h"
+#include "packet.h"
+
 #define MMAPABLE 0x400
 #define GENERATIONS 2
 #define IDS 65536
@@ -50,7 +55,6 @@ struct node {
     __u32 slot;
 };
 
-/* Return -1 before the first `load` is complete. */
 /* Return -1 before the first `load` is complete. */
 static __always_inline int load_node(struct node *node)
 {

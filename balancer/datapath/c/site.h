@@ -2,6 +2,10 @@
  * compute the same owner. */
 #pragma once
 
+#include "flow.h"
+#include "maps.h"
+#include "packet.h"
+
 static __always_inline struct bucket find_bucket(const struct node *node, const struct packet *packet)
 {
     struct bucket none = {};
