@@ -31,7 +31,7 @@ REQUEST = Sequence(
     (
         Participant("client", "smkex/client"),
         Participant("session", "smkex/core, edge"),
-        Participant("HTTP", "edge/http, edge/proxy"),
+        Participant("HTTP", "smkex/http, edge/proxy"),
         Participant("cache", "edge/cache"),
         Participant("origin", "origin"),
     ),
