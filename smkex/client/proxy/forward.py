@@ -15,6 +15,7 @@ from smkex.client.proxy.rules import ProxyRoute, RequestRefused, Rules
 from smkex.client.proxy.tunnel import copy_both_ways
 from smkex.client.proxy.upstream import Streams, Upstream
 from smkex.core.errors import SmkexError
+from smkex.http.connection import NEW_CONNECTION
 from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 PROXY_NAME = "sennit"  # in Via and Proxy-Status
@@ -102,9 +103,11 @@ class Forwarder:
         try:
             return await pool.handle_async_request(request)
         except _Broken:
-            # an idle session may end as the request is sent: retry idempotent requests once
+            # a kept session may end as the request is sent: retry idempotent requests once, on a new one (RFC 9112
+            # section 9.3.1), since other kept ones may have ended as well
             if not again:
                 raise
+            request.extensions[NEW_CONNECTION] = True
             return await pool.handle_async_request(request)
 
     # --- CONNECT

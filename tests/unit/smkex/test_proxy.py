@@ -1,6 +1,7 @@
 """Programs without session support reach an edge through the proxy, over real sockets, or receive the reason."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -122,6 +123,33 @@ async def test_a_session_that_ended_meanwhile_is_opened_again(edge: LoopbackEdge
         edge.session.abort()
         await until(lambda: any(isinstance(event, SessionEnded) for event in running.events))
         assert (await client.get("http://127.0.0.1/2")).status_code == 200
+
+
+async def test_kept_connections_that_die_on_use_are_retried_on_a_new_one(edge: LoopbackEdge) -> None:
+    """The origin answers the first request of each connection, all six at once, and closes at the second."""
+    arrived, all_arrived = 0, asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        await reader.readuntil(b"\r\n\r\n")
+        arrived += 1
+        if arrived == 6:
+            all_arrived.set()
+        await all_arrived.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    rules = Rules(("cdn.example",), others_direct=True)
+    async with Running(edge, rules=rules) as running, running.client() as client:
+        first = await asyncio.gather(*(client.get(url) for _ in range(6)))
+        assert [answer.status_code for answer in first] == [200] * 6
+        for _ in range(3):
+            assert (await client.get(url)).status_code == 200
+    server.close()
 
 
 @pytest.mark.parametrize(
