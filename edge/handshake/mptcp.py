@@ -14,9 +14,7 @@ from edge.handshake.path_manager.client import ConnectionSteering, PathManagerCl
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
-from smkex.core.session.path import NEAR_RTT
-from smkex.core.session.path_scheduler import fastest_path
-from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame import HEADER_LENGTH, FrameType
 from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
 from smkex.transport.mptcp.frames import receive_frame
 from smkex.transport.mptcp.listen import match_joins_at
@@ -85,16 +83,13 @@ class MptcpHandshakes:
             raise UnexpectedMessage("the nonce belongs to another session")
         answer = handshake.receive_nonce(1, nonce, await self._observe(pinned, steering, 1), os.urandom(32))
         await pinned.send(1, answer)
-        handshake.receive_finished(1, await _receive_expected(pinned, 1, FrameType.FINISHED, then=0))
-        handshake.receive_finished(0, await _receive_expected(pinned, 0, FrameType.FINISHED))
-        preferred = _preferred_path(pinned)
-        ready = Ready.build(preferred, handshake.established.keys.ready(preferred))
-        await pinned.send(preferred, ready.frame, last=True)
-        await self._begin(pinned, handshake, preferred)
+        chosen = await _receive_finished(pinned, handshake)
+        await pinned.send(chosen, Ready.build(chosen, handshake.established.keys.ready(chosen)).frame)
+        await self._begin(pinned, handshake)
 
-    async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake, preferred: int) -> None:
+    async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake) -> None:
         paths = pinned.paths
-        sock = await pinned.release(preferred)
+        sock = await pinned.release()
         session = SessionTransport(
             handshake.established,
             "server",
@@ -119,10 +114,15 @@ class MptcpHandshakes:
         return decode_observation(state.mark, client, self._config().edge_id)
 
 
-def _preferred_path(pinned: PinnedConnection) -> int:
-    """Return the first path unless the other is clearly faster; a difference below NEAR_RTT is measurement noise."""
-    latencies = {path: max(subflow.rtt_us / 1e6, NEAR_RTT) for path, subflow in enumerate(pinned.subflows)}
-    return fastest_path(latencies, 0) or 0
+async def _receive_finished(pinned: PinnedConnection, handshake: ServerHandshake) -> int:
+    """Take both Finished, in the client's order, and return the path of the last, which it chose for the session."""
+    first = (await pinned.peek_exactly(HEADER_LENGTH + 1))[HEADER_LENGTH]  # Finished begins with its path
+    if first not in (0, 1):
+        raise UnexpectedMessage(f"no Finished of path 0 or 1 came: its path is {first}")
+    last = 1 - first
+    handshake.receive_finished(first, await _receive_expected(pinned, first, FrameType.FINISHED, then=last))
+    handshake.receive_finished(last, await _receive_expected(pinned, last, FrameType.FINISHED))
+    return last
 
 
 async def _receive_expected(

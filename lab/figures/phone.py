@@ -151,7 +151,7 @@ class Phone:
             await many.receive_exactly(0, len(GREETING))
             await many.join(port)
             # as sessions over mptcp do: the first path, and the other for when it fails
-            sock = await many.release(0)
+            sock = await many.release()
             sock.settimeout(TIMEOUT)
         try:
             with sock:

@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 class ClientTransport(Protocol):
     """What a transport offers a client's handshake; paths are 0 and 1."""
 
-    finished_order: tuple[int, int]
+    @property
+    def finished_order(self) -> tuple[int, int]: ...
 
     async def open_first(self) -> None: ...
     async def open_second(self, edge_id: int, locator: LocatorKind) -> None: ...

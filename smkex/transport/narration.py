@@ -55,7 +55,7 @@ def _describe_message(kind: FrameType, frame: bytes) -> tuple[str, str]:
         case FrameType.FINISHED:
             return "Finished", "binding and MAC verified"
         case FrameType.READY:
-            return "Ready", f"path {Ready.parse(frame).path} is preferred"
+            return "Ready", f"path {Ready.parse(frame).path} carries the session"
         case FrameType.ABORT:
             return "Abort", f"code {parse_abort(frame)}"
         case _:

@@ -83,7 +83,7 @@ class KeySchedule:
         return hmac.digest(self.expand("client finished", 32), u8(path) + self.th, "sha256")
 
     def ready(self, path: int) -> bytes:
-        """Return the MAC of Ready on `path` (32 bytes): both Finished verified, and this path is preferred."""
+        """Return the MAC of Ready on `path` (32 bytes): both Finished verified, and this path carries the session."""
         return hmac.digest(self.expand("server ready", 32), u8(path) + self.th, "sha256")
 
     def join_mac(self, sender: str, join: bytes) -> bytes:

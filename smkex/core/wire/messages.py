@@ -315,7 +315,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Edge to client, transport mptcp only: both Finished verified, and `path` carries the session from now on."""
+    """Edge to client, transport mptcp only: both Finished verified, and the client's choice `path` confirmed."""
 
     path: int
     verify: bytes

@@ -15,7 +15,7 @@ from smkex.transport.mptcp.errors import (
 )
 from smkex.transport.mptcp.info import IPPROTO_MPTCP, FourTuple
 from smkex.transport.mptcp.path_manager import AddressAnnouncement, MptcpNetlink, use_userspace_path_manager
-from smkex.transport.mptcp.pinned_connection import PinnedConnection, wait_ready
+from smkex.transport.mptcp.pinned_connection import PinnedConnection, PollBackoff, wait_ready
 from smkex.transport.mptcp.source_rules import SourceRules
 from smkex.transport.mptcp.subflow_diag import SubflowDiag, SubflowState
 
@@ -45,7 +45,10 @@ class DirectSteering:
 
 
 class ClientConnection(PinnedConnection):
-    """A pinned connection that the client opened; `join` adds path 1, `close` removes the source rules."""
+    """A pinned connection that the client opened: `join` adds path 1, `close` removes the source rules.
+
+    It sets the marks that steer both ends' messages.
+    """
 
     def __init__(
         self, sock: socket.socket, steering: DirectSteering, rules: SourceRules, *, timeout: float
@@ -55,6 +58,7 @@ class ClientConnection(PinnedConnection):
         self._rules = rules
         self._announced: list[AddressAnnouncement] = []
         self._closing = False
+        self._marked: set[int] = set()
 
     async def join(self, locator_port: int) -> FourTuple:
         """Create the subflow of path 1 to VIP:locator_port and wait until it can carry data.
@@ -85,6 +89,27 @@ class ClientConnection(PinnedConnection):
                 f"no join from {way.interface} to {vip} port {locator_port}: {error}"
             ) from error
         return await self.joined(started=True)
+
+    async def _steer_to(self, path: int) -> None:
+        """Mark all paths but this one."""
+        for other in range(len(self._paths)):
+            if (other != path) != (other in self._marked):
+                self._marked ^= {other}
+                await self._tell_mark(other)
+        wait = PollBackoff()
+        while len(self._paths) > 1 and not await self._is_usable(path):
+            await wait()
+
+    async def _keep_to(self, path: int) -> None:
+        """They are marked already."""
+
+    async def _repeat_marks(self) -> None:
+        if self._marked:
+            for path in range(len(self._paths)):
+                await self._tell_mark(path)
+
+    async def _tell_mark(self, path: int) -> None:
+        await self._steering.set_backup(self.token, self._paths[path], path in self._marked)
 
     @property
     def announcements(self) -> tuple[AddressAnnouncement, ...]:

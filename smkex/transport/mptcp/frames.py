@@ -30,12 +30,11 @@ async def receive_frame(
     return found[0]
 
 
-async def receive_ready(connection: PinnedConnection, keys: KeySchedule) -> int:
-    """Read the edge's Ready and return the path that it prefers, the one that Ready comes on.
+async def receive_ready(connection: PinnedConnection, path: int, keys: KeySchedule) -> None:
+    """Read the edge's Ready on the path that this end chose.
 
-    Raises `WrongPath` for a Ready that was moved to another path, `MacMismatch`, `UnexpectedMessage`, `PeerAborted`.
+    Raises `WrongPath` for a Ready of another path, `MacMismatch`, `UnexpectedMessage`, `PeerAborted`.
     """
-    path = await connection.arriving_path()
     kind, frame = await receive_frame(connection, path)
     if kind is FrameType.ABORT:
         raise PeerAborted(parse_abort(frame), authenticated=False)
@@ -46,4 +45,3 @@ async def receive_ready(connection: PinnedConnection, keys: KeySchedule) -> int:
         raise WrongPath(f"a Ready of path {ready.path} came on path {path}")
     if not hmac.compare_digest(ready.verify, keys.ready(path)):
         raise MacMismatch("the edge's Ready does not verify")
-    return path

@@ -1,12 +1,13 @@
 """One kernel MPTCP connection whose messages are pinned to paths, in lock-step (docs/decisions/mptcp-steering.md).
 
-The kernel's scheduler uses a backup subflow only when no other can send. So to send on one path, an end marks the
-other as backup, sends, sees from the counters that the bytes went that way and only that way, and takes the mark
-back, since the marks of both ends count and the next message, perhaps the peer's, may need the other path. Taking
-back is repeated while an end waits, because the MP_PRIO that tells the peer may be lost.
+The kernel's scheduler uses a backup subflow only when no other can send. So a message is sent on one path by marking
+all others as backup, and the counters show that its bytes went that way and only that way.
 
-An MP_PRIO travels on the subflow that it is about. So what the peer's marks on a path are is certain once something
-has arrived on that very path that the peer sent after its last change of them; `release` is for such a path.
+The marks of both ends count, so only the client sets any. It changes them before it sends on another path, and
+repeats them while it waits, because the MP_PRIO that tells the edge may be lost. The edge answers on the path that
+the client used last, and only once it sees the client's marks on all others and none on this one. Whatever is still
+on its way cannot change that: an MP_PRIO travels on the subflow that it is about, so what takes a mark from a path
+comes there before the message that follows, and a mark that has not come yet is waited for.
 
 Every deviation raises: nothing falls back. This module does not interpret the bytes.
 """
@@ -14,7 +15,7 @@ Every deviation raises: nothing falls back. This module does not interpret the b
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from smkex.transport.mptcp.errors import (
@@ -43,6 +44,7 @@ __all__ = [
     "NotPermitted",
     "PeerClosed",
     "PinnedConnection",
+    "PollBackoff",
     "Steering",
     "UnexpectedSubflow",
     "wait_ready",
@@ -65,6 +67,7 @@ class Steering(Protocol):
 class PinnedConnection:
     """A connected, non-blocking MPTCP socket with one subflow, path 0, until another is expected.
 
+    This is the edge's end, which follows the client's marks; `ClientConnection` sets them.
     `timeout` bounds each call that waits, in seconds. After an error the connection is only good for `close`.
     """
 
@@ -82,8 +85,12 @@ class PinnedConnection:
         self._sent = [info[0].bytes_sent + info[0].bytes_unsent]
         self._received = [0]
         self._joining: Callable[[FourTuple], bool] | None = None
-        self._marked: set[int] = set()
-        self._cleared: set[int] = set()
+        self._last_path = 0
+
+    @property
+    def last_path(self) -> int:
+        """The path of the last message that was sent or received."""
+        return self._last_path
 
     @property
     def paths(self) -> tuple[FourTuple, ...]:
@@ -105,7 +112,7 @@ class PinnedConnection:
         With `started` it is there already, being connected: when it goes away it has been refused.
         """
         async with self._bounded("no second subflow", MissingSubflow):
-            wait = _Backoff()
+            wait = PollBackoff()
             while self._joining is not None:
                 self._snapshot()
                 if self._joining is not None:
@@ -117,12 +124,12 @@ class PinnedConnection:
                 await wait()
         return self._paths[-1]
 
-    async def send(self, path: int, data: bytes, *, last: bool = False) -> None:
+    async def send(self, path: int, data: bytes) -> None:
         """Send `data` on one path alone; return when the counters show that it went there.
 
-        All that was received before must have been read and checked out. With `last` the other paths stay backup,
-        for `release` to the same path. Raises MptcpWrongPath, MissingSubflow, UnexpectedSubflow, MptcpFellBack,
-        PeerClosed, MptcpTimedOut, NotPermitted.
+        All that was received before must have been read and checked out. The edge can use the client's last path
+        only. Raises MptcpWrongPath, MissingSubflow, UnexpectedSubflow, MptcpFellBack, PeerClosed, MptcpTimedOut,
+        NotPermitted.
         """
         self.verify()
         self._require_path(path)
@@ -131,9 +138,8 @@ class PinnedConnection:
             self._check_sent()
             await self._write(data)
             self._sent[path] += len(data)
+            self._last_path = path
             await self._handed_over(path)
-            if not last:
-                await self._clear_marks(sorted(self._marked))
 
     async def receive_exactly(self, path: int, n: int, *, then: int | None = None) -> bytes:
         """Read `n` bytes that must come on `path`, and only there.
@@ -157,21 +163,27 @@ class PinnedConnection:
                 self._require_path(path)
                 data += chunk
                 self._received[path] += len(chunk)
+                self._last_path = path
                 self._check_received(subflows, ahead={path} if then is None else {path, then})
         return bytes(data)
 
-    async def arriving_path(self) -> int:
-        """Wait for the peer's next message and return its path. Raises MptcpWrongPath where it is both."""
-        async with self._bounded("nothing came on any path"):
-            await self._readable()
-        arriving = [
-            path
-            for path, subflow in enumerate(self._snapshot())
-            if subflow.bytes_received != self._received[path]
-        ]
-        if len(arriving) != 1:
-            raise MptcpWrongPath(f"one message came on {len(arriving)} paths")
-        return arriving[0]
+    async def peek_exactly(self, n: int) -> bytes:
+        """Wait for the next `n` bytes, on whatever path they come, and leave them to be received."""
+        async with self._bounded(f"{n} bytes did not come"):
+            wait = PollBackoff()
+            while True:
+                await self._readable()
+                try:
+                    data = self._socket.recv(n, socket.MSG_PEEK)
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    raise PeerClosed(f"the connection ended while waiting: {error}") from error
+                if len(data) == n:
+                    return data
+                if not data:
+                    raise PeerClosed(f"the peer closed while {n} bytes were due")
+                await wait()
 
     def verify(self) -> None:
         """Check that exactly the expected subflows exist and that each has carried exactly what it should have.
@@ -182,23 +194,20 @@ class PinnedConnection:
         self._check_received(subflows, ahead=set())
         self._check_sent(subflows)
 
-    async def release(self, prefer: int) -> socket.socket:
-        """End the pinning and hand back the socket, once nothing but path `prefer` can carry what is sent here.
+    async def release(self) -> socket.socket:
+        """End the pinning and hand back the socket: the path of the last pinned message carries what is sent.
 
-        The others are backup by this end's own mark, and neither end's mark is on `prefer`: the kernel uses the
-        others only when `prefer` fails. Both ends must name the same path, that of the last pinned message; were
-        each to prefer another, both would be backup at both ends, and the kernel would spread the stream over them.
-        The receiver of that message verifies it, releases, and streams first: the peer, which may release
-        later, treats what it finds then as stream. Raises MptcpTimedOut where the peer's mark stays on `prefer`.
+        The kernel uses the others only when that one fails, since they are backup by the marks of both ends and
+        that one by neither's. Were each end to choose a path for itself, both could be backup, and the kernel would
+        spread the stream over them. The receiver of the last message verifies it, releases, and streams first: the
+        peer, which may release later, treats what it finds then as stream. Raises as `send` does.
         """
         subflows = self._snapshot()
         self._check_received(subflows, ahead=set(range(len(subflows))))
         self._check_sent(subflows)
-        self._require_path(prefer)
-        async with self._bounded(f"the kernel could not be made to prefer path {prefer}"):
-            # once more, since the MP_PRIO that said so may have been lost
-            await self._clear_marks(sorted({prefer} & (self._marked | self._cleared)))
-            await self._steer_to(prefer)
+        async with self._bounded(f"path {self._last_path} could not be steered to"):
+            await self._steer_to(self._last_path)
+            await self._keep_to(self._last_path)
         return self._socket
 
     def abandon(self, last_word: bytes) -> None:
@@ -209,26 +218,31 @@ class PinnedConnection:
         self._socket.close()
 
     async def _steer_to(self, path: int) -> None:
-        if len(self._paths) == 1:
-            return
-        for other, addresses in enumerate(self._paths):
-            if other != path and other not in self._marked:
-                self._marked.add(other)
-                self._cleared.discard(other)
-                await self._steering.set_backup(self.token, addresses, True)
-        wait = _Backoff()
-        while True:
-            state = await self._steering.inspect(self._paths[path])
-            usable = state.fully_established or path == 0
-            if usable and not state.backup_at_peer and not state.backup_here:
-                return
+        """Wait until the client's marks leave nothing but `path`."""
+        wait = PollBackoff()
+        while len(self._paths) > 1 and not (
+            await self._is_usable(path) and await self._are_backup_at_peer(path)
+        ):
             await wait()
 
-    async def _clear_marks(self, paths: Iterable[int]) -> None:
-        for path in paths:
-            await self._steering.set_backup(self.token, self._paths[path], False)
-            self._cleared.add(path)
-            self._marked.discard(path)
+    async def _keep_to(self, path: int) -> None:
+        """Mark all other paths here too, for good."""
+        for other, addresses in enumerate(self._paths):
+            if other != path:
+                await self._steering.set_backup(self.token, addresses, True)
+
+    async def _repeat_marks(self) -> None:
+        """Tell the peer once more which paths are backup here."""
+
+    async def _is_usable(self, path: int) -> bool:
+        state = await self._steering.inspect(self._paths[path])
+        established = state.fully_established or path == 0
+        return established and not state.backup_at_peer and not state.backup_here
+
+    async def _are_backup_at_peer(self, path: int) -> bool:
+        """Whether the peer has marked all paths but `path`."""
+        others = [addresses for other, addresses in enumerate(self._paths) if other != path]
+        return all([(await self._steering.inspect(addresses)).backup_at_peer for addresses in others])
 
     async def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -241,7 +255,7 @@ class PinnedConnection:
                 raise PeerClosed(f"the connection ended while sending: {error}") from error
 
     async def _handed_over(self, path: int) -> None:
-        wait = _Backoff()
+        wait = PollBackoff()
         while True:
             subflows = self._snapshot()
             for other, subflow in enumerate(subflows):
@@ -252,14 +266,14 @@ class PinnedConnection:
             await wait()
 
     async def _readable(self) -> None:
-        """Wait for data, repeating to the peer that no path is backup here."""
-        pause = _REPEAT_FIRST
+        """Wait for data, repeating to the peer which paths are backup here."""
+        pause: float = _REPEAT_FIRST
         while True:
             try:
-                async with asyncio.timeout(pause if self._cleared else None):
+                async with asyncio.timeout(pause):
                     return await wait_ready(self._socket)
             except TimeoutError:
-                await self._clear_marks(sorted(self._cleared))
+                await self._repeat_marks()
                 pause = min(2 * pause, _REPEAT_LONGEST)
 
     def _snapshot(self) -> list[SubflowInfo]:
@@ -313,7 +327,7 @@ class PinnedConnection:
             raise error(f"{what} within {self._timeout:g} s") from None
 
 
-class _Backoff:
+class PollBackoff:
     """Poll often at first, seldom later."""
 
     def __init__(self) -> None:

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 from smkex.core.errors import SharedPath, SmkexError, UnexpectedMessage
 from smkex.core.handshake.client import ClientHandshake
+from smkex.core.session.path import NEAR_RTT
+from smkex.core.session.path_scheduler import fastest_path
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import LocatorKind, encode_abort
@@ -25,14 +27,22 @@ class MptcpTransport:
     """The client's MPTCP connection (an `exchange.ClientTransport`)."""
 
     name = "mptcp"
-    # path 0 last: when the edge sends on it next, this end's backup marks on it are cleared
-    finished_order = (1, 0)
 
     def __init__(self, target: Target, interfaces: tuple[str, str], *, timeout: float) -> None:
         self._target = target
         self._interfaces = interfaces
         self._timeout = timeout
         self._connection: ClientConnection | None = None
+
+    @property
+    def finished_order(self) -> tuple[int, int]:
+        """The path that is to carry the session comes last: the edge answers on it, and both ends keep to it.
+
+        It is the first unless the other is clearly faster; a difference below NEAR_RTT is measurement noise.
+        """
+        subflows = self._pinned.subflows
+        latencies = {path: max(subflow.rtt_us / 1e6, NEAR_RTT) for path, subflow in enumerate(subflows)}
+        return (0, 1) if fastest_path(latencies, 0) == 1 else (1, 0)
 
     async def open_first(self) -> None:
         if self._interfaces[0] == self._interfaces[1]:
@@ -64,7 +74,8 @@ class MptcpTransport:
     async def establish(self, handshake: ClientHandshake) -> SessionTransport:
         connection = self._pinned
         established = handshake.established
-        sock = await connection.release(await receive_ready(connection, established.keys))
+        await receive_ready(connection, connection.last_path, established.keys)
+        sock = await connection.release()
         paths = connection.paths
         subflow = Subflow.from_socket(sock)
         session = SessionTransport(

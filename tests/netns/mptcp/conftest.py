@@ -119,11 +119,25 @@ class TwoLinks:
         return peer
 
     def exchange(self, steps: list[list[Any]], **script: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run both ends over the same steps; return what the client and what the server reported."""
-        server = self.start("server", steps=steps, **script)
-        server.wait_ready()
-        client = self.start("client", steps=steps, **script)
-        return client.result(), server.result()
+        """Run both ends over the same steps; return what the client and what the server reported.
+
+        Once more where a kernel sent data again: it does so when an end of a busy machine acknowledges late, and
+        the client starts afresh then, since no counter tells such bytes from others.
+        """
+        for last in (False, True):
+            server = self.start("server", steps=steps, **script)
+            server.wait_ready()
+            client = self.start("client", steps=steps, **script)
+            results = client.result(), server.result()
+            if last or not any(result["error"] for result in results) or not self._has_sent_again():
+                return results
+        raise AssertionError("unreachable")
+
+    def _has_sent_again(self) -> bool:
+        counters = (
+            run("nstat", "-asz", "MPTcpExtMPTCPRetrans", namespace=n) for n in (self.phone, self.server)
+        )
+        return any(int(shown.split()[-2]) for shown in counters)
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """One end of a pinned connection, as a program that follows a script and prints one JSON line about how it went.
 
 Steps: ["client" | "server", path, size] is a message; ["join", port]; ["extra", port] an unexpected subflow;
-["destroy", path]; ["misroute", path, size] a client's message that is sent by steering the wrong way round.
+["destroy", path]; ["mark", path] a mark of the server, which has none to set, and the client waits for it;
+["misroute", path, size] a client's message that is sent by steering the wrong way round.
 """
 
 import asyncio
@@ -60,12 +61,17 @@ async def follow(role: str, connection: PinnedConnection, steps: list[list[Any]]
                 )
             case ["destroy", path] if isinstance(connection, ClientConnection):
                 connection._direct.netlink.destroy_subflow(connection.token, connection.paths[path])
+            case ["mark", path] if role == "server":
+                await connection._steering.set_backup(connection.token, connection.paths[path], True)
+            case ["mark", path]:
+                while not (await connection._steering.inspect(connection.paths[path])).backup_at_peer:
+                    await asyncio.sleep(0.002)
             case ["misroute", path, size] if role == "client":
                 connection._steering = Backwards(connection._steering, connection.paths)
                 await connection.send(path, payload(number, size))
             case [("client" | "server" | "misroute") as sender, path, size]:
                 if sender == role:
-                    await connection.send(path, payload(number, size), last=number + 1 == len(steps))
+                    await connection.send(path, payload(number, size))
                 else:
                     following = steps[number + 1] if number + 1 < len(steps) else [None]
                     then = following[1] if following[0] == sender else None
@@ -86,7 +92,7 @@ async def client(script: dict[str, Any]) -> dict[str, Any]:
         report["announced"] = [(a.address, a.port) for a in connection.announcements]
         report["connect_ms"], report["steps_ms"] = (connected - started) * 1000, (done - connected) * 1000
         if size := script.get("stream"):
-            sock = await connection.release(script.get("prefer", 0))
+            sock = await connection.release()
             before = report["sent"]
             after = await stream(connection, sock, sending=size)
             report["streamed"] = [now - then for now, then in zip(after, before, strict=True)]
@@ -115,7 +121,7 @@ async def server(script: dict[str, Any]) -> dict[str, Any]:
         report = described(connection)
         report["marks"] = [(await steering.inspect(path)).mark for path in connection.paths]
         if size := script.get("stream"):
-            await stream(connection, await connection.release(script.get("prefer", 0)), receiving=size)
+            await stream(connection, await connection.release(), receiving=size)
         return report
     finally:
         sock.close()

@@ -18,7 +18,7 @@ HANDSHAKE: list[list[Any]] = [
 
 
 def test_the_four_messages_and_both_finished_go_over_their_paths_to_the_byte(links: Any) -> None:
-    steps = [*HANDSHAKE, ["client", 0, 40], ["client", 1, 41], ["server", 0, 42]]
+    steps = [*HANDSHAKE, ["client", 1, 41], ["client", 0, 40], ["server", 0, 42]]
     client, server = links.exchange(steps)
     assert (client["error"], server["error"]) == (None, None)
     assert client["local"] == ["10.1.0.2", "10.2.0.2"]
@@ -31,7 +31,7 @@ def test_many_alternations_in_both_directions_stay_exact(links: Any) -> None:
     alternating = [
         [sender, path, 100 + 7 * i + path]
         for i in range(40)
-        for sender, path in (("client", i % 2), ("server", i // 2 % 2), ("server", 1 - i // 2 % 2))
+        for sender, path in (("client", i // 2 % 2), ("client", i % 2), ("server", i % 2))
     ]
     client, server = links.exchange([*HANDSHAKE, *alternating])
 
@@ -56,21 +56,35 @@ def test_the_client_sees_the_announced_locator_and_does_not_dial_it(links: Any) 
 @pytest.mark.parametrize("prefer", [0, 1])
 def test_after_release_the_connection_is_an_ordinary_stream(links: Any, prefer: int) -> None:
     client, server = links.exchange(
-        [*HANDSHAKE, ["client", 0, 9], ["server", prefer, 9]], stream=1 << 20, prefer=prefer
+        [*HANDSHAKE, ["client", prefer, 9], ["server", prefer, 9]], stream=1 << 20
     )
     assert (client["error"], server["error"]) == (None, None)
     assert client["streamed"][prefer] >= 1 << 20
     assert client["streamed"][1 - prefer] == 0
 
 
-def test_ends_that_prefer_different_paths_fail_instead_of_spreading_the_stream(links: Any) -> None:
-    """Each would mark the other's path: both would be backup at both ends, and the kernel would use both."""
-    steps = [*HANDSHAKE, ["client", 0, 9], ["server", 0, 9]]
-    server = links.start("server", steps=steps, stream=1 << 20, prefer=0)
+def test_a_server_that_marks_the_clients_path_fails_the_client_instead_of_spreading_the_stream(
+    links: Any,
+) -> None:
+    """Both paths would be backup, and the kernel would use both."""
+    steps = [*HANDSHAKE, ["client", 0, 9], ["mark", 0], ["server", 0, 9]]
+    server = links.start("server", steps=steps, timeout=3)
     server.wait_ready()
-    client = links.start("client", steps=steps, stream=1 << 20, prefer=1, timeout=1).result()
+    client = links.start("client", steps=[*steps[:-1], ["client", 0, 9]], timeout=1).result()
     assert client["error"] == "MptcpTimedOut"
-    assert "prefer path 1" in client["message"]
+    assert "path 0 could not be steered to" in client["message"]
+    assert server.result()["error"] in ("MptcpTimedOut", "PeerClosed")
+
+
+def test_a_server_answers_on_the_clients_last_path_only(links: Any) -> None:
+    steps = [*HANDSHAKE, ["client", 1, 9], ["server", 0, 9]]
+    server = links.start("server", steps=steps, timeout=1)
+    server.wait_ready()
+    client = links.start("client", steps=steps, timeout=3)
+    refused = server.result()
+    assert refused["error"] == "MptcpTimedOut"
+    assert "path 0 could not be steered to" in refused["message"]
+    assert client.result()["error"] == "PeerClosed"
 
 
 @pytest.mark.parametrize("prefer", [0, 1])
@@ -91,7 +105,6 @@ table ip lossy {
     client, server = links.exchange(
         [*HANDSHAKE, ["client", 1 - prefer, 8], ["client", prefer, 9], ["server", prefer, 9]],
         stream=1 << 20,
-        prefer=prefer,
         timeout=20,
     )
     assert (client["error"], server["error"]) == (None, None)

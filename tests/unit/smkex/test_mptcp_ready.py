@@ -1,4 +1,4 @@
-"""Ready names the path that it comes on: the client takes the edge's choice from nothing else."""
+"""Ready confirms the path that the client chose: another path's is refused."""
 
 from typing import cast
 
@@ -18,9 +18,6 @@ class OneMessage:
         self.path = path
         self.left = message
 
-    async def arriving_path(self) -> int:
-        return self.path
-
     async def receive_exactly(self, path: int, n: int, *, then: int | None = None) -> bytes:
         assert path == self.path
         taken, self.left = self.left[:n], self.left[n:]
@@ -37,15 +34,16 @@ def done() -> Exchange:
     return exchange
 
 
-async def receive(done: Exchange, path: int, message: bytes) -> int:
-    connection = cast(PinnedConnection, OneMessage(path, message))
-    return await receive_ready(connection, done.client.established.keys)
+async def receive(done: Exchange, path: int, message: bytes) -> None:
+    connection = OneMessage(path, message)
+    await receive_ready(cast(PinnedConnection, connection), path, done.client.established.keys)
+    assert not connection.left
 
 
 @pytest.mark.parametrize("path", [0, 1])
-async def test_the_edge_chooses_the_path_that_it_sends_ready_on(done: Exchange, path: int) -> None:
+async def test_the_ready_of_the_chosen_path_is_taken(done: Exchange, path: int) -> None:
     ready = Ready.build(path, done.server.established.keys.ready(path))
-    assert await receive(done, path, ready.frame) == path
+    await receive(done, path, ready.frame)
 
 
 async def test_a_ready_that_was_moved_to_the_other_path_is_refused(done: Exchange) -> None:
