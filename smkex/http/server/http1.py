@@ -142,6 +142,17 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         cycle = self.cycle
         return not self._in_body and not self.flow.write_paused and (cycle is None or cycle.response_complete)
 
+    def eof_received(self) -> bool:
+        """The client has ended its direction, which is not leaving: answer what it asked, then close.
+
+        Return False to close once everything written has left: no request waits for its response, or one is incomplete.
+        """
+        last = self.pipeline[0][0] if self.pipeline else self.cycle
+        if self._in_head or self._in_body or last is None or last.response_complete:
+            return False
+        last.keep_alive = False  # the server closes after this response
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.deadline = NEVER
         super().connection_lost(exc)

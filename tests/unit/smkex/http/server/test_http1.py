@@ -112,6 +112,39 @@ async def test_pipelined_requests_are_answered_in_order(connection: Connection) 
     assert answer.index(b"/slow []") < answer.index(b"/b []") < answer.index(b"/c []")
 
 
+@pytest.mark.parametrize("names", [(b"a",), (b"slow",), (b"large",), (b"lines",), (b"slow", b"b", b"large")])
+async def test_a_client_that_ends_its_direction_gets_every_response_whole(
+    connection: Connection, names: tuple[bytes, ...]
+) -> None:
+    connection.writer.write(b"".join(GET % name for name in names))
+    connection.writer.write_eof()
+    answer = await asyncio.wait_for(connection.reader.read(), 30)
+    assert answer.count(b"HTTP/1.1 200 OK") == len(names)
+    assert len(answer) > (64 << 20) * names.count(b"large")
+
+
+async def test_a_client_that_ends_its_direction_while_it_receives_gets_the_rest(
+    connection: Connection,
+) -> None:
+    connection.writer.write(GET % b"large")
+    begun = await connection.reader.readexactly(1 << 20)
+    connection.writer.write_eof()
+    answer = begun + await asyncio.wait_for(connection.reader.read(), 30)
+    body = answer.partition(b"\r\n\r\n")[2]
+    assert len(body) == 64 << 20
+
+
+@pytest.mark.parametrize(
+    "cut", [b"GET /a HT", b"POST /a HTTP/1.1\r\nhost: cdn\r\ncontent-length: 5\r\n\r\nabc"]
+)
+async def test_a_client_that_ends_its_direction_within_a_request_is_closed(
+    connection: Connection, cut: bytes
+) -> None:
+    connection.writer.write(cut)
+    connection.writer.write_eof()
+    assert await ask(connection) == b""
+
+
 async def test_a_request_that_comes_byte_by_byte_is_a_request(connection: Connection) -> None:
     answer = await ask(connection, *[bytes([one]) for one in GET % b"a"], end=b"GET /a []")
     assert statuses(answer) == [200]
