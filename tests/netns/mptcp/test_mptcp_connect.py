@@ -65,6 +65,16 @@ def test_a_refused_second_path_is_an_error_at_once(links: Any) -> None:
     assert monotonic() - started < 10
 
 
+def test_the_client_acknowledges_what_it_has_before_it_joins(links: Any) -> None:
+    """Without its DATA_ACK the server's kernel sends again during a join of more than 200 ms, and path 0 has too much."""
+    server = links.start("server", steps=[*FIRST, ["client", 0, 1]], timeout=3)
+    server.wait_ready()
+    client = links.start("client", steps=[*FIRST, ["join", 10009]], timeout=3)
+    assert client.result()["message"] == "the second subflow was refused"
+    shown = run(links, "nstat", "-asz", "MPTcpExtMPPrioTx", namespace=links.phone)
+    assert shown.split()[-2] == "1"
+
+
 def test_a_silent_second_path_is_an_error_in_time(links: Any) -> None:
     run(links, "ip", "route", "add", "blackhole", "10.2.0.2/32", namespace=links.server)
     server = links.start("server", steps=[*FIRST, ["join", 10001], ["client", 1, 1]], timeout=3)
