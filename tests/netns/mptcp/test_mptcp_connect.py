@@ -66,7 +66,7 @@ def test_a_refused_second_path_is_an_error_at_once(links: Any) -> None:
 
 
 def test_the_client_acknowledges_what_it_has_before_it_joins(links: Any) -> None:
-    """Without its DATA_ACK the server's kernel sends again during a join of more than 200 ms, and path 0 has too much."""
+    """Without its DATA_ACK the server's kernel sends again during a join of more than 200 ms, too much for path 0."""
     server = links.start("server", steps=[*FIRST, ["client", 0, 1]], timeout=3)
     server.wait_ready()
     client = links.start("client", steps=[*FIRST, ["join", 10009]], timeout=3)
