@@ -69,23 +69,23 @@ class Impersonator:
     """One of the two; `take` runs one connection of the phone's."""
 
     def __init__(self, path: int, meeting: Path, config: ServerConfig, tls: AttackerIdentity | None) -> None:
-        self._path, self._meeting, self._config, self._tls = path, meeting, config, tls
+        self._path, self._accept_peering, self._config, self._tls = path, meeting, config, tls
         self._second: asyncio.Future[tuple[Subflow, Observation]] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         if self._path == 0:
             server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            server.bind(str(self._meeting))
+            server.bind(str(self._accept_peering))
             server.listen(1)
             server.setblocking(False)
-            task = asyncio.create_task(self._meet(server))
+            task = asyncio.create_task(self._accept_peer(server))
             self._tasks.add(task)
 
     async def take(self, phone: socket.socket) -> None:
         await (self._be_the_edge(phone) if self._path == 0 else self._carry(phone))
 
-    async def _meet(self, server: socket.socket) -> None:
+    async def _accept_peer(self, server: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         sock, _ = await loop.sock_accept(server)
         sock.setblocking(False)
@@ -125,7 +125,7 @@ class Impersonator:
         loop = asyncio.get_running_loop()
         accomplice = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         accomplice.setblocking(False)
-        await loop.sock_connect(accomplice, str(self._meeting))
+        await loop.sock_connect(accomplice, str(self._accept_peering))
         address, port = phone.getpeername()
         await loop.sock_sendall(accomplice, f"{address}:{port}".encode().ljust(HEADER))
 

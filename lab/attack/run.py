@@ -84,7 +84,7 @@ class AttackRunner:
                 done = self._download(options)
             if any(ABSENT in log.read_text() for log in Path(folder).glob("attacker*.log")):
                 return None
-            outcome, error = self._judge(done)
+            outcome, error = self._classify_outcome(done)
             stack.close()
             if recordings and outcome is AttackOutcome.SAFE:
                 self._search(recordings)
@@ -124,7 +124,7 @@ class AttackRunner:
         command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json", *options)
         return subprocess.run(self.lab.command("phone", *command), capture_output=True, timeout=60)
 
-    def _judge(self, done: subprocess.CompletedProcess[bytes]) -> tuple[AttackOutcome, str]:
+    def _classify_outcome(self, done: subprocess.CompletedProcess[bytes]) -> tuple[AttackOutcome, str]:
         said = done.stderr.decode()
         if done.returncode == 0 and done.stdout == self.sample:
             return AttackOutcome.SAFE, ""

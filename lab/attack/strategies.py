@@ -209,8 +209,8 @@ class CompleteAsClient(Shares):
         # the client has found out; towards the edge the attacker goes on as if nothing were
         assert self._talk is not None
         nonce, answer = (
-            ClientNonce.parse(await self._talk.hear("nonce")),
-            ServerNonce.parse(await self._talk.hear("answer")),
+            ClientNonce.parse(await self._talk.await_value("nonce")),
+            ServerNonce.parse(await self._talk.await_value("answer")),
         )
         share = ServerShare.parse(self._share)
         th = transcript_hash(self._sent, self._share, nonce, answer.without_mac)
@@ -229,12 +229,12 @@ class TellShares(Strategy):
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is FrameType.CLIENT_SHARE and self._talk:
-            await self._talk.tell("client share", frame)
+            await self._talk.send_value("client share", frame)
         return frame
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is FrameType.SERVER_SHARE and self._talk:
-            await self._talk.tell("server share", frame)
+            await self._talk.send_value("server share", frame)
         return frame
 
 
@@ -246,12 +246,12 @@ class TellNonces(Strategy):
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is FrameType.CLIENT_NONCE and self._talk:
-            await self._talk.tell("nonce", frame)
+            await self._talk.send_value("nonce", frame)
         return frame
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is FrameType.SERVER_NONCE and self._talk:
-            await self._talk.tell("answer", frame)
+            await self._talk.send_value("answer", frame)
         return frame
 
 
@@ -298,8 +298,8 @@ class IngressAndHash(Strategy):
             return frame
         assert self._talk is not None
         shares = (
-            ClientShare.parse(await self._talk.hear("client share")),
-            ServerShare.parse(await self._talk.hear("server share")),
+            ClientShare.parse(await self._talk.await_value("client share")),
+            ServerShare.parse(await self._talk.await_value("server share")),
         )
         return _rewrite_ingress(ServerNonce.parse(frame), ClientNonce.parse(self._nonce), *shares)
 

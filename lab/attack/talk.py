@@ -20,24 +20,24 @@ class AttackerChannel:
         self._task: asyncio.Task[None] | None = None
 
     async def listen(self, path: Path) -> None:
-        await asyncio.start_unix_server(self._meet, path, limit=LIMIT)
+        await asyncio.start_unix_server(self._accept_peer, path, limit=LIMIT)
 
     async def connect(self, path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path, limit=LIMIT)
-        self._task = asyncio.create_task(self._meet(reader, writer))
+        self._task = asyncio.create_task(self._accept_peer(reader, writer))
 
-    async def tell(self, name: str, value: bytes) -> None:
+    async def send_value(self, name: str, value: bytes) -> None:
         """Give the other a value."""
         await self._met.wait()
         assert self._writer is not None
         self._writer.write(json.dumps([name, value.hex()]).encode() + b"\n")
         await self._writer.drain()
 
-    async def hear(self, name: str) -> bytes:
+    async def await_value(self, name: str) -> bytes:
         """Wait for a value that the other gives; the caller bounds the time."""
         return await asyncio.shield(self._future(name))
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept_peer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._met.set()
         while line := await reader.readline():

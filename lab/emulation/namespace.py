@@ -58,11 +58,13 @@ class SlowLink:
     def tamper(self, after: int) -> None:
         """Once `after` more bytes of TCP payload have come from the right end, flip one, and mend the checksum."""
         self._tampered.unlink(missing_ok=True)
-        self._tell(replace(Settings.read(self._settings), tamper_after=after, tampered=str(self._tampered)))
+        self._write_settings(
+            replace(Settings.read(self._settings), tamper_after=after, tampered=str(self._tampered))
+        )
 
     def tampered_at(self) -> float | None:
         """When (monotonic) a byte was flipped; None while none was. Nothing is flipped from now on."""
-        self._tell(replace(Settings.read(self._settings), tamper_after=None))
+        self._write_settings(replace(Settings.read(self._settings), tamper_after=None))
         return float(self._tampered.read_text()) if self._tampered.exists() else None
 
     def clear(self) -> None:
@@ -103,9 +105,9 @@ class SlowLink:
     # --- without netem
 
     def _apply_relay(self, impairment: Impairment) -> None:
-        self._tell(Settings(impairment))
+        self._write_settings(Settings(impairment))
 
-    def _tell(self, settings: Settings) -> None:
+    def _write_settings(self, settings: Settings) -> None:
         settings.write(self._settings)
         if self._pid.exists():
             os.kill(int(self._pid.read_text()), signal.SIGHUP)

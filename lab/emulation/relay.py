@@ -77,11 +77,11 @@ class LinkRelay:
                 os.read(wake, 64)
             for source, pipe in zip(self._ends, self._pipes, strict=True):
                 if source in readable:
-                    self._take(source, pipe)
+                    self._receive_frames(source, pipe)
             for pipe, sink in zip(self._pipes, reversed(self._ends), strict=True):
-                self._give(pipe, sink)
+                self._send_frames(pipe, sink)
 
-    def _take(self, source: int, pipe: Pipe) -> None:
+    def _receive_frames(self, source: int, pipe: Pipe) -> None:
         for _ in range(BATCH):
             try:
                 frame = os.read(source, FRAME_MOST)
@@ -99,7 +99,7 @@ class LinkRelay:
         return frame
 
     @staticmethod
-    def _give(pipe: Pipe, sink: int) -> None:
+    def _send_frames(pipe: Pipe, sink: int) -> None:
         while (frame := pipe.pop(time.monotonic())) is not None:
             # an end that is down for now refuses frames, as a cable would
             with contextlib.suppress(OSError):

@@ -27,13 +27,13 @@ def run(lab: Lab, verdict: Verdict) -> None:
     with SteadyDownloads(lab) as steady:
         lab.stop_control()
         try:
-            _look_on(steady, AWAY)
+            _let_downloads_run(steady, AWAY)
         finally:
             started = time.monotonic()
             lab.start_control()
         verdict.note("control plane away for", AWAY, "s")
         verdict.note("back and answering after", time.monotonic() - started, "s")
-        _look_on(steady, AFTER)
+        _let_downloads_run(steady, AFTER)
     verdict.at_least("downloads meanwhile", len(steady.done), 3)
     verdict.equal("  that failed", len(steady.failed), 0)
     verdict.equal("  with another content", sum(one.sha256 != wanted for one in steady.done), 0)
@@ -41,7 +41,7 @@ def run(lab: Lab, verdict: Verdict) -> None:
     verdict.equal("  with any downgrade", sum(bool(one.report["downgrades"]) for one in steady.done), 0)
 
 
-def _look_on(steady: SteadyDownloads, seconds: float) -> None:
+def _let_downloads_run(steady: SteadyDownloads, seconds: float) -> None:
     """Let downloads go on for so long."""
     until, before = time.monotonic() + seconds, len(steady.done)
     while time.monotonic() < until or len(steady.done) == before:

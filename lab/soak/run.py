@@ -52,8 +52,8 @@ def run_soak(
             client.wait(120)
     verdict.equal("the load's client ended well", client.returncode, 0)
     verdict.note("failures injected", injected)
-    _judge_requests(verdict, [json.loads(line) for line in log.read_text().splitlines()])
-    _judge_growth(verdict, list(watch.series.values()))
+    _check_requests(verdict, [json.loads(line) for line in log.read_text().splitlines()])
+    _check_growth(verdict, list(watch.series.values()))
     if picture is not None:
         draw_picture(watch, picture)
     return verdict
@@ -114,7 +114,7 @@ def _sample_memory(
         time.sleep(LOOK)
 
 
-def _judge_requests(verdict: Verdict, requests: list[dict[str, Any]]) -> None:
+def _check_requests(verdict: Verdict, requests: list[dict[str, Any]]) -> None:
     verdict.note("requests", len(requests))
     verdict.equal("requests lost", sum(not request["ok"] for request in requests), 0)
     wrong = sum("WRONG BYTES" in request["errors"] for request in requests)
@@ -131,7 +131,7 @@ def _judge_requests(verdict: Verdict, requests: list[dict[str, Any]]) -> None:
         verdict.note(f"  tried again after {name}", count)
 
 
-def _judge_growth(verdict: Verdict, every: list[Series]) -> None:
+def _check_growth(verdict: Verdict, every: list[Series]) -> None:
     """The worst of each daemon; a process that lived too short to tell is not judged, and counted."""
     settled = [one for one in every if one.memory_growth() is not None]
     verdict.note(

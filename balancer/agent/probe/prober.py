@@ -45,7 +45,7 @@ class Prober:
             if (node := find_identity(self._state)) is not None:
                 started, results = time.monotonic(), await self.round(node)
                 write_results(self._state, started, results)
-                self._tell(results)
+                self._log_changes(results)
             await asyncio.sleep(every)
 
     async def round(self, node: NodeIdentity) -> list[ProbeResult]:
@@ -84,7 +84,7 @@ class Prober:
         finally:
             session.abort()
 
-    def _tell(self, results: list[ProbeResult]) -> None:
+    def _log_changes(self, results: list[ProbeResult]) -> None:
         failing = {result.reason for result in results if not result.ok}
         for reason in failing - self._failing:
             log.warning(reason)

@@ -1,1 +1,1 @@
-"""Health of edges: leases, their own reports, their peers' reports. Read `judgement.py` first."""
+"""Health of edges: leases, their own reports, their peers' reports. Read `assessment.py` first."""

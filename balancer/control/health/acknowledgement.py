@@ -29,7 +29,7 @@ class Acknowledgements:
         self._counts: Counter[int] = Counter()
         self._table = ForwardingTable(generation=0)
         self._held: dict[int, tuple[int, float]] = {}
-        self._look(table)
+        self._adopt_table(table)
 
     @property
     def applied(self) -> Mapping[int, int]:
@@ -77,7 +77,7 @@ class Acknowledgements:
 
     def is_held(self, edge_id: int, table: ForwardingTable) -> bool:
         """Whether 99 of 100 live forwarders send this edge its subflows, by the newest table."""
-        self._look(table)
+        self._adopt_table(table)
         if edge_id not in self._held:
             return False
         generation, since = self._held[edge_id]
@@ -85,7 +85,7 @@ class Acknowledgements:
         wanted = math.ceil(REQUIRED_SHARE * self._counts.total())
         return have >= wanted or self._clock.monotonic() - since > self._patience
 
-    def _look(self, table: ForwardingTable) -> None:
+    def _adopt_table(self, table: ForwardingTable) -> None:
         if table.generation == self._table.generation:
             return
         before = {edge.id: edge for edge in self._table.edges if _takes_subflows(edge)}

@@ -6,8 +6,8 @@ from datetime import datetime
 from balancer.api.health import EdgeHealthView, FleetHealth, HealthReason
 from balancer.api.schemas import LeaseRequest
 from balancer.control.clock import Clock
+from balancer.control.health.assessment import assess_health
 from balancer.control.health.damping import HALF_LIFE_LEASES, FlapPenalty
-from balancer.control.health.judgement import judge_health
 from balancer.control.health.leases import Leases
 from balancer.control.health.reachability import Reachability
 
@@ -55,7 +55,7 @@ class HealthBoard:
         self._penalties.pop(edge_id, None)
         self._damped.discard(edge_id)
 
-    def take_unreached(self) -> list[int]:
+    def remove_unreached(self) -> list[int]:
         """Return the silent edges that no peer reaches; they are down and leave the set of silent edges."""
         down = [edge_id for edge_id in self._silent if self.evaluate(edge_id).state is FleetHealth.DOWN]
         self._silent.difference_update(down)
@@ -68,7 +68,7 @@ class HealthBoard:
     def evaluate(self, edge_id: int) -> HealthEntry:
         """Evaluate the health of an edge now."""
         lease = self._leases.get(edge_id)
-        state, reasons = judge_health(
+        state, reasons = assess_health(
             lease.heartbeat if lease else None,
             leased=lease is not None,
             peers=self.reachability.about(edge_id),

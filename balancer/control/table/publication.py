@@ -114,7 +114,7 @@ class Publication:
             await self.catch_up(session)
         pin = session.info.get("pin", self.pin)
         if "pin" in session.info:
-            changes = compare_tables(self.watch.live.entries, await self.wanted(session, pin))
+            changes = compare_tables(self.watch.live.entries, await self._current_entries(session, pin))
         else:
             touched = self._touched(session, pin) | await self._rings(session, pin)
             changes = compare_entries(self.watch.live.entries, touched.items())
@@ -132,7 +132,7 @@ class Publication:
 
         return announce
 
-    async def wanted(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry]:
+    async def _current_entries(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry]:
         """Return the whole table, from everything that is stored."""
         records: list[EdgeRecord | VipRecord] = [
             *await vips.list_all(session),

@@ -111,10 +111,10 @@ async def _serve_proxy(settings: "ProxySettings", *, as_json: bool) -> int:
     from smkex.client.proxy import Proxy
     from smkex.client.proxy.events import as_dict
 
-    def tell(event: "Event") -> None:
+    def report_event(event: "Event") -> None:
         print(json.dumps(as_dict(event)) if as_json else event, file=sys.stderr, flush=True)
 
-    proxy = Proxy(settings, tell)
+    proxy = Proxy(settings, report_event)
     try:
         await proxy.start()
     except OSError as error:

@@ -76,7 +76,7 @@ class ClientConnection(PinnedConnection):
 
         # An ADD_ADDR echo may have displaced the DATA_ACK of the edge's last message. A join takes more than a round
         # trip, and after 200 ms without it the edge's kernel would send that message again. This sends an ACK.
-        await self._tell_mark(0)
+        await self._send_mark(0)
         self.expect_join(matches)
         try:
             self._direct.netlink.create_subflow(
@@ -98,20 +98,20 @@ class ClientConnection(PinnedConnection):
         for other in range(len(self._paths)):
             if (other != path) != (other in self._marked):
                 self._marked ^= {other}
-                await self._tell_mark(other)
+                await self._send_mark(other)
         wait = PollBackoff()
         while len(self._paths) > 1 and not await self._is_usable(path):
             await wait()
 
-    async def _keep_to(self, path: int) -> None:
+    async def _hold_path(self, path: int) -> None:
         """They are marked already."""
 
     async def _repeat_marks(self) -> None:
         if self._marked:
             for path in range(len(self._paths)):
-                await self._tell_mark(path)
+                await self._send_mark(path)
 
-    async def _tell_mark(self, path: int) -> None:
+    async def _send_mark(self, path: int) -> None:
         await self._steering.set_backup(self.token, self._paths[path], path in self._marked)
 
     @property

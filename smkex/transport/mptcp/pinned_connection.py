@@ -207,7 +207,7 @@ class PinnedConnection:
         self._check_sent(subflows)
         async with self._bounded(f"path {self._last_path} could not be steered to"):
             await self._steer_to(self._last_path)
-            await self._keep_to(self._last_path)
+            await self._hold_path(self._last_path)
         return self._socket
 
     def abandon(self, last_word: bytes) -> None:
@@ -225,7 +225,7 @@ class PinnedConnection:
         ):
             await wait()
 
-    async def _keep_to(self, path: int) -> None:
+    async def _hold_path(self, path: int) -> None:
         """Mark all other paths here too, for good."""
         for other, addresses in enumerate(self._paths):
             if other != path:

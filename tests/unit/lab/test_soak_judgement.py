@@ -2,7 +2,7 @@
 
 from lab.scenarios.verdict import Verdict
 from lab.soak.growth import ENOUGH, SETTLED, Series
-from lab.soak.run import _judge_growth, _judge_requests
+from lab.soak.run import _check_growth, _check_requests
 
 MIB = 1 << 20
 
@@ -17,7 +17,7 @@ def series(step: int, descriptor_step: float = 0.0) -> Series:
 
 def judged(one: Series) -> Verdict:
     verdict = Verdict("soak", "here")
-    _judge_growth(verdict, [one])
+    _check_growth(verdict, [one])
     return verdict
 
 
@@ -55,5 +55,5 @@ def test_a_lost_request_and_a_wrong_byte_fail() -> None:
         {"kind": "small", "ok": False, "seconds": 0.1, "errors": ["WRONG BYTES"]},
     ):
         verdict = Verdict("soak", "here")
-        _judge_requests(verdict, [good, bad])
+        _check_requests(verdict, [good, bad])
         assert not verdict.ok

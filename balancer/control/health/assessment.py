@@ -12,7 +12,7 @@ from balancer.api.schemas import Health, LeaseRequest
 Judgement = tuple[FleetHealth, tuple[str, ...]]
 
 
-def judge_health(
+def assess_health(
     heartbeat: LeaseRequest | None, *, leased: bool, peers: Mapping[int, PeerReport]
 ) -> Judgement:
     """Return the state and the reasons. `heartbeat` is None during the grace period after a start."""
