@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("runtime", "node", "smkex", "edge", "balancer", "origin", "sennit", "lab", "benchmarks")
+PACKAGES = (
+    "runtime",
+    "node",
+    "services",
+    "smkex",
+    "edge",
+    "balancer",
+    "origin",
+    "sennit",
+    "lab",
+    "benchmarks",
+)
 
 # terms of art that say by themselves what a function does; every other module-level function has two words or more
 TERMS = frozenset(

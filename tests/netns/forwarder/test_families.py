@@ -115,7 +115,9 @@ def test_a_connection_learns_that_its_tunnel_has_become_smaller(dual: ForwarderN
             client.settimeout(20)
             carry(client, served, SIZE)
             carry(served, client, SIZE)
-            segments = {end: end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for end in (client, served)}
+            segments = {
+                end: end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for end in (client, served)
+            }
             tunnels(dual, 6, Encapsulation.GUE)
             carry(client, served, SIZE)
             carry(served, client, SIZE)
