@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import smkex.core.session.path_set
-from edge.handshake.tcp import TcpHandshakes
-from edge.ingress.acceptor import Acceptor
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.tls import server_context
 from smkex.http.server.http1 import RequestLimits
 from smkex.http.server.http_server import HttpServer
+from smkex.server.acceptor import Acceptor
+from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from runtime.settings import DaemonSettings, settings_config
+from smkex.server.limits.server_limits import ServerLimits
 
 
 class EdgeSettings(DaemonSettings):
@@ -53,7 +54,7 @@ class EdgeSettings(DaemonSettings):
     max_sessions_per_prefix: int = Field(
         default=2_500, ge=1, description="maximum sessions from one /24 or /56"
     )
-    # a quarter of it is the budget of what sessions hold both ways (edge/limits/held_bytes.py)
+    # a quarter of it is the budget of what sessions hold both ways (smkex/server/limits/held_bytes.py)
     max_memory_bytes: int | None = Field(
         default=None,
         ge=1,
@@ -97,6 +98,20 @@ class EdgeSettings(DaemonSettings):
     node_timeout: float = Field(
         default=60.0, gt=0, description="maximum seconds to wait for the agent's node.json"
     )
+
+    @property
+    def server_limits(self) -> ServerLimits:
+        """The limits of one process."""
+        return ServerLimits(
+            pending_handshakes=self.max_pending_handshakes,
+            pending_tls=self.max_pending_tls,
+            handshakes_per_prefix=self.max_handshakes_per_prefix,
+            handshake_timeout=self.handshake_timeout,
+            sessions=self.max_sessions,
+            sessions_per_prefix=self.max_sessions_per_prefix,
+            memory_bytes=self.max_memory_bytes,
+            processes=self.workers,
+        )
 
     @model_validator(mode="after")
     def _check_https(self) -> Self:

@@ -8,9 +8,9 @@ import ssl
 from pathlib import Path
 
 from edge.config.settings import EdgeSettings
-from edge.limits.admission import PrefixLimiter
-from edge.limits.memory_bound import MemoryBound, default_limit
 from smkex.http.server.http_server import HttpServer
+from smkex.server.limits.admission import PrefixLimiter
+from smkex.server.limits.memory_bound import MemoryBound, default_limit
 
 log = logging.getLogger("edge.ingress.https")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from edge.ingress.handover import Handover
 from edge.ingress.steering import Claim, owner_of, peek_claim
-from edge.limits.admission import refuse_overloaded
 from smkex.core.wire.frame import FrameType
+from smkex.server.limits.admission import refuse_overloaded
 
 SHARE_GRACE = 0.3  # seconds that a ClientShare may come after its nonce while two generations of workers run
 _POLL_INTERVAL = 0.02

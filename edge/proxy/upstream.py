@@ -11,10 +11,10 @@ from weakref import WeakValueDictionary
 import httpx
 
 from edge.http.fields import Pairs, list_members
-from edge.limits.admission import prefix_of
 from smkex.http.connection import NEW_CONNECTION
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
+from smkex.server.limits.admission import prefix_of
 
 log = logging.getLogger("edge.proxy.upstream")
 

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from edge.config.identity import Identity, load_identity
+from edge.config.identity import load_identity
 from edge.config.settings import EdgeSettings
-from edge.handshake.path_manager.client import PathManagerClient
 from edge.ingress.handover import Handover
 from edge.ingress.https import HttpsListener, https_context
 from edge.ingress.listener import Listener
@@ -22,6 +21,8 @@ from edge.server.application import run_application
 from edge.server.draining import follow_admin_state
 from node.state.identity import NodeIdentity
 from smkex.http.server.http_server import HttpServer
+from smkex.server.handshake.path_manager.client import PathManagerClient
+from smkex.server.identity import Identity
 
 log = logging.getLogger("edge.server.edge_worker")
 

@@ -4,10 +4,10 @@ import logging
 import socket
 
 from edge.config.settings import EdgeSettings
-from edge.handshake.path_manager.start import start_path_manager
 from edge.ingress.listening_sockets import ListeningSockets, bind_sockets
 from node.state.identity import NodeIdentity
 from runtime.capabilities import NET_ADMIN, NET_BIND_SERVICE, drop_capabilities
+from smkex.server.handshake.path_manager.start import start_path_manager
 from smkex.transport.mptcp.errors import MptcpError
 
 log = logging.getLogger("edge.server.privileged_start")

@@ -19,6 +19,7 @@ from smkex.core.events import (
 from smkex.core.handshake.established import Established
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
+from smkex.core.wire.messages import Observation
 from smkex.transport.subflow import Subflow
 
 CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for the other end to agree
@@ -60,6 +61,7 @@ class SessionTransport(asyncio.Transport):
     ) -> None:
         super().__init__({**extra, "smkex": established})
         self.established = established
+        self.observed: dict[int, Observation] = dict(enumerate(established.observed))
         self.error: SmkexError | None = None
         self.dropped: list[PathDropped] = []
         self.on_closed: Callable[[], None] = lambda: None

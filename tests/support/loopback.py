@@ -9,10 +9,10 @@ from typing import Any
 
 from relays import Relay
 
-from edge.handshake.tcp import TcpHandshakes
 from smkex.client import ConnectOptions, connect
 from smkex.client.connection import Connection
 from smkex.core.handshake.config import ServerConfig
+from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

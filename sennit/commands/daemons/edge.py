@@ -4,7 +4,6 @@ import argparse
 
 
 def run(arguments: list[str]) -> int:
-    from edge.config.identity import IdentityUnusable
     from edge.config.settings import EdgeSettings
     from edge.server.application import ApplicationUnusable
     from edge.server.main import run_edge
@@ -12,6 +11,7 @@ def run(arguments: list[str]) -> int:
     from runtime.capabilities import CapabilitiesHeld
     from runtime.errors import CommandError
     from runtime.logging import log_to_stderr
+    from smkex.server.identity import IdentityUnusable
 
     settings = EdgeSettings.from_arguments(arguments)
     log_to_stderr(settings.log_level)

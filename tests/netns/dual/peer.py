@@ -9,9 +9,7 @@ from typing import Any, cast
 
 from loopback import Source, digest_of
 
-from edge.config.identity import Identity
 from edge.config.settings import EdgeSettings
-from edge.handshake.tcp import TcpHandshakes
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
 from node.vip import Vip
@@ -21,6 +19,8 @@ from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.messages import LocatorKind
 from smkex.http.server.http_server import HttpServer
+from smkex.server.handshake.tcp import TcpHandshakes
+from smkex.server.identity import Identity
 from smkex.transport.subflow import Subflow
 from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 

@@ -112,7 +112,7 @@ async def test_no_thread_of_the_server_keeps_a_capability_of_the_start(tmp_path:
             servers = [
                 pid
                 for pid in [str(edge.process.pid), *children]
-                if b"edge.handshake.path_manager" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+                if b"smkex.server.handshake.path_manager" not in Path(f"/proc/{pid}/cmdline").read_bytes()
             ]
             assert len(servers) == 1 + workers
             for pid in servers:

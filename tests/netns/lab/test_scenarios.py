@@ -73,7 +73,7 @@ def test_status_names_every_node_and_where_the_vip_is_routed(place: LabFolder) -
     assert "ispb routes the VIP to 10.12.0.2" in done.stdout
     edge = next(line for line in done.stdout.splitlines() if line.startswith("edge1"))
     assert "transit routes the VIP to 10.13.0.2" in done.stdout
-    assert {"bird", "agent", "edge", "edge.handshake.path_manager", "forwarder"} <= set(edge.split())
+    assert {"bird", "agent", "edge", "smkex.server.handshake.path_manager", "forwarder"} <= set(edge.split())
 
 
 def test_a_command_runs_on_a_node_and_its_status_comes_back(place: LabFolder) -> None:

@@ -13,9 +13,9 @@ import sys
 import time
 from typing import Any
 
-from edge.handshake.path_manager.client import PathManagerClient
-from edge.handshake.path_manager.start import start_path_manager
 from runtime.capabilities import NET_ADMIN, drop_capabilities
+from smkex.server.handshake.path_manager.client import PathManagerClient
+from smkex.server.handshake.path_manager.start import start_path_manager
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.mptcp.listen import match_joins_at, mptcp_listener

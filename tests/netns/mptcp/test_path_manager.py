@@ -11,9 +11,9 @@ pytestmark = pytest.mark.needs("netns", "mptcp")
 PROGRAM = """
 import asyncio
 import socket
-from edge.handshake.path_manager.client import PathManagerClient
-from edge.handshake.path_manager.messages import Operation, Request
-from edge.handshake.path_manager.start import start_path_manager
+from smkex.server.handshake.path_manager.client import PathManagerClient
+from smkex.server.handshake.path_manager.messages import Operation, Request
+from smkex.server.handshake.path_manager.start import start_path_manager
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.mptcp.pinned_connection import MptcpError
 

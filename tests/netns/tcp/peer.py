@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from loopback import Source, digest_of
 
-from edge.config.identity import Identity
 from edge.config.settings import EdgeSettings
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
@@ -19,6 +18,7 @@ from smkex.client import connect, paths
 from smkex.client.options import ConnectOptions
 from smkex.core.errors import SmkexError
 from smkex.http.server.http_server import HttpServer
+from smkex.server.identity import Identity
 
 VIP = "203.0.113.1"
 

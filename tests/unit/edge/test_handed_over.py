@@ -81,7 +81,7 @@ async def test_a_client_over_mptcp_gets_overloaded_too(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = AsyncMock()
-    monkeypatch.setattr("edge.ingress.listener.speaks_mptcp", lambda connection: True)
+    monkeypatch.setattr("smkex.server.listener.speaks_mptcp", lambda connection: True)
     monkeypatch.setattr(worker.listener, "_mptcp", SimpleNamespace(run=begun))
     worker.pass_over()
     await until(lambda: begun.await_count == 1)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import pytest
 from exchanges import entropy
 
-from edge.handshake.tcp import TcpHandshakes
 from smkex.core.errors import AbortCode
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ServerConfig
@@ -16,6 +15,7 @@ from smkex.core.keys.key_schedule import KeySchedule, transcript_hash
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameType, encode_frame, encode_header
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import DIGEST_LENGTH, Aead, ClientNonce, encode_abort, parse_abort
+from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from edge.handshake.tcp import TcpHandshakes
 from smkex.client import ConnectOptions, connect
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.frame import FrameType, encode_header
 from smkex.core.wire.messages import encode_abort
+from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.identity import Identity, IdentityUnusable, load_identity
+from edge.config.identity import load_identity
 from edge.config.settings import EdgeSettings
 from node.state.identity import NodeIdentity
 from node.vip import Vip
 from sennit.main import main
 from smkex.core.wire.messages import Mode
+from smkex.server.identity import Identity, IdentityUnusable
 
 NODE = NodeIdentity(7, "edge7", Vip("main", "203.0.113.1", None, 443))
 

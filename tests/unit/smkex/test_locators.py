@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Source, digest_of, read
 
-from edge.handshake.tcp import TcpHandshakes
 from smkex.client import ConnectOptions, connect
 from smkex.client.edge_cache import EdgeCache
 from smkex.core.errors import MalformedMessage, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.locator import address_locator
 from smkex.core.wire.messages import LocatorKind
+from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.routes.target import Target
 from smkex.transport.subflow import Subflow
 

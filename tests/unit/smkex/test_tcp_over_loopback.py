@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 from loopback import two_neighbouring_ports
 
-from edge.handshake.tcp import TcpHandshakes
 from smkex.client import connect
 from smkex.client.options import ConnectOptions
 from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.core.handshake.config import ServerConfig
+from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 

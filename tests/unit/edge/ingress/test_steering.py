@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from edge.ingress.steering import Claim, owner_of, read_claim
-from edge.limits.admission import PrefixLimiter, prefix_of
 from smkex.core.wire.frame import FrameType, encode_frame
 from smkex.core.wire.messages import ClientNonce
+from smkex.server.limits.admission import PrefixLimiter, prefix_of
 
 
 def test_prefixes_are_what_one_line_has() -> None:

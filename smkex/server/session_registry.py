@@ -4,11 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
 
-from edge.config.settings import EdgeSettings
-from edge.limits.admission import PrefixLimiter
-from edge.limits.held_bytes import HeldBytesBudget, default_budget
-from edge.limits.memory_bound import MemoryBound, default_limit
 from smkex.core.errors import Overloaded
+from smkex.server.limits.admission import PrefixLimiter
+from smkex.server.limits.held_bytes import HeldBytesBudget, default_budget
+from smkex.server.limits.memory_bound import MemoryBound, default_limit
+from smkex.server.limits.server_limits import ServerLimits
 from smkex.transport.session import SessionTransport
 
 
@@ -20,17 +20,17 @@ class SessionRegistry:
 
     def __init__(
         self,
-        settings: EdgeSettings,
-        make_protocol: Callable[[], asyncio.Protocol],
+        limits: ServerLimits,
+        make_protocol: Callable[[SessionTransport], asyncio.Protocol],
         failures: Counter[str],
     ) -> None:
-        self._limit = settings.max_sessions
+        self._limit = limits.sessions
         self._make_protocol = make_protocol
         self._failures = failures
-        self._per_prefix = PrefixLimiter(settings.max_sessions_per_prefix)
+        self._per_prefix = PrefixLimiter(limits.sessions_per_prefix)
         self._sessions: set[SessionTransport] = set()
         self._movable: set[SessionTransport] = set()  # that began at a service address
-        memory_limit = settings.max_memory_bytes or default_limit(settings.workers)
+        memory_limit = limits.memory_bytes or default_limit(limits.processes)
         self.memory = MemoryBound(memory_limit)
         self.budget = HeldBytesBudget(default_budget(memory_limit), self._end_session)
         # host and port, by IPv4 and by IPv6
@@ -82,7 +82,7 @@ class SessionRegistry:
 
         session.on_closed = forget_session
         self.budget.add_session(session)
-        session.start(self._make_protocol())
+        session.start(self._make_protocol(session))
 
     def _end_session(self, session: SessionTransport) -> None:
         self._failures["Overloaded"] += 1

@@ -1,15 +1,13 @@
 """The bound of a process's memory: where it comes from, and that it is noticed."""
 
 import os
-import resource
 from pathlib import Path
 
 import pytest
 
-from edge.limits import memory_bound
-from edge.limits.allocator import retain_freed_memory
-from edge.limits.memory_bound import MemoryBound, default_limit
-from edge.limits.resident_memory import resident_bytes
+from smkex.server.limits import memory_bound
+from smkex.server.limits.memory_bound import MemoryBound, default_limit
+from smkex.server.limits.resident_memory import resident_bytes
 
 
 def test_the_default_is_a_share_of_the_smaller_of_machine_and_control_group(tmp_path: Path) -> None:
@@ -35,16 +33,3 @@ def test_what_grows_beyond_it_is_noticed_and_what_shrinks_too(monkeypatch: pytes
     assert bound.is_full
     held, now = 9, 2.0
     assert not bound.is_full
-
-
-def test_large_blocks_that_are_freed_are_had_again_without_page_faults() -> None:
-    retain_freed_memory()
-
-    def faults() -> int:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(100):
-            assert len(bytearray(256 << 10)) == 256 << 10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-    faults()
-    assert faults() < 100 * 64 // 4  # a block has 64 pages

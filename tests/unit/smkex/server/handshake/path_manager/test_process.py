@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from edge.handshake.path_manager import process
-from edge.handshake.path_manager.messages import RESPONSE_SIZE, Operation, Request, Response
-from edge.handshake.path_manager.process import PathManager
+from smkex.server.handshake.path_manager import process
+from smkex.server.handshake.path_manager.messages import RESPONSE_SIZE, Operation, Request, Response
+from smkex.server.handshake.path_manager.process import PathManager
 from smkex.transport.mptcp.info import ConnectionInfo, FourTuple, SubflowInfo
 from smkex.transport.mptcp.path_manager import MptcpNetlink
 from smkex.transport.mptcp.subflow_diag import SubflowDiag, SubflowState

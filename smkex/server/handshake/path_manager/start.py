@@ -5,8 +5,8 @@ import subprocess
 import sys
 from collections.abc import Collection
 
-from edge.handshake.path_manager.errors import PathManagerGone
-from edge.handshake.path_manager.messages import READY
+from smkex.server.handshake.path_manager.errors import PathManagerGone
+from smkex.server.handshake.path_manager.messages import READY
 from smkex.transport.mptcp.errors import NotPermitted
 
 _START_TIMEOUT = 10.0  # seconds
@@ -21,7 +21,7 @@ def start_path_manager(
     MptcpUnsupported, PathManagerGone with its reason.
     """
     pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(clients)]
-    command = [sys.executable, "-m", "edge.handshake.path_manager"]
+    command = [sys.executable, "-m", "smkex.server.handshake.path_manager"]
     command += [f"--vip={vip}" for vip in vips]
     command += [f"--channel={theirs.fileno()}" for _, theirs in pairs]
     process = subprocess.Popen(

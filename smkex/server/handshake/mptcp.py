@@ -9,20 +9,20 @@ from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from edge.handshake.observation import decode_observation
-from edge.handshake.path_manager.client import ConnectionSteering, PathManagerClient
 from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType
 from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
+from smkex.server.handshake.observation import SubflowObserver
+from smkex.server.handshake.path_manager.client import ConnectionSteering, PathManagerClient
 from smkex.transport.mptcp.frames import receive_frame
 from smkex.transport.mptcp.listen import match_joins_at
 from smkex.transport.mptcp.pinned_connection import PinnedConnection
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
-log = logging.getLogger("edge.mptcp")
+log = logging.getLogger("smkex.server.handshake.mptcp")
 
 
 class MptcpHandshakes:
@@ -31,15 +31,18 @@ class MptcpHandshakes:
     def __init__(
         self,
         config: Callable[[], ServerConfig],
-        locator: tuple[str, int],
+        locator_of: Callable[[str], tuple[str, int]],
         manager: PathManagerClient,
         serve: Callable[[SessionTransport], None],
         *,
         timeout: float,
         failures: Counter[str],
+        observer: SubflowObserver | None = None,
     ) -> None:
+        """`locator_of` returns where joins arrive to a connection at the given address of this server."""
+        self._observer = observer or SubflowObserver()
         self._config = config
-        self._locator = locator
+        self._locator_of = locator_of
         self._manager = manager
         self._serve = serve
         self._timeout = timeout
@@ -74,8 +77,9 @@ class MptcpHandshakes:
         handshake = ServerHandshake.answer_client_share(
             self._config(), share, await self._observe(pinned, steering, 0), os.urandom(32)
         )
-        pinned.expect_join(match_joins_at(*self._locator))
-        await steering.announce(*self._locator)
+        locator = self._locator_of(pinned.paths[0].local)
+        pinned.expect_join(match_joins_at(*locator))
+        await steering.announce(*locator)
         await pinned.send(0, handshake.server_share)
         await pinned.joined()
         nonce = await _receive_expected(pinned, 1, FrameType.CLIENT_NONCE)
@@ -111,7 +115,7 @@ class MptcpHandshakes:
         seen = pinned.paths[path]
         state = await steering.inspect(seen)
         client = Endpoint(ip_address(seen.remote), seen.remote_port)
-        return decode_observation(state.mark, client, self._config().edge_id)
+        return self._observer.decode_observation(state.mark, client, self._config().edge_id)
 
 
 async def _receive_finished(pinned: PinnedConnection, handshake: ServerHandshake) -> int:

@@ -5,8 +5,8 @@ import errno
 import os
 import socket
 
-from edge.handshake.path_manager.errors import PathManagerGone
-from edge.handshake.path_manager.messages import RESPONSE_SIZE, Operation, Request, Response
+from smkex.server.handshake.path_manager.errors import PathManagerGone
+from smkex.server.handshake.path_manager.messages import RESPONSE_SIZE, Operation, Request, Response
 from smkex.transport.mptcp.errors import MissingSubflow, NotPermitted
 from smkex.transport.mptcp.info import FourTuple
 from smkex.transport.mptcp.subflow_diag import SubflowState

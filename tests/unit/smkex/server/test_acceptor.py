@@ -5,7 +5,7 @@ import errno
 import socket
 from typing import Any
 
-from edge.ingress.acceptor import Acceptor
+from smkex.server.acceptor import Acceptor
 
 BOUND = 10  # seconds any wait may take
 

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from edge.limits.resident_memory import CGROUP_LIMIT, available_bytes, resident_bytes
+from smkex.server.limits.resident_memory import CGROUP_LIMIT, available_bytes, resident_bytes
 
 # of the machine or control group; the rest is the kernel's for sockets and the page cache
 MEMORY_SHARE = 0.75

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-log = logging.getLogger("edge.ingress.acceptor")
+log = logging.getLogger("smkex.server.acceptor")
 
 ACCEPT_BATCH = 64  # connections accepted in one turn of the event loop
 RETRY_DELAY = 0.1  # seconds until the next try after accept failed, for example without free descriptors

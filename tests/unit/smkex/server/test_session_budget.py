@@ -3,15 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from loopback import LoopbackEdge, until
 
-from edge.config.settings import EdgeSettings
-from edge.ingress.session_registry import SessionRegistry
 from smkex.client.connect import Connection
 from smkex.core.errors import AbortCode, PeerAborted
+from smkex.server.limits.server_limits import ServerLimits
+from smkex.server.session_registry import SessionRegistry
 from smkex.transport.session import SessionTransport
 
 LIMIT = 1 << 20
@@ -28,11 +27,10 @@ class Deaf(asyncio.Protocol):
 class BudgetedEdge(LoopbackEdge):
     """A loopback edge whose sessions are those of a registry with a budget of `LIMIT` bytes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.failures: Counter[str] = Counter()
-        settings = EdgeSettings(state=folder, _cli_parse_args=[])
-        self.registry = SessionRegistry(settings, Deaf, self.failures)
+        self.registry = SessionRegistry(ServerLimits(), lambda session: Deaf(), self.failures)
         self.registry.budget.limit = LIMIT
 
     def _serve(self, session: SessionTransport) -> None:
@@ -41,8 +39,8 @@ class BudgetedEdge(LoopbackEdge):
 
 
 @pytest.fixture
-async def edge(tmp_path: Path) -> AsyncIterator[BudgetedEdge]:
-    async with BudgetedEdge(tmp_path) as running:
+async def edge() -> AsyncIterator[BudgetedEdge]:
+    async with BudgetedEdge() as running:
         yield running
 
 

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from edge.limits import held_bytes
-from edge.limits.held_bytes import FREE_SHARE, SMALLEST_WINDOW, HeldBytesBudget
+from smkex.server.limits import held_bytes
+from smkex.server.limits.held_bytes import FREE_SHARE, SMALLEST_WINDOW, HeldBytesBudget
 from smkex.transport.session import SessionTransport
 
 MB = 1 << 20

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from smkex.transport.session import SessionTransport
 
-log = logging.getLogger("edge.limits.held_bytes")
+log = logging.getLogger("smkex.server.limits.held_bytes")
 
 # of the memory limit; the rest is the interpreter's, the cache's, and what the allocator loses
 MEMORY_SHARE = 4

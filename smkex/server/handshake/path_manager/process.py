@@ -12,9 +12,16 @@ import signal
 import socket
 import struct
 
-from edge.handshake.path_manager.messages import NO_STATE, READY, REQUEST_SIZE, Operation, Request, Response
 from runtime.capabilities import NET_ADMIN, keep_only_capabilities
 from runtime.core_dumps import forbid_core_dumps
+from smkex.server.handshake.path_manager.messages import (
+    NO_STATE,
+    READY,
+    REQUEST_SIZE,
+    Operation,
+    Request,
+    Response,
+)
 from smkex.transport.mptcp.errors import MissingSubflow, MptcpError, NotPermitted
 from smkex.transport.mptcp.info import connection_info
 from smkex.transport.mptcp.path_manager import (
@@ -30,7 +37,7 @@ _NO_LINGER = struct.pack("ii", 0, 0)
 
 def main(arguments: list[str]) -> int:
     """Run as the path manager process."""
-    parser = argparse.ArgumentParser(prog="edge.handshake.path_manager")
+    parser = argparse.ArgumentParser(prog="smkex.server.handshake.path_manager")
     parser.add_argument("--vip", action="append", required=True, type=ipaddress.ip_address)
     parser.add_argument("--channel", action="append", required=True, type=int)
     options = parser.parse_args(arguments)

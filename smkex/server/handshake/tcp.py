@@ -10,8 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Callable
 
-from edge.handshake.observation import observe_subflow
-from edge.handshake.pending_sessions import PendingSession, PendingSessions
 from smkex.core.errors import (
     DeadlineMissed,
     Draining,
@@ -29,10 +27,12 @@ from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
 from smkex.core.handshake.tls import TlsServer
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import ClientNonce, parse_abort
+from smkex.server.handshake.observation import SubflowObserver
+from smkex.server.handshake.pending_sessions import PendingSession, PendingSessions
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
-log = logging.getLogger("edge.handshake.tcp")
+log = logging.getLogger("smkex.server.handshake.tcp")
 
 
 class TcpHandshakes:
@@ -53,9 +53,11 @@ class TcpHandshakes:
         require_both: bool,
         admit: Callable[[str], None] = lambda address: None,
         failures: Counter[str] | None = None,
+        observer: SubflowObserver | None = None,
     ) -> None:
         """`admit` is called with the address of each new client, and raises `Overloaded` when there is no room."""
         self._admit_client = admit
+        self._observer = observer or SubflowObserver()
         self._config = config
         self._serve = serve
         self._timeout = timeout
@@ -106,7 +108,7 @@ class TcpHandshakes:
     async def _serve_first(self, subflow: Subflow, frame: bytes) -> None:
         self._check_room(subflow)
         config = self._config()
-        seen = observe_subflow(subflow.socket, config.edge_id)
+        seen = self._observer.observe_subflow(subflow.socket, config.edge_id)
         handshake = ServerHandshake.answer_client_share(config, frame, seen, os.urandom(32))
         session = self._admit(handshake, subflow)
         subflow.send(handshake.server_share)
@@ -136,7 +138,7 @@ class TcpHandshakes:
                     subflow.send(tls.to_send())  # including OpenSSL's alert
         finally:
             self._in_tls -= 1
-        seen = observe_subflow(subflow.socket, config.edge_id)
+        seen = self._observer.observe_subflow(subflow.socket, config.edge_id)
         outcome = tls.finish(ServerInfo(config.edge_id, config.locator, seen))
         session = self._admit(ServerHandshake.after_tls(config, outcome), subflow)
         subflow.send(tls.to_send())
@@ -160,7 +162,7 @@ class TcpHandshakes:
         session = await self._pending.find(ClientNonce.parse(frame).session_id)
         number = session.next_subflow
         session.next_subflow += 1
-        seen = observe_subflow(subflow.socket, self._config().edge_id)
+        seen = self._observer.observe_subflow(subflow.socket, self._config().edge_id)
         answer = session.handshake.receive_nonce(number, frame, seen, os.urandom(32))
         session.subflows[number] = subflow
         subflow.send(answer)
@@ -171,7 +173,7 @@ class TcpHandshakes:
         session = self._running.get(join.session_id)
         if session is None or not session.can_add_path(join.path):
             raise UnexpectedMessage("no such session on this edge, or its path number was used before")
-        seen = observe_subflow(subflow.socket, self._config().edge_id)
+        seen = self._observer.observe_subflow(subflow.socket, self._config().edge_id)
         acceptor = JoinAcceptor(session.established.keys, join, seen, os.urandom(32))
         subflow.send(acceptor.challenge)
         kind, frame = await subflow.next_frame()
@@ -180,6 +182,7 @@ class TcpHandshakes:
         if kind is not FrameType.JOIN_RESPONSE:
             raise UnexpectedMessage(f"{kind.name} came instead of JOIN_RESPONSE")
         acceptor.verify(frame)
+        session.observed[join.path] = seen
         session.add_subflow(join.path, subflow, acceptor.hash)
 
     async def _await_finished(self, session: PendingSession, number: int) -> None:

@@ -1,0 +1,1 @@
+"""Accept sessions: `start_server` and `serve` for programs; the edge stands on the same listener."""

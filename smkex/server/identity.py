@@ -1,0 +1,81 @@
+"""A server's credentials: its certified key of mode tofu until that expires, and its certificate of mode mtls."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smkex.core.errors import CertificateRefused, TlsFailed
+from smkex.core.handshake.config import LongTermKey, ServerConfig
+from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_edge_key
+from smkex.core.wire.messages import LocatorKind, Mode
+
+if TYPE_CHECKING:
+    from OpenSSL import SSL
+
+
+class IdentityUnusable(Exception):
+    """A key or certificate is missing, damaged or does not fit; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Credentials for handshakes. `config` is called at every handshake, so an expired certificate is never sent.
+
+    `modes` are those accepted beside mtls, tofu only while its certificate is valid.
+    """
+
+    edge_id: int
+    long_term: LongTermKey | None
+    tls: "SSL.Context | None" = None
+    clock: Callable[[], float] = time.time
+    locator: LocatorKind = LocatorKind.PORT
+    modes: tuple[Mode, ...] = (Mode.TOFU, Mode.OPPORTUNISTIC)
+
+    def config(self) -> ServerConfig:
+        usable = self.long_term is not None and self.long_term.certificate.valid_at(int(self.clock()))
+        modes = tuple(mode for mode in self.modes if usable or mode is not Mode.TOFU)
+        config = ServerConfig(self.edge_id, modes=modes, locator=self.locator, tls=self.tls)
+        return replace(config, long_term=self.long_term) if usable else config
+
+    @property
+    def reasons(self) -> list[str]:
+        """Reasons for a degraded health."""
+        if self.long_term is None or self.long_term.certificate.valid_at(int(self.clock())):
+            return []
+        return ["the tofu certificate has expired"]
+
+
+def load_tls_context(certificate: Path | None, key: Path | None) -> "SSL.Context | None":
+    """Read the certificate chain and key of mode mtls; None without them. Raises `IdentityUnusable`."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise IdentityUnusable("--tls-certificate and --tls-key belong together")
+    # OpenSSL is slow to load, and only this mode needs it
+    from smkex.core.handshake.tls import server_context
+
+    try:
+        return server_context(certificate, key)
+    except TlsFailed as error:
+        raise IdentityUnusable(str(error)) from None
+
+
+def load_long_term_key(certificate: Path | None, key: Path | None, edge_id: int) -> LongTermKey | None:
+    """Read the certified key of mode tofu; None without it. Raises `IdentityUnusable`."""
+    if key is None and certificate is None:
+        return None
+    if key is None or certificate is None:
+        raise IdentityUnusable("--tofu-key and --tofu-certificate belong together")
+    try:
+        private = read_edge_key(key.read_bytes())
+        certified = read_certificate(certificate.read_text())
+        certified.verify(edge_id, int(time.time()))
+    except (OSError, KeyFileDamaged) as error:
+        raise IdentityUnusable(str(error)) from None
+    except CertificateRefused as error:
+        raise IdentityUnusable(f"{certificate}: {error}") from None
+    if private.public_key().public_bytes_raw() != certified.share:
+        raise IdentityUnusable(f"{certificate} is not for the key in {key}")
+    return LongTermKey(private.private_bytes_raw(), certified)
