@@ -9,9 +9,10 @@ NODE = StateFile(
     (Daemon.AGENT, Daemon.EDGE, Daemon.FORWARDER, Daemon.PROBE),
     durable=True,
 )
-TABLE_KEY = StateFile("table.key", Daemon.AGENT, (Daemon.AGENT,), durable=True)
+TABLE_KEY = StateFile("table.key", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 TABLE = StateFile("table.json", Daemon.AGENT, (Daemon.AGENT, Daemon.FORWARDER, Daemon.PROBE), durable=True)
 DESIRED_STATE = StateFile("agent.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
+SERVICES = StateFile("services.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 PURGES = StateFile("purges.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 FAST_OPEN_KEYS = StateFile("fast-open.keys", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 CONTACT = StateFile("contact", Daemon.AGENT, (Daemon.FORWARDER,))
@@ -21,6 +22,7 @@ FORWARDER_INSTALL = StateFile("forwarder.json", Daemon.FORWARDER, (Daemon.FORWAR
 APPLIED = StateFile("applied.json", Daemon.FORWARDER, (Daemon.AGENT,))
 TRAFFIC = StateFile("traffic.json", Daemon.FORWARDER, (Daemon.AGENT,))
 HOST_STATE = StateFile("host.json", Daemon.FORWARDER, (Daemon.AGENT,))
+SERVICES_APPLIED = StateFile("services-applied.json", Daemon.EDGE, (Daemon.AGENT, Daemon.EDGE), durable=True)
 EDGE_SOCKET = StateFile("edge.sock", Daemon.EDGE, (Daemon.AGENT,), mode=0o660)
 
 ALL = (
@@ -29,6 +31,7 @@ ALL = (
     TABLE_KEY,
     TABLE,
     DESIRED_STATE,
+    SERVICES,
     PURGES,
     FAST_OPEN_KEYS,
     CONTACT,
@@ -38,5 +41,6 @@ ALL = (
     APPLIED,
     TRAFFIC,
     HOST_STATE,
+    SERVICES_APPLIED,
     EDGE_SOCKET,
 )

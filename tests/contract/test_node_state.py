@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from balancer.datapath.load.install import ForwarderInstall
 from balancer.model.reference.tunnel import Ends
@@ -35,6 +36,15 @@ from node.state.probe_results import ProbeResult, read_results, write_results
 from node.state.purges import Purge, read_purges, write_purges
 from node.state.state_file import StateFile
 from node.vip import Vip
+from services.published import PublishedService, ServiceGeneration
+from services.published_file import (
+    AppliedServices,
+    RefusedService,
+    read_applied_services,
+    read_services,
+    store_services,
+    write_applied_services,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "node-state.md").read_text()
@@ -53,6 +63,14 @@ INSTALL = ForwarderInstall(
 KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 FAST_OPEN = ["22" * 16, "11" * 16]
 HOST = HostState(8123.4, (ItemState("sysctl net.ipv4.tcp_fwmark_accept", True, "0 instead of 1"),))
+SIGNER = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
+DOCUMENT = {
+    "hostnames": ["www.example.org"],
+    "kind": "http",
+    "origins": [{"name": "eu", "url": "http://192.0.2.1"}],
+}
+SERVICES = ServiceGeneration.sign(SIGNER, 12, [PublishedService.of("shop", 3, DOCUMENT, {})])
+IN_FORCE = AppliedServices(12, (RefusedService("shop", 4, "origins.0.tls.ca: not a certificate"),))
 COUNTS = TunnelCounts(8123.4, {2: (1500, 2_100_000)})
 
 # per file: what the page's example means, and how it is written and read
@@ -62,6 +80,16 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     "table.key": (KEY, lambda at: pin_table_key(at, KEY), read_table_key),
     "table.json": (TABLE, lambda at: catalogue.TABLE.write_object(at, TABLE.to_json()), load_table),
     "agent.json": (WANTED, lambda at: write_desired_state(at, WANTED), read_desired_state),
+    "services.json": (
+        SERVICES,
+        lambda at: store_services(at, SERVICES),
+        lambda at: read_services(at, SIGNER.public_key().public_bytes_raw()),
+    ),
+    "services-applied.json": (
+        IN_FORCE,
+        lambda at: write_applied_services(at, IN_FORCE),
+        read_applied_services,
+    ),
     "purges.json": ([PURGE], lambda at: write_purges(at, [PURGE]), read_purges),
     "fast-open.keys": (
         tuple(map(bytes.fromhex, FAST_OPEN)),
