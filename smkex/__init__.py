@@ -1,6 +1,6 @@
-"""Secure Multipath Key Exchange: the protocol library that a client and an edge share, and the client.
+"""Secure Multipath Key Exchange: the protocol library, its client and its server.
 
-The public names below are imported on first use: the core needs none of the client's libraries.
+The public names below are imported on first use: the core needs none of the others' libraries.
 """
 
 from importlib import import_module
@@ -48,9 +48,17 @@ if TYPE_CHECKING:
     )
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.wire.messages import LocatorKind, Mode
+    from smkex.server.connection import AcceptedConnection
+    from smkex.server.identity import IdentityUnusable
+    from smkex.server.limits.server_limits import ServerLimits
+    from smkex.server.options import ServerOptions
+    from smkex.server.report import AcceptedPath, SessionReport
+    from smkex.server.start import SessionServer, serve, start_server
     from smkex.transport.routes.host_name import InvalidHostName
 
 __all__ = [
+    "AcceptedConnection",
+    "AcceptedPath",
     "AddressDisagrees",
     "BadRecord",
     "BadShare",
@@ -67,6 +75,7 @@ __all__ = [
     "FinishedMismatch",
     "FleetKeyChanged",
     "HostIsKnown",
+    "IdentityUnusable",
     "InvalidHostName",
     "KnownHost",
     "KnownHosts",
@@ -83,6 +92,10 @@ __all__ = [
     "PathReport",
     "PeerAborted",
     "Scheduler",
+    "ServerLimits",
+    "ServerOptions",
+    "SessionReport",
+    "SessionServer",
     "SharedPath",
     "SmkexError",
     "SmkexSyncTransport",
@@ -95,14 +108,19 @@ __all__ = [
     "WindowExceeded",
     "WrongPath",
     "connect",
+    "serve",
+    "start_server",
 ]
 
 _ERRORS = "smkex.core.errors"
 _MODULES = {
+    "AcceptedConnection": "smkex.server.connection",
+    "AcceptedPath": "smkex.server.report",
     "ConnectOptions": "smkex.client.options",
     "Connection": "smkex.client.connection",
     "ConnectionReport": "smkex.client.report",
     "EdgeCache": "smkex.client.edge_cache",
+    "IdentityUnusable": "smkex.server.identity",
     "InvalidHostName": "smkex.transport.routes.host_name",
     "KnownHost": "smkex.client.known_hosts",
     "KnownHosts": "smkex.client.known_hosts",
@@ -110,9 +128,15 @@ _MODULES = {
     "Mode": "smkex.core.wire.messages",
     "PathReport": "smkex.client.report",
     "Scheduler": "smkex.core.session.path_scheduler",
+    "ServerLimits": "smkex.server.limits.server_limits",
+    "ServerOptions": "smkex.server.options",
+    "SessionReport": "smkex.server.report",
+    "SessionServer": "smkex.server.start",
     "SmkexSyncTransport": "smkex.client.http",
     "SmkexTransport": "smkex.client.http",
     "connect": "smkex.client.connect",
+    "serve": "smkex.server.start",
+    "start_server": "smkex.server.start",
 }
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.errors import SmkexError, UnexpectedMessage
-from smkex.core.events import PathDropped
 from smkex.transport.counting_reader import CountingReader
 from smkex.transport.routes.target import Target
 from smkex.transport.session import SessionTransport
@@ -55,7 +54,6 @@ class Connection:
     def report(self) -> ConnectionReport:
         """Return the path report of this connection."""
         established = self.session.established
-        dropped = {event.path: event for event in self.session.dropped}
         paths = []
         for path, known in sorted(self.known.items()):
             carried = self.session.statistics(path)
@@ -69,7 +67,7 @@ class Connection:
                     carried.rtt,
                     carried.sent,
                     carried.received,
-                    self._state(path, dropped.get(path)),
+                    self.session.path_state(path),
                 )
             )
         return ConnectionReport(
@@ -97,13 +95,6 @@ class Connection:
                 "with transport mptcp one hostile path can break the connection, but neither read nor change it"
             )
         return tuple(notes)
-
-    def _state(self, path: int, dropped: PathDropped | None) -> str:
-        if dropped is None:
-            return "stalled" if self.session.stalled(path) else "open"
-        if dropped.removed:
-            return "removed"
-        return f"dropped: {dropped.error}" if dropped.error else "closed"
 
     def when_closed(self, call: Callable[[], None]) -> None:
         """Call `call` once when the session is over."""

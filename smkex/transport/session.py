@@ -132,6 +132,15 @@ class SessionTransport(asyncio.Transport):
     def stalled(self, path: int) -> bool:
         return self._session.stalled(path)
 
+    def path_state(self, path: int) -> str:
+        """Return the state of a path in the words of the path report."""
+        dropped = next((event for event in reversed(self.dropped) if event.path == path), None)
+        if dropped is None:
+            return "stalled" if self._session.stalled(path) else "open"
+        if dropped.removed:
+            return "removed"
+        return f"dropped: {dropped.error}" if dropped.error else "closed"
+
     def subflow_received(self, path: int, data: bytes) -> None:
         self._handle(self._session.receive(path, data, self._loop.time()))
 

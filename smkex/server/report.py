@@ -1,0 +1,72 @@
+"""The path report of a session as its server sees it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from smkex.transport.session import SessionTransport
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedPath:
+    """One path: the client's address as it arrived here, and the edge where it entered the CDN.
+
+    `rtt` is in seconds; bytes are those of records and control messages since the handshake.
+    """
+
+    path: int
+    client: str
+    ingress_id: int
+    rtt: float | None
+    bytes_sent: int
+    bytes_received: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """One session. `path_confirmed`: the client has proved on path 1 that both paths gave it the same keys."""
+
+    transport: str
+    mode: str
+    aead: str
+    server_id: int
+    path_confirmed: bool
+    paths: tuple[AcceptedPath, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def line(self) -> str:
+        """One line for a log."""
+        ways = ", ".join(f"{path.client} by edge {path.ingress_id} {path.state}" for path in self.paths)
+        confirmed = "" if self.path_confirmed else ", second path not confirmed"
+        return f"{self.transport}, {self.mode}, paths {ways}{confirmed}"
+
+
+def report_session(session: SessionTransport) -> SessionReport:
+    """Return the report of a session as it is now."""
+    established = session.established
+    transport = str(session.get_extra_info("transport"))
+    paths = []
+    for number, seen in sorted(session.observed.items()):
+        if number in session.used_paths or transport == "mptcp":
+            carried = session.statistics(number)
+            paths.append(
+                AcceptedPath(
+                    number,
+                    str(seen.client),
+                    seen.ingress_id,
+                    carried.rtt,
+                    carried.sent,
+                    carried.received,
+                    session.path_state(number),
+                )
+            )
+    return SessionReport(
+        transport,
+        established.mode.name.lower(),
+        established.keys.aead.name.lower().replace("_", "-"),
+        established.edge_id,
+        bool(session.get_extra_info("path_confirmed")()),
+        tuple(paths),
+    )
