@@ -12,7 +12,7 @@ from smkex.transport.routes.target import Target
 from smkex.transport.session import SessionTransport
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Connection:
     """An established session: read from `reader`, write to `writer`, ask `report()`."""
 

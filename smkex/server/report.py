@@ -36,6 +36,20 @@ class SessionReport:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def text(self) -> str:
+        """A few lines for people."""
+        confirmed = "both paths confirmed" if self.path_confirmed else "second path not confirmed"
+        lines = [
+            f"session   {self.transport}, {self.mode}, {self.aead}, server {self.server_id}, {confirmed}"
+        ]
+        for path in self.paths:
+            rtt = "gone" if path.rtt is None else f"{path.rtt * 1000:.2f} ms"
+            lines.append(
+                f"path {path.path}    from {path.client:<22} enters at edge {path.ingress_id}   rtt {rtt:<9}"
+                f" {path.bytes_received} B in, {path.bytes_sent} B out   {path.state}"
+            )
+        return "\n".join(lines)
+
     def line(self) -> str:
         """One line for a log."""
         ways = ", ".join(f"{path.client} by edge {path.ingress_id} {path.state}" for path in self.paths)

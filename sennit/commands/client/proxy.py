@@ -5,20 +5,19 @@ For example: sennit proxy --host cdn.lab, then curl -x http://127.0.0.1:1080 htt
 
 import argparse
 import asyncio
-import ipaddress
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.errors import CommandError, ExitStatus
+from sennit.foreground import listed_sessions, parse_address_and_port, wait_for_stop
 from sennit.session_options import add_session_options, connect_options
 
 if TYPE_CHECKING:
+    from smkex.client.events import Event
     from smkex.client.proxy import ProxySettings
     from smkex.client.proxy.credentials import Credentials
-    from smkex.client.proxy.events import Event
 
 
 def run(arguments: list[str]) -> int:
@@ -62,7 +61,7 @@ def _proxy_settings(options: argparse.Namespace) -> "ProxySettings":
     from smkex.client.proxy import ProxySettings
     from smkex.client.proxy.rules import Rules
 
-    address, port = _parse_listen(options.listen)
+    address, port = parse_address_and_port("--listen", options.listen)
     credentials = _read_credentials(options.credentials) if options.credentials else None
     if credentials is None and not address.is_loopback:
         raise CommandError(
@@ -86,18 +85,6 @@ def _proxy_settings(options: argparse.Namespace) -> "ProxySettings":
     )
 
 
-def _parse_listen(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
-    host, _, port = text.rpartition(":")
-    try:
-        return ipaddress.ip_address(host.strip("[]")), int(port)
-    except ValueError:
-        raise CommandError(
-            f"--listen {text}: not ADDRESS:PORT",
-            hint="as 127.0.0.1:1080 or [::1]:1080",
-            status=ExitStatus.USAGE,
-        ) from None
-
-
 def _read_credentials(path: Path) -> "Credentials":
     from smkex.client.proxy.credentials import Credentials
 
@@ -108,8 +95,8 @@ def _read_credentials(path: Path) -> "Credentials":
 
 
 async def _serve_proxy(settings: "ProxySettings", *, as_json: bool) -> int:
+    from smkex.client.events import as_dict
     from smkex.client.proxy import Proxy
-    from smkex.client.proxy.events import as_dict
 
     def report_event(event: "Event") -> None:
         print(json.dumps(as_dict(event)) if as_json else event, file=sys.stderr, flush=True)
@@ -126,9 +113,7 @@ async def _serve_proxy(settings: "ProxySettings", *, as_json: bool) -> int:
         print(json.dumps({"event": "Ready", "listen": where}), file=sys.stderr, flush=True)
     else:
         print(f"ready: http://{where} and socks5h://{where}", file=sys.stderr, flush=True)
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    async with listed_sessions("proxy", proxy.list_sessions):
+        await wait_for_stop()
     await proxy.stop()
     return ExitStatus.OK

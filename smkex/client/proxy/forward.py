@@ -7,15 +7,16 @@ from contextlib import aclosing
 import h11
 import httpcore
 
+from smkex.client.events import Failed, Observer
 from smkex.client.explain import Explanation, explain_error
 from smkex.client.proxy.credentials import Credentials
-from smkex.client.proxy.events import Failed, Observer
 from smkex.client.proxy.program import Headers, ProgramConnection
 from smkex.client.proxy.rules import ProxyRoute, RequestRefused, Rules
-from smkex.client.proxy.tunnel import copy_both_ways
-from smkex.client.proxy.upstream import Streams, Upstream
+from smkex.client.proxy.tls_inside import refuse_tls
+from smkex.client.proxy.upstream import Upstream
 from smkex.core.errors import SmkexError
 from smkex.http.connection import NEW_CONNECTION
+from smkex.transport.relay import Streams, copy_both_ways
 from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 PROXY_NAME = "sennit"  # in Via and Proxy-Status
@@ -167,7 +168,8 @@ async def run_tunnel(
     try:
         if early:
             near.reader.feed_data(early)
-        await copy_both_ways(near, far, plain=route is ProxyRoute.SESSION)
+        check = refuse_tls(near) if route is ProxyRoute.SESSION else None
+        await copy_both_ways(near, far, check_first=check)
     except ConnectionError:
         return  # one side disconnected, and with it the other
     except Exception as error:

@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from typing import Any
 
+from smkex.client.events import Failed, Observer
 from smkex.client.explain import explain_error
 from smkex.client.options import ConnectOptions
 from smkex.client.proxy import socks5
 from smkex.client.proxy.credentials import Credentials
-from smkex.client.proxy.events import Failed, Observer
 from smkex.client.proxy.forward import UPSTREAM_ERRORS, Forwarder, run_tunnel
 from smkex.client.proxy.program import ProgramDisconnected
 from smkex.client.proxy.rules import RequestRefused, Rules
-from smkex.client.proxy.tunnel import reset_connection
-from smkex.client.proxy.upstream import Streams, Upstream
+from smkex.client.proxy.upstream import Upstream
+from smkex.transport.relay import Streams
 from smkex.transport.routes.host_name import HostName
 
 FIRST_BYTE_TIMEOUT = (
@@ -57,6 +58,10 @@ class Proxy:
         found: int = self._server.sockets[0].getsockname()[1]
         return found
 
+    def list_sessions(self) -> list[dict[str, Any]]:
+        """Return the path report of each open session, for `SessionList`."""
+        return self._upstream.sessions.list_sessions()
+
     async def stop(self) -> None:
         """Stop listening, cancel what runs, end the sessions."""
         self._server.close()
@@ -66,7 +71,7 @@ class Proxy:
         await self._upstream.close()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        near = Streams(reader, writer, lambda: reset_connection(writer))
+        near = Streams.of_tcp(reader, writer)
         if len(self._tasks) >= self._settings.connections:
             self._emit(Failed("", "TooManyConnections", "connection refused: too many connections", ""))
             near.abort()

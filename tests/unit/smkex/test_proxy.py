@@ -13,9 +13,9 @@ import pytest
 from http_edge import LONG, http_edge
 from loopback import LoopbackEdge, until
 
+from smkex.client.events import Event, Failed, SessionEnded, SessionOpened, WentDirect
 from smkex.client.proxy import Proxy, ProxySettings
 from smkex.client.proxy.credentials import Credentials
-from smkex.client.proxy.events import Event, Failed, SessionEnded, SessionOpened, WentDirect
 from smkex.client.proxy.rules import ProxyRoute, RequestRefused, Rules
 
 
@@ -221,7 +221,7 @@ def test_rules_read_names_as_dns_does_and_map_ports() -> None:
 async def test_what_the_key_exchange_refuses_is_reported_with_name_and_hint(edge: LoopbackEdge) -> None:
     async with Running(edge) as running, running.client() as client:
         strict = replace(edge.options, paths=["lo", "lo"], allow_shared_path=False)
-        running.proxy._upstream._options = strict
+        running.proxy._upstream.sessions._options = strict
         answer = await client.get("http://127.0.0.1/")
     assert answer.status_code == 502
     assert answer.text.startswith("error: SharedPath: both paths leave by lo\nhint:  ")

@@ -132,9 +132,9 @@ async def test_sessions_beyond_the_limit_are_refused_as_overloaded() -> None:
 
 
 async def test_a_mode_that_the_server_does_not_accept_is_refused() -> None:
-    async with served(echo, modes=(smkex.Mode.TOFU,)) as (_, connect):
+    async with served(echo, modes=(smkex.Mode.OPPORTUNISTIC,)) as (_, connect):
         with pytest.raises(smkex.PeerAborted) as caught:
-            await connect(mode=smkex.Mode.OPPORTUNISTIC)
+            await connect(mode=smkex.Mode.TOFU)
         assert caught.value.peer_code == AbortCode.NO_COMMON_MODE
 
 
@@ -145,6 +145,8 @@ async def test_what_cannot_be_served_is_refused_at_the_start() -> None:
         await smkex.start_server(echo, "::1", options=smkex.ServerOptions(mptcp=True))
     with pytest.raises(smkex.IdentityUnusable, match="belong together"):
         await smkex.start_server(echo, "127.0.0.1", options=smkex.ServerOptions(tofu_key=Path("key")))
+    with pytest.raises(smkex.IdentityUnusable, match="tofu needs"):
+        await smkex.start_server(echo, "127.0.0.1", options=smkex.ServerOptions(modes=(smkex.Mode.TOFU,)))
     port = two_neighbouring_ports()
     options = smkex.ServerOptions(id_port_base=port)
     async with await smkex.start_server(echo, "127.0.0.1", port, options=options):

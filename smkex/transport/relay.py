@@ -1,0 +1,77 @@
+"""Copy bytes both ways between two streams, until both directions have ended."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+BLOCK = 256 << 10
+IDLE_TIMEOUT = 300.0  # seconds without a byte in either direction
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Both directions of something connected; `close` ends it in order, `abort` at once."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    abort: Callable[[], None]
+
+    @classmethod
+    def of_tcp(cls, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "Streams":
+        """The streams of a TCP connection, whose abort the other end sees as an error."""
+        return cls(reader, writer, lambda: reset_connection(writer))
+
+    async def close(self) -> None:
+        self.writer.close()
+        await self.writer.wait_closed()
+
+
+async def copy_both_ways(
+    near: Streams,
+    far: Streams,
+    *,
+    idle: float = IDLE_TIMEOUT,
+    check_first: Callable[[bytes], Awaitable[None]] | None = None,
+) -> None:
+    """Copy until both have ended; `check_first` sees the near side's first bytes, and may raise.
+
+    Each direction ends by itself. An error on one side aborts the other, so that a truncated stream does not look
+    complete. Raises the error of either side or of `check_first`, or TimeoutError after `idle` seconds of silence.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def copy(
+        source: Streams, sink: Streams, check: Callable[[bytes], Awaitable[None]] | None = None
+    ) -> None:
+        while data := await source.reader.read(BLOCK):
+            if check is not None:
+                await check(data)
+                check = None
+            limit.reschedule(loop.time() + idle)
+            sink.writer.write(data)
+            await sink.writer.drain()
+        sink.writer.write_eof()
+
+    whole = False
+    try:
+        async with asyncio.timeout(idle) as limit, asyncio.TaskGroup() as both:
+            both.create_task(copy(near, far, check_first))
+            both.create_task(copy(far, near))
+        whole = True
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
+    finally:
+        if not whole:
+            near.abort()
+            far.abort()
+    await far.close()
+
+
+def reset_connection(writer: asyncio.StreamWriter) -> None:
+    """Close a TCP connection so that its other end sees an error, not an end (RST)."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX and not writer.transport.is_closing():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
