@@ -20,7 +20,7 @@ ESSENTIAL = frozenset({"host", "content-length", "transfer-encoding", "cdn-loop"
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """`key` identifies the URL in the store: host and target.
+    """`key` identifies the URL: host and target.
 
     Target and headers are sent to the origin as they are: fields named by Connection are removed, so that they select
     no variant, and so are a client's own forwarding fields.
@@ -32,6 +32,7 @@ class ClientRequest:
     fields: Fields
     key: str
     client: str = ""  # IP address if known
+    host: str = ""  # name or address, without port and brackets
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any]) -> "ClientRequest":
@@ -52,7 +53,13 @@ class ClientRequest:
         headers = [*own, *kept, *forwarded_fields(client, str(authority))]
         path = normalize_target(target.path)
         return cls(
-            scope["method"], path, headers, combine_fields(headers), _join_key(authority, path), client
+            scope["method"],
+            path,
+            headers,
+            combine_fields(headers),
+            _join_key(authority, path),
+            client,
+            authority.host.strip("[]"),
         )
 
 
@@ -66,10 +73,9 @@ def url_cache_key(url: str) -> str:
     return _join_key(*parse_url(url))
 
 
-def reference_cache_key(request: ClientRequest, reference: str) -> str:
-    """Cache key of a Location or Content-Location in the response to `request`. Raises `ValueError`."""
-    authority = Authority.parse(request.fields.get("host", ""))
-    return _join_key(*resolve_reference(authority, request.target, reference.encode("latin-1")))
+def reference_cache_key(host: str, target: bytes, reference: str) -> str:
+    """Cache key of a Location or Content-Location in the response to a request. Raises `ValueError`."""
+    return _join_key(*resolve_reference(Authority.parse(host), target, reference.encode("latin-1")))
 
 
 def _join_key(authority: Authority, target: bytes) -> str:

@@ -31,7 +31,12 @@ def https_context(certificate: Path, key: Path) -> ssl.SSLContext:
     made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     made.set_alpn_protocols(["http/1.1"])
     made.load_cert_chain(certificate, key)
+    made.sni_callback = _keep_server_name
     return made
+
+
+def _keep_server_name(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+    connection.server_name_indication = name  # type: ignore[union-attr]
 
 
 class HttpsListener:

@@ -9,6 +9,15 @@ from edge.config.settings import EdgeSettings
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.purge import follow_purges
 from edge.proxy.upstream import OriginClient, cancel_task
+from edge.services.active_service import ActiveService
+from edge.services.directory import ServiceDirectory
+from edge.services.following import ServiceFollower
+from services.document import HttpService
+
+
+def origin_url(service: ActiveService, upstream: str) -> str:
+    """Return the URL of a service's origin; `upstream` is that of the default service."""
+    return service.document.origins[0].url if isinstance(service.document, HttpService) else upstream
 
 
 @asynccontextmanager
@@ -21,11 +30,14 @@ async def built_in_cache(settings: EdgeSettings, name: str) -> AsyncIterator[Cac
         settings.memory_bytes,
         settings.negative_seconds,
     )
-    upstream = OriginClient(settings.upstream, name)
-    proxy = CachingProxy(upstream, store, name, request_limit=settings.request_bytes)
+    services = ServiceDirectory(lambda service: OriginClient(origin_url(service, settings.upstream), name))
+    follower = ServiceFollower(settings.state, services)
+    await follower.load_first()
+    proxy = CachingProxy(services, store, name, request_limit=settings.request_bytes)
     tasks = [
         asyncio.create_task(store.run_maintenance()),
-        asyncio.create_task(follow_purges(settings.state, store, proxy.fetches)),
+        asyncio.create_task(follow_purges(settings.state, store, proxy.fetches, services)),
+        asyncio.create_task(follower.follow_file()),
     ]
     try:
         yield proxy
@@ -33,5 +45,5 @@ async def built_in_cache(settings: EdgeSettings, name: str) -> AsyncIterator[Cac
         for task in tasks:
             await cancel_task(task)
         await proxy.fetches.stop()
-        await upstream.close()
+        await services.close()
         store.close()

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 from edge.cache.rules.cache_status import CacheStatus
@@ -24,7 +23,8 @@ from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs, combine_fields
-from edge.http.request import ClientRequest, reference_cache_key
+from edge.http.origin_response import OriginFailed, OriginResponse
+from edge.http.request import ClientRequest
 from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, FetchResult
 from edge.proxy.fetches import Fetches
@@ -38,9 +38,13 @@ from edge.proxy.responses import (
     send_text,
     start_response,
 )
-from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
+from edge.proxy.service_request import ServiceRequest
+from edge.proxy.upstream import is_loop
+from edge.services.catalogue import Misdirected
+from edge.services.directory import ServiceDirectory
+from edge.services.served_connection import ServedConnection
 from smkex.http.semantics.integers import parse_integer
-from smkex.http.server.http1 import CLIENT_GONE
+from smkex.http.server.http1 import CLIENT_GONE, CONNECTION
 
 log = logging.getLogger("edge.proxy.caching_proxy")
 
@@ -48,6 +52,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 TARGET_LIMIT = 8192
+_UNKNOWN_CONNECTION = ServedConnection()
 # every other method is unsafe, also one that is unknown (RFC 9111 section 4.4)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "SEARCH", "REPORT"})
 ALLOWED = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
@@ -61,20 +66,24 @@ class CachingProxy:
 
     def __init__(
         self,
-        upstream: OriginClient,
+        services: ServiceDirectory,
         store: ResponseStore,
         name: str,
         *,
         request_limit: int = 64 << 20,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._upstream = upstream
+        self._services = services
         self._store = store
         self._name = name
         self._request_limit = request_limit
         self._clock = clock
-        self.fetches = Fetches(store, upstream, clock)
-        self.fast_path = CacheFastPath(store, name, clock)
+        self.fetches = Fetches(store, clock)
+        self.fast_path = CacheFastPath(services, store, name, clock)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what health publishes: the services in force."""
+        return {"services": self._services.facts()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,8 +100,20 @@ class CachingProxy:
             send = _stop_when_client_leaves(send, scope["extensions"][CLIENT_GONE])
         if len(request.target) > TARGET_LIMIT:
             return await send_text(send, 414, "the target is too long")
-        if self._upstream.is_loop(request.headers):
+        if is_loop(self._name, request.headers):
             return await send_text(send, 508, "request loop detected")
+        connection = scope.get("extensions", {}).get(CONNECTION) or _UNKNOWN_CONNECTION
+        try:
+            service = self._services.current.select_http(connection.server_name, request.host)
+        except Misdirected as error:
+            return await send_text(send, 421, str(error))
+        service.begin_request()
+        try:
+            await self._serve(ServiceRequest.of(request, service), receive, send)
+        finally:
+            service.end_request()
+
+    async def _serve(self, request: ServiceRequest, receive: Receive, send: Send) -> None:
         try:
             await self._answer(request, receive, send)
         except OriginFailed as error:
@@ -105,7 +126,7 @@ class CachingProxy:
             # the server closes the connection when the application returns early
             log.info("response cut short: %s: %s", request.key, error)
 
-    async def _answer(self, request: ClientRequest, receive: Receive, send: Send) -> None:
+    async def _answer(self, request: ServiceRequest, receive: Receive, send: Send) -> None:
         if request.method == "OPTIONS" and "max-forwards" in request.fields:
             hops = parse_integer(request.fields["max-forwards"])
             if hops == 0:
@@ -134,7 +155,7 @@ class CachingProxy:
 
     # --- from the store
 
-    async def _from_store(self, entry: StoredResponse, request: ClientRequest, send: Send) -> str | None:
+    async def _from_store(self, entry: StoredResponse, request: ServiceRequest, send: Send) -> str | None:
         """Answer if the rules allow it; else return the reason for the forward."""
         decision = decide_reuse(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
@@ -149,7 +170,7 @@ class CachingProxy:
         return None if await self._send_entry(entry, request, status, send) else "miss"
 
     async def _send_entry(
-        self, entry: StoredResponse, request: ClientRequest, status: CacheStatus, send: Send
+        self, entry: StoredResponse, request: ServiceRequest, status: CacheStatus, send: Send
     ) -> bool:
         """Send a stored response; return False, with nothing sent, if its body has just been evicted."""
         file: BinaryIO | None = None
@@ -172,14 +193,14 @@ class CachingProxy:
     # --- from the origin, shared by concurrent requests
 
     async def _from_origin(
-        self, request: ClientRequest, stored: StoredResponse | None, reason: str, send: Send
+        self, request: ServiceRequest, stored: StoredResponse | None, reason: str, send: Send
     ) -> None:
         collapsed = False
         # a response to credentials is for this request alone, and one that requires validation may use no other
         alone = "authorization" in request.fields or requires_validation(request.fields)
         seen: set[Fetch] = set()
         while True:
-            others = [one for one in self.fetches.joinable(request.key) if one not in seen]
+            others = [one for one in self.fetches.joinable(request.key, request.service) if one not in seen]
             if alone or not others or len(seen) == UNSUITABLE_LIMIT:
                 fetch = self._fetch(request, stored, leader=True)
                 break
@@ -202,7 +223,7 @@ class CachingProxy:
         fetch: Fetch,
         head: FetchResult,
         stored: StoredResponse | None,
-        request: ClientRequest,
+        request: ServiceRequest,
         status: CacheStatus,
         send: Send,
     ) -> None:
@@ -229,7 +250,7 @@ class CachingProxy:
         fetch: Fetch,
         entry: StoredResponse,
         storing: bool,
-        request: ClientRequest,
+        request: ServiceRequest,
         status: CacheStatus,
         send: Send,
     ) -> None:
@@ -250,12 +271,10 @@ class CachingProxy:
         finally:
             reader.close()
 
-    def _fetch(self, request: ClientRequest, stored: StoredResponse | None, *, leader: bool) -> Fetch:
-        return self.fetches.start(
-            request.key, request.target, request.headers, request.fields, stored, leader=leader
-        )
+    def _fetch(self, request: ServiceRequest, stored: StoredResponse | None, *, leader: bool) -> Fetch:
+        return self.fetches.start(request, stored, leader=leader)
 
-    def _is_far_range(self, request: ClientRequest) -> bool:
+    def _is_far_range(self, request: ServiceRequest) -> bool:
         """Whether a range of an unstored response is forwarded: it starts too far for a fetch of the whole."""
         value = request.fields.get("range")
         if value is None:
@@ -263,12 +282,16 @@ class CachingProxy:
         first = parse_integer(value.removeprefix("bytes=").split("-")[0])
         if first is None or not self.fetches.may_share(request.key):
             return True
-        spools = [fetch.spool for fetch in self.fetches.joinable(request.key) if fetch.spool is not None]
+        spools = [
+            fetch.spool
+            for fetch in self.fetches.joinable(request.key, request.service)
+            if fetch.spool is not None
+        ]
         return first > max((spool.size for spool in spools), default=0) + RANGE_AHEAD
 
     # --- forwarded
 
-    async def _pass(self, request: ClientRequest, reason: str, send: Send, receive: Receive | None) -> None:
+    async def _pass(self, request: ServiceRequest, reason: str, send: Send, receive: Receive | None) -> None:
         body = request_body(request, receive, self._request_limit) if receive is not None else None
 
         async def on_head(answer: OriginResponse) -> Pairs:
@@ -280,20 +303,19 @@ class CachingProxy:
             status = CacheStatus(forward=reason, forward_status=answer.status)
             return [*self._via(), *self._status(status, answer)]
 
-        await forward_request(self._upstream, request, body, on_head, send)
+        await forward_request(request.service.origins, request, body, on_head, send)
 
-    async def _invalidate(self, request: ClientRequest, answer: OriginResponse) -> None:
+    async def _invalidate(self, request: ServiceRequest, answer: OriginResponse) -> None:
         """Invalidate the URL, Location and Content-Location of an unsafe method (RFC 9111 section 4.4)."""
         keys = {request.key}
-        host = request.fields.get("host", "")
         for name, value in answer.headers:
             if name in ("location", "content-location"):
                 with contextlib.suppress(ValueError):  # an invalid URL was never stored
-                    key = reference_cache_key(request, value)
-                    keys |= {key} if key.startswith(f"{host} ") else set()
+                    key = request.reference_key(value)
+                    keys |= {key} if key is not None else set()
         await self._store.invalidate(keys)
 
-    async def _compare_with_head(self, request: ClientRequest, answer: OriginResponse) -> None:
+    async def _compare_with_head(self, request: ServiceRequest, answer: OriginResponse) -> None:
         """Invalidate what a HEAD shows to be outdated (RFC 9111 section 4.3.5)."""
         stored = self._store.find(request.key, request.fields)
         if stored is None:
@@ -329,14 +351,14 @@ async def _send_options(send: Send) -> None:
     await end_response(send)
 
 
-def _decrement_max_forwards(request: ClientRequest, hops: int | None) -> ClientRequest:
+def _decrement_max_forwards(request: ServiceRequest, hops: int | None) -> ServiceRequest:
     if hops is None:
         return request  # an invalid value is not for this server to correct
     headers = [pair for pair in request.headers if pair[0] != "max-forwards"]
-    return replace(request, headers=[*headers, ("max-forwards", str(hops - 1))])
+    return request.with_headers([*headers, ("max-forwards", str(hops - 1))])
 
 
-def _has_body(request: ClientRequest) -> bool:
+def _has_body(request: ServiceRequest) -> bool:
     return request.fields.get("content-length", "0") != "0" or "transfer-encoding" in request.fields
 
 

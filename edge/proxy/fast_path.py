@@ -18,6 +18,9 @@ from edge.cache.storage.store import ResponseStore
 from edge.http.forwarded import is_untrusted_field
 from edge.http.request import cache_key
 from edge.proxy.responses import select_response
+from edge.services.active_service import ActiveService
+from edge.services.directory import ServiceDirectory
+from edge.services.served_connection import ServedConnection
 
 HEAD_LIMIT = 8 << 10
 FIELDS_LIMIT = 128
@@ -48,8 +51,9 @@ _GENERAL_PATH_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _SimpleRequest:
-    """The cache key and the fields that select variants."""
+    """The service, the cache key and the fields that select variants."""
 
+    service: ActiveService
     key: str
     fields: dict[str, str]
 
@@ -98,7 +102,16 @@ class _HeadParser:
 class CacheFastPath:
     """Answers from the memory of `store`; `name` is this cache's in Cache-Status."""
 
-    def __init__(self, store: ResponseStore, name: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        services: ServiceDirectory,
+        store: ResponseStore,
+        name: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._services = services
+        self._catalogue = services.current  # that the requests of `_asked` were read by
+        self._unknown = ServedConnection()
         self._store = store
         self._name = name
         self._clock = clock
@@ -107,10 +120,16 @@ class CacheFastPath:
         self._asked: dict[bytes, _SimpleRequest] = {}
         self.hits = 0
 
-    def answer(self, data: bytes) -> bytes | None:
+    def answer(self, data: bytes, connection: ServedConnection | None = None) -> bytes | None:
         """Return the response if `data` is exactly one simple GET that memory can answer, else None."""
+        if self._catalogue is not self._services.current:
+            self._catalogue = self._services.current
+            self._asked.clear()
         asked = self._asked.get(data) or self._read(data)
         if asked is None:
+            return None
+        connection = connection or self._unknown
+        if connection.admitted is not asked.service and not self._admit(connection, asked):
             return None
         entry = self._store.find_in_memory(asked.key, asked.fields)
         now = self._clock()
@@ -120,6 +139,13 @@ class CacheFastPath:
         self.hits += 1
         return self._response(entry, now)
 
+    def _admit(self, connection: ServedConnection, asked: _SimpleRequest) -> bool:
+        """Admit a connection to a service, once for each revision; what is refused is answered by the general path."""
+        if not self._catalogue.may_ask(connection.server_name, asked.service):
+            return False
+        connection.admitted = asked.service
+        return True
+
     def _read(self, data: bytes) -> _SimpleRequest | None:
         """Parse one complete simple request; None for anything else."""
         if not data.startswith(b"GET /") or data.find(b"\r\n\r\n") != len(data) - 4 or len(data) > HEAD_LIMIT:
@@ -128,10 +154,14 @@ class CacheFastPath:
         if head is None or head.fields is None or not head.host:
             return None
         try:
-            key = cache_key(head.host.decode("latin-1"), head.url)
+            host = head.host.decode("latin-1")
+            service = self._catalogue.find_service(host)
+            if service is None or not service.is_http:
+                return None
+            key = service.key_prefix + cache_key(host, head.url)
         except ValueError:
             return None
-        asked = _SimpleRequest(key, _decode_fields(head.fields))
+        asked = _SimpleRequest(service, key, _decode_fields(head.fields))
         if len(data) <= PARSED_HEAD_BYTES:
             if len(self._asked) == PARSED_HEADS_LIMIT:
                 self._asked.clear()

@@ -8,7 +8,8 @@ from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.variants import variant_matches
 from edge.cache.storage.spool import Spool, SpoolReader
 from edge.http.fields import Fields, Pairs
-from edge.proxy.upstream import OriginFailed
+from edge.http.origin_response import OriginFailed
+from edge.services.active_service import ActiveService
 
 ERROR_STATUS = frozenset({500, 502, 503, 504})  # may be replaced by a stale response (RFC 5861 section 4)
 
@@ -36,6 +37,7 @@ class FetchResult:
 class Fetch:
     """One request to the origin. The response of a `discarded` one is not stored: its key was invalidated."""
 
+    service: ActiveService
     key: str
     target: bytes
     headers: Pairs

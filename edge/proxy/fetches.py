@@ -24,9 +24,11 @@ from edge.cache.storage.leases import FetchLeases
 from edge.cache.storage.spool import Spool, SpoolFailed
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
 from edge.http.fields import Fields, Pairs, combine_fields
+from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.proxy.backoff import RevalidationBackoff
 from edge.proxy.fetch import ERROR_STATUS, Fetch, FetchResult
-from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
+from edge.proxy.service_request import ServiceRequest
+from edge.services.active_service import ActiveService
 from smkex.http.semantics.dates import format_http_date
 from smkex.http.semantics.integers import parse_integer
 
@@ -41,11 +43,8 @@ LEASED_BODY_LIMIT = 8 << 20  # bytes of a body that other workers wait for; they
 class Fetches:
     """The running fetches of one worker."""
 
-    def __init__(
-        self, store: ResponseStore, upstream: OriginClient, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, store: ResponseStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
-        self._upstream = upstream
         self._clock = clock
         self._leases = FetchLeases(store.folder / "fetching.lock")
         self._running: dict[str, list[Fetch]] = {}
@@ -54,11 +53,12 @@ class Fetches:
         self._backoff = RevalidationBackoff()
         store.watch_invalidations(self.discard_running, self.discard_all_running)
 
-    def joinable(self, key: str) -> list[Fetch]:
-        """The fetches that a new request for `key` may wait for."""
+    def joinable(self, key: str, service: ActiveService) -> list[Fetch]:
+        """The fetches that a new request for `key` may wait for: by the same revision of its service."""
         if not self.may_share(key):
             return []
-        return [fetch for fetch in self._running.get(key, []) if fetch.can_be_joined]
+        running = self._running.get(key, [])
+        return [fetch for fetch in running if fetch.can_be_joined and fetch.service is service]
 
     def may_revalidate(self, key: str) -> bool:
         """Whether a background fetch for `key` may start: none is running, and the origin has not just failed."""
@@ -68,24 +68,27 @@ class Fetches:
         """False for a while after a response of `key` could not be shared."""
         return not self._not_shared or self._not_shared.get(key, 0.0) <= self._clock()
 
-    def start(
-        self,
-        key: str,
-        target: bytes,
-        headers: Pairs,
-        asked: Fields,
-        stored: StoredResponse | None,
-        *,
-        leader: bool,
-    ) -> Fetch:
+    def start(self, request: ServiceRequest, stored: StoredResponse | None, *, leader: bool) -> Fetch:
         """Start a fetch; with `leader` the caller uses `Fetch.leader` after the head and closes it."""
         head: asyncio.Future[FetchResult] = asyncio.get_running_loop().create_future()
-        fetch = Fetch(key, target, headers, asked, stored, self._store.last_change, head, has_leader=leader)
-        self._running.setdefault(key, []).append(fetch)
+        fetch = Fetch(
+            request.service,
+            request.key,
+            request.target,
+            request.headers,
+            request.fields,
+            stored,
+            self._store.last_change,
+            head,
+            has_leader=leader,
+        )
+        fetch.service.begin_request()
+        self._running.setdefault(fetch.key, []).append(fetch)
         task = asyncio.create_task(self._run(fetch))
         fetch.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: fetch.service.end_request())
         return fetch
 
     def discard_running(self, key: str) -> None:
@@ -172,7 +175,9 @@ class Fetches:
         stored = fetch.stored
         conditions = list(revalidation_headers(stored).items()) if stored is not None else []
         requested_at = self._clock()
-        async with self._upstream.request("GET", fetch.target, kept + conditions) as answer:
+        async with fetch.service.origins.request(
+            "GET", fetch.target, kept + conditions, key=fetch.key
+        ) as answer:
             received_at = self._clock()
             if stored is None or not conditions or answer.status != 304:
                 await self._receive(fetch, answer, requested_at, received_at)

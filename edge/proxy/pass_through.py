@@ -6,9 +6,11 @@ from typing import Any
 from edge.cache.rules.targeted import CDN_FIELDS as CDN_FIELDS
 from edge.cache.storage.spool import SpoolFailed
 from edge.http.fields import Pairs
+from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.http.request import ClientRequest
 from edge.proxy.responses import Send, end_response, start_response
-from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
+from edge.proxy.service_request import ServiceRequest
+from edge.services.origin_side import OriginSide
 from smkex.http.semantics.integers import parse_integer
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -22,7 +24,7 @@ class ClientLeft(Exception):
     """The client disconnected during its request body or the response."""
 
 
-def request_body(request: ClientRequest, receive: Receive, limit: int) -> AsyncIterator[bytes] | None:
+def request_body(request: ServiceRequest, receive: Receive, limit: int) -> AsyncIterator[bytes] | None:
     """Stream the request body; None if there is none. Raises `BodyTooLarge`, also while iterating."""
     length = request.fields.get("content-length")
     if length is None and "transfer-encoding" not in request.fields:
@@ -50,8 +52,8 @@ async def _read_body(receive: Receive, limit: int) -> AsyncIterator[bytes]:
 
 
 async def forward_request(
-    upstream: OriginClient,
-    request: ClientRequest,
+    origins: OriginSide,
+    request: ClientRequest | ServiceRequest,
     body: AsyncIterator[bytes] | None,
     on_head: Callable[[OriginResponse], Awaitable[Pairs]],
     send: Send,
@@ -62,10 +64,9 @@ async def forward_request(
     """
     # 100-continue concerns this hop: the server requests the body from the client (RFC 9110 section 10.1.1)
     headers = [pair for pair in request.headers if pair[0] != "expect"]
-    async with (
-        upstream.reserve_connection(request.client),
-        upstream.request(request.method, request.target, headers, body) as answer,
-    ):
+    async with origins.request(
+        request.method, request.target, headers, body, key=request.key, passing=request.client
+    ) as answer:
         more = await on_head(answer)
         own = CDN_FIELDS | {"cache-status"}
         await start_response(

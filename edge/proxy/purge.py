@@ -11,8 +11,9 @@ import sqlite3
 from pathlib import Path
 
 from edge.cache.storage.store import ResponseStore
-from edge.http.request import url_cache_key
 from edge.proxy.fetches import Fetches
+from edge.services.catalogue import ServiceCatalogue
+from edge.services.directory import ServiceDirectory
 from node.state.catalogue import PURGES
 from node.state.purges import Purge, read_purges
 from node.state.state_file import FileWatch
@@ -22,12 +23,14 @@ log = logging.getLogger("edge.purge")
 PURGE_POLL_SECONDS = 0.25  # seconds
 
 
-async def apply_purge(purge: Purge, store: ResponseStore, fetches: Fetches) -> None:
+async def apply_purge(
+    purge: Purge, store: ResponseStore, fetches: Fetches, catalogue: ServiceCatalogue
+) -> None:
     """Remove the responses; running fetches of them are not stored."""
     keys: list[str] = []
     if purge.url:
         with contextlib.suppress(ValueError):  # nothing is stored under an invalid URL
-            keys = [url_cache_key(purge.url)]
+            keys = [catalogue.purged_key(purge.url)]
     tags = [purge.tag] if purge.tag else []
     if tags:
         fetches.discard_all_running()  # tags of running fetches are not known yet
@@ -40,7 +43,9 @@ async def apply_purge(purge: Purge, store: ResponseStore, fetches: Fetches) -> N
         )
 
 
-async def follow_purges(state: Path, store: ResponseStore, fetches: Fetches) -> None:
+async def follow_purges(
+    state: Path, store: ResponseStore, fetches: Fetches, services: ServiceDirectory
+) -> None:
     """Apply purges as the file changes, until cancelled."""
     watch, applied = FileWatch(PURGES, state), store.last_purge
     while True:
@@ -48,7 +53,7 @@ async def follow_purges(state: Path, store: ResponseStore, fetches: Fetches) -> 
             try:
                 for purge in read_purges(state):
                     if purge.id > applied:
-                        await apply_purge(purge, store, fetches)
+                        await apply_purge(purge, store, fetches, services.current)
                         applied = purge.id
             except FileNotFoundError:
                 pass

@@ -5,12 +5,12 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import httpx
 
 from edge.http.fields import Pairs, list_members
+from edge.http.origin_response import OriginFailed, OriginResponse
 from smkex.http.connection import NEW_CONNECTION
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
@@ -43,27 +43,21 @@ IDEMPOTENT_METHODS = frozenset(
 LOOP_LIMIT = 16  # CDNs that a request may have traversed
 
 
-class OriginFailed(Exception):
-    """The origin gave no usable response; `status` is sent to the client."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class OriginResponse:
-    """Head of the origin's response, and its body as it arrives."""
-
-    status: int
-    headers: Pairs
-    parts: AsyncIterator[bytes]
-
-
 def end_to_end(headers: Pairs) -> Pairs:
     """Remove hop-by-hop fields (RFC 9110 section 7.6.1)."""
     named = {token for name, value in headers if name == "connection" for token in list_members(value)}
     return [pair for pair in headers if pair[0] not in HOP_BY_HOP and pair[0] not in named]
+
+
+def is_loop(edge: str, headers: Pairs) -> bool:
+    """Whether CDN-Loop names this edge or too many CDNs (RFC 8586)."""
+    passed = [
+        token.split(";")[0].strip()
+        for name, value in headers
+        if name == "cdn-loop"
+        for token in list_members(value)
+    ]
+    return edge in passed or len(passed) > LOOP_LIMIT
 
 
 class OriginClient:
@@ -85,18 +79,8 @@ class OriginClient:
     async def close(self) -> None:
         await self._transport.aclose()
 
-    def is_loop(self, headers: Pairs) -> bool:
-        """Whether CDN-Loop names this edge or too many CDNs (RFC 8586)."""
-        passed = [
-            token.split(";")[0].strip()
-            for name, value in headers
-            if name == "cdn-loop"
-            for token in list_members(value)
-        ]
-        return self._name in passed or len(passed) > LOOP_LIMIT
-
     @asynccontextmanager
-    async def reserve_connection(self, client: str) -> AsyncIterator[None]:
+    async def _reserve_connection(self, client: str) -> AsyncIterator[None]:
         """Reserve a connection for a forwarded request, whose client sets its duration. Raises `OriginFailed`."""
         share = asyncio.Semaphore(max(1, CONNECTIONS // 8))
         share = self._of_prefix.setdefault(prefix_of(client) if client else 0, share)
@@ -111,9 +95,25 @@ class OriginClient:
 
     @asynccontextmanager
     async def request(
-        self, method: str, target: bytes, headers: Pairs, body: AsyncIterator[bytes] | None = None
+        self,
+        method: str,
+        target: bytes,
+        headers: Pairs,
+        body: AsyncIterator[bytes] | None = None,
+        *,
+        key: str = "",
+        passing: str | None = None,
     ) -> AsyncIterator[OriginResponse]:
-        """Send a request to the origin. Raises `OriginFailed` until the head arrives; afterwards `parts` may."""
+        """Send a request to the origin, as `OriginSide` describes."""
+        async with AsyncExitStack() as stack:
+            if passing is not None:
+                await stack.enter_async_context(self._reserve_connection(passing))
+            yield await stack.enter_async_context(self._request(method, target, headers, body))
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, target: bytes, headers: Pairs, body: AsyncIterator[bytes] | None
+    ) -> AsyncIterator[OriginResponse]:
         sent = [*end_to_end(headers), ("via", f"1.1 {self._name}"), ("cdn-loop", self._name)]
         request = httpx.Request(
             method,

@@ -1,15 +1,26 @@
 """The application that the edge serves: the built-in cache, or any ASGI application (`--app module:app`)."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from edge.config.settings import EdgeSettings
 from edge.proxy.assembly import built_in_cache
+from edge.services.served_connection import ServedConnection
 from smkex.http.server.http_server import HttpServer
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A running application; `facts` is what health publishes of it."""
+
+    server: HttpServer
+    facts: Callable[[], dict[str, Any]]
 
 
 class ApplicationUnusable(Exception):
@@ -17,17 +28,24 @@ class ApplicationUnusable(Exception):
 
 
 @asynccontextmanager
-async def run_application(settings: EdgeSettings, name: str) -> AsyncIterator[HttpServer]:
+async def run_application(settings: EdgeSettings, name: str) -> AsyncIterator[Application]:
     """Run the HTTP server of the application. Raises `ApplicationUnusable`, or OSError for the cache's directory."""
     if settings.app is None:
         async with (
             built_in_cache(settings, name) as proxy,
-            _run_server(HttpServer(proxy, date=False, fast_path=proxy.fast_path.answer)) as server,
+            _run_server(
+                HttpServer(
+                    proxy,
+                    date=False,
+                    fast_path=proxy.fast_path.answer,
+                    open_connection=ServedConnection.of_transport,
+                )
+            ) as server,
         ):
-            yield server
+            yield Application(server, proxy.facts)
     else:
         async with _run_server(HttpServer(_import_application(settings.app))) as server:
-            yield server
+            yield Application(server, dict)
 
 
 @asynccontextmanager

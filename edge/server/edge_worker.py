@@ -17,7 +17,7 @@ from edge.ingress.handover import Handover
 from edge.ingress.https import HttpsListener, https_context
 from edge.ingress.listener import Listener
 from edge.ingress.listening_sockets import ListeningSockets
-from edge.server.application import run_application
+from edge.server.application import Application, run_application
 from edge.server.draining import follow_admin_state
 from node.state.identity import NodeIdentity
 from smkex.http.server.http_server import HttpServer
@@ -37,13 +37,14 @@ class EdgeWorker:
         identity: Identity,
         listener: Listener,
         https: HttpsListener | None,
-        server: HttpServer,
+        application: Application,
         sockets: ListeningSockets,
     ) -> None:
         self._identity = identity
         self._listener = listener
         self._https = https
-        self._server = server
+        self._application = application
+        self._server = application.server
         self._sockets = sockets
 
     async def start_accepting(self) -> None:
@@ -78,6 +79,7 @@ class EdgeWorker:
             "sessions_at_service_port": registry.sessions_at_service_port,
             "handshakes": len(self._listener.handshakes),
             "failures": dict(self._listener.failures),
+            **self._application.facts(),
         }
 
 
@@ -96,10 +98,11 @@ async def run_worker(
     """
     identity = load_identity(settings, node)
     manager = PathManagerClient(path_manager) if path_manager is not None else None
-    async with run_application(settings, f"{node.name}.sennit") as server:
+    async with run_application(settings, f"{node.name}.sennit") as application:
+        server = application.server
         https = _make_https(server, settings) if sockets.https is not None else None
         listener = Listener(node, identity, settings, server, manager, handover)
-        worker = EdgeWorker(identity, listener, https, server, sockets)
+        worker = EdgeWorker(identity, listener, https, application, sockets)
         drain = asyncio.create_task(follow_admin_state(settings.state, listener))
         try:
             yield worker

@@ -14,6 +14,7 @@ from edge.limits.allocator import retain_freed_memory
 from edge.limits.garbage_collector import raise_gc_thresholds
 from edge.server.edge_worker import run_worker
 from edge.server.privileged_start import open_privileged
+from edge.server.status.applied_services import combine_applied
 from edge.server.status.endpoints import run_endpoints
 from edge.server.status.facts import combine_facts
 from edge.server.workers.supervisor import Supervisor
@@ -63,7 +64,7 @@ async def _serve_alone(
             return combine_facts(node, [worker.facts()], reasons)
 
         await worker.start_accepting()
-        async with run_endpoints(settings, facts):
+        async with run_endpoints(settings, facts, lambda: combine_applied([worker.facts()])):
             log.info("ready: edge %d (%s)", node.edge_id, node.name)
             notify_systemd("READY=1")
             watchdog = asyncio.create_task(feed_watchdog())

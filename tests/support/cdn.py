@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from one_service import one_service
 
 from edge.cache.storage.store import ResponseStore
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.upstream import OriginClient
+from edge.services.directory import ServiceDirectory
 
 NOW = 1_800_000_000.0  # seconds since the epoch at which tests begin
 
@@ -91,6 +93,7 @@ class Cdn:
 
     origin: Origin
     clock: Clock
+    services: ServiceDirectory
     store: ResponseStore
     proxy: CachingProxy
     client: httpx.AsyncClient
@@ -112,13 +115,14 @@ async def cdn(folder: Path, **options: Any) -> AsyncIterator[Cdn]:
     origin = Origin(clock=clock)
     sizes = {"limit": 50_000_000, "object_limit": 20_000_000} | options
     store = ResponseStore(folder, **sizes)
-    proxy = CachingProxy(OriginClient("http://origin", "edge1", origin), store, "edge1", clock=clock)
+    services = one_service(OriginClient("http://origin", "edge1", origin))
+    proxy = CachingProxy(services, store, "edge1", clock=clock)
     transport = httpx.ASGITransport(proxy)
     try:
         # a client that says nothing of its own: each header in a test is the test's
         async with httpx.AsyncClient(transport=transport, base_url="http://cdn") as client:
             client.headers.clear()
-            yield Cdn(origin, clock, store, proxy, client)
+            yield Cdn(origin, clock, services, store, proxy, client)
     finally:
         await proxy.fetches.stop()
         store.close()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from one_service import one_service
 from scripted_server import ScriptedServer
 
 from edge.cache.storage.store import ResponseStore
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.upstream import OriginClient
+from edge.services.served_connection import ServedConnection
 from smkex.http.server.http_server import HttpServer
 
 
@@ -39,8 +41,13 @@ async def served(folder: Path, origin: ScriptedServer, workers: int = 1) -> Asyn
 async def _worker(folder: Path, url: str) -> AsyncIterator[Worker]:
     store = ResponseStore(folder, 50_000_000, 20_000_000)
     upstream = OriginClient(url, "edge1")
-    proxy = CachingProxy(upstream, store, "edge1")
-    server = HttpServer(proxy, date=False, fast_path=proxy.fast_path.answer)
+    proxy = CachingProxy(one_service(upstream), store, "edge1")
+    server = HttpServer(
+        proxy,
+        date=False,
+        fast_path=proxy.fast_path.answer,
+        open_connection=ServedConnection.of_transport,
+    )
     await server.start()
     listening = await asyncio.get_running_loop().create_server(server.create_protocol, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]

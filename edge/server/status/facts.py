@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from edge.server.status.applied_services import combine_services, find_faults
 from node.state.identity import NodeIdentity
 
 COUNTS = ("sessions", "sessions_at_service_port", "handshakes")
@@ -18,7 +19,7 @@ def combine_facts(
     for facts in parts:
         failures.update(facts.get("failures", {}))
     found = sorted({reason for facts in parts for reason in facts.get("reasons", [])})
-    found = [*reasons, *found]
+    found = [*reasons, *find_faults(parts), *found]
     return {
         "status": "degraded" if found else "ok",
         "reasons": found,
@@ -26,4 +27,5 @@ def combine_facts(
         "draining": any(facts.get("draining", False) for facts in parts),
         **{name: sum(facts.get(name, 0) for facts in parts) for name in COUNTS},
         "failures": dict(failures),
+        **combine_services(parts),
     }

@@ -21,15 +21,20 @@ from typing import Any
 
 from edge.config.settings import EdgeSettings
 from edge.ingress.listening_sockets import ListeningSockets
+from edge.server.status.applied_services import combine_applied
 from edge.server.status.endpoints import run_endpoints
 from edge.server.status.facts import combine_facts
 from edge.server.workers.config import CONFIG_VARIABLE, WorkerConfig
 from edge.server.workers.generation import WorkerGeneration, WorkerProcess
 from node.state.identity import NodeIdentity
+from services.published_file import AppliedServices
 
 log = logging.getLogger("edge.server.workers.supervisor")
 
 START_TIMEOUT = 30.0
+REPORT_LIMIT = (
+    64 << 20
+)  # bytes of a worker's report: with the documents that it keeps in place of refused ones
 RESTART_DELAY = 1.0  # seconds, so that a worker that ends at once does not load the machine
 
 
@@ -68,7 +73,7 @@ class Supervisor:
         try:
             self._current = await self._start_generation(self._settings)
             self._current.start_accepting()
-            async with run_endpoints(self._settings, self._facts):
+            async with run_endpoints(self._settings, self._facts, self._applied):
                 node = self._node
                 log.info("ready: edge %d (%s), %d workers", node.edge_id, node.name, self._count)
                 notify("READY=1")
@@ -142,7 +147,7 @@ class Supervisor:
             stdin=asyncio.subprocess.DEVNULL,
         )
         theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=REPORT_LIMIT)
         worker = WorkerProcess(index, process, writer)
         generation.workers[index] = worker
         task = asyncio.create_task(self._watch_worker(generation, worker, reader))
@@ -208,6 +213,14 @@ class Supervisor:
         self._older = None
         for worker in self._current.workers.values() if self._current is not None else ():
             worker.writer.write(b"alone\n")
+
+    def _applied(self) -> AppliedServices | None:
+        return combine_applied(worker.facts for worker in self._workers)
+
+    @property
+    def _workers(self) -> list[WorkerProcess]:
+        generations = [one for one in (self._current, self._older) if one is not None]
+        return [worker for generation in generations for worker in generation.workers.values()]
 
     def _facts(self, reasons: list[str]) -> dict[str, Any]:
         """Return the facts of all workers; a silent one counts for no session at the service port."""

@@ -21,3 +21,4 @@ class Established:
     observed: tuple[Observation, Observation]
     downgrades: tuple[str, ...] = ()
     fleet_key: str | None = None  # its fingerprint, in mode tofu
+    server_name: str = ""  # that the client asked for, at the edge

@@ -21,6 +21,7 @@ class FirstPath:
     observed: Observation
     secrets: Sequence[bytes] = field(repr=False)
     fleet_key: str | None = None
+    server_name: str = ""
 
     @classmethod
     def from_tls(cls, outcome: TlsOutcome) -> "FirstPath":
@@ -35,4 +36,5 @@ class FirstPath:
             info.locator,
             info.observed,
             [outcome.exported],
+            server_name=outcome.server_name,
         )

@@ -116,6 +116,7 @@ class ServerHandshake:
             config.locator,
             observed,
             secrets,
+            server_name=message.server_name,
         )
         return cls(config, first)
 
@@ -152,6 +153,7 @@ class ServerHandshake:
             self.session_id,
             self._config.edge_id,
             (self._first.observed, self._winner.answer.observed),
+            server_name=self._first.server_name,
         )
 
     def receive_nonce(self, subflow: int, frame: bytes, observed: Observation, nonce: bytes) -> bytes:

@@ -59,3 +59,4 @@ class TlsOutcome:
     info: bytes
     aead: Aead
     exported: bytes = field(repr=False)
+    server_name: str = ""  # as the client sent it

@@ -116,6 +116,7 @@ class _TlsEnd:
             info,
             _SUITES[suite],
             self._connection.export_keying_material(EXPORTER, 32, b""),
+            (self._connection.get_servername() or b"").decode("latin-1"),
         )
 
 

@@ -26,7 +26,9 @@ RAW_TARGET = (
 CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns True once the client is gone
 # ASGI extension: a function that returns True once path 1 is confirmed too; absent over HTTPS
 PATH_CONFIRMED = "sennit.path_confirmed"
-FastPathAnswer = Callable[[bytes], bytes | None]
+CONNECTION = "sennit.connection"  # ASGI extension: what `open_connection` made of the transport
+OpenConnection = Callable[[Any], Any]
+FastPathAnswer = Callable[[bytes, Any], bytes | None]  # from bytes and connection to the complete response
 _REASONS = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -66,6 +68,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         *,
         limits: RequestLimits,
         fast_path: FastPathAnswer | None = None,
+        open_connection: OpenConnection | None = None,
         lost: Callable[[], object] | None = None,
         **options: Any,
     ) -> None:
@@ -73,6 +76,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self.parser: Any = self._create_parser()
         self.url = b""
         self._fast_path = fast_path
+        self._open_connection = open_connection
+        self._connection: Any = None
         self._lost = lost
         self._path_confirmed: Callable[[], bool] | None = None
         self.limits = limits
@@ -91,13 +96,15 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._path_confirmed = transport.get_extra_info("path_confirmed")
+        if self._open_connection is not None:
+            self._connection = self._open_connection(transport)
         self.deadline = self.loop.time() + self.limits.idle
 
     def data_received(self, data: bytes) -> None:
         if self._rejection is not None or self.transport.is_closing():
             return
         if self._fast_path is not None and not self._in_head and self._is_idle():
-            response = self._fast_path(data)
+            response = self._fast_path(data, self._connection)
             if response is not None:
                 self._unset_keepalive_if_required()
                 self.deadline = self.loop.time() + self.limits.idle
@@ -212,6 +219,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._beside = 0
         self.deadline = self.loop.time() + self.limits.body_wait
         self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing, RAW_TARGET: self.url}
+        if self._connection is not None:
+            self.scope["extensions"][CONNECTION] = self._connection
         if self._path_confirmed is not None:
             self.scope["extensions"][PATH_CONFIRMED] = self._path_confirmed
         super().on_headers_complete()

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from smkex.http.server.http1 import FastPathAnswer, Http1Protocol, RequestLimits
+from smkex.http.server.http1 import FastPathAnswer, Http1Protocol, OpenConnection, RequestLimits
 
 KEEP_ALIVE_SECONDS = 60  # seconds that an idle session is kept
 DEADLINE_CHECK_SECONDS = 1.0  # seconds between checks of deadlines and updates of Date
@@ -19,7 +19,8 @@ class HttpServer:
     """An ASGI application for any number of sessions.
 
     With `date` every response gets a Date; a caching application writes its own. `fast_path` is called first with the
-    bytes that arrive on an idle session, and returns the complete response or None.
+    bytes that arrive on an idle session, and returns the complete response or None. `open_connection` is called with
+    the transport of each session; what it returns goes to the fast path, and to the application as an extension.
     """
 
     def __init__(
@@ -29,7 +30,9 @@ class HttpServer:
         date: bool = True,
         limits: RequestLimits | None = None,
         fast_path: FastPathAnswer | None = None,
+        open_connection: OpenConnection | None = None,
     ) -> None:
+        self._open_connection = open_connection
         self._fast_path = fast_path
         self._limits = limits or RequestLimits()
         self._date = date
@@ -82,6 +85,7 @@ class HttpServer:
         made: asyncio.Protocol = Http1Protocol(
             limits=self._limits,
             fast_path=self._fast_path,
+            open_connection=self._open_connection,
             lost=lost,
             config=self._config,
             server_state=self._state,

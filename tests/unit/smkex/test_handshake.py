@@ -26,6 +26,12 @@ def test_both_ends_agree_on_every_key() -> None:
     assert client.observed == server.observed == (CELLULAR, WIFI)
 
 
+def test_the_edge_learns_the_server_name() -> None:
+    exchange = Exchange(config=ClientConfig(server_name="shop.example"))
+    exchange.run()
+    assert exchange.server.established.server_name == "shop.example"
+
+
 @pytest.mark.parametrize("name", MESSAGES)
 def test_every_changed_byte_ends_the_handshake_at_the_client(name: str) -> None:
     pristine = Exchange()

@@ -88,6 +88,13 @@ def test_both_ends_agree_on_what_the_binding_covers(certificate: tuple[Path, Pat
     assert client.outcome.aead is Aead.AES_128_GCM
 
 
+def test_the_edge_learns_the_server_name(tmp_path: Path) -> None:
+    client, server = ends(identity(tmp_path, "edge", "shop.example"), host="shop.example")
+    converse(client, server)
+    assert client.outcome is not None
+    assert client.outcome.server_name == "shop.example"
+
+
 def test_refragmented_records_change_nothing(certificate: tuple[Path, Path]) -> None:
     """Records are the path's business; the binding is over messages."""
     client, server = ends(certificate)

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cdn import Cdn, cdn
+from one_service import one_service
 
 from edge.cache.storage.store import ResponseStore
 from edge.proxy.caching_proxy import CachingProxy
@@ -191,7 +192,7 @@ async def test_an_origin_that_is_away_is_said_so(it: Cdn, tmp_path: Path) -> Non
     assert (await it.get()).status_code == 504
     assert (await it.client.post("/a", content=b"x")).status_code == 504
     store = ResponseStore(tmp_path / "other", 1000, 1000)
-    proxy = CachingProxy(OriginClient("http://127.0.0.1:1", "edge1"), store, "edge1")
+    proxy = CachingProxy(one_service(OriginClient("http://127.0.0.1:1", "edge1")), store, "edge1")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy), base_url="http://cdn") as client:
         assert (await client.get("/a")).status_code == 502
         assert (await client.get("/" + "a" * 9000)).status_code == 414
@@ -389,7 +390,10 @@ async def test_a_follower_is_given_the_age_of_what_it_follows(it: Cdn) -> None:
     it.origin.headers.append(("content-length", str(len(WHOLE))))
     leading = asyncio.create_task(it.get())
     async with asyncio.timeout(5):
-        while not (joinable := it.proxy.fetches.joinable("cdn /a")) or not joinable[0].head.done():
+        while (
+            not (joinable := it.proxy.fetches.joinable("cdn /a", it.services.current.services[""]))
+            or not joinable[0].head.done()
+        ):
             await asyncio.sleep(0.001)
     it.clock.now += 3
     following = asyncio.create_task(it.get())

@@ -13,6 +13,7 @@ from loopback import until
 
 from edge.config.settings import EdgeSettings
 from edge.ingress.https import HttpsListener, https_context, listen_https
+from edge.services.served_connection import ServedConnection
 from smkex.http.server.http_server import HttpServer
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
@@ -28,12 +29,12 @@ class Https:
     """A listener and a client of it."""
 
     def __init__(self, listener: HttpsListener, port: int, trusted: ssl.SSLContext) -> None:
-        self.listener, self.port, self._trusted = listener, port, trusted
+        self.listener, self.port, self.trusted = listener, port, trusted
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, ask, and see the answer. Raises OSError, EOFError where the door is closed."""
         reader, writer = await asyncio.wait_for(
-            asyncio.open_connection("localhost", self.port, ssl=self._trusted), 5
+            asyncio.open_connection("localhost", self.port, ssl=self.trusted), 5
         )
         writer.write(REQUEST)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
@@ -51,9 +52,9 @@ class Https:
 
 
 @asynccontextmanager
-async def https(folder: Path, **bounds: int) -> AsyncIterator[Https]:
+async def https(folder: Path, open_connection: Any = None, **bounds: int) -> AsyncIterator[Https]:
     certificate, key = identity(folder, "edge", "localhost")
-    server = HttpServer(hello)
+    server = HttpServer(hello, open_connection=open_connection)
     await server.start()
     settings = EdgeSettings(_cli_parse_args=[], **bounds)  # type: ignore[call-arg]
     listener = HttpsListener(server, https_context(certificate, key), settings)
@@ -65,6 +66,20 @@ async def https(folder: Path, **bounds: int) -> AsyncIterator[Https]:
     finally:
         await listener.stop()
         await server.stop()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_the_server_name_is_known_to_the_application(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    names: list[str] = []
+
+    def open_connection(transport: Any) -> None:
+        names.append(ServedConnection.of_transport(transport).server_name)
+
+    async with https(tmp_path, open_connection=open_connection) as edge:
+        edge.trusted.maximum_version = version
+        _, writer = await edge.connect()
+        writer.close()
+    assert names == ["localhost"]
 
 
 async def test_one_network_has_its_share_of_connections_and_no_more(tmp_path: Path) -> None:
@@ -111,7 +126,7 @@ async def test_a_listener_that_stops_leaves_no_handshake(tmp_path: Path, bounds:
 async def test_no_session_can_be_resumed(tmp_path: Path, version: ssl.TLSVersion) -> None:
     """A ticket's key would outlive the keys of the sessions whose secrets it seals."""
     async with https(tmp_path) as edge:
-        edge._trusted.maximum_version = version
+        edge.trusted.maximum_version = version
         _, writer = await edge.connect()
         connection = writer.get_extra_info("ssl_object")
         assert connection.session is None or not connection.session.has_ticket

@@ -26,7 +26,7 @@ def write(state: Path, purges: list[dict[str, object]]) -> None:
 async def test_purges_by_url_and_by_tag_take_effect_once(tmp_path: Path) -> None:
     async with cdn(tmp_path / "cache") as it:
         it.origin.headers = [("cache-control", "max-age=60"), ("surrogate-key", "news front")]
-        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
+        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches, it.services))
         await it.get("/a?x")
         await it.settled()
         write(tmp_path, [{"id": 1, "url": "smkex://cdn/a?x", "tag": None, "at": 1.0}])
@@ -39,7 +39,7 @@ async def test_purges_by_url_and_by_tag_take_effect_once(tmp_path: Path) -> None
         await it.settled()
         following.cancel()
         # a restart reads the same file again, and does nothing
-        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
+        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches, it.services))
         write(
             tmp_path, [{"id": 1, "url": "smkex://cdn/a?x"}, {"id": 2, "tag": "front"}, {"id": 3, "tag": "no"}]
         )
@@ -53,7 +53,7 @@ async def test_a_file_that_makes_no_sense_is_passed_over(
 ) -> None:
     async with cdn(tmp_path / "cache") as it:
         (tmp_path / "purges.json").write_text('{"purges": [{"id": "x"}]}')
-        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches))
+        following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches, it.services))
         async with asyncio.timeout(5):
             while "purges.json" not in caplog.text:
                 await asyncio.sleep(0.01)

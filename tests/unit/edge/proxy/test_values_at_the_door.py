@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from one_service import one_service
 from scripted_server import Asked, ScriptedServer, answer
 from served_cache import Worker, served
 
@@ -268,7 +269,7 @@ async def proxied(folder: Path, serve: object, base: str = "") -> AsyncIterator[
     origin = await asyncio.start_server(serve, "127.0.0.1", 0)  # type: ignore[arg-type]
     store = ResponseStore(folder, 1_000_000, 1_000_000)
     upstream = OriginClient(f"http://127.0.0.1:{origin.sockets[0].getsockname()[1]}{base}", "edge1")
-    proxy = CachingProxy(upstream, store, "edge1")
+    proxy = CachingProxy(one_service(upstream), store, "edge1")
     server = HttpServer(proxy, date=False)
     await server.start()
     listening = await asyncio.get_running_loop().create_server(server.create_protocol, "127.0.0.1", 0)

@@ -1,0 +1,78 @@
+"""One service as it is in force: a revision of its document, compiled for requests.
+
+A request holds the one that it was given from its beginning to its end, whatever is activated meanwhile.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from edge.http.request import ClientRequest
+from edge.services.origin_side import OriginSide
+from services.document import HttpService, TcpService
+from services.published import PublishedService
+
+DEFAULT_NAME = ""  # of the only service of an edge without a control plane
+
+MakeOrigins = Callable[["ActiveService"], OriginSide]
+
+
+class ActiveService:
+    """A revision in force. `document` is None for `--upstream`, the service that every name belongs to.
+
+    Origins are made at the first request, and closed once the revision is replaced and its last request has ended.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        revision: int,
+        document: HttpService | TcpService | None,
+        secrets: dict[str, str],
+        make_origins: MakeOrigins,
+        published: PublishedService | None = None,
+    ) -> None:
+        self.published = published
+        self.name = name
+        self.revision = revision
+        self.document = document
+        self.secrets = secrets
+        self.key_prefix = f"{name}|" if name else ""
+        self._make_origins = make_origins
+        self._origins: OriginSide | None = None
+        self._requests = 0
+        self._on_idle: Callable[[OriginSide], Any] | None = None
+
+    @property
+    def is_http(self) -> bool:
+        return not isinstance(self.document, TcpService)
+
+    @property
+    def origins(self) -> OriginSide:
+        """The origins, made when they are first needed."""
+        if self._origins is None:
+            self._origins = self._make_origins(self)
+        return self._origins
+
+    def cache_key(self, request: ClientRequest) -> str:
+        """Return the key of what answers `request`: two services have no key in common."""
+        return self.key_prefix + request.key
+
+    # --- life of the revision
+
+    def begin_request(self) -> None:
+        """Keep the origins open until `end_request`."""
+        self._requests += 1
+
+    def end_request(self) -> None:
+        self._requests -= 1
+        self._release_origins()
+
+    def retire(self, on_idle: Callable[[OriginSide], Any]) -> None:
+        """Give the origins to `on_idle` once no request uses them."""
+        self._on_idle = on_idle
+        self._release_origins()
+
+    def _release_origins(self) -> None:
+        if self._on_idle is not None and not self._requests and self._origins is not None:
+            origins, self._origins = self._origins, None
+            self._on_idle(origins)

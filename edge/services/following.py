@@ -1,0 +1,75 @@
+"""Follow services.json in the state folder: each worker process loads it, and puts it in force between requests."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from edge.services.directory import ServiceDirectory
+from node.state.catalogue import SERVICES
+from node.state.credential import read_table_key
+from node.state.state_file import FileWatch
+from services.published import PublishedService, ServiceGeneration
+from services.published_file import read_applied_services, read_services
+
+log = logging.getLogger("edge.services")
+
+POLL_SECONDS = 0.1
+
+
+class ServiceFollower:
+    """Loads what the agent writes. While there is no file, one default service serves every name."""
+
+    def __init__(self, state: Path, directory: ServiceDirectory) -> None:
+        self._state = state
+        self._directory = directory
+        self._watch = FileWatch(SERVICES, state)
+        self._read: ServiceGeneration | None = None
+
+    async def load_first(self) -> None:
+        """Load before the first request. An unusable file leaves no service: every request is misdirected."""
+        if SERVICES.version_in(self._state) is None:
+            self._directory.use_default_service()
+            return
+        await self._load_changed(read_kept_services(self._state))
+
+    async def follow_file(self) -> None:
+        """Load the file as it changes, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self._load_changed({})
+
+    async def _load_changed(self, kept: dict[str, PublishedService]) -> None:
+        if not self._watch.has_changed():
+            return
+        try:
+            key = read_table_key(self._state)
+            if key is None:
+                raise ValueError("table.key is missing: the services cannot be verified")
+            wanted = await asyncio.to_thread(read_services, self._state, key, self._read)
+        except (OSError, ValueError) as error:
+            self._directory.fault = str(error)
+            log.warning("services not applied, keeping generation %d: %s", self._generation, error)
+            self._watch.forget_version()
+            return
+        self._read = wanted
+        if wanted.generation == 0 and not wanted.services:
+            if self._directory.current.generation == 0:
+                self._directory.use_default_service()  # nothing was ever published
+            return
+        await self._directory.apply_generation(wanted, kept)
+        log.info("services: generation %d is in force", self._generation)
+        for refused in self._directory.refused:
+            log.warning("service %s: revision %d refused: %s", refused.name, refused.revision, refused.reason)
+
+    @property
+    def _generation(self) -> int:
+        return self._directory.current.generation
+
+
+def read_kept_services(state: Path) -> dict[str, PublishedService]:
+    """Return what was in force before this start in place of revisions that were refused."""
+    try:
+        applied = read_applied_services(state)
+    except (OSError, ValueError):
+        return {}
+    return {each.name: each.kept for each in applied.refused if each.kept is not None}
