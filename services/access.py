@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from services.values import Number, Part, Prefix, SecretName
+from services.values import Boolean, Number, Part, Prefix, SecretName
 
 
 class SignedUrls(Part):
@@ -42,7 +42,7 @@ class Required(Part):
     modes: Annotated[tuple[Literal["opportunistic", "tofu", "mtls"], ...], Field(max_length=3)] = Field(
         default=(), description="Empty: every mode."
     )
-    both_paths: bool = Field(default=False, description="The second path must be confirmed.")
+    both_paths: Boolean = Field(default=False, description="The second path must be confirmed.")
 
 
 class Log(Part):

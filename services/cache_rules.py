@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from services.values import FieldName, Part, PathGlob, Seconds, Text
+from services.values import Boolean, CookieName, FieldName, Part, PathGlob, Seconds, Text
 
 
 class QueryKey(StrEnum):
@@ -23,7 +23,7 @@ class CacheKey(Part):
     query: QueryKey = QueryKey.ALL
     parameters: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
     headers: Annotated[tuple[FieldName, ...], Field(max_length=16)] = ()
-    cookies: Annotated[tuple[Text, ...], Field(max_length=16)] = ()
+    cookies: Annotated[tuple[CookieName, ...], Field(max_length=16)] = ()
 
     @model_validator(mode="after")
     def _check_parameters(self) -> Self:
@@ -55,10 +55,10 @@ class CacheRule(Part):
 
     path: PathGlob = Field(default="/*", examples=["/images/*"])
     methods: Annotated[tuple[Literal["GET", "HEAD"], ...], Field(min_length=1)] = ("GET", "HEAD")
-    bypass: bool = Field(default=False, description="Neither answered from the store nor stored.")
+    bypass: Boolean = Field(default=False, description="Neither answered from the store nor stored.")
     lifetimes: Lifetimes = Lifetimes()
     key: CacheKey = CacheKey()
-    client_directives: bool = Field(
+    client_directives: Boolean = Field(
         default=True, description="Whether no-cache, no-store and max-age of a request count."
     )
 

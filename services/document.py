@@ -8,7 +8,7 @@ from services.access import Access, Limits, Log, Required
 from services.cache_rules import CacheRule
 from services.origins import Balancing, Origin, OriginGroup, Shield
 from services.transforms import Compression, FieldRules, Redirect
-from services.values import Host, HostPattern, Number, Part, Port, Timeout
+from services.values import Boolean, Host, HostPattern, Number, Part, Port, Timeout
 
 HOSTNAME_LIMIT = 1_000
 
@@ -55,7 +55,7 @@ class TcpTarget(Part):
 
     host: Host
     port: Port
-    proxy_protocol: bool = Field(default=False, description="Whether PROXY protocol v2 goes first.")
+    proxy_protocol: Boolean = Field(default=False, description="Whether PROXY protocol v2 goes first.")
     connect_timeout: Timeout = 3.0
 
 

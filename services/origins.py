@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from services.values import Host, Label, Number, Part, PathGlob, SecretName, Text, Timeout
+from services.values import Boolean, Host, Label, Number, Part, PathGlob, SecretName, Text, Timeout
 from smkex.http.semantics.authority import Authority
 
 
@@ -42,7 +42,7 @@ OriginUrl = Annotated[str, Field(max_length=2048), AfterValidator(_parse_origin_
 class OriginTls(Part):
     """TLS towards an origin with an https URL."""
 
-    verify: bool = Field(
+    verify: Boolean = Field(
         default=True, description="Whether its certificate must be valid for the server name."
     )
     ca: Text | None = Field(

@@ -4,8 +4,9 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
+from smkex.http.semantics.targets import normalize_target
 from smkex.transport.routes.host_name import HostName
 
 TEXT_LIMIT = 2048
@@ -46,6 +47,13 @@ def _parse_field_value(text: str) -> str:
 def _parse_path_glob(text: str) -> str:
     if not text.startswith("/") or re.search(r"[^!-~]|[?#]", text):
         raise ValueError("a path glob begins with / and has no query; * matches any characters, / as well")
+    # as requests are: no dot segments, no needless percent-encoding
+    return normalize_target(text.encode("ascii")).decode("ascii")
+
+
+def _parse_cookie_name(text: str) -> str:
+    if _TOKEN.fullmatch(text) is None:
+        raise ValueError("not a cookie's name (RFC 6265 section 4.1.1)")
     return text
 
 
@@ -65,8 +73,12 @@ Seconds = Annotated[
 ]
 Timeout = Annotated[float, Field(gt=0, le=3600, description="Seconds."), BeforeValidator(_number_only)]
 Number = BeforeValidator(_number_only)
+Boolean = Annotated[bool, Strict()]
 Port = Annotated[int, Field(ge=1, le=65_535), Number]
 Text = Annotated[str, Field(max_length=TEXT_LIMIT), BeforeValidator(_text_only)]
+CookieName = Annotated[
+    str, Field(min_length=1, max_length=128), BeforeValidator(_text_only), AfterValidator(_parse_cookie_name)
+]
 FieldName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_parse_field_name)]
 FieldValue = Annotated[str, Field(max_length=TEXT_LIMIT), AfterValidator(_parse_field_value)]
 HostPattern = Annotated[str, Field(max_length=4 * 253), AfterValidator(parse_host_pattern)]

@@ -9,7 +9,7 @@ from edge.config.settings import EdgeSettings
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.purge import follow_purges
 from edge.proxy.upstream import OriginClient, cancel_task
-from edge.services.active_service import ActiveService
+from edge.services.active_service import ActiveService, ServiceDefaults
 from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
 from services.document import HttpService
@@ -28,9 +28,11 @@ async def built_in_cache(settings: EdgeSettings, name: str) -> AsyncIterator[Cac
         settings.cache_bytes,
         settings.object_bytes,
         settings.memory_bytes,
-        settings.negative_seconds,
     )
-    services = ServiceDirectory(lambda service: OriginClient(origin_url(service, settings.upstream), name))
+    services = ServiceDirectory(
+        lambda service: OriginClient(origin_url(service, settings.upstream), name),
+        ServiceDefaults(settings.negative_seconds),
+    )
     follower = ServiceFollower(settings.state, services)
     await follower.load_first()
     proxy = CachingProxy(services, store, name, request_limit=settings.request_bytes)

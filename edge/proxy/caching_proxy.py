@@ -134,9 +134,10 @@ class CachingProxy:
             request = _decrement_max_forwards(request, hops)
         if request.method not in ("GET", "HEAD"):
             return await self._pass(request, "method", send, receive)
-        if any(name in request.fields for name in ORIGIN_CONDITIONS) or _has_body(request):
+        unconditional = all(name not in request.fields for name in ORIGIN_CONDITIONS)
+        if request.rule.bypass or not unconditional or _has_body(request):
             return await self._pass(request, "bypass", send, receive)
-        entry = self._store.find(request.key, request.fields)
+        entry = self._store.find(request.key, request.fields, request.rule.policy)
         if entry is not None:
             reason = await self._from_store(entry, request, send)
             if reason is None:
@@ -144,7 +145,7 @@ class CachingProxy:
             if reason == "miss":
                 entry = None  # its body has just been evicted
         else:
-            reason = "vary-miss" if self._store.has_variants(request.key) else "uri-miss"
+            reason = "vary-miss" if self._store.has_variants(request.key, request.rule.policy) else "uri-miss"
         if "only-if-cached" in request_directives(request.fields):
             return await send_text(
                 send, 504, "no stored response", self._status(CacheStatus(detail="only-if-cached"))
@@ -160,7 +161,10 @@ class CachingProxy:
         decision = decide_reuse(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
             # another worker may have renewed it since it was loaded into this one's memory
-            entry = next((one for one in self._store.load(request.key) if one.id == entry.id), entry)
+            entry = next(
+                (one for one in self._store.load(request.key, request.rule.policy) if one.id == entry.id),
+                entry,
+            )
             decision = decide_reuse(entry, request.fields, self._clock())
         if decision.reuse is Reuse.REVALIDATE:
             return decision.reason
@@ -307,7 +311,7 @@ class CachingProxy:
 
     async def _invalidate(self, request: ServiceRequest, answer: OriginResponse) -> None:
         """Invalidate the URL, Location and Content-Location of an unsafe method (RFC 9111 section 4.4)."""
-        keys = {request.key}
+        keys = {request.url_key}
         for name, value in answer.headers:
             if name in ("location", "content-location"):
                 with contextlib.suppress(ValueError):  # an invalid URL was never stored
@@ -317,13 +321,13 @@ class CachingProxy:
 
     async def _compare_with_head(self, request: ServiceRequest, answer: OriginResponse) -> None:
         """Invalidate what a HEAD shows to be outdated (RFC 9111 section 4.3.5)."""
-        stored = self._store.find(request.key, request.fields)
+        stored = self._store.find(request.key, request.fields, request.rule.policy)
         if stored is None:
             return
         fields = combine_fields(answer.headers)
         names = ("etag", "last-modified", "content-length")
         if any(name in fields and fields[name] != stored.fields.get(name, fields[name]) for name in names):
-            await self._store.invalidate([request.key])
+            await self._store.invalidate([request.url_key])
 
     def _via(self) -> Pairs:
         return [("via", f"1.1 {self._name}")]

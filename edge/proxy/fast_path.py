@@ -13,8 +13,10 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from edge.cache.rules.cache_status import CacheStatus
+from edge.cache.rules.lifetimes import DIRECTIVE_FIELDS, LifetimePolicy, without_directives
 from edge.cache.rules.stored_response import PREPARED_BODY_LIMIT, StoredResponse
 from edge.cache.storage.store import ResponseStore
+from edge.http.fields import Fields
 from edge.http.forwarded import is_untrusted_field
 from edge.http.request import cache_key
 from edge.proxy.responses import select_response
@@ -30,7 +32,6 @@ PARSED_HEAD_BYTES = 1 << 10  # bytes of one kept head
 _GENERAL_PATH_FIELDS = frozenset(
     {
         b"authorization",
-        b"cache-control",
         b"cdn-loop",
         b"connection",
         b"content-length",
@@ -40,7 +41,6 @@ _GENERAL_PATH_FIELDS = frozenset(
         b"if-none-match",
         b"if-range",
         b"if-unmodified-since",
-        b"pragma",
         b"range",
         b"te",
         b"transfer-encoding",
@@ -51,11 +51,12 @@ _GENERAL_PATH_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _SimpleRequest:
-    """The service, the cache key and the fields that select variants."""
+    """The service, the policy of its cache rule, the cache key, and the fields that select variants."""
 
     service: ActiveService
+    policy: LifetimePolicy
     key: str
-    fields: dict[str, str]
+    fields: Fields
 
 
 class _HeadParser:
@@ -131,7 +132,7 @@ class CacheFastPath:
         connection = connection or self._unknown
         if connection.admitted is not asked.service and not self._admit(connection, asked):
             return None
-        entry = self._store.find_in_memory(asked.key, asked.fields)
+        entry = self._store.find_in_memory(asked.key, asked.fields, asked.policy)
         now = self._clock()
         if entry is None or entry.body is None or now >= entry.fresh_until or "no-cache" in entry.control:
             return None
@@ -154,19 +155,29 @@ class CacheFastPath:
         if head is None or head.fields is None or not head.host:
             return None
         try:
-            host = head.host.decode("latin-1")
-            service = self._catalogue.find_service(host)
-            if service is None or not service.is_http:
-                return None
-            key = service.key_prefix + cache_key(host, head.url)
+            asked = self._route(head.host.decode("latin-1"), head.url, _decode_fields(head.fields))
         except ValueError:
             return None
-        asked = _SimpleRequest(service, key, _decode_fields(head.fields))
+        if asked is None:
+            return None
         if len(data) <= PARSED_HEAD_BYTES:
             if len(self._asked) == PARSED_HEADS_LIMIT:
                 self._asked.clear()
             self._asked[data] = asked
         return asked
+
+    def _route(self, host: str, target: bytes, fields: dict[str, str]) -> _SimpleRequest | None:
+        """Find service, rule and key, as the general path does; None for what that one answers. Raises `ValueError`."""
+        service = self._catalogue.find_service(host)
+        if service is None or not service.is_http:
+            return None
+        url = cache_key(host, target)
+        rule = service.find_rule("GET", url.partition(" ")[2])
+        if rule.bypass or (rule.client_directives and not fields.keys().isdisjoint(DIRECTIVE_FIELDS)):
+            return None
+        counted = fields if rule.client_directives else without_directives(fields)
+        key = service.key_prefix + rule.key.url_key(url) + rule.key.request_suffix(counted)
+        return _SimpleRequest(service, rule.policy, key, counted)
 
     def _parse(self, data: bytes) -> _HeadParser | None:
         head = self._head

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from edge.cache.rules.lifetimes import LifetimePolicy
 from edge.cache.rules.reuse import Reuse, decide_reuse
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.variants import variant_matches
@@ -38,6 +39,7 @@ class Fetch:
     """One request to the origin. The response of a `discarded` one is not stored: its key was invalidated."""
 
     service: ActiveService
+    policy: LifetimePolicy
     key: str
     target: bytes
     headers: Pairs

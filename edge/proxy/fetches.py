@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from edge.cache.rules.conditions import CACHE_CONDITIONS, revalidation_headers
+from edge.cache.rules.keys import url_of
 from edge.cache.rules.reuse import Reuse, decide_reuse, requires_validation
 from edge.cache.rules.stored_response import StoredResponse, merge_headers
 from edge.cache.rules.storing import is_worth_storing, storage_obstacle
@@ -73,6 +74,7 @@ class Fetches:
         head: asyncio.Future[FetchResult] = asyncio.get_running_loop().create_future()
         fetch = Fetch(
             request.service,
+            request.rule.policy,
             request.key,
             request.target,
             request.headers,
@@ -91,15 +93,16 @@ class Fetches:
         task.add_done_callback(lambda _: fetch.service.end_request())
         return fetch
 
-    def discard_running(self, key: str) -> None:
-        """Prevent running fetches of `key` from being stored: they may bring an older state."""
-        for fetch in self._running.pop(key, []):
-            fetch.discarded = True
-            self._release_lease(fetch)  # no other worker waits for a response that is not stored
+    def discard_running(self, url: str) -> None:
+        """Prevent running fetches of a URL from being stored: they may bring an older state."""
+        for key in [key for key in self._running if url_of(key) == url]:
+            for fetch in self._running.pop(key, []):
+                fetch.discarded = True
+                self._release_lease(fetch)  # no other worker waits for a response that is not stored
 
     def discard_all_running(self) -> None:
-        for key in list(self._running):
-            self.discard_running(key)
+        for url in {url_of(key) for key in self._running}:
+            self.discard_running(url)
 
     @property
     def busy(self) -> bool:
@@ -148,8 +151,8 @@ class Fetches:
         waits = not fetch.leased
         if waits:
             fetch.leased = await self._leases.acquire(fetch.key)
-        self._store.load(fetch.key)
-        found = self._store.find(fetch.key, fetch.asked)
+        self._store.load(fetch.key, fetch.policy)
+        found = self._store.find(fetch.key, fetch.asked, fetch.policy)
         if found is not None and decide_reuse(found, fetch.asked, self._clock()).reuse is Reuse.SERVE:
             fetch.head.set_result(FetchResult(found, confirmed=True, storing=True, elsewhere=True))
             return True
@@ -203,7 +206,7 @@ class Fetches:
             requested_at=requested_at,
             received_at=received_at,
             size=stored.size,
-            negative_seconds=stored.negative_seconds,
+            policy=stored.policy,
             body=stored.body,
             file=stored.file,
             id=stored.id,
@@ -277,7 +280,7 @@ class Fetches:
             requested_at=requested_at,
             received_at=received_at,
             size=-1 if length is None else length,
-            negative_seconds=self._store.negative_seconds,
+            policy=fetch.policy,
         )
 
     def _may_store(self, fetch: Fetch, entry: StoredResponse, asked: Fields) -> bool:
@@ -286,7 +289,9 @@ class Fetches:
         stored = fetch.stored
         if stored is not None and entry.status in ERROR_STATUS and stored.status not in ERROR_STATUS:
             return False  # the stored response may replace the error
-        return entry.size <= self._store.object_limit and is_worth_storing(entry.fields, entry.lifetime)
+        return entry.size <= self._store.object_limit and is_worth_storing(
+            entry.fields, entry.control, entry.lifetime
+        )
 
     def _note_reuse(self, entry: StoredResponse) -> bool:
         """Return whether other requests may use `entry` unvalidated; if not, mark its key as not shared."""

@@ -3,16 +3,23 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
+from edge.cache.rules.lifetimes import without_directives
 from edge.http.fields import Fields, Pairs
 from edge.http.request import ClientRequest, reference_cache_key
 from edge.services.active_service import ActiveService
+from edge.services.cache_rule import CompiledRule
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRequest:
-    """`service` is the revision that was in force when the request came; `key` identifies the response in the store."""
+    """`service` is the revision that was in force when the request came, `rule` the cache rule that matches.
+
+    `key` identifies the response in the store, `url_key` all responses of the URL.
+    """
 
     service: ActiveService
+    rule: CompiledRule
+    url_key: str
     key: str
     method: str
     target: bytes
@@ -23,13 +30,18 @@ class ServiceRequest:
     @classmethod
     def of(cls, request: ClientRequest, service: ActiveService) -> "ServiceRequest":
         """Route a request to its service."""
+        rule = service.find_rule(request.method, request.target.decode("ascii"))
+        url_key = service.key_prefix + rule.key.url_key(request.key)
+        fields = request.fields if rule.client_directives else without_directives(request.fields)
         return cls(
             service,
-            service.cache_key(request),
+            rule,
+            url_key,
+            url_key + rule.key.request_suffix(fields),
             request.method,
             request.target,
             request.headers,
-            request.fields,
+            fields,
             request.client,
         )
 
@@ -43,6 +55,6 @@ class ServiceRequest:
         return replace(self, headers=headers)
 
     def reference_key(self, reference: str) -> str | None:
-        """Return the key of a Location or Content-Location, None outside of this host; raises `ValueError`."""
-        key = reference_cache_key(self.host, self.target, reference)
-        return self.service.key_prefix + key if key.startswith(f"{self.host} ") else None
+        """Return the key of a Location or Content-Location's URL, None outside of this host; raises `ValueError`."""
+        url = reference_cache_key(self.host, self.target, reference)
+        return self.service.stored_key(url) if url.startswith(f"{self.host} ") else None

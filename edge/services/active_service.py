@@ -4,9 +4,10 @@ A request holds the one that it was given from its beginning to its end, whateve
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from edge.http.request import ClientRequest
+from edge.services.cache_rule import CompiledRule, RuleList
 from edge.services.origin_side import OriginSide
 from services.document import HttpService, TcpService
 from services.published import PublishedService
@@ -14,6 +15,16 @@ from services.published import PublishedService
 DEFAULT_NAME = ""  # of the only service of an edge without a control plane
 
 MakeOrigins = Callable[["ActiveService"], OriginSide]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDefaults:
+    """Settings of the edge that count where a document says nothing."""
+
+    negative_seconds: float = 0
+
+
+NO_DEFAULTS = ServiceDefaults()
 
 
 class ActiveService:
@@ -29,6 +40,7 @@ class ActiveService:
         document: HttpService | TcpService | None,
         secrets: dict[str, str],
         make_origins: MakeOrigins,
+        defaults: ServiceDefaults = NO_DEFAULTS,
         published: PublishedService | None = None,
     ) -> None:
         self.published = published
@@ -37,6 +49,8 @@ class ActiveService:
         self.document = document
         self.secrets = secrets
         self.key_prefix = f"{name}|" if name else ""
+        rules = document.cache if isinstance(document, HttpService) else ()
+        self._rules = RuleList(rules, defaults.negative_seconds)
         self._make_origins = make_origins
         self._origins: OriginSide | None = None
         self._requests = 0
@@ -53,9 +67,13 @@ class ActiveService:
             self._origins = self._make_origins(self)
         return self._origins
 
-    def cache_key(self, request: ClientRequest) -> str:
-        """Return the key of what answers `request`: two services have no key in common."""
-        return self.key_prefix + request.key
+    def find_rule(self, method: str, target: str) -> CompiledRule:
+        """Return the cache rule of a request; `target` is canonical."""
+        return self._rules.find_rule(method, target.partition("?")[0])
+
+    def stored_key(self, url: str) -> str:
+        """Return what the keys of all responses for a URL (host and target) begin with: two services share none."""
+        return self.key_prefix + self.find_rule("GET", url.partition(" ")[2]).key.url_key(url)
 
     # --- life of the revision
 

@@ -65,7 +65,7 @@ class ServiceCatalogue:
         """Return the key under which responses for an absolute URL are stored; raises `ValueError`."""
         key = url_cache_key(url)
         service = self.find_service(key.split(" ")[0])
-        return service.key_prefix + key if service is not None else key
+        return service.stored_key(key) if service is not None else key
 
     def find_service(self, host: str) -> ActiveService | None:
         """Return the service of a Host field or a server name."""

@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from edge.services.active_service import DEFAULT_NAME, ActiveService, MakeOrigins
+from edge.services.active_service import (
+    DEFAULT_NAME,
+    NO_DEFAULTS,
+    ActiveService,
+    MakeOrigins,
+    ServiceDefaults,
+)
 from edge.services.catalogue import ServiceCatalogue
 from edge.services.origin_side import OriginSide
 from edge.services.preparation import PreparedCatalogue, prepare_catalogue
@@ -15,8 +21,9 @@ from services.published_file import RefusedService
 class ServiceDirectory:
     """`current` serves the requests that begin now: read once for a request, it is one generation."""
 
-    def __init__(self, make_origins: MakeOrigins) -> None:
-        self._make_origins = make_origins
+    def __init__(self, make_origins: MakeOrigins, defaults: ServiceDefaults = NO_DEFAULTS) -> None:
+        self.defaults = defaults
+        self.make_origins = make_origins
         self._closing: set[asyncio.Task[None]] = set()
         self.current = ServiceCatalogue.empty()
         self.refused: tuple[RefusedService, ...] = ()
@@ -24,7 +31,7 @@ class ServiceDirectory:
 
     def use_default_service(self) -> None:
         """Serve every name by one service, until services are published."""
-        service = ActiveService(DEFAULT_NAME, 0, None, {}, self._make_origins)
+        service = ActiveService(DEFAULT_NAME, 0, None, {}, self.make_origins, self.defaults)
         self.activate(PreparedCatalogue(ServiceCatalogue.single(service), ()))
 
     async def apply_generation(
@@ -32,7 +39,9 @@ class ServiceDirectory:
     ) -> None:
         """Prepare a generation beside the requests, then put it in force at once."""
         self.activate(
-            await asyncio.to_thread(prepare_catalogue, wanted, self.current, kept or {}, self._make_origins)
+            await asyncio.to_thread(
+                prepare_catalogue, wanted, self.current, kept or {}, self.make_origins, self.defaults
+            )
         )
 
     def activate(self, prepared: PreparedCatalogue) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from edge.services.active_service import ActiveService, MakeOrigins
+from edge.services.active_service import NO_DEFAULTS, ActiveService, MakeOrigins, ServiceDefaults
 from edge.services.catalogue import ServiceCatalogue, index_services
 from services.document import parse_document
 from services.published import PublishedService, ServiceGeneration
@@ -23,7 +23,14 @@ class PreparedCatalogue:
 class _Preparation:
     """Services that are unchanged stay the same objects, with their connections and what they know of origins."""
 
-    def __init__(self, before: ServiceCatalogue, kept: Mapping[str, PublishedService], make: MakeOrigins):
+    def __init__(
+        self,
+        before: ServiceCatalogue,
+        kept: Mapping[str, PublishedService],
+        make: MakeOrigins,
+        defaults: ServiceDefaults,
+    ) -> None:
+        self._defaults = defaults
         self._before = before
         self._kept = kept
         self._make_origins = make
@@ -55,7 +62,13 @@ class _Preparation:
             return before
         document = parse_document(published.document)
         return ActiveService(
-            published.name, published.revision, document, published.secrets, self._make_origins, published
+            published.name,
+            published.revision,
+            document,
+            published.secrets,
+            self._make_origins,
+            self._defaults,
+            published,
         )
 
 
@@ -64,12 +77,13 @@ def prepare_catalogue(
     before: ServiceCatalogue,
     kept: Mapping[str, PublishedService],
     make_origins: MakeOrigins,
+    defaults: ServiceDefaults = NO_DEFAULTS,
 ) -> PreparedCatalogue:
     """Return the catalogue of a generation.
 
     A service whose revision cannot be applied keeps the one before, which after a start is that of `kept`.
     """
-    work = _Preparation(before, kept, make_origins)
+    work = _Preparation(before, kept, make_origins, defaults)
     for service in wanted.services:
         work.add_service(service)
     while True:

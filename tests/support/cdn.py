@@ -14,6 +14,7 @@ from one_service import one_service
 from edge.cache.storage.store import ResponseStore
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.upstream import OriginClient
+from edge.services.active_service import ServiceDefaults
 from edge.services.directory import ServiceDirectory
 
 NOW = 1_800_000_000.0  # seconds since the epoch at which tests begin
@@ -110,12 +111,19 @@ class Cdn:
 
 
 @asynccontextmanager
-async def cdn(folder: Path, **options: Any) -> AsyncIterator[Cdn]:
+async def cdn(
+    folder: Path,
+    document: dict[str, Any] | None = None,
+    secrets: dict[str, str] | None = None,
+    **options: Any,
+) -> AsyncIterator[Cdn]:
+    """`document` is that of the service, without one it is `--upstream`."""
     clock = Clock()
     origin = Origin(clock=clock)
     sizes = {"limit": 50_000_000, "object_limit": 20_000_000} | options
+    defaults = ServiceDefaults(sizes.pop("negative_seconds", 0))
+    services = one_service(OriginClient("http://origin", "edge1", origin), defaults, document, secrets)
     store = ResponseStore(folder, **sizes)
-    services = one_service(OriginClient("http://origin", "edge1", origin))
     proxy = CachingProxy(services, store, "edge1", clock=clock)
     transport = httpx.ASGITransport(proxy)
     try:

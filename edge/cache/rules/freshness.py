@@ -1,5 +1,6 @@
 """How long a stored response is fresh, and how old it is (RFC 9111 section 4.2)."""
 
+from edge.cache.rules.lifetimes import NO_POLICY, LifetimePolicy
 from edge.cache.rules.targeted import effective_directives, is_targeted
 from edge.http.fields import Fields, parse_seconds
 from smkex.http.semantics.dates import parse_http_date
@@ -11,17 +12,26 @@ HEURISTIC_STATUS = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 
 NEGATIVE_STATUS = frozenset({404, 405, 410, 414, 501})
 
 
+def is_positive(status: int) -> bool:
+    """Whether an operator's lifetime for content applies: to what may be stored by default, and is no error."""
+    return status in HEURISTIC_STATUS and status not in NEGATIVE_STATUS
+
+
 def has_explicit_lifetime(fields: Fields) -> bool:
     """Whether the origin states a freshness lifetime for shared caches."""
     control = effective_directives(fields)
     return "s-maxage" in control or "max-age" in control or _has_expires(fields)
 
 
-def freshness_lifetime(status: int, fields: Fields, received_at: float, negative_seconds: int = 0) -> float:
+def freshness_lifetime(
+    status: int, fields: Fields, received_at: float, policy: LifetimePolicy = NO_POLICY
+) -> float:
     """Seconds of freshness (RFC 9111 section 4.2.1): s-maxage, max-age, Expires, then a heuristic.
 
-    An invalid value counts as stale. `negative_seconds` is the heuristic for errors that name no lifetime.
+    An invalid value counts as stale. `policy` comes before what the origin says, or in place of the heuristic.
     """
+    if policy.override is not None and is_positive(status):
+        return policy.override
     control = effective_directives(fields)
     for name in ("s-maxage", "max-age"):
         if name in control:
@@ -30,14 +40,16 @@ def freshness_lifetime(status: int, fields: Fields, received_at: float, negative
     if _has_expires(fields):
         expires = parse_http_date(fields["expires"])
         return 0.0 if expires is None else max(0.0, expires - written)
-    return _heuristic_lifetime(status, fields, written, negative_seconds)
+    return _heuristic_lifetime(status, fields, written, policy)
 
 
-def _heuristic_lifetime(status: int, fields: Fields, written: float, negative_seconds: int) -> float:
+def _heuristic_lifetime(status: int, fields: Fields, written: float, policy: LifetimePolicy) -> float:
     if status not in HEURISTIC_STATUS and "public" not in effective_directives(fields):
         return 0.0
     if status in NEGATIVE_STATUS:
-        return float(negative_seconds)
+        return policy.negative
+    if policy.default is not None and is_positive(status):
+        return policy.default
     modified = parse_http_date(fields.get("last-modified"))
     if modified is None:
         return 0.0

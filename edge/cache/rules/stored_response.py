@@ -1,8 +1,9 @@
 """One stored response and the properties that do not depend on a request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from edge.cache.rules.freshness import freshness_lifetime, initial_age
+from edge.cache.rules.freshness import freshness_lifetime, initial_age, is_positive
+from edge.cache.rules.lifetimes import NO_POLICY, LifetimePolicy
 from edge.cache.rules.targeted import effective_directives
 from edge.cache.rules.variants import Variant
 from edge.http.fields import Pairs, combine_fields
@@ -28,7 +29,7 @@ class StoredResponse:
     requested_at: float
     received_at: float
     size: int
-    negative_seconds: int = 0
+    policy: LifetimePolicy = NO_POLICY
     body: bytes | None = None
     file: str | None = None
     id: int = 0
@@ -40,8 +41,10 @@ class StoredResponse:
 
     def __post_init__(self) -> None:
         self.fields = combine_fields(self.headers)
-        self.control = effective_directives(self.fields)
-        self.lifetime = freshness_lifetime(self.status, self.fields, self.received_at, self.negative_seconds)
+        self.control = self.policy.effective_control(
+            effective_directives(self.fields), is_error=not is_positive(self.status)
+        )
+        self.lifetime = freshness_lifetime(self.status, self.fields, self.received_at, self.policy)
         age = initial_age(self.fields, self.requested_at, self.received_at)
         self.fresh_until = self.received_at - age + self.lifetime
 
@@ -60,6 +63,10 @@ class StoredResponse:
     def age(self, now: float) -> float:
         """Seconds since the origin made or confirmed it."""
         return max(0.0, now - (self.fresh_until - self.lifetime))
+
+    def with_policy(self, policy: LifetimePolicy) -> "StoredResponse":
+        """Return the same response under another policy; a request that uses this one is not disturbed."""
+        return replace(self, policy=policy, prepared=None)
 
     def cost(self) -> int:
         """Bytes charged against the cache limit."""

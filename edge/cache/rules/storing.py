@@ -1,5 +1,7 @@
 """Whether a shared cache may store a response (RFC 9111 section 3)."""
 
+from collections.abc import Mapping
+
 from edge.cache.rules.freshness import HEURISTIC_STATUS, has_explicit_lifetime
 from edge.cache.rules.targeted import effective_directives
 from edge.http.fields import Fields, list_members, parse_directives
@@ -68,9 +70,8 @@ def storage_obstacle(method: str, asked: Fields, status: int, fields: Fields) ->
     return None
 
 
-def is_worth_storing(fields: Fields, lifetime: float) -> bool:
+def is_worth_storing(fields: Fields, control: Mapping[str, str], lifetime: float) -> bool:
     """Whether a stored copy is useful: fresh for some time, or usable after validation or while stale."""
     if lifetime > 0 or "etag" in fields or parse_http_date(fields.get("last-modified")) is not None:
         return True
-    control = effective_directives(fields)
     return bool(control.keys() & {"stale-while-revalidate", "stale-if-error"})

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from edge.cache.rules.keys import url_of
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.change_number import ChangeNumber
 
@@ -15,6 +16,9 @@ EVICTION_LOW_WATER = 0.97  # fraction of the limit that eviction leaves, so that
 EVICTION_BATCH = 64  # entries evicted at once
 ALL_KEYS = ""  # in the change log: every key
 CHANGE_LOG_SECONDS = 60.0  # seconds that the change log covers
+# a URL is the whole key, or the part before the last space
+_OF_URL = "(key = ? OR (key > ? || ' ' AND key < ? || '!'))"
+_OF_TAG = "id IN (SELECT entry FROM tag WHERE tag = ?)"
 
 
 def last_change(index: sqlite3.Connection) -> int:
@@ -85,12 +89,17 @@ class IndexWriter:
             self._log_changes([entry.key])
         return True
 
-    def invalidate(self, keys: Iterable[str]) -> None:
-        """Remove all responses of `keys` and keep running fetches for them, in any worker, out of the index."""
+    def invalidate(self, urls: Iterable[str]) -> list[str]:
+        """Remove all responses of URLs and keep running fetches for them, in any worker, out of the index.
+
+        Return the keys that lost a response.
+        """
+        touched: list[str] = []
         with self._transaction() as files:
-            for key in keys:
-                files += self._delete("key = ?", (key,))
-                self._log_invalidation(key)
+            for url in urls:
+                touched += self._remove_matching(files, _OF_URL, (url, url, url))
+                self._log_invalidation(url)
+        return touched
 
     def remove_key(self, key: str) -> int:
         with self._transaction() as files:
@@ -100,22 +109,19 @@ class IndexWriter:
                 self._log_changes([key])
         return count
 
-    def purge(self, number: int, keys: Sequence[str], tags: Sequence[str]) -> list[str] | None:
+    def purge(self, number: int, urls: Sequence[str], tags: Sequence[str]) -> list[str] | None:
         """Apply purge `number` once; return the keys that lost a response, None if it was already applied."""
         with self._transaction() as files:
             last = self._index.execute("SELECT value FROM state WHERE name = 'last_purge'").fetchone()[0]
             if number <= last:
                 return None
-            numbers = [(key, "key = ?") for key in keys]
-            numbers += [(tag, "id IN (SELECT entry FROM tag WHERE tag = ?)") for tag in tags]
             touched: list[str] = []
-            for value, where in numbers:
-                rows = self._index.execute(f"SELECT DISTINCT key FROM entry WHERE {where}", (value,))  # noqa: S608
-                touched += [row[0] for row in rows]
-                files += self._delete(where, (value,))
-            self._log_changes(touched)
+            for url in urls:
+                touched += self._remove_matching(files, _OF_URL, (url, url, url))
+            for tag in tags:
+                touched += self._remove_matching(files, _OF_TAG, (tag,))
             for key in [
-                *keys,
+                *urls,
                 *([ALL_KEYS] if tags else []),
             ]:  # tags of running fetches are not known yet
                 self._log_invalidation(key)
@@ -160,10 +166,18 @@ class IndexWriter:
         rows = self._index.execute(f"DELETE FROM entry WHERE {where} RETURNING file", values).fetchall()  # noqa: S608
         return [row[0] for row in rows if row[0] is not None]
 
+    def _remove_matching(self, files: list[str], where: str, values: Sequence[object]) -> list[str]:
+        """Remove entries; add their files to `files` and return their keys."""
+        rows = self._index.execute(f"SELECT DISTINCT key FROM entry WHERE {where}", values)  # noqa: S608
+        keys = [row[0] for row in rows]
+        files += self._delete(where, values)
+        self._log_changes(keys)
+        return keys
+
     def _is_invalidated(self, key: str, since: int | None) -> bool:
         found = self._index.execute(
             "SELECT 1 FROM gone WHERE seq > ? AND key IN (?, ?) AND by IS NULL LIMIT 1",
-            (since, key, ALL_KEYS),
+            (since, url_of(key), ALL_KEYS),
         )
         return since is not None and found.fetchone() is not None
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from edge.cache.rules.lifetimes import NO_POLICY, LifetimePolicy
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.variants import variant_matches
 from edge.cache.storage.body_files import BodyFile, remove_orphans
@@ -46,12 +47,10 @@ class ResponseStore:
         limit: int,
         object_limit: int,
         memory_limit: int = 128 << 20,
-        negative_seconds: int = 0,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.object_limit = min(object_limit, limit)
-        self.negative_seconds = negative_seconds
         self._name = uuid.uuid4().hex
         path = folder / "index.sqlite"
         self._changes = ChangeNumber(folder / "changes")
@@ -76,31 +75,38 @@ class ResponseStore:
     def _files(self) -> set[str]:
         return {row[0] for row in self._reader.execute("SELECT file FROM entry WHERE file IS NOT NULL")}
 
-    def find(self, key: str, asked: Fields) -> StoredResponse | None:
-        """The newest stored response that the request selects, from memory if present."""
-        self._catch_up()
-        entry = _select_newest(self._memory.get(key), asked)
-        return entry if entry is not None else _select_newest(self.load(key), asked)
+    def find(self, key: str, asked: Fields, policy: LifetimePolicy = NO_POLICY) -> StoredResponse | None:
+        """The newest stored response that the request selects, from memory if present; fresh as `policy` says."""
+        entry = self.find_in_memory(key, asked, policy)
+        return entry if entry is not None else _select_newest(self.load(key, policy), asked)
 
-    def find_in_memory(self, key: str, asked: Fields) -> StoredResponse | None:
+    def find_in_memory(
+        self, key: str, asked: Fields, policy: LifetimePolicy = NO_POLICY
+    ) -> StoredResponse | None:
         """Like `find`, in memory only."""
         self._catch_up()
-        return _select_newest(self._memory.get(key), asked)
+        entry = _select_newest(self._memory.get(key), asked)
+        if entry is None or entry.policy is policy or entry.policy == policy:
+            return entry
+        # a rule was changed: everything of the key counts anew
+        renewed = [one.with_policy(policy) for one in self._memory.get(key)]
+        self._memory.put(key, renewed)
+        return _select_newest(renewed, asked)
 
-    def load(self, key: str) -> Sequence[StoredResponse]:
+    def load(self, key: str, policy: LifetimePolicy = NO_POLICY) -> Sequence[StoredResponse]:
         """Read all stored responses of `key` from the index."""
         try:
             rows = self._reader.execute(_BY_KEY, (key,)).fetchall()
         except sqlite3.Error as error:
             log.warning("cannot read the cache index: %s", error)
             return ()
-        entries = [_row_entry(row, self.negative_seconds) for row in rows]
+        entries = [_row_entry(row, policy) for row in rows]
         self._memory.put(key, entries)
         return entries
 
-    def has_variants(self, key: str) -> bool:
+    def has_variants(self, key: str, policy: LifetimePolicy = NO_POLICY) -> bool:
         """Whether any response of `key` is stored, selected or not."""
-        return bool(self._memory.get(key) or self.load(key))
+        return bool(self._memory.get(key) or self.load(key, policy))
 
     def open(self, entry: StoredResponse) -> BinaryIO:
         """Open the body file. Raises FileNotFoundError if it has just been evicted."""
@@ -154,13 +160,14 @@ class ResponseStore:
         self._memory.evict(entry.key)
         return bool(kept)
 
-    async def invalidate(self, keys: Iterable[str]) -> None:
-        """Invalidate `keys` in every worker, running fetches included (RFC 9111 section 4.4)."""
-        named = list(keys)
-        for key in named:
+    async def invalidate(self, urls: Iterable[str]) -> None:
+        """Invalidate URLs in every worker, running fetches included (RFC 9111 section 4.4)."""
+        named = list(urls)
+        for url in named:
+            self._memory.evict(url)
+            self._on_invalidated(url)
+        for key in await self._attempt(lambda: self._writer.invalidate(named)) or ():
             self._memory.evict(key)
-            self._on_invalidated(key)
-        await self._attempt(lambda: self._writer.invalidate(named))
         self.apply_invalidations()
 
     async def remove(self, key: str) -> int:
@@ -170,12 +177,12 @@ class ResponseStore:
         self._memory.evict(key)
         return removed or 0
 
-    async def purge(self, number: int, keys: Sequence[str], tags: Sequence[str]) -> int | None:
+    async def purge(self, number: int, urls: Sequence[str], tags: Sequence[str]) -> int | None:
         """Apply a purge and store its number in one transaction; None if it was already applied.
 
         Raises `sqlite3.Error`: the caller retries.
         """
-        names = await self._write(lambda: self._writer.purge(number, keys, tags))
+        names = await self._write(lambda: self._writer.purge(number, urls, tags))
         for key in names or ():
             self._memory.evict(key)
         return None if names is None else len(names)
@@ -254,7 +261,7 @@ def _select_newest(entries: Sequence[StoredResponse], asked: Fields) -> StoredRe
     return max(chosen, key=lambda entry: entry.received_at - entry.age(entry.received_at), default=None)
 
 
-def _row_entry(row: tuple, negative_seconds: int) -> StoredResponse:  # type: ignore[type-arg]
+def _row_entry(row: tuple, policy: LifetimePolicy) -> StoredResponse:  # type: ignore[type-arg]
     number, key, variant, status, headers, requested_at, received_at, size, body, file = row
     return StoredResponse(
         key=key,
@@ -264,7 +271,7 @@ def _row_entry(row: tuple, negative_seconds: int) -> StoredResponse:  # type: ig
         requested_at=requested_at,
         received_at=received_at,
         size=size,
-        negative_seconds=negative_seconds,
+        policy=policy,
         body=body,
         file=file,
         id=number,
