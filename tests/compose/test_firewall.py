@@ -43,7 +43,7 @@ def firewalled(compose: Shell) -> Iterator[str]:
             [*INSIDE, "dockerd", *places, "-H", address, "--bridge=none"], stdout=log, stderr=log
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while compose("docker info", check=False, DOCKER_HOST=address).returncode:
             assert engine.poll() is None, (folder / "log").read_text()[-2000:]
             assert time.monotonic() < deadline, "the engine did not start"

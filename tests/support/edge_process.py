@@ -1,30 +1,19 @@
 """A real `sennit edge` on loopback, and an origin for it."""
 
 import asyncio
-import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from free_ports import free_port
+
 from node.state.identity import NodeIdentity, write_identity
 from node.vip import Vip
-
-
-def free_port(count: int = 1) -> int:
-    """The first of `count` free ports, below those that the kernel gives to outgoing connections."""
-    while True:
-        first = random.randrange(12_000, 32_000)
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
 
 
 @dataclass

@@ -25,6 +25,14 @@ EDGES = tuple(TableEdge(number, f"edge{number}", f"10.255.0.{number}", None) for
 LINKS = {"edge1": "cell0", "edge2": "wifi0", "edge3": "lte0"}  # the phone's
 SENNIT = Path(sys.executable).with_name("sennit")
 CLONE_NEWNET = 0x40000000
+WAYS = (
+    Reason.FORWARDED,
+    Reason.DELIVERED,
+    Reason.REPLY_FORWARDED,
+    Reason.REPLY_RETURNED,
+    Reason.REPLY_DIRECT,
+)
+STILL = 10  # reads of a counter that say the same, a fiftieth of a second apart
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
 
@@ -35,10 +43,10 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def until(condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
+def until(condition: Callable[[], bool], what: str | Callable[[], str], timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        assert time.monotonic() < deadline, f"waited in vain: {what() if callable(what) else what}"
         time.sleep(0.02)
 
 
@@ -194,7 +202,7 @@ class ForwarderNetwork:
         if f"from {source} " not in self.in_("phone", "ip", "rule"):
             self.in_("phone", "ip", "rule", "add", "from", source, "table", f"20{number}")
 
-    def applied(self, timeout: float = 10, but: str = "") -> None:
+    def applied(self, timeout: float = 60, but: str = "") -> None:
         def all_have() -> bool:
             files = [self.state(edge) / "applied.json" for edge in self.names if edge != but]
             return all(
@@ -211,6 +219,18 @@ class ForwarderNetwork:
 
     def count(self, edge: str) -> dict[Reason, int]:
         return {reason: packets for reason, (packets, _) in read_counters(self.state(edge) / "bpf").items()}
+
+    def rest(self) -> dict[str, dict[Reason, int]]:
+        """Every edge's counters, once no packet of a connection that has ended is under way any more."""
+        found: list[dict[str, dict[Reason, int]]] = []
+
+        def is_still() -> bool:
+            found.append({edge: self.count(edge) for edge in self.names})
+            last = [[counted[edge][way] for edge in counted for way in WAYS] for counted in found[-STILL:]]
+            return len(last) == STILL and all(one == last[-1] for one in last)
+
+        until(is_still, "counters that stand still")
+        return found[-1]
 
     def packets(self, node: str, interface: str) -> tuple[int, int]:
         """(received, sent) on an interface."""
@@ -240,7 +260,7 @@ class ForwarderNetwork:
         """A socket of this process in a node's namespace."""
         with self.inside(node):
             made = socket.socket(family, kind, protocol)
-        made.settimeout(10)
+        made.settimeout(60)
         return made
 
     def dial(self, port: int, interface: str = "wifi0", address: str = "203.0.113.1") -> socket.socket:

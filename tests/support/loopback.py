@@ -2,11 +2,11 @@
 
 import asyncio
 import hashlib
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from free_ports import free_port
 from relays import Relay
 
 from smkex.client import ConnectOptions, connect
@@ -117,15 +117,8 @@ class LoopbackEdge:
 
 
 def two_neighbouring_ports() -> int:
-    """A port p that is free as p + 1 is: service port and the locator of edge 1 above base p."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port: int = first.getsockname()[1]
-            try:
-                socket.create_server(("127.0.0.1", port + 1)).close()
-            except (OSError, OverflowError):
-                continue
-            return port
+    """The service port, and behind it the locator of edge 1."""
+    return free_port(2)
 
 
 async def until(condition: Any, timeout: float = 10.0) -> None:

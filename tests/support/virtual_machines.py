@@ -6,13 +6,13 @@ device, which lives in a network namespace of the lab. The disk is the baked ima
 
 import fcntl
 import os
-import socket
 import struct
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from debian_image import KERNEL_SETTINGS, MANAGEMENT, Image, mac
+from free_ports import free_port
 from machine import Machine
 from machine_lab import MachineLab
 
@@ -46,7 +46,7 @@ class VirtualMachineLab(MachineLab):
 
 def _start(name: str, image: Image, folder: Path, taps: Mapping[str, int], memory: int = 768) -> Machine:
     """Start a machine; `taps` are descriptors by the MAC address of the interface that they are to be, `memory` MB."""
-    port = _free_port()
+    port = free_port()
     console = Machine.console_of(name, folder)
     command = [
         *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive who started it
@@ -76,9 +76,3 @@ def open_tap(name: str, namespace: str) -> int:
     fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", temporary.encode(), _TAP | _NO_PI | _VNET_HDR))
     subprocess.run(["ip", "link", "set", temporary, "netns", namespace, "name", name], check=True)
     return descriptor
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

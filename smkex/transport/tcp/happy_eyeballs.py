@@ -31,7 +31,7 @@ async def connect_first_reachable(
             done, _ = await asyncio.wait(
                 running, timeout=delay if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
-            for task in done:
+            for task in [task for task in running if task in done]:  # the preferred first
                 candidate = running.pop(task)
                 error = task.exception()
                 if error is None and winner is None:

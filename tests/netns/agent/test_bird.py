@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,9 +14,15 @@ from socketserver import ThreadingUnixStreamServer
 from typing import Any
 
 import pytest
+from free_ports import free_port
 
 pytestmark = pytest.mark.needs("bird", "netns")
 
+PATIENT, IMPATIENT = (
+    60,
+    4,
+)  # seconds of silence: more than any start of an agent takes, and what a test can wait for
+VAGUE = 0.3  # seconds
 SENNIT = Path(sys.executable).with_name("sennit")
 CONFIGURATION = """
 router id 10.255.0.1;
@@ -35,7 +40,7 @@ protocol static vip_shutdown {
 """
 
 
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -48,9 +53,9 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.namespace = f"bird-{os.getpid()}"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.deadman_seconds = PATIENT
 
     def start(self, name: str, *command: object) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -70,7 +75,8 @@ class Node:
             SENNIT, "agent", "--state", self.folder / "node", "--control", f"http://127.0.0.1:{self.port}",
             "--name", "edge1", "--tunnel-v4", "10.255.0.1", "--enrolment-token-file", self.folder / "token",
             "--bird-socket", self.folder / "bird.ctl", "--bird-state-file", self.folder / "announce.conf",
-            "--probe-seconds", "0.1", "--no-vip-check", "--peer-port", "0", "--deadman-seconds", "4",
+            "--probe-seconds", "0.1", "--no-vip-check", "--peer-port", "0",
+            "--deadman-seconds", str(self.deadman_seconds),
             "--rehoming-seconds", "0.3", "--shutdown-seconds", "1.5", *more,
         ]  # fmt: skip
 
@@ -148,6 +154,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 @pytest.fixture
 def node(started: Node) -> Node:
     """Everything runs, whatever the last test ended."""
+    started.deadman_seconds = PATIENT
     for name, start in (("bird", started.start_bird), ("agent", started.start_agent)):
         if name not in started.processes:
             start()
@@ -211,7 +218,7 @@ def test_the_agent_withdraws_when_it_ends(node: Node, edge: Callable[[], None]) 
 
 
 def since(node: Node) -> float:
-    """When the protocol of the VIP came up, in seconds of the day; BIRD's clock is a few milliseconds vague."""
+    """When the protocol of the VIP came up, in seconds of the day; BIRD's clock is vague where it is interrupted."""
     row = next(
         line.split() for line in node.birdc("show", "protocols").splitlines() if line.startswith("vip ")
     )
@@ -220,19 +227,26 @@ def since(node: Node) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
+def settled_since(node: Node) -> float:
+    """The same, once it is so long ago that another start cannot be taken for it."""
+    before, later = since(node), time.monotonic() + 4 * VAGUE
+    until(lambda: time.monotonic() > later)
+    return before
+
+
 def test_a_reload_never_withdraws(node: Node, edge: Callable[[], None]) -> None:
     until(node.applied_and_announced)
     until(lambda: "disabled no" in (node.folder / "announce.conf").read_text())
-    before = since(node)
+    before = settled_since(node)
     for _ in range(5):
         assert "Reconfigured" in node.birdc("configure")
         assert node.announces()
-    assert since(node) == pytest.approx(before, abs=0.02, rel=0), "the route was never taken back in between"
+    assert since(node) == pytest.approx(before, abs=VAGUE, rel=0), "the route was never taken back in between"
 
 
 def test_an_agent_that_starts_again_in_place_moves_no_route(node: Node, edge: Callable[[], None]) -> None:
     until(node.applied_and_announced)
-    before, process = since(node), node.processes["agent"]
+    before, process = settled_since(node), node.processes["agent"]
     for _ in range(2):
         log = node.folder / "agent.log"
         starts = log.read_text().count("starting again")
@@ -242,7 +256,7 @@ def test_an_agent_that_starts_again_in_place_moves_no_route(node: Node, edge: Ca
         until(lambda sign=sign: (node.folder / "node" / "agent.alive").stat().st_mtime_ns > sign)
         assert node.announces()
     assert process.poll() is None
-    assert since(node) == pytest.approx(before, abs=0.02, rel=0), "the route was never taken back in between"
+    assert since(node) == pytest.approx(before, abs=VAGUE, rel=0), "the route was never taken back in between"
     assert node.end("agent") == 0
     assert not node.announces(), "a stop withdraws"
 
@@ -251,28 +265,34 @@ def test_a_killed_agent_leaves_no_route_and_a_new_one_takes_over(
     node: Node, edge: Callable[[], None]
 ) -> None:
     until(node.applied_and_announced)
-    before = since(node)
+    before = settled_since(node)
     node.end("agent", signal.SIGKILL)
     sign = (node.folder / "node" / "agent.alive").stat().st_mtime_ns
     node.start_agent()  # in time: as systemd starts it again
     until(lambda: (node.folder / "node" / "agent.alive").stat().st_mtime_ns != sign)
-    assert since(node) == pytest.approx(before, abs=0.02, rel=0), "an agent that is back moves no route"
+    assert since(node) == pytest.approx(before, abs=VAGUE, rel=0), "an agent that is back moves no route"
     until(node.announces)
-    killed = time.monotonic()
-    node.end("agent", signal.SIGKILL)
-    until(lambda: not node.announces())
-    assert 3 < time.monotonic() - killed < 20
-    assert "disabled yes" in (node.folder / "announce.conf").read_text()
+    node.end("agent")
+    node.deadman_seconds = IMPATIENT
     node.start_agent()
     until(node.applied_and_announced)
+    node.end("agent", signal.SIGKILL)
+    last_sign = (node.folder / "node" / "agent.alive").stat().st_mtime  # of the monotonic clock
+    until(lambda: not node.announces())
+    assert time.monotonic() - last_sign > IMPATIENT - 0.5
+    assert "disabled yes" in (node.folder / "announce.conf").read_text()
 
 
 def test_an_agent_that_hangs_is_withdrawn_for(node: Node, edge: Callable[[], None]) -> None:
+    node.end("agent")
+    node.deadman_seconds = IMPATIENT
+    node.start_agent()
     until(node.applied_and_announced)
     node.processes["agent"].send_signal(signal.SIGSTOP)
     until(lambda: not node.announces())
     node.processes["agent"].send_signal(signal.SIGCONT)
     until(node.applied_and_announced)
+    node.end("agent")
 
 
 def test_the_units_stop_action_withdraws(node: Node, edge: Callable[[], None]) -> None:

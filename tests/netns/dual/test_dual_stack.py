@@ -16,7 +16,7 @@ def resolvers(place: Any, *words: str) -> None:
 
 def test_ipv6_is_taken_where_both_work_and_the_locator_is_an_address(place: Any) -> None:
     resolvers(place, V4, V6, "--garbled")
-    done = place.ask(paths=None, rehome=True)
+    done = place.ask(paths=None, rehome=True, head_start=30)
     assert done["right"] == [True, True]
     report = done["report"]
     assert report["vip"] == V6
@@ -34,7 +34,7 @@ def test_an_address_needs_no_name(place: Any) -> None:
 
 def test_the_edge_serves_both_versions_by_port_locators(place: Any) -> None:
     resolvers(place, V4, "2001:db8:60::")
-    done = place.ask(rehome=True)
+    done = place.ask(rehome=True, head_start=30)
     assert done["right"] == [True, True]
     assert done["report"]["vip"] == "2001:db8:60::"
     assert [path["ingress_id"] for path in done["report"]["paths"]] == [0x107] * 3
@@ -47,15 +47,15 @@ def test_ipv4_takes_over_a_quarter_second_later_where_ipv6_is_silent_on_the_firs
     place.drop(place.server, "cell0", "ip6 nexthdr tcp")
     report = place.ask()["report"]
     assert report["vip"] == V4
-    assert 0.25 <= report["setup"] < 3
+    assert report["setup"] >= 0.25
 
 
 def test_ipv4_takes_over_where_ipv6_is_silent_on_the_second_path_alone(place: Any) -> None:
     resolvers(place, V4, V6)
     place.drop(place.server, "wifi0", "ip6 nexthdr tcp")
-    report = place.ask(timeout=3)["report"]
+    report = place.ask(timeout=8)["report"]
     assert report["vip"] == V4
-    assert 1.4 <= report["setup"] < 3
+    assert report["setup"] >= 3.9, "half of the time is for IPv6"
     assert report["downgrades"] == []
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 from certificates import identity
-from edge_process import EdgeProcess, edge_process, free_port, origin
+from edge_process import EdgeProcess, edge_process, origin
+from free_ports import free_port
 
 from runtime.capabilities import NET_ADMIN, NET_BIND_SERVICE, held_capabilities
 from smkex.client import ConnectOptions, connect
@@ -46,7 +47,7 @@ async def get(edge: EdgeProcess, path: str = "/a") -> bytes:
         ),
     )
     connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(connection.reader.read(), 10)
+    answer = await asyncio.wait_for(connection.reader.read(), 60)
     await connection.close()
     return answer
 

@@ -37,7 +37,7 @@ def edges(dual: ForwarderNetwork, tmp_path: Path) -> Iterator[None]:
         )
     for number in (1, 2):
         log_file = tmp_path / f"edge{number}.log"
-        dual.until(lambda: "ready: edge" in log_file.read_text(), log_file.read_text, 30)  # noqa: B023
+        dual.until(lambda: "ready: edge" in log_file.read_text(), log_file.read_text)  # noqa: B023
     yield
     for edge in running:
         edge.terminate()

@@ -27,7 +27,7 @@ def transfer(network: ForwarderNetwork, address: str, port: int, interface: str 
         listener.bind((address, port))
         listener.listen()
         with network.dial(port, interface, address) as client, listener.accept()[0] as served:
-            served.settimeout(10)
+            served.settimeout(60)
             assert served.getsockopt(socket.SOL_SOCKET, socket.SO_MARK) == TAG | 2
             carry(served, client, SIZE)
             carry(client, served, SIZE)
@@ -111,8 +111,8 @@ def test_a_connection_learns_that_its_tunnel_has_become_smaller(dual: ForwarderN
         listener.bind((address, port))
         listener.listen()
         with dual.dial(port, "wifi0", address) as client, listener.accept()[0] as served:
-            served.settimeout(20)
-            client.settimeout(20)
+            served.settimeout(60)
+            client.settimeout(60)
             carry(client, served, SIZE)
             carry(served, client, SIZE)
             segments = {

@@ -86,7 +86,6 @@ def test_an_established_transfer_goes_on_whole(
                 limited.until(
                     lambda: limited.count("edge2")[stopped] > before[stopped] + FRAMES,
                     f"{stopped.name} counts",
-                    30,
                 )
                 carry(served, client, SIZE)
                 carry(client, served, SIZE)

@@ -26,7 +26,7 @@ def test_a_capture_holds_the_packets_of_its_reason_alone(dual: ForwarderNetwork,
         for address in ("203.0.113.1", "2001:db8:5e::1"):
             with pytest.raises(ConnectionRefusedError):
                 dual.dial(10777, address=address)
-        assert running.wait(10) == 0
+        assert running.wait(60) == 0
     finally:
         running.kill()
     first, second = (bytes(packet) for packet in rdpcap(str(out)))

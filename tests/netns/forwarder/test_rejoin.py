@@ -32,7 +32,7 @@ def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(
         subprocess.Popen(serve, cwd=PAGES.parent, stdout=output, stderr=output) as edge,
     ):
         try:
-            three.until(lambda: "ready: edge" in log.read_text(), log.read_text, 30)
+            three.until(lambda: "ready: edge" in log.read_text(), log.read_text)
             found = download(three)
         finally:
             edge.terminate()

@@ -110,7 +110,7 @@ def test_an_ingress_that_dies_in_a_transfer_is_replaced_by_the_edge_where_packet
                 three.applied(but="edge2")
                 before = three.count("edge3")[Reason.REPLY_RETURNED]
                 three.until(
-                    lambda: three.count("edge3")[Reason.REPLY_RETURNED] > before + 20, "it runs by edge 3", 30
+                    lambda: three.count("edge3")[Reason.REPLY_RETURNED] > before + 20, "it runs by edge 3"
                 )
                 assert three.count("edge1")[Reason.REPLY_REROUTED] > 0
         carry(served, client, PART)

@@ -74,8 +74,8 @@ def test_a_second_path_goes_both_ways_through_wireguard(guarded: ForwarderNetwor
         listener.bind((VIP, LOCATOR_OF_1))
         listener.listen()
         with guarded.dial(LOCATOR_OF_1) as client, listener.accept()[0] as served:
-            served.settimeout(20)
-            client.settimeout(20)
+            served.settimeout(60)
+            client.settimeout(60)
             carry(served, client, SIZE)
             carry(client, served, SIZE)
     owner, ingress = guarded.count("edge1"), guarded.count("edge2")

@@ -46,7 +46,7 @@ def connected(network: Any, version: int = 4) -> Iterator[tuple[socket.socket, s
         listener.bind((address, port))
         listener.listen()
         with network.dial(port, address=address) as client, listener.accept()[0] as served:
-            served.settimeout(10)
+            served.settimeout(60)
             yield client, served
 
 

@@ -16,6 +16,14 @@ from lab.topology import LAB
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
 
+def command_line(pid: int) -> str:
+    """Empty where the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def test_down_removes_every_trace_after_a_crash(tmp_path: Path) -> None:
     place = LabFolder(f"sc{os.getpid()}", tmp_path / "state")
     try:
@@ -32,8 +40,7 @@ def test_down_removes_every_trace_after_a_crash(tmp_path: Path) -> None:
     assert not place.folder.exists()
     assert str(place.folder) not in Path("/proc/mounts").read_text()
     for pid in victims:
-        command = Path(f"/proc/{pid}/cmdline")
-        assert not command.exists() or str(place.folder) not in command.read_text()
+        assert str(place.folder) not in command_line(pid)
     assert not bringup.tear_down(place)
 
 

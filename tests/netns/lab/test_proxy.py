@@ -6,6 +6,7 @@ import os
 import re
 import struct
 import subprocess
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ class RunningProxy:
     def address(self) -> str:
         while not (events := self.events()):
             assert self.process.poll() is None, self._log.read_text()
+            time.sleep(0.05)
         return str(events[0]["listen"])
 
     def run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
@@ -113,10 +115,8 @@ def test_curl_gets_the_reason(proxy: RunningProxy, place: LabFolder) -> None:
         got = proxy.run("curl", "-sS", "-x", f"http://{proxy.address()}", f"http://{SERVICE_NAME}/sample.bin")
     finally:
         subprocess.run([*down, "up"], check=True)
-        subprocess.run(
-            [*place.enter("phone"), "ip", "route", "add", "default", "via", "10.2.0.1", "metric", "200"],
-            check=True,
-        )
+        route = ["route", "add", "default", "via", "10.2.0.1", "dev", "wifi0", "metric", "200"]
+        subprocess.run([*place.enter("phone"), "ip", *route], check=True)
     assert got.stdout.startswith(b"error: OnePathOnly: ")
     assert b"hint:  give two interfaces" in got.stdout
 

@@ -68,9 +68,9 @@ def test_a_server_that_marks_the_clients_path_fails_the_client_instead_of_spread
 ) -> None:
     """Both paths would be backup, and the kernel would use both."""
     steps = [*HANDSHAKE, ["client", 0, 9], ["mark", 0], ["server", 0, 9]]
-    server = links.start("server", steps=steps, timeout=3)
+    server = links.start("server", steps=steps, timeout=20)
     server.wait_ready()
-    client = links.start("client", steps=[*steps[:-1], ["client", 0, 9]], timeout=1).result()
+    client = links.start("client", steps=[*steps[:-1], ["client", 0, 9]], timeout=5).result()
     assert client["error"] == "MptcpTimedOut"
     assert "path 0 could not be steered to" in client["message"]
     assert server.result()["error"] in ("MptcpTimedOut", "PeerClosed")
@@ -78,9 +78,9 @@ def test_a_server_that_marks_the_clients_path_fails_the_client_instead_of_spread
 
 def test_a_server_answers_on_the_clients_last_path_only(links: Any) -> None:
     steps = [*HANDSHAKE, ["client", 1, 9], ["server", 0, 9]]
-    server = links.start("server", steps=steps, timeout=1)
+    server = links.start("server", steps=steps, timeout=5)
     server.wait_ready()
-    client = links.start("client", steps=steps, timeout=3)
+    client = links.start("client", steps=steps, timeout=20)
     refused = server.result()
     assert refused["error"] == "MptcpTimedOut"
     assert "path 0 could not be steered to" in refused["message"]

@@ -90,7 +90,7 @@ def test_one_default_route_by_several_next_hops_names_each_interface(place: Any)
 def test_a_route_whose_cable_is_out_is_no_way(place: Any) -> None:
     """The interface is up, and its other end is not: the kernel keeps the route, and marks it."""
     subprocess.run(["ip", "-n", place.server, "link", "set", "wifi0", "down"], check=True)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while ask(place)["defaults"]["4"] != ["cell0"]:  # the kernel notices a little later
         assert time.monotonic() < deadline
 

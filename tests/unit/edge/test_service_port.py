@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from http_edge import application
-from loopback import two_neighbouring_ports, until
+from loopback import until
 
 from edge.config.identity import load_identity
 from edge.config.settings import EdgeSettings
@@ -24,7 +25,7 @@ class Running:
     """A listener on loopback, as `sennit edge` has one."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = two_neighbouring_ports()
+        self.port = free_port(2)
         node = NodeIdentity(1, "edge1", Vip("main", "127.0.0.1", None, self.port, id_port_base=self.port))
         settings = EdgeSettings(state=folder, _cli_parse_args=[])
         self.server = HttpServer(application)

@@ -165,7 +165,7 @@ async def test_a_locator_that_says_nothing_costs_half_the_time(edge: LoopbackEdg
     cache = EdgeCache()
     cache.put(target(edge), LO, 1)
     edge.relays[1].blackhole()
-    connecting = asyncio.ensure_future(edge.connect(cache=cache, timeout=1.0))
+    connecting = asyncio.ensure_future(edge.connect(cache=cache, timeout=4.0))
     await until(lambda: edge.relays[0].accepted == 1)
     edge.relays[1].come_back()
     connection = await connecting

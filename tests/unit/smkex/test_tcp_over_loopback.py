@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
-from loopback import two_neighbouring_ports
+from free_ports import free_port
 
 from smkex.client import connect
 from smkex.client.options import ConnectOptions
@@ -49,7 +49,7 @@ class Edge:
 
 @pytest.fixture
 async def edge() -> AsyncIterator[tuple[Edge, int]]:
-    edge, port = Edge(), two_neighbouring_ports()
+    edge, port = Edge(), free_port(2)
     loop = asyncio.get_running_loop()
     servers = [
         await loop.create_server(lambda: Subflow(edge.accepted), "127.0.0.1", port + n) for n in (0, 1)

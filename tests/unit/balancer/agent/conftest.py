@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from free_ports import free_port
 
 from balancer.api.client import ControlClient
 from balancer.api.schemas import EnrolmentTokenRequest, VipBody
@@ -25,8 +25,7 @@ class Control:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lease_seconds = 3.0
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None

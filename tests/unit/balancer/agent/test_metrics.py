@@ -1,12 +1,12 @@
 """The agent's metrics, scraped over HTTP and read by Prometheus's own parser."""
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from free_ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from balancer.agent.daemon import Agent
@@ -27,8 +27,7 @@ def chosen(control: Any, folder: Path, metrics: str) -> AgentSettings:
 async def test_metrics_say_what_the_agent_knows(
     control: Any, tmp_path: Path, wait_until: Any, edge_answers: Any
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     task = asyncio.create_task(Agent(chosen(control, tmp_path, address)).run())
 
     async def scrape() -> dict[str, dict[tuple[str, ...], float]]:

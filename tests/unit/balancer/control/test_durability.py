@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import random
 import shutil
-import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from free_ports import free_port
 from sqlalchemy import text
 
 from balancer.control.storage.backup import BackupError, restore_backup, save_backup
@@ -88,8 +88,7 @@ async def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path
     (tmp_path / "admin").write_text(ADMIN)
     acknowledged: set[str] = set()
     for life in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         sennit = Path(sys.executable).with_name("sennit")
         flags = [
             "--state",

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
+from free_ports import free_port
 
 from balancer.api.client import ControlClient, Unreachable
 from balancer.control.app import follow_instances
@@ -28,8 +28,7 @@ class Instance:
     """`sennit control` as a process of its own."""
 
     def __init__(self, folder: Path, database: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.folder, self.database = folder, database
         self.process: asyncio.subprocess.Process | None = None
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=15)

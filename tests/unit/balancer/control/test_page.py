@@ -12,7 +12,7 @@ import certificates
 import httpx
 import pytest
 from browser import browser_at
-from edge_process import free_port
+from free_ports import free_port
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.needs("chromium")

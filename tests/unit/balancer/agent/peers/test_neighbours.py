@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import gzip
 import json
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import pytest
+from free_ports import free_port
 
 from balancer.agent.peers import peer_answer
 from balancer.agent.peers.neighbours import PEER_COUNT, peers_of
@@ -39,11 +39,6 @@ def test_an_edge_that_the_table_does_not_hold_probes_no_edge() -> None:
 
 def on_loopback(address: IPv4Address | IPv6Address) -> bool:
     return address.is_loopback
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -3,14 +3,14 @@
 import socket
 import urllib.request
 
+from free_ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.server.status.metrics import serve_metrics
 
 
 def test_facts_are_metrics_until_the_end() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     facts = {
         "status": "degraded",
         "draining": True,
