@@ -49,7 +49,7 @@ class Pair:
 
     def __init__(self, paths: int = 1) -> None:
         keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
-        established = cast(Established, SimpleNamespace(keys=keys))
+        established = cast(Established, SimpleNamespace(keys=keys, observed=()))
         self.transport = SessionTransport(established, "client", {})
         self.other = Session(keys, "server")
         self.wires = [Wire() for _ in range(paths)]
