@@ -1,7 +1,7 @@
 """Settings of the edge server: flags, then environment SENNIT_EDGE_*, then the file of `--config`, then defaults."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -89,6 +89,17 @@ class EdgeSettings(DaemonSettings):
     fast_open_keys: Path | None = Field(
         default=None,
         description="file with the fleet's TCP Fast Open keys (default: fast-open.keys in --state)",
+    )
+    access_log: str | None = Field(
+        default=None,
+        pattern="^(journald|file:/.+|unix:/.+)$",
+        description="log requests to journald, file:PATH, or unix:PATH (datagrams)",
+    )
+    access_log_format: Literal["json", "combined"] = Field(
+        default="json", description="format of --access-log: json or combined"
+    )
+    access_log_sample: float = Field(
+        default=1.0, gt=0, le=1, description="share of the requests that are logged"
     )
     metrics: str | None = Field(
         default=None,

@@ -1,5 +1,7 @@
 """Fields that say where a request came from: a client's are dropped, the edge writes its own (RFC 7239).
 
+A client's trace is continued by what `edge.telemetry.trace_context` accepts of its fields.
+
 Origins build links and decide access by them, and they are no part of the cache key: a client that could set them would
 choose what the cache stores for everyone.
 """
@@ -13,6 +15,9 @@ UNTRUSTED_FIELDS = frozenset(
         "client-ip",
         "fastly-client-ip",
         "forwarded",
+        "sennit-session",
+        "traceparent",
+        "tracestate",
         "true-client-ip",
         "x-client-ip",
         "x-cluster-client-ip",
@@ -28,6 +33,7 @@ UNTRUSTED_FIELDS = frozenset(
         "x-real-ip",
         "x-remote-addr",
         "x-remote-ip",
+        "x-request-id",
         "x-rewrite-url",
     }
 )

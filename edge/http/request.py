@@ -10,6 +10,7 @@ from typing import Any
 
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
 from edge.http.forwarded import forwarded_fields, is_untrusted_field
+from edge.telemetry.request_record import REQUEST_RECORD
 from smkex.http.semantics.authority import Authority
 from smkex.http.semantics.targets import normalize_target, parse_target, parse_url, resolve_reference
 from smkex.http.server.http1 import RAW_TARGET
@@ -50,7 +51,9 @@ class ClientRequest:
         removed = (named - ESSENTIAL) | {"connection", "host"}
         kept = [pair for pair in pairs if pair[0] not in removed and not is_untrusted_field(pair[0])]
         own = [("host", str(authority))] if hosts or target.authority else []
-        headers = [*own, *kept, *forwarded_fields(client, str(authority))]
+        record = scope.get("extensions", {}).get(REQUEST_RECORD)
+        identity = record.origin_fields() if record is not None else []
+        headers = [*own, *kept, *forwarded_fields(client, str(authority)), *identity]
         path = normalize_target(target.path)
         return cls(
             scope["method"],

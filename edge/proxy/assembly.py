@@ -12,6 +12,7 @@ from edge.proxy.upstream import OriginClient, cancel_task
 from edge.services.active_service import ActiveService, ServiceDefaults
 from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
+from edge.telemetry.telemetry import Telemetry
 from services.document import HttpService
 
 
@@ -21,7 +22,9 @@ def origin_url(service: ActiveService, upstream: str) -> str:
 
 
 @asynccontextmanager
-async def built_in_cache(settings: EdgeSettings, name: str) -> AsyncIterator[CachingProxy]:
+async def built_in_cache(
+    settings: EdgeSettings, name: str, telemetry: Telemetry
+) -> AsyncIterator[CachingProxy]:
     """Run the caching proxy within the context. Raises OSError or sqlite3.Error if the folder is unusable."""
     store = ResponseStore(
         settings.cache,
@@ -35,7 +38,7 @@ async def built_in_cache(settings: EdgeSettings, name: str) -> AsyncIterator[Cac
     )
     follower = ServiceFollower(settings.state, services)
     await follower.load_first()
-    proxy = CachingProxy(services, store, name, request_limit=settings.request_bytes)
+    proxy = CachingProxy(services, store, name, request_limit=settings.request_bytes, telemetry=telemetry)
     tasks = [
         asyncio.create_task(store.run_maintenance()),
         asyncio.create_task(follow_purges(settings.state, store, proxy.fetches, services)),

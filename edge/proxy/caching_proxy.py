@@ -43,6 +43,7 @@ from edge.proxy.upstream import is_loop
 from edge.services.catalogue import Misdirected
 from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
+from edge.telemetry.telemetry import Telemetry
 from smkex.http.semantics.integers import parse_integer
 from smkex.http.server.http1 import CLIENT_GONE, CONNECTION
 
@@ -72,14 +73,16 @@ class CachingProxy:
         *,
         request_limit: int = 64 << 20,
         clock: Callable[[], float] = time.time,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._services = services
         self._store = store
         self._name = name
         self._request_limit = request_limit
+        self._telemetry = telemetry or Telemetry()
         self._clock = clock
         self.fetches = Fetches(store, clock)
-        self.fast_path = CacheFastPath(services, store, name, clock)
+        self.fast_path = CacheFastPath(services, store, name, clock, self._telemetry)
 
     def facts(self) -> dict[str, Any]:
         """Return what health publishes: the services in force."""
@@ -107,6 +110,7 @@ class CachingProxy:
             service = self._services.current.select_http(connection.server_name, request.host)
         except Misdirected as error:
             return await send_text(send, 421, str(error))
+        self._telemetry.assign_service(service.name, service.revision)
         service.begin_request()
         try:
             await self._serve(ServiceRequest.of(request, service), receive, send)

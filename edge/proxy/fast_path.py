@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.rules.lifetimes import DIRECTIVE_FIELDS, LifetimePolicy, without_directives
-from edge.cache.rules.stored_response import PREPARED_BODY_LIMIT, StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Fields
 from edge.http.forwarded import is_untrusted_field
@@ -23,6 +23,9 @@ from edge.proxy.responses import select_response
 from edge.services.active_service import ActiveService
 from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
+from edge.telemetry.access_log.fast_hit import FastRequest
+from edge.telemetry.request_record import REQUEST_ID_FIELD
+from edge.telemetry.telemetry import Telemetry
 
 HEAD_LIMIT = 8 << 10
 FIELDS_LIMIT = 128
@@ -51,12 +54,13 @@ _GENERAL_PATH_FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _SimpleRequest:
-    """The service, the policy of its cache rule, the cache key, and the fields that select variants."""
+    """Service, policy of its cache rule, cache key, fields that select variants, and what the log has of the head."""
 
     service: ActiveService
     policy: LifetimePolicy
     key: str
     fields: Fields
+    recorded: FastRequest
 
 
 class _HeadParser:
@@ -109,7 +113,10 @@ class CacheFastPath:
         store: ResponseStore,
         name: str,
         clock: Callable[[], float] = time.time,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self._telemetry = telemetry or Telemetry()
+        self._next_id = self._telemetry.ids.next_id
         self._services = services
         self._catalogue = services.current  # that the requests of `_asked` were read by
         self._unknown = ServedConnection()
@@ -138,7 +145,13 @@ class CacheFastPath:
             return None
         self._store.record_use(entry)
         self.hits += 1
-        return self._response(entry, now)
+        request_id = self._next_id()
+        response = self._response(entry, now, request_id)
+        ttl = int(entry.fresh_until - now)
+        self._telemetry.record_hit(
+            now, request_id, connection, asked.recorded, entry.status, len(entry.body), ttl
+        )
+        return response
 
     def _admit(self, connection: ServedConnection, asked: _SimpleRequest) -> bool:
         """Admit a connection to a service, once for each revision; what is refused is answered by the general path."""
@@ -177,7 +190,8 @@ class CacheFastPath:
             return None
         counted = fields if rule.client_directives else without_directives(fields)
         key = service.key_prefix + rule.key.url_key(url) + rule.key.request_suffix(counted)
-        return _SimpleRequest(service, rule.policy, key, counted)
+        recorded = self._telemetry.fast_request(fields, target, service.name, service.revision)
+        return _SimpleRequest(service, rule.policy, key, counted, recorded)
 
     def _parse(self, data: bytes) -> _HeadParser | None:
         head = self._head
@@ -197,24 +211,23 @@ class CacheFastPath:
         self._parser = httptools.HttpRequestParser(head)
         return None
 
-    def _response(self, entry: StoredResponse, now: float) -> bytes:
-        """Head and body, kept while Age and ttl do not change."""
+    def _response(self, entry: StoredResponse, now: float, request_id: bytes) -> bytes:
+        """Head and body; all but the request's id is kept while Age and ttl do not change."""
         assert entry.body is not None
         age, ttl = int(entry.age(now)), int(entry.fresh_until - now)
         kept = entry.prepared
-        if kept is not None and kept[0] == age and kept[1] == ttl:
-            whole = kept[2]
-            return whole if entry.size <= PREPARED_BODY_LIMIT else whole + entry.body
+        if kept is None or kept[0] != age or kept[1] != ttl:
+            kept = entry.prepared = (age, ttl, self._prepared_head(entry, age, ttl))
+        return b"".join((kept[2], request_id, b"\r\n\r\n", entry.body))
+
+    def _prepared_head(self, entry: StoredResponse, age: int, ttl: int) -> bytes:
+        """Return the head up to the request's id."""
         lines = [STATUS_LINE[entry.status]]
         for name, value in select_response(entry, "GET", {}).headers:
             lines.append(f"{name}: {value}\r\n".encode("latin-1"))
         status = CacheStatus(hit=True, ttl=ttl).value(self._name)
-        lines.append(f"age: {age}\r\ncache-status: {status}\r\n\r\n".encode("latin-1"))
-        whole = b"".join(lines)
-        if entry.size <= PREPARED_BODY_LIMIT:
-            whole += entry.body
-        entry.prepared = (age, ttl, whole)
-        return whole if entry.size <= PREPARED_BODY_LIMIT else whole + entry.body
+        lines.append(f"age: {age}\r\ncache-status: {status}\r\n{REQUEST_ID_FIELD}: ".encode("latin-1"))
+        return b"".join(lines)
 
 
 def _decode_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:

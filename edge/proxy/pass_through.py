@@ -11,6 +11,7 @@ from edge.http.request import ClientRequest
 from edge.proxy.responses import Send, end_response, start_response
 from edge.proxy.service_request import ServiceRequest
 from edge.services.origin_side import OriginSide
+from edge.telemetry.request_record import REQUEST_ID_FIELD
 from smkex.http.semantics.integers import parse_integer
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -68,7 +69,7 @@ async def forward_request(
         request.method, request.target, headers, body, key=request.key, passing=request.client
     ) as answer:
         more = await on_head(answer)
-        own = CDN_FIELDS | {"cache-status"}
+        own = CDN_FIELDS | {"cache-status", REQUEST_ID_FIELD}
         await start_response(
             send, answer.status, [pair for pair in answer.headers if pair[0] not in own] + more
         )

@@ -13,13 +13,14 @@ from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.targeted import CDN_FIELDS as CDN_FIELDS
 from edge.cache.storage.spool import SpoolReader
 from edge.http.fields import Fields, Pairs
+from edge.telemetry.request_record import REQUEST_ID_FIELD
 from smkex.http.semantics.dates import format_http_date
 from smkex.http.semantics.ranges import ByteRange, RangeNotSatisfiable, parse_ranges
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BLOCK = 256 << 10
 # fields that the edge writes itself
-_OWN = CDN_FIELDS | {"age", "content-length", "cache-status", "transfer-encoding"}
+_OWN = CDN_FIELDS | {"age", "content-length", "cache-status", "transfer-encoding", REQUEST_ID_FIELD}
 
 
 @dataclass(frozen=True, slots=True)

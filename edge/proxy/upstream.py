@@ -11,6 +11,7 @@ import httpx
 
 from edge.http.fields import Pairs, list_members
 from edge.http.origin_response import OriginFailed, OriginResponse
+from edge.telemetry.recorded_transport import RecordedTransport
 from smkex.http.connection import NEW_CONNECTION
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
@@ -67,9 +68,8 @@ class OriginClient:
         self._url = httpx.URL(url)
         self._base = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
         self._name = name
-        self._transport = transport or PoolTransport(
-            HttpPool(connections=CONNECTIONS, idle=CONNECTIONS // 4, keep=KEEP_IDLE_SECONDS)
-        )
+        pool = HttpPool(connections=CONNECTIONS, idle=CONNECTIONS // 4, keep=KEEP_IDLE_SECONDS)
+        self._transport = RecordedTransport(transport or PoolTransport(pool))
         # a forwarded request lasts as long as its client takes: at most half of the connections, and a quarter of
         # these for one prefix
         self._passing = asyncio.Semaphore(CONNECTIONS // 2)

@@ -12,6 +12,9 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 from edge.config.settings import EdgeSettings
 from edge.proxy.assembly import built_in_cache
 from edge.services.served_connection import ServedConnection
+from edge.telemetry.figures import DEFAULT_SERVICE
+from edge.telemetry.recorded_application import RecordedApplication
+from edge.telemetry.telemetry import Telemetry
 from smkex.http.server.http_server import HttpServer
 
 
@@ -28,23 +31,35 @@ class ApplicationUnusable(Exception):
 
 
 @asynccontextmanager
-async def run_application(settings: EdgeSettings, name: str) -> AsyncIterator[Application]:
+async def run_application(
+    settings: EdgeSettings, name: str, telemetry: Telemetry
+) -> AsyncIterator[Application]:
     """Run the HTTP server of the application. Raises `ApplicationUnusable`, or OSError for the cache's directory."""
+
+    def open_connection(transport: Any) -> ServedConnection:
+        return ServedConnection.of_transport(transport, telemetry.owner)
+
     if settings.app is None:
         async with (
-            built_in_cache(settings, name) as proxy,
+            built_in_cache(settings, name, telemetry) as proxy,
             _run_server(
                 HttpServer(
-                    proxy,
+                    RecordedApplication(proxy, telemetry),
                     date=False,
                     fast_path=proxy.fast_path.answer,
-                    open_connection=ServedConnection.of_transport,
+                    open_connection=open_connection,
+                    record_rejection=telemetry.record_rejection,
                 )
             ) as server,
         ):
             yield Application(server, proxy.facts)
     else:
-        async with _run_server(HttpServer(_import_application(settings.app))) as server:
+        server = HttpServer(
+            RecordedApplication(_import_application(settings.app), telemetry, DEFAULT_SERVICE),
+            open_connection=open_connection,
+            record_rejection=telemetry.record_rejection,
+        )
+        async with _run_server(server):
             yield Application(server, dict)
 
 

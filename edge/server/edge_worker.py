@@ -19,6 +19,8 @@ from edge.ingress.listener import Listener
 from edge.ingress.listening_sockets import ListeningSockets
 from edge.server.application import Application, run_application
 from edge.server.draining import follow_admin_state
+from edge.telemetry.access_log.open_log import open_access_log
+from edge.telemetry.telemetry import Telemetry
 from node.state.identity import NodeIdentity
 from smkex.http.server.http_server import HttpServer
 from smkex.server.handshake.path_manager.client import PathManagerClient
@@ -39,7 +41,9 @@ class EdgeWorker:
         https: HttpsListener | None,
         application: Application,
         sockets: ListeningSockets,
+        telemetry: Telemetry,
     ) -> None:
+        self._telemetry = telemetry
         self._identity = identity
         self._listener = listener
         self._https = https
@@ -80,7 +84,22 @@ class EdgeWorker:
             "handshakes": len(self._listener.handshakes),
             "failures": dict(self._listener.failures),
             **self._application.facts(),
+            **self._telemetry.facts(),
         }
+
+    def reopen_log(self) -> None:
+        """Open the access log's file again, as after its rotation."""
+        self._telemetry.reopen_log()
+
+
+@asynccontextmanager
+async def run_telemetry(settings: EdgeSettings, node: NodeIdentity) -> AsyncIterator[Telemetry]:
+    """Record requests within the context. Raises OSError for an access log that cannot be opened."""
+    telemetry = Telemetry(node.edge_id, open_access_log(settings))
+    try:
+        yield telemetry
+    finally:
+        await telemetry.close()
 
 
 @asynccontextmanager
@@ -98,11 +117,14 @@ async def run_worker(
     """
     identity = load_identity(settings, node)
     manager = PathManagerClient(path_manager) if path_manager is not None else None
-    async with run_application(settings, f"{node.name}.sennit") as application:
+    async with (
+        run_telemetry(settings, node) as telemetry,
+        run_application(settings, f"{node.name}.sennit", telemetry) as application,
+    ):
         server = application.server
         https = _make_https(server, settings) if sockets.https is not None else None
         listener = Listener(node, identity, settings, server, manager, handover)
-        worker = EdgeWorker(identity, listener, https, application, sockets)
+        worker = EdgeWorker(identity, listener, https, application, sockets, telemetry)
         drain = asyncio.create_task(follow_admin_state(settings.state, listener))
         try:
             yield worker

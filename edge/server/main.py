@@ -59,6 +59,7 @@ async def _serve_alone(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with run_worker(settings, node, sockets, path_manager) as worker:
+        loop.add_signal_handler(signal.SIGHUP, worker.reopen_log)
 
         def facts(reasons: list[str]) -> dict[str, Any]:
             return combine_facts(node, [worker.facts()], reasons)

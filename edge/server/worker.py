@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from edge.config.settings import EdgeSettings
 from edge.ingress.handover import Handover
@@ -52,48 +51,44 @@ async def serve_worker(config: WorkerConfig) -> None:
         [_socket_of(number) for number in config.older],
     )
     path_manager = _socket_of(config.path_manager) if config.path_manager is not None else None
+    reader, writer = await asyncio.open_connection(sock=_socket_of(config.control))
     async with run_worker(settings, node, sockets, path_manager, handover) as worker:
 
-        def facts() -> dict[str, Any]:
-            return {**worker.facts(), "passed_over": handover.passed}
+        def facts() -> bytes:
+            return json.dumps({**worker.facts(), "passed_over": handover.passed}).encode() + b"\n"
 
         async def finish() -> None:
             await finishing.wait()
+            worker.reopen_log()  # the same SIGHUP may follow a rotation
             await worker.finish_sessions(settings.finish_timeout)
             stopped.set()
 
         tasks = [
-            asyncio.create_task(
-                _report_facts(config.control, facts, worker.start_accepting, handover, stopped)
-            ),
+            asyncio.create_task(_report_facts(writer, facts, stopped)),
+            asyncio.create_task(_follow_commands(reader, worker.start_accepting, handover, stopped)),
             asyncio.create_task(finish()),
         ]
         await stopped.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    writer.write(facts())  # what was counted since the last report
+    with contextlib.suppress(ConnectionError):
+        await writer.drain()
+    writer.close()
 
 
 async def _report_facts(
-    control: int,
-    facts: Callable[[], dict[str, Any]],
-    start_accepting: Callable[[], Awaitable[None]],
-    handover: Handover,
-    stopped: asyncio.Event,
+    writer: asyncio.StreamWriter, facts: Callable[[], bytes], stopped: asyncio.Event
 ) -> None:
-    """Report to the supervisor and follow its commands; when it has ended, stop."""
-    reader, writer = await asyncio.open_connection(sock=_socket_of(control))
-    commands = asyncio.create_task(_follow_commands(reader, start_accepting, handover, stopped))
+    """Report to the supervisor; when it has ended, stop."""
     try:
         while True:
-            writer.write(json.dumps(facts()).encode() + b"\n")
+            writer.write(facts())
             await writer.drain()
             await asyncio.sleep(REPORT_INTERVAL)
     except ConnectionError:
         stopped.set()
-    finally:
-        commands.cancel()
-        writer.close()
 
 
 async def _follow_commands(

@@ -5,12 +5,13 @@ from typing import Any
 
 from edge.services.active_service import ActiveService
 from edge.services.host_index import canonical_host
+from edge.telemetry.connection_facts import ConnectionFacts
 
 
 class ServedConnection:
     """What is known of one connection. `server_name` is empty where the client named none."""
 
-    __slots__ = ("admitted", "client", "mode", "path_confirmed", "server_name")
+    __slots__ = ("admitted", "client", "facts", "mode", "path_confirmed", "server_name")
 
     def __init__(
         self,
@@ -18,7 +19,9 @@ class ServedConnection:
         client: str = "",
         mode: str = "",
         path_confirmed: Callable[[], bool] = lambda: False,
+        facts: ConnectionFacts | None = None,
     ) -> None:
+        self.facts = facts or ConnectionFacts(client=client)  # for the access log, and the origin
         self.server_name = server_name
         self.client = client
         self.mode = mode  # of the key exchange; empty over HTTPS
@@ -27,18 +30,23 @@ class ServedConnection:
         self.admitted: ActiveService | None = None
 
     @classmethod
-    def of_transport(cls, transport: Any) -> "ServedConnection":
-        """Read what a session's transport knows, or that of an HTTPS connection."""
+    def of_transport(cls, transport: Any, owner: int = 0) -> "ServedConnection":
+        """Read what a session's transport knows, or that of an HTTPS connection. `owner` is this edge's id."""
+        facts = ConnectionFacts.of_transport(transport, owner)
         peer = transport.get_extra_info("peername")
         client = peer[0] if isinstance(peer, tuple) and peer else ""
         established = transport.get_extra_info("smkex")
         if established is not None:
             confirmed = transport.get_extra_info("path_confirmed") or (lambda: False)
             return cls(
-                _canonical_name(established.server_name), client, established.mode.name.lower(), confirmed
+                _canonical_name(established.server_name),
+                client,
+                established.mode.name.lower(),
+                confirmed,
+                facts,
             )
         tls = transport.get_extra_info("ssl_object")
-        return cls(_canonical_name(getattr(tls, "server_name_indication", None) or ""), client)
+        return cls(_canonical_name(getattr(tls, "server_name_indication", None) or ""), client, facts=facts)
 
 
 def _canonical_name(name: str) -> str:

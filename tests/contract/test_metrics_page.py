@@ -9,12 +9,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("daemon", "source"), [("agent", "balancer/agent/metrics.py"), ("edge", "edge/server/status/metrics.py")]
+    ("daemon", "sources"),
+    [
+        ("agent", ["balancer/agent/metrics.py"]),
+        ("edge", ["edge/server/status/metrics.py", "edge/server/status/service_metrics.py"]),
+    ],
 )
-def test_every_metric_has_its_row(daemon: str, source: str) -> None:
+def test_every_metric_has_its_row(daemon: str, sources: list[str]) -> None:
     page = (ROOT / "docs" / "metrics.md").read_text()
     rows = set(re.findall(rf"^\| `sennit_{daemon}_(\w+)", page, re.MULTILINE))
-    code = (ROOT / source).read_text()
+    code = "\n".join((ROOT / source).read_text() for source in sources)
     names = set(re.findall(rf'"sennit_{daemon}_(\w+)"', code))
     names |= set(re.findall(r'_gauge\(\s*"(\w+)"', code)) | set(
         re.findall(r'^\s+\("(\w+)", "', code, re.MULTILINE)

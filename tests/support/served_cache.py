@@ -14,6 +14,9 @@ from edge.cache.storage.store import ResponseStore
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.upstream import OriginClient
 from edge.services.served_connection import ServedConnection
+from edge.telemetry.access_log.access_log import AccessLog
+from edge.telemetry.recorded_application import RecordedApplication
+from edge.telemetry.telemetry import Telemetry
 from smkex.http.server.http_server import HttpServer
 
 
@@ -24,29 +27,35 @@ class Worker:
     proxy: CachingProxy
     store: ResponseStore
     client: httpx.AsyncClient
+    telemetry: Telemetry
+    port: int
 
     async def get(self, path: str = "/a", **fields: str) -> httpx.Response:
         return await self.client.get(path, headers={k.replace("_", "-"): v for k, v in fields.items()})
 
 
 @asynccontextmanager
-async def served(folder: Path, origin: ScriptedServer, workers: int = 1) -> AsyncIterator[list[Worker]]:
-    """Workers of one node before `origin`, which is served too."""
+async def served(
+    folder: Path, origin: ScriptedServer, workers: int = 1, log: AccessLog | None = None
+) -> AsyncIterator[list[Worker]]:
+    """Workers of one node before `origin`, which is served too; they share the access log `log`."""
     async with AsyncExitStack() as stack:
         url = f"http://127.0.0.1:{await stack.enter_async_context(origin.listening())}"
-        yield [await stack.enter_async_context(_worker(folder, url)) for _ in range(workers)]
+        yield [await stack.enter_async_context(_worker(folder, url, log)) for _ in range(workers)]
 
 
 @asynccontextmanager
-async def _worker(folder: Path, url: str) -> AsyncIterator[Worker]:
+async def _worker(folder: Path, url: str, log: AccessLog | None) -> AsyncIterator[Worker]:
     store = ResponseStore(folder, 50_000_000, 20_000_000)
     upstream = OriginClient(url, "edge1")
-    proxy = CachingProxy(one_service(upstream), store, "edge1")
+    telemetry = Telemetry(1, log)
+    proxy = CachingProxy(one_service(upstream), store, "edge1", telemetry=telemetry)
     server = HttpServer(
-        proxy,
+        RecordedApplication(proxy, telemetry),
         date=False,
         fast_path=proxy.fast_path.answer,
-        open_connection=ServedConnection.of_transport,
+        open_connection=lambda transport: ServedConnection.of_transport(transport, telemetry.owner),
+        record_rejection=telemetry.record_rejection,
     )
     await server.start()
     listening = await asyncio.get_running_loop().create_server(server.create_protocol, "127.0.0.1", 0)
@@ -55,11 +64,12 @@ async def _worker(folder: Path, url: str) -> AsyncIterator[Worker]:
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             client.headers = httpx.Headers({"host": "cdn"})
-            yield Worker(proxy, store, client)
+            yield Worker(proxy, store, client, telemetry, port)
     finally:
         keeping_up.cancel()
         listening.close()
         await server.stop()
+        await telemetry.close()
         await proxy.fetches.stop()
         await upstream.close()
         store.close()

@@ -9,8 +9,6 @@ from edge.cache.rules.variants import Variant
 from edge.http.fields import Pairs, combine_fields
 from smkex.http.semantics.dates import parse_http_date
 
-# bytes of a body that `edge.proxy.fast_path` keeps joined to its prepared head
-PREPARED_BODY_LIMIT = 16 << 10
 ROW_OVERHEAD = 512  # approximate bytes of a row and its indexes beside headers and body
 
 

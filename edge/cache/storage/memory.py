@@ -7,7 +7,7 @@ Bounded in bytes; the least recently used key is evicted first. Changes by other
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from edge.cache.rules.stored_response import PREPARED_BODY_LIMIT, StoredResponse
+from edge.cache.rules.stored_response import StoredResponse
 
 OBJECT_OVERHEAD = 2048  # approximate bytes of the Python objects of one entry
 
@@ -50,6 +50,4 @@ class MemoryCache:
 
 def _memory_cost(entry: StoredResponse) -> int:
     held = len(entry.body) if entry.body is not None else 0
-    if held <= PREPARED_BODY_LIMIT:
-        held *= 2  # a second copy with its head, for the fast path
     return held + entry.cost() - entry.size + OBJECT_OVERHEAD

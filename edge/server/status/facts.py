@@ -1,13 +1,14 @@
 """Facts of the edge, summed over its workers: what the health endpoint and the metrics publish."""
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from edge.server.status.applied_services import combine_services, find_faults
+from edge.telemetry.figures import add_counts
 from node.state.identity import NodeIdentity
 
 COUNTS = ("sessions", "sessions_at_service_port", "handshakes")
+GROWING = ("failures", "figures", "access_log")  # counts that only grow, also when a worker ends
 
 
 def combine_facts(
@@ -15,9 +16,9 @@ def combine_facts(
 ) -> dict[str, Any]:
     """Sum the facts of the workers; `reasons` are those of the edge as a whole. Any reason means degraded."""
     parts = list(workers)
-    failures: Counter[str] = Counter()
+    growing: dict[str, Any] = {"failures": {}, "figures": {}}
     for facts in parts:
-        failures.update(facts.get("failures", {}))
+        growing = add_counts(growing, growing_counts(facts))
     found = sorted({reason for facts in parts for reason in facts.get("reasons", [])})
     found = [*reasons, *find_faults(parts), *found]
     return {
@@ -26,6 +27,11 @@ def combine_facts(
         "edge_id": node.edge_id,
         "draining": any(facts.get("draining", False) for facts in parts),
         **{name: sum(facts.get(name, 0) for facts in parts) for name in COUNTS},
-        "failures": dict(failures),
+        **growing,
         **combine_services(parts),
     }
+
+
+def growing_counts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return those counts that must not go back when a worker ends."""
+    return {name: facts[name] for name in GROWING if name in facts}

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.server.status.service_metrics import access_log_metrics, service_metrics
+
 
 class EdgeMetrics(Collector):
     """Collector that calls `facts`, as the health endpoint does, at each scrape."""
@@ -29,6 +31,9 @@ class EdgeMetrics(Collector):
         for error, count in sorted(facts["failures"].items()):
             failures.add_metric([error], count)
         yield failures
+        yield from service_metrics(facts.get("figures", {}))
+        if "access_log" in facts:
+            yield from access_log_metrics(facts["access_log"])
 
 
 def serve_metrics(listen: str | None, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:

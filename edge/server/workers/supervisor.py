@@ -23,9 +23,10 @@ from edge.config.settings import EdgeSettings
 from edge.ingress.listening_sockets import ListeningSockets
 from edge.server.status.applied_services import combine_applied
 from edge.server.status.endpoints import run_endpoints
-from edge.server.status.facts import combine_facts
+from edge.server.status.facts import combine_facts, growing_counts
 from edge.server.workers.config import CONFIG_VARIABLE, WorkerConfig
 from edge.server.workers.generation import WorkerGeneration, WorkerProcess
+from edge.telemetry.figures import add_counts
 from node.state.identity import NodeIdentity
 from services.published_file import AppliedServices
 
@@ -62,6 +63,7 @@ class Supervisor:
         self._current: WorkerGeneration | None = None
         self._older: WorkerGeneration | None = None
         self._stopping = False
+        self._ended: dict[str, Any] = {}  # counts of workers that have ended
 
     async def run(self, notify: Callable[[str], None]) -> None:
         """Serve until SIGTERM. Raises RuntimeError where no worker starts, OSError."""
@@ -184,6 +186,7 @@ class Supervisor:
                         worker.writer.write(b"go\n")
         status = await worker.process.wait()
         worker.writer.close()
+        self._ended = add_counts(self._ended, growing_counts(worker.facts))
         if generation.workers.get(worker.index) is worker:
             del generation.workers[worker.index]
         if generation.replaced or self._stopping:
@@ -236,7 +239,7 @@ class Supervisor:
             {**worker.facts, "sessions_at_service_port": 0} if worker.is_silent else worker.facts
             for worker in (*current, *older)
         ]
-        facts = combine_facts(self._node, parts, [*own, *reasons])
+        facts = combine_facts(self._node, [*parts, self._ended], [*own, *reasons])
         if silent and silent == len(current):
             facts["status"] = "down"
         return {**facts, "workers": len(current), "finishing": len(older)}

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from smkex.http.semantics.authority import Authority
 from smkex.http.semantics.targets import parse_target
+from smkex.http.server.rejection import RecordRejection, RejectedRequest
 
 NEVER = float("inf")
 RAW_TARGET = (
@@ -69,6 +70,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         limits: RequestLimits,
         fast_path: FastPathAnswer | None = None,
         open_connection: OpenConnection | None = None,
+        record_rejection: RecordRejection | None = None,
         lost: Callable[[], object] | None = None,
         **options: Any,
     ) -> None:
@@ -77,6 +79,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self.url = b""
         self._fast_path = fast_path
         self._open_connection = open_connection
+        self._record_rejection = record_rejection
         self._connection: Any = None
         self._lost = lost
         self._path_confirmed: Callable[[], bool] | None = None
@@ -293,20 +296,38 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._rejection = rejection
         self.deadline = NEVER
         is_current = self.cycle is not None and not self.cycle.response_complete and not self.pipeline
+        scope = None
         if is_current and not self.cycle.response_started:
+            scope = self.cycle.scope
             self._end_cycle()
             is_current = False
         if not is_current and not self.pipeline:
-            text = f"{rejection}\n".encode()
-            reason = _REASONS[rejection.status]
-            self.transport.write(
-                b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\ndate: %s\r\n"
-                b"connection: close\r\n\r\n%s"
-                % (rejection.status, reason, len(text), formatdate(usegmt=True).encode(), text)
-            )
+            self.transport.write(self._rejection_response(rejection, scope))
         else:
             self._end_cycle()  # a response is in progress
         self.transport.close()
+
+    def _rejection_response(
+        self, rejection: RequestRejected, scope: MutableMapping[str, Any] | None
+    ) -> bytes:
+        text = f"{rejection}\n".encode()
+        more = b""
+        if self._record_rejection is not None:
+            method = self.parser.get_method() if self.url else b""
+            rejected = RejectedRequest(rejection.status, len(text), method, self.url, scope)
+            more = self._record_rejection(self._connection, rejected)
+        return (
+            b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\ndate: %s\r\n"
+            b"%sconnection: close\r\n\r\n%s"
+            % (
+                rejection.status,
+                _REASONS[rejection.status],
+                len(text),
+                formatdate(usegmt=True).encode(),
+                more,
+                text,
+            )
+        )
 
     def _end_cycle(self) -> None:
         """Tell the application that the client is gone."""

@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from smkex.http.server.http1 import FastPathAnswer, Http1Protocol, OpenConnection, RequestLimits
+from smkex.http.server.rejection import RecordRejection
 
 KEEP_ALIVE_SECONDS = 60  # seconds that an idle session is kept
 DEADLINE_CHECK_SECONDS = 1.0  # seconds between checks of deadlines and updates of Date
@@ -21,6 +22,7 @@ class HttpServer:
     With `date` every response gets a Date; a caching application writes its own. `fast_path` is called first with the
     bytes that arrive on an idle session, and returns the complete response or None. `open_connection` is called with
     the transport of each session; what it returns goes to the fast path, and to the application as an extension.
+    `record_rejection` is called for each request that the server itself refuses.
     """
 
     def __init__(
@@ -31,9 +33,11 @@ class HttpServer:
         limits: RequestLimits | None = None,
         fast_path: FastPathAnswer | None = None,
         open_connection: OpenConnection | None = None,
+        record_rejection: RecordRejection | None = None,
     ) -> None:
         self._open_connection = open_connection
         self._fast_path = fast_path
+        self._record_rejection = record_rejection
         self._limits = limits or RequestLimits()
         self._date = date
         self._config = uvicorn.Config(
@@ -86,6 +90,7 @@ class HttpServer:
             limits=self._limits,
             fast_path=self._fast_path,
             open_connection=self._open_connection,
+            record_rejection=self._record_rejection,
             lost=lost,
             config=self._config,
             server_state=self._state,

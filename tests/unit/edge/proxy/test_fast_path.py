@@ -36,7 +36,8 @@ def parsed(response: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
     head, _, body = response.partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
     headers = [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines)]
-    return int(status.split()[1]), sorted(headers), body
+    assert len(dict(headers)["x-request-id"]) == 32
+    return int(status.split()[1]), sorted(pair for pair in headers if pair[0] != "x-request-id"), body
 
 
 @pytest.mark.parametrize("more", [b"", b"User-Agent: x\r\nAccept: */*\r\n", b"Connection: Keep-Alive\r\n"])
@@ -102,7 +103,10 @@ async def test_the_same_words_give_the_same_answer_and_what_is_remembered_of_wor
     first = it.proxy.fast_path.answer(asks(0))
     assert first is not None
     for number in [*range(PARSED_HEADS_LIMIT + 10), 0]:
-        assert it.proxy.fast_path.answer(asks(number)) == first
+        again = it.proxy.fast_path.answer(asks(number))
+        assert again is not None
+        assert again != first  # each has an id of its own
+        assert parsed(again) == parsed(first)
     assert len(it.proxy.fast_path._asked) <= PARSED_HEADS_LIMIT
     assert it.proxy.fast_path.answer(SIMPLE % b"Accept-Encoding: br\r\nUser-Agent: 0\r\n") is None
 

@@ -1,0 +1,67 @@
+"""Prometheus metrics of the services, and of the access log."""
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
+from edge.telemetry.figures import LATENCY_BOUNDS, STATUS_CLASSES
+
+_COUNTERS = {
+    "hits": ("sennit_edge_service_hits_total", "Requests answered from the cache."),
+    "incomplete": ("sennit_edge_service_incomplete_total", "Requests whose response was not sent whole."),
+    "origin_requests": ("sennit_edge_service_origin_requests_total", "Requests to origins."),
+    "origin_failures": (
+        "sennit_edge_service_origin_failures_total",
+        "Requests to origins without an answer, or with a 5xx.",
+    ),
+}
+
+
+def service_metrics(services: dict[str, Any]) -> Iterator[Metric]:
+    """Yield the metrics of all services."""
+    requests = CounterMetricFamily(
+        "sennit_edge_service_requests_total",
+        "Requests by class of their status.",
+        labels=["service", "status"],
+    )
+    transferred = CounterMetricFamily(
+        "sennit_edge_service_bytes_total",
+        "Bytes of bodies, from clients (in) and to them (out).",
+        labels=["service", "direction"],
+    )
+    latency = HistogramMetricFamily(
+        "sennit_edge_service_origin_seconds",
+        "Seconds until the head of an origin's response, or its failure.",
+        labels=["service"],
+    )
+    bounds = [*map(str, LATENCY_BOUNDS), "+Inf"]
+    for name, counts in sorted(services.items()):
+        for status, count in zip(STATUS_CLASSES, counts["statuses"], strict=True):
+            requests.add_metric([name, status], count)
+        transferred.add_metric([name, "in"], counts["bytes_in"])
+        transferred.add_metric([name, "out"], counts["bytes_out"])
+        below = accumulate(counts["origin_latency"])
+        latency.add_metric([name], list(zip(bounds, below, strict=True)), counts["origin_seconds"])
+    yield from (requests, transferred, latency)
+    for key, (metric, text) in _COUNTERS.items():
+        counter = CounterMetricFamily(metric, text, labels=["service"])
+        for name, counts in sorted(services.items()):
+            counter.add_metric([name], counts[key])
+        yield counter
+
+
+def access_log_metrics(counts: dict[str, Any]) -> Iterator[Metric]:
+    """Yield the metrics of the access log."""
+    written = CounterMetricFamily("sennit_edge_access_log_lines_total", "Lines written to the access log.")
+    written.add_metric([], counts["written"])
+    yield written
+    lost = CounterMetricFamily(
+        "sennit_edge_access_log_lines_lost_total",
+        "Lines that were not written to the access log, by reason.",
+        labels=["reason"],
+    )
+    for reason, count in sorted(counts["lost"].items()):
+        lost.add_metric([reason], count)
+    yield lost

@@ -1,0 +1,76 @@
+"""The queue of the access log: requests leave a record, lines are made of many at once, a thread writes them."""
+
+import asyncio
+import random
+from collections import Counter, deque
+from typing import Any, Protocol
+
+from edge.telemetry.access_log.fast_hit import FastHit
+from edge.telemetry.access_log.writer import LogWriter
+from edge.telemetry.request_record import RequestRecord
+
+QUEUE_RECORDS = 32_768  # records that wait to be formatted
+BATCH_RECORDS = 256  # records formatted in one turn of the event loop: a millisecond at most
+FLUSH_SECONDS = 0.2  # a killed worker loses what it recorded in this time
+
+
+class LineFormat(Protocol):
+    """Makes one line of a record."""
+
+    def format_line(self, record: RequestRecord | FastHit) -> bytes: ...
+
+
+class AccessLog:
+    """Records of finished requests on their way to `writer`. `sample` is the share of requests that are logged."""
+
+    def __init__(self, lines: LineFormat, writer: LogWriter, sample: float = 1.0) -> None:
+        self._format_line = lines.format_line
+        self._writer = writer
+        self._sample = sample
+        self._queue: deque[RequestRecord | FastHit] = deque()
+        self._timer: asyncio.Handle | None = None
+        self._lost = 0
+        self._closed = False
+
+    def append(self, record: RequestRecord | FastHit) -> None:
+        """Log a finished request; never waits."""
+        if self._sample < 1.0 and random.random() >= self._sample:  # noqa: S311 (not a secret)
+            return
+        queue = self._queue
+        if len(queue) >= QUEUE_RECORDS or self._closed:
+            self._lost += 1
+            return
+        queue.append(record)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_batch)
+
+    def _flush_batch(self) -> None:
+        self._timer = None
+        self._hand_over(min(BATCH_RECORDS, len(self._queue)))
+        if self._queue and not self._closed:
+            self._timer = asyncio.get_running_loop().call_soon(self._flush_batch)
+
+    def _hand_over(self, count: int) -> None:
+        take = self._queue.popleft
+        self._writer.put_lines([self._format_line(take()) for _ in range(count)])
+
+    def reopen(self) -> None:
+        """Open the file again, as after its rotation."""
+        self._writer.request_reopen()
+
+    def counts(self) -> dict[str, Any]:
+        """Return lines written, and lines lost by reason."""
+        lost: Counter[str] = Counter(self._writer.lost)
+        if self._lost:
+            lost["queue-full"] += self._lost
+        return {"written": self._writer.written, "lost": dict(lost)}
+
+    async def close(self) -> None:
+        """Write what waits, within the writer's time limit."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._queue:
+            self._hand_over(min(BATCH_RECORDS, len(self._queue)))
+            await asyncio.sleep(0)
+        await asyncio.to_thread(self._writer.close)

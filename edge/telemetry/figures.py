@@ -1,0 +1,82 @@
+"""Counts per service of one worker: they only grow, and are summed over workers and edges."""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Any
+
+DEFAULT_SERVICE = "default"  # of an edge without services from the control plane
+NO_SERVICE = "none"  # of requests that were refused before their service was known
+# upper bounds in seconds of the buckets of an origin's latency; the last bucket has none
+LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # none: the client left before a status was sent
+Counts = dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class ServiceFigures:
+    """What one service did here since the worker's start."""
+
+    name: str
+    requests: int = 0
+    hits: int = 0
+    incomplete: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    statuses: list[int] = field(default_factory=lambda: [0] * len(STATUS_CLASSES))
+    origin_requests: int = 0
+    origin_failures: int = 0
+    origin_seconds: float = 0.0
+    origin_latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
+
+    def count_origin(self, seconds: float, *, failed: bool) -> None:
+        """Count one request to an origin, and the time until its head or its failure."""
+        self.origin_requests += 1
+        self.origin_failures += failed
+        self.origin_seconds += seconds
+        self.origin_latency[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+
+    def as_counts(self) -> Counts:
+        return {
+            "requests": self.requests,
+            "hits": self.hits,
+            "incomplete": self.incomplete,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "statuses": list(self.statuses),
+            "origin_requests": self.origin_requests,
+            "origin_failures": self.origin_failures,
+            "origin_seconds": self.origin_seconds,
+            "origin_latency": list(self.origin_latency),
+        }
+
+
+class Figures:
+    """Figures by service. Names come from the configuration, which bounds their number."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, ServiceFigures] = {}
+
+    def of_service(self, name: str) -> ServiceFigures:
+        found = self._services.get(name)
+        if found is None:
+            found = self._services[name] = ServiceFigures(name)
+        return found
+
+    def as_counts(self) -> dict[str, Counts]:
+        return {name: figures.as_counts() for name, figures in self._services.items()}
+
+
+def add_counts(left: Any, right: Any) -> Any:
+    """Add counts of the same form: numbers, lists and dictionaries of them; what one side lacks counts as zero."""
+    if isinstance(left, dict):
+        names = [*left, *(name for name in right if name not in left)]
+        return {
+            name: add_counts(left[name], right[name])
+            if name in left and name in right
+            else left.get(name, right.get(name))
+            for name in names
+        }
+    if isinstance(left, list):
+        longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
+        return [value + (shorter[at] if at < len(shorter) else 0) for at, value in enumerate(longer)]
+    return left + right
