@@ -44,6 +44,9 @@ from balancer.control.purges import repository as purge_queries
 from balancer.control.registry import edges as edge_queries
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
+from balancer.control.services import endpoints as services
+from balancer.control.services import secret_endpoints
+from balancer.control.services.sealing import SecretSeal
 from balancer.control.sites import endpoints as sites
 from balancer.control.storage.database import database_url, migrate_schema
 from balancer.control.storage.store import Store
@@ -75,9 +78,8 @@ async def open_plane(
     try:
         await asyncio.to_thread(migrate_schema, url)
         key = await agreed_key(store, state)
-        yield await _assemble_plane(
-            store, sharing, TableWatch(LiveTable(key)), sha256_hex(admin_token), rules
-        )
+        watch, seal = TableWatch(LiveTable(key)), SecretSeal(key)
+        yield await _assemble_plane(store, sharing, watch, seal, sha256_hex(admin_token), rules)
     finally:
         if sharing:
             await sharing.close()
@@ -85,7 +87,12 @@ async def open_plane(
 
 
 async def _assemble_plane(
-    store: Store, sharing: LeaseSharing | None, watch: TableWatch, admin_sha256: str, rules: ControlRules
+    store: Store,
+    sharing: LeaseSharing | None,
+    watch: TableWatch,
+    seal: SecretSeal,
+    admin_sha256: str,
+    rules: ControlRules,
 ) -> ControlPlane:
     """Load what is stored, and create the services."""
     seconds, clock = rules.lease_seconds, store.clock
@@ -118,6 +125,7 @@ async def _assemble_plane(
         watch=watch,
         publication=publication,
         newest=newest,
+        seal=seal,
         authenticator=Authenticator(store, directory, admin_sha256),
         enrolments=EnrolmentService(store, rules, memory, watch),
         edges=EdgeService(store, memory),
@@ -226,6 +234,8 @@ def create_app(
         table,
         purges,
         fast_open_keys,
+        services,
+        secret_endpoints,
         metrics,
         trace,
         page,

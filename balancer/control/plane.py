@@ -16,6 +16,7 @@ from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
+from balancer.control.services.sealing import SecretSeal
 from balancer.control.storage.store import Store
 from balancer.control.table.publication import Publication
 from balancer.control.table.watch import TableWatch
@@ -36,6 +37,7 @@ class ControlPlane:
     watch: TableWatch
     publication: Publication
     newest: NewestIds
+    seal: SecretSeal
     authenticator: Authenticator
     enrolments: EnrolmentService
     edges: EdgeService

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from balancer.api.schemas import Problem
 from balancer.control.http.problems import PROBLEM_CONTENT
+from services.schema import document_schema
 
 DESCRIPTION = """Who has which id, who is healthy and why, and who gets traffic.
 
@@ -24,7 +25,9 @@ def install(app: FastAPI) -> None:
                 title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes
             )
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            made["components"]["schemas"] |= problem.pop("$defs") | {"Problem": problem}
+            service = document_schema("#/components/schemas/{model}")
+            for name, schema in (("Problem", problem), ("ServiceDocument", service)):
+                made["components"]["schemas"] |= schema.pop("$defs") | {name: schema}
             for operations in made["paths"].values():
                 for operation in operations.values():
                     default = {"description": "Any other refusal.", "content": PROBLEM_CONTENT}

@@ -36,10 +36,16 @@ PROBLEM_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components
 
 
 class Refusal(Exception):
-    """A refused request. `slug` is the reason's stable name, `field` the field of the request that is at fault."""
+    """A refused request. `slug` is the reason's stable name, `field` the field of the request that is at fault.
 
-    def __init__(self, status: int, slug: str, detail: str, *, field: str) -> None:
+    `errors` are all faults, where there may be several.
+    """
+
+    def __init__(
+        self, status: int, slug: str, detail: str, *, field: str, errors: Sequence[FieldError] = ()
+    ) -> None:
         super().__init__(detail)
+        self.errors = list(errors) or of_field(field, detail)
         self.status = status
         self.slug = slug
         self.detail = detail
@@ -97,9 +103,7 @@ def _describe_status(status: int) -> dict[str, Any]:
 async def _handle_error(request: Request, error: Exception) -> Response:
     match error:
         case Refusal():
-            return problem_response(
-                error.status, error.slug, error.detail, of_field(error.field, error.detail)
-            )
+            return problem_response(error.status, error.slug, error.detail, error.errors)
         case RequestValidationError():
             errors = [_field_error(each["loc"], each["msg"]) for each in error.errors()]
             detail = "; ".join(f"{each.field}: {each.message}" for each in errors)

@@ -45,7 +45,12 @@ class Record(DeclarativeBase):
     """Base of all records."""
 
     metadata = MetaData(naming_convention=CONVENTION)
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[dict[str, Any]]: JSON}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[dict[str, Any]]: JSON,
+        list[str]: JSON,
+    }
 
 
 class Revised:
@@ -251,3 +256,55 @@ class TransitionRecord(Record):
     what: Mapped[str] = mapped_column(String(32))
     detail: Mapped[str] = mapped_column(String(200))
     by: Mapped[str] = mapped_column(String(64))
+
+
+class ServiceRecord(Revised, Record):
+    """A service: what a customer puts on the CDN. Its documents are in its revisions."""
+
+    __tablename__ = "service"
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    created_at: Mapped[datetime]
+    newest: Mapped[int | None]  # the newest revision's number
+    active: Mapped[int | None]  # the active revision's number
+    previous: Mapped[int | None]  # the one that was active before
+
+
+class ServiceRevisionRecord(Record):
+    """A revision: its document never changes."""
+
+    __tablename__ = "service_revision"
+    service: Mapped[str] = mapped_column(ForeignKey("service.name"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    document: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(80))
+    why: Mapped[str] = mapped_column(String(200))
+    activated_at: Mapped[datetime | None]  # the last time; None: a draft
+
+
+class ServiceHostnameRecord(Record):
+    """A host name, or a wildcard, of a revision that is in force at any edge: one service has it."""
+
+    __tablename__ = "service_hostname"
+    hostname: Mapped[str] = mapped_column(String(255), primary_key=True)
+    service: Mapped[str] = mapped_column(ForeignKey("service.name"), index=True)
+
+
+class ServiceSecretRecord(Record):
+    """A secret of a service, encrypted with a key that is not in the database."""
+
+    __tablename__ = "service_secret"
+    service: Mapped[str] = mapped_column(ForeignKey("service.name"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(63), primary_key=True)
+    sealed: Mapped[bytes]
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str] = mapped_column(String(80))
+
+
+class ServiceGenerationRecord(Record):
+    """One generation of the published services: the names of those that it changed."""
+
+    __tablename__ = "service_generation"
+    generation: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    published_at: Mapped[datetime]
+    services: Mapped[list[str]]

@@ -1,0 +1,136 @@
+"""Bodies about services: what the CDN serves, in numbered revisions, of which one is active."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from balancer.api.numbers import LARGEST_NUMBER, Whole
+from balancer.api.schemas import Body, Name, Reason
+
+ServiceName = Name
+RevisionNumber = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, examples=[2]), Whole]
+SECRET_LIMIT = 32 * 1024  # characters: a private key, or a JSON Web Key
+
+
+class RevisionState(StrEnum):
+    """Drafts were never in force; of the others one is active."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"
+
+
+class ServiceBody(Body):
+    """A service to create; it serves nothing before a revision is active."""
+
+    name: ServiceName = Field(examples=["shop"])
+    reason: Reason = ""
+
+
+class ServiceView(BaseModel):
+    """A service."""
+
+    name: str = Field(examples=["shop"])
+    kind: str | None = Field(description="Of the active revision; None: there is none.", examples=["http"])
+    active: int | None = Field(description="The active revision.", examples=[2])
+    newest: int | None = Field(description="The newest revision.", examples=[3])
+    hostnames: list[str] = Field(description="That it owns.", examples=[["www.example.org"]])
+    created_at: datetime
+
+
+class ServicePage(BaseModel):
+    """Services by name; `next` is the `after` of the following page."""
+
+    items: list[ServiceView]
+    next: str | None = None
+
+
+class RevisionSummary(BaseModel):
+    """A revision without its document."""
+
+    number: int = Field(examples=[2])
+    state: RevisionState
+    created_at: datetime
+    created_by: str
+    why: str = Field(description="The reason that was given.")
+    activated_at: datetime | None = Field(description="The last time.")
+
+
+class RevisionView(RevisionSummary):
+    """A revision. Its document never changes, and has the values that were given, in canonical form."""
+
+    document: dict[str, Any]
+
+
+class RevisionPage(BaseModel):
+    """Revisions, newest first; `next` is the `after` of the following page."""
+
+    items: list[RevisionSummary]
+    next: int | None = None
+
+
+class ValidationView(BaseModel):
+    """A document without faults, in canonical form."""
+
+    document: dict[str, Any]
+    changes: list["FieldChange"] = Field(description="From the active revision.")
+
+
+class FieldChange(BaseModel):
+    """One field that differs."""
+
+    field: str = Field(examples=["origins.0.weight"])
+    before: Any = Field(description="None: was not there.", examples=[1])
+    after: Any = Field(description="None: is not there.", examples=[2])
+
+
+class DiffView(BaseModel):
+    """What differs between two revisions."""
+
+    before: int | None = Field(description="None: no revision, so everything is new.")
+    after: int
+    changes: list[FieldChange]
+
+
+class ActivationRequest(Body):
+    """Put a draft in force."""
+
+    revision: RevisionNumber
+    reason: Reason = ""
+
+
+class ServiceRollback(Body):
+    """Put a superseded revision in force again, at all edges at once."""
+
+    revision: RevisionNumber | None = Field(
+        default=None, description="Default: the one that was active before."
+    )
+    reason: Reason = ""
+
+
+class SecretBody(Body):
+    """The value of a secret, which no answer ever contains."""
+
+    value: str = Field(
+        min_length=1,
+        max_length=SECRET_LIMIT,
+        description="A private key (PEM) or a JSON Web Key, as the documents that name the secret need it.",
+        examples=["-----BEGIN PRIVATE KEY-----…"],
+    )
+    reason: Reason = ""
+
+
+class SecretView(BaseModel):
+    """A secret without its value."""
+
+    key: str = Field(examples=["origin-key"])
+    changed_at: datetime
+    changed_by: str
+
+
+class SecretList(BaseModel):
+    """All secrets of a service, by name."""
+
+    items: list[SecretView]

@@ -1,0 +1,69 @@
+"""The rules for services: created empty, deleted with all that they have."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from balancer.api.services import ServiceBody, ServiceView
+from balancer.control.audit import service as audit
+from balancer.control.authentication.caller import Caller
+from balancer.control.http.preconditions import check_etag
+from balancer.control.http.problems import Refusal
+from balancer.control.services import repository
+from balancer.control.storage.records import ServiceRecord
+from balancer.control.storage.store import Store
+
+SERVICES_LIMIT = 20_000
+
+
+async def service_views(session: AsyncSession, found: Sequence[ServiceRecord]) -> list[ServiceView]:
+    """Show services, with the hostnames that they own."""
+    hostnames = await repository.hostnames_of(session, [record.name for record in found])
+    active = {record.name: [record.active] for record in found if record.active is not None}
+    documents = await repository.documents_of(session, active)
+    kinds = {name: str(record.document.get("kind", "http")) for (name, _), record in documents.items()}
+    return [
+        ServiceView(
+            name=record.name,
+            kind=kinds.get(record.name),
+            active=record.active,
+            newest=record.newest,
+            hostnames=hostnames[record.name],
+            created_at=record.created_at,
+        )
+        for record in found
+    ]
+
+
+async def find_service(session: AsyncSession, name: str) -> ServiceRecord:
+    """Find a service, or refuse."""
+    record = await repository.find_by_name(session, name)
+    if record is None:
+        raise Refusal(404, "no-such-service", f"there is no service {name}", field="name")
+    return record
+
+
+async def create_service(store: Store, body: ServiceBody, by: Caller) -> tuple[ServiceView, int, bool]:
+    """Create a service; returns its ETag's number, and False where it exists already."""
+    async with store.change() as session:
+        record = await repository.find_by_name(session, body.name)
+        if created := record is None:
+            if await repository.count_services(session) >= SERVICES_LIMIT:
+                detail = f"there are {SERVICES_LIMIT} services: delete what is not used"
+                raise Refusal(409, "too-many-services", detail, field="name")
+            record = ServiceRecord(
+                name=body.name, created_at=store.now(), newest=None, active=None, previous=None
+            )
+            session.add(record)
+            audit.record_change(session, store.now(), by, "service.create", body.name)
+            await session.flush()
+        return (await service_views(session, [record]))[0], record.revision, created
+
+
+async def delete_service(store: Store, name: str, by: Caller, if_match: str | None) -> None:
+    """Delete a service, with its revisions and secrets; edges answer its hostnames no longer."""
+    async with store.change() as session:
+        record = await find_service(session, name)
+        check_etag(if_match, record)
+        await repository.delete_service(session, record)
+        audit.record_change(session, store.now(), by, "service.delete", name)
