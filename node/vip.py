@@ -12,6 +12,8 @@ from node.fields import read_address, read_choice, read_integer, read_text, requ
 from smkex.core.errors import MalformedMessage
 from smkex.core.wire.locator import address_locator, port_locator
 
+MAXIMUM_EDGE_ID = 55_535  # id_port_base and it fit in a port
+
 
 class Locator(StrEnum):
     """How secondary subflows to a VIP carry the edge id."""

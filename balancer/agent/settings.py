@@ -28,7 +28,7 @@ class AgentSettings(DaemonSettings):
         default=None, description="one-time token; not needed once enrolled"
     )
     edge_socket: Path | None = Field(
-        default=None, description="unix socket of the edge's health (default: edge.sock in state)"
+        default=None, description="unix socket of the edge's health (default: edge/edge.sock in state)"
     )
     bird_socket: Path | None = Field(
         default=None, description="BIRD's control socket; without it, no announcement"

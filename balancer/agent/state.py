@@ -6,16 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from balancer.model.table import ForwardingTable
-from balancer.model.table_file import TableFile
+from balancer.model.table_file import TableFile, read_signed_table, store_table
 from node.state.boot_clock import BootMoment
-from node.state.catalogue import TABLE
-from node.state.credential import (
-    Credential,
-    pin_table_key,
-    read_credential,
-    read_table_key,
-    write_credential,
-)
+from node.state.credential import Credential, read_credential, write_credential
 from node.state.desired_state import (
     AdminState,
     DesiredState,
@@ -28,6 +21,7 @@ from node.state.forwarder import read_applied_generation
 from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.purges import Purge, read_purges, write_purges
 from node.state.signs import write_contact
+from node.state.table_key import pin_table_key, trusted_table_key
 
 
 class NodeState:
@@ -53,33 +47,32 @@ class NodeState:
     def keep_node(self, node: NodeIdentity) -> None:
         write_identity(self.folder, node)
 
-    def table_key(self) -> bytes | None:
-        """Return the public key that tables are signed with."""
-        return read_table_key(self.folder)
+    def table_key(self) -> bytes:
+        """Return the public key that tables are signed with; raises `TableKeyUnknown`."""
+        return trusted_table_key(self.folder)
 
     def keep_table_key(self, key: bytes) -> None:
         """Pin the first key; ValueError where another one is pinned: it may be a forger's."""
         pin_table_key(self.folder, key)
 
     def table(self) -> ForwardingTable | None:
-        """Return the table on disk; None where there is none or it is damaged (a new one will be asked for)."""
-        value = TABLE.find_object(self.folder)
-        try:
-            return ForwardingTable.from_json(value) if value else None
-        except ValueError:
-            return None
+        """Return the newest valid table on disk; None before there is one."""
+        return self._table_file.read()
 
     def table_generation(self) -> int | None:
         """Return the generation of the last valid table."""
-        table = self._table_file.read()
+        table = self.table()
         return table.generation if table else None
 
     def table_json(self) -> dict[str, Any] | None:
         """Return the table with the fields that newer control planes add; None where it is invalid."""
-        return TABLE.find_object(self.folder) if self.table() else None
+        try:
+            return read_signed_table(self.folder)
+        except (OSError, ValueError):
+            return None
 
-    def keep_table(self, table: dict[str, Any]) -> None:
-        TABLE.write_object(self.folder, table)
+    def keep_table(self, table: dict[str, Any], signature: bytes) -> None:
+        store_table(self.folder, table, signature)
 
     def record_contact(self) -> None:
         """Record that the control plane has just said what the newest table is: the forwarder may trust the one it

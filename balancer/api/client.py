@@ -46,6 +46,7 @@ from balancer.api.tables import (
     GenerationPage,
     GenerationView,
     RollbackRequest,
+    TableKey,
 )
 from balancer.api.trust import client_context, explain_refusal, find_refusal
 from balancer.model.delta import merge
@@ -212,6 +213,14 @@ class ControlClient:
         return await self._every(
             "/v1/table/generations", GenerationPage, lambda page: (page.items, page.next), most=count
         )
+
+    async def table_key(self) -> bytes:
+        """Get the public key that tables are signed with; 32 bytes."""
+        view = TableKey.model_validate(await self._json("GET", "/v1/table/key"))
+        try:
+            return base64.b64decode(view.key, validate=True)
+        except ValueError as error:
+            raise Garbled(f"invalid key from the control plane: {error}") from None
 
     async def acknowledgements(self) -> AcknowledgementView:
         return AcknowledgementView.model_validate(await self._json("GET", "/v1/table/acknowledgements"))

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from balancer.api.numbers import Whole
-from balancer.model.table import MAXIMUM_EDGE_ID
+from node.vip import MAXIMUM_EDGE_ID
 
 Text = Annotated[str, Field(max_length=200)]
 

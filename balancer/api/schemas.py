@@ -17,9 +17,9 @@ from pydantic import (
 
 from balancer.api.health import EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
-from balancer.model.table import MAXIMUM_EDGE_ID, MAXIMUM_WEIGHT, EdgeState, Encapsulation, edge_from_json
+from balancer.model.table import MAXIMUM_WEIGHT, EdgeState, Encapsulation, edge_from_json
 from node.state.desired_state import AdminState, DrainPhase
-from node.vip import Locator, Replies, vip_from_json
+from node.vip import MAXIMUM_EDGE_ID, Locator, Replies, vip_from_json
 
 Name = Annotated[
     str,

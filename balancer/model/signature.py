@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 LABEL = b"sennit forwarding table v1"
 
 
-class Forged(Exception):
+class Forged(ValueError):
     """The table is not the one that was signed."""
 
 

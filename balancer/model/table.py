@@ -9,9 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from node.fields import read_address, read_choice, read_integer, read_sequence, read_text, require_mapping
-from node.vip import Vip, vip_from_json
+from node.vip import MAXIMUM_EDGE_ID, Vip, vip_from_json
 
-MAXIMUM_EDGE_ID = 55535
 MAXIMUM_WEIGHT = 1_000_000
 
 

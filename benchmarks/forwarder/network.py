@@ -16,7 +16,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from balancer.model.signature import sign
 from balancer.model.table import ForwardingTable, TableEdge
+from balancer.model.table_file import store_table
+from node.state.identity import NodeIdentity, write_identity
+from node.state.table_key import pin_table_key
 from node.vip import Vip
 
 NODES = ("client", "ingress", "owner")
@@ -158,12 +164,13 @@ class ForwardingNetwork:
         )
         vip = Vip("main", VIP, None)
         sennit = str(Path(sys.executable).with_name("sennit"))
+        signer, table = Ed25519PrivateKey.generate(), ForwardingTable(1, (vip,), edges).to_json()
         for edge in edges:
             state = self.folder / edge.name
             state.mkdir()
-            node = {"edge_id": edge.id, "name": edge.name, "vip": vip.to_json()}
-            (state / "node.json").write_text(json.dumps(node))
-            (state / "table.json").write_text(json.dumps(ForwardingTable(1, (vip,), edges).to_json()))
+            write_identity(state, NodeIdentity(edge.id, edge.name, vip))
+            pin_table_key(state, signer.public_key().public_bytes_raw())
+            store_table(state, table, sign(signer, table))
             where = ("--state", str(state), "--bpffs", str(state / "bpf"))
             load = (*where, "--outside", "up0", "--backbone", "bb0", *BUDGETS)
             _run(*self.enter(edge.name), sennit, "forwarder", "load", *load)

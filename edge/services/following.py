@@ -6,8 +6,8 @@ from pathlib import Path
 
 from edge.services.directory import ServiceDirectory
 from node.state.catalogue import SERVICES
-from node.state.credential import read_table_key
 from node.state.state_file import FileWatch
+from node.state.table_key import trusted_table_key
 from services.published import PublishedService, ServiceGeneration
 from services.published_file import read_applied_services, read_services
 
@@ -42,9 +42,7 @@ class ServiceFollower:
         if not self._watch.has_changed():
             return
         try:
-            key = read_table_key(self._state)
-            if key is None:
-                raise ValueError("table.key is missing: the services cannot be verified")
+            key = trusted_table_key(self._state)
             wanted = await asyncio.to_thread(read_services, self._state, key, self._read)
         except (OSError, ValueError) as error:
             self._directory.fault = str(error)

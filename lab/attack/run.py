@@ -20,6 +20,7 @@ from lab.sample import SAMPLE
 from lab.secrets import SERVICE, make_certificates
 from lab.topology import SERVICE_NAME, VIP
 from lab.wait import wait_for
+from node.state.catalogue import EDGE_SOCKET
 from smkex.client.known_hosts import KnownHost, KnownHosts
 
 FORGED_VIP = "203.0.113.66"
@@ -140,7 +141,7 @@ class AttackRunner:
         """Handshakes that ended in an error, at all edges, by the name of the error."""
         total: dict[str, int] = {}
         for edge in self.lab.topology.edges():
-            socket = self.lab.place.node(edge.name) / "edge.sock"
+            socket = EDGE_SOCKET.path_in(self.lab.place.node(edge.name))
             command = ("curl", "-sS", "--unix-socket", str(socket), "http://edge/health")
             answer = subprocess.run(command, capture_output=True, check=True).stdout
             for name, count in json.loads(answer)["failures"].items():

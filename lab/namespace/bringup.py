@@ -22,6 +22,7 @@ from lab.sample import SAMPLE, make_sample
 from lab.secrets import copy_service_certificate, make_certificates, make_token
 from lab.topology import SERVICE_NAME, VIP, LabNode, Topology
 from lab.wait import wait_for
+from node.state.catalogue import NODE
 
 
 def print_progress(text: str) -> None:
@@ -133,7 +134,7 @@ def wait_until_announced(place: LabFolder, topology: Topology, edge: LabNode) ->
 
 
 def _start_datapath_and_server(place: LabFolder, topology: Topology, edge: LabNode) -> None:
-    enrolled = place.node(edge.name) / "node.json"
+    enrolled = NODE.path_in(place.node(edge.name))
     wait_for(f"enrolment of {edge.name}", enrolled.exists, 30, place.log(edge.name, "agent"))
     start_server(place, topology, edge)
     run(place, edge.name, *daemons.probe_command(place, edge, "up"))

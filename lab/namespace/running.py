@@ -15,6 +15,7 @@ from lab.preference import prefer_neighbour
 from lab.resolver import resolver_environment
 from lab.topology import LabLink, LabNode, Topology
 from lab.wait import wait_for
+from node.state.catalogue import EDGE_SOCKET
 
 DAEMONS = ("edge", "agent", "forwarder", "probe", "control", "origin")
 
@@ -86,7 +87,7 @@ class NamespaceLab:
 
     def start_server_quietly(self, edge: LabNode) -> None:
         bringup.start_server(self.place, self.topology, edge)
-        socket = self.place.node(edge.name) / "edge.sock"
+        socket = EDGE_SOCKET.path_in(self.place.node(edge.name))
         ask = ["curl", "-fsS", "--unix-socket", str(socket), "http://edge/health"]
         wait_for(
             f"an answer of {edge.name}'s server",

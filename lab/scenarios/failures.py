@@ -18,6 +18,7 @@ from lab.scenarios.download import download_sample, nearest_to_first_path
 from lab.scenarios.verdict import Verdict
 from lab.topology import VIP, LabNode
 from lab.wait import wait_for
+from node.state.catalogue import APPLIED
 
 PATIENCE = 60.0  # seconds to wait for anything before the scenario fails
 LEASE = 3.0  # seconds, instead of the usual 10: so many things end with it
@@ -212,7 +213,7 @@ def _count_announcing(lab: NamespaceLab) -> int:
 
 
 def _applied_generations(lab: NamespaceLab) -> str:
-    tables = [lab.place.node(edge.name) / "applied.json" for edge in lab.topology.edges()]
+    tables = [APPLIED.path_in(lab.place.node(edge.name)) for edge in lab.topology.edges()]
     return ", ".join(str(json.loads(path.read_text())["generation"]) for path in tables)
 
 

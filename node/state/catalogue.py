@@ -9,7 +9,12 @@ NODE = StateFile(
     (Daemon.AGENT, Daemon.EDGE, Daemon.FORWARDER, Daemon.PROBE),
     durable=True,
 )
-TABLE_KEY = StateFile("table.key", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
+TABLE_KEY = StateFile(
+    "table.key",
+    Daemon.AGENT,
+    (Daemon.AGENT, Daemon.EDGE, Daemon.FORWARDER, Daemon.PROBE),
+    durable=True,
+)
 TABLE = StateFile("table.json", Daemon.AGENT, (Daemon.AGENT, Daemon.FORWARDER, Daemon.PROBE), durable=True)
 DESIRED_STATE = StateFile("agent.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 SERVICES = StateFile("services.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
@@ -22,6 +27,7 @@ FORWARDER_INSTALL = StateFile("forwarder.json", Daemon.FORWARDER, (Daemon.FORWAR
 APPLIED = StateFile("applied.json", Daemon.FORWARDER, (Daemon.AGENT,))
 TRAFFIC = StateFile("traffic.json", Daemon.FORWARDER, (Daemon.AGENT,))
 HOST_STATE = StateFile("host.json", Daemon.FORWARDER, (Daemon.AGENT,))
+HOST_LOCK = StateFile("host.lock", Daemon.FORWARDER, (Daemon.FORWARDER,), mode=0o600)
 SERVICES_APPLIED = StateFile("services-applied.json", Daemon.EDGE, (Daemon.AGENT, Daemon.EDGE), durable=True)
 EDGE_SOCKET = StateFile("edge.sock", Daemon.EDGE, (Daemon.AGENT,), mode=0o660)
 
@@ -41,6 +47,7 @@ ALL = (
     APPLIED,
     TRAFFIC,
     HOST_STATE,
+    HOST_LOCK,
     SERVICES_APPLIED,
     EDGE_SOCKET,
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.state.catalogue import APPLIED, TRAFFIC
+from node.vip import MAXIMUM_EDGE_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ def read_tunnel_counts(state: Path) -> TunnelCounts | None:
     value = TRAFFIC.find_object(state) or {}
     try:
         sent = {int(edge): (int(packets), int(size)) for edge, (packets, size) in value["sent"].items()}
+        if not all(1 <= edge <= MAXIMUM_EDGE_ID for edge in sent):
+            return None
         return TunnelCounts(float(value["at"]), sent)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

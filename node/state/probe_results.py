@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from node.state.catalogue import PROBE_RESULTS
+from node.vip import MAXIMUM_EDGE_ID
 
 STALE_AFTER = 15.0  # seconds without a new round
 RESULTS_LIMIT = 32
@@ -35,7 +37,9 @@ def read_results(state: Path, now: float) -> tuple[ProbeResult, ...]:
     try:
         value = PROBE_RESULTS.read_object(state)
         results = tuple(
-            ProbeResult(str(each["name"]), each["ok"] is True, str(each["why"]), each["edge_id"])
+            ProbeResult(
+                str(each["name"]), each["ok"] is True, str(each["why"]), _read_edge_id(each["edge_id"])
+            )
             for each in value["results"][:RESULTS_LIMIT]
         )
         age = now - float(value["at"])
@@ -46,3 +50,11 @@ def read_results(state: Path, now: float) -> tuple[ProbeResult, ...]:
     if not 0 <= age < STALE_AFTER:
         return (ProbeResult("probes", False, f"no result for {STALE_AFTER:g} s"),)
     return results
+
+
+def _read_edge_id(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAXIMUM_EDGE_ID:
+        raise ValueError(f"edge_id: {value!r}")
+    return value

@@ -12,10 +12,11 @@ class LifeSign:
     """The agent's sign of life: a file whose time is the host's monotonic clock, which no correction moves."""
 
     def __init__(self, state: Path) -> None:
-        self._path = AGENT_ALIVE.path_in(state)
+        self._state, self._path = state, AGENT_ALIVE.path_in(state)
 
     def give_sign(self) -> None:
         """Record that the agent is alive now."""
+        AGENT_ALIVE.create_folder(self._state)
         self._path.touch()
         now = time.monotonic_ns()
         os.utime(self._path, ns=(now, now))

@@ -3,16 +3,18 @@
 import json
 import os
 import pwd
-import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from node.state.strict_json import parse_strictly
+from node.state.trusted_open import NotTrusted, open_trusted
 from runtime.files import replace_text
 
 USER_PREFIX = "sennit-"  # packaging/systemd/sysusers.conf makes a user for each daemon
+FOLDER_MODE = 0o750  # as packaging/systemd/tmpfiles.conf
 SIZE_LIMIT = 64 * 1024 * 1024  # bytes: the table of 55,535 edges takes 9 MB
 
 
@@ -53,8 +55,12 @@ class StateFile:
     durable: bool = False
 
     def path_in(self, state: Path) -> Path:
-        """Return where the file is."""
-        return state / self.name
+        """Return where the file is: in its writer's folder."""
+        return state / self.writer.value / self.name
+
+    def create_folder(self, state: Path) -> None:
+        """Create the writer's folder where the host's setup has not: in labs and tests."""
+        self.path_in(state).parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
     def version_in(self, state: Path) -> tuple[int, int] | None:
         """Return what changes whenever the file is replaced; None where there is no file."""
@@ -69,16 +75,11 @@ class StateFile:
 
         Links, other kinds of files and files of another owner than the writer are refused.
         """
-        # without O_NONBLOCK the open of a FIFO would wait
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(self.path_in(state), flags), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise self.invalid("not a regular file")
-            trusted = trusted_owners(self.writer)
-            if trusted is not None and status.st_uid not in trusted:
-                raise self.invalid(f"owned by user id {status.st_uid}, not by {USER_PREFIX}{self.writer}")
-            content = file.read(SIZE_LIMIT + 1)
+        try:
+            with open_trusted(self.path_in(state), trusted_owners(self.writer)) as file:
+                content = file.read(SIZE_LIMIT + 1)
+        except NotTrusted as error:
+            raise self.invalid(str(error)) from None
         if len(content) > SIZE_LIMIT:
             raise self.invalid(f"more than {SIZE_LIMIT} bytes")
         try:
@@ -89,7 +90,7 @@ class StateFile:
     def read_object(self, state: Path) -> dict[str, Any]:
         """Return the JSON object that is the content; raises OSError, `StateFileInvalid`."""
         try:
-            value = json.loads(self.read_text(state))
+            value = parse_strictly(self.read_text(state))
         except StateFileInvalid:
             raise
         except (ValueError, RecursionError) as error:
@@ -107,6 +108,7 @@ class StateFile:
 
     def write_text(self, state: Path, text: str) -> None:
         """Replace the file whole."""
+        self.create_folder(state)
         replace_text(self.path_in(state), text, self.mode, durable=self.durable)
 
     def write_object(self, state: Path, value: dict[str, Any]) -> None:

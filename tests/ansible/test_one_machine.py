@@ -66,7 +66,7 @@ def test_it_probes_itself_as_a_client_would(lab: ContainerLab) -> None:
     machine = lab.machines["edge1"]
 
     def own() -> bool:
-        said = json.loads(machine.run("cat", "/var/lib/sennit/probes.json").stdout)
+        said = json.loads(machine.run("cat", "/var/lib/sennit/probe/probes.json").stdout)
         return [(each["name"], each["ok"]) for each in said["results"]] == [("probe-service", True)]
 
     wait_for("a probe", own, 60)
@@ -104,14 +104,14 @@ def test_the_prober_goes_when_the_inventory_says_so_and_the_edge_announces_on(
         paths = (
             "/etc/systemd/system/sennit-probe.service",
             "/etc/systemd/system/sennit-probe-namespace.service",
-            "/var/lib/sennit/probes.json",
+            "/var/lib/sennit/probe/probes.json",
             "/run/netns/sennit-probe",
             "/sys/class/net/probe0",
         )
         return set(machine.run("ls", "-d", *paths, check=False).stdout.split())
 
     def attached() -> list[str]:
-        placed = json.loads(machine.run("cat", "/var/lib/sennit/forwarder.json").stdout)
+        placed = json.loads(machine.run("cat", "/var/lib/sennit/forwarder/forwarder.json").stdout)
         return list(placed["outside"])
 
     def announced() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from signed_table import TABLE_SIGNER, write_signed_table
 
 from balancer.datapath.load.install import ForwarderInstall
 from balancer.model.reference.tunnel import Ends
@@ -14,7 +15,7 @@ from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.table_file import load_table
 from node.state import catalogue
 from node.state.boot_clock import BootMoment
-from node.state.credential import Credential, pin_table_key, read_credential, read_table_key, write_credential
+from node.state.credential import Credential, read_credential, write_credential
 from node.state.desired_state import (
     AdminState,
     DesiredState,
@@ -35,6 +36,7 @@ from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.probe_results import ProbeResult, read_results, write_results
 from node.state.purges import Purge, read_purges, write_purges
 from node.state.state_file import StateFile
+from node.state.table_key import pin_table_key, read_table_key
 from node.vip import Vip
 from services.published import PublishedService, ServiceGeneration
 from services.published_file import (
@@ -60,7 +62,7 @@ RESULT = ProbeResult("probe-service", True)
 INSTALL = ForwarderInstall(
     1, ("eth0",), "wg0", Ends("10.255.0.1", None), VIP, no_xdp="veth has no driver mode"
 )
-KEY = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+KEY = TABLE_SIGNER.public_key().public_bytes_raw()
 FAST_OPEN = ["22" * 16, "11" * 16]
 HOST = HostState(8123.4, (ItemState("sysctl net.ipv4.tcp_fwmark_accept", True, "0 instead of 1"),))
 SIGNER = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
@@ -78,7 +80,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     "credential.json": (CREDENTIAL, lambda at: write_credential(at, CREDENTIAL), read_credential),
     "node.json": (NODE, lambda at: write_identity(at, NODE), find_identity),
     "table.key": (KEY, lambda at: pin_table_key(at, KEY), read_table_key),
-    "table.json": (TABLE, lambda at: catalogue.TABLE.write_object(at, TABLE.to_json()), load_table),
+    "table.json": (TABLE, lambda at: write_signed_table(at, TABLE), load_table),
     "agent.json": (WANTED, lambda at: write_desired_state(at, WANTED), read_desired_state),
     "services.json": (
         SERVICES,
@@ -111,7 +113,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     "host.json": (HOST, lambda at: write_host_state(at, HOST), read_host_state),
     "traffic.json": (COUNTS, lambda at: write_tunnel_counts(at, COUNTS), read_tunnel_counts),
 }
-WITHOUT_CONTENT = {"agent.alive", "edge.sock"}
+WITHOUT_CONTENT = {"agent.alive", "edge.sock", "host.lock"}
 
 
 def row(file: StateFile) -> tuple[str, ...]:

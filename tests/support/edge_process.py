@@ -12,6 +12,7 @@ from pathlib import Path
 
 from free_ports import free_port
 
+from node.state.catalogue import EDGE_SOCKET
 from node.state.identity import NodeIdentity, write_identity
 from node.vip import Vip
 
@@ -26,7 +27,7 @@ class EdgeProcess:
     state: Path
 
     async def health(self) -> dict[str, object]:
-        reader, writer = await asyncio.open_unix_connection(self.state / "edge.sock")
+        reader, writer = await asyncio.open_unix_connection(EDGE_SOCKET.path_in(self.state))
         writer.write(b"GET /health HTTP/1.1\r\nhost: edge\r\n\r\n")
         answer = await reader.read()
         writer.close()

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from signed_table import write_signed_table
+
 from balancer.datapath.maps.counters import read_counters
 from balancer.model.table import EdgeState, ForwardingTable, Site, TableEdge
 from balancer.model.verdict import Reason
+from node.state.identity import NodeIdentity, write_identity
 from node.vip import Locator, Vip
 
 VIP = Vip("main", "203.0.113.1", None)
@@ -99,8 +102,7 @@ class ForwarderNetwork:
             self.in_(edge, "ip", "address", "add", f"{VIP.v4}/32", "dev", "lo")
             self.in_(edge, "ip", "route", "add", "default", "via", f"10.{number}.0.2", "dev", "up0")
             self.state(edge).mkdir()
-            node = {"edge_id": number, "name": edge, "vip": self.vips[0].to_json()}
-            self._write(edge, "node.json", node)
+            write_identity(self.state(edge), NodeIdentity(number, edge, self.vips[0]))
             if self._dual:
                 self._up_v6(number, edge, link)
         if self._dual:
@@ -174,9 +176,8 @@ class ForwarderNetwork:
         self.generation += 1
         edges = tuple(replace(edge, state=states.get(edge.name, edge.state)) for edge in self.edges)
         for edge in self.names:
-            self._write(
-                edge, "table.json", ForwardingTable(self.generation, self.vips, edges, self.sites).to_json()
-            )
+            table = ForwardingTable(self.generation, self.vips, edges, self.sites)
+            write_signed_table(self.state(edge), table)
 
     def kill_daemons(self) -> None:
         while self._daemons:
@@ -204,18 +205,13 @@ class ForwarderNetwork:
 
     def applied(self, timeout: float = 60, but: str = "") -> None:
         def all_have() -> bool:
-            files = [self.state(edge) / "applied.json" for edge in self.names if edge != but]
+            files = [self.state(edge) / "forwarder" / "applied.json" for edge in self.names if edge != but]
             return all(
                 file.exists() and json.loads(file.read_text())["generation"] == self.generation
                 for file in files
             )
 
         until(all_have, f"generation {self.generation} applied", timeout)
-
-    def _write(self, edge: str, name: str, value: object) -> None:
-        temporary = self.state(edge) / f"{name}.new"
-        temporary.write_text(json.dumps(value))
-        temporary.rename(self.state(edge) / name)
 
     def count(self, edge: str) -> dict[Reason, int]:
         return {reason: packets for reason, (packets, _) in read_counters(self.state(edge) / "bpf").items()}

@@ -1,14 +1,18 @@
 """Read the health of this node's edge at its unix socket."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from balancer.agent.bounded_answer import fetch_object
+from balancer.api.numbers import LARGEST_NUMBER
 from balancer.api.schemas import Health
 
 _TIMEOUT = 1.5
+BODY_LIMIT = 1 << 20  # bytes: an answer counts sessions, failures and workers
 # seconds without any answer: longer than a busy event loop blocks
 HANGS_AFTER = 3.0
 
@@ -30,14 +34,18 @@ class EdgeAnswer:
 async def fetch_health(client: httpx.AsyncClient) -> EdgeAnswer:
     """Ask once. No listener is `down`; an invalid answer, or none in time, is `degraded`."""
     try:
-        body = (await client.get("http://edge/health", timeout=_TIMEOUT)).json()
-        status, reasons = Health(body["status"]), tuple(str(each)[:200] for each in body["reasons"][:16])
+        async with asyncio.timeout(_TIMEOUT):
+            body = await fetch_object(client, "http://edge/health", BODY_LIMIT)
+        said = body["reasons"]
+        if not isinstance(said, list):
+            raise TypeError("reasons: not a list")
+        status, reasons = Health(body["status"]), tuple(str(each)[:200] for each in said[:16])
         sessions, at_service_port = map(
             _valid_count, (body.get("sessions"), body.get("sessions_at_service_port"))
         )
     except httpx.ConnectError:
         return EdgeAnswer(Health.DOWN, ("edge: not listening",))
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, TimeoutError) as error:
         return EdgeAnswer(Health.DEGRADED, (f"edge: no answer ({type(error).__name__})",), silent=True)
     except (ValueError, KeyError, TypeError):
         return EdgeAnswer(Health.DEGRADED, ("edge: invalid answer",))
@@ -47,7 +55,8 @@ async def fetch_health(client: httpx.AsyncClient) -> EdgeAnswer:
 
 
 def _valid_count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    plain = isinstance(value, int) and not isinstance(value, bool)
+    return value if plain and 0 <= value <= LARGEST_NUMBER else None
 
 
 class EdgeMonitor:

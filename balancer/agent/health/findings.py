@@ -30,7 +30,12 @@ class Findings:
 
     @property
     def reasons(self) -> list[str]:
-        return [reason[:200] for reason in (*self.hard, *self.soft)][:MAXIMUM_REASONS]
+        return [_printable_text(reason[:200]) for reason in (*self.hard, *self.soft)][:MAXIMUM_REASONS]
+
+
+def _printable_text(text: str) -> str:
+    """Replace what a terminal would obey and what UTF-8 cannot hold: some of it comes from an edge server."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 class DebouncedFailure:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from balancer.api.health import ForwardRate
+from balancer.api.numbers import LARGEST_NUMBER
 from node.state.forwarder import read_tunnel_counts
 
 RATES_LIMIT = 64  # of the busiest: a heartbeat stays small
@@ -42,8 +43,8 @@ class ForwardRateMeter:
                 found.append(
                     ForwardRate(
                         edge_id=edge,
-                        packets_per_second=round((packets - packets_before) / seconds),
-                        bits_per_second=max(0, bits),
+                        packets_per_second=min(round((packets - packets_before) / seconds), LARGEST_NUMBER),
+                        bits_per_second=min(max(0, bits), LARGEST_NUMBER),
                     )
                 )
         return sorted(found, key=lambda rate: rate.bits_per_second, reverse=True)[:RATES_LIMIT]

@@ -5,7 +5,6 @@ it can only ask a peer from outside: one that announces and is not cut off itsel
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from balancer.agent.bounded_answer import fetch_object
 from balancer.model.table import TableEdge
 
 log = logging.getLogger(__name__)
@@ -102,24 +102,12 @@ class PeerMonitor:
         host = f"[{address}]" if ":" in address else address
         try:
             async with asyncio.timeout(TIMEOUT):
-                body = json.loads(await self._fetch(f"http://{host}:{self._port}/peer"))
-            if isinstance(body, dict) and body["edge_id"] == edge_id:
+                body = await fetch_object(self._client, f"http://{host}:{self._port}/peer", BODY_LIMIT)
+            if body["edge_id"] == edge_id:
                 return {key: body[key] for key in ("announcing", "cut_off", "outside")}
-        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, RecursionError):
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError):
             pass
         return None
-
-    async def _fetch(self, url: str) -> bytes:
-        """Return the body; ValueError where it is encoded, so that no answer grows here, or exceeds the limit."""
-        body = b""
-        async with self._client.stream("GET", url, headers={"accept-encoding": "identity"}) as response:
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise ValueError("the answer is encoded")
-            async for chunk in response.aiter_raw(BODY_LIMIT):
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise ValueError(f"the answer exceeds {BODY_LIMIT} bytes")
-        return body
 
 
 def _debounce_reachability(before: bool | None, failures: int) -> bool | None:

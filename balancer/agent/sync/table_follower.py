@@ -7,8 +7,8 @@ from typing import Any
 from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
 from balancer.agent.sync.lease import HeartbeatTrigger
-from balancer.api.client import ApiError, ControlClient, Garbled, Unreachable
-from balancer.model.signature import Forged, verify
+from balancer.api.client import ApiError, ControlClient, Garbled, SignedTable, Unreachable
+from balancer.model.signature import verify
 from balancer.model.table import ForwardingTable
 
 log = logging.getLogger(__name__)
@@ -35,17 +35,17 @@ async def follow_table(
         started = loop.time()
         try:
             raw = await _fetch_signed_table(client, state, None if whole else state.table_json(), wait)
-            table = None if raw is None else ForwardingTable.from_json(raw)
-        except (Unreachable, ApiError, Forged, ValueError) as error:
+            table = None if raw is None else ForwardingTable.from_json(raw.table)
+        except (Unreachable, ApiError, ValueError) as error:
             log.warning("table not fetched", extra={"why": str(error)})
             # not after a mere outage: the control plane could not bear a whole table for each edge then
-            whole = isinstance(error, Garbled | Forged | ValueError)
+            whole = isinstance(error, Garbled | ValueError)
             await asyncio.sleep(backoff.delay())
             continue
         whole = False
         state.record_contact()
         if table is not None and raw is not None and (kept is None or table.generation > kept.generation):
-            state.keep_table(raw)
+            state.keep_table(raw.table, raw.signature)
             if kept is not None and table.edge(edge_id) != kept.edge(edge_id):
                 changed.trigger()
             kept = table
@@ -62,13 +62,10 @@ async def follow_table(
 
 async def _fetch_signed_table(
     client: ControlClient, state: NodeState, kept: dict[str, Any] | None, wait: float
-) -> dict[str, Any] | None:
+) -> SignedTable | None:
     """Get a table that the control plane signed with the key that this node learned when it enrolled."""
     answer = await client.table(kept, wait)
     if answer is None:
         return None
-    key = state.table_key()
-    if key is None:
-        raise Forged("table.key is missing, so no table can be checked: start the agent again")
-    verify(key, answer.table, answer.signature)
-    return answer.table
+    verify(state.table_key(), answer.table, answer.signature)
+    return answer

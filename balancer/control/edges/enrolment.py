@@ -28,9 +28,8 @@ from balancer.control.vips.published import vip_of
 from balancer.control.vips.service import vip_view
 from balancer.model.place import Places
 from balancer.model.reference.packet import mapped_address
-from balancer.model.table import MAXIMUM_EDGE_ID
 from node.state.desired_state import AdminState
-from node.vip import has_locator
+from node.vip import MAXIMUM_EDGE_ID, has_locator
 
 
 class EnrolmentService:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path, Query
 
 from balancer.api.numbers import LARGEST_NUMBER
-from balancer.model.table import MAXIMUM_EDGE_ID
+from node.vip import MAXIMUM_EDGE_ID
 
 After = Annotated[int, Query(ge=0, le=LARGEST_NUMBER, description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items in a page.")]

@@ -38,6 +38,7 @@ async def run_endpoints(
         reporting = asyncio.create_task(report_applied(settings.state, applied))
         stack.push_async_callback(_cancel_task, reporting)
         stack.callback(serve_metrics(settings.metrics, current_facts))
+        EDGE_SOCKET.create_folder(settings.state)
         health = HealthEndpoint(EDGE_SOCKET.path_in(settings.state), current_facts)
         await health.start()
         stack.push_async_callback(health.stop)

@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
         hint = "`sennit enrolment-token create` makes a one-time token"
         raise CommandError(f"not enrolled: {error}", hint=hint) from None
     except EdgeRemoved:
-        hint = "to enrol again, remove credential.json from the state folder and give a new enrolment token"
+        hint = "to enrol again, remove agent/credential.json from the state folder and give a new enrolment token"
         raise CommandError("this edge was removed by the control plane", hint=hint) from None
     except BirdError as error:
         raise CommandError(f"the VIP cannot be withdrawn: {error}") from None

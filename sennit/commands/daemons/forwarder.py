@@ -201,7 +201,7 @@ def _run_status(options: argparse.Namespace) -> int:
     counters = read_counters(options.bpffs)
     try:
         table: ForwardingTable | None = load_table(options.state)
-    except FileNotFoundError:
+    except (OSError, ValueError):  # without it edges have no names
         table = None
     by_xdp = read_xdp_counters(options.bpffs)
     if options.json:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from free_ports import free_port
 
+from node.state.forwarder import write_applied_generation
+
 pytestmark = pytest.mark.needs("bird", "netns")
 
 PATIENT, IMPATIENT = (
@@ -117,8 +119,8 @@ class Node:
 
     def apply_table(self) -> None:
         """As the forwarder does: say that the newest table is applied."""
-        text = json.loads((self.folder / "node" / "table.json").read_text())
-        (self.folder / "node" / "applied.json").write_text(json.dumps({"generation": text["generation"]}))
+        text = json.loads((self.folder / "node" / "agent" / "table.json").read_text())
+        write_applied_generation(self.folder / "node", text["generation"])
 
     def applied_and_announced(self) -> bool:
         self.apply_table()
@@ -142,7 +144,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         made.run("vip", "add", "main", "--v4", "203.0.113.1")
         made.run("enrolment-token", "create", "-o", str(folder / "token"))
         made.start_agent()
-        until(lambda: (folder / "node" / "table.json").exists())
+        until(lambda: (folder / "node" / "agent" / "table.json").exists())
         yield made
     finally:
         # the agent first: its watcher ends with it, and has no BIRD to wait for otherwise
@@ -177,7 +179,8 @@ class Healthy(BaseHTTPRequestHandler):
 @pytest.fixture
 def edge(node: Node) -> Iterator[Callable[[], None]]:
     """An edge that is well; the value ends it."""
-    path = node.folder / "node" / "edge.sock"
+    path = node.folder / "node" / "edge" / "edge.sock"
+    path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     server = ThreadingUnixStreamServer(str(path), Healthy)
     threading.Thread(target=server.serve_forever, args=(0.05,)).start()
@@ -252,8 +255,8 @@ def test_an_agent_that_starts_again_in_place_moves_no_route(node: Node, edge: Ca
         starts = log.read_text().count("starting again")
         process.send_signal(signal.SIGHUP)
         until(lambda log=log, starts=starts: log.read_text().count("starting again") > starts)
-        sign = (node.folder / "node" / "agent.alive").stat().st_mtime_ns
-        until(lambda sign=sign: (node.folder / "node" / "agent.alive").stat().st_mtime_ns > sign)
+        sign = (node.folder / "node" / "agent" / "agent.alive").stat().st_mtime_ns
+        until(lambda sign=sign: (node.folder / "node" / "agent" / "agent.alive").stat().st_mtime_ns > sign)
         assert node.announces()
     assert process.poll() is None
     assert since(node) == pytest.approx(before, abs=VAGUE, rel=0), "the route was never taken back in between"
@@ -267,9 +270,9 @@ def test_a_killed_agent_leaves_no_route_and_a_new_one_takes_over(
     until(node.applied_and_announced)
     before = settled_since(node)
     node.end("agent", signal.SIGKILL)
-    sign = (node.folder / "node" / "agent.alive").stat().st_mtime_ns
+    sign = (node.folder / "node" / "agent" / "agent.alive").stat().st_mtime_ns
     node.start_agent()  # in time: as systemd starts it again
-    until(lambda: (node.folder / "node" / "agent.alive").stat().st_mtime_ns != sign)
+    until(lambda: (node.folder / "node" / "agent" / "agent.alive").stat().st_mtime_ns != sign)
     assert since(node) == pytest.approx(before, abs=VAGUE, rel=0), "an agent that is back moves no route"
     until(node.announces)
     node.end("agent")
@@ -277,7 +280,7 @@ def test_a_killed_agent_leaves_no_route_and_a_new_one_takes_over(
     node.start_agent()
     until(node.applied_and_announced)
     node.end("agent", signal.SIGKILL)
-    last_sign = (node.folder / "node" / "agent.alive").stat().st_mtime  # of the monotonic clock
+    last_sign = (node.folder / "node" / "agent" / "agent.alive").stat().st_mtime  # of the monotonic clock
     until(lambda: not node.announces())
     assert time.monotonic() - last_sign > IMPATIENT - 0.5
     assert "disabled yes" in (node.folder / "announce.conf").read_text()

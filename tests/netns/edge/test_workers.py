@@ -13,6 +13,7 @@ from certificates import identity
 from edge_process import EdgeProcess, edge_process, origin
 from free_ports import free_port
 
+from node.state.catalogue import DESIRED_STATE
 from smkex.client import connect, drains
 from smkex.client.connection import Connection
 from smkex.client.options import ConnectOptions
@@ -190,7 +191,7 @@ async def test_a_drain_reaches_every_worker_and_shows_in_health_and_metrics(
     ):
         running = [await open_session(edge) for _ in range(4)]
         await until_health(edge, sessions=4, sessions_at_service_port=4)
-        (edge.state / "agent.json").write_text('{"admin_state": "draining", "drain": "re-homing"}')
+        DESIRED_STATE.write_text(edge.state, '{"admin_state": "draining", "drain": "re-homing"}')
         await until_health(edge, draining=True, sessions=4, sessions_at_service_port=0)
         refused: list[int] = []
         async with asyncio.timeout(60):

@@ -11,6 +11,7 @@ from forwarder_network import ForwarderNetwork
 
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
+from node.state.catalogue import NODE
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 
@@ -23,8 +24,7 @@ def test_a_download_outlives_its_ingress_edge_and_then_its_first_path(
     three: ForwarderNetwork, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
-    state.mkdir()
-    (state / "node.json").write_text((three.state("edge1") / "node.json").read_text())
+    NODE.write_object(state, NODE.read_object(three.state("edge1")))
     log = tmp_path / "edge.log"
     serve = [*three.enter("edge1"), three.sennit, "edge", "--state", str(state), "--app", f"{PAGES.stem}:app"]
     with (

@@ -72,6 +72,7 @@ async def edge_says(path: Path, status: str) -> AsyncIterator[None]:
         await writer.drain()
         writer.close()
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     server = await asyncio.start_unix_server(answer, path)
     try:
         yield

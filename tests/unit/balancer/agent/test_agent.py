@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from balancer.agent.daemon import Agent
 from balancer.agent.enrolment import NotEnrolled
 from balancer.agent.settings import AgentSettings
 from balancer.agent.sync.lease import EdgeRemoved
+from balancer.control.storage.database import SIGNING_KEY
+from balancer.model.signature import sign
+from balancer.model.table_file import store_table
+from node.state.catalogue import CREDENTIAL
 from node.state.desired_state import AdminState
+from node.state.forwarder import write_applied_generation
 
 
 def settings(control: Any, folder: Path, *more: str) -> AgentSettings:
@@ -34,8 +41,8 @@ async def running(chosen: AgentSettings) -> AsyncIterator["asyncio.Task[None]"]:
 
 
 def read(folder: Path, name: str) -> Any:
-    path = folder / "node" / name
-    return json.loads(path.read_text()) if path.exists() else None
+    path = next((folder / "node").glob(f"*/{name}"), None)
+    return json.loads(path.read_text()) if path else None
 
 
 def state_in_table(folder: Path) -> str | None:
@@ -49,8 +56,8 @@ async def test_a_node_enrols_and_its_edge_comes_up_and_goes_down(
     async with running(settings(control, tmp_path)):
         await wait_until(lambda: state_in_table(tmp_path) == "down")
         assert read(tmp_path, "node.json")["edge_id"] == 1
-        assert (tmp_path / "node" / "credential.json").stat().st_mode & 0o777 == 0o600
-        async with edge_answers(tmp_path / "node" / "edge.sock", "ok"):
+        assert (tmp_path / "node" / "agent" / "credential.json").stat().st_mode & 0o777 == 0o600
+        async with edge_answers(tmp_path / "node" / "edge" / "edge.sock", "ok"):
             await wait_until(lambda: state_in_table(tmp_path) == "up")
         await wait_until(lambda: state_in_table(tmp_path) == "down")
 
@@ -63,7 +70,7 @@ async def test_what_the_operator_wants_is_known_before_the_next_heartbeat_is_due
     await control.start()
     async with (
         running(settings(control, tmp_path)),
-        edge_answers(tmp_path / "node" / "edge.sock", "ok"),
+        edge_answers(tmp_path / "node" / "edge" / "edge.sock", "ok"),
         control.admin() as client,
     ):
         await wait_until(lambda: state_in_table(tmp_path) == "up")
@@ -78,7 +85,7 @@ async def test_the_applied_generation_is_reported(control: Any, tmp_path: Path, 
         return bool(edges and edges[0].lease and edges[0].lease.applied_generation == 5)
 
     async with running(settings(control, tmp_path)):
-        (tmp_path / "node" / "applied.json").write_text('{"generation": 5}')
+        write_applied_generation(tmp_path / "node", 5)
         await wait_until(reported)
 
 
@@ -87,7 +94,7 @@ async def test_a_node_enrols_once(control: Any, tmp_path: Path, wait_until: Any)
         await wait_until(lambda: read(tmp_path, "table.json"))
     before = read(tmp_path, "credential.json")
     (tmp_path / "token").unlink()
-    (tmp_path / "node" / "table.json").unlink()
+    (tmp_path / "node" / "agent" / "table.json").unlink()
     async with running(settings(control, tmp_path)):
         await wait_until(lambda: read(tmp_path, "table.json"))
     assert read(tmp_path, "credential.json") == before
@@ -98,7 +105,7 @@ async def test_an_agent_outlives_the_control_plane(
 ) -> None:
     async with (
         running(settings(control, tmp_path)) as agent,
-        edge_answers(tmp_path / "node" / "edge.sock", "ok"),
+        edge_answers(tmp_path / "node" / "edge" / "edge.sock", "ok"),
     ):
         await wait_until(lambda: state_in_table(tmp_path) == "up")
         await control.stop()
@@ -114,9 +121,12 @@ async def test_an_agent_outlives_the_control_plane(
 
 
 async def test_an_older_table_is_ignored(control: Any, tmp_path: Path, wait_until: Any, caplog: Any) -> None:
-    node = tmp_path / "node"
-    node.mkdir()
-    (node / "table.json").write_text('{"generation": 900, "vips": [], "edges": []}')
+    async with running(settings(control, tmp_path)):
+        await wait_until(lambda: read(tmp_path, "table.json"))
+    key = load_pem_private_key((control.folder / SIGNING_KEY).read_bytes(), password=None)
+    assert isinstance(key, Ed25519PrivateKey)
+    newer = {"generation": 900, "vips": [], "edges": []}
+    store_table(tmp_path / "node", newer, sign(key, newer))
     async with running(settings(control, tmp_path)):
         await wait_until(lambda: "older table ignored" in caplog.text)
         assert read(tmp_path, "table.json")["generation"] == 900
@@ -131,7 +141,7 @@ async def test_a_refused_token_and_a_removed_edge_end_the_agent(
             await client.remove_edge(1)
         with pytest.raises(EdgeRemoved):
             await asyncio.wait_for(agent, 10)
-    (tmp_path / "node" / "credential.json").unlink()
+    (tmp_path / "node" / "agent" / "credential.json").unlink()
     with pytest.raises(NotEnrolled, match="was used"):
         await asyncio.wait_for(Agent(settings(control, tmp_path)).run(), 10)
 
@@ -139,6 +149,6 @@ async def test_a_refused_token_and_a_removed_edge_end_the_agent(
 async def test_a_damaged_credential_is_not_replaced(control: Any, tmp_path: Path) -> None:
     chosen = settings(control, tmp_path)
     agent = Agent(chosen)
-    (tmp_path / "node" / "credential.json").write_text("{")
+    CREDENTIAL.write_text(tmp_path / "node", "{")
     with pytest.raises(NotEnrolled, match=r"credential\.json"):
         await agent.run()

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from signed_table import write_signed_table
 
 from balancer.agent.state import NodeState
 from balancer.agent.sync.lease import HeartbeatTrigger, keep_lease
@@ -18,6 +19,7 @@ from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import Unreachable
 from balancer.api.schemas import Health, LeaseGrant, LeaseRequest
 from balancer.control.health.leases import Leases
+from balancer.model.table import ForwardingTable
 from node.state.desired_state import AdminState
 
 AGENTS = 200
@@ -88,7 +90,7 @@ async def live(control: Control, away: float, folder: Path) -> None:
     loop, agents = control.loop, []
     for number in range(1, AGENTS + 1):
         state = NodeState(folder / str(number))
-        state.keep_table({"generation": 1, "vips": [], "edges": []})
+        write_signed_table(state.folder, ForwardingTable(generation=1))
         heartbeat = LeaseRequest(health=Health.OK)
         agents += [
             keep_lease(control, number, lambda beat=heartbeat: beat, lambda *_: None, HeartbeatTrigger()),  # type: ignore[arg-type,misc]

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ FORGERIES = {
 async def test_a_forged_table_is_refused_and_the_last_good_one_stays(tmp_path: Path, forged: Any) -> None:
     state, asked = await follow(tmp_path, [body(TABLE, sign(KEY, TABLE.to_json())), forged])
     assert state.table() == TABLE
-    assert json.loads((tmp_path / "table.json").read_text()) == TABLE.to_json()
+    assert state.table_json() == TABLE.to_json()
     assert "since=7" in str(asked[1].url)
     assert "since" not in str(asked[2].url), "afterwards the whole is asked for"
 

@@ -44,7 +44,7 @@ async def test_metrics_say_what_the_agent_knows(
     async def degraded() -> bool:
         return (await scrape()).get("sennit_agent_health", {}).get(("degraded",)) == 1
 
-    async with edge_answers(tmp_path / "node" / "edge.sock", "degraded"):
+    async with edge_answers(tmp_path / "node" / "edge" / "edge.sock", "degraded"):
         await wait_until(degraded)
         found = await scrape()
     assert found["sennit_agent_announcing"] == {(): 0}

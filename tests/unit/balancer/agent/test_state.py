@@ -9,6 +9,7 @@ import pytest
 from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
 from balancer.api.client import ControlClient
+from node.state.catalogue import APPLIED, DESIRED_STATE
 from node.state.credential import Credential
 from node.state.desired_state import AdminState, DrainPhase
 
@@ -17,8 +18,11 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_behind(tmp_path: Path) -> N
     state = NodeState(tmp_path)
     for number in range(3):
         state.keep_credential(Credential("secret", number))
-    assert [path.name for path in tmp_path.iterdir()] == ["credential.json"]
-    assert json.loads((tmp_path / "credential.json").read_text()) == {"edge_id": 2, "token": "secret"}
+    assert [path.name for path in tmp_path.rglob("*")] == ["agent", "credential.json"]
+    assert json.loads((tmp_path / "agent" / "credential.json").read_text()) == {
+        "edge_id": 2,
+        "token": "secret",
+    }
 
 
 def test_a_credential_does_not_print_its_secret() -> None:
@@ -27,7 +31,7 @@ def test_a_credential_does_not_print_its_secret() -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", '{"generation": -1}', '{"generation": "1"}', "{}"])
 def test_a_damaged_applied_generation_is_none(tmp_path: Path, content: str) -> None:
-    (tmp_path / "applied.json").write_text(content)
+    APPLIED.write_text(tmp_path, content)
     assert NodeState(tmp_path).applied_generation() is None
 
 
@@ -55,7 +59,7 @@ def test_a_drain_is_remembered_with_the_time_it_began(tmp_path: Path) -> None:
     assert NodeState(tmp_path).desired_state() == replace(
         began, drain=DrainPhase.WITHDRAWN, rehomed_after=4.5
     )
-    assert json.loads((tmp_path / "agent.json").read_text())["drain"] == "withdrawn"
+    assert json.loads((tmp_path / "agent" / "agent.json").read_text())["drain"] == "withdrawn"
 
 
 def test_a_drain_knows_nothing_of_the_one_before(tmp_path: Path) -> None:
@@ -65,7 +69,7 @@ def test_a_drain_knows_nothing_of_the_one_before(tmp_path: Path) -> None:
     state.keep_desired_state(AdminState.ACTIVE)
     state.keep_desired_state(AdminState.DRAINING)
     assert state.desired_state().rehomed_after is None
-    assert json.loads((tmp_path / "agent.json").read_text())["drain"] is None
+    assert json.loads((tmp_path / "agent" / "agent.json").read_text())["drain"] is None
 
 
 DRAINING = '{"admin_state": "draining", "since": 1.0, "rehomed_after": "x"}'
@@ -73,5 +77,5 @@ DRAINING = '{"admin_state": "draining", "since": 1.0, "rehomed_after": "x"}'
 
 @pytest.mark.parametrize("content", ["", "[]", '{"admin_state": "gone"}', '{"since": "x"}', DRAINING])
 def test_a_damaged_desired_state_is_active(tmp_path: Path, content: str) -> None:
-    (tmp_path / "agent.json").write_text(content)
+    DESIRED_STATE.write_text(tmp_path, content)
     assert NodeState(tmp_path).desired_state().admin_state is AdminState.ACTIVE

@@ -1,7 +1,6 @@
 """purges.json as the agent writes it, followed."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from cdn import Cdn, cdn
 
 from edge.http.request import url_cache_key
 from edge.proxy.purge import follow_purges
+from node.state.catalogue import PURGES
 
 
 async def settle(it: Cdn, number: int) -> None:
@@ -18,9 +18,7 @@ async def settle(it: Cdn, number: int) -> None:
 
 
 def write(state: Path, purges: list[dict[str, object]]) -> None:
-    temporary = state / "purges.new"
-    temporary.write_text(json.dumps({"purges": purges}))
-    temporary.rename(state / "purges.json")
+    PURGES.write_object(state, {"purges": purges})
 
 
 async def test_purges_by_url_and_by_tag_take_effect_once(tmp_path: Path) -> None:
@@ -52,7 +50,7 @@ async def test_a_file_that_makes_no_sense_is_passed_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with cdn(tmp_path / "cache") as it:
-        (tmp_path / "purges.json").write_text('{"purges": [{"id": "x"}]}')
+        PURGES.write_text(tmp_path, '{"purges": [{"id": "x"}]}')
         following = asyncio.create_task(follow_purges(tmp_path, it.store, it.proxy.fetches, it.services))
         async with asyncio.timeout(5):
             while "purges.json" not in caplog.text:

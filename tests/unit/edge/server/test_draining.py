@@ -1,7 +1,6 @@
 """A drain at the edge: what the agent's file says, new sessions refused in every mode, the others asked to move."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from loopback import LoopbackEdge, until
 
 from edge.server import draining
+from node.state.catalogue import DESIRED_STATE
 from smkex.client import drains
 from smkex.core.errors import AbortCode, PeerAborted
 
@@ -47,7 +47,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 async def test_nothing_else_is_a_drain(tmp_path: Path, text: str | None) -> None:
     if text is not None:
-        (tmp_path / "agent.json").write_text(text)
+        DESIRED_STATE.write_text(tmp_path, text)
     sessions = Sessions()
     task = asyncio.create_task(draining.follow_admin_state(tmp_path, sessions))
     await until(lambda: sessions.looks >= 3)
@@ -57,7 +57,7 @@ async def test_nothing_else_is_a_drain(tmp_path: Path, text: str | None) -> None
 
 async def test_a_drain_asks_at_once_and_goes_on_asking_and_closes_at_its_deadline(tmp_path: Path) -> None:
     def say(**value: str) -> None:
-        (tmp_path / "agent.json").write_text(json.dumps(value))
+        DESIRED_STATE.write_object(tmp_path, value)
 
     say(admin_state="draining", drain="re-homing")
     sessions = Sessions()

@@ -12,7 +12,7 @@ from edge.server.status.applied_services import combine_applied, report_applied
 from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
 from node.state.catalogue import SERVICES, SERVICES_APPLIED
-from node.state.credential import pin_table_key
+from node.state.table_key import pin_table_key
 from services.published import PublishedService
 from services.published_file import read_applied_services, store_services
 

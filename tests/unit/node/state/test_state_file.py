@@ -22,14 +22,18 @@ def test_a_file_is_written_with_its_mode_and_leaves_nothing_behind(tmp_path: Pat
     for number in range(3):
         CREDENTIAL.write_object(tmp_path, {"edge_id": number})
         APPLIED.write_object(tmp_path, {"generation": number})
-    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
-        CREDENTIAL.name: 0o600,
-        APPLIED.name: 0o640,
+    written = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert written == {
+        "agent": 0o750,
+        "agent/credential.json": 0o600,
+        "forwarder": 0o750,
+        "forwarder/applied.json": 0o640,
     }
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"7", b"{", b"\xff", b"[" * 100_000])
 def test_what_is_no_object_is_refused_with_the_file_s_name(tmp_path: Path, content: bytes) -> None:
+    APPLIED.create_folder(tmp_path)
     APPLIED.path_in(tmp_path).write_bytes(content)
     with pytest.raises(StateFileInvalid, match=r"applied\.json"):
         APPLIED.read_object(tmp_path)
@@ -77,6 +81,7 @@ def test_what_is_no_list_of_purges_is_refused(tmp_path: Path, text: str) -> None
 def test_a_link_is_neither_followed_by_the_reader_nor_by_the_writer(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text('{"generation": 7}')
+    APPLIED.create_folder(tmp_path)
     APPLIED.path_in(tmp_path).symlink_to(target)
     with pytest.raises(OSError, match=r"applied\.json"):
         APPLIED.read_object(tmp_path)
@@ -88,12 +93,13 @@ def test_a_link_is_neither_followed_by_the_reader_nor_by_the_writer(tmp_path: Pa
 
 def test_a_folder_or_link_of_a_predictable_name_stops_no_writer(tmp_path: Path) -> None:
     for name in ("applied.json.new", ".applied.json", "applied.json.tmp"):
-        (tmp_path / name).mkdir()
+        (tmp_path / "forwarder" / name).mkdir(parents=True)
     write_applied_generation(tmp_path, 1)
     assert read_applied_generation(tmp_path) == 1
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    APPLIED.create_folder(tmp_path)
     os.mkfifo(APPLIED.path_in(tmp_path))
     with pytest.raises(StateFileInvalid, match="not a regular file"):
         APPLIED.read_object(tmp_path)
@@ -108,7 +114,7 @@ def test_a_file_of_another_owner_than_its_writer_is_not_believed(
     write_applied_generation(tmp_path, 7)
     owner = os.geteuid()
     monkeypatch.setattr(state_file, "trusted_owners", lambda writer: frozenset((owner + 1,)))
-    with pytest.raises(StateFileInvalid, match=f"owned by user id {owner}, not by sennit-forwarder"):
+    with pytest.raises(StateFileInvalid, match=f"owned by user id {owner}, not by its writer"):
         APPLIED.read_object(tmp_path)
     assert read_applied_generation(tmp_path) is None
     monkeypatch.setattr(state_file, "trusted_owners", lambda writer: frozenset((owner,)))

@@ -126,7 +126,7 @@ def test_a_sign_from_before_the_hosts_start_is_none(tmp_path: Path) -> None:
     alive.give_sign()
     assert abs(time.monotonic() - alive.last_sign()) < 5
     later = time.monotonic() + 1000
-    os.utime(tmp_path / "agent.alive", (later, later))
+    os.utime(tmp_path / "agent" / "agent.alive", (later, later))
     assert alive.last_sign() == float("-inf")
 
 

@@ -24,6 +24,7 @@ from balancer.agent.state import NodeState
 from balancer.agent.sync.lease import HeartbeatTrigger
 from balancer.api.schemas import Health
 from node.state.boot_clock import BootMoment, current_boot_id
+from node.state.catalogue import EDGE_SOCKET
 from node.state.credential import Credential
 from node.state.desired_state import AdminState, DrainPhase, write_desired_state
 
@@ -129,7 +130,7 @@ class Draining:
         """An agent that was just started."""
         peers = PeerMonitor(0)
         watch = NodeMonitor(
-            self.state, self.state.folder / "edge.sock", peers, forwarder=False, vip_check=False
+            self.state, self.state.folder / "edge" / "edge.sock", peers, forwarder=False, vip_check=False
         )
         announcer = Announcer(
             *(self.state, watch, peers, Intent(), self.bird),
@@ -149,7 +150,7 @@ class Draining:
 
     @property
     def drain_phase(self) -> Any:
-        return json.loads((self.state.folder / "agent.json").read_text())["drain"]
+        return json.loads((self.state.folder / "agent" / "agent.json").read_text())["drain"]
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +161,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def draining(tmp_path: Path) -> AsyncIterator[Draining]:
     made = Draining(tmp_path)
-    server = await asyncio.start_unix_server(made.edge.answer, tmp_path / "edge.sock")
+    EDGE_SOCKET.create_folder(tmp_path)
+    server = await asyncio.start_unix_server(made.edge.answer, tmp_path / "edge" / "edge.sock")
     yield made
     made.edge.release()
     server.close()
@@ -221,7 +223,7 @@ async def test_an_edge_that_hangs_is_not_waited_for(
 async def test_an_edge_that_is_late_once_is_believed_what_it_said_before(
     tmp_path: Path, draining: Draining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch, began = EdgeMonitor(tmp_path / "edge.sock"), 100.0
+    watch, began = EdgeMonitor(tmp_path / "edge" / "edge.sock"), 100.0
     draining.edge.left = 2
     assert (await watch.check_edge(began)).at_service_port == 2
     monkeypatch.setattr(edge_health, "_TIMEOUT", 0.02)

@@ -1,11 +1,11 @@
 """Rates out of the forwarder's counts."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from balancer.agent.health.forward_rates import RATES_LIMIT, STALE, ForwardRateMeter
+from node.state.catalogue import TRAFFIC
 
 
 class Node:
@@ -13,11 +13,11 @@ class Node:
 
     def __init__(self, state: Path) -> None:
         self.now = 100.0
-        self._path = state / "traffic.json"
+        self._state = state
         self.forwards = ForwardRateMeter(state, lambda: self.now)
 
     def write(self, sent: dict[str, list[int]]) -> None:
-        self._path.write_text(json.dumps({"at": self.now, "sent": sent}))
+        TRAFFIC.write_object(self._state, {"at": self.now, "sent": sent})
 
     def rates(self) -> dict[int, tuple[int, int]]:
         return {one.edge_id: (one.packets_per_second, one.bits_per_second) for one in self.forwards.rates()}
@@ -66,7 +66,7 @@ def test_a_forwarder_that_writes_no_more_counts_as_forwarding_nothing(node: Node
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"at": "x", "sent": {}}', '{"at": 1, "sent": {"2": 3}}'])
 def test_a_file_that_makes_no_sense_is_none(node: Node, tmp_path: Path, text: str) -> None:
-    (tmp_path / "traffic.json").write_text(text)
+    TRAFFIC.write_text(tmp_path, text)
     assert node.rates() == {}
 
 

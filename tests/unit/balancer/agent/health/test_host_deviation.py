@@ -9,6 +9,7 @@ from balancer.agent.health import host_checks
 from balancer.agent.health.host_checks import ForwarderCheck
 from balancer.datapath.load.install import ForwarderInstall
 from balancer.model.reference.tunnel import Ends
+from node.state.catalogue import HOST_STATE
 from node.state.host_state import STALE_AFTER, HostState, ItemState, read_host_state, write_host_state
 from node.vip import Vip
 
@@ -46,6 +47,6 @@ def test_only_a_fresh_hard_deviation_is_a_fault(
     "text", ["", "[]", '{"at": 1}', '{"at": "x", "items": []}', '{"at": 1, "items": [3]}']
 )
 def test_an_invalid_file_is_no_check(check: ForwarderCheck, tmp_path: Path, text: str) -> None:
-    (tmp_path / "host.json").write_text(text)
+    HOST_STATE.write_text(tmp_path, text)
     assert read_host_state(tmp_path) is None
     assert check.find_fault() is None

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gzip
-import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from free_ports import free_port
 
-from balancer.agent.peers import peer_answer
+from balancer.agent.peers import peer_answer, peer_watch
 from balancer.agent.peers.neighbours import PEER_COUNT, peers_of
 from balancer.agent.peers.peer_answer import PeerEndpoint
 from balancer.agent.peers.peer_watch import BODY_LIMIT, PeerMonitor, is_peer_address
@@ -207,11 +206,11 @@ def test_other_unicast_addresses_are_asked(address: str) -> None:
 async def test_a_peer_cannot_make_the_agent_ask_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
     watch, asked = PeerMonitor(8444), []
 
-    async def fetch(url: str) -> bytes:
+    async def fetch(client: object, url: str, limit: int) -> dict[str, Any]:
         asked.append(url)
-        return json.dumps(facts(2, outside="127.0.0.1")).encode()
+        return facts(2, outside="127.0.0.1")
 
-    monkeypatch.setattr(watch, "_fetch", fetch)
+    monkeypatch.setattr(peer_watch, "fetch_object", fetch)
     for _ in range(3):
         await watch.check_peers((edge(2, "10.255.0.2"),))
     assert set(asked) == {"http://10.255.0.2:8444/peer"}

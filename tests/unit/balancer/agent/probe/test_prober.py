@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from loopback import LoopbackEdge
+from signed_table import write_signed_table
 
 from balancer.agent.probe.namespace import NETWORK, NETWORK_V6, ProbeAddresses
 from balancer.agent.probe.prober import Prober
-from balancer.model.table import MAXIMUM_EDGE_ID
+from balancer.model.table import EdgeState, ForwardingTable, TableEdge
 from node.state import probe_results
 from node.state.identity import NodeIdentity, find_identity, write_identity
-from node.vip import Vip
+from node.vip import MAXIMUM_EDGE_ID, Vip
 from smkex.core.handshake.config import ServerConfig
 
 
@@ -61,18 +62,12 @@ async def test_another_edges_answer_is_a_failure(tmp_path: Path) -> None:
 
 
 async def test_a_peer_is_probed_at_its_locator(edge: LoopbackEdge, tmp_path: Path) -> None:
-    def table_edge(edge_id: int, state: str) -> dict[str, Any]:
-        tunnel = f"10.255.0.{edge_id}"
-        return {
-            "id": edge_id,
-            "name": f"edge{edge_id}",
-            "tunnel_v4": tunnel,
-            "tunnel_v6": None,
-            "state": state,
-        }
-
-    edges = [table_edge(1, "up"), table_edge(2, "up"), table_edge(3, "down")]
-    (tmp_path / "table.json").write_text(json.dumps({"generation": 1, "vips": [], "edges": edges}))
+    up, down = EdgeState.UP, EdgeState.DOWN
+    edges = tuple(
+        TableEdge(edge_id, f"edge{edge_id}", f"10.255.0.{edge_id}", None, state)
+        for edge_id, state in ((1, up), (2, up), (3, down))
+    )
+    write_signed_table(tmp_path, ForwardingTable(1, (), edges))
     results = await prober(tmp_path).round(node(edge, tmp_path, edge_id=2))
     by_name = {result.name: result for result in results}
     assert set(by_name) == {"probe-service", "probe-forwarding edge 1"}, "who is down is not probed"
@@ -86,10 +81,10 @@ async def test_what_is_found_is_left_for_the_agent(
     node(edge, tmp_path)
     task = asyncio.create_task(prober(tmp_path).run(0.01))
     async with asyncio.timeout(5):
-        while not (tmp_path / "probes.json").exists():
+        while not (tmp_path / "probe" / "probes.json").exists():
             await asyncio.sleep(0.01)
     task.cancel()
-    at = json.loads((tmp_path / "probes.json").read_text())["at"]
+    at = json.loads((tmp_path / "probe" / "probes.json").read_text())["at"]
     (result,) = probe_results.read_results(tmp_path, at + 1)
     assert result.ok
     (stale,) = probe_results.read_results(tmp_path, at + 100)

@@ -25,7 +25,7 @@ async def test_a_rotation_reaches_the_edges_file_newest_key_first(
         peer_port=0,
         _cli_parse_args=[],
     )
-    file = tmp_path / "node" / "fast-open.keys"
+    file = tmp_path / "node" / "agent" / "fast-open.keys"
     task = asyncio.create_task(Agent(settings).run())
     try:
         async with control.admin() as admin:
@@ -53,7 +53,7 @@ async def test_keys_are_asked_for_until_they_come_and_none_leaves_what_is_there(
     asked, seen = iter(answers), []
 
     async def answer(_: httpx.Request) -> httpx.Response:
-        seen.append((tmp_path / "fast-open.keys").read_text())
+        seen.append((tmp_path / "agent" / "fast-open.keys").read_text())
         return next(asked)
 
     keyring = FastOpenKeyFollower(state)
@@ -62,7 +62,7 @@ async def test_keys_are_asked_for_until_they_come_and_none_leaves_what_is_there(
         keyring.report_newest(6)
         await wait_until(lambda: len(seen) == 2)
         keyring.report_newest(7)
-        await wait_until(lambda: (tmp_path / "fast-open.keys").read_text() == "ff" * 16 + "\n")
+        await wait_until(lambda: (tmp_path / "agent" / "fast-open.keys").read_text() == "ff" * 16 + "\n")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert seen == ["00" * 16 + "\n"] * 3

@@ -33,6 +33,6 @@ async def test_purges_are_fetched_in_pages_up_to_the_newest_and_bounded(
             await wait_until(lambda reported=reported: state.purges() and state.purges()[-1].id >= reported)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    kept = json.loads((tmp_path / "purges.json").read_text())["purges"]
+    kept = json.loads((tmp_path / "agent" / "purges.json").read_text())["purges"]
     assert [each["id"] for each in kept] == list(range(newest - PURGES_KEPT + 1, newest + 1))
     assert kept[-1] == {"id": newest, "url": None, "tag": f"t{newest}", "at": 1767225600.0}

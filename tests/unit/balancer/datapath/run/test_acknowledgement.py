@@ -14,7 +14,7 @@ def test_a_blocked_acknowledgement_is_repeated(tmp_path: Path, caplog: pytest.Lo
     follower = TableFollower.__new__(TableFollower)  # without maps
     follower._state, follower.table = tmp_path, ForwardingTable(generation=7)
     follower._acknowledged = follower._acknowledge_failed = False
-    APPLIED.path_in(tmp_path).mkdir()  # as another daemon of the folder may
+    APPLIED.path_in(tmp_path).mkdir(parents=True)
     for _ in range(3):
         follower._acknowledge()
     assert caplog.text.count("generation 7 not acknowledged") == 1

@@ -1,0 +1,68 @@
+"""A state folder as the package's tmpfiles.conf sets it up, each daemon with a user of its own, and code run as one."""
+
+import json
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from node.state.state_file import USER_PREFIX, StateFile
+
+SYSTEMD = Path(__file__).parents[2] / "packaging" / "systemd"
+FIRST_UID = 64_300
+GROUP = 64_299
+STATE = Path("/var/lib/sennit")
+
+
+def daemon_users() -> dict[str, int]:
+    """Give each user of sysusers.conf an id that no user of this host has."""
+    lines = (SYSTEMD / "sysusers.conf").read_text().splitlines()
+    names = [line.split()[1] for line in lines if line.startswith("u ")]
+    return {name: FIRST_UID + number for number, name in enumerate(names)}
+
+
+def create_state_folder(place: Path) -> None:
+    """Create what tmpfiles.conf says about the state folder under `place`."""
+    users = {"root": 0} | daemon_users()
+    for line in (SYSTEMD / "tmpfiles.conf").read_text().splitlines():
+        if not line.startswith("d /var/lib/sennit"):
+            continue
+        _, path, mode, user, group = line.split()
+        folder = place / Path(path).relative_to(STATE)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(int(mode, 8))
+        os.chown(folder, users[user], 0 if group == "root" else GROUP)
+
+
+def own_file(file: StateFile, state: Path) -> None:
+    """Give a file that this test wrote to its writer."""
+    os.chown(file.path_in(state), daemon_users()[USER_PREFIX + file.writer.value], GROUP)
+
+
+def find_user(name: str) -> SimpleNamespace:
+    """`pwd.getpwnam` of that host."""
+    return SimpleNamespace(pw_uid=daemon_users()[name])
+
+
+def run_as(user: str, action: Callable[[], Any]) -> Any:
+    """Run `action` in a child that has become this user; return its value, which must be JSON."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(GROUP, GROUP, GROUP)
+            os.setresuid(*(daemon_users()[user],) * 3)
+            os.write(writing, json.dumps(action()).encode())
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        answer = file.read()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f"the child of {user} failed"
+    return json.loads(answer)
