@@ -7,6 +7,7 @@ which uvicorn would append to the headers of the running request. Upgrade is ign
 transfer coding is sent to HTTP/1.0 clients.
 """
 
+import re
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -34,9 +35,13 @@ _REASONS = {
     400: b"Bad Request",
     408: b"Request Timeout",
     414: b"URI Too Long",
+    417: b"Expectation Failed",
     431: b"Request Header Fields Too Large",
     501: b"Not Implemented",
+    505: b"HTTP Version Not Supported",
 }
+# a request line that the parser refuses although it is one: llhttp knows a list of methods
+_REQUEST_LINE = re.compile(rb"[\r\n]*[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \r\n]+ HTTP/1\.[01]\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +130,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
             self._beside += len(data)
         try:
             self._parse(data)
-        except httptools.HttpParserError:
-            self.reject(self._rejection or RequestRejected(400, "invalid request"))
+        except httptools.HttpParserError as error:
+            self.reject(self._rejection or _rejection_of(error, data))
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser. A head with Upgrade is parsed again without it: the parser would drop the body."""
@@ -206,6 +211,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
     def on_headers_complete(self) -> None:
         self._in_head = False
         version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self._raise_rejection(505, "this version of HTTP is not supported")
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 self._raise_rejection(501, "CONNECT is not supported")
@@ -216,6 +223,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         except ValueError as error:
             self._raise_rejection(400, str(error))
         self._check_codings(version)
+        self._check_expectation(version)
         if len(self.pipeline) >= self.limits.waiting - 1:
             self._raise_rejection(400, "too many pipelined requests")
         self._in_body = True
@@ -259,6 +267,14 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
             self._raise_rejection(400, "the transfer coding does not delimit the body")
         if codings != [b"chunked"]:
             self._raise_rejection(501, "no transfer coding but chunked is supported")
+
+    def _check_expectation(self, version: str) -> None:
+        """100-continue is met, for HTTP/1.1 alone; there is no other expectation (RFC 9110 section 10.1.1)."""
+        values = b",".join(value for name, value in self.headers if name == b"expect")
+        members = {member.strip(b" \t").lower() for member in values.split(b",")} - {b""}
+        self.expect_100_continue = version == "1.1" and b"100-continue" in members
+        if version == "1.1" and members - {b"100-continue"}:
+            self._raise_rejection(417, "no expectation but 100-continue is supported")
 
     def _head_without_upgrade(self, version: str) -> bytes:
         lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version.encode("ascii")]
@@ -338,6 +354,15 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         """Leave the parser, which wraps exceptions of callbacks."""
         self._rejection = RequestRejected(status, text)
         raise self._rejection
+
+
+def _rejection_of(error: Exception, data: bytes) -> RequestRejected:
+    """What the parser refused: a method that it does not know, a version, or no request at all."""
+    if isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(data):
+        return RequestRejected(501, "the method is not supported")
+    if "HTTP version" in str(error):
+        return RequestRejected(505, "this version of HTTP is not supported")
+    return RequestRejected(400, "invalid request")
 
 
 def _end_body_by_closing(cycle: Any) -> Callable[[MutableMapping[str, Any]], Awaitable[None]]:

@@ -300,6 +300,41 @@ async def test_a_bad_chunk_is_answered_with_400(connection: Connection, chunk: b
     assert statuses(await ask(connection, CHUNKED, chunk, pause=0.01)) == [400]
 
 
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/1.2", b"HTTP/3.0", b"HTTP/0.9"])
+async def test_another_version_is_refused_by_name(connection: Connection, version: bytes) -> None:
+    assert statuses(await ask(connection, b"GET /a %s\r\nhost: cdn\r\n\r\n" % version)) == [505]
+
+
+async def test_a_request_line_without_a_version_is_refused(connection: Connection) -> None:
+    assert statuses(await ask(connection, b"GET /a\r\n\r\n")) == [505]
+
+
+@pytest.mark.parametrize(("method", "status"), [(b"FOO!x", 501), (b"get", 501), (b"G(T", 400)])
+async def test_an_unknown_method_is_not_implemented(
+    connection: Connection, method: bytes, status: int
+) -> None:
+    assert statuses(await ask(connection, b"%s /a HTTP/1.1\r\nhost: cdn\r\n\r\n" % method)) == [status]
+
+
+@pytest.mark.parametrize("value", [b"100-CONTINUE", b", 100-continue ,", b"100-continue, 100-continue"])
+async def test_an_expectation_is_found_in_its_list(connection: Connection, value: bytes) -> None:
+    head = POST + b"content-length: 3\r\nexpect: %s\r\n\r\n" % value
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await ask(connection, head, end=interim) == interim
+    assert statuses(await ask(connection, b"abc", end=b"POST /a [abc]")) == [200]
+
+
+@pytest.mark.parametrize("value", [b"foo", b"100-continue, foo", b"100-continue;q=1"])
+async def test_an_unknown_expectation_fails(connection: Connection, value: bytes) -> None:
+    answer = await ask(connection, POST + b"content-length: 3\r\nexpect: %s\r\n\r\n" % value)
+    assert statuses(answer) == [417]
+
+
+async def test_an_expectation_of_http_1_0_is_ignored(connection: Connection) -> None:
+    request = b"POST /a HTTP/1.0\r\nhost: cdn\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\nabc"
+    assert statuses(await ask(connection, request)) == [200]
+
+
 async def test_connect_is_not_supported(connection: Connection) -> None:
     answer = await ask(connection, b"CONNECT cdn:443 HTTP/1.1\r\nhost: cdn:443\r\n\r\n")
     assert statuses(answer) == [501]
@@ -328,7 +363,6 @@ SMUGGLED = [
     ("a nul", b"GET /a HTTP/1.1\r\nhost: cdn\r\nx: a\0b\r\n\r\n"),
     ("no host", b"GET /a HTTP/1.1\r\n\r\n"),
     ("two hosts", b"GET /a HTTP/1.1\r\nhost: cdn\r\nhost: other\r\n\r\n"),
-    ("an unknown version", b"GET /a HTTP/3.7\r\nhost: cdn\r\n\r\n"),
     ("no HTTP", b"\x16\x03\x01 hello"),
     ("a target that is no path", b"GET a HTTP/1.1\r\nhost: cdn\r\n\r\n"),
 ]  # fmt: skip
