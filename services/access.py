@@ -1,8 +1,8 @@
 """Who may use a service, and how much: prefixes, signed URLs (RFC 9246), rates, and how sessions are made."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.values import Boolean, Number, Part, Prefix, SecretName
 
@@ -25,6 +25,13 @@ class Access(Part):
     deny: Annotated[tuple[Prefix, ...], Field(max_length=10_000)] = ()
     signed_urls: SignedUrls | None = None
 
+    @model_validator(mode="after")
+    def _check_prefixes(self) -> Self:
+        both = set(self.allow) & set(self.deny)
+        if both:
+            raise ValueError(f"allow and deny: both have {min(map(str, both))}")
+        return self
+
 
 class Limits(Part):
     """Rates that are answered with 429 and Retry-After, and the bandwidth of a session."""
@@ -33,7 +40,7 @@ class Limits(Part):
         default=None, description="From one client prefix (/32 or /64)."
     )
     burst: Annotated[int, Field(ge=1, le=1_000_000), Number] = 100
-    session_bytes_per_second: Annotated[int, Field(ge=1024), Number] | None = None
+    session_bytes_per_second: Annotated[int, Field(ge=4096), Number] | None = None
 
 
 class Required(Part):

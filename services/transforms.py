@@ -1,17 +1,37 @@
 """What a service changes on the way: header fields, redirects, content codings."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from services.values import FieldName, FieldValue, Number, Part, PathGlob, Text
 
 # framing, recipient and what the edge itself says: no rule touches them
 PROTECTED_FIELDS = frozenset(
-    {"age", "cache-status", "cdn-loop", "connection", "content-length", "content-range", "forwarded", "host"}
+    {"accept-encoding", "age", "cache-status", "cdn-loop", "connection", "content-encoding", "content-length"}
+    | {
+        "content-range",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+    }
+    | {"if-range", "if-unmodified-since", "range", "traceparent", "tracestate", "x-request-id"}
     | {"keep-alive", "sennit-session", "te", "trailer", "transfer-encoding", "upgrade", "via"}
     | {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+)
+
+
+_PLACEHOLDER = re.compile(r"\{path\}|\{query\}")
+# no path that a client chooses may become a host
+_REDIRECT_TARGET = re.compile(
+    r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?((/|\?|#|\{path\}|\{query\})[!-~]*)?|/([!-.0-\[\]-z|~][!-~]*|\{query\})?",
+    re.ASCII,
 )
 
 
@@ -37,6 +57,12 @@ class FieldRule(Part):
             raise ValueError(f"{name} is the edge's own")
         return name
 
+    @model_validator(mode="after")
+    def _check_value(self) -> Self:
+        if self.action is FieldAction.REMOVE and self.value:
+            raise ValueError("value: not with the action remove")
+        return self
+
 
 class FieldRules(Part):
     """Changes in order, of requests to the origin and of responses to clients."""
@@ -45,11 +71,23 @@ class FieldRules(Part):
     client: Annotated[tuple[FieldRule, ...], Field(max_length=64)] = ()
 
 
+def _parse_redirect_target(text: str) -> str:
+    if _REDIRECT_TARGET.fullmatch(text) is None or re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
+        raise ValueError(
+            "a redirect leads to http://HOST… or https://HOST…, or to a path that begins with / and a literal "
+            "character; {path} and {query} are the only placeholders, and none is in the host"
+        )
+    return text
+
+
+RedirectTarget = Annotated[Text, AfterValidator(_parse_redirect_target)]
+
+
 class Redirect(Part):
     """Answer a path with a redirect. In `to`, `{path}` and `{query}` stand for the request's (`?` included)."""
 
     path: PathGlob = Field(examples=["/old/*"])
-    to: Text = Field(examples=["https://www.example.org{path}{query}"])
+    to: RedirectTarget = Field(examples=["https://www.example.org{path}{query}"])
     status: Literal[301, 302, 303, 307, 308] = 308
 
 

@@ -5,8 +5,8 @@ The key, the target that the origin is asked for, and the URL of a purge are mad
 """
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
 from edge.http.forwarded import forwarded_fields, is_untrusted_field
@@ -34,6 +34,11 @@ class ClientRequest:
     key: str
     client: str = ""  # IP address if known
     host: str = ""  # name or address, without port and brackets
+
+    def with_target(self, target: str) -> Self:
+        """Return the request for another canonical target of the same host."""
+        host = self.key.partition(" ")[0]
+        return replace(self, target=target.encode("ascii"), key=f"{host} {target}")
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any]) -> "ClientRequest":

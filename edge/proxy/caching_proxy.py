@@ -38,8 +38,11 @@ from edge.proxy.responses import (
     send_text,
     start_response,
 )
-from edge.proxy.service_request import ServiceRequest
+from edge.proxy.service_request import ServiceRequest, verify_url
+from edge.proxy.service_sending import service_sender
 from edge.proxy.upstream import is_loop
+from edge.services.active_service import ActiveService
+from edge.services.admission.gate import NotAdmitted, check_rate
 from edge.services.catalogue import Misdirected
 from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
@@ -53,7 +56,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 TARGET_LIMIT = 8192
-_UNKNOWN_CONNECTION = ServedConnection()
 # every other method is unsafe, also one that is unknown (RFC 9111 section 4.4)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "SEARCH", "REPORT"})
 ALLOWED = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
@@ -105,7 +107,7 @@ class CachingProxy:
             return await send_text(send, 414, "the target is too long")
         if is_loop(self._name, request.headers):
             return await send_text(send, 508, "request loop detected")
-        connection = scope.get("extensions", {}).get(CONNECTION) or _UNKNOWN_CONNECTION
+        connection = scope.get("extensions", {}).get(CONNECTION) or ServedConnection(client=request.client)
         try:
             service = self._services.current.select_http(connection.server_name, request.host)
         except Misdirected as error:
@@ -113,9 +115,34 @@ class CachingProxy:
         self._telemetry.assign_service(service.name, service.revision)
         service.begin_request()
         try:
-            await self._serve(ServiceRequest.of(request, service), receive, send)
+            await self._admit(service, connection, request, receive, send)
         finally:
             service.end_request()
+
+    async def _admit(
+        self,
+        service: ActiveService,
+        connection: ServedConnection,
+        request: ClientRequest,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Serve a request that the service admits."""
+        now = time.monotonic()
+        try:
+            service.admit_connection(connection, now)
+            check_rate(connection.bucket, now)
+            redirect = service.redirects.find_redirect(request.target.decode("ascii"))
+            if redirect is None:
+                request = verify_url(service, request, self._clock())
+        except NotAdmitted as error:
+            wait = [("retry-after", str(error.retry_after))] if error.retry_after else []
+            return await send_text(service_sender(service, None, send), error.status, str(error), wait)
+        send = service_sender(service, connection.pacer, send)
+        if redirect is not None:
+            location = [("location", redirect.location)]
+            return await send_text(send, redirect.status, f"see {redirect.location}", location)
+        await self._serve(ServiceRequest.of(request, service), receive, send)
 
     async def _serve(self, request: ServiceRequest, receive: Receive, send: Send) -> None:
         try:

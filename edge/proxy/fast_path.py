@@ -21,13 +21,16 @@ from edge.http.forwarded import is_untrusted_field
 from edge.http.request import cache_key
 from edge.proxy.responses import select_response
 from edge.services.active_service import ActiveService
+from edge.services.admission.gate import NotAdmitted
 from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
+from edge.services.transforms.field_changes import FieldChanges
 from edge.telemetry.access_log.fast_hit import FastRequest
 from edge.telemetry.request_record import REQUEST_ID_FIELD
 from edge.telemetry.telemetry import Telemetry
 
 HEAD_LIMIT = 8 << 10
+REQUEST_ID_PREFIX = f"{REQUEST_ID_FIELD}: ".encode("ascii")
 FIELDS_LIMIT = 128
 PARSED_HEADS_LIMIT = 1024  # parsed request heads that are kept: clients repeat theirs
 PARSED_HEAD_BYTES = 1 << 10  # bytes of one kept head
@@ -137,27 +140,34 @@ class CacheFastPath:
         if asked is None:
             return None
         connection = connection or self._unknown
-        if connection.admitted is not asked.service and not self._admit(connection, asked):
+        is_admitted = connection.admitted is asked.service and connection.catalogue is self._catalogue
+        if not is_admitted and not self._admit(connection, asked.service):
             return None
         entry = self._store.find_in_memory(asked.key, asked.fields, asked.policy)
         now = self._clock()
         if entry is None or entry.body is None or now >= entry.fresh_until or "no-cache" in entry.control:
             return None
+        if connection.is_limited and not _take_share(connection, entry.size):
+            return None
         self._store.record_use(entry)
         self.hits += 1
         request_id = self._next_id()
-        response = self._response(entry, now, request_id)
+        response = self._response(entry, now, request_id, asked.service.client_fields)
         ttl = int(entry.fresh_until - now)
         self._telemetry.record_hit(
             now, request_id, connection, asked.recorded, entry.status, len(entry.body), ttl
         )
         return response
 
-    def _admit(self, connection: ServedConnection, asked: _SimpleRequest) -> bool:
-        """Admit a connection to a service, once for each revision; what is refused is answered by the general path."""
-        if not self._catalogue.may_ask(connection.server_name, asked.service):
+    def _admit(self, connection: ServedConnection, service: ActiveService) -> bool:
+        """Admit a connection to a service, once for each catalogue; the general path answers what is refused."""
+        if not self._catalogue.may_ask(connection.server_name, service):
             return False
-        connection.admitted = asked.service
+        try:
+            service.admit_connection(connection, time.monotonic())
+        except NotAdmitted:
+            return False
+        connection.catalogue = self._catalogue
         return True
 
     def _read(self, data: bytes) -> _SimpleRequest | None:
@@ -186,6 +196,11 @@ class CacheFastPath:
             return None
         url = cache_key(host, target)
         rule = service.find_rule("GET", url.partition(" ")[2])
+        if (
+            service.gate.verifier is not None
+            or service.redirects.find_redirect(url.partition(" ")[2]) is not None
+        ):
+            return None
         if rule.bypass or (rule.client_directives and not fields.keys().isdisjoint(DIRECTIVE_FIELDS)):
             return None
         counted = fields if rule.client_directives else without_directives(fields)
@@ -211,23 +226,33 @@ class CacheFastPath:
         self._parser = httptools.HttpRequestParser(head)
         return None
 
-    def _response(self, entry: StoredResponse, now: float, request_id: bytes) -> bytes:
-        """Head and body; all but the request's id is kept while Age and ttl do not change."""
+    def _response(self, entry: StoredResponse, now: float, request_id: bytes, changes: FieldChanges) -> bytes:
+        """Head and body; all but the request's id is kept while Age, ttl and the service's changes stay the same."""
         assert entry.body is not None
         age, ttl = int(entry.age(now)), int(entry.fresh_until - now)
         kept = entry.prepared
-        if kept is None or kept[0] != age or kept[1] != ttl:
-            kept = entry.prepared = (age, ttl, self._prepared_head(entry, age, ttl))
+        if kept is None or kept[0] != age or kept[1] != ttl or kept[3] is not changes:
+            kept = entry.prepared = (age, ttl, self._prepared_head(entry, age, ttl, changes), changes)
         return b"".join((kept[2], request_id, b"\r\n\r\n", entry.body))
 
-    def _prepared_head(self, entry: StoredResponse, age: int, ttl: int) -> bytes:
+    def _prepared_head(self, entry: StoredResponse, age: int, ttl: int, changes: FieldChanges) -> bytes:
         """Return the head up to the request's id."""
-        lines = [STATUS_LINE[entry.status]]
-        for name, value in select_response(entry, "GET", {}).headers:
-            lines.append(f"{name}: {value}\r\n".encode("latin-1"))
         status = CacheStatus(hit=True, ttl=ttl).value(self._name)
-        lines.append(f"age: {age}\r\ncache-status: {status}\r\n{REQUEST_ID_FIELD}: ".encode("latin-1"))
-        return b"".join(lines)
+        pairs = [*select_response(entry, "GET", {}).headers, ("age", str(age)), ("cache-status", status)]
+        lines = [f"{name}: {value}\r\n" for name, value in changes.change_fields(pairs)]
+        return b"".join((STATUS_LINE[entry.status], "".join(lines).encode("latin-1"), REQUEST_ID_PREFIX))
+
+
+def _take_share(connection: ServedConnection, size: int) -> bool:
+    """Count a request of `size` bytes against the limits of the connection; False where the general path waits."""
+    now = time.monotonic()
+    if connection.pacer is not None and connection.pacer.delay(now) > 0:
+        return False
+    if connection.bucket is not None and not connection.bucket.take_token(now):
+        return False
+    if connection.pacer is not None:
+        connection.pacer.record_sent(size, now)
+    return True
 
 
 def _decode_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:

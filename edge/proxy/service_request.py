@@ -7,6 +7,8 @@ from edge.cache.rules.lifetimes import without_directives
 from edge.http.fields import Fields, Pairs
 from edge.http.request import ClientRequest, reference_cache_key
 from edge.services.active_service import ActiveService
+from edge.services.admission.gate import NotAdmitted
+from edge.services.admission.signed_urls import TokenRefused
 from edge.services.cache_rule import CompiledRule
 
 
@@ -14,7 +16,8 @@ from edge.services.cache_rule import CompiledRule
 class ServiceRequest:
     """`service` is the revision that was in force when the request came, `rule` the cache rule that matches.
 
-    `key` identifies the response in the store, `url_key` all responses of the URL.
+    `key` identifies the response in the store, `url_key` all responses of the URL. `headers` go to the origin, as the
+    service changes them; `fields` are the client's, by which the cache decides.
     """
 
     service: ActiveService
@@ -40,7 +43,7 @@ class ServiceRequest:
             url_key + rule.key.request_suffix(fields),
             request.method,
             request.target,
-            request.headers,
+            service.origin_fields.change_fields(request.headers),
             fields,
             request.client,
         )
@@ -58,3 +61,17 @@ class ServiceRequest:
         """Return the key of a Location or Content-Location's URL, None outside of this host; raises `ValueError`."""
         url = reference_cache_key(self.host, self.target, reference)
         return self.service.stored_key(url) if url.startswith(f"{self.host} ") else None
+
+
+def verify_url(service: ActiveService, request: ClientRequest, now: float) -> ClientRequest:
+    """Return the request without its token where URLs of the service are signed; raises `NotAdmitted`."""
+    verifier = service.gate.verifier
+    if verifier is None:
+        return request
+    host, _, target = request.key.partition(" ")
+    try:
+        return request.with_target(
+            verifier.verify_request(host, target, request.fields.get("cookie", ""), now)
+        )
+    except TokenRefused as error:
+        raise NotAdmitted(403, str(error)) from None

@@ -7,8 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from edge.services.admission.gate import ServiceGate
 from edge.services.cache_rule import CompiledRule, RuleList
 from edge.services.origin_side import OriginSide
+from edge.services.served_connection import ServedConnection
+from edge.services.transforms.field_changes import FieldChanges
+from edge.services.transforms.redirect_list import RedirectList
+from services.access import Access, Limits, Required
 from services.document import HttpService, TcpService
 from services.published import PublishedService
 
@@ -51,10 +56,31 @@ class ActiveService:
         self.key_prefix = f"{name}|" if name else ""
         rules = document.cache if isinstance(document, HttpService) else ()
         self._rules = RuleList(rules, defaults.negative_seconds)
+        self.gate = _make_gate(document, name, secrets)
+        http = document if isinstance(document, HttpService) else None
+        self.redirects = RedirectList(http.redirects if http is not None else ())
+        self.origin_fields = FieldChanges(http.headers.origin if http is not None else ())
+        self.client_fields = FieldChanges(http.headers.client if http is not None else ())
         self._make_origins = make_origins
         self._origins: OriginSide | None = None
         self._requests = 0
         self._on_idle: Callable[[OriginSide], Any] | None = None
+
+    def admit_connection(self, connection: ServedConnection, now: float) -> None:
+        """Admit a connection once, as long as no other service is asked over it; raises `NotAdmitted`.
+
+        The server name has been checked.
+        """
+        if connection.admitted is self:
+            return
+        connection.admitted = None
+        self.gate.check_connection(connection)
+        connection.is_limited = self.gate.is_limited
+        connection.bucket = self.gate.find_bucket(connection.client, now)
+        pacer, connection.pacer = connection.pacer, self.gate.make_pacer()
+        if pacer is not None and connection.pacer is not None:
+            connection.pacer.continue_from(pacer)
+        connection.admitted = self
 
     @property
     def is_http(self) -> bool:
@@ -94,3 +120,10 @@ class ActiveService:
         if self._on_idle is not None and not self._requests and self._origins is not None:
             origins, self._origins = self._origins, None
             self._on_idle(origins)
+
+
+def _make_gate(document: HttpService | TcpService | None, name: str, secrets: dict[str, str]) -> ServiceGate:
+    if document is None:
+        return ServiceGate(Required(), Access(), Limits(), {}, ())
+    names = (name, *document.hostnames)
+    return ServiceGate(document.required, document.access, document.limits, secrets, names)

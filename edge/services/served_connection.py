@@ -1,17 +1,32 @@
 """A client's session or HTTPS connection, as far as it decides which services the client may use."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge.services.active_service import ActiveService
+from edge.services.admission.pacing import SessionPacer
+from edge.services.admission.request_rates import TokenBucket
 from edge.services.host_index import canonical_host
 from edge.telemetry.connection_facts import ConnectionFacts
+
+if TYPE_CHECKING:
+    from edge.services.active_service import ActiveService
 
 
 class ServedConnection:
     """What is known of one connection. `server_name` is empty where the client named none."""
 
-    __slots__ = ("admitted", "client", "facts", "mode", "path_confirmed", "server_name")
+    __slots__ = (
+        "admitted",
+        "bucket",
+        "catalogue",
+        "client",
+        "facts",
+        "is_limited",
+        "mode",
+        "pacer",
+        "path_confirmed",
+        "server_name",
+    )
 
     def __init__(
         self,
@@ -28,6 +43,11 @@ class ServedConnection:
         self.path_confirmed = path_confirmed
         # the service in force that admitted the last request of this connection
         self.admitted: ActiveService | None = None
+        self.catalogue: object = None  # by which the fast path checked the server name
+        # of that service: whether it has limits, what requests take from, and how fast responses are sent
+        self.is_limited = False
+        self.bucket: TokenBucket | None = None
+        self.pacer: SessionPacer | None = None
 
     @classmethod
     def of_transport(cls, transport: Any, owner: int = 0) -> "ServedConnection":

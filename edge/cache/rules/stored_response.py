@@ -31,7 +31,9 @@ class StoredResponse:
     body: bytes | None = None
     file: str | None = None
     id: int = 0
-    prepared: tuple[int, int, bytes] | None = field(default=None, repr=False)  # see `edge.proxy.fast_path`
+    prepared: tuple[int, int, bytes, object] | None = field(
+        default=None, repr=False
+    )  # see `edge.proxy.fast_path`
     fields: dict[str, str] = field(init=False)
     control: dict[str, str] = field(init=False)
     lifetime: float = field(init=False)

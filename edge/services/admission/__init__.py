@@ -1,0 +1,1 @@
+"""Who may use a service, and how much of it."""

@@ -1,0 +1,1 @@
+"""What a service changes on the way: header fields, redirects."""
