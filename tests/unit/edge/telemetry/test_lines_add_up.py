@@ -32,7 +32,9 @@ async def origin_script(asked: Asked) -> list[bytes]:
         raise ConnectionResetError  # the server closes the connection
     if asked.method == "HEAD":
         return [answer(b"", length=len(BODY))]
-    return [answer(BODY, "cache-control: max-age=600" if "cached" in asked.target else "cache-control: no-store")]
+    return [
+        answer(BODY, "cache-control: max-age=600" if "cached" in asked.target else "cache-control: no-store")
+    ]
 
 
 def random_request(choice: random.Random) -> bytes:
@@ -105,7 +107,9 @@ async def test_lines_and_figures_add_up_to_what_was_sent(tmp_path: Path, seed: i
     log = AccessLog(JsonLines(), LogWriter(FileSink(path)))
     origin, seen = ScriptedServer(origin_script), list[tuple[int, str, int]]()
     async with served(tmp_path / "cache", origin, workers=2, log=log) as workers:
-        clients = [run_client(choice.choice(workers), random.Random(f"{seed} {n}"), seen) for n in range(CLIENTS)]
+        clients = [
+            run_client(choice.choice(workers), random.Random(f"{seed} {n}"), seen) for n in range(CLIENTS)
+        ]
         given_up = sum(await asyncio.gather(*clients))
         with contextlib.suppress(TimeoutError):
             await until(lambda: total_of(workers)["requests"] == CLIENTS * REQUESTS)
