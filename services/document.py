@@ -6,7 +6,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from services.access import Access, Limits, Log, Required
 from services.cache_rules import CacheRule
-from services.origins import Balancing, Origin, OriginGroup, Shield
+from services.origins import Balancing, Origin, OriginGroup, Retry, Shield
 from services.transforms import Compression, FieldRules, Redirect
 from services.values import Boolean, Host, HostPattern, Number, Part, Port, Timeout
 
@@ -35,6 +35,7 @@ class HttpService(_Service):
     kind: Literal["http"] = "http"
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=64)]
     balancing: Balancing = Balancing.WEIGHTED
+    retry: Retry = Retry()
     shield: Shield | None = None
     cache: Annotated[tuple[CacheRule, ...], Field(max_length=256)] = ()
     headers: FieldRules = FieldRules()

@@ -33,7 +33,10 @@ def _parse_origin_url(text: str) -> str:
     authority = Authority.parse(parts.netloc)
     if not authority.host:
         raise ValueError("the URL has no host")
-    return f"{parts.scheme}://{authority}{parts.path.rstrip('/')}"
+    # an authority leaves out both 80 and 443: each is the default of one scheme only
+    other = {"http": 443, "https": 80}[parts.scheme]
+    port = f":{other}" if parts.port == other else ""
+    return f"{parts.scheme}://{authority}{port}{parts.path.rstrip('/')}"
 
 
 OriginUrl = Annotated[str, Field(max_length=2048), AfterValidator(_parse_origin_url)]
@@ -46,7 +49,7 @@ class OriginTls(Part):
         default=True, description="Whether its certificate must be valid for the server name."
     )
     ca: Text | None = Field(
-        default=None, max_length=65_536, description="Authorities (PEM); default: the system's."
+        default=None, max_length=65_536, description="Authorities (PEM); default: the usual ones."
     )
     server_name: Host | None = Field(default=None, description="Default: the host of the URL.")
     client_certificate: Text | None = Field(default=None, max_length=65_536, description="Chain (PEM).")
@@ -99,6 +102,15 @@ class Origin(Part):
         if self.tls != OriginTls() and not self.url.startswith("https://"):
             raise ValueError("tls: the URL is not https")
         return self
+
+
+class Retry(Part):
+    """An idempotent request goes to another origin when one fails, before anything was sent to the client."""
+
+    attempts: Annotated[int, Field(ge=1, le=16), Number] = Field(
+        default=3, description="Origins that one request is sent to, at most; 1: no retry."
+    )
+    deadline: Timeout = Field(default=60.0, description="Until the head, all attempts together.")
 
 
 class Shield(Part):

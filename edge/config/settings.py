@@ -6,6 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from runtime.settings import DaemonSettings, settings_config
+from services.origins import OriginUrl
+from services.values import Prefix
 from smkex.server.limits.server_limits import ServerLimits
 
 
@@ -15,8 +17,13 @@ class EdgeSettings(DaemonSettings):
     model_config = settings_config("SENNIT_EDGE_", "sennit edge")
 
     state: Path = Field(default=Path("/var/lib/sennit"), description="state directory of the node")
-    upstream: str = Field(
-        default="http://127.0.0.1:8080", pattern="^https?://", description="URL of the origin"
+    upstream: OriginUrl = Field(default="http://127.0.0.1:8080", description="URL of the origin")
+    origin_allow: tuple[Prefix, ...] = Field(
+        default=(),
+        description="prefix that services' origins may be in, though node-local, link-local or denied (repeatable)",
+    )
+    origin_deny: tuple[Prefix, ...] = Field(
+        default=(), description="prefix that services' origins must not be in (repeatable)"
     )
     app: str | None = Field(
         default=None,

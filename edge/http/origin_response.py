@@ -7,17 +7,29 @@ from edge.http.fields import Pairs
 
 
 class OriginFailed(Exception):
-    """The origin gave no usable response; `status` is sent to the client."""
+    """The origin gave no usable response; `status` and the text are sent to the client, `cause` is logged.
 
-    def __init__(self, status: int, text: str) -> None:
+    `unsent`: nothing of the request was sent. `busy`: the edge's own limits, no fault of the origin.
+    """
+
+    def __init__(
+        self, status: int, text: str, *, cause: str = "", unsent: bool = False, busy: bool = False
+    ) -> None:
         super().__init__(text)
         self.status = status
+        self.cause = cause or text
+        self.unsent = unsent
+        self.busy = busy
+        self.origin = ""  # name of the origin asked last
+        self.seconds = 0.0  # until it failed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OriginResponse:
-    """Head of the origin's response, and its body as it arrives."""
+    """Head of the origin's response, and its body as it arrives; which origin it was, and the time until the head."""
 
     status: int
     headers: Pairs
     parts: AsyncIterator[bytes]
+    origin: str = ""
+    seconds: float = 0.0

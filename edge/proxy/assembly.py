@@ -1,24 +1,32 @@
 """Assemble the built-in application: store, origin client, proxy and background tasks."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from edge.cache.storage.store import ResponseStore
 from edge.config.settings import EdgeSettings
+from edge.origins.addresses import OriginAddresses
+from edge.origins.assembly import single_origin
+from edge.origins.registry import OriginRegistry
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.purge import follow_purges
-from edge.proxy.upstream import OriginClient, cancel_task
 from edge.services.active_service import ActiveService, ServiceDefaults
 from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
+from edge.services.origin_side import OriginSide
 from edge.telemetry.telemetry import Telemetry
 from services.document import HttpService
 
 
-def origin_url(service: ActiveService, upstream: str) -> str:
-    """Return the URL of a service's origin; `upstream` is that of the default service."""
-    return service.document.origins[0].url if isinstance(service.document, HttpService) else upstream
+def make_service_origins(
+    service: ActiveService, registry: OriginRegistry, upstream: OriginSide
+) -> OriginSide:
+    """Return the origins of a service; `upstream` is that of the default service."""
+    if not isinstance(service.document, HttpService):
+        return upstream
+    return registry.make_origins(service.name, service.document, service.secrets)
 
 
 @asynccontextmanager
@@ -32,8 +40,11 @@ async def built_in_cache(
         settings.object_bytes,
         settings.memory_bytes,
     )
+    upstream = single_origin(settings.upstream, name)
+    addresses = OriginAddresses(settings.origin_allow, settings.origin_deny)
+    registry = OriginRegistry(name, addresses.refusal, secrets.randbits(32))
     services = ServiceDirectory(
-        lambda service: OriginClient(origin_url(service, settings.upstream), name),
+        lambda service: make_service_origins(service, registry, upstream),
         ServiceDefaults(settings.negative_seconds),
     )
     follower = ServiceFollower(settings.state, services)
@@ -51,4 +62,12 @@ async def built_in_cache(
             await cancel_task(task)
         await proxy.fetches.stop()
         await services.close()
+        await registry.close()
+        await upstream.close()
         store.close()
+
+
+async def cancel_task(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -25,6 +25,7 @@ from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs, combine_fields
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.http.request import ClientRequest
+from edge.origins.exchange import is_request_loop
 from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, FetchResult
 from edge.proxy.fetches import Fetches
@@ -40,7 +41,6 @@ from edge.proxy.responses import (
 )
 from edge.proxy.service_request import ServiceRequest, verify_url
 from edge.proxy.service_sending import service_sender
-from edge.proxy.upstream import is_loop
 from edge.services.active_service import ActiveService
 from edge.services.admission.gate import NotAdmitted, check_rate
 from edge.services.catalogue import Misdirected
@@ -105,7 +105,7 @@ class CachingProxy:
             send = _stop_when_client_leaves(send, scope["extensions"][CLIENT_GONE])
         if len(request.target) > TARGET_LIMIT:
             return await send_text(send, 414, "the target is too long")
-        if is_loop(self._name, request.headers):
+        if is_request_loop(request.headers, self._name):
             return await send_text(send, 508, "request loop detected")
         connection = scope.get("extensions", {}).get(CONNECTION) or ServedConnection(client=request.client)
         try:

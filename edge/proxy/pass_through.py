@@ -65,18 +65,21 @@ async def forward_request(
     """
     # 100-continue concerns this hop: the server requests the body from the client (RFC 9110 section 10.1.1)
     headers = [pair for pair in request.headers if pair[0] != "expect"]
-    async with origins.request(
-        request.method, request.target, headers, body, key=request.key, passing=request.client
-    ) as answer:
-        more = await on_head(answer)
-        own = CDN_FIELDS | {"cache-status", REQUEST_ID_FIELD}
-        await start_response(
-            send, answer.status, [pair for pair in answer.headers if pair[0] not in own] + more
-        )
-        try:
+    started = False
+    try:
+        async with origins.request(
+            request.method, request.target, headers, body, key=request.key, passing=request.client
+        ) as answer:
+            more = await on_head(answer)
+            own = CDN_FIELDS | {"cache-status", REQUEST_ID_FIELD}
+            kept = [pair for pair in answer.headers if pair[0] not in own]
+            started = True
+            await start_response(send, answer.status, kept + more)
             async for part in answer.parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
-        except OriginFailed as error:
-            raise SpoolFailed(str(error)) from None  # the head has been sent: the connection is closed
-        await end_response(send)
-        return answer
+            await end_response(send)
+            return answer
+    except OriginFailed as error:
+        if not started:
+            raise
+        raise SpoolFailed(str(error)) from None  # the head has been sent: the connection is closed

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from edge.origins.tls import check_origins
 from edge.services.active_service import NO_DEFAULTS, ActiveService, MakeOrigins, ServiceDefaults
 from edge.services.catalogue import ServiceCatalogue, index_services
-from services.document import parse_document
+from services.document import HttpService, parse_document
 from services.published import PublishedService, ServiceGeneration
 from services.published_file import RefusedService
 
@@ -61,6 +62,8 @@ class _Preparation:
         if before is not None and before.published == published:
             return before
         document = parse_document(published.document)
+        if isinstance(document, HttpService):
+            check_origins(document.origins, published.secrets)
         return ActiveService(
             published.name,
             published.revision,

@@ -2,8 +2,10 @@
 
 import asyncio
 import select
+import socket
 import ssl
 from functools import cache
+from typing import Any
 
 import httpcore
 import httpx
@@ -72,27 +74,46 @@ class ByteStream:
 
 async def open_tcp(origin: httpcore.Origin, timeout: float | None) -> ByteStream:
     """Connect to `origin`, over TLS where it is https. Raises httpcore's `ConnectError` and `ConnectTimeout`."""
-    loop = asyncio.get_running_loop()
-    reader = CountingReader(READ_LIMIT)
-    protocol = asyncio.StreamReaderProtocol(reader)
     host = origin.host.decode("ascii")
-    tls = _tls_context() if origin.scheme == b"https" else None
+    tls = verifying_context() if origin.scheme == b"https" else None
     try:
         async with asyncio.timeout(timeout):
-            transport, _ = await loop.create_connection(
-                lambda: protocol, host, origin.port, ssl=tls, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
+            return await _open_stream(
+                host=host, port=origin.port, ssl=tls, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY
             )
     except TimeoutError:
         raise httpcore.ConnectTimeout(f"{host} port {origin.port} does not answer") from None
     except OSError as error:
         raise httpcore.ConnectError(str(error)) from error
+
+
+async def open_on_socket(
+    connected: socket.socket, tls: ssl.SSLContext | None, server_name: str
+) -> ByteStream:
+    """Open the stream of a connected socket, over TLS if given, and close the socket on failure. Raises OSError."""
+    try:
+        return await _open_stream(
+            sock=connected, ssl=tls, server_hostname=server_name if tls is not None else None
+        )
+    except BaseException:
+        connected.close()
+        raise
+
+
+async def _open_stream(**destination: Any) -> ByteStream:
+    loop = asyncio.get_running_loop()
+    reader = CountingReader(READ_LIMIT)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.create_connection(lambda: protocol, **destination)
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     return ByteStream(reader, writer, descriptor=transport.get_extra_info("socket").fileno())
 
 
 @cache
-def _tls_context() -> ssl.SSLContext:
+def verifying_context() -> ssl.SSLContext:
+    """TLS that verifies the server by the usual authorities, for HTTP/1.1."""
     context = httpx.create_ssl_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
 

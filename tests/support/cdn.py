@@ -12,8 +12,8 @@ import httpx
 from one_service import one_service
 
 from edge.cache.storage.store import ResponseStore
+from edge.origins.assembly import single_origin
 from edge.proxy.caching_proxy import CachingProxy
-from edge.proxy.upstream import OriginClient
 from edge.services.active_service import ServiceDefaults
 from edge.services.directory import ServiceDirectory
 
@@ -122,7 +122,7 @@ async def cdn(
     origin = Origin(clock=clock)
     sizes = {"limit": 50_000_000, "object_limit": 20_000_000} | options
     defaults = ServiceDefaults(sizes.pop("negative_seconds", 0))
-    services = one_service(OriginClient("http://origin", "edge1", origin), defaults, document, secrets)
+    services = one_service(single_origin("http://origin", "edge1", origin), defaults, document, secrets)
     store = ResponseStore(folder, **sizes)
     proxy = CachingProxy(services, store, "edge1", clock=clock)
     transport = httpx.ASGITransport(proxy)

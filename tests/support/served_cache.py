@@ -11,8 +11,8 @@ from one_service import one_service
 from scripted_server import ScriptedServer
 
 from edge.cache.storage.store import ResponseStore
+from edge.origins.assembly import single_origin
 from edge.proxy.caching_proxy import CachingProxy
-from edge.proxy.upstream import OriginClient
 from edge.services.served_connection import ServedConnection
 from edge.telemetry.access_log.access_log import AccessLog
 from edge.telemetry.recorded_application import RecordedApplication
@@ -47,7 +47,7 @@ async def served(
 @asynccontextmanager
 async def _worker(folder: Path, url: str, log: AccessLog | None) -> AsyncIterator[Worker]:
     store = ResponseStore(folder, 50_000_000, 20_000_000)
-    upstream = OriginClient(url, "edge1")
+    upstream = single_origin(url, "edge1")
     telemetry = Telemetry(1, log)
     proxy = CachingProxy(one_service(upstream), store, "edge1", telemetry=telemetry)
     server = HttpServer(

@@ -80,7 +80,7 @@ async def reaching(
 def _tls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     certificate, key = identity(folder, "origin", "127.0.0.1")
     trusts = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(stream, "_tls_context", lambda: trusts)
+    monkeypatch.setattr(stream, "verifying_context", lambda: trusts)
     serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serves.load_cert_chain(certificate, key)
     return serves

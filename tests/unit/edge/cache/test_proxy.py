@@ -12,8 +12,8 @@ from cdn import Cdn, cdn
 from one_service import one_service
 
 from edge.cache.storage.store import ResponseStore
+from edge.origins.assembly import single_origin
 from edge.proxy.caching_proxy import CachingProxy
-from edge.proxy.upstream import OriginClient
 
 LARGE = [bytes([n]) * 100_000 for n in range(40)]
 WHOLE = b"".join(LARGE)
@@ -192,7 +192,7 @@ async def test_an_origin_that_is_away_is_said_so(it: Cdn, tmp_path: Path) -> Non
     assert (await it.get()).status_code == 504
     assert (await it.client.post("/a", content=b"x")).status_code == 504
     store = ResponseStore(tmp_path / "other", 1000, 1000)
-    proxy = CachingProxy(one_service(OriginClient("http://127.0.0.1:1", "edge1")), store, "edge1")
+    proxy = CachingProxy(one_service(single_origin("http://127.0.0.1:1", "edge1")), store, "edge1")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy), base_url="http://cdn") as client:
         assert (await client.get("/a")).status_code == 502
         assert (await client.get("/" + "a" * 9000)).status_code == 414

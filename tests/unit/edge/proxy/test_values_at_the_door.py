@@ -14,8 +14,8 @@ from served_cache import Worker, served
 
 from edge.cache.storage.store import ResponseStore
 from edge.http.request import url_cache_key
+from edge.origins.assembly import single_origin
 from edge.proxy.caching_proxy import CachingProxy
-from edge.proxy.upstream import OriginClient
 from smkex.http.server.http_server import HttpServer
 
 FRESH = "cache-control: max-age=600"
@@ -268,7 +268,7 @@ async def proxied(folder: Path, serve: object, base: str = "") -> AsyncIterator[
     """A client of a caching proxy before an origin that `serve` is for each connection."""
     origin = await asyncio.start_server(serve, "127.0.0.1", 0)  # type: ignore[arg-type]
     store = ResponseStore(folder, 1_000_000, 1_000_000)
-    upstream = OriginClient(f"http://127.0.0.1:{origin.sockets[0].getsockname()[1]}{base}", "edge1")
+    upstream = single_origin(f"http://127.0.0.1:{origin.sockets[0].getsockname()[1]}{base}", "edge1")
     proxy = CachingProxy(one_service(upstream), store, "edge1")
     server = HttpServer(proxy, date=False)
     await server.start()

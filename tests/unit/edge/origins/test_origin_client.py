@@ -9,10 +9,12 @@ import pytest
 from loopback import until
 
 from edge.http.fields import Pairs
+from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.http.request import ClientRequest
-from edge.proxy import upstream
+from edge.origins import origin_client
+from edge.origins.assembly import single_origin
+from edge.origins.origin_group import ServiceOrigins
 from edge.proxy.pass_through import forward_request
-from edge.proxy.upstream import OriginClient, OriginFailed, OriginResponse
 
 CONNECTIONS = 6
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -63,7 +65,7 @@ async def ignore(message: object) -> None:
 
 
 @asynccontextmanager
-async def uploading(asks: OriginClient, clients: list[str]) -> AsyncIterator[None]:
+async def uploading(asks: ServiceOrigins, clients: list[str]) -> AsyncIterator[None]:
     """Uploads that never end, one for each of `clients`."""
     slow = [
         asyncio.create_task(forward_request(asks, upload(client), never_ends(), no_more, ignore))
@@ -79,11 +81,10 @@ async def uploading(asks: OriginClient, clients: list[str]) -> AsyncIterator[Non
 
 
 async def test_clients_that_never_finish_their_bodies_leave_connections_for_the_others(
-    origin: tuple[Origin, str], monkeypatch: pytest.MonkeyPatch
+    origin: tuple[Origin, str],
 ) -> None:
-    monkeypatch.setattr(upstream, "CONNECTIONS", CONNECTIONS)
     it, url = origin
-    asks = OriginClient(url, "edge1")
+    asks = single_origin(url, "edge1", connections=CONNECTIONS)
     async with uploading(asks, [f"10.0.{number}.1" for number in range(2 * CONNECTIONS)]):
         await until(lambda: len(it.heads) >= CONNECTIONS // 2)
         async with asks.request("GET", b"/b", [("host", "cdn")]) as answer:
@@ -92,11 +93,10 @@ async def test_clients_that_never_finish_their_bodies_leave_connections_for_the_
 
 
 async def test_one_network_that_never_finishes_leaves_places_for_uploads_of_others(
-    origin: tuple[Origin, str], monkeypatch: pytest.MonkeyPatch
+    origin: tuple[Origin, str],
 ) -> None:
-    monkeypatch.setattr(upstream, "CONNECTIONS", 16)
     it, url = origin
-    asks = OriginClient(url, "edge1")
+    asks = single_origin(url, "edge1", connections=16)
 
     async def one_part() -> AsyncIterator[bytes]:
         yield b"a"
@@ -108,16 +108,15 @@ async def test_one_network_that_never_finishes_leaves_places_for_uploads_of_othe
         )
         assert answer.status == 200
         assert len(it.heads) == 3
-    assert not asks._of_prefix  # nothing is kept of networks that have left
+    assert not asks.members[0].client._of_prefix  # nothing is kept of networks that have left
 
 
 async def test_waiting_too_long_for_a_connection_is_a_504(
     origin: tuple[Origin, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream, "CONNECTIONS", 8)
-    monkeypatch.setattr(upstream, "POOL_TIMEOUT", 0.05)
+    monkeypatch.setattr(origin_client, "POOL_TIMEOUT", 0.05)
     it, url = origin
-    asks = OriginClient(url, "edge1")
+    asks = single_origin(url, "edge1", connections=8)
     async with uploading(asks, ["10.0.0.1"]):
         await until(lambda: len(it.heads) == 1)
         with pytest.raises(OriginFailed) as failed:

@@ -1,0 +1,218 @@
+"""The origins of one service: which one a request goes to, and where it goes when that one fails.
+
+Primaries are asked before backups. While none of either may be asked, all are: an edge that asks none serves none.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from edge.http.fields import Pairs
+from edge.http.origin_response import OriginFailed, OriginResponse
+from edge.origins.exchange import IDEMPOTENT_METHODS
+from edge.origins.origin_client import OriginClient
+from edge.origins.origin_state import OriginState
+from edge.origins.selection import HashedUrl, WeightedTurns
+from services.origins import Origin, OriginGroup, Retry
+
+log = logging.getLogger("edge.origins")
+
+UNUSABLE_STATUS = frozenset({502, 503, 504})  # of an origin that another may stand in for
+URL_LIMIT = 500  # characters of a URL in the log
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupMember:
+    """One origin of a group."""
+
+    origin: Origin
+    client: OriginClient
+    state: OriginState
+
+    @property
+    def name(self) -> str:
+        return self.origin.name
+
+    @property
+    def weight(self) -> int:
+        return self.origin.weight
+
+
+class ServiceOrigins:
+    """The origins of `service`; an `OriginSide` of the proxy."""
+
+    def __init__(
+        self,
+        service: str,
+        members: Sequence[GroupMember],
+        selection: WeightedTurns | HashedUrl,
+        retry: Retry,
+        *,
+        on_close: Callable[[], Awaitable[None]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._service = service
+        self.members = tuple(members)
+        self._groups = [
+            tuple(member for member in self.members if member.origin.group is group) for group in OriginGroup
+        ]
+        self._selection = selection
+        self._retry = retry
+        self._on_close = on_close
+        self._clock = clock
+
+    async def close(self) -> None:
+        """Give the origins back to their registry, or close them where there is none."""
+        if self._on_close is not None:
+            return await self._on_close()
+        for member in self.members:
+            await member.client.close()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        target: bytes,
+        headers: Pairs,
+        body: AsyncIterator[bytes] | None = None,
+        *,
+        key: str = "",
+        passing: str | None = None,
+    ) -> AsyncIterator[OriginResponse]:
+        """Send a request, as `edge.services.origin_side` describes; to another origin if one fails before its response.
+
+        A request that is not idempotent, or has a body, goes elsewhere only if nothing of it was sent.
+        """
+        exchange = _Exchange(method, target, headers, body, key or _url_of(headers, target), passing)
+        until = self._clock() + self._retry.deadline
+        tried: list[GroupMember] = []
+        chosen: GroupMember | None = self._choose_member(exchange, tried, last_resort=True)
+        async with AsyncExitStack() as stack:
+            while chosen is not None:
+                tried.append(chosen)
+                member, chosen = chosen, None
+                attempt = await stack.enter_async_context(AsyncExitStack())
+                try:
+                    answer = await self._ask_member(attempt, member, exchange, until)
+                except OriginFailed as error:
+                    self._log_failure(member, exchange, error.cause)
+                    if exchange.repeatable or error.unsent:
+                        chosen = self._choose_next(exchange, tried, until, last_resort=True)
+                    if chosen is None:
+                        raise
+                    continue
+                if answer.status in UNUSABLE_STATUS and exchange.repeatable:
+                    chosen = self._choose_next(exchange, tried, until, last_resort=False)
+                if chosen is None:
+                    try:
+                        yield answer
+                    except OriginFailed as error:
+                        self._record_failure(member, error)
+                        self._log_failure(member, exchange, error.cause)
+                        raise
+                    return
+                self._log_failure(member, exchange, f"status {answer.status}")
+                await attempt.aclose()
+
+    async def _ask_member(
+        self, stack: AsyncExitStack, member: GroupMember, exchange: "_Exchange", until: float
+    ) -> OriginResponse:
+        tries = member.state.begin_request()
+        stack.callback(member.state.end_request, tries)
+        entering = stack.enter_async_context(
+            member.client.request(
+                exchange.method, exchange.target, exchange.headers, exchange.body, passing=exchange.passing
+            )
+        )
+        try:
+            if exchange.repeatable:
+                async with asyncio.timeout(max(0.0, until - self._clock())):
+                    answer = await entering
+            else:  # the client's own speed sets the time until its body is sent
+                answer = await entering
+        except TimeoutError:
+            failure = OriginFailed(504, "the origin did not respond in time", cause="the retries' deadline")
+            failure.origin = member.name
+            self._record_failure(member, failure)
+            raise failure from None
+        except OriginFailed as error:
+            self._record_failure(member, error)
+            raise
+        if answer.status in UNUSABLE_STATUS:
+            member.state.record_failure(f"status {answer.status}", self._clock())
+        else:
+            member.state.record_success()
+        return answer
+
+    # --- which one
+
+    def _choose_member(
+        self, exchange: "_Exchange", tried: Sequence[GroupMember], *, last_resort: bool
+    ) -> GroupMember | None:
+        """Choose a primary, else a backup, that may be asked; with `last_resort` else any that was not tried."""
+        if len(self.members) == 1:
+            return None if tried else self.members[0]
+        now = self._clock()
+        for group in self._groups:
+            usable = [
+                member
+                for member in group
+                if member not in tried and member.state.may_ask(now, repeatable=exchange.repeatable)
+            ]
+            if usable:
+                return self._selection.choose(usable, exchange.key)
+        rest = [member for member in self.members if member not in tried]
+        return self._selection.choose(rest, exchange.key) if rest and last_resort else None
+
+    def _choose_next(
+        self, exchange: "_Exchange", tried: Sequence[GroupMember], until: float, *, last_resort: bool
+    ) -> GroupMember | None:
+        if len(tried) >= self._retry.attempts or self._clock() >= until:
+            return None
+        return self._choose_member(exchange, tried, last_resort=last_resort)
+
+    # --- what came of it
+
+    def _record_failure(self, member: GroupMember, error: OriginFailed) -> None:
+        if not error.busy:
+            member.state.record_failure(error.cause, self._clock())
+
+    def _log_failure(self, member: GroupMember, exchange: "_Exchange", cause: str) -> None:
+        log.warning(
+            "origin failed: service %s, origin %s, %s %s for %s: %s",
+            self._service or "(default)",
+            member.name,
+            exchange.method,
+            (member.origin.url + exchange.target.decode("latin-1"))[:URL_LIMIT],
+            _client_of(exchange.headers) or "(unknown)",
+            cause,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A request as the proxy gave it."""
+
+    method: str
+    target: bytes
+    headers: Pairs
+    body: AsyncIterator[bytes] | None
+    key: str
+    passing: str | None
+
+    @property
+    def repeatable(self) -> bool:
+        return self.body is None and self.method in IDEMPOTENT_METHODS
+
+
+def _url_of(headers: Pairs, target: bytes) -> str:
+    host = next((value for name, value in headers if name == "host"), "")
+    return f"{host} {target.decode('latin-1')}"
+
+
+def _client_of(headers: Pairs) -> str:
+    """The client's address: the proxy writes this field itself."""
+    return next((value for name, value in headers if name == "x-forwarded-for"), "")

@@ -1,0 +1,73 @@
+"""What an edge's worker knows of one origin: whether it may be asked, and why not.
+
+Ejected: it failed several requests in a row, and is not asked for a while; then one request tries it. Ill: the active
+checks fail.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.origins import Ejection
+
+
+class OriginHealth(StrEnum):
+    """Published state of an origin."""
+
+    HEALTHY = "healthy"
+    EJECTED = "ejected"
+    ILL = "ill"
+
+
+@dataclass(slots=True)
+class OriginState:
+    """Times are those of the monotonic clock, in seconds. `ill` is set by the active checks."""
+
+    ejection: Ejection
+    ill: bool = False
+    requests: int = 0
+    failures: int = 0
+    cause: str = ""  # of the last failure of a request or a check
+    _in_a_row: int = field(default=0, repr=False)
+    _ejected_until: float | None = field(default=None, repr=False)
+    _trying: bool = field(default=False, repr=False)
+
+    @property
+    def health(self) -> OriginHealth:
+        if self.ill:
+            return OriginHealth.ILL
+        return OriginHealth.EJECTED if self._ejected_until is not None else OriginHealth.HEALTHY
+
+    def may_ask(self, now: float, *, repeatable: bool) -> bool:
+        """Whether a request may go to the origin. The first one after an ejection must be `repeatable`.
+
+        Another request tries it only once the time has passed twice: its client would see the failure.
+        """
+        if self.ill or self._ejected_until is None:
+            return not self.ill
+        delay = 0.0 if repeatable else self.ejection.seconds
+        return not self._trying and now >= self._ejected_until + delay
+
+    def begin_request(self) -> bool:
+        """Count a request; return whether it tries the origin after an ejection, for `end_request`."""
+        self.requests += 1
+        tries = self._ejected_until is not None and not self._trying
+        self._trying = self._trying or tries
+        return tries
+
+    def end_request(self, tries: bool) -> None:
+        """Let another request try the origin, if this one did and ended without a result."""
+        if tries:
+            self._trying = False
+
+    def record_success(self) -> None:
+        """Record a usable response: the origin is not ejected any more."""
+        self._in_a_row = 0
+        self._ejected_until = None
+
+    def record_failure(self, cause: str, now: float) -> None:
+        """Record a failure of the origin; after enough in a row it is ejected."""
+        self.failures += 1
+        self._in_a_row += 1
+        self.cause = cause
+        if self._in_a_row >= self.ejection.failures:
+            self._ejected_until = now + self.ejection.seconds
