@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from balancer.api.applied_services import AppliedReport
 from balancer.api.health import EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
 from balancer.model.table import MAXIMUM_WEIGHT, EdgeState, Encapsulation, edge_from_json
@@ -280,6 +281,7 @@ class LeaseRequest(Body):
         default=[], max_length=64, description="What it sends through tunnels, the busiest."
     )
     drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
+    services: AppliedReport | None = Field(default=None, description="What its edge server has in force.")
     instance: Instance = None
 
     @property

@@ -29,6 +29,22 @@ class ServiceBody(Body):
     reason: Reason = ""
 
 
+class RefusalView(BaseModel):
+    """An edge that cannot apply a revision, and keeps what it has."""
+
+    edge_id: int
+    revision: int
+    reason: str
+
+
+class ServiceEdges(BaseModel):
+    """How far the last change of a service has come at the live edges."""
+
+    live: int = Field(description="Live edges, which have said what they applied.")
+    applied: int
+    refused: list[RefusalView] = Field(description="At most 100.")
+
+
 class ServiceView(BaseModel):
     """A service."""
 
@@ -38,6 +54,7 @@ class ServiceView(BaseModel):
     newest: int | None = Field(description="The newest revision.", examples=[3])
     hostnames: list[str] = Field(description="That it owns.", examples=[["www.example.org"]])
     created_at: datetime
+    edges: ServiceEdges
 
 
 class ServicePage(BaseModel):
@@ -134,3 +151,22 @@ class SecretList(BaseModel):
     """All secrets of a service, by name."""
 
     items: list[SecretView]
+
+
+class PublishedEntry(BaseModel):
+    """A service as edges get it."""
+
+    name: str
+    revision: int
+    document: dict[str, Any]
+    secrets: dict[str, str] = Field(description="Those that the document names.")
+
+
+class PublishedView(BaseModel):
+    """The services of an edge, whole; or with `since`, what changed since that generation."""
+
+    generation: int = Field(examples=[7])
+    since: int | None = Field(default=None, description="Missing: these are all services.")
+    services: list[PublishedEntry]
+    removed: list[str] = Field(default=[], description="Services that are not served any more.")
+    signature: str = Field(description="Ed25519, base64, over all services of this edge.")

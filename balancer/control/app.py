@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -46,6 +47,11 @@ from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
 from balancer.control.services import endpoints as services
 from balancer.control.services import secret_endpoints
+from balancer.control.services.published import endpoints as published_services
+from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
+from balancer.control.services.published.live import LiveServices
+from balancer.control.services.published.lost import check_lost_services
+from balancer.control.services.published.publication import ServicePublication
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.sites import endpoints as sites
 from balancer.control.storage.database import database_url, migrate_schema
@@ -78,8 +84,7 @@ async def open_plane(
     try:
         await asyncio.to_thread(migrate_schema, url)
         key = await agreed_key(store, state)
-        watch, seal = TableWatch(LiveTable(key)), SecretSeal(key)
-        yield await _assemble_plane(store, sharing, watch, seal, sha256_hex(admin_token), rules)
+        yield await _assemble_plane(store, sharing, key, sha256_hex(admin_token), rules)
     finally:
         if sharing:
             await sharing.close()
@@ -89,19 +94,21 @@ async def open_plane(
 async def _assemble_plane(
     store: Store,
     sharing: LeaseSharing | None,
-    watch: TableWatch,
-    seal: SecretSeal,
+    key: Ed25519PrivateKey,
     admin_sha256: str,
     rules: ControlRules,
 ) -> ControlPlane:
     """Load what is stored, and create the services."""
     seconds, clock = rules.lease_seconds, store.clock
     leases, directory, newest = Leases(clock, seconds), EdgeDirectory(), NewestIds()
+    watch, seal = TableWatch(LiveTable(key)), SecretSeal(key)
     publication = Publication(clock, watch, shared=store.shared)
+    services = ServicePublication(clock, LiveServices(key), watch, seal, shared=store.shared)
     async with store.read() as session:
         leases.grant_grace(await edge_queries.alive_ids(session))
         await directory.catch_up(session)
         await publication.load(session)
+        await services.load(session)
         await load_newest(session, newest)
     memory = EdgeMemory(
         leases,
@@ -109,9 +116,10 @@ async def _assemble_plane(
         Acknowledgements(clock, seconds, watch.current),
         GrantBook(clock, leases, seconds, rules.minimum_healthy),
         watch,
+        ServiceAcknowledgements(services.live),
     )
     store.committed = directory.committed
-    store.publish = publication.publish
+    store.publishers = publication.publish, services.publish
     await check_restore(store, publication)
     return ControlPlane(
         rules=rules,
@@ -126,6 +134,8 @@ async def _assemble_plane(
         publication=publication,
         newest=newest,
         seal=seal,
+        services=services,
+        service_acknowledgements=memory.services,
         authenticator=Authenticator(store, directory, admin_sha256),
         enrolments=EnrolmentService(store, rules, memory, watch),
         edges=EdgeService(store, memory),
@@ -156,12 +166,14 @@ async def sweep_plane(plane: ControlPlane) -> None:
     oldest = plane.acknowledgements.oldest_applied(plane.watch.generation)
     await acknowledgements.sweep_removals(plane.store, oldest)
     await check_lost_generations(plane.store, plane.publication, plane.acknowledgements)
+    await check_lost_services(plane.store, plane.services, plane.service_acknowledgements)
 
 
 async def follow_instances(plane: ControlPlane) -> None:
     """Load what other instances have changed."""
     async with plane.store.read() as session:
         await plane.publication.catch_up(session)
+        await plane.services.catch_up(session)
         await plane.directory.catch_up(session)
         await load_newest(session, plane.newest)
 
@@ -211,6 +223,7 @@ def create_app(
             async with _run_background(plane) if sweeping else contextlib.nullcontext():
                 yield
                 plane.watch.close()
+                plane.services.waiters.close()
 
     app = FastAPI(
         title="Sennit control plane",
@@ -236,6 +249,7 @@ def create_app(
         fast_open_keys,
         services,
         secret_endpoints,
+        published_services,
         metrics,
         trace,
         page,

@@ -16,6 +16,8 @@ from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
+from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
+from balancer.control.services.published.publication import ServicePublication
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.storage.store import Store
 from balancer.control.table.publication import Publication
@@ -38,6 +40,8 @@ class ControlPlane:
     publication: Publication
     newest: NewestIds
     seal: SecretSeal
+    services: ServicePublication
+    service_acknowledgements: ServiceAcknowledgements
     authenticator: Authenticator
     enrolments: EnrolmentService
     edges: EdgeService

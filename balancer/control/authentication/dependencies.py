@@ -101,6 +101,13 @@ async def require_edge_or_admin(caller: Anyone) -> Caller:
     return caller
 
 
+async def require_edge(caller: Anyone) -> Caller:
+    """Permit edges only: for what is each edge's own."""
+    if caller.edge_id is None:
+        raise Refusal(403, "not-permitted", "this is for edges", field="authorization")
+    return caller
+
+
 async def require_own_lease(edge_id: EdgeIdPath, caller: Anyone) -> Caller:
     """Permit the edge of the path's id, and admins."""
     if caller.edge_id != edge_id and not caller.may(Role.ADMIN):
@@ -114,3 +121,4 @@ Admin = Annotated[Caller, Depends(_require_role(Role.ADMIN))]
 EdgeOrAdmin = Annotated[Caller, Depends(require_edge_or_admin)]
 Owner = Annotated[Caller, Depends(require_own)]
 LeaseHolder = Annotated[Caller, Depends(require_own_lease)]
+Edge = Annotated[Caller, Depends(require_edge)]

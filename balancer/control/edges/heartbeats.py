@@ -104,6 +104,7 @@ class HeartbeatService:
         for edge_id in self._memory.leases.drop_expired():
             self._memory.health.record_silence(edge_id)
             self._memory.acknowledgements.forget(edge_id)
+            self._memory.services.forget(edge_id)
         if unreached := self._memory.health.remove_unreached():
             await self._writes.write(dict.fromkeys(unreached, "lease lost"))
 

@@ -8,6 +8,7 @@ from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
 from balancer.control.health.leases import Leases
 from balancer.control.registry.table_state import table_state
+from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
 from balancer.control.storage.records import EdgeRecord
 from balancer.control.table.watch import TableWatch
 
@@ -21,18 +22,21 @@ class EdgeMemory:
     acknowledgements: Acknowledgements
     grants: GrantBook
     watch: TableWatch
+    services: ServiceAcknowledgements
 
     def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> None:
         """Renew the lease, and record what the edge reports; `age` in seconds."""
         self.leases.renew(edge_id, heartbeat, age)
         self.health.record_heartbeat(edge_id, heartbeat)
         self.acknowledgements.note(edge_id, heartbeat.applied_generation, self.watch.generation)
+        self.services.note(edge_id, heartbeat.services)
 
     def forget_edge(self, edge_id: int) -> None:
         """Drop everything about a removed edge."""
         self.leases.forget(edge_id)
         self.health.forget(edge_id)
         self.acknowledgements.forget(edge_id)
+        self.services.forget(edge_id)
         self.grants.give_back(edge_id)
 
     def view(self, edge: EdgeRecord) -> EdgeView:

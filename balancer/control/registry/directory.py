@@ -20,6 +20,7 @@ class EdgeSnapshot:
 
     id: int
     name: str
+    site: str
     credential_sha256: str
     admin_state: str
     alive: bool
@@ -74,7 +75,9 @@ class EdgeDirectory:
         return frozenset(self._active)
 
     def _put(self, edge: EdgeRecord) -> None:
-        known = EdgeSnapshot(edge.id, edge.name, edge.credential_sha256, edge.admin_state, edge.alive)
+        known = EdgeSnapshot(
+            edge.id, edge.name, edge.site, edge.credential_sha256, edge.admin_state, edge.alive
+        )
         self._by_id[edge.id] = self._by_credential[edge.credential_sha256] = known
         if edge.admin_state == AdminState.ACTIVE:
             self._active.add(edge.id)

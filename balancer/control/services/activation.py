@@ -3,14 +3,15 @@
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.api.services import ActivationRequest, ServiceRollback, ServiceView
+from balancer.api.services import ActivationRequest, ServiceRollback
 from balancer.control.audit import service as audit
 from balancer.control.authentication.caller import Caller
 from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
 from balancer.control.services import repository
+from balancer.control.services.published.changes import publish_service
 from balancer.control.services.revisions import find_revision
-from balancer.control.services.service import find_service, service_views
+from balancer.control.services.service import find_service
 from balancer.control.services.validation import check_document, find_conflicts, refuse_document
 from balancer.control.storage.records import ServiceRecord
 from balancer.control.storage.store import Store
@@ -18,8 +19,8 @@ from balancer.control.storage.store import Store
 
 async def activate_revision(
     store: Store, name: str, body: ActivationRequest, by: Caller, if_match: str | None
-) -> tuple[ServiceView, int]:
-    """Put a draft in force; the active one changes nothing. Returns the service and its ETag's number."""
+) -> ServiceRecord:
+    """Put a draft in force; the active one changes nothing."""
     async with store.change() as session:
         service = await find_service(session, name)
         check_etag(if_match, service)
@@ -30,13 +31,13 @@ async def activate_revision(
                 raise Refusal(409, "revision-superseded", detail, field="revision")
             await put_in_force(session, store, service, body.revision)
             _record_activation(session, store, by, "service.activate", service)
-        return (await service_views(session, [service]))[0], service.revision
+        return service
 
 
 async def roll_back(
     store: Store, name: str, body: ServiceRollback, by: Caller, if_match: str | None
-) -> tuple[ServiceView, int]:
-    """Put a superseded revision in force again. Returns the service and its ETag's number."""
+) -> ServiceRecord:
+    """Put a superseded revision in force again."""
     async with store.change() as session:
         service = await find_service(session, name)
         check_etag(if_match, service)
@@ -53,7 +54,7 @@ async def roll_back(
         if service.active != number:
             await put_in_force(session, store, service, number)
             _record_activation(session, store, by, "service.rollback", service)
-        return (await service_views(session, [service]))[0], service.revision
+        return service
 
 
 async def put_in_force(session: AsyncSession, store: Store, service: ServiceRecord, number: int) -> None:
@@ -69,6 +70,7 @@ async def put_in_force(session: AsyncSession, store: Store, service: ServiceReco
         raise Refusal(409, "hostname-taken", detail, field="hostnames") from None
     service.previous, service.active = service.active, number
     record.activated_at = store.now()
+    publish_service(session, service.name)
     await session.flush()
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from balancer.api.numbers import LARGEST_NUMBER
 from balancer.api.services import (
@@ -18,14 +18,16 @@ from balancer.api.services import (
 )
 from balancer.control.authentication.dependencies import Admin, Operator, Reader
 from balancer.control.http.paging import After, AfterName, Limit, RowId
-from balancer.control.http.parts import StorePart
+from balancer.control.http.parts import StorePart, provide_part
 from balancer.control.http.preconditions import IfMatch, set_etag
 from balancer.control.http.problems import refusal_responses, success_response
 from balancer.control.services import activation, repository, revisions, service
 from balancer.control.services.document_body import DOCUMENT_BODY, DocumentBody
+from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
 from balancer.control.services.validation import canonical_json, find_conflicts, refuse_document
 
 router = APIRouter(prefix="/v1/services", tags=["services"])
+KnownPart = Annotated[ServiceAcknowledgements, Depends(provide_part(ServiceAcknowledgements))]
 ServicePath = Annotated[str, Path(max_length=63, examples=["shop"])]
 Number = Annotated[int | None, Query(ge=1, le=LARGEST_NUMBER)]
 SAME = success_response(200, ServiceView, "It exists already.")
@@ -34,32 +36,36 @@ SAME_REVISION = success_response(200, RevisionView, "The newest revision says th
 
 @router.get("", responses=refusal_responses(401, 403))
 async def list_services(
-    store: StorePart, _: Reader, after: AfterName = "", limit: Limit = 1000
+    store: StorePart, known: KnownPart, _: Reader, after: AfterName = "", limit: Limit = 1000
 ) -> ServicePage:
     """List services by name, a page at a time."""
     async with store.read() as session:
         found = await repository.list_page(session, after, limit + 1)
-        items = await service.service_views(session, found[:limit])
+        items = await service.show_services(session, found[:limit], known)
     return ServicePage(items=items, next=found[limit - 1].name if len(found) > limit else None)
 
 
 @router.post("", status_code=201, responses=SAME | refusal_responses(401, 403, 409))
-async def create_service(store: StorePart, by: Admin, body: ServiceBody, response: Response) -> ServiceView:
+async def create_service(
+    store: StorePart, known: KnownPart, by: Admin, body: ServiceBody, response: Response
+) -> ServiceView:
     """Create a service, which serves nothing yet; the same again changes nothing."""
-    view, etag, created = await service.create_service(store, body, by.because(body.reason))
-    set_etag(response, etag)
+    record, created = await service.create_service(store, body, by.because(body.reason))
+    set_etag(response, record.revision)
     if not created:
         response.status_code = 200
-    return view
+    return await service.show_service(store, record, known)
 
 
 @router.get("/{name}", responses=refusal_responses(401, 403, 404))
-async def show_service(store: StorePart, _: Reader, name: ServicePath, response: Response) -> ServiceView:
+async def show_service(
+    store: StorePart, known: KnownPart, _: Reader, name: ServicePath, response: Response
+) -> ServiceView:
     """Show one service. Its ETag changes with each new revision and activation."""
     async with store.read() as session:
         record = await service.find_service(session, name)
-        set_etag(response, record.revision)
-        return (await service.service_views(session, [record]))[0]
+    set_etag(response, record.revision)
+    return await service.show_service(store, record, known)
 
 
 @router.delete("/{name}", status_code=204, responses=refusal_responses(401, 403, 404, 412))
@@ -143,6 +149,7 @@ async def compare_revisions(
 @router.post("/{name}/activate", responses=refusal_responses(401, 403, 404, 409, 412))
 async def activate_revision(
     store: StorePart,
+    known: KnownPart,
     by: Operator,
     name: ServicePath,
     body: ActivationRequest,
@@ -150,14 +157,15 @@ async def activate_revision(
     if_match: IfMatch = None,
 ) -> ServiceView:
     """Put a draft in force; the active revision is superseded. The active one again changes nothing."""
-    view, etag = await activation.activate_revision(store, name, body, by.because(body.reason), if_match)
-    set_etag(response, etag)
-    return view
+    record = await activation.activate_revision(store, name, body, by.because(body.reason), if_match)
+    set_etag(response, record.revision)
+    return await service.show_service(store, record, known)
 
 
 @router.post("/{name}/rollback", responses=refusal_responses(401, 403, 404, 409, 412))
 async def roll_back_service(
     store: StorePart,
+    known: KnownPart,
     by: Operator,
     name: ServicePath,
     body: ServiceRollback,
@@ -165,6 +173,6 @@ async def roll_back_service(
     if_match: IfMatch = None,
 ) -> ServiceView:
     """Put a superseded revision in force again, at all edges at once; by default the one before the active one."""
-    view, etag = await activation.roll_back(store, name, body, by.because(body.reason), if_match)
-    set_etag(response, etag)
-    return view
+    record = await activation.roll_back(store, name, body, by.because(body.reason), if_match)
+    set_etag(response, record.revision)
+    return await service.show_service(store, record, known)

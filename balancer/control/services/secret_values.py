@@ -7,6 +7,7 @@ from balancer.control.audit import service as audit
 from balancer.control.authentication.caller import Caller
 from balancer.control.http.problems import Refusal
 from balancer.control.services import repository
+from balancer.control.services.published.changes import publish_service
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.services.service import find_service
 from balancer.control.services.validation import check_document
@@ -33,7 +34,7 @@ async def put_secret(
 ) -> SecretView:
     """Write a secret; edges get it at once where the active revision names it."""
     async with store.change() as session:
-        await find_service(session, name)
+        service = await find_service(session, name)
         record = await repository.find_secret(session, name, key)
         if record is None:
             if len(await repository.list_secrets(session, name)) >= SECRETS_LIMIT:
@@ -44,6 +45,8 @@ async def put_secret(
         record.sealed = seal.seal_value(name, key, body.value)
         record.changed_at, record.changed_by = store.now(), by.name[:80]
         audit.record_change(session, store.now(), by, "service.secret", name, key)
+        if key in await _names_in_force(session, service):
+            publish_service(session, name)
         await session.flush()
         return secret_view(record)
 

@@ -10,14 +10,18 @@ from balancer.control.authentication.caller import Caller
 from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
 from balancer.control.services import repository
+from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
+from balancer.control.services.published.changes import publish_service
 from balancer.control.storage.records import ServiceRecord
 from balancer.control.storage.store import Store
 
 SERVICES_LIMIT = 20_000
 
 
-async def service_views(session: AsyncSession, found: Sequence[ServiceRecord]) -> list[ServiceView]:
-    """Show services, with the hostnames that they own."""
+async def show_services(
+    session: AsyncSession, found: Sequence[ServiceRecord], known: ServiceAcknowledgements
+) -> list[ServiceView]:
+    """Show services, with the hostnames that they own and how far they have come."""
     hostnames = await repository.hostnames_of(session, [record.name for record in found])
     active = {record.name: [record.active] for record in found if record.active is not None}
     documents = await repository.documents_of(session, active)
@@ -30,6 +34,7 @@ async def service_views(session: AsyncSession, found: Sequence[ServiceRecord]) -
             newest=record.newest,
             hostnames=hostnames[record.name],
             created_at=record.created_at,
+            edges=known.edges_of(record.name),
         )
         for record in found
     ]
@@ -43,8 +48,14 @@ async def find_service(session: AsyncSession, name: str) -> ServiceRecord:
     return record
 
 
-async def create_service(store: Store, body: ServiceBody, by: Caller) -> tuple[ServiceView, int, bool]:
-    """Create a service; returns its ETag's number, and False where it exists already."""
+async def show_service(store: Store, record: ServiceRecord, known: ServiceAcknowledgements) -> ServiceView:
+    """Show one service as it is once a change is committed."""
+    async with store.read() as session:
+        return (await show_services(session, [record], known))[0]
+
+
+async def create_service(store: Store, body: ServiceBody, by: Caller) -> tuple[ServiceRecord, bool]:
+    """Create a service; returns False where it exists already."""
     async with store.change() as session:
         record = await repository.find_by_name(session, body.name)
         if created := record is None:
@@ -57,7 +68,7 @@ async def create_service(store: Store, body: ServiceBody, by: Caller) -> tuple[S
             session.add(record)
             audit.record_change(session, store.now(), by, "service.create", body.name)
             await session.flush()
-        return (await service_views(session, [record]))[0], record.revision, created
+        return record, created
 
 
 async def delete_service(store: Store, name: str, by: Caller, if_match: str | None) -> None:
@@ -65,5 +76,7 @@ async def delete_service(store: Store, name: str, by: Caller, if_match: str | No
     async with store.change() as session:
         record = await find_service(session, name)
         check_etag(if_match, record)
+        if record.active is not None:
+            publish_service(session, name)
         await repository.delete_service(session, record)
         audit.record_change(session, store.now(), by, "service.delete", name)

@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +21,12 @@ class StateInUse(Exception):
     """Another control plane uses this state folder."""
 
 
+# stores what a change publishes; returns what announces it once it is committed
+Publisher = Callable[[AsyncSession], Awaitable[Callable[[], None] | None]]
+
+
 class Store:
-    """Sessions on the database. `publish` runs inside every change, before it is committed."""
+    """Sessions on the database. `publishers` run inside every change, before it is committed, in this order."""
 
     def __init__(self, state: Path, url: URL, clock: Clock) -> None:
         self._lock_file = _lock_state(state)
@@ -34,7 +38,7 @@ class Store:
         self._writer = asyncio.Lock()
         self.clock = clock
         self.committed: Callable[[Mapping[object, bool]], None] | None = None
-        self.publish: Callable[[AsyncSession], Awaitable[Callable[[], None] | None]] | None = None
+        self.publishers: Sequence[Publisher] = ()
 
     def now(self) -> datetime:
         """Return the time with which changes are stored."""
@@ -53,11 +57,11 @@ class Store:
             session.info["revision"] = await _next_revision(session)
             yield session
             await session.flush()
-            announce = await self.publish(session) if self.publish else None
+            announcements = [await publish(session) for publish in self.publishers]
             await session.commit()
             if self.committed:
                 self.committed(session.info.get("touched", {}))
-            if announce:
+            for announce in filter(None, announcements):
                 announce()
 
     async def close(self) -> None:

@@ -1,14 +1,12 @@
 """`/v1/table`: the generation is the ETag, `wait` makes it a long poll, `since` gets the difference; events beside."""
 
 import base64
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
 
-from balancer.api.numbers import LARGEST_NUMBER
 from balancer.api.tables import (
     AcknowledgementView,
     FreezeRequest,
@@ -21,6 +19,7 @@ from balancer.api.tables import (
 )
 from balancer.control.authentication.dependencies import Anyone, Operator, Reader
 from balancer.control.health.acknowledgement import Acknowledgements
+from balancer.control.http.long_poll import NOT_MODIFIED, Since, Wait, parse_etag
 from balancer.control.http.paging import After, Limit
 from balancer.control.http.parts import StorePart, provide_part
 from balancer.control.http.problems import refusal_responses, success_response
@@ -31,14 +30,10 @@ from balancer.control.table.publication import Publication
 from balancer.control.table.watch import TableWatch, WatchPart
 
 router = APIRouter(prefix="/v1", tags=["table"])
-LONGEST_WAIT = 60.0
 KEEPALIVE_INTERVAL = (
     15.0  # seconds between comments in an idle event stream, below the idle time-outs of middleboxes
 )
 CHANGES_SHOWN = 20
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
-    304: {"description": "Still the generation of If-None-Match."}
-}
 EVENT = {name: {"type": "string"} for name in ("id", "event", "data")}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -48,10 +43,6 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 }
 PublicationPart = Annotated[Publication, Depends(provide_part(Publication))]
 AcknowledgementsPart = Annotated[Acknowledgements, Depends(provide_part(Acknowledgements))]
-Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a newer one.")]
-Since = Annotated[
-    int | None, Query(ge=0, le=LARGEST_NUMBER, description="Answer with what changed since this generation.")
-]
 
 
 @router.get(
@@ -66,7 +57,7 @@ async def get_table(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Get the forwarding table, signed. With `since` only what changed, as long as that is still stored."""
-    known = _parse_etag(if_none_match)
+    known = parse_etag(if_none_match)
     if known is not None:
         await watch.wait_beyond(known, wait)
     headers = {"ETag": f'"{watch.generation}"', "Cache-Control": "no-store"}
@@ -163,8 +154,3 @@ async def freeze_table(
 async def thaw_table(store: StorePart, publication: PublicationPart, by: Operator) -> None:
     """Publish the current state again; does nothing if the table is not frozen."""
     await freeze.thaw_table(store, publication, by)
-
-
-def _parse_etag(if_none_match: str | None) -> int | None:
-    match = re.fullmatch(r'(?:W/)?"(\d{1,19})"', (if_none_match or "").strip())
-    return int(match[1]) if match else None

@@ -1,6 +1,5 @@
 """The newest forwarding table, and the requests that wait for a newer one."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import Depends
@@ -8,6 +7,7 @@ from fastapi import Depends
 from balancer.control.http.parts import provide_part
 from balancer.control.table.changes import Change
 from balancer.control.table.live import LiveTable
+from balancer.control.waiters import Waiters
 from balancer.model.table import ForwardingTable
 
 
@@ -16,8 +16,12 @@ class TableWatch:
 
     def __init__(self, live: LiveTable) -> None:
         self.live = live
-        self._newer = asyncio.Event()
-        self.closed = False
+        self._waiters = Waiters()
+
+    @property
+    def closed(self) -> bool:
+        """Return whether the control plane stops."""
+        return self._waiters.closed
 
     @property
     def generation(self) -> int:
@@ -35,21 +39,15 @@ class TableWatch:
 
     def close(self) -> None:
         """Wake all waiters, and let later ones return at once."""
-        self.closed = True
-        self.wake()
+        self._waiters.close()
 
     def wake(self) -> None:
-        self._newer.set()
-        self._newer = asyncio.Event()
+        self._waiters.wake()
 
     async def wait_beyond(self, generation: int, seconds: float) -> None:
         """Wait until the table has another generation, at most `seconds`."""
-        if self.generation == generation and seconds > 0 and not self.closed:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._newer.wait()
-            except TimeoutError:
-                pass
+        if self.generation == generation:
+            await self._waiters.wait(seconds)
 
 
 WatchPart = Annotated[TableWatch, Depends(provide_part(TableWatch))]

@@ -1,0 +1,1 @@
+"""What edges get: the services in force as numbered, signed generations, and what edges answer."""

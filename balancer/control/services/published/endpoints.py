@@ -1,0 +1,39 @@
+"""`/v1/published-services`: what an edge serves. The generation is the ETag, `wait` makes it a long poll."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from balancer.api.services import PublishedView
+from balancer.control.authentication.dependencies import Edge
+from balancer.control.http.long_poll import NOT_MODIFIED, Since, Wait, parse_etag
+from balancer.control.http.parts import provide_part
+from balancer.control.http.problems import refusal_responses, success_response
+from balancer.control.registry.directory import EdgeDirectory
+from balancer.control.services.published.publication import ServicePublication
+
+router = APIRouter(prefix="/v1/published-services", tags=["services"])
+PublicationPart = Annotated[ServicePublication, Depends(provide_part(ServicePublication))]
+DirectoryPart = Annotated[EdgeDirectory, Depends(provide_part(EdgeDirectory))]
+ANSWERS: dict[int | str, Any] = success_response(200, PublishedView, "The services.") | NOT_MODIFIED
+
+
+@router.get("", responses=ANSWERS | refusal_responses(401, 403, 410))
+async def get_published_services(
+    publication: PublicationPart,
+    directory: DirectoryPart,
+    by: Edge,
+    wait: Wait = 0,
+    since: Since = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Get the services that this edge serves, with their secrets, signed. With `since` only what changed."""
+    known, live = parse_etag(if_none_match), publication.live
+    if known == live.generation:
+        await publication.waiters.wait(wait)
+    headers = {"ETag": f'"{live.generation}"', "Cache-Control": "no-store"}
+    if known == live.generation:
+        return Response(status_code=304, headers=headers)
+    edge = directory.get(by.edge_id or 0)
+    candidates = live.select_candidates(edge.id, edge.site) if edge else frozenset()
+    return Response(live.body(candidates, since), media_type="application/json", headers=headers)
