@@ -23,14 +23,17 @@ from balancer.agent.peers.peer_answer import PeerEndpoint
 from balancer.agent.peers.peer_watch import PeerMonitor
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
+from balancer.agent.sync.applied_services import report_applied, trigger_reports
 from balancer.agent.sync.backoff import Backoff
 from balancer.agent.sync.fast_open_keys import FastOpenKeyFollower
 from balancer.agent.sync.instance import new_instance
 from balancer.agent.sync.lease import EdgeRemoved, HeartbeatTrigger, keep_lease
 from balancer.agent.sync.purges import PurgeFollower
+from balancer.agent.sync.service_follower import ServiceSync
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
+from balancer.api.services_client import ServicesClient
 from node.state.catalogue import EDGE_SOCKET
 from node.state.credential import Credential
 from runtime.errors import CommandError
@@ -48,6 +51,9 @@ class Agent:
         self.restarting = False  # the announcement is left to the next program of this process
         self._instance = new_instance()
         self._state = NodeState(settings.state)
+        self._services = ServiceSync(
+            self._state.services, self._state.verify_services, self._state.keep_services
+        )
         self._purges = PurgeFollower(self._state)
         self._fast_open = FastOpenKeyFollower(self._state)
         self._changed = HeartbeatTrigger()
@@ -85,7 +91,7 @@ class Agent:
         watcher = await self._start_watcher()
         try:
             async with (
-                ControlClient(self._settings.control, ca=self._settings.ca, timeout=5.0) as client,
+                ServicesClient(self._settings.control, ca=self._settings.ca, timeout=5.0) as client,
                 asyncio.TaskGroup() as group,
             ):
                 await self._announcer.check_once()
@@ -150,7 +156,7 @@ class Agent:
             "outside": str(outside) if outside else None,
         }
 
-    async def _control(self, client: ControlClient, credential: Credential) -> None:
+    async def _control(self, client: ServicesClient, credential: Credential) -> None:
         if credential.edge_id is not None:
             report_ready()  # the state on disk serves while the control plane is unreachable
         enrolled = await self._enrol(client, credential)
@@ -162,6 +168,8 @@ class Agent:
                 keep_lease(client, enrolled.edge_id, self._heartbeat, self._apply_answer, self._changed)
             )
             group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
+            group.create_task(self._services.follow(client))
+            group.create_task(trigger_reports(self._settings.state, self._changed))
             group.create_task(self._purges.follow(client))
             group.create_task(self._fast_open.follow(client))
 
@@ -200,6 +208,7 @@ class Agent:
             sessions=findings.sessions,
             forwards=self._forwards.rates(),
             drain=self._announcer.drain,
+            services=report_applied(self._settings.state),
         )
 
     def _apply_answer(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:

@@ -22,6 +22,8 @@ from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.purges import Purge, read_purges, write_purges
 from node.state.signs import write_contact
 from node.state.table_key import pin_table_key, trusted_table_key
+from services.published import ServiceGeneration
+from services.published_file import read_services, store_services
 
 
 class NodeState:
@@ -78,6 +80,18 @@ class NodeState:
         """Record that the control plane has just said what the newest table is: the forwarder may trust the one it
         has."""
         write_contact(self.folder)
+
+    def services(self) -> ServiceGeneration:
+        """Return the services on disk; raises OSError, ValueError."""
+        return read_services(self.folder, self.table_key())
+
+    def verify_services(self, services: ServiceGeneration) -> None:
+        """Raise `ForgedServices` unless the control plane signed them."""
+        services.verify(self.table_key())
+
+    def keep_services(self, services: ServiceGeneration) -> None:
+        """Hand the edge these services."""
+        store_services(self.folder, services)
 
     def purges(self) -> list[Purge]:
         """Return the purges that the edge was handed; none where the file is missing or damaged."""

@@ -81,6 +81,7 @@ class ApiError(Exception):
     def __init__(self, status: int, problem: Problem | None, url: str) -> None:
         self.status = status
         self.slug = problem.type.removeprefix("urn:sennit:problem:") if problem else ""
+        self.errors = problem.errors if problem else []
         super().__init__((problem.detail or problem.title) if problem else f"status {status} from {url}")
 
 

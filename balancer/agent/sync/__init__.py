@@ -1,1 +1,1 @@
-"""Keep the lease, and fetch what the control plane publishes: table, purges, Fast Open keys."""
+"""Keep the lease, and fetch what the control plane publishes: table, services, purges, Fast Open keys."""

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from balancer.api.applied_services import AppliedReport
+from balancer.api.numbers import epoch_after, epoch_of
 from balancer.api.services import RefusalView, ServiceEdges
+from balancer.control.health.acknowledgement import FUTURE_SECONDS
 from balancer.control.services.published.live import LiveServices
 
 REFUSALS_SHOWN = 100
@@ -32,11 +34,15 @@ class ServiceAcknowledgements:
         """Drop an edge whose lease has ended."""
         self._reports.pop(edge_id, None)
 
-    def highest_lost(self) -> int:
-        """Return the highest generation at the edges, if most of them are ahead: the database went back."""
-        newest = self._live.generation
-        ahead = [each.generation for each in self._reports.values() if each.generation > newest]
-        return max(ahead) if 2 * len(ahead) > len(self._reports) else 0
+    def highest_lost(self, seconds: float) -> int:
+        """Return the highest generation at the edges, if most of them are ahead: the database went back.
+
+        A generation from the future (`seconds` since 1970) is no evidence.
+        """
+        newest, latest = self._live.generation, epoch_after(0, seconds + FUTURE_SECONDS)
+        found = [each.generation for each in self._reports.values()]
+        ahead = [each for each in found if each > newest and epoch_of(each) <= latest]
+        return max(ahead) if 2 * len(ahead) > len(found) else 0
 
     def edges_of(self, name: str) -> ServiceEdges:
         """Return how far the last change of a service has come."""

@@ -15,7 +15,7 @@ async def check_lost_services(
     store: Store, publication: ServicePublication, known: ServiceAcknowledgements
 ) -> None:
     """Publish a generation beyond those that the database lost, if this instance or most edges have newer ones."""
-    lost = max(publication.lost_generation, known.highest_lost())
+    lost = max(publication.lost_generation, known.highest_lost(store.now().timestamp()))
     if not lost:
         return
     publication.lost_generation = lost

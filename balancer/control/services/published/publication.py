@@ -44,7 +44,9 @@ class ServicePublication:
             if await generations.newest_generation(session) == newest:
                 break
         since = {name: record.generation for record in known for name in record.services}
-        self.live.load(newest, {name: _at(each, since.get(name, 0)) for name, each in services.items()})
+        self.live.load(
+            newest, {name: _stamp_generation(each, since.get(name, 0)) for name, each in services.items()}
+        )
         for record in known:
             self.live.remember(record.generation, record.services)
 
@@ -67,7 +69,9 @@ class ServicePublication:
         names = {name for record in missed for name in record.services}
         services = await read_services(session, self._seal, names)
         for record in missed:
-            self.live.advance(record.generation, _changes(record.services, services, record.generation))
+            self.live.advance(
+                record.generation, _select_changes(record.services, services, record.generation)
+            )
 
     async def publish(self, session: AsyncSession) -> Callable[[], None] | None:
         """Store the generation that results from a change; None if no service changes."""
@@ -79,7 +83,7 @@ class ServicePublication:
         newest = max(self.live.generation, self.lost_generation)
         epoch = max(session.info.get("epoch", 0), epoch_of(self._table.generation), epoch_of(newest))
         generation = next_number(newest, epoch)
-        changes = _changes(names, await read_services(session, self._seal, names), generation)
+        changes = _select_changes(names, await read_services(session, self._seal, names), generation)
         self._check_size(changes)
         record = ServiceGenerationRecord(
             generation=generation, published_at=self._clock.now(), services=sorted(names)
@@ -102,12 +106,14 @@ class ServicePublication:
             raise Refusal(409, "services-too-large", detail, field="revision")
 
 
-def _changes(
+def _select_changes(
     names: object, services: Mapping[str, LiveService], generation: int
 ) -> dict[str, LiveService | None]:
     assert isinstance(names, set | list)
-    return {name: _at(services[name], generation) if name in services else None for name in names}
+    return {
+        name: _stamp_generation(services[name], generation) if name in services else None for name in names
+    }
 
 
-def _at(service: LiveService, generation: int) -> LiveService:
+def _stamp_generation(service: LiveService, generation: int) -> LiveService:
     return replace(service, since=generation)

@@ -31,11 +31,11 @@ async def read_services(
     secrets = await _read_secrets(session, seal, list(numbers))
     found: dict[str, LiveService] = {}
     for (name, number), record in documents.items():
-        found[name] = LiveService(_publish(name, number, record.document, secrets.get(name, {})))
+        found[name] = LiveService(_make_entry(name, number, record.document, secrets.get(name, {})))
     return found
 
 
-def _publish(
+def _make_entry(
     name: str, number: int, document: dict[str, Any], secrets: Mapping[str, str]
 ) -> PublishedService:
     """Make what edges get of a revision: with the secrets that it names, and no others."""
