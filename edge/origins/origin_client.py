@@ -12,6 +12,7 @@ import httpx
 from edge.http.fields import Pairs
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.origins.connecting import open_plain
+from edge.origins.early_hints import hints_extension
 from edge.origins.exchange import IDEMPOTENT_METHODS, end_to_end
 from edge.telemetry.recorded_transport import RecordedTransport
 from services.origins import Origin
@@ -114,7 +115,7 @@ class OriginClient:
             # field values are opaque octets (RFC 9110 section 5.5)
             headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent],
             content=body,
-            extensions={"timeout": self._timeout},
+            extensions={"timeout": self._timeout} | hints_extension(),
         )
 
     async def _send(self, request: httpx.Request, *, repeatable: bool) -> httpx.Response:

@@ -22,6 +22,7 @@ from edge.cache.rules.reuse import (
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import ResponseStore
+from edge.http.early_hints import hints_receiver
 from edge.http.fields import Pairs, combine_fields
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.http.request import ClientRequest
@@ -48,7 +49,7 @@ from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
 from edge.telemetry.telemetry import Telemetry
 from smkex.http.semantics.integers import parse_integer
-from smkex.http.server.http1 import CLIENT_GONE, CONNECTION
+from smkex.http.server.http1 import CLIENT_GONE, CONNECTION, EARLY_HINTS
 
 log = logging.getLogger("edge.proxy.caching_proxy")
 
@@ -103,6 +104,7 @@ class CachingProxy:
             return await send_text(send, 400, "invalid request target")
         if CLIENT_GONE in scope.get("extensions", {}):
             send = _stop_when_client_leaves(send, scope["extensions"][CLIENT_GONE])
+        hints_receiver.set(scope.get("extensions", {}).get(EARLY_HINTS))
         if len(request.target) > TARGET_LIMIT:
             return await send_text(send, 414, "the target is too long")
         if is_request_loop(request.headers, self._name):

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextvars import copy_context
 
 from edge.cache.rules.conditions import CACHE_CONDITIONS, revalidation_headers
 from edge.cache.rules.keys import url_of
@@ -24,6 +25,7 @@ from edge.cache.storage.body_files import BodyFile
 from edge.cache.storage.leases import FetchLeases
 from edge.cache.storage.spool import Spool, SpoolFailed
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
+from edge.http.early_hints import hints_receiver
 from edge.http.fields import Fields, Pairs, combine_fields
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.proxy.backoff import RevalidationBackoff
@@ -86,7 +88,10 @@ class Fetches:
         )
         fetch.service.begin_request()
         self._running.setdefault(fetch.key, []).append(fetch)
-        task = asyncio.create_task(self._run(fetch))
+        context = copy_context()
+        if not leader:
+            context.run(hints_receiver.set, None)  # the request has its response
+        task = asyncio.create_task(self._run(fetch), context=context)
         fetch.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

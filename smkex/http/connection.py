@@ -24,9 +24,12 @@ UNEXPECTED_BODY_DELAY = (
     0.1  # seconds without use after a head that announces a body which must not follow: some servers send it
 )
 NEW_CONNECTION = "sennit.new_connection"  # request extension: do not use a kept connection
+# request extension: a function that receives status and fields of each 1xx response before the final one
+ON_INTERIM = "sennit.on_interim"
 
 OpenStream = Callable[[httpcore.Origin, float | None], Awaitable[ByteStream]]
 Headers = list[tuple[bytes, bytes]]
+OnInterim = Callable[[int, Headers], None]
 
 
 class _State(Enum):
@@ -83,12 +86,13 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         self, stream: ByteStream, request: httpcore.Request, timeouts: dict[str, float | None]
     ) -> h11.Response:
         """Send the request and receive the head, which may come before all of the body is sent."""
+        on_interim: OnInterim = request.extensions.get(ON_INTERIM, _ignore_interim)
         await self._send_head(stream, request, timeouts.get("write"))
         if _has_no_body(request):
             await self._send_body(stream, request, timeouts.get("write"))
-            return await self._receive_head(stream, timeouts.get("read"))
+            return await self._receive_head(stream, timeouts.get("read"), on_interim)
         self._sending = asyncio.create_task(self._send_body(stream, request, timeouts.get("write")))
-        receiving = asyncio.create_task(self._receive_head(stream, None))
+        receiving = asyncio.create_task(self._receive_head(stream, None, on_interim))
         try:
             await asyncio.wait((self._sending, receiving), return_when=asyncio.FIRST_COMPLETED)
             if not receiving.done():
@@ -129,13 +133,16 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         if data:
             await stream.write(data, timeout)
 
-    async def _receive_head(self, stream: ByteStream, timeout: float | None) -> h11.Response:
+    async def _receive_head(
+        self, stream: ByteStream, timeout: float | None, on_interim: OnInterim
+    ) -> h11.Response:
         for _ in range(INTERIM_LIMIT):
             event = await self._receive_event(stream, timeout)
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
                 raise httpcore.RemoteProtocolError("the server switched to a protocol that was not requested")
+            on_interim(event.status_code, list(event.headers.raw_items()))
         raise httpcore.RemoteProtocolError(f"the server has sent {INTERIM_LIMIT} interim responses")
 
     async def _receive_body(self, stream: ByteStream, timeout: float | None) -> AsyncIterator[bytes]:
@@ -217,6 +224,9 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
 
     def info(self) -> str:
         return f"{self._origin}, HTTP/1.1, {self._state.name}"
+
+
+def _ignore_interim(status: int, headers: Headers) -> None: ...
 
 
 def _has_no_body(request: httpcore.Request) -> bool:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 import httptools
@@ -29,6 +30,9 @@ CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns Tr
 # ASGI extension: a function that returns True once path 1 is confirmed too; absent over HTTPS
 PATH_CONFIRMED = "sennit.path_confirmed"
 CONNECTION = "sennit.connection"  # ASGI extension: what `open_connection` made of the transport
+# ASGI extension: a function that sends fields in a 103 response (RFC 8297), as long as no final one has begun
+EARLY_HINTS = "sennit.early_hints"
+EARLY_HINTS_LIMIT = 8 << 10  # bytes of one: larger ones are dropped
 OpenConnection = Callable[[Any], Any]
 FastPathAnswer = Callable[[bytes, Any], bytes | None]  # from bytes and connection to the complete response
 _REASONS = {
@@ -235,7 +239,9 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         if self._path_confirmed is not None:
             self.scope["extensions"][PATH_CONFIRMED] = self._path_confirmed
         super().on_headers_complete()
-        if version == "1.0":
+        if version == "1.1":
+            self.scope["extensions"][EARLY_HINTS] = partial(self._send_early_hints, self.cycle)
+        else:
             self.cycle.send = _end_body_by_closing(self.cycle)
 
     def _check_target(self, version: str) -> None:
@@ -267,6 +273,13 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
             self._raise_rejection(400, "the transfer coding does not delimit the body")
         if codings != [b"chunked"]:
             self._raise_rejection(501, "no transfer coding but chunked is supported")
+
+    def _send_early_hints(self, cycle: Any, fields: list[tuple[bytes, bytes]]) -> None:
+        if cycle.response_started or cycle.disconnected or self.flow.write_paused:
+            return
+        head = b"".join(b"%s: %s\r\n" % field for field in fields)
+        if head and len(head) <= EARLY_HINTS_LIMIT:
+            self.transport.write(b"HTTP/1.1 103 Early Hints\r\n%s\r\n" % head)
 
     def _check_expectation(self, version: str) -> None:
         """100-continue is met, for HTTP/1.1 alone; there is no other expectation (RFC 9110 section 10.1.1)."""
