@@ -61,6 +61,7 @@ async def built_in_cache(
         for task in tasks:
             await cancel_task(task)
         await proxy.fetches.stop()
+        await proxy.coded.stop()
         await services.close()
         await registry.close()
         await upstream.close()

@@ -27,6 +27,7 @@ from edge.http.fields import Pairs, combine_fields
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.http.request import ClientRequest
 from edge.origins.exchange import is_request_loop
+from edge.proxy.coded_responses import CodedResponses
 from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, FetchResult
 from edge.proxy.fetches import Fetches
@@ -85,7 +86,8 @@ class CachingProxy:
         self._telemetry = telemetry or Telemetry()
         self._clock = clock
         self.fetches = Fetches(store, clock)
-        self.fast_path = CacheFastPath(services, store, name, clock, self._telemetry)
+        self.coded = CodedResponses(store)
+        self.fast_path = CacheFastPath(services, store, name, clock, self._telemetry, self.coded)
 
     def facts(self) -> dict[str, Any]:
         """Return what health publishes: the services in force."""
@@ -210,6 +212,18 @@ class CachingProxy:
         self, entry: StoredResponse, request: ServiceRequest, status: CacheStatus, send: Send
     ) -> bool:
         """Send a stored response; return False, with nothing sent, if its body has just been evicted."""
+        view = await self.coded.select_view(entry, request.service.codings, request.coding)
+        if await self._send_view(view, request, status, send):
+            self._store.record_use(entry)
+            return True
+        if view.key == entry.key:
+            return False
+        view = await self.coded.select_view(entry, request.service.codings, None)
+        return await self._send_view(view, request, status, send)
+
+    async def _send_view(
+        self, entry: StoredResponse, request: ServiceRequest, status: CacheStatus, send: Send
+    ) -> bool:
         file: BinaryIO | None = None
         if entry.body is None:
             try:
@@ -292,6 +306,7 @@ class CachingProxy:
         send: Send,
     ) -> None:
         assert fetch.spool is not None
+        entry = self.coded.arriving_view(entry, request.service.codings if storing else None)
         selected = select_response(entry, request.method, request.fields)
         if selected.multipart is not None:
             selected = select_response(entry, request.method, _without_range(request.fields))

@@ -19,6 +19,7 @@ from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Fields
 from edge.http.forwarded import is_untrusted_field
 from edge.http.request import cache_key
+from edge.proxy.coded_responses import CodedResponses
 from edge.proxy.responses import select_response
 from edge.services.active_service import ActiveService
 from edge.services.admission.gate import NotAdmitted
@@ -28,6 +29,7 @@ from edge.services.transforms.field_changes import FieldChanges
 from edge.telemetry.access_log.fast_hit import FastRequest
 from edge.telemetry.request_record import REQUEST_ID_FIELD
 from edge.telemetry.telemetry import Telemetry
+from services.transforms import Coding
 
 HEAD_LIMIT = 8 << 10
 REQUEST_ID_PREFIX = f"{REQUEST_ID_FIELD}: ".encode("ascii")
@@ -63,6 +65,7 @@ class _SimpleRequest:
     policy: LifetimePolicy
     key: str
     fields: Fields
+    coding: Coding | None
     recorded: FastRequest
 
 
@@ -117,7 +120,9 @@ class CacheFastPath:
         name: str,
         clock: Callable[[], float] = time.time,
         telemetry: Telemetry | None = None,
+        coded: CodedResponses | None = None,
     ) -> None:
+        self._coded = coded or CodedResponses(store)
         self._telemetry = telemetry or Telemetry()
         self._next_id = self._telemetry.ids.next_id
         self._services = services
@@ -145,7 +150,13 @@ class CacheFastPath:
             return None
         entry = self._store.find_in_memory(asked.key, asked.fields, asked.policy)
         now = self._clock()
-        if entry is None or entry.body is None or now >= entry.fresh_until or "no-cache" in entry.control:
+        if entry is None or now >= entry.fresh_until or "no-cache" in entry.control:
+            return None
+        codings = asked.service.codings
+        if codings is not None:
+            self._store.record_use(entry)
+            entry = self._coded.find_in_memory(entry, codings, asked.coding)
+        if entry is None or entry.body is None:
             return None
         if connection.is_limited and not _take_share(connection, entry.size):
             return None
@@ -206,7 +217,8 @@ class CacheFastPath:
         counted = fields if rule.client_directives else without_directives(fields)
         key = service.key_prefix + rule.key.url_key(url) + rule.key.request_suffix(counted)
         recorded = self._telemetry.fast_request(fields, target, service.name, service.revision)
-        return _SimpleRequest(service, rule.policy, key, counted, recorded)
+        coding = service.codings.choose_coding(counted) if service.codings is not None else None
+        return _SimpleRequest(service, rule.policy, key, counted, coding, recorded)
 
     def _parse(self, data: bytes) -> _HeadParser | None:
         head = self._head

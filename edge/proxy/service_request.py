@@ -10,6 +10,7 @@ from edge.services.active_service import ActiveService
 from edge.services.admission.gate import NotAdmitted
 from edge.services.admission.signed_urls import TokenRefused
 from edge.services.cache_rule import CompiledRule
+from services.transforms import Coding
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class ServiceRequest:
             fields,
             request.client,
         )
+
+    @property
+    def coding(self) -> Coding | None:
+        """The content coding that the client prefers of those that the service has."""
+        return self.service.codings.choose_coding(self.fields) if self.service.codings is not None else None
 
     @property
     def host(self) -> str:

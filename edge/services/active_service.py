@@ -11,6 +11,7 @@ from edge.services.admission.gate import ServiceGate
 from edge.services.cache_rule import CompiledRule, RuleList
 from edge.services.origin_side import OriginSide
 from edge.services.served_connection import ServedConnection
+from edge.services.transforms.content_coding import ContentCodings
 from edge.services.transforms.field_changes import FieldChanges
 from edge.services.transforms.redirect_list import RedirectList
 from services.access import Access, Limits, Required
@@ -60,6 +61,8 @@ class ActiveService:
         http = document if isinstance(document, HttpService) else None
         self.redirects = RedirectList(http.redirects if http is not None else ())
         self.origin_fields = FieldChanges(http.headers.origin if http is not None else ())
+        compression = http.compression if http is not None else None
+        self.codings = ContentCodings(compression) if compression is not None else None
         self.client_fields = FieldChanges(http.headers.client if http is not None else ())
         self._make_origins = make_origins
         self._origins: OriginSide | None = None

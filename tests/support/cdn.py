@@ -106,7 +106,7 @@ class Cdn:
     async def settled(self) -> None:
         """Wait until no fetch is running: what is to be stored is."""
         async with asyncio.timeout(5):
-            while self.proxy.fetches.busy:
+            while self.proxy.fetches.busy or self.proxy.coded.busy:
                 await asyncio.sleep(0.001)
 
 
@@ -133,4 +133,5 @@ async def cdn(
             yield Cdn(origin, clock, services, store, proxy, client)
     finally:
         await proxy.fetches.stop()
+        await proxy.coded.stop()
         store.close()

@@ -1,6 +1,7 @@
 """One stored response and the properties that do not depend on a request."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from edge.cache.rules.freshness import freshness_lifetime, initial_age, is_positive
 from edge.cache.rules.lifetimes import NO_POLICY, LifetimePolicy
@@ -34,6 +35,8 @@ class StoredResponse:
     prepared: tuple[int, int, bytes, object] | None = field(
         default=None, repr=False
     )  # see `edge.proxy.fast_path`
+    # the source that the body was made of, and what clients are sent (`edge.proxy.coded_responses`)
+    view: "tuple[StoredResponse, StoredResponse] | None" = field(default=None, repr=False)
     fields: dict[str, str] = field(init=False)
     control: dict[str, str] = field(init=False)
     lifetime: float = field(init=False)
@@ -66,7 +69,11 @@ class StoredResponse:
 
     def with_policy(self, policy: LifetimePolicy) -> "StoredResponse":
         """Return the same response under another policy; a request that uses this one is not disturbed."""
-        return replace(self, policy=policy, prepared=None)
+        return self.with_changes(policy=policy)
+
+    def with_changes(self, **changes: Any) -> "StoredResponse":
+        """Return another response with what was not computed from this one."""
+        return replace(self, **{"prepared": None, "view": None, **changes})
 
     def cost(self) -> int:
         """Bytes charged against the cache limit."""
