@@ -63,7 +63,7 @@ class OriginTls(Part):
 
 
 class HealthCheck(Part):
-    """Active checks by every edge: `fall` failures in a row make an origin ill, `rise` successes well again."""
+    """Active checks by every worker: `fall` failures in a row make an origin ill, `rise` successes well again."""
 
     path: PathGlob = "/"
     status: int = Field(default=200, ge=100, le=599, description="The status of a healthy origin.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from edge.http.fields import Pairs
 from edge.http.origin_response import OriginFailed, OriginResponse
+from edge.origins.checks.watched_origin import WatchedOrigin
 from edge.origins.exchange import IDEMPOTENT_METHODS
 from edge.origins.origin_client import OriginClient
 from edge.origins.origin_state import OriginState
@@ -31,6 +32,7 @@ class GroupMember:
     origin: Origin
     client: OriginClient
     state: OriginState
+    watched: WatchedOrigin | None = None
 
     @property
     def name(self) -> str:
@@ -51,6 +53,7 @@ class ServiceOrigins:
         selection: WeightedTurns | HashedUrl,
         retry: Retry,
         *,
+        on_use: Callable[[WatchedOrigin, float], None] | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,6 +64,8 @@ class ServiceOrigins:
         ]
         self._selection = selection
         self._retry = retry
+        self._watched = [each.watched for each in self.members if each.watched is not None]
+        self._on_use = on_use
         self._on_close = on_close
         self._clock = clock
 
@@ -87,7 +92,11 @@ class ServiceOrigins:
         A request that is not idempotent, or has a body, goes elsewhere only if nothing of it was sent.
         """
         exchange = _Exchange(method, target, headers, body, key or _url_of(headers, target), passing)
-        until = self._clock() + self._retry.deadline
+        now = self._clock()
+        until = now + self._retry.deadline
+        if self._on_use is not None:
+            for watched in self._watched:
+                self._on_use(watched, now)
         tried: list[GroupMember] = []
         chosen: GroupMember | None = self._choose_member(exchange, tried, last_resort=True)
         async with AsyncExitStack() as stack:

@@ -7,12 +7,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from edge.origins.addresses import IPAddress
+from edge.origins.checks.schedule import CheckSchedule
+from edge.origins.checks.watched_origin import WatchedOrigin
 from edge.origins.connecting import OriginConnector
 from edge.origins.origin_client import OriginClient
 from edge.origins.origin_group import GroupMember, ServiceOrigins
 from edge.origins.origin_state import OriginState
+from edge.origins.published_health import describe_origins
 from edge.origins.selection import HashedUrl, WeightedTurns
 from edge.origins.tls import make_tls_context
 from services.document import HttpService
@@ -31,6 +35,7 @@ class SharedOrigin:
 
     client: OriginClient
     state: OriginState
+    watched: WatchedOrigin | None = None
     users: int = 0
     closing: asyncio.TimerHandle | None = field(default=None, repr=False)
 
@@ -44,12 +49,13 @@ class OriginRegistry:
         self._seed = seed
         self._shared: dict[OriginKey, SharedOrigin] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self.checks = CheckSchedule()
 
     def make_origins(self, service: str, document: HttpService, secrets: Mapping[str, str]) -> ServiceOrigins:
         """Make the origins of a service's revision. Raises `OriginUnusable`."""
         keys = [_key_of(service, origin, secrets) for origin in document.origins]
         members = [
-            GroupMember(origin, shared.client, shared.state)
+            GroupMember(origin, shared.client, shared.state, shared.watched)
             for origin, key in zip(document.origins, keys, strict=True)
             for shared in [self._share_origin(key, secrets)]
         ]
@@ -58,13 +64,23 @@ class OriginRegistry:
             HashedUrl() if hashed else WeightedTurns(self._seed ^ int.from_bytes(_hash_text(service)[:4]))
         )
         return ServiceOrigins(
-            service, members, selection, document.retry, on_close=lambda: self._release_origins(keys)
+            service,
+            members,
+            selection,
+            document.retry,
+            on_use=self.checks.note_use,
+            on_close=lambda: self._release_origins(keys),
         )
 
     @property
     def origins(self) -> Mapping[OriginKey, SharedOrigin]:
         """All origins that are in use or were a moment ago."""
         return self._shared
+
+    def facts(self) -> dict[str, Any]:
+        """Return what health publishes of the origins."""
+        origins = ((service, key.name, shared.state) for (service, key, _), shared in self._shared.items())
+        return describe_origins(origins)
 
     async def close(self) -> None:
         """Close all connections; requests have ended."""
@@ -91,7 +107,11 @@ class OriginRegistry:
         context = make_tls_context(origin.tls, key) if origin.url.startswith("https://") else None
         connector = OriginConnector(context, origin.tls.server_name, self._refusal)
         client = OriginClient(origin, self._name, connector.open_stream)
-        return SharedOrigin(client, OriginState(origin.ejection))
+        state = OriginState(origin.ejection)
+        watched = None
+        if origin.health is not None:
+            watched = WatchedOrigin(origin, origin.health, state, connector.open_stream)
+        return SharedOrigin(client, state, watched)
 
     async def _release_origins(self, keys: list[OriginKey]) -> None:
         for key in keys:
@@ -106,6 +126,8 @@ class OriginRegistry:
 
     def _close_unused(self, key: OriginKey) -> None:
         shared = self._shared.pop(key)
+        if shared.watched is not None:
+            shared.watched.closed = True
         task = asyncio.create_task(shared.client.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -49,11 +49,19 @@ async def built_in_cache(
     )
     follower = ServiceFollower(settings.state, services)
     await follower.load_first()
-    proxy = CachingProxy(services, store, name, request_limit=settings.request_bytes, telemetry=telemetry)
+    proxy = CachingProxy(
+        services,
+        store,
+        name,
+        request_limit=settings.request_bytes,
+        telemetry=telemetry,
+        origin_facts=registry.facts,
+    )
     tasks = [
         asyncio.create_task(store.run_maintenance()),
         asyncio.create_task(follow_purges(settings.state, store, proxy.fetches, services)),
         asyncio.create_task(follower.follow_file()),
+        asyncio.create_task(registry.checks.run()),
     ]
     try:
         yield proxy

@@ -78,7 +78,9 @@ class CachingProxy:
         request_limit: int = 64 << 20,
         clock: Callable[[], float] = time.time,
         telemetry: Telemetry | None = None,
+        origin_facts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
+        self._origin_facts = origin_facts
         self._services = services
         self._store = store
         self._name = name
@@ -90,8 +92,8 @@ class CachingProxy:
         self.fast_path = CacheFastPath(services, store, name, clock, self._telemetry, self.coded)
 
     def facts(self) -> dict[str, Any]:
-        """Return what health publishes: the services in force."""
-        return {"services": self._services.facts()}
+        """Return what health publishes: the services in force, and their origins."""
+        return {"services": self._services.facts(), "origins": self._origin_facts()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

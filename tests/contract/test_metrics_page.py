@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
     ("daemon", "sources"),
     [
         ("agent", ["balancer/agent/metrics.py"]),
-        ("edge", ["edge/server/status/metrics.py", "edge/server/status/service_metrics.py"]),
+        (
+            "edge",
+            [f"edge/server/status/{name}.py" for name in ("metrics", "service_metrics", "origin_metrics")],
+        ),
     ],
 )
 def test_every_metric_has_its_row(daemon: str, sources: list[str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from edge.origins.published_health import combine_origins
 from edge.server.status.applied_services import combine_services, find_faults
 from edge.telemetry.figures import add_counts
 from node.state.identity import NodeIdentity
@@ -29,6 +30,7 @@ def combine_facts(
         **{name: sum(facts.get(name, 0) for facts in parts) for name in COUNTS},
         **growing,
         **combine_services(parts),
+        **combine_origins(parts),
     }
 
 

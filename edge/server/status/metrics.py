@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.server.status.origin_metrics import origin_metrics
 from edge.server.status.service_metrics import access_log_metrics, service_metrics
 
 
@@ -32,6 +33,8 @@ class EdgeMetrics(Collector):
             failures.add_metric([error], count)
         yield failures
         yield from service_metrics(facts.get("figures", {}))
+        if "origins" in facts:
+            yield from origin_metrics(facts["origins"])
         if "access_log" in facts:
             yield from access_log_metrics(facts["access_log"])
 

@@ -1,0 +1,1 @@
+"""Active health checks of origins: what one check is, what makes an origin ill, and when each is due."""
