@@ -12,7 +12,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ROLES = ROOT / "ansible" / "roles"
 NAMESPACES = (f"pre{os.getpid()}", f"far{os.getpid()}")
-RIGHT = {
+RIGHT: dict[str, object] = {
+    **yaml.safe_load((ROLES / "common" / "defaults" / "main.yml").read_text()),
+    **yaml.safe_load((ROLES / "common" / "vars" / "main.yml").read_text()),
     "kernel_outside_interface": "up0",
     "kernel_backbone_interface": "up0",
     "kernel_vip": "203.0.113.1",
@@ -29,9 +31,17 @@ RIGHT = {
     "backbone_wireguard_hosts": ["localhost"],
     "sennit_archive": "/tmp/sennit-2-debian12-amd64.tar.gz",
 }
+BOOKWORM = {"distribution": "Debian", "distribution_major_version": "12", "architecture": "x86_64"}
 # role, file of tasks, what is wrong, and what the message must say
 WRONG: list[tuple[str, str, dict[str, object], str]] = [
-    ("common", "preflight", {"fact": {"distribution": "Ubuntu"}}, "Debian 12 on amd64: install that"),
+    ("common", "preflight", {"fact": {"distribution": "Fedora"}}, "Releases run on debian12-amd64, "),
+    (
+        "common",
+        "preflight",
+        {"fact": {**BOOKWORM, "distribution_major_version": "13"}},
+        "build one on debian13-amd64",
+    ),
+    ("common", "preflight", {"fact": {**BOOKWORM, "architecture": "aarch64"}}, "build one on debian12-arm64"),
     ("kernel", "preflight", {"kernel_oldest": "99.0"}, "apt-get install linux-image-amd64"),
     ("kernel", "preflight", {"kernel_outside_interface": "no0"}, "set sennit_outside_interface"),
     ("kernel", "preflight", {"kernel_vip": "10.20.0.77"}, "choose an address that is routed to the edges"),

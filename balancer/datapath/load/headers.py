@@ -67,7 +67,7 @@ def make_tree(folder: Path) -> None:
             link.symlink_to(target)
     _write_header(folder / "include" / "linux" / "kconfig.h", KCONFIG)
     _write_header(folder / "include" / "linux" / "log2.h", "")
-    _write_header(folder / "arch" / "x86" / "include" / "asm" / "page.h", "#define PAGE_SIZE 4096\n")
+    _write_header(folder / "include" / "asm" / "page.h", "#define PAGE_SIZE 4096\n")
 
 
 def _write_header(path: Path, text: str) -> None:
