@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from balancer.api.client import ApiError, ControlClient, Unreachable, UntrustedServer
+from balancer.api.client import ApiError, Unreachable, UntrustedServer
+from balancer.api.services_client import ServicesClient
 from runtime.errors import CommandError, ExitStatus
 
 Result = TypeVar("Result")
@@ -40,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser, *, changes: bool = False) -> No
 
 
 def call_control(
-    options: argparse.Namespace, request: Callable[[ControlClient], Awaitable[Result]]
+    options: argparse.Namespace, request: Callable[[ServicesClient], Awaitable[Result]]
 ) -> Result:
     """Run one or more requests with the options' URL, authority and token."""
     for name in ("control", "token_file"):
@@ -50,7 +51,7 @@ def call_control(
     try:
         token = Path(options.token_file).read_text().strip()
         ca, reason = Path(options.ca) if options.ca else None, getattr(options, "reason", "")
-        client = ControlClient(options.control, token, ca=ca, reason=reason)
+        client = ServicesClient(options.control, token, ca=ca, reason=reason)
     except (OSError, ValueError) as error:
         raise CommandError(str(error), status=ExitStatus.USAGE) from None
 
@@ -72,7 +73,9 @@ def call_control(
         hint = {401: "--token-file must hold your token", 403: "`sennit token whoami` shows your role"}.get(
             error.status, ""
         )
-        raise CommandError(str(error), hint=hint, status=ExitStatus.HTTP) from None
+        faults = [f"  {each.field}: {each.message}" for each in error.errors]
+        text = "\n".join((f"{len(faults)} faults", *faults)) if len(faults) > 1 else str(error)
+        raise CommandError(text, hint=hint, status=ExitStatus.HTTP) from None
 
 
 def format_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

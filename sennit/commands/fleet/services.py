@@ -1,0 +1,150 @@
+"""List, create, edit, activate and roll back services: what the CDN serves for which host names."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import CommandError, ExitStatus
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from balancer.api.services_client import ServicesClient
+
+
+def run(arguments: list[str]) -> int:
+    from sennit import remote
+    from sennit.service_texts import describe_result
+
+    options = build_parser().parse_args(arguments)
+    result = remote.call_control(options, lambda client: _run_action(client, options))
+    if options.json:
+        print(json.dumps(_to_json(result), indent=2))
+    elif text := describe_result(options, result):
+        print(text)
+    return ExitStatus.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from sennit import remote
+
+    parser = argparse.ArgumentParser(prog="sennit services", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+
+    def add_action(name: str, text: str, *, changes: bool = False) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=text, description=text)
+        remote.add_options(added, changes=changes)
+        if name != "list":
+            added.add_argument("name", help="the service")
+        return added
+
+    add_action("list", "list every service, and how far its last change has come")
+    shown = add_action("show", "show a service and the document of its active revision, or of another")
+    shown.add_argument("--revision", type=int, metavar="N")
+    shown.add_argument("--revisions", action="store_true", help="list the revisions instead")
+    add_action("create", "create a service; it serves nothing before a revision is active", changes=True)
+    edited = add_action("edit", "add a revision as a draft", changes=True)
+    edited.add_argument("--activate", action="store_true", help="activate it, too")
+    checked = add_action("validate", "check whether a document could be activated; stores nothing")
+    compared = add_action("diff", "show what differs between two revisions, field by field")
+    compared.add_argument("before", nargs="?", type=int, help="default: the active one")
+    compared.add_argument("after", nargs="?", type=int, help="default: the newest one")
+    for each in (edited, checked, compared):
+        text = "YAML or JSON; - for standard input"
+        text += " (default: edit in $EDITOR)" if each is edited else ""
+        text += " (compared with the active revision)" if each is compared else ""
+        each.add_argument("-f", "--file", type=Path, metavar="FILE", help=text, required=each is checked)
+    activated = add_action("activate", "put a draft in force", changes=True)
+    activated.add_argument("revision", nargs="?", type=int, help="default: the newest one")
+    back = add_action(
+        "rollback", "put a superseded revision in force again, at all edges at once", changes=True
+    )
+    back.add_argument("revision", nargs="?", type=int, help="default: the one that was active before")
+    secret = add_action("secret", "write a secret that documents name; list or delete secrets", changes=True)
+    secret.add_argument("key", nargs="?", help="the secret; without it: list the secrets")
+    secret.add_argument(
+        "--value-file", type=Path, metavar="FILE", help="file with its value; - for standard input"
+    )
+    secret.add_argument("--delete", action="store_true")
+    deleted = add_action("delete", "delete a service with its revisions and secrets", changes=True)
+    deleted.add_argument("--yes", action="store_true", help="required: edges stop serving it at once")
+    return parser
+
+
+async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> Any:
+    from balancer.api.services import ActivationRequest, ServiceBody, ServiceRollback
+    from sennit.service_edits import add_edited_revision, read_document_file
+
+    name = getattr(options, "name", "")
+    match options.action:
+        case "list":
+            return await client.services()
+        case "show" if options.revisions:
+            return await client.revisions(name, 200)
+        case "show":
+            return await _show_service(client, name, options.revision)
+        case "create":
+            return await client.create_service(_checked_body(ServiceBody, name=name))
+        case "edit":
+            added = await add_edited_revision(client, options)
+            if options.activate and added.state == "draft":
+                return await client.activate_revision(name, ActivationRequest(revision=added.number))
+            return await client.service(name) if options.activate else added
+        case "validate":
+            return await client.validate_document(name, read_document_file(options.file))
+        case "diff" if options.file is not None:
+            return (await client.validate_document(name, read_document_file(options.file))).changes
+        case "diff":
+            return (await client.compare_revisions(name, options.before, options.after)).changes
+        case "activate":
+            number = options.revision or (await client.service(name)).newest
+            if number is None:
+                raise CommandError(f"{name} has no revision", hint=f"`sennit services edit {name}` adds one")
+            return await client.activate_revision(name, _checked_body(ActivationRequest, revision=number))
+        case "rollback":
+            return await client.roll_back_service(
+                name, _checked_body(ServiceRollback, revision=options.revision)
+            )
+        case "secret":
+            return await _change_secret(client, options)
+    if not options.yes:
+        raise CommandError("--yes is missing", hint="edges stop serving it at once", status=ExitStatus.USAGE)
+    await client.delete_service(name)
+    return None
+
+
+async def _show_service(client: "ServicesClient", name: str, number: int | None) -> "list[BaseModel]":
+    service = await client.service(name)
+    shown = number or service.active or service.newest
+    return [service] if shown is None else [service, await client.revision(name, shown)]
+
+
+async def _change_secret(client: "ServicesClient", options: argparse.Namespace) -> Any:
+    from balancer.api.services import SecretBody
+    from sennit.service_edits import read_value_file
+
+    if options.key is None:
+        return (await client.secrets(options.name)).items
+    if options.delete:
+        return await client.delete_secret(options.name, options.key)
+    if options.value_file is None:
+        raise CommandError("--value-file is missing", hint="or --delete", status=ExitStatus.USAGE)
+    value = read_value_file(options.value_file)
+    return await client.put_secret(options.name, options.key, _checked_body(SecretBody, value=value))
+
+
+def _checked_body(kind: Any, **fields: object) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    return None if value is None else value.model_dump(mode="json")

@@ -1,0 +1,141 @@
+"""`sennit services` against a real control plane on loopback: the ways of an operator."""
+
+import json
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from free_ports import free_port
+
+from balancer.control.app import create_app
+from sennit.main import main
+
+ADMIN = "the-admin-token-of-this-test"
+FIRST = """hostnames: [www.example.org]
+origins:
+- name: eu
+  url: http://192.0.2.1
+"""
+SECOND = FIRST.replace("192.0.2.1", "192.0.2.2")
+
+
+@pytest.fixture
+def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A control plane that the environment names; returns a folder for files."""
+    port = free_port()
+    app = create_app(tmp_path / "control", ADMIN)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    (tmp_path / "token").write_text(ADMIN)
+    monkeypatch.setenv("SENNIT_CONTROL_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("SENNIT_CONTROL_TOKEN_FILE", str(tmp_path / "token"))
+    try:
+        while not server.started:
+            thread.join(0.02)
+            assert thread.is_alive()
+        yield tmp_path
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture
+def services(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run `sennit services`; returns status, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(["services", *arguments])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return run
+
+
+def edit_with(folder: Path, monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
+    """Let an editor save these texts, one each time."""
+    for number, text in enumerate(texts):
+        (folder / f"text{number}").write_text(text)
+    editor = folder / "editor"
+    editor.write_text(
+        f'#!/bin/sh\ncd {folder}\ncp "$1" seen\nfor each in text*; do cp $each "$1"; rm $each; exit; done\nexit 1\n'
+    )
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+
+
+def test_a_service_is_added_in_three_commands_and_changed_and_back(control: Path, services: Any) -> None:
+    (control / "first.yml").write_text(FIRST)
+    (control / "second.yml").write_text(SECOND)
+    assert services("create", "shop")[0] == 0
+    assert services("edit", "shop", "--file", f"{control}/first.yml") == (0, "shop: revision 1, draft\n", "")
+    assert services("activate", "shop")[1] == "shop: revision 1 is active, newest 1, edges 0/0\n"
+    changed = '~ origins[eu].url: "http://192.0.2.1" -> "http://192.0.2.2"\n'
+    assert services("diff", "shop", "--file", f"{control}/second.yml")[1] == changed
+    assert services("validate", "shop", "--file", f"{control}/second.yml")[1] == f"no faults\n{changed}"
+    assert services("edit", "shop", "--file", f"{control}/second.yml", "--activate")[0] == 0
+    assert services("diff", "shop", "1", "2")[1] == changed
+    assert "revision 1 is active" in services("rollback", "shop")[1]
+    assert "url: http://192.0.2.1" in services("show", "shop")[1]
+    assert "url: http://192.0.2.2" in services("show", "shop", "--revision", "2")[1]
+    assert "superseded" in services("show", "shop", "--revisions")[1]
+    assert services("list")[1].splitlines()[1].split() == ["shop", "http", "1", "2", "0/0", "www.example.org"]
+    assert json.loads(services("list", "--json")[1])[0]["active"] == 1
+    assert services("delete", "shop")[0] == 2
+    assert services("delete", "shop", "--yes") == (0, "", "")
+    assert services("show", "shop")[0] == 5
+
+
+def test_every_fault_has_a_line(control: Path, services: Any) -> None:
+    services("create", "shop")
+    (control / "wrong.yml").write_text(FIRST.replace("http://192.0.2.1", "ftp://x") + "colour: red\n")
+    status, _, errors = services("validate", "shop", "--file", f"{control}/wrong.yml")
+    assert status == 5
+    assert [line.split(":")[0].strip() for line in errors.splitlines()[1:3]] == ["origins.0.url", "colour"]
+    (control / "wrong.yml").write_text("a: [")
+    assert services("edit", "shop", "--file", f"{control}/wrong.yml")[0] == 2
+    assert services("edit", "shop", "--file", f"{control}/missing.yml")[0] == 2
+
+
+def test_the_editor_comes_back_with_the_faults(
+    control: Path, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services("create", "shop")
+    edit_with(control, monkeypatch, "hostnames: []\n", FIRST)
+    assert services("edit", "shop", "--activate")[0] == 0
+    seen = (control / "seen").read_text()
+    assert "#! origins: Field required" in seen
+    assert "hostnames: []" in seen
+    edit_with(control, monkeypatch, "hostnames: [\n", SECOND)
+    assert services("edit", "shop")[1] == "shop: revision 2, draft\n"
+    edit_with(control, monkeypatch, SECOND)
+    assert services("edit", "shop")[1] == "shop: revision 2, draft\n", "the same document adds none"
+
+
+def test_an_editor_that_fails_stores_nothing(
+    control: Path, services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services("create", "shop")
+    edit_with(control, monkeypatch)
+    assert services("edit", "shop")[0] == 1
+    monkeypatch.setenv("EDITOR", "")
+    assert services("edit", "shop")[0] == 2
+    assert services("activate", "shop")[0] == 1
+
+
+def test_secrets_are_written_from_a_file_and_never_shown(control: Path, services: Any) -> None:
+    services("create", "shop")
+    (control / "value").write_text("the value")
+    written = services("secret", "shop", "url-key", "--value-file", f"{control}/value")
+    listed = services("secret", "shop")
+    assert written[0] == listed[0] == 0
+    assert "url-key" in listed[1]
+    assert "the value" not in written[1] + listed[1]
+    assert services("secret", "shop", "url-key")[0] == 2
+    assert services("secret", "shop", "url-key", "--delete")[0] == 0
+    assert services("secret", "shop") == (0, "", "")
