@@ -5,8 +5,11 @@ import os
 import struct
 from pathlib import Path
 
+KILL = 5
 NET_BIND_SERVICE = 10
 NET_ADMIN = 12
+NET_RAW = 13
+BPF = 39
 _VERSION_3 = 0x20080522
 _SETS = ("CapInh:", "CapPrm:", "CapEff:", "CapAmb:")
 _TASKS = Path("/proc/self/task")

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balancer.datapath.load.compile import compile_and_load
-from balancer.datapath.maps.bpf import Map, possible_cpus, run_often, run_once
 from balancer.datapath.maps.generation import OUTER, Generations, map_content
 from balancer.datapath.maps.layout import CONFIG, HOP, ID, Budgets, ForwarderConfig
 from balancer.datapath.maps.live_words import Live
@@ -24,6 +23,7 @@ from balancer.model.table import Encapsulation, ForwardingTable, TableEdge
 from benchmarks.measurement.pairs import from_pairs
 from benchmarks.measurement.result import Measured, Value
 from node.vip import Vip
+from runtime.bpf.system_call import Map, possible_cpus, run_often, run_once
 
 TIMES, ROUNDS = 200_000, 9  # runs of a program: 1,800,000 packets of each way in all
 OK, REDIRECT, XDP_PASS, XDP_REDIRECT = 0, 7, 2, 4

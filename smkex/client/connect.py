@@ -41,7 +41,7 @@ async def connect(
         raise ValueError(f"unknown transport {options.transport!r}: use tcp or mptcp")
     name = HostName.parse(host)
     host, literal = name.text, name.address
-    interfaces = _select_interfaces(options, literal)
+    interfaces = select_interfaces(options, literal)
     entries = options.known_hosts.entries(host) if options.known_hosts is not None else []
     modes = _select_modes(host, options.mode, entries)
     addresses = (
@@ -141,7 +141,8 @@ def _select_modes(host: str, mode: Mode | None, entries: list[KnownHost]) -> tup
     return (mode,)
 
 
-def _select_interfaces(options: ConnectOptions, literal: Address | None) -> tuple[str, str]:
+def select_interfaces(options: ConnectOptions, literal: Address | None) -> tuple[str, str]:
+    """Return the interfaces of both paths, to an address or to whatever is resolved. Raises `OnePathOnly`."""
     versions = (literal.version,) if literal else (4, 6)
     paths = options.paths if options.paths is not None else automatic_paths(versions)
     if len(paths) == 1 and options.allow_shared_path:

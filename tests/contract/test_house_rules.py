@@ -19,7 +19,18 @@ def test_imports_keep_to_the_contracts() -> None:
 
 def test_a_false_import_is_noticed(tmp_path: Path) -> None:
     """The contracts bite: a core that imports socket is refused."""
-    for package in ("runtime", "node", "services", "smkex", "edge", "balancer", "origin", "sennit", "lab"):
+    for package in (
+        "runtime",
+        "node",
+        "services",
+        "smkex",
+        "capture",
+        "edge",
+        "balancer",
+        "origin",
+        "sennit",
+        "lab",
+    ):
         subprocess.run(["cp", "-r", ROOT / package, tmp_path / package], check=True)
     (tmp_path / "smkex" / "core" / "intruder.py").write_text("import socket\n")
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())

@@ -6,7 +6,6 @@ from typing import Any
 
 from packets import VIP, VIP6
 
-from balancer.datapath.maps.bpf import Map, possible_cpus, run_once
 from balancer.datapath.maps.generation import OUTER, Generations, map_content
 from balancer.datapath.maps.layout import (
     BY_XDP,
@@ -26,6 +25,7 @@ from balancer.model.reference.tunnel import Ends
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Member, Site, TableEdge
 from balancer.model.verdict import Reason
 from node.vip import Locator, Replies, Vip
+from runtime.bpf.system_call import Map, possible_cpus, run_once
 
 VIPS = (
     Vip("main", VIP, VIP6),

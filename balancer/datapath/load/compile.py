@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from balancer.datapath.load.headers import own_headers
 from balancer.datapath.maps.pins import SIZES
+from runtime.bpf.headers import own_headers
 
 SOURCE = Path(__file__).parents[1] / "c"
 RAW = "_raw"  # suffix of the variant for interfaces without Ethernet headers

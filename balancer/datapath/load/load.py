@@ -18,7 +18,6 @@ from balancer.datapath.load.interfaces import AttachedLink, find_link, own_ends
 from balancer.datapath.load.lock import lock_host
 from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
 from balancer.datapath.load.xdp import detach_xdp
-from balancer.datapath.maps.bpf import Map
 from balancer.datapath.maps.generation import OUTER, Generations, MapContent, map_content
 from balancer.datapath.maps.layout import CONFIG, ID, Budgets, ForwarderConfig
 from balancer.datapath.maps.live_words import Live
@@ -27,6 +26,7 @@ from balancer.model.table import Encapsulation, ForwardingTable
 from balancer.model.table_file import load_table
 from node.state.catalogue import FORWARDER_INSTALL, HOST_STATE, TABLE
 from node.state.identity import NodeUnknown, await_identity
+from runtime.bpf.system_call import Map
 
 
 @dataclass(frozen=True, slots=True)

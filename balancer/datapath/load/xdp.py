@@ -13,7 +13,7 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from balancer.datapath.maps.bpf import link_info, link_xdp, open_pinned, pin, update_link
+from runtime.bpf.system_call import link_info, link_xdp, open_pinned, pin, update_link
 
 FOLDER = "sennit-xdp"  # not versioned: every later version finds the links
 

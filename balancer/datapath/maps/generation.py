@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from balancer.datapath.maps.bpf import ARRAY, HASH, Map, create_map
 from balancer.datapath.maps.layout import BUCKET, EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
 from balancer.datapath.maps.live_words import Live
 from balancer.model.place import Places
@@ -19,6 +18,7 @@ from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
 from balancer.model.ring import ring_of
 from balancer.model.table import Encapsulation, ForwardingTable
 from node.vip import Locator, Replies, Vip
+from runtime.bpf.system_call import ARRAY, HASH, Map, create_map
 
 ADDRESS_BYTES = 16
 NOWHERE = mapped_address("::")

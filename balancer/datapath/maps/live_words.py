@@ -3,8 +3,8 @@
 import ctypes
 import mmap
 
-from balancer.datapath.maps.bpf import Map
 from balancer.datapath.maps.layout import LIVE
+from runtime.bpf.system_call import Map
 
 
 class Words(ctypes.Structure):

@@ -3,7 +3,6 @@
 import subprocess
 from pathlib import Path
 
-from balancer.datapath.maps.bpf import Map, pin, possible_cpus
 from balancer.datapath.maps.layout import (
     ARRIVAL,
     CONFIG,
@@ -18,6 +17,7 @@ from balancer.datapath.maps.layout import (
     OWNER_BUDGET,
     QUIET,
 )
+from runtime.bpf.system_call import Map, pin, possible_cpus
 
 _BPFFS_MAGIC = "bpf_fs"
 SIZES = {

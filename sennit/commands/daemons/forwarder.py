@@ -15,12 +15,12 @@ def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     from balancer.datapath.load.attach import ForeignProgram
     from balancer.datapath.load.compile import CompileFailed
-    from balancer.datapath.load.headers import HeadersMissing
     from balancer.datapath.load.host_settings import HostRefuses
     from balancer.datapath.load.install import NotInstalled
     from balancer.datapath.load.interfaces import InterfaceUnknown
     from balancer.datapath.maps.pins import NotLoaded
     from node.state.identity import NodeUnknown
+    from runtime.bpf.headers import HeadersMissing
 
     try:
         return int(options.do(options))

@@ -10,10 +10,10 @@ import pytest
 from bulk import carry
 from forwarder_network import ForwarderNetwork
 
-from balancer.datapath.maps.bpf import pin
 from balancer.model.reference.checksum import checksum
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
+from runtime.bpf.system_call import pin
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 

@@ -11,9 +11,9 @@ import pytest
 from bulk import carry
 
 from balancer.datapath.load.xdp_features import SENDS, features_of
-from balancer.datapath.maps.bpf import link_xdp
 from balancer.datapath.maps.counters import read_counters, read_xdp_counters
 from balancer.model.verdict import Reason
+from runtime.bpf.system_call import link_xdp
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 

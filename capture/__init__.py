@@ -1,0 +1,1 @@
+"""Bring unmodified programs to sessions: cgroup eBPF leads their connections to a local entrance."""

@@ -1,0 +1,112 @@
+"""A control group of its own for captured processes, below the caller's (cgroups(7), version 2)."""
+
+import contextlib
+import ctypes
+import os
+import re
+from pathlib import Path
+
+MOUNT_INFO = Path("/proc/self/mountinfo")
+OWN_GROUP = Path("/proc/self/cgroup")
+PREFIX = "sennit-run-"
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432  # the same on every architecture
+_CREATE = 6  # FSCONFIG_CMD_CREATE
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ControlGroupUnavailable(Exception):
+    """No control group can be made here; the text says why."""
+
+
+class ControlGroup:
+    """One group, by a descriptor of its directory; it exists until `remove`."""
+
+    def __init__(self, parent: int, name: str) -> None:
+        self._parent, self.name = parent, name
+        os.mkdir(name, 0o755, dir_fd=parent)
+        try:
+            self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=parent)
+            self.join_descriptor = self._open_file("cgroup.procs", os.O_WRONLY)
+            self.events_descriptor = self._open_file("cgroup.events", os.O_RDONLY)
+        except BaseException:
+            os.rmdir(name, dir_fd=parent)
+            raise
+
+    @classmethod
+    def create(cls) -> "ControlGroup":
+        """Create a group for this process's programs. Raises `ControlGroupUnavailable`."""
+        try:
+            root = _open_hierarchy()
+            try:
+                parent = os.open(_own_path(), os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+            finally:
+                os.close(root)
+            remove_stale_groups(parent)
+            return cls(parent, f"{PREFIX}{os.getpid()}")
+        except OSError as error:
+            raise ControlGroupUnavailable(f"cannot make a control group: {error.strerror or error}") from None
+
+    def is_populated(self) -> bool:
+        """Return whether a process is in the group."""
+        return b"populated 1" in os.pread(self.events_descriptor, 4096, 0)
+
+    def processes(self) -> list[int]:
+        """Return the process ids in the group."""
+        descriptor = self._open_file("cgroup.procs", os.O_RDONLY)
+        with os.fdopen(descriptor) as file:
+            return [int(line) for line in file]
+
+    def remove(self) -> None:
+        """Remove the group, and with it what is attached to it. Raises OSError while a process is in it."""
+        for descriptor in (self.descriptor, self.join_descriptor, self.events_descriptor):
+            os.close(descriptor)
+        os.rmdir(self.name, dir_fd=self._parent)
+        os.close(self._parent)
+
+    def _open_file(self, name: str, flags: int) -> int:
+        return os.open(name, flags, dir_fd=self.descriptor)
+
+
+def remove_stale_groups(parent: int) -> None:
+    """Remove the empty groups of processes that were killed, as far as this user may."""
+    for name in os.listdir(parent):
+        number = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and number.isdecimal() and not Path("/proc", number).exists():
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=parent)
+
+
+def _own_path() -> str:
+    """Return the path of this process's group below the root of the hierarchy, for `openat`."""
+    for line in OWN_GROUP.read_text().splitlines():
+        hierarchy, _, path = line.split(":", 2)
+        if hierarchy == "0" and not path.startswith("/.."):
+            return f".{path}"
+    return "."
+
+
+def _open_hierarchy() -> int:
+    """Open the root of version 2: where it is mounted, else a mount of this process alone."""
+    for line in MOUNT_INFO.read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        if rest.startswith("cgroup2 ") and fields.split()[3] == "/":
+            place = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields.split()[4])
+            return os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    return _mount_privately()
+
+
+def _mount_privately() -> int:
+    context = _call(_FSOPEN, b"cgroup2", 1)
+    try:
+        _call(_FSCONFIG, context, _CREATE, None, None, 0)
+        return _call(_FSMOUNT, context, 1, 0)
+    finally:
+        os.close(context)
+
+
+def _call(number: int, *arguments: object) -> int:
+    result = int(_libc.syscall(number, *arguments))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result

@@ -1,0 +1,61 @@
+"""Start the program in its control group, as the user that it belongs to."""
+
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capture.cgroup import ControlGroup
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramUser:
+    """The user, and the groups, that the program runs as."""
+
+    uid: int
+    gid: int
+    name: str
+    home: str
+
+    @classmethod
+    def find(cls, name: str | None) -> "ProgramUser | None":
+        """Return the named user, by default the one that called sudo; None: this process's. Raises KeyError."""
+        if name is not None:
+            entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+        elif "SUDO_UID" in os.environ and os.geteuid() == 0:
+            entry = pwd.getpwuid(int(os.environ["SUDO_UID"]))
+        else:
+            return None
+        return cls(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+    def environment(self) -> dict[str, str]:
+        """Return this process's environment with the user's names in it."""
+        return {**os.environ, "HOME": self.home, "USER": self.name, "LOGNAME": self.name}
+
+
+def start_program(
+    command: Sequence[str], group: ControlGroup, user: ProgramUser | None
+) -> "subprocess.Popen[bytes]":
+    """Start it; it is in the group before it is executed. Raises OSError where it cannot be executed."""
+    signals = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)
+
+    def enter_group() -> None:
+        os.write(group.join_descriptor, b"0\n")
+        if user is not None:
+            os.initgroups(user.name, user.gid)
+            os.setgid(user.gid)
+            os.setuid(user.uid)
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+
+    # no thread runs yet, so that the function may run between fork and exec
+    return subprocess.Popen(
+        command, preexec_fn=enter_group, env=user.environment() if user is not None else None
+    )
+
+
+def exit_status(returncode: int) -> int:
+    """Return the exit status of a shell for a program: 128 and the signal's number where one ended it."""
+    return 128 - returncode if returncode < 0 else returncode

@@ -1,0 +1,174 @@
+"""Run a program whose connections to some hosts go by sessions, and by nothing else."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from capture.cgroup import ControlGroup
+from capture.entrances import Entrances
+from capture.guard import Guard
+from capture.maps import CaptureMaps, load_programs
+from capture.names import Address, CapturedNames
+from capture.program import ProgramUser, exit_status, start_program
+from capture.resolver import LoopbackResolver, system_resolvers
+from runtime.capabilities import BPF, KILL, NET_ADMIN, NET_RAW, keep_only_capabilities
+from smkex.client.bounded_sessions import BoundedSessions
+from smkex.client.connect import select_interfaces
+from smkex.client.events import Failed, Observer
+from smkex.client.explain import explain_error
+from smkex.client.local_entrance import LocalEntrance, SessionTarget
+from smkex.client.options import ConnectOptions
+from smkex.transport.routes.resolver import resolve_on_both_paths
+
+FLUSH_TIMEOUT = 10.0  # seconds that what an ended program has sent may take to leave
+RESOLVER_LIMIT = 16  # of the programs' map; the system's own library asks three
+POLL = 0.2  # seconds between looks whether background processes have ended
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What to run; `hosts` are names, patterns or addresses that go by sessions."""
+
+    command: Sequence[str]
+    hosts: Sequence[str]
+    connect: ConnectOptions
+    user: ProgramUser | None = None
+    service_port: int = 443
+    connections: int = 256
+    sessions: int = 64
+    idle: float = 300.0
+
+
+ListSessions = Callable[[Callable[[], list[dict[str, Any]]]], contextlib.AbstractAsyncContextManager[None]]
+
+
+def run_captured(settings: RunSettings, on_event: Observer, list_sessions: ListSessions) -> int:
+    """Run the program and return its exit status, after its last process has ended.
+
+    Raises `ControlGroupUnavailable`, `CaptureUnavailable`, `InvalidHostName`, `SmkexError` without two paths, and
+    OSError where the program cannot be executed.
+    """
+    select_interfaces(settings.connect, None)  # before anything is changed
+    with _captured_group() as (group, maps, entrances):
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)  # the terminal sends them to the program too
+        return asyncio.run(_CapturedRun(settings, on_event, group, maps, entrances).run(list_sessions))
+
+
+@contextlib.contextmanager
+def _captured_group() -> Iterator[tuple[ControlGroup, CaptureMaps, Entrances]]:
+    """A control group with the programs attached, its maps and its ports; everything is removed afterwards."""
+    group = ControlGroup.create()
+    guard: Guard | None = None
+    try:
+        with Entrances() as entrances, contextlib.closing(load_programs(group.descriptor)) as maps:
+            maps.set_entrances(entrances.streams_port, entrances.resolver_port)
+            guard = Guard.start(group, entrances.listening)
+            yield group, maps, entrances
+    finally:
+        if guard is None:
+            group.remove()
+        elif group.is_populated():
+            guard.take_over()  # an error here must not let the program go any other way
+        else:
+            guard.remove_group()
+
+
+class _CapturedRun:
+    """One run: entrance, resolver, program."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        on_event: Observer,
+        group: ControlGroup,
+        maps: CaptureMaps,
+        entrances: Entrances,
+    ) -> None:
+        self._settings, self._emit = settings, on_event
+        self._group, self._maps, self._entrances = group, maps, entrances
+        self._stopped_by: int | None = None
+        self._names = CapturedNames(settings.hosts, self._resolve, maps.capture_address)
+        self._sessions = BoundedSessions(settings.connect, on_event, settings.sessions)
+        self._entrance = LocalEntrance(
+            self._find_target,
+            self._sessions,
+            on_event,
+            connections=settings.connections,
+            idle=settings.idle,
+        )
+
+    async def run(self, list_sessions: ListSessions) -> int:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._pass_signal, number)
+        others = system_resolvers()
+        for address in others[:RESOLVER_LIMIT]:
+            self._maps.redirect_resolver(address)
+        for name, error in (await self._names.resolve_exact()).items():
+            found = explain_error(error)
+            self._emit(Failed(name, found.name, found.text, found.hint))
+        if self._stopped_by is not None:
+            return 128 + self._stopped_by
+        program = start_program(self._settings.command, self._group, self._settings.user)
+        _drop_privileges(self._settings.connect.transport)
+        resolver = LoopbackResolver(self._names, others)
+        for sock in self._entrances.streams:
+            await self._entrance.listen_on(sock)
+        await resolver.start(self._entrances.datagrams, self._entrances.questions)
+        async with list_sessions(self._sessions.list_sessions):
+            try:
+                return exit_status(await self._wait_for(program))
+            finally:
+                await resolver.stop()
+                await self._entrance.stop()
+
+    async def _wait_for(self, program: "subprocess.Popen[bytes]") -> int:
+        """Serve until the program and its background processes have ended, and what they sent has left."""
+        await _wait_for_exit(program.pid)
+        while self._group.is_populated():  # noqa: ASYNC110 (the kernel's notification is not for epoll's readers)
+            await asyncio.sleep(POLL)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_TIMEOUT):
+                await self._entrance.wait_idle()
+        return program.wait()
+
+    def _pass_signal(self, number: int) -> None:
+        """Pass a signal to every process of the group; before there is one, end the run."""
+        self._stopped_by = number
+        for process in self._group.processes():
+            with contextlib.suppress(OSError):
+                os.kill(process, number)
+
+    async def _find_target(self, sock: socket.socket) -> SessionTarget:
+        dialled = self._maps.take_dialled(sock.getpeername()[:2])
+        if dialled is None:
+            raise PermissionError("a connection to the entrance that no captured program made")
+        return SessionTarget(self._names.host_at(dialled[0]), self._settings.service_port)
+
+    async def _resolve(self, name: str) -> tuple[Address, ...]:
+        options = self._settings.connect
+        return await resolve_on_both_paths(name, select_interfaces(options, None), options.resolvers or {})
+
+
+def _drop_privileges(transport: str) -> None:
+    """Keep what serving needs: maps, signals to programs of another user, and with mptcp the path manager."""
+    kept = (BPF, KILL, NET_ADMIN, NET_RAW) if transport == "mptcp" else (BPF, KILL)
+    keep_only_capabilities(*kept)
+
+
+async def _wait_for_exit(process: int) -> None:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    descriptor = os.pidfd_open(process)
+    loop.add_reader(descriptor, lambda: None if ended.done() else ended.set_result(None))
+    try:
+        await ended
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
