@@ -10,6 +10,7 @@ from runtime.errors import CommandError, ExitStatus
 if TYPE_CHECKING:
     from smkex.client.edge_cache import EdgeCache
     from smkex.client.options import ConnectOptions
+    from smkex.core.wire.named_group import NamedGroup
 
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,13 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=("opportunistic", "tofu", "mtls"),
         help="offer this mode only (default: tofu and opportunistic; only tofu once a fleet key is known)",
+    )
+    group.add_argument(
+        "--kex",
+        type=_parse_groups,
+        default="x25519mlkem768,x25519",
+        metavar="GROUP[,GROUP]",
+        help="key exchanges to offer: x25519mlkem768 (post-quantum hybrid), x25519 (default: both)",
     )
     group.add_argument("--ca", type=Path, metavar="FILE", help="authorities of mode mtls (the system's)")
     group.add_argument(
@@ -76,11 +84,22 @@ def connect_options(options: argparse.Namespace) -> "ConnectOptions":
         allow_shared_path=options.allow_shared_path,
         scheduler=Scheduler[options.scheduler.upper().replace("-", "_")],
         mode=Mode[options.mode.upper()] if options.mode else None,
+        kex=options.kex,
         known_hosts=KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default(),
         cache=_open_edge_cache(options.edge_cache),
         authorities=options.ca,
         timeout=options.timeout,
     )
+
+
+def _parse_groups(text: str) -> "tuple[NamedGroup, ...]":
+    """Parse --kex. Raises `argparse.ArgumentTypeError`."""
+    from smkex.core.wire.named_group import parse_groups
+
+    try:
+        return parse_groups(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _open_edge_cache(given: str | None) -> "EdgeCache":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         BindingMismatch,
         Cancelled,
         CertificateRefused,
+        CommitmentMismatch,
         DeadlineMissed,
         Draining,
         FellBackToTcp,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         MalformedMessage,
         MisusedStream,
         NoCommonAead,
+        NoCommonGroup,
         NoCommonMode,
         OnePathOnly,
         Overlap,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     )
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.wire.messages import LocatorKind, Mode
+    from smkex.core.wire.named_group import NamedGroup
     from smkex.server.connection import AcceptedConnection
     from smkex.server.identity import IdentityUnusable
     from smkex.server.limits.server_limits import ServerLimits
@@ -65,6 +68,7 @@ __all__ = [
     "BindingMismatch",
     "Cancelled",
     "CertificateRefused",
+    "CommitmentMismatch",
     "ConnectOptions",
     "Connection",
     "ConnectionReport",
@@ -84,7 +88,9 @@ __all__ = [
     "MalformedMessage",
     "MisusedStream",
     "Mode",
+    "NamedGroup",
     "NoCommonAead",
+    "NoCommonGroup",
     "NoCommonMode",
     "OnePathOnly",
     "Overlap",
@@ -126,6 +132,7 @@ _MODULES = {
     "KnownHosts": "smkex.client.known_hosts",
     "LocatorKind": "smkex.core.wire.messages",
     "Mode": "smkex.core.wire.messages",
+    "NamedGroup": "smkex.core.wire.named_group",
     "PathReport": "smkex.client.report",
     "Scheduler": "smkex.core.session.path_scheduler",
     "ServerLimits": "smkex.server.limits.server_limits",

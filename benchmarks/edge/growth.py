@@ -28,7 +28,7 @@ from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import Aead
+from smkex.core.wire.messages import Aead, Mode
 
 SESSIONS = (100, 1_000, 5_000, 10_000, 20_000)
 SIZES = (1 << 10, 32 << 10, 1 << 20, 32 << 20, 1 << 30)
@@ -141,9 +141,14 @@ def _median_of_rounds(run: Callable[[], float]) -> float:
 
 def _time_stream(scheduler: Scheduler, paths: int) -> float:
     """Seconds to bring the stream from server to client in memory, all paths alike."""
-    keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
-    client = Session(keys, "client", scheduler=scheduler)
-    server = Session(keys, "server", scheduler=scheduler)
+    client, server = (
+        Session(
+            KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, [bytes(32)], bytes(32)),
+            role,
+            scheduler=scheduler,
+        )
+        for role in ("client", "server")
+    )
     for path in range(paths):
         client.add_path(path, FrameReader(), 0.0, 0.0)
         server.add_path(path, FrameReader(), 0.0, 0.0)

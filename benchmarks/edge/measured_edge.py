@@ -82,7 +82,7 @@ class MeasuredEdge:
 
 
 async def main(files: list[str]) -> None:
-    tls = server_context(*map(Path, files)) if files else None
+    tls = server_context(Path(files[0]), Path(files[1])) if files else None
     edge = MeasuredEdge(ServerConfig(1, tls=tls))
     print(json.dumps(await edge.listen()), flush=True)
     reader = asyncio.StreamReader()

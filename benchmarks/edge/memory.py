@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.measurement.result import Measured, Value
 from lab.secrets import make_certificates
 from smkex.core.handshake.client import ClientHandshake
-from smkex.core.handshake.config import ClientConfig, ClientEntropy
+from smkex.core.handshake.config import ENTROPY_LENGTH, ClientConfig, ClientEntropy
 from smkex.core.handshake.tls import TlsClient, client_context
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
@@ -76,7 +76,7 @@ def measure() -> list[Measured]:
 
         def tls_waiting(ports: list[int], held: list[socket.socket]) -> None:
             held.append(path_0 := connect(ports[0]))
-            path_0.sendall(TlsClient(trusting, HOST).to_send())
+            path_0.sendall(TlsClient(trusting, HOST, os.urandom(32)).to_send())
 
         def tls_done(ports: list[int], held: list[socket.socket]) -> None:
             tls_handshake(trusting, ports, held)
@@ -171,7 +171,7 @@ def frame_from(connection: socket.socket, reader: FrameReader) -> tuple[FrameTyp
 def begin_handshake(ports: list[int], held: list[socket.socket]) -> ClientHandshake:
     """Path 0 has done its part."""
     held.append(path_0 := connect(ports[0]))
-    entropy = ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
+    entropy = ClientEntropy.from_bytes(os.urandom(ENTROPY_LENGTH))
     client = ClientHandshake.begin(ClientConfig(allow_shared_path=True), entropy)
     path_0.sendall(client.client_share)
     client.receive(0, *frame_from(path_0, FrameReader()))
@@ -203,7 +203,8 @@ def open_session(ports: list[int], held: list[socket.socket]) -> None:
 def tls_handshake(context: Any, ports: list[int], held: list[socket.socket]) -> ClientHandshake:
     """TLS until ServerInfo."""
     held.append(path_0 := connect(ports[0]))
-    tls, reader = TlsClient(context, HOST), FrameReader()
+    nonce = os.urandom(32)
+    tls, reader = TlsClient(context, HOST, nonce), FrameReader()
     path_0.sendall(tls.to_send())
     while tls.outcome is None:
         while (record := reader.next_tls_record()) is None:
@@ -211,7 +212,7 @@ def tls_handshake(context: Any, ports: list[int], held: list[socket.socket]) -> 
         tls.receive(record)
         path_0.sendall(tls.to_send())
     config = ClientConfig(allow_shared_path=True)
-    return ClientHandshake.after_tls(config, tls.outcome, os.urandom(32))
+    return ClientHandshake.after_tls(config, tls.outcome, nonce)
 
 
 def tls_session(context: Any, ports: list[int], held: list[socket.socket]) -> None:

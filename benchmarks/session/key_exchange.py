@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from benchmarks.measurement.pairs import compare_pairs
 from benchmarks.measurement.result import Measured
 from smkex.core.handshake.client import ClientHandshake
-from smkex.core.handshake.config import ClientConfig, ClientEntropy, ServerConfig
+from smkex.core.handshake.config import ENTROPY_LENGTH, ClientConfig, ClientEntropy, ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Endpoint, Observation
@@ -35,9 +35,7 @@ def _time_smkex() -> float:
     seen = [Observation(n, Endpoint(ip_address(f"192.0.2.{n}"), n)) for n in (1, 2)]
     started = time.perf_counter()
     for _ in range(ROUNDS):
-        client = ClientHandshake.begin(
-            ClientConfig(), ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
-        )
+        client = ClientHandshake.begin(ClientConfig(), ClientEntropy.from_bytes(os.urandom(ENTROPY_LENGTH)))
         server = ServerHandshake.answer_client_share(
             ServerConfig(edge_id=1), client.client_share, seen[0], os.urandom(32)
         )

@@ -12,7 +12,7 @@ from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session
 from smkex.core.wire.frame import RECORD_DATA_LIMIT
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import Aead
+from smkex.core.wire.messages import Aead, Mode
 
 SIZE = 32 << 20
 BLOCK = 256 << 10
@@ -34,8 +34,10 @@ def measure() -> list[Measured]:
 
 def _time_session() -> float:
     data = os.urandom(BLOCK)
-    keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
-    client, server = Session(keys, "client"), Session(keys, "server")
+    client, server = (
+        Session(KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, [bytes(32)], bytes(32)), role)
+        for role in ("client", "server")
+    )
     client.add_path(0, FrameReader(), 0.0, 0.0)
     server.add_path(0, FrameReader(), 0.0, 0.0)
     received = 0

@@ -3,14 +3,18 @@
 from edge.config.settings import EdgeSettings
 from node.state.identity import NodeIdentity
 from smkex.core.wire.messages import LocatorKind
-from smkex.server.identity import Identity, load_long_term_key, load_tls_context
+from smkex.core.wire.named_group import parse_groups
+from smkex.server.identity import Identity, load_long_term_key, load_tls_context, require_known_groups
 
 
 def load_identity(settings: EdgeSettings, node: NodeIdentity) -> Identity:
     """Read the configured keys and certificates. Raises `IdentityUnusable`."""
+    groups = parse_groups(settings.kex)
+    require_known_groups(groups)
     return Identity(
         node.edge_id,
         load_long_term_key(settings.tofu_certificate, settings.tofu_key, node.edge_id),
-        load_tls_context(settings.tls_certificate, settings.tls_key),
+        load_tls_context(settings.tls_certificate, settings.tls_key, groups),
         locator=LocatorKind[node.vip.locator.name],
+        groups=groups,
     )

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from runtime.settings import DaemonSettings, settings_config
 from services.origins import OriginUrl
 from services.values import Prefix
+from smkex.core.wire.named_group import parse_groups
 from smkex.server.limits.server_limits import ServerLimits
 
 
@@ -81,6 +82,10 @@ class EdgeSettings(DaemonSettings):
     require_both: bool = Field(
         default=False, description="refuse sessions whose second path is not confirmed"
     )
+    kex: str = Field(
+        default="x25519mlkem768,x25519",
+        description="key exchanges to accept, the preferred first: x25519mlkem768 (post-quantum hybrid), x25519",
+    )
     tofu_key: Path | None = Field(
         default=None, description="private key for mode tofu (`sennit edge-key create`)"
     )
@@ -130,6 +135,12 @@ class EdgeSettings(DaemonSettings):
             memory_bytes=self.max_memory_bytes,
             processes=self.workers,
         )
+
+    @field_validator("kex")
+    @classmethod
+    def _check_kex(cls, text: str) -> str:
+        parse_groups(text)
+        return text
 
     @model_validator(mode="after")
     def _check_https(self) -> Self:

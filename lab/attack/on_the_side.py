@@ -19,6 +19,7 @@ from lab.attack.impersonation import forged_identity
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.tls import FIRST_BYTE
+from smkex.core.keys.key_agreement import answer_share
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import ClientShare, Endpoint, Mode, Observation, ServerShare
@@ -75,7 +76,7 @@ class Segment:
         return self.ethernet[6:] + self.ethernet[:6] + struct.pack("!H", IPV4) + ip + tcp
 
 
-def share_for(segment: Segment, identity: ServerConfig, own: bytes) -> bytes | None:
+def share_for(segment: Segment, identity: ServerConfig, own: X25519PrivateKey) -> bytes | None:
     """A ServerShare of the attacker's for the ClientShare in a segment; None where there is none."""
     reader = FrameReader()
     reader.feed(segment.data)
@@ -90,7 +91,11 @@ def share_for(segment: Segment, identity: ServerConfig, own: bytes) -> bytes | N
     port = int.from_bytes(segment.ports[:2], "big")
     seen = Observation(identity.edge_id, Endpoint(ip_address(segment.source), port))
     aead = identity.aeads[0]
-    return ServerShare.build(mode, aead, identity.edge_id, identity.locator, seen, own, certificate).frame
+    group, offer = next((group, dict(offered.shares)[group]) for group in identity.groups)
+    share, _ = answer_share(group, offer, own)
+    return ServerShare.build(
+        mode, aead, identity.edge_id, identity.locator, seen, group, share, certificate
+    ).frame
 
 
 def main() -> None:
@@ -109,7 +114,7 @@ def main() -> None:
 
 def answer_first_messages(spoof: str, tap: socket.socket, spoofing: socket.socket) -> None:
     """Answer each first message; then look which answer passed first."""
-    identity, own = forged_identity(1, None), X25519PrivateKey.generate().public_key().public_bytes_raw()
+    identity, own = forged_identity(1, None), X25519PrivateKey.generate()
     raced: dict[bytes, tuple[int, bytes]] = {}  # by the client's ports: where the answer begins, and ours
     print("ready", file=sys.stderr, flush=True)
     while True:

@@ -10,25 +10,27 @@ from ipaddress import IPv4Address
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.attack.talk import AttackerChannel
-from smkex.core.handshake.client import x25519_exchange
+from smkex.core.keys.key_agreement import KEM_SEED_LENGTH, ClientKeys, answer_share
 from smkex.core.keys.key_schedule import KeySchedule, compute_binding, transcript_hash
 from smkex.core.wire.codec import u16
-from smkex.core.wire.frame import HEADER_LENGTH, FrameType, encode_frame
+from smkex.core.wire.frame import HEADER_LENGTH, FrameType
 from smkex.core.wire.messages import (
     DIGEST_LENGTH,
     NONCE_LENGTH,
     SESSION_ID_LENGTH,
-    SHARE_LENGTH,
     Aead,
     ClientNonce,
     ClientShare,
     Endpoint,
     Finished,
+    KeyShares,
+    LocatorKind,
     Mode,
     Observation,
     ServerNonce,
     ServerShare,
 )
+from smkex.core.wire.named_group import NamedGroup
 
 RECORD = 1024  # bytes: what is smaller may be a control message
 # what pairs that never talk agreed on beforehand
@@ -109,22 +111,36 @@ class Replay(_AfterSome):
 # --- path 0
 
 
+def rebuild_share(share: ClientShare, shares: KeyShares, aeads: tuple[Aead, ...] = tuple(Aead)) -> bytes:
+    """The frame of a ClientShare with other shares or AEADs."""
+    modes = tuple(map(Mode, share.modes))
+    return ClientShare.build(
+        share.session_id, modes, aeads, share.commitment, shares, share.server_name
+    ).frame
+
+
 class Shares(Strategy):
     """A share of the attacker's own towards either end: the classic man in the middle of Diffie-Hellman."""
 
     def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
-        self._private = X25519PrivateKey.from_private_bytes(AGREED)
+        self._keys = ClientKeys(AGREED, bytes(KEM_SEED_LENGTH), tuple(NamedGroup))
+        self._offered: dict[int, bytes] = {}
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is not FrameType.CLIENT_SHARE:
             return frame
-        return frame.replace(ClientShare.parse(frame).share, self._private.public_key().public_bytes_raw())
+        share = ClientShare.parse(frame)
+        self._offered, own = dict(share.shares), dict(self._keys.shares)
+        return rebuild_share(share, tuple((group, own[group]) for group in self._offered))
 
     async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is not FrameType.SERVER_SHARE:
             return frame
-        return frame.replace(ServerShare.parse(frame).share, self._private.public_key().public_bytes_raw())
+        share = ServerShare.parse(frame)
+        private = X25519PrivateKey.from_private_bytes(AGREED)
+        own, _ = answer_share(share.group, self._offered[share.group], private)
+        return frame.replace(share.share, own)
 
 
 class Offers(Strategy):
@@ -134,9 +150,7 @@ class Offers(Strategy):
         if kind is not FrameType.CLIENT_SHARE:
             return frame
         share = ClientShare.parse(frame)
-        both, one = bytes((2, *share.aeads)), bytes((1, Aead.CHACHA20_POLY1305))
-        body = frame[HEADER_LENGTH:].replace(both, one, 1)
-        return encode_frame(kind, body)
+        return rebuild_share(share, share.shares, (Aead.CHACHA20_POLY1305,))
 
 
 class Modes(Strategy):
@@ -145,7 +159,7 @@ class Modes(Strategy):
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         if kind is not FrameType.CLIENT_SHARE:
             return frame
-        at = HEADER_LENGTH + 1 + SESSION_ID_LENGTH + 1
+        at = HEADER_LENGTH + 1 + SESSION_ID_LENGTH + 2 + 1  # behind the versions
         return frame[:at] + bytes((Mode.OPPORTUNISTIC,)) + frame[at + 1 :]
 
 
@@ -214,7 +228,7 @@ class CompleteAsClient(Shares):
         )
         share = ServerShare.parse(self._share)
         th = transcript_hash(self._sent, self._share, nonce, answer.without_mac)
-        keys = KeySchedule(share.aead, [x25519_exchange(self._private, share.share)], th)
+        keys = KeySchedule(share.mode, share.aead, [self._keys.agree(share.group, share.share)], th)
         assert keys.server_mac() == answer.mac  # it does hold the keys
         return Finished.build(0, keys.finished(0)).frame
 
@@ -320,18 +334,15 @@ class AgreedHash(Strategy):
         if kind is not FrameType.SERVER_NONCE:
             return frame
         answer, nonce = ServerNonce.parse(frame), ClientNonce.parse(self._nonce)
-        agreed = X25519PrivateKey.from_private_bytes(AGREED).public_key().public_bytes_raw()
-        guess = ClientShare.build(nonce.session_id, (), (), agreed, "")
+        keys = ClientKeys(AGREED, bytes(KEM_SEED_LENGTH), tuple(NamedGroup))
+        guess = ClientShare.build(nonce.session_id, (), (), bytes(DIGEST_LENGTH), keys.shares, "")
         observed = Observation(1, answer.observed.client)
-        theirs = ServerShare.parse(_server_share_guess(agreed, observed))
+        group, offered = NamedGroup.X25519MLKEM768, dict(keys.shares)[NamedGroup.X25519MLKEM768]
+        own, _ = answer_share(group, offered, X25519PrivateKey.from_private_bytes(AGREED))
+        theirs = ServerShare.build(
+            Mode.OPPORTUNISTIC, Aead.AES_128_GCM, 1, LocatorKind.PORT, observed, group, own
+        )
         return _rewrite_ingress(answer, nonce, guess, theirs)
-
-
-def _server_share_guess(share: bytes, observed: Observation) -> bytes:
-    assert len(share) == SHARE_LENGTH
-    head = bytes((1, 1, 1)) + u16(1) + bytes((1,))
-    body = head + u16(observed.ingress_id) + observed.client.encode() + share + u16(0) + u16(0)
-    return encode_frame(FrameType.SERVER_SHARE, body)
 
 
 def _rewrite_ingress(
@@ -341,7 +352,7 @@ def _rewrite_ingress(
     other = 3 if answer.observed.ingress_id != 3 else 2
     unbound = ServerNonce.encode_unbound(answer.nonce, Observation(other, answer.observed.client))
     draft = ServerNonce.build(unbound, bytes(DIGEST_LENGTH), answer.mac)
-    bound = compute_binding(nonce, answer.nonce, client.frame, server.frame, draft.rest)
+    bound = compute_binding(server.mode, nonce, answer.nonce, client.frame, server.frame, draft.rest)
     return ServerNonce.build(unbound, bound, answer.mac).frame
 
 

@@ -1,10 +1,12 @@
 """Attackers on path 0 of mode mtls, where TLS goes in the place of frames."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.handshake.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, server_context
+from smkex.core.wire.messages import NONCE_LENGTH
 from smkex.transport.subflow import Subflow
 
 PIECE = 7  # bytes of a handshake message in each record of a relay that cuts them up
@@ -33,7 +35,7 @@ async def accept_tls(phone: Subflow, identity: AttackerIdentity) -> TlsServer:
 
 async def relay_server_info(phone: Subflow, edge: Subflow, identity: AttackerIdentity) -> None:
     """Two TLS connections, one word passed between them: ServerInfo. Then wait for the client's end."""
-    towards_edge = TlsClient(identity.client, identity.host)
+    towards_edge = TlsClient(identity.client, identity.host, os.urandom(NONCE_LENGTH))
     edge.send(towards_edge.to_send())
     while towards_edge.outcome is None:
         towards_edge.receive(await edge.next_tls_record())

@@ -11,7 +11,7 @@ import resource
 import sys
 
 from smkex.core.handshake.client import ClientHandshake
-from smkex.core.handshake.config import ClientConfig, ClientEntropy
+from smkex.core.handshake.config import ENTROPY_LENGTH, ClientConfig, ClientEntropy
 from smkex.core.wire.frame import FrameType
 
 AT_ONCE = 64
@@ -22,7 +22,7 @@ async def _begin_handshakes(host: str, port: int, counts: dict[str, int], turn: 
         async with turn:
             try:
                 reader, writer = await asyncio.open_connection(host, port)
-                entropy = ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
+                entropy = ClientEntropy.from_bytes(os.urandom(ENTROPY_LENGTH))
                 writer.write(ClientHandshake.begin(ClientConfig(), entropy).client_share)
                 answer = await reader.read(4096)
             except OSError:

@@ -12,6 +12,8 @@ from smkex.client.options import ConnectOptions
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly
 from smkex.core.handshake.config import ClientConfig
+from smkex.core.handshake.established import Established
+from smkex.core.keys.key_agreement import require_groups
 from smkex.core.wire.locator import SERVICE_PORT
 from smkex.core.wire.messages import Mode
 from smkex.transport.counting_reader import CountingReader
@@ -41,6 +43,7 @@ async def connect(
         raise ValueError(f"unknown transport {options.transport!r}: use tcp or mptcp")
     name = HostName.parse(host)
     host, literal = name.text, name.address
+    require_groups(options.kex)
     interfaces = select_interfaces(options, literal)
     entries = options.known_hosts.entries(host) if options.known_hosts is not None else []
     modes = _select_modes(host, options.mode, entries)
@@ -56,7 +59,8 @@ async def connect(
         strict_paths=options.strict_paths,
         allow_shared_path=options.allow_shared_path,
         modes=modes,
-        fleet_keys=frozenset(entry.fingerprint for entry in entries),
+        groups=tuple(options.kex),
+        fleet_keys={entry.fingerprint: entry.floor for entry in entries},
         now=int(time.time()),
     )
     started = time.monotonic()
@@ -73,8 +77,24 @@ async def connect(
     first_contact = fleet_key is not None and not entries
     connection = _start_connection(session, target, interfaces, options.transport, setup, first_contact)
     if fleet_key is not None and first_contact:
-        connection.key_note = _save_fleet_key(options.known_hosts, KnownHost(host, fleet_key))
+        found = KnownHost(host, fleet_key, floor=session.established.revocation_floor)
+        connection.key_note = _save_fleet_key(options.known_hosts, found)
+    elif fleet_key is not None:
+        connection.key_note = _raise_floor(options.known_hosts, session.established, entries)
     return connection
+
+
+def _raise_floor(known_hosts: KnownHosts | None, established: Established, entries: list[KnownHost]) -> str:
+    """Save a revocation floor newer than the remembered one; return what the report says if that fails."""
+    for entry in entries:
+        if entry.fingerprint != established.fleet_key or entry.floor >= established.revocation_floor:
+            continue
+        assert known_hosts is not None  # it has the entry
+        try:
+            known_hosts.remember(replace(entry, floor=established.revocation_floor))
+        except OSError as error:
+            return f"the fleet's revocation floor is not saved: {error.strerror or error}"
+    return ""
 
 
 def _save_fleet_key(known_hosts: KnownHosts | None, found: KnownHost) -> str:

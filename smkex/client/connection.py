@@ -74,6 +74,7 @@ class Connection:
             str(self.target.vip),
             self.transport,
             established.mode.name.lower(),
+            established.group.name.lower(),
             established.keys.aead.name.lower().replace("_", "-"),
             established.edge_id,
             self.setup,

@@ -150,7 +150,7 @@ async def _run_exchange(ways: TcpTransport, plan: ExchangePlan, timeout: float) 
     # OpenSSL is slow to load, and only this mode needs it
     from smkex.core.handshake.tls import client_context
 
-    context = client_context(plan.authorities)
+    context = client_context(plan.authorities, config.groups)
     return await exchange_keys_over_tls(ways, config, timeout, context, plan.host)
 
 

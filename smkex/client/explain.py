@@ -14,6 +14,8 @@ _HINTS: dict[type[Exception], str] = {
     errors.TlsFailed: "TLS failed on path 0: check --ca; if it is right, path 0 is under attack",
     errors.HostIsKnown: "omit --mode, or `sennit known-hosts remove HOST`",
     errors.NoCommonMode: "the edge does not offer this mode",
+    errors.NoCommonGroup: "give --kex with a group that both ends have; an edge states its own with --kex",
+    errors.CommitmentMismatch: "an attacker changes messages on one of the paths; use other networks",
     errors.BindingMismatch: "an attacker changes messages on one of the paths; use other networks",
     errors.MacMismatch: "an attacker changes messages on one of the paths; use other networks",
     errors.FellBackToTcp: "a middlebox removes MPTCP options, or the edge does not support them; use --transport tcp",

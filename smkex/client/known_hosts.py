@@ -1,9 +1,10 @@
 """The fleet keys that a user remembers, by host: a text file with one line for each.
 
-    HOST SHA256:FINGERPRINT [ADDRESS,ADDRESS...]
+    HOST SHA256:FINGERPRINT [ADDRESS,ADDRESS...] [floor=UNIX-TIME]
 
-A host may have several lines (a fleet that changes its key). Addresses pin the host: no other is dialled. The file is
-replaced whole or not at all; an invalid line is an error, since skipping it could forget a key.
+A host may have several lines (a fleet that changes its key). Addresses pin the host: no other is dialled. The floor is
+the newest that the fleet has signed: certificates from before it are revoked. The file is replaced whole or not at all;
+an invalid line is an error, since skipping it could forget a key.
 """
 
 import fcntl
@@ -12,13 +13,14 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from smkex.transport.routes.host_name import HostName
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_FLOOR = re.compile(r"floor=(\d{1,19})")
 _HEAD = "# fleet keys that `sennit get` remembers; see `sennit known-hosts`\n"
 
 
@@ -28,11 +30,12 @@ class KnownHostsDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KnownHost:
-    """A key that is accepted of a host; `addresses` pin it where there are any."""
+    """A key that is accepted of a host; `addresses` pin it where there are any; `floor` is unix time."""
 
     host: str
     fingerprint: str
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    floor: int = 0
 
     def __post_init__(self) -> None:
         """Store the canonical host. Raises ValueError for a value that the file cannot hold."""
@@ -44,13 +47,18 @@ class KnownHost:
     def parse(cls, line: str) -> "KnownHost":
         """Parse a line of the file. Raises ValueError."""
         fields = line.split()
+        stated = _FLOOR.fullmatch(fields[-1]) if fields else None
+        if stated:
+            fields.pop()
         if not 2 <= len(fields) <= 3:
-            raise ValueError("not HOST FINGERPRINT [ADDRESS,...]")
+            raise ValueError("not HOST FINGERPRINT [ADDRESS,...] [floor=UNIX-TIME]")
         addresses = tuple(map(ip_address, fields[2].split(","))) if len(fields) == 3 else ()
-        return cls(fields[0], fields[1], addresses)
+        return cls(fields[0], fields[1], addresses, int(stated[1]) if stated else 0)
 
     def __str__(self) -> str:
-        return " ".join([self.host, self.fingerprint, ",".join(map(str, self.addresses))]).rstrip()
+        floor = f"floor={self.floor}" if self.floor else ""
+        words = [self.host, self.fingerprint, ",".join(map(str, self.addresses)), floor]
+        return " ".join(word for word in words if word)
 
 
 class KnownHosts:
@@ -85,10 +93,11 @@ class KnownHosts:
         return [entry for entry in found if wanted in (None, entry.host)]
 
     def remember(self, entry: KnownHost) -> None:
-        """Add an entry, in place of one with the same host and key."""
+        """Add an entry, in place of one with the same host and key, whose floor stays if it is higher."""
         with self._changing() as entries:
-            same = (entry.host, entry.fingerprint)
-            entries[:] = [one for one in entries if (one.host, one.fingerprint) != same] + [entry]
+            same = [one for one in entries if (one.host, one.fingerprint) == (entry.host, entry.fingerprint)]
+            floor = max([entry.floor, *(one.floor for one in same)])
+            entries[:] = [one for one in entries if one not in same] + [replace(entry, floor=floor)]
 
     def forget(self, host: str, fingerprint: str | None = None) -> int:
         """Remove a host's entries, or the one with a fingerprint; how many there were."""

@@ -9,6 +9,7 @@ from smkex.client.known_hosts import KnownHosts
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.locator import ID_PORT_BASE
 from smkex.core.wire.messages import LocatorKind, Mode
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, and one lost SYN
 
@@ -26,7 +27,8 @@ class ConnectOptions:
     default the user's file; None uses no file. With a `cache` of an earlier connection both paths of transport tcp
     open at its edge's locator at once; if that edge refuses, the connection starts afresh at the service port.
     `locator` is how the CDN's addresses carry edge ids, by default in the port with IPv4 and as the edge states with
-    IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, by `authorities` (PEM) or those of the system.
+    IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, by `authorities` (PEM) or those of the system. `kex` are the
+    groups of the key exchange to offer, by default X25519MLKEM768 and X25519, of which an edge takes the first.
     """
 
     paths: Sequence[str] | None = None
@@ -37,6 +39,7 @@ class ConnectOptions:
     allow_shared_path: bool = False
     scheduler: Scheduler = Scheduler.LOWEST_LATENCY
     mode: Mode | None = None
+    kex: Sequence[NamedGroup] = DEFAULT_GROUPS
     known_hosts: KnownHosts | None = field(default_factory=KnownHosts.open_default)
     authorities: Path | None = None
     cache: EdgeCache | None = None

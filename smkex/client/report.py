@@ -25,11 +25,12 @@ class PathReport:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """One connection: owner, mode, transport, its paths, and any downgrades."""
+    """One connection: owner, mode, group of the key exchange, transport, its paths, and any downgrades."""
 
     vip: str
     transport: str
     mode: str
+    kex: str
     aead: str
     owner_id: int
     setup: float
@@ -46,7 +47,7 @@ class ConnectionReport:
         ways = ", ".join(f"{path.interface} by edge {path.ingress_id}" for path in self.paths)
         downgrades = f", downgrades: {', '.join(self.downgrades)}" if self.downgrades else ""
         return (
-            f"edge {self.owner_id}, {self.transport}, {self.mode}, paths {ways}{downgrades},"
+            f"edge {self.owner_id}, {self.transport}, {self.mode}, {self.kex}, paths {ways}{downgrades},"
             f" {self.setup * 1000:.1f} ms"
         )
 
@@ -61,8 +62,8 @@ class ConnectionReport:
     def text(self) -> str:
         """A few lines for people."""
         lines = [
-            f"session   {self.transport} to {self.vip}, {self.mode}, {self.aead}, owner edge {self.owner_id},"
-            f" set up in {self.setup * 1000:.1f} ms"
+            f"session   {self.transport} to {self.vip}, {self.mode}, {self.kex}, {self.aead},"
+            f" owner edge {self.owner_id}, set up in {self.setup * 1000:.1f} ms"
         ]
         if self.fleet_key is not None:
             lines.append(f"fleet     {self.fleet_key}")

@@ -40,6 +40,8 @@ class AbortCode(IntEnum):
     HOST_IS_KNOWN = 26
     TLS_FAILED = 27
     DRAINING = 28
+    NO_COMMON_GROUP = 29
+    COMMITMENT_MISMATCH = 30
 
 
 class SmkexError(Exception):
@@ -75,8 +77,20 @@ class NoCommonAead(SmkexError):
     code = AbortCode.NO_COMMON_AEAD
 
 
+class NoCommonGroup(SmkexError):
+    """No group of the key exchange that both ends accept."""
+
+    code = AbortCode.NO_COMMON_GROUP
+
+
+class CommitmentMismatch(SmkexError):
+    """A ClientNonce does not open the commitment of its ClientShare."""
+
+    code = AbortCode.COMMITMENT_MISMATCH
+
+
 class BadShare(SmkexError):
-    """A Diffie-Hellman share gives an all-zero result (RFC 7748 section 6.1)."""
+    """A share is invalid, or gives an all-zero result (RFC 7748 section 6.1, FIPS 203 section 7.2)."""
 
     code = AbortCode.BAD_SHARE
 

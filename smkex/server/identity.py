@@ -1,15 +1,17 @@
 """A server's credentials: its certified key of mode tofu until that expires, and its certificate of mode mtls."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smkex.core.errors import CertificateRefused, TlsFailed
+from smkex.core.errors import CertificateRefused, NoCommonGroup, TlsFailed
 from smkex.core.handshake.config import LongTermKey, ServerConfig
+from smkex.core.keys.key_agreement import require_groups
 from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_edge_key
 from smkex.core.wire.messages import LocatorKind, Mode
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -32,11 +34,14 @@ class Identity:
     clock: Callable[[], float] = time.time
     locator: LocatorKind = LocatorKind.PORT
     modes: tuple[Mode, ...] = (Mode.TOFU, Mode.OPPORTUNISTIC)
+    groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
 
     def config(self) -> ServerConfig:
         usable = self.long_term is not None and self.long_term.certificate.valid_at(int(self.clock()))
         modes = tuple(mode for mode in self.modes if usable or mode is not Mode.TOFU)
-        config = ServerConfig(self.edge_id, modes=modes, locator=self.locator, tls=self.tls)
+        config = ServerConfig(
+            self.edge_id, modes=modes, groups=self.groups, locator=self.locator, tls=self.tls
+        )
         return replace(config, long_term=self.long_term) if usable else config
 
     @property
@@ -47,7 +52,17 @@ class Identity:
         return ["the tofu certificate has expired"]
 
 
-def load_tls_context(certificate: Path | None, key: Path | None) -> "SSL.Context | None":
+def require_known_groups(groups: Sequence[NamedGroup]) -> None:
+    """Raise `IdentityUnusable` unless this machine can compute all of `groups`."""
+    try:
+        require_groups(groups)
+    except NoCommonGroup as error:
+        raise IdentityUnusable(str(error)) from None
+
+
+def load_tls_context(
+    certificate: Path | None, key: Path | None, groups: Sequence[NamedGroup] = DEFAULT_GROUPS
+) -> "SSL.Context | None":
     """Read the certificate chain and key of mode mtls; None without them. Raises `IdentityUnusable`."""
     if certificate is None and key is None:
         return None
@@ -57,7 +72,7 @@ def load_tls_context(certificate: Path | None, key: Path | None) -> "SSL.Context
     from smkex.core.handshake.tls import server_context
 
     try:
-        return server_context(certificate, key)
+        return server_context(certificate, key, groups)
     except TlsFailed as error:
         raise IdentityUnusable(str(error)) from None
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from smkex.core.wire.locator import ID_PORT_BASE
 from smkex.core.wire.messages import Mode
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 from smkex.server.limits.server_limits import ServerLimits
 
 
@@ -13,7 +14,8 @@ class ServerOptions:
     """How to serve.
 
     First subflows go to the service port, second ones to `id_port_base` + `server_id` at the same address; clients
-    need the same `id_port_base` (`ConnectOptions`). `modes` are those accepted beside mtls; mode tofu needs
+    need the same `id_port_base` (`ConnectOptions`). `modes` are those accepted beside mtls, `kex` the groups of the key
+    exchange, the preferred first; mode tofu needs
     `tofu_certificate` and `tofu_key` (`sennit edge-key create`, `sennit fleet-key certify`), mode mtls needs
     `tls_certificate` and `tls_key` (PEM). `require_both` delivers nothing before both paths are confirmed. `mptcp`
     serves transport mptcp too: it needs CAP_NET_ADMIN at the start, takes over the path manager of the network
@@ -23,6 +25,7 @@ class ServerOptions:
     server_id: int = 1
     id_port_base: int = ID_PORT_BASE
     modes: tuple[Mode, ...] = (Mode.TOFU, Mode.OPPORTUNISTIC)
+    kex: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     tofu_certificate: Path | None = None
     tofu_key: Path | None = None
     tls_certificate: Path | None = None

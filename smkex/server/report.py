@@ -28,6 +28,7 @@ class SessionReport:
 
     transport: str
     mode: str
+    kex: str
     aead: str
     server_id: int
     path_confirmed: bool
@@ -40,7 +41,7 @@ class SessionReport:
         """A few lines for people."""
         confirmed = "both paths confirmed" if self.path_confirmed else "second path not confirmed"
         lines = [
-            f"session   {self.transport}, {self.mode}, {self.aead}, server {self.server_id}, {confirmed}"
+            f"session   {self.transport}, {self.mode}, {self.kex}, {self.aead}, server {self.server_id}, {confirmed}"
         ]
         for path in self.paths:
             rtt = "gone" if path.rtt is None else f"{path.rtt * 1000:.2f} ms"
@@ -54,7 +55,7 @@ class SessionReport:
         """One line for a log."""
         ways = ", ".join(f"{path.client} by edge {path.ingress_id} {path.state}" for path in self.paths)
         confirmed = "" if self.path_confirmed else ", second path not confirmed"
-        return f"{self.transport}, {self.mode}, paths {ways}{confirmed}"
+        return f"{self.transport}, {self.mode}, {self.kex}, paths {ways}{confirmed}"
 
 
 def report_session(session: SessionTransport) -> SessionReport:
@@ -79,6 +80,7 @@ def report_session(session: SessionTransport) -> SessionReport:
     return SessionReport(
         transport,
         established.mode.name.lower(),
+        established.group.name.lower(),
         established.keys.aead.name.lower().replace("_", "-"),
         established.edge_id,
         bool(session.get_extra_info("path_confirmed")()),

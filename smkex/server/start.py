@@ -15,7 +15,13 @@ from smkex.core.wire.messages import Mode
 from smkex.server.callbacks import CallbackRunner, SessionCallback
 from smkex.server.handshake.path_manager.client import PathManagerClient
 from smkex.server.handshake.path_manager.start import start_path_manager
-from smkex.server.identity import Identity, IdentityUnusable, load_long_term_key, load_tls_context
+from smkex.server.identity import (
+    Identity,
+    IdentityUnusable,
+    load_long_term_key,
+    load_tls_context,
+    require_known_groups,
+)
 from smkex.server.listener import SessionListener
 from smkex.server.options import ServerOptions
 from smkex.server.report import SessionReport, report_session
@@ -217,12 +223,14 @@ def _check_addresses(hosts: Sequence[str], options: ServerOptions) -> None:
 
 
 def _load_identity(options: ServerOptions) -> Identity:
+    require_known_groups(options.kex)
     long_term = load_long_term_key(options.tofu_certificate, options.tofu_key, options.server_id)
     if options.modes == (Mode.TOFU,) and long_term is None:
         raise IdentityUnusable("mode tofu needs a certificate and its key")
     return Identity(
         options.server_id,
         long_term,
-        load_tls_context(options.tls_certificate, options.tls_key),
+        load_tls_context(options.tls_certificate, options.tls_key, options.kex),
         modes=options.modes,
+        groups=options.kex,
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from smkex.core.errors import Cancelled, DeadlineMissed, SmkexError, UnexpectedMessage
 from smkex.core.handshake.client import ClientHandshake, ClientState
-from smkex.core.handshake.config import ClientConfig, ClientEntropy
+from smkex.core.handshake.config import ENTROPY_LENGTH, ClientConfig, ClientEntropy
 from smkex.core.wire.frame import FrameType
-from smkex.core.wire.messages import LocatorKind
+from smkex.core.wire.messages import NONCE_LENGTH, LocatorKind
 from smkex.transport.narration import FrameDescription
 from smkex.transport.session import SessionTransport
 
@@ -35,7 +35,7 @@ class ClientTransport(Protocol):
 
 
 def fresh_entropy() -> ClientEntropy:
-    return ClientEntropy(os.urandom(16), os.urandom(32), os.urandom(32))
+    return ClientEntropy.from_bytes(os.urandom(ENTROPY_LENGTH))
 
 
 class TlsTransport(ClientTransport, Protocol):
@@ -102,13 +102,14 @@ async def exchange_keys_over_tls(
 
     async def run() -> SessionTransport:
         await transport.open_first()
-        tls = TlsClient(context, host)
+        nonce = os.urandom(NONCE_LENGTH)
+        tls = TlsClient(context, host, nonce)
         transport.send_bytes(0, tls.to_send())
         while tls.outcome is None:
             tls.receive(await transport.receive_tls_record(0))
             transport.send_bytes(0, tls.to_send())
         log.debug("path 0    TLS 1.3 with %s, ServerInfo of %d bytes", host, len(tls.outcome.info))
-        handshake = ClientHandshake.after_tls(config, tls.outcome, os.urandom(32))
+        handshake = ClientHandshake.after_tls(config, tls.outcome, nonce)
         try:
             return await _exchange_second_path(transport, handshake)
         finally:

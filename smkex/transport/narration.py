@@ -14,6 +14,7 @@ from smkex.core.wire.messages import (
     ServerShare,
     parse_abort,
 )
+from smkex.core.wire.named_group import NamedGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,17 @@ def _describe_message(kind: FrameType, frame: bytes) -> tuple[str, str]:
         case FrameType.CLIENT_SHARE:
             share = ClientShare.parse(frame)
             modes = ", ".join(Mode(mode).name.lower() for mode in share.modes)
-            return "ClientShare", f"session {share.session_id.hex()[:8]}..., offers {modes}; g^x"
+            groups = ", ".join(NamedGroup(group).name.lower() for group, _ in share.shares)
+            return "ClientShare", f"session {share.session_id.hex()[:8]}..., offers {modes}; {groups}; g^x"
         case FrameType.SERVER_SHARE:
             answer = ServerShare.parse(frame)
-            chosen = f"{answer.mode.name.lower()}, {answer.aead.name.lower().replace('_', '-')}"
+            chosen = ", ".join(
+                (
+                    answer.mode.name.lower(),
+                    answer.group.name.lower(),
+                    answer.aead.name.lower().replace("_", "-"),
+                )
+            )
             return (
                 "ServerShare",
                 f"owner edge {answer.edge_id}, {chosen}; {_describe_observation(answer.observed)}; g^y",

@@ -17,7 +17,9 @@ Tamper = Callable[[str, bytes], bytes]
 
 
 def entropy(seed: int = 1) -> ClientEntropy:
-    return ClientEntropy(bytes([seed]) * 16, bytes([seed + 1]) * 32, bytes([seed + 2]) * 32)
+    return ClientEntropy(
+        bytes([seed]) * 16, bytes([seed + 1]) * 32, bytes([seed + 2]) * 32, bytes([seed + 3]) * 64
+    )
 
 
 def only_frame(data: bytes) -> tuple[FrameType, bytes]:

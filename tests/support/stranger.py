@@ -6,12 +6,24 @@ import hmac
 import struct
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+HYBRID, CLASSICAL = 0x11EC, 0x001D
+MODES = {1: "opportunistic", 2: "tofu", 3: "mtls"}
 
 
 def length_prefixed(*parts: bytes) -> bytes:
     return b"".join(struct.pack("!I", len(part)) + part for part in parts)
+
+
+def vec8(value: bytes) -> bytes:
+    return bytes([len(value)]) + value
+
+
+def vec16(value: bytes) -> bytes:
+    return struct.pack("!H", len(value)) + value
 
 
 def encode_frame(kind: int, body: bytes) -> bytes:
@@ -24,36 +36,62 @@ def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
     return (first + hmac.digest(prk, first + info + b"\2", "sha256"))[:length]
 
 
+def commitment(session_id: bytes, nonce: bytes) -> bytes:
+    return hashlib.sha256(length_prefixed(b"sennit smkex 2 commitment", session_id, nonce)).digest()
+
+
 class Stranger:
-    """One exchange. `aead` as on the wire: 1 AES-128-GCM, 2 ChaCha20-Poly1305."""
+    """One exchange. `aead` as on the wire: 1 AES-128-GCM, 2 ChaCha20-Poly1305; `groups` in the order of preference."""
 
     def __init__(
-        self, session_id: bytes, private_key: bytes, nonce: bytes, name: bytes, aead: int = 1, mode: int = 1
+        self,
+        session_id: bytes,
+        private_key: bytes,
+        nonce: bytes,
+        name: bytes,
+        aead: int = 1,
+        mode: int = 1,
+        *,
+        kem_seed: bytes = bytes(64),
+        groups: tuple[int, ...] = (HYBRID, CLASSICAL),
     ) -> None:
-        self._private = X25519PrivateKey.from_private_bytes(private_key)
-        share = self._private.public_key().public_bytes_raw()
-        body = b"\1" + session_id + bytes([1, mode, 1, aead]) + share + bytes([len(name)]) + name + b"\0\0"
-        self.client_share = encode_frame(1, body)
+        self._x25519 = X25519PrivateKey.from_private_bytes(private_key)
+        self._mlkem = MLKEM768PrivateKey.from_seed_bytes(kem_seed)
+        public = self._x25519.public_key().public_bytes_raw()
+        shares = {HYBRID: self._mlkem.public_key().public_bytes_raw() + public, CLASSICAL: public}
+        offers = vec8(b"\2") + vec8(bytes([mode])) + vec8(bytes([aead])) + commitment(session_id, nonce)
+        offered = vec16(b"".join(struct.pack("!H", group) + vec16(shares[group]) for group in groups))
+        self.client_share = encode_frame(1, b"\2" + session_id + offers + offered + vec8(name) + b"\0\0")
         self.client_nonce = encode_frame(3, session_id + nonce)
-        self._nonce = nonce
-        self._aead = aead
+        self._nonce, self._aead, self._mode = nonce, aead, mode
 
     def receive_server_share(self, message: bytes) -> int:
         """Return the edge id."""
         self._server_share = message
-        address = message[12]
-        at = 4 + 8 + 1 + address + 2
-        self._peers = [message[at : at + 32]]
-        (certified,) = struct.unpack("!H", message[at + 32 : at + 34])
-        if certified:
-            self._peers.append(self._certified(message[at + 34 : at + 34 + certified]))
-        return int(struct.unpack("!H", message[7:9])[0])
+        (edge_id,) = struct.unpack("!H", message[7:9])
+        at = 4 + 8  # header; version, mode, AEAD, edge id, locator, ingress id
+        at += 1 + message[at] + 2
+        group, length = struct.unpack("!HH", message[at : at + 4])
+        share, at = message[at + 4 : at + 4 + length], at + 4 + length
+        secret = self._exchange(share[-32:])
+        if group == HYBRID:
+            secret = self._mlkem.decapsulate(share[:1088]) + secret
+        self._agreed = [secret]
+        (length,) = struct.unpack("!H", message[at : at + 2])
+        if length:
+            self._agreed.append(self._exchange(self._certified(message[at + 2 : at + 2 + length])))
+        return int(edge_id)
+
+    def _exchange(self, share: bytes) -> bytes:
+        return self._x25519.exchange(X25519PublicKey.from_public_bytes(share))
 
     def _certified(self, certificate: bytes) -> bytes:
         """Return the edge's long-term share, after the fleet key's signature; raises InvalidSignature."""
-        signed, signature = certificate[:83], certificate[83:]
-        fleet = signed[51:83]
-        Ed25519PublicKey.from_public_bytes(fleet).verify(signature, b"sennit edge certificate 1\0" + signed)
+        signed, signature = certificate[:-64], certificate[-64:]
+        begins, ends, self.floor = struct.unpack("!QQQ", signed[35:59])
+        assert self.floor <= begins < ends <= begins + 7_862_400
+        fleet = signed[59:91]
+        Ed25519PublicKey.from_public_bytes(fleet).verify(signature, b"sennit edge certificate 2\0" + signed)
         digest = base64.b64encode(hashlib.sha256(fleet).digest()).decode()
         self.fleet = "SHA256:" + digest.rstrip("=")
         return signed[3:35]
@@ -62,41 +100,61 @@ class Stranger:
         """Return whether binding and MAC verify."""
         nonce, rest = message[4:36], message[36:-64]
         bound, mac = message[-64:-32], message[-32:]
-        label = b"sennit smkex 1 binding"
-        covered = length_prefixed(label, self._nonce, nonce, *self._path_0(), rest)
+        covered = length_prefixed(self._label + b" binding", self._nonce, nonce, *self._path_0(), rest)
         if hashlib.sha256(covered).digest() != bound:
             return False
         messages = length_prefixed(*self._path_0(), self.client_nonce, message[:-32])
         self.th = hashlib.sha256(messages).digest()
-        self._prk = hmac.digest(b"sennit smkex 1", length_prefixed(*self._secrets()), "sha256")
-        return hmac.digest(self.key("server mac", 32), self.th, "sha256") == mac
+        self._prk = hmac.digest(self._label, length_prefixed(*self._secrets()), "sha256")
+        return hmac.digest(self.root("server mac"), self.th, "sha256") == mac
+
+    @property
+    def _label(self) -> bytes:
+        return f"sennit smkex 2 {MODES[self._mode]}".encode()
 
     def _path_0(self) -> tuple[bytes, bytes]:
         """Return what each end sent on path 0."""
         return self.client_share, self._server_share
 
     def _secrets(self) -> list[bytes]:
-        return [self._private.exchange(X25519PublicKey.from_public_bytes(peer)) for peer in self._peers]
+        return self._agreed
 
-    def key(self, purpose: str, length: int) -> bytes:
-        return hkdf_expand(self._prk, purpose.encode() + self.th, length)
+    def root(self, purpose: str) -> bytes:
+        return hkdf_expand(self._prk, self._label + b" " + purpose.encode() + self.th, 32)
+
+    def epoch_secret(self, who: str, epoch: int) -> bytes:
+        secret = self.root(f"{who} data")
+        for _ in range(epoch):
+            secret = hkdf_expand(secret, self._label + b" next", 32)
+        return secret
+
+    def control_secret(self, who: str, path: int, join_hash: bytes = b"") -> bytes:
+        return hkdf_expand(
+            self.root(f"{who} control"), self._label + b" path" + bytes([path]) + join_hash, 32
+        )
+
+    def key_and_iv(self, secret: bytes) -> tuple[bytes, bytes]:
+        length = 16 if self._aead == 1 else 32
+        return hkdf_expand(secret, self._label + b" key", length), hkdf_expand(
+            secret, self._label + b" iv", 12
+        )
 
     def finished(self, path: int) -> bytes:
-        mac = hmac.digest(self.key("client finished", 32), bytes([path]) + self.th, "sha256")
+        mac = hmac.digest(self.root("client finished"), bytes([path]) + self.th, "sha256")
         return encode_frame(5, bytes([path]) + mac)
 
     def ready(self, path: int) -> bytes:
-        mac = hmac.digest(self.key("server ready", 32), bytes([path]) + self.th, "sha256")
+        mac = hmac.digest(self.root("server ready"), bytes([path]) + self.th, "sha256")
         return encode_frame(7, bytes([path]) + mac)
 
     def seal(self, dsn: int, data: bytes, who: str = "client") -> bytes:
         head = b"\x10" + (8 + len(data) + 16).to_bytes(3, "big") + struct.pack("!Q", dsn)
-        cipher, nonce = self._cipher(f"{who} data {dsn >> 34}", dsn)
+        cipher, nonce = self._cipher(self.epoch_secret(who, dsn >> 24), dsn)
         return head + cipher.encrypt(nonce, data, head)
 
     def open(self, record: bytes, who: str = "server") -> bytes:
         (dsn,) = struct.unpack("!Q", record[4:12])
-        cipher, nonce = self._cipher(f"{who} data {dsn >> 34}", dsn)
+        cipher, nonce = self._cipher(self.epoch_secret(who, dsn >> 24), dsn)
         return cipher.decrypt(nonce, record[12:], record[:12])
 
     def join(self, session_id: bytes, path: int, nonce: bytes) -> bytes:
@@ -106,18 +164,18 @@ class Stranger:
     def answer_challenge(self, challenge: bytes) -> bytes | None:
         """Return the JoinResponse, or None if the challenge's MAC does not verify."""
         self.join_hash = hashlib.sha256(length_prefixed(self._join, challenge[:-32])).digest()
-        if hmac.digest(self.key("server join", 32), self.join_hash, "sha256") != challenge[-32:]:
+        if hmac.digest(self.root("server join"), self.join_hash, "sha256") != challenge[-32:]:
             return None
-        return encode_frame(10, hmac.digest(self.key("client join", 32), self.join_hash, "sha256"))
+        return encode_frame(10, hmac.digest(self.root("client join"), self.join_hash, "sha256"))
 
-    def control(self, path: str, counter: int, items: bytes, who: str = "client") -> bytes:
-        """`path` as in the purpose of the key: the number and, for a joined path, a space and its hash in hex."""
+    def control(
+        self, path: int, counter: int, items: bytes, who: str = "client", join_hash: bytes = b""
+    ) -> bytes:
         head = b"\x11" + (len(items) + 16).to_bytes(3, "big")
-        cipher, nonce = self._cipher(f"{who} control {path}", counter)
+        cipher, nonce = self._cipher(self.control_secret(who, path, join_hash), counter)
         return head + cipher.encrypt(nonce, items, head)
 
-    def _cipher(self, purpose: str, number: int) -> tuple[AESGCM | ChaCha20Poly1305, bytes]:
-        iv = int.from_bytes(self.key(f"{purpose} iv", 12), "big") ^ number
-        if self._aead == 1:
-            return AESGCM(self.key(f"{purpose} key", 16)), iv.to_bytes(12, "big")
-        return ChaCha20Poly1305(self.key(f"{purpose} key", 32)), iv.to_bytes(12, "big")
+    def _cipher(self, secret: bytes, number: int) -> tuple[AESGCM | ChaCha20Poly1305, bytes]:
+        key, iv = self.key_and_iv(secret)
+        nonce = (int.from_bytes(iv, "big") ^ number).to_bytes(12, "big")
+        return (AESGCM(key) if self._aead == 1 else ChaCha20Poly1305(key)), nonce

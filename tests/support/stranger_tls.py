@@ -52,9 +52,10 @@ class TlsStranger(Stranger):
         self.hellos = b"".join(hellos)
         self.session_id = hashlib.sha256(hellos[0]).digest()[:16]
         secrets = {label: bytes.fromhex(secret) for label, _, secret in map(str.split, log)}
-        self._aead = aead
-        self.server_info = self._said_inside(records, secrets)
-        self.exporter = exporter(secrets["EXPORTER_SECRET"], "EXPORTER-sennit-smkex-1", 32)
+        self._aead, self._mode = aead, 3
+        self.client_info = self._said_by("client", records, secrets)
+        self.server_info = self._said_by("server", records, secrets)
+        self.exporter = exporter(secrets["EXPORTER_SECRET"], "EXPORTER-sennit-smkex-2", 32)
         self.client_nonce = encode_frame(3, self.session_id + nonce)
         self._nonce = nonce
 
@@ -63,16 +64,16 @@ class TlsStranger(Stranger):
         return int.from_bytes(self.server_info[2:4], "big")
 
     def _path_0(self) -> tuple[bytes, bytes]:
-        return self.hellos, self.server_info
+        return self.hellos + self.client_info, self.server_info
 
     def _secrets(self) -> list[bytes]:
         return [self.exporter]
 
-    def _said_inside(self, records: list[tuple[str, bytes]], secrets: dict[str, bytes]) -> bytes:
-        """The edge's application data: records after its TLS Finished, tickets passed over."""
-        sealed = [record for sender, record in records if sender == "server" and record[0] == 23]
+    def _said_by(self, who: str, records: list[tuple[str, bytes]], secrets: dict[str, bytes]) -> bytes:
+        """An end's application data: records after its TLS Finished, tickets passed over."""
+        sealed = [record for sender, record in records if sender == who and record[0] == 23]
         handshake, application = (
-            secrets[f"SERVER_{name}"] for name in ("HANDSHAKE_TRAFFIC_SECRET", "TRAFFIC_SECRET_0")
+            secrets[f"{who.upper()}_{name}"] for name in ("HANDSHAKE_TRAFFIC_SECRET", "TRAFFIC_SECRET_0")
         )
         said, inside, number = b"", handshake, 0
         for record in sealed:

@@ -6,11 +6,12 @@ from heapq import heappop, heappush
 from itertools import count
 
 from smkex.core.events import DataReceived, PathDropped, SessionEvent
+from smkex.core.keys.epoch_chain import EpochChain
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import Aead
+from smkex.core.wire.messages import Aead, Mode
 
 _transcripts = count()
 OTHER = {"client": "server", "server": "client"}
@@ -19,7 +20,21 @@ QUEUE = 192 << 10  # bytes a wire takes before its sender must wait
 
 def fresh_keys() -> KeySchedule:
     """Of a session that no other in this run shares keys with."""
-    return KeySchedule(Aead.AES_128_GCM, [bytes(32)], next(_transcripts).to_bytes(32, "big"))
+    return _keys_of(next(_transcripts).to_bytes(32, "big"))
+
+
+def same_keys(keys: KeySchedule) -> KeySchedule:
+    """The schedule of the other end, or of who looks on: a session takes roots out of its own."""
+    return _keys_of(keys.th)
+
+
+def data_chain(keys: KeySchedule, sender: str, epoch: int = 0) -> EpochChain:
+    """The data keys of `sender`, for a test that knows the schedule's secrets."""
+    return EpochChain(same_keys(keys), sender, epoch)
+
+
+def _keys_of(th: bytes) -> KeySchedule:
+    return KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, [bytes(32)], th)
 
 
 # what stands on a wire: (sender, number of the frame on this wire, frame) -> frames that go on; None cuts the wire
@@ -55,8 +70,8 @@ class Net:
         self.now = 0.0
         self.keys = fresh_keys()
         self.ends = {
-            "client": Session(self.keys, "client", window, scheduler=scheduler, start=start),
-            "server": Session(self.keys, "server", window, start=start),
+            "client": Session(same_keys(self.keys), "client", window, scheduler=scheduler, start=start),
+            "server": Session(same_keys(self.keys), "server", window, start=start),
         }
         self.wires = {path: Wire(delay) for path, delay in enumerate(delays)}
         self.events: dict[str, list[SessionEvent]] = {"client": [], "server": []}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from smkex.core.keys import key_schedule as schedule
+from smkex.core.keys import aead_key
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,6 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[bytes, bytes], bytes]:
 
         return Watched
 
-    monkeypatch.setattr(schedule, "AESGCM", watched(AESGCM))
-    monkeypatch.setattr(schedule, "ChaCha20Poly1305", watched(ChaCha20Poly1305))
+    monkeypatch.setattr(aead_key, "AESGCM", watched(AESGCM))
+    monkeypatch.setattr(aead_key, "ChaCha20Poly1305", watched(ChaCha20Poly1305))
     return used

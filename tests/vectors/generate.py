@@ -1,7 +1,8 @@
 """Make the test vectors from fixed inputs: `python tests/vectors/generate.py` writes the JSON files beside it.
 
 Each holds every input, message and key of one exchange, in hexadecimal, then records, control messages and a join of
-its session. In mode mtls what TLS said is an input: a recording, kept as it is unless `--record-tls` asks for another.
+its session. What OpenSSL draws at random (ML-KEM's encapsulation, TLS in mode mtls) is an input: a recording, kept as
+it is unless `--record` asks for another.
 """
 
 import json
@@ -18,35 +19,38 @@ from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.handshake.server import ServerHandshake
+from smkex.core.keys.aead_key import AEAD_NONCE_LENGTH, KEY_LENGTH, expand_secret
 from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
-from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EpochChain
+from smkex.core.keys.key_agreement import encapsulate_mlkem
+from smkex.core.keys.key_schedule import ROOTS, KeySchedule
 from smkex.core.session.control_message import ControlMessage, ControlSealer
-from smkex.core.session.record import EPOCH_SHIFT, EpochKeys, seal
+from smkex.core.session.record import seal
 from smkex.core.wire.frame import FrameType
-from smkex.core.wire.messages import Aead, Endpoint, Mode, Observation, Ready, ServerNonce
+from smkex.core.wire.messages import Aead, ClientShare, Endpoint, Mode, Observation, Ready, ServerNonce
+from smkex.core.wire.named_group import DEFAULT_GROUPS, MLKEM_KEY_LENGTH, NamedGroup
 
 FOLDER = Path(__file__).parent
-KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
-FLEET_KEY, LONG_TERM_KEY = bytes(range(160, 192)), bytes(range(192, 224))
+FLEET_KEY, LONG_TERM_KEY, FLOOR = bytes(range(160, 192)), bytes(range(192, 224)), 1_699_000_000
 NOT_BEFORE, NOW, NOT_AFTER = 1_700_000_000, 1_700_500_000, 1_702_592_000
-ENTROPY = ClientEntropy(bytes(range(16)), bytes(range(32, 64)), bytes(range(64, 96)))
+ENTROPY = ClientEntropy(bytes(range(16)), bytes(range(32, 64)), bytes(range(64, 96)), bytes(range(64, 128)))
 SERVER_PRIVATE_KEY, SERVER_NONCE = bytes(range(96, 128)), bytes(range(128, 160))
 JOIN_NONCES = bytes(range(1, 33)), bytes(range(33, 65))
 CELLULAR, WIFI = tls_exchange.CELLULAR, Observation(9, Endpoint(ip_address("192.0.2.20"), 50000))
 CABLE = Observation(5, Endpoint(ip_address("2001:db8::30"), 60000))
 CONTROLS = (  # one of each item, then many at once
-    ControlMessage(5, 1000),
+    ControlMessage(5, 1000, 1234),
     ControlMessage(final=9),
     ControlMessage(abort=22),
-    ControlMessage(100, 1000, ranges=((110, 120), (65536, 131072))),
+    ControlMessage(100, 1000, 0, ranges=((110, 120), (65536, 131072))),
     ControlMessage(ping=1),
     ControlMessage(0, 8 << 20, pong=7),
     ControlMessage(removed=frozenset({0, 3})),
-    ControlMessage(backup=frozenset({1})),
-    ControlMessage(backup=frozenset()),
-    ControlMessage(scheduler=2),
+    ControlMessage(backup=frozenset({1}), backup_state=3),
+    ControlMessage(backup=frozenset(), backup_state=4),
+    ControlMessage(scheduler=2, scheduler_state=1 << 40),
     ControlMessage(rehome=True),
-    ControlMessage(5, 1 << 20, 20, None, ((7, 9),), 2, 3, frozenset({0}), frozenset({2}), 3, True),
+    ControlMessage(5, 1 << 20, 1, 20, None, ((7, 9),), 2, 3, frozenset({0}), frozenset({2}), 5, 3, 5, True),
 )
 
 
@@ -54,29 +58,47 @@ def long_term() -> LongTermKey:
     """The edge's key of mode tofu and its certificate (Ed25519 signatures are deterministic, RFC 8032)."""
     share = X25519PrivateKey.from_private_bytes(LONG_TERM_KEY).public_key().public_bytes_raw()
     fleet = Ed25519PrivateKey.from_private_bytes(FLEET_KEY)
-    return LongTermKey(LONG_TERM_KEY, EdgeCertificate.issue(fleet, 7, share, NOT_BEFORE, NOT_AFTER))
+    return LongTermKey(LONG_TERM_KEY, EdgeCertificate.issue(fleet, 7, share, NOT_BEFORE, NOT_AFTER, FLOOR))
 
 
-def make(mode: Mode, aead: Aead) -> dict[str, Any]:
-    """Run one exchange with inputs that are all different."""
+def make(mode: Mode, aead: Aead, group: NamedGroup, encapsulated: dict[str, str]) -> dict[str, Any]:
+    """Run one exchange with inputs that are all different; what ML-KEM encapsulated is a recording."""
     certified = long_term() if mode is Mode.TOFU else None
-    config = ClientConfig(server_name="cdn.example", modes=(mode,), aeads=(aead,), now=NOW)
+    config = ClientConfig(
+        server_name="cdn.example", modes=(mode,), aeads=(aead,), groups=_offer(group), now=NOW
+    )
     client = ClientHandshake.begin(config, ENTROPY)
     server = ServerHandshake.answer_client_share(
         ServerConfig(edge_id=7, modes=(mode,), long_term=certified),
         client.client_share,
         CELLULAR,
         SERVER_PRIVATE_KEY,
+        lambda _: (bytes.fromhex(encapsulated["secret"]), bytes.fromhex(encapsulated["ciphertext"])),
     )
     client.receive(0, FrameType.SERVER_SHARE, server.server_share)
     inputs = {
         "session_id": ENTROPY.session_id.hex(),
         "client_private_key": ENTROPY.private_key.hex(),
+        "client_kem_seed": ENTROPY.kem_seed.hex(),
         "server_private_key": SERVER_PRIVATE_KEY.hex(),
+        **({"encapsulated": encapsulated} if group is NamedGroup.X25519MLKEM768 else {}),
         **(_tofu_inputs() if certified else {}),
     }
     first = {"client_share": client.client_share.hex(), "server_share": server.server_share.hex()}
     return _rest(mode, aead, client, server, inputs, first)
+
+
+def _offer(group: NamedGroup) -> tuple[NamedGroup, ...]:
+    """Both groups where the hybrid is to be chosen, so that the shares' order is seen."""
+    return DEFAULT_GROUPS if group is NamedGroup.X25519MLKEM768 else (group,)
+
+
+def encapsulate() -> dict[str, str]:
+    """Encapsulate to the client's key: the one input that cannot be given, so it is recorded."""
+    client = ClientHandshake.begin(ClientConfig(), ENTROPY)
+    key = dict(ClientShare.parse(client.client_share).shares)[NamedGroup.X25519MLKEM768][:MLKEM_KEY_LENGTH]
+    secret, ciphertext = encapsulate_mlkem(key)
+    return {"secret": secret.hex(), "ciphertext": ciphertext.hex()}
 
 
 def make_mtls(aead: Aead, recorded: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +106,11 @@ def make_mtls(aead: Aead, recorded: dict[str, Any]) -> dict[str, Any]:
     outcome = tls_exchange.read(recorded, aead)
     client = ClientHandshake.after_tls(ClientConfig(), outcome, ENTROPY.nonce)
     server = ServerHandshake.after_tls(ServerConfig(edge_id=7), outcome)
-    first = {"hellos": outcome.hellos.hex(), "server_info": outcome.info.hex()}
+    first = {
+        "hellos": outcome.hellos.hex(),
+        "client_info": outcome.client_info.hex(),
+        "server_info": outcome.info.hex(),
+    }
     inputs = {"session_id": outcome.session_id.hex(), "tls": recorded}
     return _rest(Mode.MTLS, aead, client, server, inputs, first)
 
@@ -106,6 +132,7 @@ def _rest(
     return {
         "mode": mode.name,
         "aead": aead.name,
+        "group": client.established.group.name,
         "inputs": {
             **inputs,
             "client_nonce": ENTROPY.nonce.hex(),
@@ -126,36 +153,49 @@ def _rest(
         "binding": ServerNonce.parse(answer).binding.hex(),
         "th": keys.th.hex(),
         "keys": _keys(keys),
-        "records": [_record(keys, *each) for each in _spoken()],
+        "records": _records(client.established.keys, server.established.keys),
         "controls": [each for sender in ("client", "server") for each in _controls(keys, sender, 1)],
         "join": _join(keys, bytes.fromhex(inputs["session_id"])),
     }
 
 
 def _keys(keys: KeySchedule) -> dict[str, str]:
-    lengths = {
-        "server mac": 32,
-        "client finished": 32,
-        "server ready": 32,
-        "server join": 32,
-        "client join": 32,
-    }
+    """Every root, and the AEAD keys of two epochs and of the paths of the exchange."""
+    found = {purpose: keys.root(purpose) for purpose in ROOTS}
     for who in ("client", "server"):
-        for what in ("data 0", "data 1", "control 0", "control 1"):
-            lengths |= {f"{who} {what} key": KEY_LENGTH[keys.aead], f"{who} {what} iv": 12}
-    return {purpose: keys.expand(purpose, length).hex() for purpose, length in lengths.items()}
+        secret = keys.root(f"{who} data")
+        for epoch in (0, 1):
+            found |= _aead_key(keys, f"{who} data {epoch}", secret)
+            secret = expand_secret(secret, keys.label + b" next")
+        for path in (0, 1):
+            secret = expand_secret(keys.root(f"{who} control"), keys.label + b" path" + bytes([path]))
+            found |= _aead_key(keys, f"{who} control {path}", secret)
+    return {purpose: value.hex() for purpose, value in found.items()}
 
 
-def _spoken() -> list[tuple[str, int, bytes]]:
+def _aead_key(keys: KeySchedule, name: str, secret: bytes) -> dict[str, bytes]:
+    return {
+        f"{name} key": expand_secret(secret, keys.label + b" key", KEY_LENGTH[keys.aead]),
+        f"{name} iv": expand_secret(secret, keys.label + b" iv", AEAD_NONCE_LENGTH),
+    }
+
+
+def _records(client: KeySchedule, server: KeySchedule) -> list[dict[str, Any]]:
     """Of each end: the first record, the last of epoch 0 (it reaches over), and the first of epoch 1."""
-    edge = 1 << EPOCH_SHIFT
-    said = ((0, b"hello"), (5, bytes(range(256))), (edge - 3, b"epoch 0"), (edge + 4, b"epoch 1"))
-    return [(who, dsn, who.encode() + b" " + data) for who in ("client", "server") for dsn, data in said]
-
-
-def _record(keys: KeySchedule, sender: str, dsn: int, data: bytes) -> dict[str, Any]:
-    frame = seal(EpochKeys(keys, sender), dsn, data).frame
-    return {"sender": sender, "dsn": dsn, "data": data.hex(), "frame": frame.hex()}
+    said = (
+        (0, b"hello"),
+        (5, bytes(range(256))),
+        (EPOCH_LENGTH - 3, b"epoch 0"),
+        (EPOCH_LENGTH + 11, b"epoch 1"),
+    )
+    found = []
+    for sender, keys in (("client", client), ("server", server)):
+        chain = EpochChain(keys, sender)
+        for dsn, words in said:
+            data = sender.encode() + b" " + words
+            frame = seal(chain, dsn, data).frame
+            found.append({"sender": sender, "dsn": dsn, "data": data.hex(), "frame": frame.hex()})
+    return found
 
 
 def _controls(keys: KeySchedule, sender: str, path: int, joined: bytes = b"") -> list[dict[str, Any]]:
@@ -198,25 +238,32 @@ def _tofu_inputs() -> dict[str, Any]:
         "edge_long_term_private_key": LONG_TERM_KEY.hex(),
         "not_before": NOT_BEFORE,
         "not_after": NOT_AFTER,
+        "floor": FLOOR,
         "now": NOW,
         "fleet_fingerprint": fleet_key_fingerprint(long_term().certificate.fleet_key),
     }
 
 
-def files(*, record_tls: bool = False) -> dict[Path, str]:
+def files(*, record: bool = False) -> dict[Path, str]:
     made: dict[Path, dict[str, Any]] = {}
+    encapsulated = encapsulate() if record else _recorded(_path("opportunistic-aes-128-gcm"))["encapsulated"]
+    hybrid = NamedGroup.X25519MLKEM768
     for mode in (Mode.OPPORTUNISTIC, Mode.TOFU):
         for aead in Aead:
-            made[_path(mode.name, aead.name)] = make(mode, aead)
+            made[_path(mode.name, aead.name)] = make(mode, aead, hybrid, encapsulated)
+        made[_path(mode.name, Aead.AES_128_GCM.name, "x25519")] = make(
+            mode, Aead.AES_128_GCM, NamedGroup.X25519, encapsulated
+        )
     for aead, retry in ((Aead.AES_128_GCM, False), (Aead.CHACHA20_POLY1305, False), (Aead.AES_128_GCM, True)):
         path = _path(Mode.MTLS.name, aead.name, *(["hello-retry"] if retry else []))
-        recorded = (
-            tls_exchange.record(aead, retry=retry)
-            if record_tls
-            else json.loads(path.read_text())["inputs"]["tls"]
-        )
+        recorded = tls_exchange.record(aead, ENTROPY.nonce, retry=retry) if record else _recorded(path)["tls"]
         made[path] = make_mtls(aead, recorded)
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in made.items()}
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """The inputs of a file: those that no one can give are kept."""
+    return dict(json.loads(path.read_text())["inputs"])
 
 
 def _path(*parts: str) -> Path:
@@ -224,5 +271,5 @@ def _path(*parts: str) -> Path:
 
 
 if __name__ == "__main__":
-    for path, text in files(record_tls="--record-tls" in sys.argv).items():
+    for path, text in files(record="--record" in sys.argv).items():
         path.write_text(text)

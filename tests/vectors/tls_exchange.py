@@ -20,6 +20,7 @@ from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
 from smkex.core.handshake.tls import HelloTranscript, TlsClient, TlsServer, client_context, server_context
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Observation
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
 HOST = "cdn.example"
 CELLULAR = Observation(7, Endpoint(ip_address("198.51.100.10"), 40000))
@@ -67,13 +68,15 @@ def identity() -> tuple[bytes, bytes]:
     return certificate.public_bytes(serialization.Encoding.PEM), private
 
 
-def contexts(certificate: bytes, key: bytes) -> tuple[SSL.Context, SSL.Context]:
-    """The client's, which trusts this certificate alone, and the edge's."""
+def contexts(
+    certificate: bytes, key: bytes, accepted: tuple[NamedGroup, ...] = DEFAULT_GROUPS
+) -> tuple[SSL.Context, SSL.Context]:
+    """The client's, which trusts this certificate alone, and that of an edge which accepts these groups."""
     with tempfile.TemporaryDirectory() as folder:
         paths = Path(folder, "certificate"), Path(folder, "key")
         for path, text in zip(paths, (certificate, key), strict=True):
             path.write_bytes(text)
-        return client_context(paths[0]), server_context(*paths)
+        return client_context(paths[0]), server_context(paths[0], paths[1], accepted)
 
 
 def records_of(data: bytes) -> list[bytes]:
@@ -85,16 +88,14 @@ def records_of(data: bytes) -> list[bytes]:
     return found
 
 
-def record(aead: Aead, *, retry: bool) -> dict[str, Any]:
+def record(aead: Aead, nonce: bytes, *, retry: bool) -> dict[str, Any]:
     """Run TLS from ClientHello to ServerInfo; `retry` makes the edge answer with a HelloRetryRequest first."""
     certificate, private = identity()
-    trusting, showing = contexts(certificate, private)
+    trusting, showing = contexts(certificate, private, (NamedGroup.X25519,) if retry else DEFAULT_GROUPS)
     trusting.set_tls13_ciphersuites(SUITES[aead])
     log: list[bytes] = []
     trusting.set_keylog_callback(lambda _, line: log.append(line))
-    if retry:
-        showing.set_tmp_ecdh(ec.SECP384R1())
-    client, server = TlsClient(trusting, HOST), TlsServer(showing)
+    client, server = TlsClient(trusting, HOST, nonce), TlsServer(showing)
     carried: list[tuple[str, bytes]] = []
     while client.outcome is None:
         for sender, end, other in (("client", client, server), ("server", server, client)):
@@ -109,6 +110,8 @@ def record(aead: Aead, *, retry: bool) -> dict[str, Any]:
         "certificate_private_key": private.decode(),
         "records": [[sender, each.hex()] for sender, each in carried],
         "key_log": [line.decode() for line in log],
+        "client_info": outcome.client_info.hex(),
+        "group": outcome.group.name,
         "exporter": outcome.exported.hex(),
     }
 
@@ -119,5 +122,11 @@ def read(recorded: dict[str, Any], aead: Aead) -> TlsOutcome:
     for sender, data in recorded["records"]:
         hellos.take(sender, bytes.fromhex(data))
     return TlsOutcome(
-        hellos.session_id, b"".join(hellos.messages), INFO.encode(), aead, bytes.fromhex(recorded["exporter"])
+        hellos.session_id,
+        b"".join(hellos.messages),
+        bytes.fromhex(recorded["client_info"]),
+        INFO.encode(),
+        aead,
+        NamedGroup[recorded["group"]],
+        bytes.fromhex(recorded["exporter"]),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from runtime.errors import CommandError, ExitStatus
 
 DAY = 86_400
-DAYS_LIMIT = 366
+DAYS_LIMIT = 90
 CLOCKS_DIFFER = 3600  # seconds by which a client's clock may be behind
 
 
@@ -36,6 +36,13 @@ def build_parser() -> argparse.ArgumentParser:
     certify.add_argument("--edge-id", type=int, required=True, metavar="ID")
     certify.add_argument("--public", type=Path, required=True, metavar="FILE", help="the edge's public key")
     certify.add_argument("--days", type=int, default=30, metavar="N", help=f"1 to {DAYS_LIMIT} (30)")
+    certify.add_argument(
+        "--revoke-before",
+        type=int,
+        default=0,
+        metavar="UNIX-TIME",
+        help="revoke certificates from before this time, at every client that sees this one",
+    )
     certify.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     certify.set_defaults(do=_certify_edge)
     show = actions.add_parser("show", help="the fingerprint, of a fleet key or of an edge's certificate")
@@ -68,7 +75,13 @@ def _certify_edge(options: argparse.Namespace) -> None:
     fleet = read_fleet_key(read_file(options.key))
     share = read_edge_public_key(read_file(options.public)).public_bytes_raw()
     now = int(time.time())
-    made = EdgeCertificate.issue(fleet, options.edge_id, share, now - CLOCKS_DIFFER, now + options.days * DAY)
+    begins, ends = now - CLOCKS_DIFFER, now + options.days * DAY
+    if not 0 <= options.revoke_before <= begins:
+        raise CommandError(
+            f"--revoke-before: 0 to {begins}, an hour ago, when this certificate begins",
+            status=ExitStatus.USAGE,
+        )
+    made = EdgeCertificate.issue(fleet, options.edge_id, share, begins, ends, options.revoke_before)
     try:
         options.output.write_text(certificate_pem(made))
     except OSError as error:

@@ -10,15 +10,13 @@ import hmac
 from enum import Enum, auto
 from ipaddress import ip_network
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-
 from smkex.core.errors import (
-    BadShare,
     BindingMismatch,
     FleetKeyChanged,
     MacMismatch,
     MalformedMessage,
     NoCommonAead,
+    NoCommonGroup,
     NoCommonMode,
     PeerAborted,
     SharedPath,
@@ -30,7 +28,8 @@ from smkex.core.handshake.established import Established
 from smkex.core.handshake.first_path import FirstPath
 from smkex.core.handshake.server_info import TlsOutcome
 from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
-from smkex.core.keys.key_schedule import KeySchedule, compute_binding, transcript_hash
+from smkex.core.keys.key_agreement import ClientKeys
+from smkex.core.keys.key_schedule import KeySchedule, commit_to_nonce, compute_binding, transcript_hash
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import (
     ClientNonce,
@@ -43,6 +42,7 @@ from smkex.core.wire.messages import (
     ServerShare,
     parse_abort,
 )
+from smkex.core.wire.named_group import NamedGroup
 
 
 class ClientState(Enum):
@@ -58,14 +58,6 @@ _EXPECTED = {
 }
 
 
-def x25519_exchange(private: X25519PrivateKey, share: bytes) -> bytes:
-    """X25519; an all-zero result raises `BadShare` (RFC 7748 section 6.1)."""
-    try:
-        return private.exchange(X25519PublicKey.from_public_bytes(share))
-    except ValueError:
-        raise BadShare from None
-
-
 class ClientHandshake:
     """One attempt. `client_share` goes out on path 0, `client_nonce` on path 1, `finished(path)` on every path.
 
@@ -78,7 +70,7 @@ class ClientHandshake:
         nonce: ClientNonce,
         state: ClientState,
         *,
-        private: X25519PrivateKey | None = None,
+        private: ClientKeys | None = None,
         share: ClientShare | None = None,
         first: FirstPath | None = None,
     ) -> None:
@@ -94,12 +86,13 @@ class ClientHandshake:
     @classmethod
     def begin(cls, config: ClientConfig, entropy: ClientEntropy) -> "ClientHandshake":
         """Start with a ClientShare. Use `entropy` for this handshake only."""
-        private = entropy.key()
+        private = ClientKeys(entropy.private_key, entropy.kem_seed, config.groups)
         share = ClientShare.build(
             entropy.session_id,
             config.modes,
             config.aeads,
-            private.public_key().public_bytes_raw(),
+            commit_to_nonce(entropy.session_id, entropy.nonce),
+            private.shares,
             config.server_name,
         )
         nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
@@ -107,11 +100,12 @@ class ClientHandshake:
 
     @classmethod
     def after_tls(cls, config: ClientConfig, outcome: TlsOutcome, nonce: bytes) -> "ClientHandshake":
-        """Continue after TLS on path 0; `nonce` is 32 fresh random bytes. Raises as `receive`."""
+        """Continue after TLS on path 0, whose ClientInfo committed to `nonce`. Raises as `receive`."""
         first = FirstPath.from_tls(outcome)
         made = cls(
             config, ClientNonce.build(outcome.session_id, nonce), ClientState.AWAIT_SERVER_NONCE, first=first
         )
+        made._check_group(first.group)
         made._check_locator(first.locator)
         return made
 
@@ -181,6 +175,7 @@ class ClientHandshake:
             raise NoCommonMode(f"the edge chose {message.mode.name}, which was not offered")
         if message.aead not in self._config.aeads:
             raise NoCommonAead(f"the edge chose {message.aead.name}, which was not offered")
+        self._check_group(message.group)
         self._check_locator(message.locator)
         certificate: EdgeCertificate | None = None
         if message.mode is Mode.TOFU:
@@ -189,9 +184,9 @@ class ClientHandshake:
             raise MalformedMessage("ServerShare carries a certified share, but its mode is not tofu")
         assert self._private is not None  # in the state that takes a ServerShare
         assert self._client_share is not None
-        secrets = [x25519_exchange(self._private, message.share)]
+        secrets = [self._private.agree(message.group, message.share)]
         if certificate is not None:
-            secrets.append(x25519_exchange(self._private, certificate.share))
+            secrets.append(self._private.exchange_certified(certificate.share))
         self._private = None
         self._first = FirstPath(
             self._client_share.session_id,
@@ -199,13 +194,19 @@ class ClientHandshake:
             message.frame,
             message.mode,
             message.aead,
+            message.group,
             message.edge_id,
             message.locator,
             message.observed,
+            self._client_share.commitment,
             secrets,
-            fleet_key_fingerprint(certificate.fleet_key) if certificate else None,
+            certificate,
         )
         self.state = ClientState.AWAIT_SERVER_NONCE
+
+    def _check_group(self, group: NamedGroup) -> None:
+        if group not in self._config.groups:
+            raise NoCommonGroup(f"the edge chose {group.name}, which was not offered")
 
     def _check_locator(self, locator: LocatorKind) -> None:
         if self._config.locator not in (None, locator):
@@ -216,30 +217,40 @@ class ClientHandshake:
         certificate.verify(message.edge_id, self._config.now)
         return certificate
 
-    def _check_fleet_key(self, shown: str | None) -> None:
-        """Check the fleet key after binding and MAC: before them, one path alone could have invented it."""
-        known = self._config.fleet_keys
-        if shown is not None and known and shown not in known:
+    def _check_fleet_key(self, certificate: EdgeCertificate) -> str:
+        """Return the fleet key's fingerprint. After binding and MAC: before them, one path alone could have made it up.
+
+        Raises `FleetKeyChanged`, `CertificateRefused`.
+        """
+        known, shown = self._config.fleet_keys, fleet_key_fingerprint(certificate.fleet_key)
+        if known and shown not in known:
             raise FleetKeyChanged(f"remembered {', '.join(sorted(known))}, shown {shown}")
+        certificate.check_floor(known.get(shown, 0))
+        return shown
 
     def _process_server_nonce(self, message: ServerNonce) -> None:
         first = self._require_first()
-        expected = compute_binding(self._client_nonce, message.nonce, first.first, first.second, message.rest)
+        expected = compute_binding(
+            first.mode, self._client_nonce, message.nonce, first.first, first.second, message.rest
+        )
         if not hmac.compare_digest(expected, message.binding):
             raise BindingMismatch
         th = transcript_hash(first.first, first.second, self._client_nonce, message.without_mac)
-        keys = KeySchedule(first.aead, first.secrets, th)
+        keys = KeySchedule(first.mode, first.aead, first.secrets, th)
         if not hmac.compare_digest(keys.server_mac(), message.mac):
             raise MacMismatch
-        self._check_fleet_key(first.fleet_key)
+        certificate = first.certificate
+        fleet_key = self._check_fleet_key(certificate) if certificate else None
         self._established = Established(
             keys,
             first.mode,
+            first.group,
             first.session_id,
             first.edge_id,
             (first.observed, message.observed),
             self._check_paths(first.observed, message.observed),
-            first.fleet_key,
+            fleet_key,
+            certificate.floor if certificate else 0,
         )
         self._first = None
         self.state = ClientState.DONE

@@ -1,36 +1,38 @@
 """Configuration of both ends of a handshake, and its random inputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from smkex.core.keys.certificate import EdgeCertificate
+from smkex.core.keys.key_agreement import KEM_SEED_LENGTH
 from smkex.core.wire.messages import NONCE_LENGTH, SESSION_ID_LENGTH, SHARE_LENGTH, Aead, LocatorKind, Mode
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
 
-MAXIMUM_CANDIDATES = (
-    4  # pairs of nonces a session; a racer may use up three and the client still gets through
-)
+# pairs of nonces a session: only who has read N_C on path 1 makes any, and three leave the client's
+MAXIMUM_CANDIDATES = 4
+ENTROPY_LENGTH = SESSION_ID_LENGTH + SHARE_LENGTH + NONCE_LENGTH + KEM_SEED_LENGTH  # of a client's handshake
 
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """What the client offers and accepts. `modes` and `aeads` in its order of preference.
+    """What the client offers and accepts. `modes`, `aeads` and `groups` in its order of preference.
 
-    `fleet_keys` are fingerprints of the keys remembered for this host (empty: first contact); certificates must be
-    valid at `now` (unix time).
+    `fleet_keys` are fingerprints of the keys remembered for this host (empty: first contact), each with the newest
+    revocation floor that it has signed; certificates must be valid at `now` (unix time).
     """
 
     server_name: str = ""
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
     aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
+    groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     locator: LocatorKind | None = LocatorKind.PORT  # None: the edge chooses
     strict_paths: bool = False  # refuse the same ingress edge or address prefix on both paths
     allow_shared_path: bool = False
-    fleet_keys: frozenset[str] = frozenset()
+    fleet_keys: Mapping[str, int] = field(default_factory=dict)
     now: int = 0
 
 
@@ -44,11 +46,12 @@ class LongTermKey:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The edge's id, keys and what it accepts."""
+    """The edge's id, keys and what it accepts; `modes` and `groups` in its order of preference, which decides."""
 
     edge_id: int
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
     aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
+    groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     locator: LocatorKind = LocatorKind.PORT
     long_term: LongTermKey | None = None  # mode tofu needs it
     tls: "SSL.Context | None" = None  # mode mtls needs it
@@ -63,14 +66,14 @@ class ClientEntropy:
     session_id: bytes = field(repr=False)
     private_key: bytes = field(repr=False)
     nonce: bytes = field(repr=False)
+    kem_seed: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if (len(self.session_id), len(self.private_key), len(self.nonce)) != (
-            SESSION_ID_LENGTH,
-            SHARE_LENGTH,
-            NONCE_LENGTH,
-        ):
-            raise ValueError("session id is 16 bytes, private key and nonce 32 bytes each")
+        given = (self.session_id, self.private_key, self.nonce, self.kem_seed)
+        if tuple(map(len, given)) != (SESSION_ID_LENGTH, SHARE_LENGTH, NONCE_LENGTH, KEM_SEED_LENGTH):
+            raise ValueError("session id is 16 bytes, private key and nonce 32 each, the ML-KEM seed 64")
 
-    def key(self) -> X25519PrivateKey:
-        return X25519PrivateKey.from_private_bytes(self.private_key)
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ClientEntropy":
+        """Split `ENTROPY_LENGTH` random bytes."""
+        return cls(data[:16], data[16:48], data[48:80], data[80:])

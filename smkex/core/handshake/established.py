@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.messages import Mode, Observation
+from smkex.core.wire.named_group import NamedGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,11 @@ class Established:
 
     keys: KeySchedule = field(repr=False)
     mode: Mode
+    group: NamedGroup
     session_id: bytes
     edge_id: int
     observed: tuple[Observation, Observation]
     downgrades: tuple[str, ...] = ()
     fleet_key: str | None = None  # its fingerprint, in mode tofu
+    revocation_floor: int = 0  # of the fleet key, as its certificate states it (unix time)
     server_name: str = ""  # that the client asked for, at the edge

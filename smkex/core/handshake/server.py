@@ -1,7 +1,7 @@
 """The edge's side of the key exchange. Every transition of it is in this file.
 
-Built from a ClientShare, it answers with ServerShare; each ClientNonce of its session becomes a candidate with
-its own nonce and keys; the candidate under which a Finished verifies wins, so an attacker who races a nonce on
+Built from a ClientShare, it answers with ServerShare; each ClientNonce that opens its commitment becomes a candidate
+with its own nonce and keys; the candidate under which a Finished verifies wins, so an attacker who races a nonce on
 path 1 does not block the client. `confirmed` holds the paths whose Finished verified; the client is path-confirmed when
 path 1 is among them.
 """
@@ -13,31 +13,41 @@ from dataclasses import dataclass, field, replace
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from smkex.core.errors import (
+    CommitmentMismatch,
     Draining,
     FinishedMismatch,
     NoCommonAead,
+    NoCommonGroup,
     NoCommonMode,
     TooManyCandidates,
     UnexpectedMessage,
     WrongPath,
 )
-from smkex.core.handshake.client import x25519_exchange
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.established import Established
 from smkex.core.handshake.first_path import FirstPath
 from smkex.core.handshake.server_info import TlsOutcome
-from smkex.core.keys.key_schedule import KeySchedule, compute_binding, transcript_hash
+from smkex.core.keys.key_agreement import (
+    Encapsulate,
+    answer_share,
+    encapsulate_mlkem,
+    exchange_x25519,
+    x25519_share,
+)
+from smkex.core.keys.key_schedule import KeySchedule, commit_to_nonce, compute_binding, transcript_hash
 from smkex.core.wire.messages import (
     NONCE_LENGTH,
     Aead,
     ClientNonce,
     ClientShare,
     Finished,
+    KeyShares,
     Mode,
     Observation,
     ServerNonce,
     ServerShare,
 )
+from smkex.core.wire.named_group import NamedGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,14 @@ def _choose_aead(offered: tuple[int, ...], accepted: tuple[Aead, ...]) -> Aead:
     raise NoCommonAead
 
 
+def _choose_share(offered: KeyShares, accepted: tuple[NamedGroup, ...]) -> tuple[NamedGroup, bytes]:
+    shares = dict(offered)
+    for group in accepted:
+        if group in shares:
+            return group, shares[group]
+    raise NoCommonGroup
+
+
 class ServerHandshake:
     """One handshake. Subflow 0 is the one that ClientShare came on; others are numbered by the caller."""
 
@@ -78,11 +96,17 @@ class ServerHandshake:
 
     @classmethod
     def answer_client_share(
-        cls, config: ServerConfig, client_share: bytes, observed: Observation, private_key: bytes
+        cls,
+        config: ServerConfig,
+        client_share: bytes,
+        observed: Observation,
+        private_key: bytes,
+        encapsulate: Encapsulate = encapsulate_mlkem,
     ) -> "ServerHandshake":
         """Answer a ClientShare: `server_share`. Raises a subclass of `SmkexError`.
 
-        `private_key` (32 fresh random bytes) is used for this session alone and dropped with it.
+        `private_key` (32 fresh random bytes) is used for this session alone and dropped with it; `encapsulate` draws
+        the randomness of ML-KEM.
         """
         message = ClientShare.parse(client_share)
         if config.draining:
@@ -93,17 +117,20 @@ class ServerHandshake:
         if mode is Mode.TOFU and long_term is None:
             raise NoCommonMode("mode tofu was chosen, but the edge has no certified key")
         aead = _choose_aead(message.aeads, config.aeads)
-        secrets = [x25519_exchange(private, message.share)]
+        group, offered = _choose_share(message.shares, config.groups)
+        share, secret = answer_share(group, offered, private, encapsulate)
+        secrets = [secret]
         if long_term is not None:
             certified = X25519PrivateKey.from_private_bytes(long_term.private_key)
-            secrets.append(x25519_exchange(certified, message.share))
+            secrets.append(exchange_x25519(certified, x25519_share(offered)))
         answer = ServerShare.build(
             mode,
             aead,
             config.edge_id,
             config.locator,
             observed,
-            private.public_key().public_bytes_raw(),
+            group,
+            share,
             long_term.certificate.encode() if long_term else b"",
         )
         first = FirstPath(
@@ -112,9 +139,11 @@ class ServerHandshake:
             answer.frame,
             mode,
             aead,
+            group,
             config.edge_id,
             config.locator,
             observed,
+            message.commitment,
             secrets,
             server_name=message.server_name,
         )
@@ -122,8 +151,11 @@ class ServerHandshake:
 
     @classmethod
     def after_tls(cls, config: ServerConfig, outcome: TlsOutcome) -> "ServerHandshake":
-        """Continue after TLS on path 0 (mode mtls), whose ServerInfo was sent."""
-        return cls(config, FirstPath.from_tls(outcome))
+        """Continue after TLS on path 0 (mode mtls), whose ServerInfo was sent. Raises `NoCommonGroup`."""
+        first = FirstPath.from_tls(outcome)
+        if first.group not in config.groups:
+            raise NoCommonGroup(f"TLS chose {first.group.name}, which this edge refuses")
+        return cls(config, first)
 
     @property
     def session_id(self) -> bytes:
@@ -150,6 +182,7 @@ class ServerHandshake:
         return Established(
             self._winner.keys,
             self._first.mode,
+            self._first.group,
             self.session_id,
             self._config.edge_id,
             (self._first.observed, self._winner.answer.observed),
@@ -159,22 +192,26 @@ class ServerHandshake:
     def receive_nonce(self, subflow: int, frame: bytes, observed: Observation, nonce: bytes) -> bytes:
         """Process a ClientNonce that came on `subflow`; return the frame of its ServerNonce.
 
-        `nonce` is 32 fresh random bytes. Raises `TooManyCandidates`, `UnexpectedMessage` once a Finished
-        verified.
+        `nonce` is 32 fresh random bytes. Raises `CommitmentMismatch`, which concerns this subflow alone,
+        `TooManyCandidates`, `UnexpectedMessage` once a Finished verified.
         """
         # once the secrets are discarded, keys derived without them would be public
         if self._winner is not None or not self._secrets or subflow in self._candidates or subflow == 0:
             raise UnexpectedMessage(
                 "a ClientNonce came on path 0, twice on one subflow, or after the handshake"
             )
+        message = ClientNonce.parse(frame)
+        opened = commit_to_nonce(self.session_id, message.nonce)
+        if not hmac.compare_digest(opened, self._first.commitment):
+            raise CommitmentMismatch
         if len(self._candidates) >= self._config.maximum_candidates:
             raise TooManyCandidates
-        message = ClientNonce.parse(frame)
         unbound = ServerNonce.encode_unbound(nonce, observed)
-        bound = compute_binding(message, nonce, self._first.first, self._first.second, unbound[NONCE_LENGTH:])
+        first = self._first
+        bound = compute_binding(first.mode, message, nonce, first.first, first.second, unbound[NONCE_LENGTH:])
         without_mac = ServerNonce.encode_without_mac(unbound, bound)
-        th = transcript_hash(self._first.first, self._first.second, message, without_mac)
-        keys = KeySchedule(self._first.aead, self._secrets, th)
+        th = transcript_hash(first.first, first.second, message, without_mac)
+        keys = KeySchedule(first.mode, first.aead, self._secrets, th)
         answer = ServerNonce.build(unbound, bound, keys.server_mac())
         self._candidates[subflow] = Candidate(subflow, message, answer, keys)
         return answer.frame

@@ -1,11 +1,12 @@
 """Path 0 of mode mtls: plain TLS 1.3 by OpenSSL over memory buffers (SMKEX section 10.2; docs/protocol, "Mode mtls").
 
 Each end receives one TLS record at a time and never reads past its last. The binding covers the handshake messages of
-both directions from the first ClientHello to the final ServerHello, however split into records, and ServerInfo, the
-only application data. Tickets are discarded; there is no resumption, PSK or early data.
+both directions from the first ClientHello to the final ServerHello, however split into records, then ClientInfo and
+ServerInfo, the only application data. Tickets are discarded; there is no resumption, PSK or early data.
 """
 
 import hashlib
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import service_identity
 import service_identity.pyopenssl
 from OpenSSL import SSL
 
-from smkex.core.errors import CertificateRefused, NoCommonAead, TlsFailed
-from smkex.core.handshake.server_info import ServerInfo, TlsOutcome
+from smkex.core.errors import CertificateRefused, NoCommonAead, NoCommonGroup, TlsFailed
+from smkex.core.handshake.server_info import ClientInfo, ServerInfo, TlsOutcome
+from smkex.core.keys.key_schedule import commit_to_nonce
 from smkex.core.wire.frame_reader import TLS_HEADER_LENGTH
 from smkex.core.wire.messages import SESSION_ID_LENGTH, Aead
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
-ALPN = b"sennit/1"
-EXPORTER = b"EXPORTER-sennit-smkex-1"
+ALPN = b"sennit/2"
+EXPORTER = b"EXPORTER-sennit-smkex-2"
 RECORD_HEADER = TLS_HEADER_LENGTH
 FIRST_BYTE = 22  # of every ClientHello: content type handshake
 HELLO_LIMIT = 32768  # bytes of the messages that the binding covers
@@ -104,29 +107,37 @@ class _TlsEnd:
             at = end
         return data
 
-    def _outcome(self, info: bytes) -> TlsOutcome:
+    def _outcome(self, client_info: bytes, info: bytes) -> TlsOutcome:
         suite = self._connection.get_cipher_name()
         if self._connection.get_protocol_version_name() != "TLSv1.3" or suite not in _SUITES:
             raise NoCommonAead(f"TLS chose {suite}")
         if self._connection.get_alpn_proto_negotiated() != ALPN:
             raise TlsFailed(f"the other end did not negotiate ALPN {ALPN.decode()}")
+        group = self._connection.get_group_name() or "no group"
+        if group.upper() not in NamedGroup.__members__:
+            raise NoCommonGroup(f"TLS chose {group}")
         return TlsOutcome(
             self._hellos.session_id,
             b"".join(self._hellos.messages),
+            client_info,
             info,
             _SUITES[suite],
+            NamedGroup[group.upper()],
             self._connection.export_keying_material(EXPORTER, 32, b""),
             (self._connection.get_servername() or b"").decode("latin-1"),
         )
 
 
 class TlsClient(_TlsEnd):
-    """The client's TLS on path 0. Send `to_send()` first, then feed each record; `outcome` is set at the end."""
+    """The client's TLS on path 0. Send `to_send()` first, then feed each record; `outcome` is set at the end.
+
+    ClientInfo follows the handshake; it commits to `nonce`, the client's N_C.
+    """
 
     _sender = "client"
     _peer = "server"
 
-    def __init__(self, context: SSL.Context, host: str) -> None:
+    def __init__(self, context: SSL.Context, host: str, nonce: bytes) -> None:
         connection = SSL.Connection(context, None)
         connection.set_connect_state()
         self._host = host
@@ -135,6 +146,8 @@ class TlsClient(_TlsEnd):
             connection.set_tlsext_host_name(host.encode("idna"))
         super().__init__(connection)
         self._handshake_done = False
+        self._nonce = nonce
+        self._info = b""
         self.outcome: TlsOutcome | None = None
         self._handshake()
 
@@ -150,6 +163,8 @@ class TlsClient(_TlsEnd):
             if not self._handshake_done:
                 return
             self._verify_host_name()
+            self._info = ClientInfo(commit_to_nonce(self._hellos.session_id, self._nonce)).encode()
+            self._connection.send(self._info)
             return
         try:
             info = self._connection.recv(INFO_LIMIT)
@@ -158,7 +173,7 @@ class TlsClient(_TlsEnd):
         except SSL.Error as error:
             raise TlsFailed(_openssl_reason(error)) from None
         ServerInfo.parse(info)
-        self.outcome = self._outcome(info)
+        self.outcome = self._outcome(self._info, info)
 
     def _verify_host_name(self) -> None:
         """Verify that the certificate names the host (RFC 9525); OpenSSL has verified the chain."""
@@ -181,24 +196,43 @@ class TlsServer(_TlsEnd):
         connection = SSL.Connection(context, None)
         connection.set_accept_state()
         super().__init__(connection)
-        self.done = False
+        self._handshake_done = False
+        self._client_info = b""
+
+    @property
+    def done(self) -> bool:
+        """Whether ClientInfo, the client's last record of TLS, has come."""
+        return bool(self._client_info)
 
     def receive(self, record: bytes) -> None:
-        """Process one record. Raises `TlsFailed`."""
+        """Process one record. Raises `TlsFailed`, `MalformedMessage`, `UnsupportedVersion`."""
         self._feed(record)
-        self.done = self._handshake()
+        if not self._handshake_done:
+            self._handshake_done = self._handshake()
+            return
+        try:
+            info = self._connection.recv(INFO_LIMIT)
+        except SSL.WantReadError:
+            return  # a handshake message, or a part of one
+        except SSL.Error as error:
+            raise TlsFailed(_openssl_reason(error)) from None
+        ClientInfo.parse(info)
+        self._client_info = info
 
     def finish(self, info: ServerInfo) -> TlsOutcome:
-        """Queue ServerInfo, the last record of TLS, for `to_send()`. Raises `NoCommonAead`, `TlsFailed`."""
+        """Queue ServerInfo, the last record of TLS, for `to_send()`.
+
+        Raises `NoCommonAead`, `NoCommonGroup`, `TlsFailed`.
+        """
         encoded = info.encode()
-        outcome = self._outcome(encoded)
+        outcome = self._outcome(self._client_info, encoded)
         self._connection.send(encoded)
         return outcome
 
 
-def client_context(authorities: Path | None) -> SSL.Context:
+def client_context(authorities: Path | None, groups: Sequence[NamedGroup] = DEFAULT_GROUPS) -> SSL.Context:
     """A context that trusts a file of authorities, or the system's. Raises `TlsFailed` if the file cannot be read."""
-    context = _tls13_context()
+    context = _tls13_context(groups)
     context.set_verify(SSL.VERIFY_PEER)
     try:
         if authorities is None:
@@ -211,9 +245,11 @@ def client_context(authorities: Path | None) -> SSL.Context:
     return context
 
 
-def server_context(certificate: Path, key: Path) -> SSL.Context:
+def server_context(
+    certificate: Path, key: Path, groups: Sequence[NamedGroup] = DEFAULT_GROUPS
+) -> SSL.Context:
     """A context with a chain and its key in PEM. Raises `TlsFailed` if the key does not match."""
-    context = _tls13_context()
+    context = _tls13_context(groups)
     try:
         context.use_certificate_chain_file(str(certificate))
         context.use_privatekey_file(str(key))
@@ -228,14 +264,25 @@ def server_context(certificate: Path, key: Path) -> SSL.Context:
     return context
 
 
-def _tls13_context() -> SSL.Context:
+def _tls13_context(groups: Sequence[NamedGroup]) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
+    _restrict_groups(context, groups)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_max_proto_version(SSL.TLS1_3_VERSION)
     context.set_tls13_ciphersuites(":".join(_SUITES).encode())
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_options(SSL.OP_NO_TICKET)
     return context
+
+
+def _restrict_groups(context: SSL.Context, groups: Sequence[NamedGroup]) -> None:
+    """Offer and accept only `groups`, which each end checks again when TLS is done.
+
+    pyOpenSSL has no public call for it; `cryptography` binds OpenSSL's under its older name.
+    """
+    names = ":".join(group.name for group in groups).encode()
+    if SSL._lib.SSL_CTX_set1_curves_list(context._context, names) != 1:  # type: ignore[attr-defined]
+        raise TlsFailed(f"this OpenSSL does not know the groups {names.decode()}")
 
 
 def _parse_address(host: str) -> IPv4Address | IPv6Address | None:

@@ -1,7 +1,8 @@
 """Control messages: absolute values about the session, sealed per subflow under a counter.
 
 Each is a list of items, type (1 byte), length (1 byte), value. A later message supersedes an earlier one, so any
-may be lost with its subflow. Unknown items are ignored.
+may be lost with its subflow; values that can change to and fro carry the number of their state. Unknown items are
+ignored.
 """
 
 import struct
@@ -11,12 +12,15 @@ from typing import Any, NamedTuple
 from cryptography.exceptions import InvalidTag
 
 from smkex.core.errors import BadRecord, MalformedMessage
-from smkex.core.keys.key_schedule import AeadKey, KeySchedule
+from smkex.core.keys.aead_key import AeadKey
+from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.codec import Reader, u8, u16, u32, u64, vec8
 from smkex.core.wire.frame import CONTROL_LIMIT, HEADER_LENGTH, TAG_LENGTH, FrameType, encode_header
 
 RANGES_LIMIT = 31  # ranges in one item, whose length is a byte
-_ACKNOWLEDGEMENT = struct.Struct(">BBQQ")  # an Acknowledge item, the only one of most messages
+WAITED_LIMIT = (1 << 32) - 1  # microseconds
+_ACKNOWLEDGEMENT = struct.Struct(">BBQQI")  # an Acknowledge item, the only one of most messages
+_ACKNOWLEDGEMENT_LENGTH = 20  # of its value
 
 
 @unique
@@ -39,14 +43,16 @@ class ControlMessage(NamedTuple):
     """The state that one control message reports.
 
     `acknowledged`: all bytes below are received (the end of stream counts as one byte more); `limit`: no byte
-    at or above may be sent; `final`: length of the sender's stream; `abort`: code of `errors.Code`; `ranges`:
-    what is received beyond `acknowledged`, [from, to), lowest first; `ping` asks for `pong` with the same number
-    on the same path; `removed` and `backup` are paths; `scheduler` is the client's choice for what it
-    receives; `rehome` asks the client to leave the service port.
+    at or above may be sent; `waited`: microseconds since a record or ping last came on this path; `final`: length of
+    the sender's stream; `abort`: code of `errors.AbortCode`; `ranges`: what is received beyond `acknowledged`,
+    [from, to), lowest first; `ping` asks for `pong` with the same number on the same path; `removed` and `backup` are
+    paths; `scheduler` is the client's choice for what it receives; `rehome` asks the client to leave the service port.
+    `backup_state` and `scheduler_state` number those values: the higher number counts, whatever came last.
     """
 
     acknowledged: int | None = None
     limit: int = 0
+    waited: int = 0
     final: int | None = None
     abort: int | None = None
     ranges: tuple[tuple[int, int], ...] = ()
@@ -54,15 +60,19 @@ class ControlMessage(NamedTuple):
     pong: int | None = None
     removed: frozenset[int] = frozenset()
     backup: frozenset[int] | None = None
+    backup_state: int = 0
     scheduler: int | None = None
+    scheduler_state: int = 0
     rehome: bool = False
 
     def encode(self) -> bytes:
-        if self.acknowledged is not None and self[2:] == _NOTHING_ELSE:
-            return _ACKNOWLEDGEMENT.pack(ControlItem.ACKNOWLEDGE, 16, self.acknowledged, self.limit)
         items = b""
         if self.acknowledged is not None:
-            items += _encode_item(ControlItem.ACKNOWLEDGE, u64(self.acknowledged) + u64(self.limit))
+            items = _ACKNOWLEDGEMENT.pack(
+                ControlItem.ACKNOWLEDGE, _ACKNOWLEDGEMENT_LENGTH, self.acknowledged, self.limit, self.waited
+            )
+            if self[3:] == _NOTHING_ELSE:
+                return items
         if self.final is not None:
             items += _encode_item(ControlItem.FINAL, u64(self.final))
         if self.abort is not None:
@@ -79,9 +89,9 @@ class ControlMessage(NamedTuple):
         if self.removed:
             items += _encode_item(ControlItem.REMOVED, bytes(sorted(self.removed)))
         if self.backup is not None:
-            items += _encode_item(ControlItem.BACKUP, bytes(sorted(self.backup)))
+            items += _encode_item(ControlItem.BACKUP, u64(self.backup_state) + bytes(sorted(self.backup)))
         if self.scheduler is not None:
-            items += _encode_item(ControlItem.SCHEDULER, u8(self.scheduler))
+            items += _encode_item(ControlItem.SCHEDULER, u64(self.scheduler_state) + u8(self.scheduler))
         if self.rehome:
             items += _encode_item(ControlItem.REHOME, b"")
         return items
@@ -100,6 +110,7 @@ class ControlMessage(NamedTuple):
             match kind:
                 case ControlItem.ACKNOWLEDGE:
                     found["acknowledged"], found["limit"] = value.u64(), value.u64()
+                    found["waited"] = value.u32()
                 case ControlItem.FINAL:
                     found["final"] = value.u64()
                 case ControlItem.ABORT:
@@ -114,9 +125,9 @@ class ControlMessage(NamedTuple):
                 case ControlItem.REMOVED:
                     found["removed"] = frozenset(value.rest())
                 case ControlItem.BACKUP:
-                    found["backup"] = frozenset(value.rest())
+                    found["backup_state"], found["backup"] = value.u64(), frozenset(value.rest())
                 case ControlItem.SCHEDULER:
-                    found["scheduler"] = value.u8()
+                    found["scheduler_state"], found["scheduler"] = value.u64(), value.u8()
                 case ControlItem.REHOME:
                     found["rehome"] = True
                 case _:
@@ -125,8 +136,8 @@ class ControlMessage(NamedTuple):
         return cls(**found, ranges=_read_ranges(ranges, found.get("acknowledged", 0)))
 
 
-_NOTHING_ELSE = ControlMessage()[2:]
-_ACKNOWLEDGEMENT_BEGINS = bytes((ControlItem.ACKNOWLEDGE, 16))
+_NOTHING_ELSE = ControlMessage()[3:]
+_ACKNOWLEDGEMENT_BEGINS = bytes((ControlItem.ACKNOWLEDGE, _ACKNOWLEDGEMENT_LENGTH))
 
 
 def _encode_item(kind: ControlItem, value: bytes) -> bytes:

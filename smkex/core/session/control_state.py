@@ -1,11 +1,12 @@
 """The control state of one end: what it reports to the other, what it has reported, and what was acknowledged.
 
 State that must arrive has a version. A ping sent with it confirms that version once it is answered; until then, every
-message repeats the state.
+message repeats the state. Paths deliver in any order, so values that can change to and fro carry the version: an older
+one that comes later changes nothing.
 """
 
 from smkex.core.errors import MisusedStream
-from smkex.core.session.control_message import RANGES_LIMIT, ControlMessage
+from smkex.core.session.control_message import RANGES_LIMIT, WAITED_LIMIT, ControlMessage
 from smkex.core.session.path import NEVER, Path
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.receiving_stream import ReceivingStream
@@ -26,6 +27,7 @@ class ControlState:
         self._version = 1 if scheduler is not Scheduler.LOWEST_LATENCY else 0
         self._confirmed = 0
         self._pings = 0
+        self._peer_backup_state = self._peer_scheduler_state = -1  # newest applied
 
     @property
     def unconfirmed(self) -> bool:
@@ -54,6 +56,22 @@ class ControlState:
             raise MisusedStream("the peer answered a ping that was never sent")
         path.highest_pong = max(path.highest_pong, pong)
 
+    def is_new_backup(self, message: ControlMessage) -> bool:
+        """Whether a message states backup paths newer than all before; note it."""
+        if message.backup is None or message.backup_state <= self._peer_backup_state:
+            return False
+        self._peer_backup_state = message.backup_state
+        return True
+
+    def is_new_scheduler(self, message: ControlMessage) -> bool:
+        """Whether a message to an edge states a scheduler newer than all before; note it."""
+        if message.scheduler is None or self._role != "server":
+            return False
+        if message.scheduler_state <= self._peer_scheduler_state:
+            return False
+        self._peer_scheduler_state = message.scheduler_state
+        return True
+
     def build_message(
         self, path: Path, incoming: ReceivingStream, final: int | None, backup: set[int], now: float
     ) -> ControlMessage:
@@ -69,17 +87,23 @@ class ControlState:
         pong, path.pong = path.pong, None
         self.reported = incoming.acknowledgement
         ranges = incoming.ranges(RANGES_LIMIT)
+        waited = min(max(int((now - path.heard_at) * 1e6), 0), WAITED_LIMIT)
         if not unconfirmed:
-            return ControlMessage(self.reported, incoming.limit, final, ranges=ranges, ping=ping, pong=pong)
+            return ControlMessage(
+                self.reported, incoming.limit, waited, final, ranges=ranges, ping=ping, pong=pong
+            )
         return ControlMessage(
             self.reported,
             incoming.limit,
+            waited,
             final,
             ranges=ranges,
             ping=ping,
             pong=pong,
             removed=frozenset(self._removed),
             backup=frozenset(backup),
+            backup_state=self._version,
             scheduler=self.scheduler if self._role == "client" else None,
+            scheduler_state=self._version,
             rehome=self.rehome,
         )

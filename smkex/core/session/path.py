@@ -62,6 +62,7 @@ class Path:
     highest_pong: int = 0
     stalled_at: float | None = None
     position: int = 0
+    heard_at: float = field(init=False)  # when a record or ping last came on it
     pings: int = 0  # of `outstanding`
     sent: int = 0
     received: int = 0
@@ -70,6 +71,7 @@ class Path:
 
     def __post_init__(self) -> None:
         self.min_rtt = self.rtt
+        self.heard_at = self.progress_at
         self._update_stall_timeout()
 
     @property
@@ -111,11 +113,11 @@ class Path:
         self.outstanding.append(Transmission(now, ping=number, version=version))
         self.pings += 1
 
-    def confirm_outstanding(self, now: float, horizon: float, *, timed: bool) -> tuple[bool, int]:
+    def confirm_outstanding(self, now: float, horizon: float, answered_at: float | None) -> tuple[bool, int]:
         """Remove what is confirmed; return (whether a record is missing, newest state version confirmed).
 
-        `horizon` is the DSN from which the other end has not reported what it received; `timed` is True if the
-        confirmation arrived on this path and so measures its round trip.
+        `horizon` is the DSN from which the other end has not reported what it received. A confirmation that arrived on
+        this path measures its round trip: `answered_at` is when it would have arrived if it had not waited.
         """
         newest: Transmission | None = None
         version = 0
@@ -142,8 +144,8 @@ class Path:
         self.outstanding = kept
         if newest is not None:
             self.progress_at = now
-            if timed:
-                self._update_rtt(now - newest.at)
+            if answered_at is not None:
+                self._update_rtt(answered_at - newest.at)
                 self.stalled_at = None
         return record_missing, version
 

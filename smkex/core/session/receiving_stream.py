@@ -1,18 +1,25 @@
 """The receiving half of a stream: records are opened, reassembled, and counted up to the authenticated end."""
 
 from smkex.core.errors import MisusedStream
+from smkex.core.keys.epoch_chain import EPOCH_SHIFT, EpochChain
 from smkex.core.session.reassembly import Reassembly
-from smkex.core.session.record import EpochKeys
 
 
 class ReceivingStream(Reassembly):
     """A reassembled stream with its end. `final` is its length, once the peer has stated it."""
 
-    def __init__(self, keys: EpochKeys, window: int, start: int = 0) -> None:
+    def __init__(self, keys: EpochChain, window: int, start: int = 0) -> None:
         super().__init__(window, start)
         self.keys = keys
         self.final: int | None = None
         self.ended = False
+
+    def add_record(self, dsn: int, data: bytes) -> list[bytes]:
+        """Add one authenticated record; keys of epochs that the stream has passed are erased."""
+        ready = super().add_record(dsn, data)
+        if ready:
+            self.keys.advance_to(self.next >> EPOCH_SHIFT)
+        return ready
 
     @property
     def acknowledgement(self) -> int:

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterator
 
 from smkex.core.errors import MisusedStream
-from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, SealedRecord, seal
+from smkex.core.keys.epoch_chain import EpochChain
+from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, SealedRecord, seal
 from smkex.core.wire.frame import RECORD_DATA_LIMIT
 
 _NONE: Iterator[SealedRecord] = iter(())
@@ -18,7 +19,7 @@ class SendingStream:
     little memory here.
     """
 
-    def __init__(self, keys: EpochKeys, window: int, start: int = 0) -> None:
+    def __init__(self, keys: EpochChain, window: int, start: int = 0) -> None:
         self._keys = keys
         self._unsent: deque[memoryview] = deque()
         self._start = start

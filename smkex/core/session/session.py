@@ -27,6 +27,7 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
+from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EPOCH_SHIFT, EpochChain
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.control_message import RANGES_LIMIT, ControlMessage, ControlOpener, ControlSealer
 from smkex.core.session.control_state import ControlState
@@ -34,7 +35,7 @@ from smkex.core.session.path import NEVER, STALL_CEILING, Path, record_limit
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.path_set import PathSet
 from smkex.core.session.receiving_stream import ReceivingStream
-from smkex.core.session.record import EpochKeys, SealedRecord, unseal
+from smkex.core.session.record import SealedRecord, unseal
 from smkex.core.session.retransmission import find_slow_record, reschedule_dropped, reschedule_stalled
 from smkex.core.session.sending_stream import SendingStream
 from smkex.core.wire.frame import FrameType
@@ -63,10 +64,13 @@ class Session:
         scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
         start: int = 0,
     ) -> None:
+        if window > EPOCH_LENGTH:
+            raise ValueError(f"a window of {window} bytes reaches beyond the next key epoch")
         self._keys = keys
         self._role, self._peer = role, "server" if role == "client" else "client"
-        self._out = SendingStream(EpochKeys(keys, role), window, start)
-        self._incoming = ReceivingStream(EpochKeys(keys, self._peer), window, start)
+        epoch = start >> EPOCH_SHIFT
+        self._out = SendingStream(EpochChain(keys, role, epoch), window, start)
+        self._incoming = ReceivingStream(EpochChain(keys, self._peer, epoch), window, start)
         self._paths = PathSet()
         self._state = ControlState(role, window, scheduler, start)
         self._rehome_reported = False
@@ -390,6 +394,7 @@ class Session:
 
     def _receive_record(self, path: Path, dsn: int, data: bytes) -> list[SessionEvent]:
         incoming, now = self._incoming, self._now
+        path.heard_at = now
         if incoming.final is not None and dsn + len(data) > incoming.final:
             raise MisusedStream("a record lies beyond the end of its stream")
         if incoming.has_record(dsn):
@@ -407,6 +412,7 @@ class Session:
             return [SessionFailed(PeerAborted(message.abort, authenticated=True))]
         if message.ping is not None:
             path.pong = message.ping
+            path.heard_at = self._now
             self._schedule_state(path, IMMEDIATELY)
         if message.pong is not None:
             self._state.accept_pong(path, message.pong)
@@ -424,7 +430,9 @@ class Session:
             if not path.outstanding:
                 continue
             was_stalled = path.stalled
-            record_missing, version = path.confirm_outstanding(self._now, horizon, timed=path is arrived_on)
+            # what the answer waited at the other end is not latency of the path
+            answered_at = self._now - message.waited / 1e6 if path is arrived_on else None
+            record_missing, version = path.confirm_outstanding(self._now, horizon, answered_at)
             self._state.confirm_version(version)
             if record_missing:
                 events += self._drop_path(number, BadRecord("a record is missing on the path"))
@@ -445,10 +453,10 @@ class Session:
         events: list[SessionEvent] = []
         for number in message.removed:
             events += self._drop_path(number, None, removed=True)
-        if message.backup is not None:
+        if message.backup is not None and self._state.is_new_backup(message):
             self._paths.peer_backup = message.backup
             self._paths.changed = True
-        if message.scheduler in _SCHEDULERS and self._role == "server":
+        if self._state.is_new_scheduler(message) and message.scheduler in _SCHEDULERS:
             self._state.scheduler = Scheduler(message.scheduler)
         if message.rehome and self._role == "client" and not self._rehome_reported:
             self._rehome_reported = True

@@ -7,8 +7,11 @@ length, so garbage is rejected after four bytes and never makes an end wait for 
 from enum import IntEnum, unique
 
 HEADER_LENGTH = 4
-# bytes of one handshake frame with its header: shares and certificates fit several times over
+# bytes of a share with its header: hybrid shares and certificates fit twice over, and both messages of path 0 in one
+# initial window of TCP each (RFC 6928)
 HANDSHAKE_LIMIT = 4096
+# of every other handshake frame: what an end reads, and answers, before it knows the other
+SMALL_HANDSHAKE_LIMIT = 512
 RECORD_DATA_LIMIT = 65536
 TAG_LENGTH = 16
 CONTROL_LIMIT = 512
@@ -33,7 +36,9 @@ class FrameType(IntEnum):
 
 
 # type byte to (type, maximum length of the body)
-FRAME_LIMITS = {int(kind): (kind, HANDSHAKE_LIMIT - HEADER_LENGTH) for kind in FrameType}
+FRAME_LIMITS = {int(kind): (kind, SMALL_HANDSHAKE_LIMIT - HEADER_LENGTH) for kind in FrameType}
+for _kind in (FrameType.CLIENT_SHARE, FrameType.SERVER_SHARE):
+    FRAME_LIMITS[_kind] = (_kind, HANDSHAKE_LIMIT - HEADER_LENGTH)
 FRAME_LIMITS[FrameType.DATA] = (FrameType.DATA, 8 + RECORD_DATA_LIMIT + TAG_LENGTH)
 FRAME_LIMITS[FrameType.CONTROL] = (FrameType.CONTROL, CONTROL_LIMIT)
 

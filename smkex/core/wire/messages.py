@@ -11,13 +11,20 @@ from ipaddress import IPv4Address, IPv6Address
 from smkex.core.errors import MalformedMessage, UnsupportedVersion
 from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType, encode_frame, encode_header
+from smkex.core.wire.named_group import (
+    CLIENT_SHARE_LENGTH,
+    SERVER_SHARE_LENGTH,
+    NamedGroup,
+    check_share_length,
+)
 
-VERSION = 1
+VERSION = 2
 SESSION_ID_LENGTH = 16
 NONCE_LENGTH = 32
-SHARE_LENGTH = 32
+SHARE_LENGTH = 32  # of X25519
 DIGEST_LENGTH = 32
 OPTIONS_LIMIT = 16
+SHARES_LIMIT = 8  # groups that one ClientShare offers
 
 
 @unique
@@ -106,6 +113,12 @@ def check_version(reader: Reader) -> None:
         raise UnsupportedVersion(f"the other end speaks version {version}, this end {VERSION}")
 
 
+def check_versions(offered: bytes) -> None:
+    """Raise `UnsupportedVersion` unless the client's list of versions has this one."""
+    if VERSION not in offered:
+        raise UnsupportedVersion(f"the client offers versions {list(offered)}, this end speaks {VERSION}")
+
+
 def read_edge_id(reader: Reader) -> tuple[int, LocatorKind]:
     """Read an owner's id and the kind of its locator."""
     edge_id = reader.u16()
@@ -121,14 +134,35 @@ def read_observation(reader: Reader) -> Observation:
     return Observation(reader.u16(), Endpoint.read(reader))
 
 
+KeyShares = tuple[tuple[int, bytes], ...]
+
+
+def encode_share(group: int, share: bytes) -> bytes:
+    return u16(group) + vec16(share)
+
+
+def read_shares(reader: Reader) -> KeyShares:
+    """Read a client's shares: each group once, in the order of preference. Unknown groups are kept and ignored."""
+    inner = Reader(reader.vec16())
+    shares: dict[int, bytes] = {}
+    while not inner.at_end:
+        group, share = inner.u16(), inner.vec16()
+        if group in shares or len(shares) == SHARES_LIMIT:
+            raise MalformedMessage(f"a group is offered twice, or more than {SHARES_LIMIT} are")
+        check_share_length(group, share, CLIENT_SHARE_LENGTH)
+        shares[group] = share
+    return tuple(shares.items())
+
+
 @dataclass(frozen=True, slots=True)
 class ClientShare:
-    """First message on path 0: what the client offers, and its share g^x."""
+    """First message on path 0: what the client offers, its shares g^x, and its commitment to N_C of path 1."""
 
     session_id: bytes
     modes: tuple[int, ...]
     aeads: tuple[int, ...]
-    share: bytes
+    commitment: bytes
+    shares: KeyShares
     server_name: str
     options: Options
     frame: bytes
@@ -139,15 +173,18 @@ class ClientShare:
         session_id: bytes,
         modes: tuple[Mode, ...],
         aeads: tuple[Aead, ...],
-        share: bytes,
+        commitment: bytes,
+        shares: KeyShares,
         server_name: str,
     ) -> "ClientShare":
         body = (
             u8(VERSION)
             + session_id
+            + vec8(bytes((VERSION,)))
             + vec8(bytes(modes))
             + vec8(bytes(aeads))
-            + share
+            + commitment
+            + vec16(b"".join(encode_share(group, share) for group, share in shares))
             + vec8(server_name.encode("ascii"))
             + encode_options(())
         )
@@ -158,15 +195,28 @@ class ClientShare:
         reader = _body_reader(frame, FrameType.CLIENT_SHARE)
         check_version(reader)
         session_id = reader.take(SESSION_ID_LENGTH)
+        check_versions(reader.vec8())
         modes, aeads = tuple(reader.vec8()), tuple(reader.vec8())
-        share = reader.take(SHARE_LENGTH)
+        commitment = reader.take(DIGEST_LENGTH)
+        shares = read_shares(reader)
         try:
             server_name = reader.vec8().decode("ascii")
         except UnicodeDecodeError:
             raise MalformedMessage("the server name is not ASCII") from None
         options = read_options(reader)
         reader.finish()
-        return cls(session_id, modes, aeads, share, server_name, options, frame)
+        return cls(session_id, modes, aeads, commitment, shares, server_name, options, frame)
+
+
+def read_chosen_share(reader: Reader) -> tuple[NamedGroup, bytes]:
+    """Read the group that the edge chose, and its share."""
+    try:
+        group = NamedGroup(reader.u16())
+    except ValueError as error:
+        raise MalformedMessage(f"the edge chose an unknown value: {error}") from None
+    share = reader.vec16()
+    check_share_length(group, share, SERVER_SHARE_LENGTH)
+    return group, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +228,7 @@ class ServerShare:
     edge_id: int
     locator: LocatorKind
     observed: Observation
+    group: NamedGroup
     share: bytes
     certified_share: bytes
     options: Options
@@ -191,6 +242,7 @@ class ServerShare:
         edge_id: int,
         locator: LocatorKind,
         observed: Observation,
+        group: NamedGroup,
         share: bytes,
         certified_share: bytes = b"",
     ) -> "ServerShare":
@@ -202,12 +254,12 @@ class ServerShare:
             + u8(locator)
             + u16(observed.ingress_id)
             + observed.client.encode()
-            + share
+            + encode_share(group, share)
             + vec16(certified_share)
             + encode_options(())
         )
         frame = encode_frame(FrameType.SERVER_SHARE, body)
-        return cls(mode, aead, edge_id, locator, observed, share, certified_share, (), frame)
+        return cls(mode, aead, edge_id, locator, observed, group, share, certified_share, (), frame)
 
     @classmethod
     def parse(cls, frame: bytes) -> "ServerShare":
@@ -219,11 +271,11 @@ class ServerShare:
             raise MalformedMessage(f"the edge chose an unknown value: {error}") from None
         edge_id, locator = read_edge_id(reader)
         observed = read_observation(reader)
-        share = reader.take(SHARE_LENGTH)
+        group, share = read_chosen_share(reader)
         certified_share = reader.vec16()
         options = read_options(reader)
         reader.finish()
-        return cls(mode, aead, edge_id, locator, observed, share, certified_share, options, frame)
+        return cls(mode, aead, edge_id, locator, observed, group, share, certified_share, options, frame)
 
 
 @dataclass(frozen=True, slots=True)

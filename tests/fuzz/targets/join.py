@@ -7,12 +7,12 @@ with covered():
     from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
     from smkex.core.keys.key_schedule import KeySchedule
     from smkex.core.wire.frame_reader import FrameReader
-    from smkex.core.wire.messages import Aead
+    from smkex.core.wire.messages import Aead, Mode
 
 from atheris import FuzzedDataProvider
 from exchanges import WIFI
 
-KEYS = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
+KEYS = KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, [bytes(32)], bytes(32))
 
 
 def tampered(source: FuzzedDataProvider, genuine: bytes) -> bytes:

@@ -8,22 +8,27 @@ from harness import covered, fuzz
 
 with covered():
     from smkex.core.events import DataReceived, SessionClosed, SessionEvent, SessionFailed
+    from smkex.core.keys.epoch_chain import EPOCH_SHIFT, EpochChain
     from smkex.core.keys.key_schedule import KeySchedule
     from smkex.core.session.control_message import ControlMessage, ControlSealer
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.session.path_set import MAXIMUM_PATHS
-    from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, EpochKeys, seal
+    from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, seal
     from smkex.core.session.session import Session
     from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameType, encode_header
     from smkex.core.wire.frame_reader import FrameReader
-    from smkex.core.wire.messages import Aead
+    from smkex.core.wire.messages import Aead, Mode
 
 from atheris import FuzzedDataProvider
 
-KEYS = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
+
+def make_keys() -> KeySchedule:
+    return KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, [bytes(32)], bytes(32))
+
+
 WINDOW = 1 << 16
 STREAM = bytes(range(251)) * (2 * WINDOW // 251 + 1)
-STARTS = (0, (1 << 34) - 1000)
+STARTS = (0, (1 << EPOCH_SHIFT) - 1000)
 FRAMES_LIMIT = (
     4 * UNACKNOWLEDGED_LIMIT
 )  # frames that one end may send at once; more means that it never stops
@@ -37,7 +42,7 @@ class FuzzedSession:
         self.start = source.PickValueInList(list(STARTS))
         role, self.peer = ("client", "server") if source.ConsumeBool() else ("server", "client")
         scheduler = Scheduler(source.ConsumeIntInRange(1, 3))
-        self.session = Session(KEYS, role, WINDOW, scheduler=scheduler, start=self.start)
+        self.session = Session(make_keys(), role, WINDOW, scheduler=scheduler, start=self.start)
         self.now, self.received, self.ends = 0.0, self.start, 0
         self.sealers: dict[int, ControlSealer] = {}
         self.sent: list[bytes] = [b"\x11\0\0\0"]
@@ -47,7 +52,7 @@ class FuzzedSession:
 
     def join(self, path: int) -> None:
         if self.session.can_add_path(path):
-            self.sealers[path] = ControlSealer(KEYS, self.peer, path)
+            self.sealers[path] = ControlSealer(make_keys(), self.peer, path)
             self.check_events(self.session.add_path(path, FrameReader(), 0.01, self.now))
 
     def check_events(self, events: list[SessionEvent]) -> None:
@@ -80,7 +85,8 @@ class FuzzedSession:
     def record(self) -> bytes:
         at, length = self.number(2 * WINDOW), 1 + self.number(2000) ** 2 % RECORD_DATA_LIMIT
         data = STREAM[at : at + length] or b"\0"
-        return seal(EpochKeys(KEYS, self.peer), self.start + at, data).frame
+        dsn = self.start + at
+        return seal(EpochChain(make_keys(), self.peer, dsn >> EPOCH_SHIFT), dsn, data).frame
 
     def control(self) -> ControlMessage:
         some, at = self.number, self.position()
@@ -89,6 +95,7 @@ class FuzzedSession:
         return ControlMessage(
             acknowledged,
             self.position(),
+            some(1 << 20),
             self.position() if not some(3) else None,
             some(30) if not some(15) else None,
             tuple((base + n, base + n + 1 + some(90)) for n in range(0, some(31) * 100, 100)),
@@ -96,7 +103,9 @@ class FuzzedSession:
             some(5) if some(1) else None,
             frozenset(self.source.ConsumeBytes(some(3))),
             frozenset(self.source.ConsumeBytes(some(3))) if some(1) else None,
+            some(5),
             some(4) if some(1) else None,
+            some(5),
             not some(3),
         )
 

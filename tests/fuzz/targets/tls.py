@@ -70,7 +70,7 @@ def exchange_records(source: FuzzedDataProvider, client: TlsClient, server: TlsS
 
 
 def one(data: bytes) -> None:
-    client, server = TlsClient(TRUSTING, HOST), TlsServer(SHOWING)
+    client, server = TlsClient(TRUSTING, HOST, bytes(32)), TlsServer(SHOWING)
     try:
         outcome = exchange_records(FuzzedDataProvider(data), client, server)
     except SmkexError:

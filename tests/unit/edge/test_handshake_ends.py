@@ -14,7 +14,7 @@ from smkex.core.handshake.config import ClientConfig, ServerConfig
 from smkex.core.keys.key_schedule import KeySchedule, transcript_hash
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameType, encode_frame, encode_header
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import DIGEST_LENGTH, Aead, ClientNonce, encode_abort, parse_abort
+from smkex.core.wire.messages import DIGEST_LENGTH, Aead, ClientNonce, Mode, encode_abort, parse_abort
 from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
@@ -133,7 +133,7 @@ async def test_a_nonce_that_meets_a_session_that_has_just_ended_is_refused(edge:
         share = (await first.frame())[1]
         nonce = ClientNonce.parse(client.client_nonce)
         th = transcript_hash(client.client_share, share, nonce, answer[:-DIGEST_LENGTH])
-        keys = KeySchedule(Aead.AES_128_GCM, (), th)
+        keys = KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, (), th)
         second.end.send(encode_frame(FrameType.FINISHED, b"\1" + keys.finished(1)))
     await until(lambda: second.task is not None and second.task.done())
     assert second.subflow.transport.is_closing()
@@ -184,7 +184,7 @@ async def test_a_racer_whose_nonce_came_first_and_who_leaves_takes_no_client_alo
     first.end.send(client.client_share)
     first.serve(edge.handshakes)
     client.receive(0, *await first.frame())
-    racer.end.send(client.client_nonce[:20] + bytes(32))
+    racer.end.send(client.client_nonce)
     racer.serve(edge.handshakes)
     await racer.frame()
     racer.end.send(encode_header(FrameType.FINISHED, 33) + bytes([1]) + bytes(32))

@@ -4,19 +4,18 @@ import asyncio
 
 import pytest
 from loopback import LoopbackEdge, until
+from wires import fresh_keys, same_keys
 
 from smkex.core.errors import PeerAborted
-from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import Aead
 from smkex.transport.session import SessionTransport
 
 
 def sessions() -> tuple[Session, Session]:
-    keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
-    client, server = Session(keys, "client"), Session(keys, "server")
+    keys = fresh_keys()
+    client, server = Session(same_keys(keys), "client"), Session(keys, "server")
     for path in (0, 1):
         client.add_path(path, FrameReader(), 0.01, 0.0)
         server.add_path(path, FrameReader(), 0.01, 0.0)

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import cast
 from unittest.mock import Mock
 
+from wires import fresh_keys, same_keys
+
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.established import Established
-from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import Aead
 from smkex.transport.session import SessionTransport
 from smkex.transport.subflow import Subflow
 
@@ -48,8 +48,8 @@ class Pair:
     """A session's transport, and the core of a session at its other end."""
 
     def __init__(self, paths: int = 1) -> None:
-        keys = KeySchedule(Aead.AES_128_GCM, [bytes(32)], bytes(32))
-        established = cast(Established, SimpleNamespace(keys=keys, observed=()))
+        keys = fresh_keys()
+        established = cast(Established, SimpleNamespace(keys=same_keys(keys), observed=()))
         self.transport = SessionTransport(established, "client", {})
         self.other = Session(keys, "server")
         self.wires = [Wire() for _ in range(paths)]

@@ -3,14 +3,17 @@
 from ipaddress import ip_address
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from exchanges import CELLULAR, WIFI, Exchange, entropy
 
 from smkex.core import errors
 from smkex.core.handshake.client import ClientHandshake, ClientState
 from smkex.core.handshake.config import ClientConfig, ServerConfig
 from smkex.core.handshake.server import ServerHandshake
+from smkex.core.keys.key_schedule import ROOTS
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Observation, ServerShare, encode_abort
+from smkex.core.wire.named_group import NamedGroup
 
 MESSAGES = ("client_share", "server_share", "client_nonce", "server_nonce")
 
@@ -20,8 +23,8 @@ def test_both_ends_agree_on_every_key() -> None:
     exchange.run()
     client, server = exchange.client.established, exchange.server.established
     assert client.keys.th == server.keys.th
-    for purpose in ("client data 0 key", "server data 0 key", "client control 1 iv"):
-        assert client.keys.expand(purpose, 32) == server.keys.expand(purpose, 32)
+    for purpose in ROOTS:
+        assert client.keys.root(purpose) == server.keys.root(purpose)
     assert exchange.server.path_confirmed
     assert client.observed == server.observed == (CELLULAR, WIFI)
 
@@ -69,10 +72,11 @@ def test_every_changed_byte_of_finished_is_noticed_by_the_edge(path: int) -> Non
 
 def test_a_substituted_share_shows_in_the_binding() -> None:
     """An active attacker on path 0 with a share of its own, a passive one on path 1."""
-    attacker = ClientHandshake.begin(ClientConfig(), entropy(50))
+    attacker = ClientHandshake.begin(ClientConfig(), entropy(50)).client_share
+    shares = attacker.index(b"\x04\xe8\x11\xec")  # their length, and the first group
 
     def substitute(name: str, frame: bytes) -> bytes:
-        return frame[:21] + attacker.client_share[21:] if name == "client_share" else frame
+        return frame[:shares] + attacker[shares:] if name == "client_share" else frame
 
     with pytest.raises(errors.BindingMismatch):
         Exchange(substitute).run()
@@ -114,8 +118,11 @@ def test_a_nonce_racer_blocks_no_client() -> None:
     )
     client.receive(0, FrameType.SERVER_SHARE, edge.server_share)
     racer = client.client_nonce[:20] + bytes(32)
-    for subflow in (1, 2, 3):
-        edge.receive_nonce(subflow, racer, WIFI, bytes([subflow]) * 32)
+    for subflow in range(5, 50):  # who has read the session id on path 0, however often
+        with pytest.raises(errors.CommitmentMismatch):
+            edge.receive_nonce(subflow, racer, WIFI, bytes([subflow]) * 32)
+    for subflow in (1, 2, 3):  # who has read the nonce on path 1
+        edge.receive_nonce(subflow, client.client_nonce, WIFI, bytes([subflow]) * 32)
     client.receive(1, FrameType.SERVER_NONCE, edge.receive_nonce(4, client.client_nonce, WIFI, bytes(32)))
     assert edge.is_candidate_only(2)
     edge.receive_finished(0, client.finished(0))
@@ -140,12 +147,12 @@ def test_candidates_are_bounded() -> None:
 @pytest.mark.parametrize("low_order", [bytes(32), b"\1" + bytes(31)])
 def test_a_low_order_share_is_refused_by_both_ends(low_order: bytes) -> None:
     client = ClientHandshake.begin(ClientConfig(), entropy())
-    share = client.client_share
-    at = share.index(entropy().key().public_key().public_bytes_raw())
-    with pytest.raises(errors.BadShare):
-        ServerHandshake.answer_client_share(
-            ServerConfig(edge_id=1), share[:at] + low_order + share[at + 32 :], CELLULAR, bytes([1]) * 32
-        )
+    own = X25519PrivateKey.from_private_bytes(entropy().private_key).public_key().public_bytes_raw()
+    for groups in ((NamedGroup.X25519MLKEM768,), (NamedGroup.X25519,)):
+        edge = ServerConfig(edge_id=1, groups=groups)
+        share = client.client_share.replace(own, low_order)
+        with pytest.raises(errors.BadShare):
+            ServerHandshake.answer_client_share(edge, share, CELLULAR, bytes([1]) * 32)
 
 
 def test_messages_on_the_wrong_path_are_refused() -> None:
@@ -176,7 +183,7 @@ def test_secrets_do_not_show_in_representations() -> None:
     exchange = Exchange()
     exchange.run()
     shown = repr(exchange.client.established) + repr(entropy()) + repr(exchange.client.established.keys)
-    assert exchange.client.established.keys.expand("client data 0 key", 16).hex() not in shown
+    assert exchange.client.established.keys.root("client data").hex() not in shown
     assert "\\x02\\x02" not in shown
 
 
@@ -204,7 +211,14 @@ def test_a_certified_share_in_a_mode_without_one_is_malformed() -> None:
             return frame
         said = ServerShare.parse(frame)
         return ServerShare.build(
-            said.mode, said.aead, said.edge_id, said.locator, said.observed, said.share, b"certified"
+            said.mode,
+            said.aead,
+            said.edge_id,
+            said.locator,
+            said.observed,
+            said.group,
+            said.share,
+            b"certified",
         ).frame
 
     with pytest.raises(errors.MalformedMessage, match="certified"):
@@ -236,7 +250,13 @@ def test_the_edge_refuses_a_low_order_share_of_the_clients_as_the_client_does_th
             return frame
         said = ServerShare.parse(frame)
         return ServerShare.build(
-            said.mode, said.aead, said.edge_id, said.locator, said.observed, bytes(32)
+            said.mode,
+            said.aead,
+            said.edge_id,
+            said.locator,
+            said.observed,
+            said.group,
+            said.share[:-32] + bytes(32),
         ).frame
 
     with pytest.raises(errors.BadShare):

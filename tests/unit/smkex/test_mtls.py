@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from certificates import identity
@@ -19,13 +21,17 @@ from smkex.core import errors
 from smkex.core.handshake import tls
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ServerConfig
-from smkex.core.handshake.server_info import ServerInfo
+from smkex.core.handshake.server import ServerHandshake
+from smkex.core.handshake.server_info import ClientInfo, ServerInfo
 from smkex.core.handshake.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, server_context
+from smkex.core.keys.key_schedule import commit_to_nonce
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Aead, Endpoint, LocatorKind, Mode, Observation
+from smkex.core.wire.named_group import NamedGroup
 
 SEEN = Observation(7, Endpoint(ipaddress.ip_address("198.51.100.10"), 40000))
 INFO = ServerInfo(7, LocatorKind.PORT, SEEN)
+NONCE = bytes(range(32))
 
 
 @pytest.fixture
@@ -76,7 +82,8 @@ def converse(
 def ends(
     certificate: tuple[Path, Path], context: SSL.Context | None = None, host: str = "127.0.0.1"
 ) -> tuple[TlsClient, TlsServer]:
-    return TlsClient(client_context(certificate[0]), host), TlsServer(context or server_context(*certificate))
+    client = TlsClient(client_context(certificate[0]), host, NONCE)
+    return client, TlsServer(context or server_context(*certificate))
 
 
 def test_both_ends_agree_on_what_the_binding_covers(certificate: tuple[Path, Path]) -> None:
@@ -103,8 +110,9 @@ def test_refragmented_records_change_nothing(certificate: tuple[Path, Path]) -> 
 
 
 def test_a_hello_retry_request_and_the_second_hello_are_covered(certificate: tuple[Path, Path]) -> None:
-    context = server_context(*certificate)
-    context.set_tmp_ecdh(ec.SECP384R1())  # the client's first share is of another group
+    context = server_context(
+        *certificate, (NamedGroup.X25519,)
+    )  # the client's first share is of another group
     client, server = ends(certificate, context)
     converse(client, server)
     assert client.outcome is not None
@@ -121,7 +129,7 @@ def test_tickets_are_passed_over_and_never_used(certificate: tuple[Path, Path]) 
     context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
     trusting = client_context(certificate[0])
     for _ in range(2):
-        client, server = TlsClient(trusting, "127.0.0.1"), TlsServer(context)
+        client, server = TlsClient(trusting, "127.0.0.1", NONCE), TlsServer(context)
         passed = converse(client, server)
         assert sum(record[0] == 23 for record in passed) >= 3
         assert client.outcome is not None
@@ -151,7 +159,7 @@ def test_an_offered_psk_is_not_used(certificate: tuple[Path, Path]) -> None:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.load_verify_locations(str(certificate[0]))
-    context.set_alpn_protos([b"sennit/1"])
+    context.set_alpn_protos([tls.ALPN])
     session = None
     for _ in range(2):
         connection = SSL.Connection(context, None)
@@ -159,7 +167,7 @@ def test_an_offered_psk_is_not_used(certificate: tuple[Path, Path]) -> None:
         if session is not None:
             connection.set_session(session)
         server = TlsServer(lenient)
-        abort = b""
+        abort, sent_info = b"", 0
         with contextlib.suppress(SSL.WantReadError):
             connection.do_handshake()
         for _ in range(6):
@@ -176,10 +184,112 @@ def test_an_offered_psk_is_not_used(certificate: tuple[Path, Path]) -> None:
                 connection.bio_write(sent)
             with contextlib.suppress(SSL.WantReadError):
                 connection.do_handshake()
+                if not sent_info:
+                    sent_info = connection.send(ClientInfo(bytes(32)).encode())
                 abort = connection.recv(4096)
         assert abort == INFO.encode()
         assert connection.get_peer_certificate() is not None
         session = connection.get_session()
+
+
+def test_the_group_is_the_hybrid_and_either_end_can_refuse_what_is_left(
+    certificate: tuple[Path, Path],
+) -> None:
+    client, server = ends(certificate)
+    converse(client, server)
+    assert client.outcome is not None
+    assert client.outcome.group is NamedGroup.X25519MLKEM768
+    assert (
+        client.outcome.client_info == ClientInfo(commit_to_nonce(client.outcome.session_id, NONCE)).encode()
+    )
+    classical = server_context(*certificate, (NamedGroup.X25519,))
+    client, server = ends(certificate, classical)
+    converse(client, server)
+    assert client.outcome is not None
+    assert client.outcome.group is NamedGroup.X25519
+    hybrid = (NamedGroup.X25519MLKEM768,)
+    with pytest.raises(errors.NoCommonGroup, match="not offered"):
+        ClientHandshake.after_tls(ClientConfig(groups=hybrid), client.outcome, NONCE)
+    with pytest.raises(errors.NoCommonGroup, match="this edge refuses"):
+        ServerHandshake.after_tls(ServerConfig(7, groups=hybrid), client.outcome)
+    client, server = (
+        TlsClient(client_context(certificate[0], hybrid), "127.0.0.1", NONCE),
+        TlsServer(classical),
+    )
+    with pytest.raises(errors.TlsFailed):
+        converse(client, server)
+
+
+def test_a_group_outside_the_protocol_is_refused(certificate: tuple[Path, Path]) -> None:
+    lenient, context = client_context(certificate[0]), server_context(*certificate)
+    for each in (lenient, context):
+        each.set_tmp_ecdh(ec.SECP384R1())
+    client, server = TlsClient(lenient, "127.0.0.1", NONCE), TlsServer(context)
+    with pytest.raises(errors.NoCommonGroup, match="secp384r1"):
+        converse(client, server)
+
+
+def test_groups_that_openssl_does_not_know_are_named(certificate: tuple[Path, Path]) -> None:
+    with pytest.raises(errors.TlsFailed, match="does not know the groups"):
+        server_context(*certificate, (cast(NamedGroup, SimpleNamespace(name="KYBER")),))
+
+
+def test_client_info_that_is_malformed_or_of_another_version_is_refused(
+    certificate: tuple[Path, Path],
+) -> None:
+    for said, error in (
+        (b"\1" + bytes(40), errors.UnsupportedVersion),
+        (b"\2\1\3" + bytes(34), errors.UnsupportedVersion),
+        (b"\2\1\2short", errors.MalformedMessage),
+    ):
+        client, server = ends(certificate)
+        while not server._handshake_done:
+            for record in records(client.to_send()):
+                server.receive(record)
+            for record in records(server.to_send()):
+                client._feed(record)
+                client._handshake()
+        client._connection.send(said)
+        (record,) = records(client.to_send())
+        with pytest.raises(errors.TlsFailed):  # a record that was changed, or a part of it
+            TlsServer(server_context(*certificate)).receive(record)
+        with pytest.raises(error):
+            server.receive(record)
+
+
+def test_a_client_info_changed_on_the_way_ends_tls(certificate: tuple[Path, Path]) -> None:
+    client, server = ends(certificate)
+    *_, info = finish_tls(client, server)
+    with pytest.raises(errors.TlsFailed):
+        server.receive(info[:-1] + bytes([info[-1] ^ 1]))
+    assert not server.done
+
+
+def test_a_handshake_message_behind_tls_is_passed_over(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, server = ends(certificate)
+    *_, info = finish_tls(client, server)
+
+    def wait(_: int) -> bytes:
+        raise SSL.WantReadError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server._connection, "recv", wait)
+        server.receive(info)
+    assert not server.done
+
+
+def finish_tls(client: TlsClient, server: TlsServer) -> list[bytes]:
+    """Carry TLS until the edge's handshake is done; return what the client has sent then, ClientInfo last."""
+    while True:
+        sent = records(client.to_send())
+        for at, record in enumerate(sent):
+            server.receive(record)
+            if server._handshake_done:
+                return sent[at:]
+        for record in records(server.to_send()):
+            client.receive(record)
 
 
 def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None:
@@ -197,7 +307,10 @@ def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None:
 
 def test_an_authority_that_is_not_trusted_is_refused(tmp_path: Path) -> None:
     trusted, other = identity(tmp_path, "a", "127.0.0.1"), identity(tmp_path, "b", "127.0.0.1")
-    client, server = TlsClient(client_context(trusted[0]), "127.0.0.1"), TlsServer(server_context(*other))
+    client, server = (
+        TlsClient(client_context(trusted[0]), "127.0.0.1", NONCE),
+        TlsServer(server_context(*other)),
+    )
     with pytest.raises(errors.TlsFailed):
         converse(client, server)
 
@@ -205,7 +318,7 @@ def test_an_authority_that_is_not_trusted_is_refused(tmp_path: Path) -> None:
 def test_another_protocol_is_refused(certificate: tuple[Path, Path]) -> None:
     context = client_context(certificate[0])
     context.set_alpn_protos([b"h2"])
-    client, server = TlsClient(context, "127.0.0.1"), TlsServer(server_context(*certificate))
+    client, server = TlsClient(context, "127.0.0.1", NONCE), TlsServer(server_context(*certificate))
     with pytest.raises(errors.TlsFailed):
         converse(client, server)
 
@@ -257,7 +370,7 @@ async def between(
 ) -> None:
     """Be the edge for the client and the client for the edge; ServerInfo goes from one to the other."""
     edge_reader, edge_writer = await asyncio.open_connection("127.0.0.1", target)
-    outer = TlsClient(client_context(genuine[0]), "127.0.0.1")
+    outer = TlsClient(client_context(genuine[0]), "127.0.0.1", NONCE)
     edge_writer.write(outer.to_send())
     while outer.outcome is None:
         outer.receive(await record_from(edge_reader))
@@ -311,7 +424,10 @@ def test_contexts_of_files_that_do_not_fit_say_which(certificate: tuple[Path, Pa
 
 
 def test_without_a_file_the_authorities_of_the_system_are_asked(certificate: tuple[Path, Path]) -> None:
-    client, server = TlsClient(client_context(None), "127.0.0.1"), TlsServer(server_context(*certificate))
+    client, server = (
+        TlsClient(client_context(None), "127.0.0.1", NONCE),
+        TlsServer(server_context(*certificate)),
+    )
     with pytest.raises(errors.TlsFailed, match="certificate verify failed"):
         converse(client, server)
 
@@ -334,7 +450,7 @@ def test_a_cipher_suite_that_records_do_not_have_is_refused(certificate: tuple[P
     lenient, context = client_context(certificate[0]), server_context(*certificate)
     for each in (lenient, context):
         each.set_tls13_ciphersuites(b"TLS_AES_256_GCM_SHA384")
-    client, server = TlsClient(lenient, "127.0.0.1"), TlsServer(context)
+    client, server = TlsClient(lenient, "127.0.0.1", NONCE), TlsServer(context)
     with pytest.raises(errors.NoCommonAead, match="AES_256"):
         converse(client, server)
 
@@ -354,7 +470,7 @@ def test_in_mode_mtls_there_is_no_client_share(certificate: tuple[Path, Path]) -
     client, server = ends(certificate)
     converse(client, server)
     assert client.outcome is not None
-    handshake = ClientHandshake.after_tls(ClientConfig(), client.outcome, bytes(32))
+    handshake = ClientHandshake.after_tls(ClientConfig(), client.outcome, NONCE)
     assert handshake.edge_id == 7
     with pytest.raises(errors.UnexpectedMessage, match="no ClientShare"):
         _ = handshake.client_share

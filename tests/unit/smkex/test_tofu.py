@@ -2,6 +2,7 @@
 
 import stat
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,28 +19,40 @@ from smkex.client.known_hosts import KnownHost, KnownHosts, KnownHostsDamaged
 from smkex.client.options import ConnectOptions
 from smkex.core import errors
 from smkex.core.handshake.config import ClientConfig, LongTermKey, ServerConfig
-from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
+from smkex.core.keys.certificate import LABEL, LIFETIME_LIMIT, EdgeCertificate, fleet_key_fingerprint
 from smkex.core.wire.frame import FrameType, encode_frame
 from smkex.core.wire.messages import Mode, ServerShare
 
 NOW = 1_700_000_000
 FLEET, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+FIRST_CONTACT: dict[str, int] = {}
 KNOWN, ANOTHER = (fleet_key_fingerprint(key.public_key().public_bytes_raw()) for key in (FLEET, OTHER))
 
 
-def long_term(fleet: Ed25519PrivateKey = FLEET, edge_id: int = 7, until: int = NOW + 100) -> LongTermKey:
+LATER = int(time.time()) + 3600
+
+
+def long_term(
+    fleet: Ed25519PrivateKey = FLEET,
+    edge_id: int = 7,
+    until: int = NOW + 100,
+    begins: int = NOW - 100,
+    floor: int = 0,
+) -> LongTermKey:
     private = bytes([3]) * 32
     share = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-    return LongTermKey(private, EdgeCertificate.issue(fleet, edge_id, share, NOW - 100, until))
+    return LongTermKey(private, EdgeCertificate.issue(fleet, edge_id, share, begins, until, floor))
 
 
-def exchange(key: LongTermKey | None = None, known: frozenset[str] = frozenset(), now: int = NOW) -> Exchange:
+def exchange(
+    key: LongTermKey | None = None, known: Mapping[str, int] = FIRST_CONTACT, now: int = NOW
+) -> Exchange:
     server = ServerConfig(7, (Mode.TOFU, Mode.OPPORTUNISTIC), long_term=key or long_term())
     return Exchange(config=ClientConfig(modes=(Mode.TOFU,), fleet_keys=known, now=now), server_config=server)
 
 
 def test_a_known_fleet_key_is_accepted_and_its_share_is_in_the_keys() -> None:
-    tofu, plain = exchange(known=frozenset({KNOWN, ANOTHER})), Exchange()
+    tofu, plain = exchange(known={KNOWN: 0, ANOTHER: 0}), Exchange()
     tofu.run()
     plain.run()
     assert tofu.client.established.mode is Mode.TOFU
@@ -52,11 +65,11 @@ def test_who_has_not_the_certified_key_cannot_answer() -> None:
     """The attacker on both paths shows the genuine certificate, and has every key but the private half of it."""
     genuine = long_term()
     with pytest.raises(errors.MacMismatch):
-        exchange(replace(genuine, private_key=bytes([9]) * 32), frozenset({KNOWN})).run()
+        exchange(replace(genuine, private_key=bytes([9]) * 32), {KNOWN: 0}).run()
 
 
 def test_another_fleet_key_is_refused_with_both_fingerprints() -> None:
-    attacked = exchange(long_term(OTHER), frozenset({KNOWN}))
+    attacked = exchange(long_term(OTHER), {KNOWN: 0})
     with pytest.raises(errors.FleetKeyChanged) as refused:
         attacked.run()
     assert KNOWN in str(refused.value)
@@ -74,10 +87,17 @@ def test_a_key_that_one_path_alone_made_up_is_no_key_to_accept() -> None:
         share = ServerShare.parse(frame)
         certificate = made_up.certificate.encode()
         return ServerShare.build(
-            Mode.TOFU, share.aead, share.edge_id, share.locator, share.observed, share.share, certificate
+            Mode.TOFU,
+            share.aead,
+            share.edge_id,
+            share.locator,
+            share.observed,
+            share.group,
+            share.share,
+            certificate,
         ).frame
 
-    attacked = exchange(known=frozenset({KNOWN}))
+    attacked = exchange(known={KNOWN: 0})
     attacked.tamper = show
     with pytest.raises(errors.BindingMismatch):
         attacked.run()
@@ -123,14 +143,78 @@ def test_a_known_host_whose_attackers_offer_opportunistic() -> None:
             return frame
         share = ServerShare.parse(frame)
         return ServerShare.build(
-            Mode.OPPORTUNISTIC, share.aead, share.edge_id, share.locator, share.observed, share.share
+            Mode.OPPORTUNISTIC,
+            share.aead,
+            share.edge_id,
+            share.locator,
+            share.observed,
+            share.group,
+            share.share,
         ).frame
 
-    attacked = exchange(known=frozenset({KNOWN}))
+    attacked = exchange(known={KNOWN: 0})
     attacked.tamper = downgrade
     with pytest.raises(errors.NoCommonMode):
         attacked.run()
     assert "client_nonce" not in attacked.wire
+
+
+def test_a_certificate_of_more_days_than_a_client_takes_is_neither_made_nor_accepted() -> None:
+    begins, share = NOW - 100, long_term().certificate.share
+    longest = EdgeCertificate.issue(FLEET, 7, share, begins, begins + LIFETIME_LIMIT)
+    longest.verify(7, NOW)
+    with pytest.raises(ValueError, match="91 days"):
+        EdgeCertificate.issue(FLEET, 7, share, begins, begins + LIFETIME_LIMIT + 1)
+    for wrong in (
+        replace(longest, not_after=longest.not_after + 1),
+        replace(longest, floor=begins + 1),
+    ):
+        signed = replace(wrong, signature=FLEET.sign(LABEL + wrong.encode()[:-64]))
+        with pytest.raises(errors.CertificateRefused, match=r"91 days|revoked"):
+            signed.verify(7, NOW)
+
+
+def test_a_certificate_from_before_the_newest_floor_is_revoked() -> None:
+    """A stolen edge key: its certificate is valid for days, but the fleet has raised its floor since."""
+    exchange(long_term(floor=NOW - 200), {KNOWN: NOW - 100}).run()
+    stolen = exchange(known={KNOWN: NOW - 99})
+    with pytest.raises(errors.CertificateRefused, match="revoked"):
+        stolen.run()
+    assert "finished_0" not in stolen.wire
+    exchange(known={KNOWN: 0, ANOTHER: NOW}).run()  # the floor of another fleet key is not this one's
+
+
+async def test_a_higher_floor_is_remembered_and_never_lowered(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    for floor, kept in ((0, 0), (LATER - 7300, LATER - 7300), (5, LATER - 7300)):
+        key = long_term(FLEET, 1, LATER, LATER - 7200, floor)
+        async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=key)) as edge:
+            connection = await edge.connect(known_hosts=known)
+            assert known.entries() == [KnownHost("127.0.0.1", KNOWN, floor=kept)]
+            await connection.close()
+    known.remember(KnownHost("127.0.0.1", KNOWN, floor=7))
+    assert known.entries()[0].floor == LATER - 7300
+    line = str(known.entries()[0])
+    assert KnownHost.parse(line) == known.entries()[0]
+    stolen = long_term(FLEET, 1, LATER, LATER - 7301)
+    async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=stolen)) as edge:
+        with pytest.raises(errors.CertificateRefused, match="revoked"):
+            await edge.connect(known_hosts=known)
+
+
+async def test_a_floor_that_cannot_be_saved_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    known.remember(KnownHost("127.0.0.1", KNOWN))
+
+    def fail(self: KnownHosts, entry: KnownHost) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(KnownHosts, "remember", fail)
+    key = long_term(FLEET, 1, LATER, LATER - 7200, 9)
+    async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=key)) as edge:
+        connection = await edge.connect(known_hosts=known)
+        assert "floor is not saved: Permission denied" in connection.report().notes[0]
+        await connection.close()
 
 
 def test_an_edge_without_a_certified_key_has_no_common_mode_with_a_client_that_knows_one() -> None:
@@ -163,10 +247,9 @@ def test_arbitrary_replies_on_path_0_change_nothing_on_path_1(reply: bytes) -> N
 
 async def test_a_first_contact_is_remembered_and_a_changed_key_refused(tmp_path: Path) -> None:
     known = KnownHosts(tmp_path / "sennit" / "known_hosts")
-    now_valid = 2**40
 
     def config(fleet: Ed25519PrivateKey) -> ServerConfig:
-        key = long_term(fleet, 1, now_valid)
+        key = long_term(fleet, 1, LATER, LATER - 7200)
         return ServerConfig(1, (Mode.TOFU, Mode.OPPORTUNISTIC), long_term=key)
 
     async with LoopbackEdge(config(FLEET)) as edge:
@@ -195,7 +278,7 @@ async def test_a_first_contact_is_remembered_and_a_changed_key_refused(tmp_path:
 
 async def test_a_handshake_that_fails_after_the_certificate_leaves_nothing_remembered(tmp_path: Path) -> None:
     known = KnownHosts(tmp_path / "known_hosts")
-    broken = replace(long_term(FLEET, 1, 2**40), private_key=bytes([9]) * 32)
+    broken = replace(long_term(FLEET, 1, LATER, LATER - 7200), private_key=bytes([9]) * 32)
     async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=broken)) as edge:
         with pytest.raises(errors.MacMismatch):
             await edge.connect(mode=Mode.TOFU, known_hosts=known)
@@ -206,7 +289,7 @@ async def test_a_pinned_host_is_dialled_nowhere_else(tmp_path: Path) -> None:
     known = KnownHosts(tmp_path / "known_hosts")
     known.remember(KnownHost.parse(f"127.0.0.1 {KNOWN} 127.0.0.2"))
     async with LoopbackEdge(
-        ServerConfig(1, (Mode.TOFU,), long_term=long_term(edge_id=1, until=2**40))
+        ServerConfig(1, (Mode.TOFU,), long_term=long_term(edge_id=1, until=LATER, begins=LATER - 7200))
     ) as edge:
         with pytest.raises(errors.AddressDisagrees, match=r"127\.0\.0\.2"):
             await edge.connect(known_hosts=known)
@@ -247,7 +330,7 @@ async def test_by_default_tofu_is_used_where_the_edge_has_it_and_remembered_in_t
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SENNIT_KNOWN_HOSTS", str(tmp_path / "hosts"))
-    key = long_term(FLEET, 1, int(time.time()) + 3600)
+    key = long_term(FLEET, 1, LATER, LATER - 7200)
     both = ServerConfig(1, (Mode.TOFU, Mode.OPPORTUNISTIC), long_term=key)
     async with LoopbackEdge(both) as edge:
         options = replace(edge.options, known_hosts=KnownHosts.open_default())
@@ -266,7 +349,7 @@ async def test_by_default_tofu_is_used_where_the_edge_has_it_and_remembered_in_t
 
 
 async def test_a_key_that_cannot_be_saved_is_noted(tmp_path: Path) -> None:
-    key = long_term(FLEET, 1, int(time.time()) + 3600)
+    key = long_term(FLEET, 1, LATER, LATER - 7200)
     (tmp_path / "file").touch()
     async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=key)) as edge:
         unsaved = await edge.connect(known_hosts=KnownHosts(tmp_path / "file" / "hosts"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stranger import Stranger
+from stranger import CLASSICAL, HYBRID, Stranger
 from stranger_tls import TlsStranger
 
 from smkex.core.errors import AbortCode
@@ -44,17 +44,22 @@ def stranger_of(vector: dict[str, Any]) -> Stranger:
         over_tls = TlsStranger(records, inputs["tls"]["key_log"], nonce, aead)
         assert over_tls.exporter.hex() == inputs["tls"]["exporter"]
         assert over_tls.hellos.hex() == messages["hellos"]
+        assert over_tls.client_info.hex() == messages["client_info"]
         assert over_tls.server_info.hex() == messages["server_info"]
         assert over_tls.session_id.hex() == inputs["session_id"]
         assert over_tls.edge_id == inputs["edge_id"]
         return over_tls
-    session_id, private_key = (bytes.fromhex(inputs[name]) for name in ("session_id", "client_private_key"))
+    given = ("session_id", "client_private_key", "client_kem_seed")
+    session_id, private_key, kem_seed = (bytes.fromhex(inputs[name]) for name in given)
     name = inputs["server_name"].encode()
-    stranger = Stranger(session_id, private_key, nonce, name, aead, MODES[vector["mode"]])
+    groups = (HYBRID, CLASSICAL) if vector["group"] == "X25519MLKEM768" else (CLASSICAL,)
+    stranger = Stranger(
+        session_id, private_key, nonce, name, aead, MODES[vector["mode"]], kem_seed=kem_seed, groups=groups
+    )
     assert stranger.client_share.hex() == messages["client_share"]
     assert stranger.receive_server_share(bytes.fromhex(messages["server_share"])) == inputs["edge_id"]
     if "fleet_fingerprint" in inputs:
-        assert stranger.fleet == inputs["fleet_fingerprint"]
+        assert (stranger.fleet, stranger.floor) == (inputs["fleet_fingerprint"], inputs["floor"])
     return stranger
 
 
@@ -67,24 +72,37 @@ def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
     assert stranger.receive_server_nonce(messages["server_nonce"])
     assert messages["server_nonce"][-64:-32].hex() == vector["binding"]
     assert stranger.th.hex() == vector["th"]
-    for purpose, value in vector["keys"].items():
-        assert stranger.key(purpose, len(value) // 2).hex() == value, purpose
+    assert derived(stranger) == vector["keys"]
     assert [stranger.finished(n) for n in (0, 1)] == [messages["finished_0"], messages["finished_1"]]
     assert [stranger.ready(n) for n in (0, 1)] == [messages["ready_0"], messages["ready_1"]]
     for record in vector["records"]:
         sealed = stranger.seal(record["dsn"], bytes.fromhex(record["data"]), record["sender"])
         assert sealed.hex() == record["frame"]
         assert stranger.open(sealed, record["sender"]).hex() == record["data"]
-    assert {record["dsn"] >> 34 for record in vector["records"]} == {0, 1}
-    speaks(stranger, vector["controls"], "1")
+    assert {record["dsn"] >> 24 for record in vector["records"]} == {0, 1}
+    speaks(stranger, vector["controls"], 1)
     joins(stranger, vector)
 
 
-def speaks(stranger: Stranger, controls: list[dict[str, Any]], path: str) -> None:
+def derived(stranger: Stranger) -> dict[str, str]:
+    """Every root, and keys and IVs of two epochs and of both paths of the exchange, by their names in a vector."""
+    purposes = ["server mac", "client finished", "server ready"]
+    purposes += [f"{who} {use}" for use in ("join", "data", "control") for who in ("client", "server")]
+    found = {purpose: stranger.root(purpose) for purpose in purposes}
+    for who in ("client", "server"):
+        secrets = {f"data {epoch}": stranger.epoch_secret(who, epoch) for epoch in (0, 1)}
+        secrets |= {f"control {path}": stranger.control_secret(who, path) for path in (0, 1)}
+        for name, secret in secrets.items():
+            found[f"{who} {name} key"], found[f"{who} {name} iv"] = stranger.key_and_iv(secret)
+    return {name: value.hex() for name, value in found.items()}
+
+
+def speaks(stranger: Stranger, controls: list[dict[str, Any]], path: int, joined: bytes = b"") -> None:
     assert {control["sender"] for control in controls} == {"client", "server"}
     for control in controls:
         items = bytes.fromhex(control["items"])
-        assert stranger.control(path, control["counter"], items, control["sender"]).hex() == control["frame"]
+        sealed = stranger.control(path, control["counter"], items, control["sender"], joined)
+        assert sealed.hex() == control["frame"]
 
 
 def joins(stranger: Stranger, vector: dict[str, Any]) -> None:
@@ -95,7 +113,7 @@ def joins(stranger: Stranger, vector: dict[str, Any]) -> None:
     assert response is not None
     assert response.hex() == join["join_response"]
     assert stranger.join_hash.hex() == join["jh"]
-    speaks(stranger, join["controls"], f"2 {join['jh']}")
+    speaks(stranger, join["controls"], 2, stranger.join_hash)
 
 
 @pytest.mark.parametrize("name", ["mtls-aes-128-gcm", "mtls-aes-128-gcm-hello-retry"])

@@ -99,8 +99,8 @@ def test_a_stranger_joins_and_speaks_on_the_new_path() -> None:
     acceptor.verify(response)
     session = Session(keys, "server")
     session.add_path(2, FrameReader(), 0.01, 0.0, acceptor.hash)
-    path = f"2 {stranger.join_hash.hex()}"
-    session.receive(2, stranger.control(path, 0, b"\5\10" + (9).to_bytes(8, "big")), 0.0)
+    ping = b"\5\10" + (9).to_bytes(8, "big")
+    session.receive(2, stranger.control(2, 0, ping, join_hash=stranger.join_hash), 0.0)
     assert session.paths == [2]
     assert session.data_to_send(2, 0.0)[0] == FrameType.CONTROL
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wires import Net, Wire, fresh_keys
+from wires import Net, Wire, data_chain, fresh_keys, same_keys
 
 from smkex.core import errors
 from smkex.core.events import (
@@ -14,12 +14,13 @@ from smkex.core.events import (
     SessionFailed,
     StreamEnded,
 )
+from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EPOCH_SHIFT
 from smkex.core.session.control_message import ControlMessage, ControlSealer
 from smkex.core.session.path import INITIAL_WINDOW_RECORD_LIMIT
 from smkex.core.session.path_scheduler import Scheduler, fastest_path
 from smkex.core.session.path_set import MAXIMUM_PATH_NUMBER, MAXIMUM_PATHS
 from smkex.core.session.reassembly import Reassembly
-from smkex.core.session.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, EpochKeys, seal, unseal
+from smkex.core.session.record import DSN_LIMIT, OVERHEAD, UNACKNOWLEDGED_LIMIT, seal, unseal
 from smkex.core.session.sending_stream import INITIAL_WINDOW, SendingStream
 from smkex.core.session.session import Session
 from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameType, encode_frame
@@ -193,7 +194,7 @@ def test_a_peer_that_acknowledges_nothing_costs_the_first_window_and_no_more() -
 
 @pytest.mark.parametrize("count", [1, 100_000, 1 << 20, 20 << 20])
 def test_the_window_grows_by_what_is_acknowledged_to_its_limit(count: int) -> None:
-    stream = SendingStream(EpochKeys(fresh_keys(), "server"), 8 << 20)
+    stream = SendingStream(data_chain(fresh_keys(), "server"), 8 << 20)
     assert stream.window == INITIAL_WINDOW
     stream.write(bytes(count))
     while stream.unsent:
@@ -244,9 +245,9 @@ def test_a_stream_gets_through_whatever_the_receivers_window_shrinks_to(limit: i
 
 def test_a_session_counts_what_it_holds_both_ways_and_of_partial_frames() -> None:
     keys = fresh_keys()
-    server = Session(keys, "server")
+    server = Session(same_keys(keys), "server")
     server.add_path(0, FrameReader(), 0.0, 0.0)
-    frame = seal(EpochKeys(keys, "client"), 0, bytes(1000)).frame
+    frame = seal(data_chain(keys, "client"), 0, bytes(1000)).frame
     server.receive(0, frame[:500], 0.0)
     assert server.held_bytes == 500
     server.receive(0, frame[500:], 0.0)
@@ -266,7 +267,7 @@ def test_a_session_counts_what_it_holds_both_ways_and_of_partial_frames() -> Non
 
 def test_a_peer_that_says_it_has_room_for_everything_costs_a_window_and_no_more() -> None:
     keys = fresh_keys()
-    server = Session(keys, "server", 1 << 20)
+    server = Session(same_keys(keys), "server", 1 << 20)
     server.add_path(0, FrameReader(), 0.0, 0.0)
     boundless = ControlSealer(keys, "client", 0).seal(ControlMessage(0, limit=DSN_LIMIT))
     server.receive(0, boundless, 0.0)
@@ -316,7 +317,7 @@ def test_a_control_message_is_read_as_it_was_written(
         ranges.append((at + gap, at + gap + length))
         at += gap + length
     control = ControlMessage(
-        acknowledged, 5, final, None, tuple(ranges), ping, ping, numbers, numbers, 2, True
+        acknowledged, 5, 6, final, None, tuple(ranges), ping, ping, numbers, numbers, 1, 2, 1, True
     )
     assert ControlMessage.parse(control.encode()) == control
     assert len(control.encode()) <= 496
@@ -334,8 +335,8 @@ def test_whatever_a_control_message_holds_it_is_read_or_refused(items: bytes) ->
 
 
 def test_both_ends_change_keys_at_the_same_byte(sealed: dict) -> None:  # type: ignore[type-arg]
-    """Two to the power of 34 bytes on, without a message, also for what is sent again from before it."""
-    start = (1 << 34) - 300_000
+    """Every 16 MiB, without a message, also for what is sent again from before it."""
+    start = EPOCH_LENGTH - 300_000
     net = Net(0.01, 0.02, start=start)
     lost = []
 
@@ -357,15 +358,51 @@ def test_both_ends_change_keys_at_the_same_byte(sealed: dict) -> None:  # type: 
     assert len({key for (key, _), input_ in sealed.items() if input_[0] == FrameType.DATA}) == 4
 
 
-def test_forged_positions_push_no_key_out() -> None:
+def test_a_position_beyond_the_next_epoch_closes_its_path_and_derives_nothing() -> None:
     net = Net(0.01, 0.02, 0.03, 0.04)
-    keys = EpochKeys(net.keys, "server")
-    for path, epoch in enumerate((5, 6, 7)):
-        forged = bytearray(seal(keys, epoch << 34, b"far").frame)
-        forged[-1] ^= 1
-        net.client.receive(path, bytes(forged), 0.0)
+    for path, epoch in enumerate((2, 3, 1 << 37)):
+        far = seal(data_chain(net.keys, "server", min(epoch, 3)), min(epoch, 3) << EPOCH_SHIFT, b"far").frame
+        far = far[:4] + (epoch << EPOCH_SHIFT).to_bytes(8, "big") + far[12:]
+        net.client.receive(path, far, 0.0)
     assert net.client.paths == [3]
-    assert net.client.receive(3, seal(keys, 0, b"near").frame, 0.0) == [DataReceived(b"near")]
+    assert net.client._incoming.keys.epoch == 0
+    near = seal(data_chain(net.keys, "server"), 0, b"near").frame
+    assert net.client.receive(3, near, 0.0) == [DataReceived(b"near")]
+
+
+def test_a_record_of_the_next_epoch_that_comes_first_is_opened() -> None:
+    start = EPOCH_LENGTH - 10
+    net = Net(0.01, start=start)
+    chain = data_chain(net.keys, "server")
+    before, behind = (seal(chain, dsn, bytes(10)).frame for dsn in (start, EPOCH_LENGTH))
+    assert net.client.receive(0, behind, 0.0) == []
+    assert net.client.receive(0, behind, 0.0) == []
+    events = net.client.receive(0, before, 0.0)
+    assert events == [DataReceived(bytes(10)), DataReceived(bytes(10))]
+
+
+def test_keys_are_erased_once_sealed_and_once_the_stream_has_passed() -> None:
+    """A stolen state of an end opens nothing of earlier epochs, sealed or received."""
+    start = EPOCH_LENGTH - 10
+    net = Net(0.01, start=start)
+    net.server.write(bytes(10))
+    frame = net.server.data_to_send(0, 0.0)
+    assert net.client.receive(0, frame, 0.0) == [DataReceived(bytes(10))]
+    for keys in (net.server._out._keys, net.client._incoming.keys):
+        assert keys.epoch == 1
+        assert keys.find_key(0) is None
+    with pytest.raises(ValueError, match="erased"):
+        seal(net.server._out._keys, start, bytes(10))
+    with pytest.raises(KeyError):
+        net.server._keys.root("server data")
+    # a late copy cannot be opened any more; what it repeats was received
+    assert net.client.receive(0, frame, 0.0) == []
+    assert net.client.paths == [0]
+
+
+def test_a_window_reaches_no_further_than_the_next_epoch() -> None:
+    with pytest.raises(ValueError, match="next key epoch"):
+        Session(fresh_keys(), "client", EPOCH_LENGTH + 1)
 
 
 # --- the paths of a session
@@ -515,7 +552,7 @@ def test_the_end_of_a_stream_does_not_move_and_nothing_lies_behind_it() -> None:
         (ControlMessage(final=4), b"12345"),
     ):
         net = Net(0.01, 0.02)
-        sealer, keys = ControlSealer(net.keys, "server", 0), EpochKeys(net.keys, "server")
+        sealer, keys = ControlSealer(net.keys, "server", 0), data_chain(net.keys, "server")
         frames = [seal(keys, 0, s).frame if isinstance(s, bytes) else sealer.seal(s) for s in said]
         assert failures_after(net, *frames) == [errors.MisusedStream]
 
@@ -542,17 +579,14 @@ def test_ranges_name_the_lowest_gaps_and_join_neighbours() -> None:
 
 
 def test_a_record_is_of_one_to_65536_bytes_below_the_last_dsn() -> None:
-    keys = EpochKeys(fresh_keys(), "client")
+    keys = data_chain(fresh_keys(), "client")
     for dsn, length in ((0, 0), (0, RECORD_DATA_LIMIT + 1), (DSN_LIMIT - 1, 2)):
         with pytest.raises(ValueError, match="a record of"):
             seal(keys, dsn, bytes(length))
-    last = seal(keys, DSN_LIMIT - 1, b"x")
-    assert unseal(keys, last.frame) == (DSN_LIMIT - 1, b"x")
-    beyond = last.frame[:4] + (DSN_LIMIT + 1).to_bytes(8, "big") + last.frame[12:]
-    with pytest.raises(errors.BadRecord):
-        unseal(keys, beyond)
+    record = seal(keys, 1, b"x")
+    assert unseal(keys, record.frame) == (1, b"x")
     with pytest.raises(errors.MalformedMessage, match="carries no data"):
-        unseal(keys, last.frame[:-1])
+        unseal(keys, record.frame[:-1])
 
 
 def test_a_control_message_without_a_tag_closes_its_path() -> None:
@@ -598,8 +632,10 @@ def test_what_a_session_tells_of_its_paths() -> None:
     assert net.client.rtt(0) is None
     assert net.client.bytes_transferred(0) == (0, 0)
     assert net.client.rtt(1) == pytest.approx(0.04)
-    assert "redacted" in repr(net.keys) + repr(net.keys.data_key("client", 0))
-    assert repr(net.keys.data_key("client", 0)) == "AeadKey(redacted)"
+    chain = data_chain(net.keys, "client")
+    assert [repr(one) for one in (net.keys, chain, chain.find_key(0))] == [
+        f"{name}(redacted)" for name in ("KeySchedule", "EpochChain", "AeadKey")
+    ]
 
 
 def test_a_priority_set_before_there_is_a_path_is_sent_on_the_first() -> None:
@@ -615,3 +651,42 @@ def test_a_path_of_a_session_is_alive_while_it_is_open() -> None:
     assert net.client.is_alive(1, 0.0)
     net.client.path_lost(1)
     assert not net.client.is_alive(1, 0.0)
+
+
+# --- messages that one path holds back
+
+
+def test_a_control_message_held_back_on_one_path_undoes_nothing_newer() -> None:
+    """An attacker delays what it cannot read: paths and scheduler stay as they were stated last."""
+    net = Net(0.01, 0.02, scheduler=Scheduler.AGGREGATE)
+    held = ControlSealer(net.keys, "client", 0)
+    old = held.seal(ControlMessage(backup=frozenset({1}), backup_state=1, scheduler=2, scheduler_state=1))
+    newer = ControlSealer(net.keys, "client", 1)
+    now = ControlMessage(backup=frozenset(), backup_state=2, scheduler=3, scheduler_state=2)
+    net.server.receive(1, newer.seal(now), 0.0)
+    net.server.receive(0, old, 0.0)
+    assert net.server.scheduler is Scheduler.REDUNDANT
+    assert net.server._paths.peer_backup == frozenset()
+    unknown = ControlMessage(scheduler=99, scheduler_state=3)
+    net.server.receive(1, newer.seal(unknown), 0.0)
+    assert net.server.scheduler is Scheduler.REDUNDANT
+    net.server.receive(1, newer.seal(ControlMessage(scheduler=1, scheduler_state=2)), 0.0)
+    assert net.server.scheduler is Scheduler.REDUNDANT
+
+
+def test_each_change_of_backup_and_scheduler_has_a_higher_number() -> None:
+    net = Net(0.01, 0.02)
+    for backup in (True, False, True):
+        net.client.set_backup(1, backup)
+        net.run(net.now + 1)
+        assert bool(net.server._paths.peer_backup) is backup
+
+
+@pytest.mark.parametrize("delay", [0.001, 0.04])
+def test_what_an_answer_waited_is_not_taken_for_latency_of_the_path(delay: float) -> None:
+    net = Net(delay)
+    net.client.write(b"x" * 1000)
+    net.run(1)
+    rtt = net.client.rtt(0)
+    assert rtt is not None
+    assert rtt == pytest.approx(2 * delay, abs=0.0003)

@@ -10,7 +10,13 @@ from smkex.core.handshake.config import ClientEntropy
 from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.session.control_message import ControlItem, ControlMessage
 from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
-from smkex.core.wire.frame import HANDSHAKE_LIMIT, HEADER_LENGTH, FrameType, encode_frame
+from smkex.core.wire.frame import (
+    HANDSHAKE_LIMIT,
+    HEADER_LENGTH,
+    SMALL_HANDSHAKE_LIMIT,
+    FrameType,
+    encode_frame,
+)
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import (
@@ -60,13 +66,13 @@ def test_a_message_of_another_type_is_not_taken_for_this_one(wire: dict[str, byt
 @pytest.mark.parametrize("name", ["client_share", "server_share"])
 def test_another_version_is_named(name: str, wire: dict[str, bytes]) -> None:
     frame = bytearray(wire[name])
-    frame[HEADER_LENGTH] = 2
-    with pytest.raises(errors.UnsupportedVersion, match="version 2"):
+    frame[HEADER_LENGTH] = 3
+    with pytest.raises(errors.UnsupportedVersion, match="version 3"):
         PARSERS[name](bytes(frame))
 
 
 def test_a_server_name_that_is_not_ascii_is_refused() -> None:
-    share = ClientShare.build(bytes(16), (), (), bytes(32), "cdn.example")
+    share = ClientShare.build(bytes(16), (), (), bytes(32), (), "cdn.example")
     with pytest.raises(errors.MalformedMessage, match="ASCII"):
         ClientShare.parse(share.frame.replace(b"cdn.", b"cdn\xe9"))
 
@@ -142,7 +148,11 @@ def test_garbage_is_found_out_after_one_byte_and_too_long_a_frame_after_four() -
         with pytest.raises(errors.MalformedMessage):
             list(reader.frames())
     reader = FrameReader()
-    reader.feed(bytes([FrameType.ABORT]) + HANDSHAKE_LIMIT.to_bytes(3, "big"))
+    reader.feed(bytes([FrameType.CLIENT_SHARE]) + HANDSHAKE_LIMIT.to_bytes(3, "big"))
+    with pytest.raises(errors.MalformedMessage, match="CLIENT_SHARE has a body"):
+        list(reader.frames())
+    reader = FrameReader()
+    reader.feed(bytes([FrameType.ABORT]) + SMALL_HANDSHAKE_LIMIT.to_bytes(3, "big"))
     with pytest.raises(errors.MalformedMessage, match="ABORT has a body"):
         list(reader.frames())
 
@@ -164,7 +174,9 @@ def test_unknown_items_are_skipped_and_of_repeated_ones_the_last_counts() -> Non
     assert ControlMessage.parse(
         ControlMessage(5, 9).encode() + ControlMessage(6, 10).encode()
     ) == ControlMessage(6, 10)
-    everything = ControlMessage(5, 9, 20, 3, ((7, 8),), 1, 2, frozenset({3}), frozenset({4}), 2, True)
+    everything = ControlMessage(
+        5, 9, 7, 20, 3, ((7, 8),), 1, 2, frozenset({3}), frozenset({4}), 8, 2, 9, True
+    )
     assert ControlMessage.parse(everything.encode()) == everything
     assert ControlMessage.parse(b"") == ControlMessage()
 
@@ -181,7 +193,7 @@ def test_unknown_items_are_skipped_and_of_repeated_ones_the_last_counts() -> Non
     ],
 )
 def test_an_item_of_another_length_is_malformed(item: ControlItem) -> None:
-    for value in (b"", bytes(17)):
+    for value in (b"", bytes(21)):
         with pytest.raises(errors.MalformedMessage):
             ControlMessage.parse(u8(item) + vec8(value))
 
@@ -199,7 +211,7 @@ def test_ranges_that_do_not_ascend_are_malformed(ranges: tuple[tuple[int, int], 
 
 def test_entropy_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="16 bytes"):
-        ClientEntropy(bytes(15), bytes(32), bytes(32))
+        ClientEntropy(bytes(15), bytes(32), bytes(32), bytes(64))
 
 
 def test_an_edge_id_without_a_port_has_no_locator() -> None:

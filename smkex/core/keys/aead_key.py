@@ -1,0 +1,44 @@
+"""A secret's AEAD key and IV, and HKDF-Expand of one block (RFC 5869 section 2.3): no key here is longer."""
+
+import hmac
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from smkex.core.wire.messages import Aead
+
+AEAD_NONCE_LENGTH = 12
+SECRET_LENGTH = 32
+KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
+
+
+def expand_secret(secret: bytes | bytearray, info: bytes, length: int = SECRET_LENGTH) -> bytes:
+    """HKDF-Expand with SHA-256 to at most 32 bytes."""
+    return hmac.digest(secret, info + b"\1", "sha256")[:length]
+
+
+class AeadKey:
+    """A key and the IV that is XORed with a record's number (RFC 8446 section 5.3)."""
+
+    def __init__(self, aead: Aead, key: bytes, iv: bytes) -> None:
+        cipher = AESGCM(key) if aead is Aead.AES_128_GCM else ChaCha20Poly1305(key)
+        self._encrypt, self._decrypt = cipher.encrypt, cipher.decrypt
+        self._iv = int.from_bytes(iv, "big")
+
+    def seal(self, number: int, data: bytes | memoryview, associated: bytes) -> bytes:
+        return self._encrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), data, associated)
+
+    def open(self, number: int, sealed: bytes | memoryview, associated: bytes | memoryview) -> bytes:
+        """Raises `cryptography.exceptions.InvalidTag`."""
+        return self._decrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), sealed, associated)
+
+    def __repr__(self) -> str:
+        return "AeadKey(redacted)"
+
+
+def expand_aead_key(aead: Aead, secret: bytes | bytearray, label: bytes) -> AeadKey:
+    """Return key and IV of a secret; `label` names protocol, version and mode."""
+    return AeadKey(
+        aead,
+        expand_secret(secret, label + b" key", KEY_LENGTH[aead]),
+        expand_secret(secret, label + b" iv", AEAD_NONCE_LENGTH),
+    )

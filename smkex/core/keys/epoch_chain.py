@@ -1,0 +1,53 @@
+"""The data keys of one sender: a chain of epochs of 16 MiB of the stream, without messages.
+
+Each epoch's secret gives its key and the next epoch's secret, and is overwritten. The chain holds the key of the
+current epoch and what the next follows from: earlier keys are gone, later ones are not derived.
+"""
+
+from smkex.core.errors import BadRecord
+from smkex.core.keys.aead_key import AeadKey, expand_aead_key, expand_secret
+from smkex.core.keys.key_schedule import KeySchedule
+
+EPOCH_SHIFT = 24
+EPOCH_LENGTH = 1 << EPOCH_SHIFT  # bytes of the stream
+
+
+class EpochChain:
+    """Keys of the records that `sender` ("client" or "server") seals, from epoch `epoch` on.
+
+    It takes the chain's first secret out of `keys`.
+    """
+
+    def __init__(self, keys: KeySchedule, sender: str, epoch: int = 0) -> None:
+        self._aead, self._label = keys.aead, keys.label
+        self._secret = bytearray(keys.take_root(f"{sender} data"))
+        self.epoch = -1
+        self._key: AeadKey | None = None
+        self._next: AeadKey | None = None
+        self.advance_to(epoch)
+
+    def find_key(self, epoch: int) -> AeadKey | None:
+        """Return the key of the current or the next epoch; None for one that has passed, whose key is erased.
+
+        Raises `BadRecord` for a later one, which no window permits.
+        """
+        if epoch == self.epoch:
+            return self._key
+        if epoch < self.epoch:
+            return None
+        if epoch > self.epoch + 1:
+            raise BadRecord
+        if self._next is None:
+            self._next = expand_aead_key(self._aead, self._secret, self._label)
+        return self._next
+
+    def advance_to(self, epoch: int) -> None:
+        """Make `epoch` the current one and erase the keys of those before."""
+        while self.epoch < epoch:
+            self._key = self._next or expand_aead_key(self._aead, self._secret, self._label)
+            self._next = None
+            self._secret[:] = expand_secret(self._secret, self._label + b" next")
+            self.epoch += 1
+
+    def __repr__(self) -> str:
+        return "EpochChain(redacted)"
