@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from balancer.api.services import FieldChange, RevisionView, SecretView, ServiceView
+from balancer.api.services import FieldChange, RevisionView, RolloutView, SecretView, ServiceView
 from sennit import remote
 from sennit.yaml_documents import format_document
 
@@ -25,6 +25,8 @@ def describe_result(options: argparse.Namespace, result: Any) -> str:
             return "\n".join(map(_change_line, result)) or "no difference"
         case "edit" if not options.activate:
             return f"{options.name}: revision {result.number}, {result.state}"
+        case "rollout":
+            return _describe_rollout(options.name, result)
         case "secret":
             return _secrets_table(result if isinstance(result, list) else [result] if result else [])
     return "" if result is None else summarise_service(result)
@@ -33,6 +35,8 @@ def describe_result(options: argparse.Namespace, result: Any) -> str:
 def summarise_service(view: ServiceView) -> str:
     """Return one line about a service."""
     active = f"revision {view.active} is active" if view.active else "no revision is active"
+    if view.candidate:
+        active += f", a rollout brings {view.candidate}"
     return f"{view.name}: {active}, newest {view.newest or '-'}, edges {_edges_text(view)}"
 
 
@@ -46,6 +50,20 @@ def _describe_service(service: ServiceView, revision: RevisionView | None = None
         made = f"{revision.created_at:%Y-%m-%d %H:%M} by {revision.created_by}{why}"
         lines.append(f"# revision {revision.number}, {revision.state}, {made}")
         lines.append(format_document(revision.document).rstrip())
+    return "\n".join(lines)
+
+
+def _describe_rollout(name: str, view: RolloutView) -> str:
+    lines = [
+        f"{name}: rollout of revision {view.candidate} is {view.state}{f': {view.why}' if view.why else ''}"
+    ]
+    if view.health != "ended":
+        dwell = f"{view.well_seconds:.0f} of {view.dwell_seconds:.0f} s"
+        lines.append(f"stage is {view.health}, for {dwell}, {view.edges} edges have the candidate")
+    for number, stage in enumerate(view.stages):
+        of = f"site {stage.site}" if stage.site else f"{stage.share or 0:.0%} of all edges"
+        is_begun = view.state == "done" or number <= view.position
+        lines.append(f"{'*' if is_begun else ' '} stage {number}: {of}")
     return "\n".join(lines)
 
 

@@ -56,6 +56,7 @@ class Agent:
         )
         self._purges = PurgeFollower(self._state)
         self._fast_open = FastOpenKeyFollower(self._state)
+        self._watched_services: list[str] = []
         self._changed = HeartbeatTrigger()
         self._intent = Intent()
         self._neighbourhood = PeerSelection(settings.state)
@@ -208,7 +209,7 @@ class Agent:
             sessions=findings.sessions,
             forwards=self._forwards.rates(),
             drain=self._announcer.drain,
-            services=report_applied(self._settings.state),
+            services=report_applied(self._settings.state, self._node.figures, self._watched_services),
         )
 
     def _apply_answer(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
@@ -216,6 +217,7 @@ class Agent:
         self._state.keep_desired_state(grant.admin_state)
         self._purges.report_newest(grant.newest_purge)
         self._fast_open.report_newest(grant.newest_fast_open_key)
+        self._watched_services = grant.watched_services
 
 
 def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:

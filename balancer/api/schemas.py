@@ -302,6 +302,7 @@ class LeaseGrant(BaseModel):
         default=True,
         description="Whether nearly all live forwarders send it its subflows. An edge that announces goes on.",
     )
+    watched_services: list[str] = Field(default=[], description="Whose counts the next heartbeat names.")
     grant: WithdrawalGrant | None = Field(
         default=None, description="The grant, if it asked to withdraw and may. None: it may not."
     )

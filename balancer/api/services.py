@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from balancer.api.numbers import LARGEST_NUMBER, Whole
 from balancer.api.schemas import Body, Name, Reason
@@ -52,6 +52,7 @@ class ServiceView(BaseModel):
     kind: str | None = Field(description="Of the active revision; None: there is none.", examples=["http"])
     active: int | None = Field(description="The active revision.", examples=[2])
     newest: int | None = Field(description="The newest revision.", examples=[3])
+    candidate: int | None = Field(default=None, description="The revision that a rollout brings.")
     hostnames: list[str] = Field(description="That it owns.", examples=[["www.example.org"]])
     created_at: datetime
     edges: ServiceEdges
@@ -111,10 +112,75 @@ class DiffView(BaseModel):
     changes: list[FieldChange]
 
 
+class RolloutState(StrEnum):
+    """While it is running or paused, edges of its stages have the candidate."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    RETURNED = "returned"
+
+
+class StageBody(BaseModel):
+    """Which edges a stage adds: those of a site, or a share of all."""
+
+    model_config = ConfigDict(extra="forbid")
+    site: Name | None = Field(default=None, examples=["a"])
+    share: float | None = Field(default=None, gt=0, lt=1, examples=[0.1])
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "StageBody":
+        if (self.site is None) == (self.share is None):
+            raise ValueError("share: give site or share, and not both")
+        return self
+
+
+class RolloutPlan(BaseModel):
+    """Stages before all edges get the revision. Each must stay well for the dwell time."""
+
+    model_config = ConfigDict(extra="forbid")
+    stages: list[StageBody] = Field(min_length=1, max_length=8, examples=[[{"share": 0.1}]])
+    dwell_seconds: float = Field(default=60.0, ge=1, le=7 * 86_400)
+
+
+class RolloutAction(StrEnum):
+    """What an operator does with a rollout."""
+
+    ADVANCE = "advance"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETURN = "return"
+
+
+class RolloutSteering(Body):
+    """Steer a rollout: the next stage now, if this one is well; hold it; let it go on; go back."""
+
+    action: RolloutAction = Field(examples=["pause"])
+    reason: Reason = ""
+
+
+class RolloutView(BaseModel):
+    """The last rollout of a service."""
+
+    candidate: int = Field(description="The revision that it brings.")
+    before: int | None = Field(description="The active revision.")
+    state: RolloutState
+    stages: list[StageBody]
+    position: int = Field(description="The stage under way, from 0.")
+    dwell_seconds: float
+    health: str = Field(description="well, waiting or ill: of the edges with the candidate; or ended.")
+    why: str = Field(description="Why it waits, or went back.")
+    well_seconds: float = Field(description="For so long the stage has been well.")
+    edges: int = Field(description="Edges that have the candidate, or shall have it.")
+    started_at: datetime
+    started_by: str
+
+
 class ActivationRequest(Body):
     """Put a draft in force."""
 
     revision: RevisionNumber
+    rollout: RolloutPlan | None = Field(default=None, description="Without it, at all edges at once.")
     reason: Reason = ""
 
 

@@ -10,6 +10,8 @@ from balancer.api.services import (
     RevisionPage,
     RevisionSummary,
     RevisionView,
+    RolloutSteering,
+    RolloutView,
     SecretBody,
     SecretList,
     SecretView,
@@ -70,6 +72,12 @@ class ServicesClient(ControlClient):
 
     async def roll_back_service(self, name: str, body: ServiceRollback) -> ServiceView:
         return ServiceView.model_validate(await self._json("POST", f"/v1/services/{name}/rollback", body))
+
+    async def rollout(self, name: str) -> RolloutView:
+        return RolloutView.model_validate(await self._json("GET", f"/v1/services/{name}/rollout"))
+
+    async def steer_rollout(self, name: str, body: RolloutSteering) -> RolloutView:
+        return RolloutView.model_validate(await self._json("POST", f"/v1/services/{name}/rollout", body))
 
     async def secrets(self, name: str) -> SecretList:
         return SecretList.model_validate(await self._json("GET", f"/v1/services/{name}/secrets"))

@@ -52,6 +52,9 @@ from balancer.control.services.published.acknowledgements import ServiceAcknowle
 from balancer.control.services.published.live import LiveServices
 from balancer.control.services.published.lost import check_lost_services
 from balancer.control.services.published.publication import ServicePublication
+from balancer.control.services.rollout import endpoints as rollout
+from balancer.control.services.rollout.engine import RolloutEngine
+from balancer.control.services.rollout.signs import EdgeSigns
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.sites import endpoints as sites
 from balancer.control.storage.database import database_url, migrate_schema
@@ -118,6 +121,7 @@ async def _assemble_plane(
         watch,
         ServiceAcknowledgements(services.live),
     )
+    rollouts = RolloutEngine(store, clock, services.live, EdgeSigns(directory, leases))
     store.committed = directory.committed
     store.publishers = publication.publish, services.publish
     await check_restore(store, publication)
@@ -136,10 +140,11 @@ async def _assemble_plane(
         seal=seal,
         services=services,
         service_acknowledgements=memory.services,
+        rollouts=rollouts,
         authenticator=Authenticator(store, directory, admin_sha256),
         enrolments=EnrolmentService(store, rules, memory, watch),
         edges=EdgeService(store, memory),
-        heartbeats=HeartbeatService(store, memory, directory, sharing, watch, newest, seconds),
+        heartbeats=HeartbeatService(store, memory, directory, sharing, watch, newest, rollouts, seconds),
         metrics=ControlMetrics(publication, memory.acknowledgements, leases, memory.grants, newest),
     )
 
@@ -167,6 +172,8 @@ async def sweep_plane(plane: ControlPlane) -> None:
     await acknowledgements.sweep_removals(plane.store, oldest)
     await check_lost_generations(plane.store, plane.publication, plane.acknowledgements)
     await check_lost_services(plane.store, plane.services, plane.service_acknowledgements)
+    if plane.sharing is None or plane.sharing.leads:
+        await plane.rollouts.move_rollouts()
 
 
 async def follow_instances(plane: ControlPlane) -> None:
@@ -250,6 +257,7 @@ def create_app(
         services,
         secret_endpoints,
         published_services,
+        rollout,
         metrics,
         trace,
         page,

@@ -18,6 +18,7 @@ from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
 from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
 from balancer.control.services.published.publication import ServicePublication
+from balancer.control.services.rollout.engine import RolloutEngine
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.storage.store import Store
 from balancer.control.table.publication import Publication
@@ -42,6 +43,7 @@ class ControlPlane:
     seal: SecretSeal
     services: ServicePublication
     service_acknowledgements: ServiceAcknowledgements
+    rollouts: RolloutEngine
     authenticator: Authenticator
     enrolments: EnrolmentService
     edges: EdgeService

@@ -1,7 +1,8 @@
 """Read the health of this node's edge at its unix socket."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class EdgeAnswer:
     sessions: int | None = None
     at_service_port: int | None = None
     silent: bool = False
+    figures: Mapping[str, Any] = field(default_factory=dict)  # counts by service
 
 
 async def fetch_health(client: httpx.AsyncClient) -> EdgeAnswer:
@@ -51,7 +53,9 @@ async def fetch_health(client: httpx.AsyncClient) -> EdgeAnswer:
         return EdgeAnswer(Health.DEGRADED, ("edge: invalid answer",))
     if status is not Health.OK and not reasons:
         reasons = (f"edge: {status.value}",)
-    return EdgeAnswer(status, reasons, sessions, at_service_port)
+    figures = body.get("figures")
+    counted = figures if isinstance(figures, dict) else {}
+    return EdgeAnswer(status, reasons, sessions, at_service_port, figures=counted)
 
 
 def _valid_count(value: Any) -> int | None:

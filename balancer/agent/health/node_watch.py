@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from balancer.agent.health.edge_health import EdgeMonitor
 from balancer.agent.health.findings import Findings
@@ -35,11 +37,13 @@ class NodeMonitor:
         self._detached: str | None = None
         self.findings = Findings(hard=("edge: not checked yet",))
         self.probes: tuple[ProbeResult, ...] = ()
+        self.figures: Mapping[str, Any] = {}  # the edge's counts by service
 
     async def check_node(self) -> Findings:
         """Run every check once."""
         now = time.monotonic()
         edge = await self._edge.check_edge(now)
+        self.figures = edge.figures
         hard = list(edge.reasons) if edge.status is Health.DOWN else []
         soft = [] if hard else list(edge.reasons)
         if self._vip_check and (missing := find_missing_vip(self._state.vip_addresses())):

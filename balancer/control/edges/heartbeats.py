@@ -13,6 +13,7 @@ from balancer.control.http.problems import Refusal
 from balancer.control.newest import NewestIds
 from balancer.control.registry import edges
 from balancer.control.registry.directory import EdgeDirectory, EdgeSnapshot
+from balancer.control.services.rollout.engine import RolloutEngine
 from balancer.control.storage.records import EdgeRecord
 from balancer.control.storage.store import Store
 from balancer.control.table.watch import TableWatch
@@ -32,6 +33,7 @@ class HeartbeatService:
         sharing: LeaseSharing | None,
         watch: TableWatch,
         newest: NewestIds,
+        rollouts: RolloutEngine,
         lease_seconds: float,
     ) -> None:
         self._store = store
@@ -39,6 +41,7 @@ class HeartbeatService:
         self._sharing = sharing
         self._watch = watch
         self._newest = newest
+        self._rollouts = rollouts
         self._lease_seconds = lease_seconds
         self._writes = WriteCoalescer(self.persist_liveness)
         self.directory = directory
@@ -62,6 +65,7 @@ class HeartbeatService:
             generation=self._watch.generation,
             newest_purge=self._newest.purge,
             newest_fast_open_key=self._newest.fast_open_key,
+            watched_services=self._rollouts.watched_services(),
             may_announce=body.announcing or held(edge_id, self._watch.current),
             grant=self._withdrawal_grant(edge_id, body, active),
         )

@@ -70,6 +70,10 @@ class EdgeDirectory:
     def of_credential(self, credential_sha256: str) -> EdgeSnapshot | None:
         return self._by_credential.get(credential_sha256)
 
+    def all_edges(self) -> list[EdgeSnapshot]:
+        """Return every edge."""
+        return list(self._by_id.values())
+
     def active_ids(self) -> frozenset[int]:
         """Return the edges whose admin state is active."""
         return frozenset(self._active)

@@ -1,6 +1,5 @@
 """Activation: which revision of a service is in force, changed in one transaction with the hostnames that it owns."""
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.services import ActivationRequest, ServiceRollback
@@ -8,11 +7,11 @@ from balancer.control.audit import service as audit
 from balancer.control.authentication.caller import Caller
 from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
-from balancer.control.services import repository
-from balancer.control.services.published.changes import publish_service
+from balancer.control.services.force import put_in_force
 from balancer.control.services.revisions import find_revision
+from balancer.control.services.rollout import repository as rollouts
+from balancer.control.services.rollout.service import refuse_under_way, return_rollout, start_rollout
 from balancer.control.services.service import find_service
-from balancer.control.services.validation import check_document, find_conflicts, refuse_document
 from balancer.control.storage.records import ServiceRecord
 from balancer.control.storage.store import Store
 
@@ -20,15 +19,19 @@ from balancer.control.storage.store import Store
 async def activate_revision(
     store: Store, name: str, body: ActivationRequest, by: Caller, if_match: str | None
 ) -> ServiceRecord:
-    """Put a draft in force; the active one changes nothing."""
+    """Put a draft in force, at once or stage by stage; the active one changes nothing."""
     async with store.change() as session:
         service = await find_service(session, name)
         check_etag(if_match, service)
+        await refuse_under_way(session, name)
         record = await find_revision(session, name, body.revision)
         if service.active != body.revision:
             if record.activated_at is not None:
                 detail = f"revision {body.revision} was active before: roll back to it, or add it anew"
                 raise Refusal(409, "revision-superseded", detail, field="revision")
+            if body.rollout is not None:
+                await start_rollout(session, store, service, body.revision, body.rollout, by)
+                return service
             await put_in_force(session, store, service, body.revision)
             _record_activation(session, store, by, "service.activate", service)
         return service
@@ -37,10 +40,15 @@ async def activate_revision(
 async def roll_back(
     store: Store, name: str, body: ServiceRollback, by: Caller, if_match: str | None
 ) -> ServiceRecord:
-    """Put a superseded revision in force again."""
+    """Put a superseded revision in force again. A rollout that is under way goes back instead."""
     async with store.change() as session:
         service = await find_service(session, name)
         check_etag(if_match, service)
+        rollout = await rollouts.find_under_way(session, name)
+        if rollout is not None and body.revision is None:
+            await return_rollout(session, store, rollout, by, f"rolled back by {by.name}")
+            return service
+        await refuse_under_way(session, name)
         number = service.previous if body.revision is None else body.revision
         if number is None:
             raise Refusal(
@@ -55,23 +63,6 @@ async def roll_back(
             await put_in_force(session, store, service, number)
             _record_activation(session, store, by, "service.rollback", service)
         return service
-
-
-async def put_in_force(session: AsyncSession, store: Store, service: ServiceRecord, number: int) -> None:
-    """Make a revision the active one, if nothing else contradicts it by now."""
-    record = await find_revision(session, service.name, number)
-    document = check_document(record.document)  # valid when it was added, perhaps by another version
-    if faults := await find_conflicts(session, service.name, document):
-        refuse_document(409, faults)
-    try:
-        await repository.replace_hostnames(session, service.name, document.hostnames)
-    except IntegrityError:
-        detail = "another service has one of the host names"
-        raise Refusal(409, "hostname-taken", detail, field="hostnames") from None
-    service.previous, service.active = service.active, number
-    record.activated_at = store.now()
-    publish_service(session, service.name)
-    await session.flush()
 
 
 def _record_activation(

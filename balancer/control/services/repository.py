@@ -9,6 +9,7 @@ from balancer.control.storage.records import (
     ServiceHostnameRecord,
     ServiceRecord,
     ServiceRevisionRecord,
+    ServiceRolloutRecord,
     ServiceSecretRecord,
 )
 
@@ -30,7 +31,7 @@ async def list_page(session: AsyncSession, after: str, limit: int) -> Sequence[S
 
 async def delete_service(session: AsyncSession, record: ServiceRecord) -> None:
     """Delete a service with all that it has."""
-    for kind in (ServiceHostnameRecord, ServiceSecretRecord, ServiceRevisionRecord):
+    for kind in (ServiceHostnameRecord, ServiceRolloutRecord, ServiceSecretRecord, ServiceRevisionRecord):
         await session.execute(delete(kind).where(kind.service == record.name))
     await session.delete(record)
 

@@ -8,6 +8,7 @@ from balancer.control.authentication.caller import Caller
 from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
 from balancer.control.services import repository
+from balancer.control.services.rollout import repository as rollouts
 from balancer.control.services.service import find_service
 from balancer.control.services.validation import canonical_json
 from balancer.control.storage.records import ServiceRecord, ServiceRevisionRecord
@@ -75,7 +76,9 @@ async def add_revision(
         service.newest = number
         audit.record_change(session, now, by, "service.revise", name, f"revision {number}")
         await session.flush()
-        used = [each for each in (service.active, service.previous, number) if each is not None]
+        rollout = await rollouts.find_under_way(session, name)
+        in_use = service.active, service.previous, number, rollout.candidate if rollout else None
+        used = [each for each in in_use if each is not None]
         await repository.drop_revisions(session, name, REVISIONS_KEPT, used)
         return revision_view(service, record), service.revision, True
 

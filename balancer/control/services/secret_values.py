@@ -8,6 +8,7 @@ from balancer.control.authentication.caller import Caller
 from balancer.control.http.problems import Refusal
 from balancer.control.services import repository
 from balancer.control.services.published.changes import publish_service
+from balancer.control.services.rollout.service import candidate_secrets
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.services.service import find_service
 from balancer.control.services.validation import check_document
@@ -66,7 +67,9 @@ async def delete_secret(store: Store, name: str, key: str, by: Caller) -> None:
 
 
 async def _names_in_force(session: AsyncSession, service: ServiceRecord) -> set[str]:
+    names = await candidate_secrets(session, service.name)
     if service.active is None:
-        return set()
+        return names
     record = await repository.find_revision(session, service.name, service.active)
-    return {secret for _, secret in find_secret_names(check_document(record.document))} if record else set()
+    active = find_secret_names(check_document(record.document)) if record else ()
+    return names | {secret for _, secret in active}

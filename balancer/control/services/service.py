@@ -12,6 +12,7 @@ from balancer.control.http.problems import Refusal
 from balancer.control.services import repository
 from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
 from balancer.control.services.published.changes import publish_service
+from balancer.control.services.rollout import repository as rollouts
 from balancer.control.storage.records import ServiceRecord
 from balancer.control.storage.store import Store
 
@@ -25,6 +26,7 @@ async def show_services(
     hostnames = await repository.hostnames_of(session, [record.name for record in found])
     active = {record.name: [record.active] for record in found if record.active is not None}
     documents = await repository.documents_of(session, active)
+    rolling = {each.service: each.candidate for each in await rollouts.list_under_way(session, hostnames)}
     kinds = {name: str(record.document.get("kind", "http")) for (name, _), record in documents.items()}
     return [
         ServiceView(
@@ -32,6 +34,7 @@ async def show_services(
             kind=kinds.get(record.name),
             active=record.active,
             newest=record.newest,
+            candidate=rolling.get(record.name),
             hostnames=hostnames[record.name],
             created_at=record.created_at,
             edges=known.edges_of(record.name),
@@ -76,7 +79,6 @@ async def delete_service(store: Store, name: str, by: Caller, if_match: str | No
     async with store.change() as session:
         record = await find_service(session, name)
         check_etag(if_match, record)
-        if record.active is not None:
-            publish_service(session, name)
+        publish_service(session, name)
         await repository.delete_service(session, record)
         audit.record_change(session, store.now(), by, "service.delete", name)

@@ -290,6 +290,21 @@ class ServiceHostnameRecord(Record):
     service: Mapped[str] = mapped_column(ForeignKey("service.name"), index=True)
 
 
+class ServiceRolloutRecord(Record):
+    """The last rollout of a service: which revision it brings, and how far it has come."""
+
+    __tablename__ = "service_rollout"
+    service: Mapped[str] = mapped_column(ForeignKey("service.name"), primary_key=True)
+    candidate: Mapped[int]
+    stages: Mapped[list[dict[str, Any]]]
+    position: Mapped[int]  # the stage under way
+    dwell_seconds: Mapped[float] = mapped_column(Double)
+    state: Mapped[str] = mapped_column(String(16))
+    why: Mapped[str] = mapped_column(String(300))
+    started_at: Mapped[datetime]
+    started_by: Mapped[str] = mapped_column(String(80))
+
+
 class ServiceSecretRecord(Record):
     """A secret of a service, encrypted with a key that is not in the database."""
 

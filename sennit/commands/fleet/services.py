@@ -57,6 +57,27 @@ def build_parser() -> argparse.ArgumentParser:
         each.add_argument("-f", "--file", type=Path, metavar="FILE", help=text, required=each is checked)
     activated = add_action("activate", "put a draft in force", changes=True)
     activated.add_argument("revision", nargs="?", type=int, help="default: the newest one")
+    activated.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="SITE|SHARE",
+        help="first only at this site, or at this share of edges (10%%); repeat for more stages",
+    )
+    activated.add_argument(
+        "--dwell",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a stage must be well (default: 60)",
+    )
+    steered = add_action("rollout", "show how far a rollout has come, or steer it", changes=True)
+    steered.add_argument(
+        "steer",
+        nargs="?",
+        choices=("advance", "pause", "resume", "return"),
+        help="the next stage now; hold it; let it go on; go back (default: show it)",
+    )
     back = add_action(
         "rollback", "put a superseded revision in force again, at all edges at once", changes=True
     )
@@ -73,7 +94,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> Any:
-    from balancer.api.services import ActivationRequest, ServiceBody, ServiceRollback
+    from balancer.api.services import (
+        ActivationRequest,
+        RolloutAction,
+        RolloutSteering,
+        ServiceBody,
+        ServiceRollback,
+    )
     from sennit.service_edits import add_edited_revision, read_document_file
 
     name = getattr(options, "name", "")
@@ -101,7 +128,12 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
             number = options.revision or (await client.service(name)).newest
             if number is None:
                 raise CommandError(f"{name} has no revision", hint=f"`sennit services edit {name}` adds one")
-            return await client.activate_revision(name, _checked_body(ActivationRequest, revision=number))
+            body = _checked_body(ActivationRequest, revision=number, rollout=_read_plan(options))
+            return await client.activate_revision(name, body)
+        case "rollout" if options.steer is None:
+            return await client.rollout(name)
+        case "rollout":
+            return await client.steer_rollout(name, RolloutSteering(action=RolloutAction(options.steer)))
         case "rollback":
             return await client.roll_back_service(
                 name, _checked_body(ServiceRollback, revision=options.revision)
@@ -112,6 +144,21 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
         raise CommandError("--yes is missing", hint="edges stop serving it at once", status=ExitStatus.USAGE)
     await client.delete_service(name)
     return None
+
+
+def _read_plan(options: argparse.Namespace) -> "dict[str, Any] | None":
+    """Return the rollout that --stage describes."""
+    stages = [_read_stage(text) for text in options.stage]
+    return {"stages": stages, "dwell_seconds": options.dwell} if stages else None
+
+
+def _read_stage(text: str) -> "dict[str, Any]":
+    if not text.endswith("%"):
+        return {"site": text}
+    try:
+        return {"share": float(text.removesuffix("%")) / 100}
+    except ValueError:
+        raise CommandError(f"--stage {text}: not a share", hint="10%", status=ExitStatus.USAGE) from None
 
 
 async def _show_service(client: "ServicesClient", name: str, number: int | None) -> "list[BaseModel]":

@@ -50,6 +50,15 @@ class LiveServices:
         """Return the bytes of all active revisions."""
         return sum(len(service.active.line) for service in self.services.values() if service.active)
 
+    @property
+    def is_rolling(self) -> bool:
+        """Return whether any rollout is under way."""
+        return bool(self._rolling)
+
+    def rolling_services(self) -> list[tuple[str, LiveService]]:
+        """Return the services with a rollout under way."""
+        return [(name, self.services[name]) for name in self._rolling]
+
     def load(self, generation: int, services: Mapping[str, LiveService]) -> None:
         """Replace everything by what is stored."""
         self.services.clear()

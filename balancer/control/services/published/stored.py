@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.control.services import repository
 from balancer.control.services.published.live import LiveService
+from balancer.control.services.rollout import repository as rollouts
 from balancer.control.services.sealing import SecretSeal, SecretUnreadable
 from balancer.control.storage.records import ServiceRecord, ServiceSecretRecord
 from services.document import parse_document
@@ -22,17 +23,31 @@ async def read_services(
     session: AsyncSession, seal: SecretSeal, names: Collection[str] | None = None
 ) -> dict[str, LiveService]:
     """Return the services that are in force, all or those of these names."""
+    rolling = {record.service: record for record in await rollouts.list_under_way(session, names)}
     query = select(ServiceRecord).where(ServiceRecord.active.is_not(None))
     if names is not None:
         query = query.where(ServiceRecord.name.in_(sorted(names)))
-    records = (await session.scalars(query)).all()
-    numbers = {record.name: [record.active] for record in records if record.active is not None}
+    active = {record.name: record.active or 0 for record in await session.scalars(query)}
+    numbers = {name: {number} for name, number in active.items()}
+    for name, rollout in rolling.items():
+        numbers.setdefault(name, set()).add(rollout.candidate)
     documents = await repository.documents_of(session, numbers)
     secrets = await _read_secrets(session, seal, list(numbers))
-    found: dict[str, LiveService] = {}
-    for (name, number), record in documents.items():
-        found[name] = LiveService(_make_entry(name, number, record.document, secrets.get(name, {})))
-    return found
+
+    def entry_of(name: str, number: int | None) -> PublishedService | None:
+        record = documents.get((name, number or 0))
+        return (
+            _make_entry(name, number, record.document, secrets.get(name, {})) if record and number else None
+        )
+
+    return {
+        name: LiveService(
+            entry_of(name, active.get(name)),
+            entry_of(name, rolling[name].candidate if name in rolling else None),
+            rollouts.begun_stages(rolling[name]) if name in rolling else (),
+        )
+        for name in numbers
+    }
 
 
 def _make_entry(

@@ -5,7 +5,7 @@ from alembic import op
 
 revision = "0015"
 down_revision = "0014"
-TABLES = ("service_generation", "service_secret", "service_hostname", "service_revision")
+TABLES = ("service_generation", "service_rollout", "service_secret", "service_hostname", "service_revision")
 
 
 def upgrade() -> None:
@@ -40,6 +40,20 @@ def upgrade() -> None:
         _of_service("service_hostname"),
     )
     op.create_index("ix_service_hostname_service", "service_hostname", ["service"])
+    op.create_table(
+        "service_rollout",
+        sa.Column("service", sa.String(63), nullable=False),
+        sa.Column("candidate", sa.Integer, nullable=False),
+        sa.Column("stages", sa.JSON, nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("dwell_seconds", sa.Double, nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("why", sa.String(300), nullable=False),
+        sa.Column("started_at", sa.DateTime, nullable=False),
+        sa.Column("started_by", sa.String(80), nullable=False),
+        sa.PrimaryKeyConstraint("service", name="pk_service_rollout"),
+        _of_service("service_rollout"),
+    )
     op.create_table(
         "service_secret",
         sa.Column("service", sa.String(63), nullable=False),

@@ -128,6 +128,21 @@ def test_an_editor_that_fails_stores_nothing(
     assert services("activate", "shop")[0] == 1
 
 
+def test_a_rollout_is_begun_shown_and_returned(control: Path, services: Any) -> None:
+    services("create", "shop")
+    (control / "first.yml").write_text(FIRST)
+    services("edit", "shop", "--file", f"{control}/first.yml")
+    assert services("activate", "shop", "--stage", "some%")[0] == 2
+    assert services("activate", "shop", "--stage", "elsewhere")[0] == 5
+    begun = services("activate", "shop", "--stage", "10%", "--stage", "50%", "--dwell", "5")[1]
+    assert begun == "shop: no revision is active, a rollout brings 1, newest 1, edges 0/0\n"
+    shown = services("rollout", "shop")[1].splitlines()
+    assert shown[0].startswith("shop: rollout of revision 1 is running")
+    assert shown[2:] == ["* stage 0: 10% of all edges", "  stage 1: 50% of all edges"]
+    assert services("rollout", "shop", "advance")[0] == 5
+    assert "is returned" in services("rollout", "shop", "return", "--reason", "enough")[1]
+
+
 def test_secrets_are_written_from_a_file_and_never_shown(control: Path, services: Any) -> None:
     services("create", "shop")
     (control / "value").write_text("the value")
