@@ -14,6 +14,7 @@ from edge.ingress import fast_open
 from edge.ingress.handover import Handover
 from edge.ingress.listening_sockets import listen_on_vip
 from edge.ingress.subflow_steering import SubflowSteering
+from edge.streams.stream_services import StreamServices
 from node.mark import ingress_of_mark
 from node.state.catalogue import FAST_OPEN_KEYS
 from node.state.identity import NodeIdentity
@@ -22,12 +23,13 @@ from smkex.http.server.http_server import HttpServer
 from smkex.server.handshake.path_manager.client import PathManagerClient
 from smkex.server.identity import Identity
 from smkex.server.listener import SessionListener
+from smkex.transport.session import SessionTransport
 
 log = logging.getLogger("edge.ingress.listener")
 
 
 class Listener(SessionListener):
-    """The listener of one worker. Without a hand-over there are no other workers."""
+    """The listener of one worker. Without a hand-over there are no other workers; without `streams` all is HTTP."""
 
     def __init__(
         self,
@@ -37,16 +39,19 @@ class Listener(SessionListener):
         server: HttpServer,
         manager: PathManagerClient | None,
         handover: Handover | None = None,
+        streams: StreamServices | None = None,
     ) -> None:
         super().__init__(
             self._server_config,
-            lambda session: server.create_protocol(),
+            self._make_protocol,
             node.locator_of,
             settings.server_limits,
             require_both=settings.require_both,
             manager=manager,
             ingress_of_mark=ingress_of_mark,
         )
+        self._server = server
+        self._streams = streams
         self._node = node
         self._identity = identity
         self._settings = settings
@@ -57,6 +62,11 @@ class Listener(SessionListener):
         if handover is not None:
             has_session = self.handshakes.has_session
             self._steering = SubflowSteering(handover, has_session, settings.handshake_timeout)
+
+    def _make_protocol(self, session: SessionTransport) -> asyncio.Protocol:
+        """HTTP, unless the server name belongs to a service of kind tcp."""
+        stream = self._streams.create_protocol(session) if self._streams is not None else None
+        return stream if stream is not None else self._server.create_protocol()
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Accept on these, or listen on the VIP; raises OSError as `listen_on_vip`."""

@@ -43,12 +43,16 @@ class OriginConnector:
         tls = (self._tls or verifying_context()) if origin.scheme == b"https" else None
         try:
             async with asyncio.timeout(timeout):
-                connected = await connect_first(await self._find_addresses(host, origin.port))
+                connected = await self.open_socket(host, origin.port)
                 return await open_on_socket(connected, tls, self._server_name or host)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host} port {origin.port} does not answer") from None
         except OSError as error:
             raise httpcore.ConnectError(f"{host} port {origin.port}: {error}") from error
+
+    async def open_socket(self, host: str, port: int) -> socket.socket:
+        """Connect to an address of `host` that may be connected to. Raises OSError; the caller bounds the time."""
+        return await connect_first(await self._find_addresses(host, port))
 
     async def _find_addresses(self, host: str, port: int) -> list[SocketAddress]:
         """Resolve `host`. Raises OSError, also if none of its addresses may be connected to."""

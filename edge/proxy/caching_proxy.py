@@ -91,6 +91,11 @@ class CachingProxy:
         self.coded = CodedResponses(store)
         self.fast_path = CacheFastPath(services, store, name, clock, self._telemetry, self.coded)
 
+    @property
+    def services(self) -> ServiceDirectory:
+        """The services in force."""
+        return self._services
+
     def facts(self) -> dict[str, Any]:
         """Return what health publishes: the services in force, and their origins."""
         return {"services": self._services.facts(), "origins": self._origin_facts()}

@@ -10,8 +10,10 @@ from typing import Any
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from edge.config.settings import EdgeSettings
+from edge.origins.addresses import OriginAddresses
 from edge.proxy.assembly import built_in_cache
 from edge.services.served_connection import ServedConnection
+from edge.streams.stream_services import StreamServices
 from edge.telemetry.figures import DEFAULT_SERVICE
 from edge.telemetry.recorded_application import RecordedApplication
 from edge.telemetry.telemetry import Telemetry
@@ -24,6 +26,7 @@ class Application:
 
     server: HttpServer
     facts: Callable[[], dict[str, Any]]
+    streams: StreamServices | None = None  # without services from the control plane every session is HTTP
 
 
 class ApplicationUnusable(Exception):
@@ -52,7 +55,8 @@ async def run_application(
                 )
             ) as server,
         ):
-            yield Application(server, proxy.facts)
+            refusal = OriginAddresses(settings.origin_allow, settings.origin_deny).refusal
+            yield Application(server, proxy.facts, StreamServices(proxy.services, refusal, telemetry))
     else:
         server = HttpServer(
             RecordedApplication(_import_application(settings.app), telemetry, DEFAULT_SERVICE),

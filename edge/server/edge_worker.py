@@ -123,7 +123,7 @@ async def run_worker(
     ):
         server = application.server
         https = _make_https(server, settings) if sockets.https is not None else None
-        listener = Listener(node, identity, settings, server, manager, handover)
+        listener = Listener(node, identity, settings, server, manager, handover, streams=application.streams)
         worker = EdgeWorker(identity, listener, https, application, sockets, telemetry)
         drain = asyncio.create_task(follow_admin_state(settings.state, listener))
         try:

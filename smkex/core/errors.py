@@ -42,6 +42,7 @@ class AbortCode(IntEnum):
     DRAINING = 28
     NO_COMMON_GROUP = 29
     COMMITMENT_MISMATCH = 30
+    SERVICE_REFUSED = 31
 
 
 class SmkexError(Exception):
@@ -195,6 +196,12 @@ class Draining(SmkexError):
     """The edge is draining and accepts no new sessions."""
 
     code = AbortCode.DRAINING
+
+
+class ServiceRefused(SmkexError):
+    """The service that the server name belongs to does not accept this session: mode, paths or client address."""
+
+    code = AbortCode.SERVICE_REFUSED
 
 
 class BadRecord(SmkexError):

@@ -14,22 +14,22 @@ SessionCallback = Callable[[AcceptedConnection], Awaitable[None]]
 
 
 class CallbackRunner:
-    """Makes the protocol of each session and runs `callback` on its streams.
+    """Makes the protocol of each session and runs a callback on its streams.
 
     A session is closed when its callback returns. When it raises, the session is broken off, so that what it had
     written does not look complete.
     """
 
-    def __init__(self, callback: SessionCallback) -> None:
-        self._callback = callback
+    def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def create_protocol(self, session: SessionTransport) -> asyncio.Protocol:
+    def start_callback(self, session: SessionTransport, callback: SessionCallback) -> asyncio.Protocol:
+        """Return the session's protocol, and run `callback` in a task."""
         protocol = StreamsProtocol(session)
-        task = asyncio.create_task(self._run_callback(protocol.connection))
+        task = asyncio.create_task(self._run_callback(protocol.connection, callback))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return protocol
@@ -46,9 +46,9 @@ class CallbackRunner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run_callback(self, connection: AcceptedConnection) -> None:
+    async def _run_callback(self, connection: AcceptedConnection, callback: SessionCallback) -> None:
         try:
-            await self._callback(connection)
+            await callback(connection)
         except asyncio.CancelledError:
             connection.session.fail(Cancelled("the server stops"))
             raise

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
 
-from smkex.core.errors import Overloaded
+from smkex.core.errors import Cancelled, Overloaded
 from smkex.server.limits.admission import PrefixLimiter
 from smkex.server.limits.held_bytes import HeldBytesBudget, default_budget
 from smkex.server.limits.memory_bound import MemoryBound, default_limit
@@ -94,6 +94,9 @@ class SessionRegistry:
             session.ask_to_rehome()
 
     def close_sessions(self) -> None:
-        """Close every session in order, as the edge does when it stops."""
+        """Close every session as the edge does when it stops: in order, or broken off where an end would mislead."""
         for session in self.sessions:
-            session.close()
+            if session.breaks_off:
+                session.fail(Cancelled("the server stops"))
+            else:
+                session.close()

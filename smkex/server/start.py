@@ -164,8 +164,10 @@ async def start_server(
     `ValueError` for what is no address, `IdentityUnusable` for keys and certificates, OSError where an address cannot
     be bound, `MptcpError` where transport mptcp was asked for and cannot be had.
     """
-    runner = CallbackRunner(callback)
-    return await start_sessions(runner.create_protocol, host, port, options, runner)
+    runner = CallbackRunner()
+    return await start_sessions(
+        lambda session: runner.start_callback(session, callback), host, port, options, runner
+    )
 
 
 async def start_sessions(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 BLOCK = 256 << 10
 IDLE_TIMEOUT = 300.0  # seconds without a byte in either direction
 
+OnCopied = Callable[[int], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Streams:
@@ -34,16 +36,22 @@ async def copy_both_ways(
     *,
     idle: float = IDLE_TIMEOUT,
     check_first: Callable[[bytes], Awaitable[None]] | None = None,
+    on_near: OnCopied | None = None,
+    on_far: OnCopied | None = None,
 ) -> None:
     """Copy until both have ended; `check_first` sees the near side's first bytes, and may raise.
 
-    Each direction ends by itself. An error on one side aborts the other, so that a truncated stream does not look
-    complete. Raises the error of either side or of `check_first`, or TimeoutError after `idle` seconds of silence.
+    `on_near` and `on_far` are awaited with the size of what came from either side, after it was passed on. Each
+    direction ends by itself. An error on one side aborts the other, so that a truncated stream does not look complete.
+    Raises the error of either side or of `check_first`, or TimeoutError after `idle` seconds of silence.
     """
     loop = asyncio.get_running_loop()
 
     async def copy(
-        source: Streams, sink: Streams, check: Callable[[bytes], Awaitable[None]] | None = None
+        source: Streams,
+        sink: Streams,
+        on_copied: OnCopied | None,
+        check: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         while data := await source.reader.read(BLOCK):
             if check is not None:
@@ -52,13 +60,15 @@ async def copy_both_ways(
             limit.reschedule(loop.time() + idle)
             sink.writer.write(data)
             await sink.writer.drain()
+            if on_copied is not None:
+                await on_copied(len(data))
         sink.writer.write_eof()
 
     whole = False
     try:
         async with asyncio.timeout(idle) as limit, asyncio.TaskGroup() as both:
-            both.create_task(copy(near, far, check_first))
-            both.create_task(copy(far, near))
+            both.create_task(copy(near, far, on_near, check_first))
+            both.create_task(copy(far, near, on_far))
         whole = True
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None

@@ -64,6 +64,9 @@ class SessionTransport(asyncio.Transport):
         self.observed: dict[int, Observation] = dict(enumerate(established.observed))
         self.error: SmkexError | None = None
         self.dropped: list[PathDropped] = []
+        self.breaks_off = (
+            False  # a server that stops breaks it off: its end would be taken for the stream's own
+        )
         self.on_closed: Callable[[], None] = lambda: None
         self.on_path_dropped: Callable[[PathDropped], None] = lambda event: None
         self.on_rehome_asked: Callable[[], None] = lambda: None

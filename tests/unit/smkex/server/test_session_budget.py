@@ -93,3 +93,13 @@ async def test_a_download_through_a_small_budget_arrives(edge: BudgetedEdge) -> 
             await connection.reader.readexactly(64 << 10)
     assert edge.failures == {}
     connection.session.abort()
+
+
+async def test_a_server_that_stops_breaks_off_a_stream_whose_end_would_mislead(edge: BudgetedEdge) -> None:
+    whole, cut = await edge.connect(), await edge.connect()
+    await until(lambda: len(edge.sessions) == 2)
+    edge.sessions[1].breaks_off = True
+    edge.registry.close_sessions()
+    assert await asyncio.wait_for(whole.reader.read(), 10) == b""
+    with pytest.raises(PeerAborted):
+        await asyncio.wait_for(cut.reader.read(), 10)

@@ -1,0 +1,1 @@
+"""Services of kind tcp: the streams of sessions, as they are, to targets."""
