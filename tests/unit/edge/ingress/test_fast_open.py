@@ -46,6 +46,7 @@ async def test_a_listening_socket_takes_the_keys_of_the_file_as_it_comes_and_cha
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = FAST_OPEN_KEYS.path_in(tmp_path)
+    path.parent.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with following(listening, path):
             for content in ("11" * 16, "22" * 16 + "\n" + "11" * 16):
@@ -66,6 +67,7 @@ async def test_a_socket_that_takes_no_keys_is_reported_with_the_kernel_it_needs(
 ) -> None:
     """As a listener of MPTCP before Linux 6.2: here a socket of UDP answers alike."""
     path = FAST_OPEN_KEYS.path_in(tmp_path)
+    path.parent.mkdir()
     path.write_text("11" * 16)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         async with following(other, path), asyncio.timeout(30):
