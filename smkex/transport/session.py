@@ -404,6 +404,7 @@ class SessionTransport(asyncio.Transport):
         for timer in (self._timer, self._close_timer):
             if timer is not None:
                 timer.cancel()
+        self._session.discard_streams()  # not whenever the garbage collector finds the session
         for subflow in self._subflows.values():
             subflow.transport.close()
             if subflow.transport.get_write_buffer_size():

@@ -113,6 +113,11 @@ class Path:
         self.outstanding.append(Transmission(now, ping=number, version=version))
         self.pings += 1
 
+    def discard_outstanding(self) -> None:
+        """Forget what was sent: no confirmation of it counts any more."""
+        self.outstanding.clear()
+        self.pings = 0
+
     def confirm_outstanding(self, now: float, horizon: float, answered_at: float | None) -> tuple[bool, int]:
         """Remove what is confirmed; return (whether a record is missing, newest state version confirmed).
 

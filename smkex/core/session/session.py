@@ -181,8 +181,14 @@ class Session:
             self._over = True
             for path in self._paths.open.values():
                 path.outgoing.append(path.sealer.seal(ControlMessage(abort=(error or Cancelled()).code)))
-            self._out.discard()
-            self._incoming.discard()
+            self.discard_streams()
+
+    def discard_streams(self) -> None:
+        """Free what is queued, kept and waiting: the session has ended, and has no use for it."""
+        self._out.discard()
+        self._incoming.discard()
+        for path in self._paths.open.values():
+            path.discard_outstanding()
 
     @property
     def unsent(self) -> int:

@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from edge_memory import peak_memory
 from edge_process import EdgeProcess, edge_process, origin
 
 from smkex.client import ConnectOptions, connect
@@ -14,11 +15,6 @@ from smkex.core.errors import PeerAborted
 LIMIT = 160_000_000
 CLIENTS = 60
 BODY = 24 << 20
-
-
-def peak_memory(edge: EdgeProcess) -> int:
-    status = Path(f"/proc/{edge.process.pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 async def take_and_stop(edge: EdgeProcess, count: int) -> Connection:
@@ -41,7 +37,7 @@ async def until_quiet(edge: EdgeProcess) -> None:
     """Wait until the edge takes no more memory."""
     before = -1
     async with asyncio.timeout(60):
-        while (now := peak_memory(edge)) != before:
+        while (now := peak_memory(edge.process.pid)) != before:
             before = now
             await asyncio.sleep(0.5)
 
@@ -62,6 +58,6 @@ async def test_sixty_clients_that_acknowledge_nothing_stay_below_the_memory_limi
             ):  # overloaded: that is right too
                 opened.append(await take_and_stop(edge, acknowledged))
         await until_quiet(edge)
-        assert peak_memory(edge) < LIMIT
+        assert peak_memory(edge.process.pid) < LIMIT
         for connection in opened:
             connection.session.abort()

@@ -1,16 +1,19 @@
 """What a session's transport hands to its protocol: all of it, in order, and nothing after the end."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import cast
 from unittest.mock import Mock
 
+import pytest
 from wires import fresh_keys, same_keys
 
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.established import Established
+from smkex.core.session.record import SealedRecord
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.transport.session import SessionTransport
@@ -174,3 +177,34 @@ async def test_a_protocol_that_gives_up_while_data_waits_is_given_nothing_more()
     pair.transport.resume_reading()
     await asyncio.sleep(0)
     assert protocol.data_received.call_count == 1
+
+
+@pytest.mark.parametrize("end", ["abort here", "abort there", "every path lost"])
+async def test_a_session_that_ended_holds_no_record_until_the_collector_comes(end: str) -> None:
+    pair = Pair(paths=2)
+    paused_reader(pair)
+    pair.exchange()
+    pair.transport.write(bytes(10_000_000))  # more than the window
+    for wire in pair.wires:
+        wire.take()  # nothing arrives
+    gc.collect()  # of other tests
+    gc.disable()
+    try:
+        assert records_in_memory() > 0
+        match end:
+            case "abort here":
+                pair.transport.abort()
+            case "abort there":
+                pair.other.abort()
+                pair.exchange()
+            case _:
+                for path in range(2):
+                    pair.transport.subflow_lost(path)
+        await asyncio.sleep(0)
+        assert records_in_memory() == 0
+    finally:
+        gc.enable()
+
+
+def records_in_memory() -> int:
+    return sum(isinstance(each, SealedRecord) for each in gc.get_objects())
