@@ -27,6 +27,7 @@ PROTECTED_FIELDS = frozenset(
 )
 
 
+_MEDIA_RANGE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/(?:[A-Za-z0-9!#$&^_.+-]+|\*)", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{path\}|\{query\}")
 # no path that a client chooses may become a host
 _REDIRECT_TARGET = re.compile(
@@ -99,11 +100,20 @@ class Coding(StrEnum):
     GZIP = "gzip"
 
 
+def _parse_media_range(text: str) -> str:
+    if _MEDIA_RANGE.fullmatch(text) is None:
+        raise ValueError("a media type is TYPE/SUBTYPE or TYPE/*, without parameters")
+    return text.lower()
+
+
+MediaRange = Annotated[Text, AfterValidator(_parse_media_range)]
+
+
 class Compression(Part):
     """Compress what the origin sent uncompressed. Stored once a coding."""
 
     codings: Annotated[tuple[Coding, ...], Field(min_length=1)] = (Coding.BROTLI, Coding.ZSTD, Coding.GZIP)
-    types: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)] = (
+    types: Annotated[tuple[MediaRange, ...], Field(min_length=1, max_length=64)] = (
         "text/*",
         "application/javascript",
         "application/json",
@@ -111,3 +121,11 @@ class Compression(Part):
     )
     minimum_bytes: Annotated[int, Field(ge=0), Number] = 1024
     maximum_bytes: Annotated[int, Field(ge=1, le=1 << 30), Number] = 16 << 20
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        if self.minimum_bytes > self.maximum_bytes:
+            raise ValueError("minimum_bytes: more than maximum_bytes")
+        if len(set(self.codings)) < len(self.codings):
+            raise ValueError("codings: one is named twice")
+        return self
