@@ -30,6 +30,7 @@ from balancer.agent.sync.instance import new_instance
 from balancer.agent.sync.lease import EdgeRemoved, HeartbeatTrigger, keep_lease
 from balancer.agent.sync.purges import PurgeFollower
 from balancer.agent.sync.service_follower import ServiceSync
+from balancer.agent.sync.shield_sites import ShieldSync
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ApiError, ControlClient, Unreachable
 from balancer.api.schemas import LeaseGrant, LeaseRequest
@@ -54,6 +55,7 @@ class Agent:
         self._services = ServiceSync(
             self._state.services, self._state.verify_services, self._state.keep_services
         )
+        self._shield = ShieldSync(self._state.keep_shield_sites)
         self._purges = PurgeFollower(self._state)
         self._fast_open = FastOpenKeyFollower(self._state)
         self._watched_services: list[str] = []
@@ -170,6 +172,7 @@ class Agent:
             )
             group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
             group.create_task(self._services.follow(client))
+            group.create_task(self._shield.follow(client, lambda: self._services.kept))
             group.create_task(trigger_reports(self._settings.state, self._changed))
             group.create_task(self._purges.follow(client))
             group.create_task(self._fast_open.follow(client))

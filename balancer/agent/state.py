@@ -20,6 +20,7 @@ from node.state.fast_open_keys import write_keys
 from node.state.forwarder import read_applied_generation
 from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.purges import Purge, read_purges, write_purges
+from node.state.shield import ShieldSites, write_shield_sites
 from node.state.signs import write_contact
 from node.state.table_key import pin_table_key, trusted_table_key
 from services.published import ServiceGeneration
@@ -92,6 +93,10 @@ class NodeState:
     def keep_services(self, services: ServiceGeneration) -> None:
         """Hand the edge these services."""
         store_services(self.folder, services)
+
+    def keep_shield_sites(self, sites: ShieldSites) -> None:
+        """Hand the edge the sites that shield services."""
+        write_shield_sites(self.folder, sites)
 
     def purges(self) -> list[Purge]:
         """Return the purges that the edge was handed; none where the file is missing or damaged."""

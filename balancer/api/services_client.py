@@ -21,6 +21,7 @@ from balancer.api.services import (
     ServiceView,
     ValidationView,
 )
+from node.state.shield import ShieldSites
 from services.published import ServiceGeneration
 
 Document = Mapping[str, Any]
@@ -88,6 +89,11 @@ class ServicesClient(ControlClient):
 
     async def delete_secret(self, name: str, key: str) -> None:
         await self._send("DELETE", f"/v1/services/{name}/secrets/{key}")
+
+    async def shield_sites(self) -> ShieldSites:
+        """Get the edges that shield services. Raises `ValueError` for an invalid answer."""
+        answer = await self._json("GET", "/v1/published-services/shield")
+        return ShieldSites.from_json(answer)
 
     async def published_services(
         self, kept: ServiceGeneration | None = None, wait: float = 0

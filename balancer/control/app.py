@@ -52,6 +52,7 @@ from balancer.control.services.published.acknowledgements import ServiceAcknowle
 from balancer.control.services.published.live import LiveServices
 from balancer.control.services.published.lost import check_lost_services
 from balancer.control.services.published.publication import ServicePublication
+from balancer.control.services.published.shield_sites import ShieldCatalogue
 from balancer.control.services.rollout import endpoints as rollout
 from balancer.control.services.rollout.engine import RolloutEngine
 from balancer.control.services.rollout.signs import EdgeSigns
@@ -139,6 +140,7 @@ async def _assemble_plane(
         newest=newest,
         seal=seal,
         services=services,
+        shield=ShieldCatalogue(key, services.live, directory, watch),
         service_acknowledgements=memory.services,
         rollouts=rollouts,
         authenticator=Authenticator(store, directory, admin_sha256),

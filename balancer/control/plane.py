@@ -18,6 +18,7 @@ from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
 from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
 from balancer.control.services.published.publication import ServicePublication
+from balancer.control.services.published.shield_sites import ShieldCatalogue
 from balancer.control.services.rollout.engine import RolloutEngine
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.storage.store import Store
@@ -42,6 +43,7 @@ class ControlPlane:
     newest: NewestIds
     seal: SecretSeal
     services: ServicePublication
+    shield: ShieldCatalogue
     service_acknowledgements: ServiceAcknowledgements
     rollouts: RolloutEngine
     authenticator: Authenticator

@@ -37,6 +37,12 @@ class EdgeSettings(DaemonSettings):
         le=65535,
         description="also serve HTTPS at this port of the VIP; needs --tls-certificate and --tls-key",
     )
+    shield_port: int = Field(
+        default=8445,
+        ge=1024,
+        le=65535,
+        description="port of the tunnel address where edges of a shielding site answer the others; one for the fleet",
+    )
     cache: Path = Field(default=Path("/var/cache/sennit"), description="directory of stored responses")
     cache_bytes: int = Field(default=10 << 30, ge=0, description="maximum bytes of stored responses")
     object_bytes: int = Field(default=1 << 30, ge=0, description="maximum bytes of one stored response")

@@ -15,6 +15,7 @@ UNTRUSTED_FIELDS = frozenset(
         "client-ip",
         "fastly-client-ip",
         "forwarded",
+        "sennit-shield-client",
         "sennit-session",
         "traceparent",
         "tracestate",

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.http.fields import Pairs
 from edge.http.origin_response import OriginFailed, OriginResponse
@@ -17,6 +17,7 @@ from edge.origins.exchange import IDEMPOTENT_METHODS
 from edge.origins.origin_client import OriginClient
 from edge.origins.origin_state import OriginState
 from edge.origins.selection import HashedUrl, WeightedTurns
+from edge.origins.shield_exchange import SHIELD_CLIENT_FIELD, is_refused_by_shield
 from services.origins import Origin, OriginGroup, Retry
 
 log = logging.getLogger("edge.origins")
@@ -53,6 +54,7 @@ class ServiceOrigins:
         selection: WeightedTurns | HashedUrl,
         retry: Retry,
         *,
+        shield: Callable[[str], "GroupMember | None"] | None = None,
         on_use: Callable[[WatchedOrigin, float], None] | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -65,6 +67,7 @@ class ServiceOrigins:
         self._selection = selection
         self._retry = retry
         self._watched = [each.watched for each in self.members if each.watched is not None]
+        self._shield = shield
         self._on_use = on_use
         self._on_close = on_close
         self._clock = clock
@@ -76,6 +79,10 @@ class ServiceOrigins:
         for member in self.members:
             await member.client.close()
 
+    def is_direct(self, key: str) -> bool:
+        """Whether a miss of `key` goes to an origin from here, and not to the edge that shields it."""
+        return self._shield is None or self._shield(key) is None
+
     @asynccontextmanager
     async def request(
         self,
@@ -86,6 +93,7 @@ class ServiceOrigins:
         *,
         key: str = "",
         passing: str | None = None,
+        direct: bool = True,
     ) -> AsyncIterator[OriginResponse]:
         """Send a request, as `edge.services.origin_side` describes; to another origin if one fails before its response.
 
@@ -97,34 +105,64 @@ class ServiceOrigins:
         if self._on_use is not None:
             for watched in self._watched:
                 self._on_use(watched, now)
-        tried: list[GroupMember] = []
-        chosen: GroupMember | None = self._choose_member(exchange, tried, last_resort=True)
         async with AsyncExitStack() as stack:
-            while chosen is not None:
-                tried.append(chosen)
-                member, chosen = chosen, None
-                attempt = await stack.enter_async_context(AsyncExitStack())
-                try:
-                    answer = await self._ask_member(attempt, member, exchange, until)
-                except OriginFailed as error:
-                    self._log_failure(member, exchange, error.cause)
-                    if exchange.repeatable or error.unsent:
-                        chosen = self._choose_next(exchange, tried, until, last_resort=True)
-                    if chosen is None:
-                        raise
-                    continue
-                if answer.status in UNUSABLE_STATUS and exchange.repeatable:
-                    chosen = self._choose_next(exchange, tried, until, last_resort=False)
+            member, answer = None, None
+            if not direct and self._shield is not None and (member := self._shield(exchange.key)) is not None:
+                answer = await self._ask_shield(stack, member, exchange, until)
+            if member is None or answer is None:
+                member, answer = await self._ask_origins(stack, exchange, until)
+            try:
+                yield answer
+            except OriginFailed as error:
+                self._record_failure(member, error)
+                self._log_failure(member, exchange, error.cause)
+                raise
+
+    async def _ask_shield(
+        self, stack: AsyncExitStack, peer: GroupMember, exchange: "_Exchange", until: float
+    ) -> OriginResponse | None:
+        """Ask the edge that shields the key; None if it fails, and the origins are asked from here."""
+        attempt = await stack.enter_async_context(AsyncExitStack())
+        forwarded = replace(
+            exchange, headers=[*exchange.headers, (SHIELD_CLIENT_FIELD, _client_of(exchange.headers))]
+        )
+        try:
+            answer = await self._ask_member(attempt, peer, forwarded, until)
+        except OriginFailed as error:
+            self._log_failure(peer, exchange, error.cause)
+            return None
+        if not is_refused_by_shield(answer):
+            return answer
+        self._log_failure(peer, exchange, f"status {answer.status} of the shield itself")
+        await attempt.aclose()
+        return None
+
+    async def _ask_origins(
+        self, stack: AsyncExitStack, exchange: "_Exchange", until: float
+    ) -> tuple[GroupMember, OriginResponse]:
+        """Ask origins in turn until one answers; raises `OriginFailed` of the last."""
+        tried: list[GroupMember] = []
+        chosen = self._choose_member(exchange, tried, last_resort=True)
+        while chosen is not None:
+            member, chosen = chosen, None
+            tried.append(member)
+            attempt = await stack.enter_async_context(AsyncExitStack())
+            try:
+                answer = await self._ask_member(attempt, member, exchange, until)
+            except OriginFailed as error:
+                self._log_failure(member, exchange, error.cause)
+                if exchange.repeatable or error.unsent:
+                    chosen = self._choose_next(exchange, tried, until, last_resort=True)
                 if chosen is None:
-                    try:
-                        yield answer
-                    except OriginFailed as error:
-                        self._record_failure(member, error)
-                        self._log_failure(member, exchange, error.cause)
-                        raise
-                    return
-                self._log_failure(member, exchange, f"status {answer.status}")
-                await attempt.aclose()
+                    raise
+                continue
+            if answer.status in UNUSABLE_STATUS and exchange.repeatable:
+                chosen = self._choose_next(exchange, tried, until, last_resort=False)
+            if chosen is None:
+                return member, answer
+            self._log_failure(member, exchange, f"status {answer.status}")
+            await attempt.aclose()
+        raise OriginFailed(502, "the service has no origin")
 
     async def _ask_member(
         self, stack: AsyncExitStack, member: GroupMember, exchange: "_Exchange", until: float

@@ -6,6 +6,7 @@ An origin keeps its connections, its ejection and its checks where only weights,
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge.origins.origin_group import GroupMember, ServiceOrigins
 from edge.origins.origin_state import OriginState
 from edge.origins.published_health import describe_origins
 from edge.origins.selection import HashedUrl, WeightedTurns
+from edge.origins.shield.shield_peers import ShieldPeers
 from edge.origins.tls import make_tls_context
 from services.document import HttpService
 from services.origins import Balancing, Origin, OriginGroup
@@ -43,7 +45,14 @@ class SharedOrigin:
 class OriginRegistry:
     """Makes the origins of services. `name` is this edge's; `seed` sets where the turns of weighted origins begin."""
 
-    def __init__(self, name: str, refusal: Callable[[IPAddress], str | None], seed: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        refusal: Callable[[IPAddress], str | None],
+        seed: int = 0,
+        peers: ShieldPeers | None = None,
+    ) -> None:
+        self._peers = peers
         self._name = name
         self._refusal = refusal
         self._seed = seed
@@ -68,6 +77,7 @@ class OriginRegistry:
             members,
             selection,
             document.retry,
+            shield=self._make_shield(document),
             on_use=self.checks.note_use,
             on_close=lambda: self._release_origins(keys),
         )
@@ -91,6 +101,11 @@ class OriginRegistry:
             await shared.client.close()
         self._shared.clear()
         await asyncio.gather(*self._closing)
+
+    def _make_shield(self, document: HttpService) -> Callable[[str], GroupMember | None] | None:
+        if document.shield is None or self._peers is None:
+            return None
+        return partial(self._peers.choose_peer, document.shield.site)
 
     def _share_origin(self, key: OriginKey, secrets: Mapping[str, str]) -> SharedOrigin:
         shared = self._shared.get(key)

@@ -4,13 +4,16 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from edge.cache.storage.store import ResponseStore
 from edge.config.settings import EdgeSettings
 from edge.origins.addresses import OriginAddresses
 from edge.origins.assembly import single_origin
 from edge.origins.registry import OriginRegistry
+from edge.origins.shield.shield_peers import ShieldPeers
 from edge.proxy.caching_proxy import CachingProxy
+from edge.proxy.peer_application import PeerApplication
 from edge.proxy.purge import follow_purges
 from edge.services.active_service import ActiveService, ServiceDefaults
 from edge.services.directory import ServiceDirectory
@@ -29,10 +32,19 @@ def make_service_origins(
     return registry.make_origins(service.name, service.document, service.secrets)
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltInCache:
+    """The caching proxy for clients, what answers other edges, and how those are asked."""
+
+    proxy: CachingProxy
+    peer_application: PeerApplication
+    peers: ShieldPeers
+
+
 @asynccontextmanager
 async def built_in_cache(
     settings: EdgeSettings, name: str, telemetry: Telemetry
-) -> AsyncIterator[CachingProxy]:
+) -> AsyncIterator[BuiltInCache]:
     """Run the caching proxy within the context. Raises OSError or sqlite3.Error if the folder is unusable."""
     store = ResponseStore(
         settings.cache,
@@ -42,7 +54,8 @@ async def built_in_cache(
     )
     upstream = single_origin(settings.upstream, name)
     addresses = OriginAddresses(settings.origin_allow, settings.origin_deny)
-    registry = OriginRegistry(name, addresses.refusal, secrets.randbits(32))
+    peers = ShieldPeers(telemetry.owner, name, settings.shield_port)
+    registry = OriginRegistry(name, addresses.refusal, secrets.randbits(32), peers)
     services = ServiceDirectory(
         lambda service: make_service_origins(service, registry, upstream),
         ServiceDefaults(settings.negative_seconds),
@@ -64,7 +77,7 @@ async def built_in_cache(
         asyncio.create_task(registry.checks.run()),
     ]
     try:
-        yield proxy
+        yield BuiltInCache(proxy, PeerApplication(proxy, services, name), peers)
     finally:
         for task in tasks:
             await cancel_task(task)
@@ -72,6 +85,7 @@ async def built_in_cache(
         await proxy.coded.stop()
         await services.close()
         await registry.close()
+        await peers.close()
         await upstream.close()
         store.close()
 

@@ -27,6 +27,7 @@ from edge.http.fields import Pairs, combine_fields
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.http.request import ClientRequest
 from edge.origins.exchange import is_request_loop
+from edge.origins.shield_exchange import SHIELD_REFUSED_FIELD
 from edge.proxy.coded_responses import CodedResponses
 from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, FetchResult
@@ -153,13 +154,17 @@ class CachingProxy:
         if redirect is not None:
             location = [("location", redirect.location)]
             return await send_text(send, redirect.status, f"see {redirect.location}", location)
-        await self._serve(ServiceRequest.of(request, service), receive, send)
+        await self.serve_request(ServiceRequest.of(request, service), receive, send)
 
-    async def _serve(self, request: ServiceRequest, receive: Receive, send: Send) -> None:
+    async def serve_request(self, request: ServiceRequest, receive: Receive, send: Send) -> None:
+        """Answer a request that its service admits."""
         try:
             await self._answer(request, receive, send)
         except OriginFailed as error:
-            await send_text(send, error.status, str(error), self._status(CacheStatus(detail="origin-failed")))
+            more = self._status(CacheStatus(detail="origin-failed"))
+            if request.for_peer:
+                more.append((SHIELD_REFUSED_FIELD, "?1"))
+            await send_text(send, error.status, str(error), more)
         except ClientLeft:
             log.debug("client left: %s", request.key)
         except BodyTooLarge:
@@ -219,13 +224,13 @@ class CachingProxy:
         self, entry: StoredResponse, request: ServiceRequest, status: CacheStatus, send: Send
     ) -> bool:
         """Send a stored response; return False, with nothing sent, if its body has just been evicted."""
-        view = await self.coded.select_view(entry, request.service.codings, request.coding)
+        view = await self.coded.select_view(entry, request.codings, request.coding)
         if await self._send_view(view, request, status, send):
             self._store.record_use(entry)
             return True
         if view.key == entry.key:
             return False
-        view = await self.coded.select_view(entry, request.service.codings, None)
+        view = await self.coded.select_view(entry, request.codings, None)
         return await self._send_view(view, request, status, send)
 
     async def _send_view(
@@ -241,7 +246,7 @@ class CachingProxy:
         try:
             self._store.record_use(entry)
             age = ("age", str(int(entry.age(self._clock()))))
-            selected = select_response(entry, request.method, request.fields)
+            selected = select_response(entry, request.method, request.fields, for_peer=request.for_peer)
             await send_stored(entry, file, selected, [age, *self._status(status)], send)
         finally:
             if file is not None:
@@ -258,7 +263,8 @@ class CachingProxy:
         alone = "authorization" in request.fields or requires_validation(request.fields)
         seen: set[Fetch] = set()
         while True:
-            others = [one for one in self.fetches.joinable(request.key, request.service) if one not in seen]
+            joinable = self.fetches.joinable(request.key, request.service, for_peer=request.for_peer)
+            others = [one for one in joinable if one not in seen]
             if alone or not others or len(seen) == UNSUITABLE_LIMIT:
                 fetch = self._fetch(request, stored, leader=True)
                 break
@@ -313,10 +319,12 @@ class CachingProxy:
         send: Send,
     ) -> None:
         assert fetch.spool is not None
-        entry = self.coded.arriving_view(entry, request.service.codings if storing else None)
-        selected = select_response(entry, request.method, request.fields)
+        entry = self.coded.arriving_view(entry, request.codings if storing else None)
+        selected = select_response(entry, request.method, request.fields, for_peer=request.for_peer)
         if selected.multipart is not None:
-            selected = select_response(entry, request.method, _without_range(request.fields))
+            selected = select_response(
+                entry, request.method, _without_range(request.fields), for_peer=request.for_peer
+            )
         collapsed = status.collapsed  # a follower's response was not made for its request: it has an Age
         if storing:
             status.stored = True

@@ -50,6 +50,7 @@ class Fetch:
     spool: Spool | None = None
     leader: SpoolReader | None = None
     has_leader: bool = True
+    direct: bool = True  # asks an origin, not the edge that shields the key
     discarded: bool = False
     leased: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)

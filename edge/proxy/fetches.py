@@ -56,12 +56,19 @@ class Fetches:
         self._backoff = RevalidationBackoff()
         store.watch_invalidations(self.discard_running, self.discard_all_running)
 
-    def joinable(self, key: str, service: ActiveService) -> list[Fetch]:
-        """The fetches that a new request for `key` may wait for: by the same revision of its service."""
+    def joinable(self, key: str, service: ActiveService, *, for_peer: bool = False) -> list[Fetch]:
+        """The fetches that a new request for `key` may wait for: by the same revision of its service.
+
+        A request of another edge waits for no fetch that may be waiting for that edge.
+        """
         if not self.may_share(key):
             return []
         running = self._running.get(key, [])
-        return [fetch for fetch in running if fetch.can_be_joined and fetch.service is service]
+        return [
+            fetch
+            for fetch in running
+            if fetch.can_be_joined and fetch.service is service and (fetch.direct or not for_peer)
+        ]
 
     def may_revalidate(self, key: str) -> bool:
         """Whether a background fetch for `key` may start: none is running, and the origin has not just failed."""
@@ -85,6 +92,7 @@ class Fetches:
             self._store.last_change,
             head,
             has_leader=leader,
+            direct=request.for_peer or request.service.origins.is_direct(request.key),
         )
         fetch.service.begin_request()
         self._running.setdefault(fetch.key, []).append(fetch)
@@ -184,7 +192,7 @@ class Fetches:
         conditions = list(revalidation_headers(stored).items()) if stored is not None else []
         requested_at = self._clock()
         async with fetch.service.origins.request(
-            "GET", fetch.target, kept + conditions, key=fetch.key
+            "GET", fetch.target, kept + conditions, key=fetch.key, direct=fetch.direct
         ) as answer:
             received_at = self._clock()
             if stored is None or not conditions or answer.status != 304:

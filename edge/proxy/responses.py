@@ -20,7 +20,8 @@ from smkex.http.semantics.ranges import ByteRange, RangeNotSatisfiable, parse_ra
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 BLOCK = 256 << 10
 # fields that the edge writes itself
-_OWN = CDN_FIELDS | {"age", "content-length", "cache-status", "transfer-encoding", REQUEST_ID_FIELD}
+_OWN_FOR_PEERS = frozenset({"age", "content-length", "cache-status", "transfer-encoding", REQUEST_ID_FIELD})
+_OWN = CDN_FIELDS | _OWN_FOR_PEERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,15 @@ class Selected:
     has_body: bool = True
 
 
-def select_response(entry: StoredResponse, method: str, asked: Fields, *, ranges: bool = True) -> Selected:
-    """Evaluate the request's conditions and ranges (RFC 9110 section 13.2.2)."""
-    headers = [pair for pair in entry.headers if pair[0] not in _OWN]
+def select_response(
+    entry: StoredResponse, method: str, asked: Fields, *, ranges: bool = True, for_peer: bool = False
+) -> Selected:
+    """Evaluate the request's conditions and ranges (RFC 9110 section 13.2.2).
+
+    Another edge gets the fields that are for caches, too.
+    """
+    own = _OWN_FOR_PEERS if for_peer else _OWN
+    headers = [pair for pair in entry.headers if pair[0] not in own]
     if is_not_modified(entry, asked):
         # Last-Modified only without an ETag
         kept = NOT_MODIFIED_FIELDS if entry.etag is not None else NOT_MODIFIED_FIELDS | {"last-modified"}

@@ -10,6 +10,7 @@ from edge.services.active_service import ActiveService
 from edge.services.admission.gate import NotAdmitted
 from edge.services.admission.signed_urls import TokenRefused
 from edge.services.cache_rule import CompiledRule
+from edge.services.transforms.content_coding import ContentCodings
 from services.transforms import Coding
 
 
@@ -30,10 +31,13 @@ class ServiceRequest:
     headers: Pairs
     fields: Fields
     client: str
+    for_peer: bool = False
 
     @classmethod
-    def of(cls, request: ClientRequest, service: ActiveService) -> "ServiceRequest":
-        """Route a request to its service."""
+    def of(
+        cls, request: ClientRequest, service: ActiveService, *, for_peer: bool = False
+    ) -> "ServiceRequest":
+        """Route a request to its service. That of another edge was changed there, and its response will be."""
         rule = service.find_rule(request.method, request.target.decode("ascii"))
         url_key = service.key_prefix + rule.key.url_key(request.key)
         fields = request.fields if rule.client_directives else without_directives(request.fields)
@@ -44,15 +48,21 @@ class ServiceRequest:
             url_key + rule.key.request_suffix(fields),
             request.method,
             request.target,
-            service.origin_fields.change_fields(request.headers),
+            request.headers if for_peer else service.origin_fields.change_fields(request.headers),
             fields,
             request.client,
+            for_peer,
         )
 
     @property
     def coding(self) -> Coding | None:
         """The content coding that the client prefers of those that the service has."""
-        return self.service.codings.choose_coding(self.fields) if self.service.codings is not None else None
+        return self.codings.choose_coding(self.fields) if self.codings is not None else None
+
+    @property
+    def codings(self) -> ContentCodings | None:
+        """The content codings that the service adds; none for another edge, which adds them itself."""
+        return None if self.for_peer else self.service.codings
 
     @property
     def host(self) -> str:

@@ -1,5 +1,6 @@
 """The application that the edge serves: the built-in cache, or any ASGI application (`--app module:app`)."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 from edge.config.settings import EdgeSettings
 from edge.origins.addresses import OriginAddresses
 from edge.proxy.assembly import built_in_cache
+from edge.server.shield import ShieldFollower
 from edge.services.served_connection import ServedConnection
 from edge.streams.stream_services import StreamServices
 from edge.telemetry.figures import DEFAULT_SERVICE
@@ -44,19 +46,29 @@ async def run_application(
 
     if settings.app is None:
         async with (
-            built_in_cache(settings, name, telemetry) as proxy,
+            built_in_cache(settings, name, telemetry) as cache,
             _run_server(
                 HttpServer(
-                    RecordedApplication(proxy, telemetry),
+                    RecordedApplication(cache.proxy, telemetry),
                     date=False,
-                    fast_path=proxy.fast_path.answer,
+                    fast_path=cache.proxy.fast_path.answer,
                     open_connection=open_connection,
                     record_rejection=telemetry.record_rejection,
                 )
             ) as server,
+            _run_server(HttpServer(cache.peer_application, date=False)) as peer_server,
         ):
-            refusal = OriginAddresses(settings.origin_allow, settings.origin_deny).refusal
-            yield Application(server, proxy.facts, StreamServices(proxy.services, refusal, telemetry))
+            follower = ShieldFollower(settings, telemetry.owner, cache.peers, peer_server)
+            following = asyncio.create_task(follower.follow_file())
+            try:
+                refusal = OriginAddresses(settings.origin_allow, settings.origin_deny).refusal
+                yield Application(
+                    server, cache.proxy.facts, StreamServices(cache.proxy.services, refusal, telemetry)
+                )
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+                await follower.stop()
     else:
         server = HttpServer(
             RecordedApplication(_import_application(settings.app), telemetry, DEFAULT_SERVICE),

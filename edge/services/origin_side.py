@@ -20,12 +20,17 @@ class OriginSide(Protocol):
         *,
         key: str = "",
         passing: str | None = None,
+        direct: bool = True,
     ) -> AbstractAsyncContextManager[OriginResponse]:
         """Send a request. Raises `OriginFailed` until the head arrives; afterwards `parts` may.
 
         `key` is the cache key. `passing` is the address of the client whose speed sets the duration, "" if unknown;
-        None if the response is read at the edge's own speed.
+        None if the response is read at the edge's own speed. Unless `direct`, the edge that shields the key may be
+        asked.
         """
+
+    def is_direct(self, key: str) -> bool:
+        """Whether a miss of `key` goes to an origin from here, and not to the edge that shields it."""
 
     async def close(self) -> None:
         """Close all connections and end all checks."""

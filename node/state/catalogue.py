@@ -18,6 +18,7 @@ TABLE_KEY = StateFile(
 TABLE = StateFile("table.json", Daemon.AGENT, (Daemon.AGENT, Daemon.FORWARDER, Daemon.PROBE), durable=True)
 DESIRED_STATE = StateFile("agent.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 SERVICES = StateFile("services.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
+SHIELD = StateFile("shield.json", Daemon.AGENT, (Daemon.EDGE,), durable=True)
 PURGES = StateFile("purges.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 FAST_OPEN_KEYS = StateFile("fast-open.keys", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 CONTACT = StateFile("contact", Daemon.AGENT, (Daemon.FORWARDER,))
@@ -38,6 +39,7 @@ ALL = (
     TABLE,
     DESIRED_STATE,
     SERVICES,
+    SHIELD,
     PURGES,
     FAST_OPEN_KEYS,
     CONTACT,

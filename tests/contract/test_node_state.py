@@ -35,6 +35,7 @@ from node.state.host_state import HostState, ItemState, read_host_state, write_h
 from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.probe_results import ProbeResult, read_results, write_results
 from node.state.purges import Purge, read_purges, write_purges
+from node.state.shield import ShieldEdge, ShieldSites, read_shield_sites, write_shield_sites
 from node.state.state_file import StateFile
 from node.state.table_key import pin_table_key, read_table_key
 from node.vip import Vip
@@ -74,6 +75,7 @@ DOCUMENT = {
 SERVICES = ServiceGeneration.sign(SIGNER, 12, [PublishedService.of("shop", 3, DOCUMENT, {})])
 IN_FORCE = AppliedServices(12, (RefusedService("shop", 4, "origins.0.tls.ca: not a certificate"),))
 COUNTS = TunnelCounts(8123.4, {2: (1500, 2_100_000)})
+SHIELD = ShieldSites(bytes(range(32)), {"ams": (ShieldEdge(1, "edge1", "10.255.0.1"),)})
 
 # per file: what the page's example means, and how it is written and read
 EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], object]]] = {
@@ -92,6 +94,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
         lambda at: write_applied_services(at, IN_FORCE),
         read_applied_services,
     ),
+    "shield.json": (SHIELD, lambda at: write_shield_sites(at, SHIELD), read_shield_sites),
     "purges.json": ([PURGE], lambda at: write_purges(at, [PURGE]), read_purges),
     "fast-open.keys": (
         tuple(map(bytes.fromhex, FAST_OPEN)),

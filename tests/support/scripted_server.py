@@ -69,7 +69,10 @@ class ScriptedServer:
 async def _read(reader: asyncio.StreamReader) -> Asked:
     head = (await reader.readuntil(END)).decode("latin-1").split("\r\n")
     method, target, _ = head[0].split(" ")
-    fields = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+    fields: dict[str, str] = {}
+    for line in filter(None, head[1:]):
+        name, value = line.lower().split(": ", 1)
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
     await reader.readexactly(int(fields.get("content-length", "0")))
     return Asked(method, target, fields)
 

@@ -4,7 +4,7 @@ Each commit of this instance updates it; changes of other instances on the same 
 may be behind by that much. An edge that is missing here may still be in the database.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -77,6 +77,11 @@ class EdgeDirectory:
     def active_ids(self) -> frozenset[int]:
         """Return the edges whose admin state is active."""
         return frozenset(self._active)
+
+    def serving_edges(self, sites: Container[str]) -> list[EdgeSnapshot]:
+        """Return the edges of these sites that are alive and active, by id."""
+        active = (self._by_id[edge_id] for edge_id in sorted(self._active))
+        return [edge for edge in active if edge.alive and edge.site in sites]
 
     def _put(self, edge: EdgeRecord) -> None:
         known = EdgeSnapshot(

@@ -5,14 +5,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Response
 
 from balancer.api.services import PublishedView
+from balancer.api.shield import ShieldSitesView
 from balancer.control.authentication.dependencies import Edge
 from balancer.control.http.long_poll import NOT_MODIFIED, Since, Wait, parse_etag
 from balancer.control.http.parts import provide_part
 from balancer.control.http.problems import refusal_responses, success_response
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.services.published.publication import ServicePublication
+from balancer.control.services.published.shield_sites import ShieldCatalogue
 
 router = APIRouter(prefix="/v1/published-services", tags=["services"])
+ShieldPart = Annotated[ShieldCatalogue, Depends(provide_part(ShieldCatalogue))]
 PublicationPart = Annotated[ServicePublication, Depends(provide_part(ServicePublication))]
 DirectoryPart = Annotated[EdgeDirectory, Depends(provide_part(EdgeDirectory))]
 ANSWERS: dict[int | str, Any] = success_response(200, PublishedView, "The services.") | NOT_MODIFIED
@@ -37,3 +40,10 @@ async def get_published_services(
     edge = directory.get(by.edge_id or 0)
     candidates = live.select_candidates(edge.id, edge.site) if edge else frozenset()
     return Response(live.body(candidates, since), media_type="application/json", headers=headers)
+
+
+@router.get("/shield", responses=refusal_responses(401, 403, 410))
+async def get_shield_sites(catalogue: ShieldPart, _: Edge, response: Response) -> ShieldSitesView:
+    """Get the edges that shield services, and the secret by which edges know each other."""
+    response.headers["Cache-Control"] = "no-store"
+    return catalogue.current_sites()

@@ -49,6 +49,9 @@ class LabelledOrigins:
 
         yield OriginResponse(200, [*self.headers, ("content-length", str(len(text)))], parts())
 
+    def is_direct(self, key: str) -> bool:
+        return True
+
     async def close(self) -> None:
         self.closed = True
 

@@ -1,0 +1,1 @@
+"""The shield: misses go to one edge of a site, which asks the origin for all."""

@@ -1,0 +1,50 @@
+"""Answer the misses of other edges, which this one shields the origins from.
+
+The asking edge has admitted the client, and changes the response as its service wants. It is believed what it says of
+the client: it has proved by TLS to be of this fleet. Such a request never goes to a third edge.
+"""
+
+import ipaddress
+
+from edge.http.request import ClientRequest
+from edge.origins.exchange import is_request_loop
+from edge.origins.shield_exchange import SHIELD_CLIENT_FIELD, SHIELD_REFUSED_FIELD
+from edge.proxy.caching_proxy import CachingProxy, Receive, Scope
+from edge.proxy.responses import Send, send_text
+from edge.proxy.service_request import ServiceRequest
+from edge.services.catalogue import Misdirected
+from edge.services.directory import ServiceDirectory
+
+
+class PeerApplication:
+    """ASGI application for the listener that only edges of the fleet can use. `name` is this edge's."""
+
+    def __init__(self, proxy: CachingProxy, services: ServiceDirectory, name: str) -> None:
+        self._proxy = proxy
+        self._services = services
+        self._name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            if scope["method"] != "GET":
+                raise ValueError("only GET")
+            request = ClientRequest.of({**scope, "client": (_client_of(scope), 0)})
+            if is_request_loop(request.headers, self._name):
+                raise ValueError("a request loop")
+            service = self._services.current.select_http("", request.host)
+        except (ValueError, Misdirected) as error:
+            return await send_text(send, 421, f"not shielded: {error}", [(SHIELD_REFUSED_FIELD, "?1")])
+        service.begin_request()
+        try:
+            peer_request = ServiceRequest.of(request, service, for_peer=True)
+            await self._proxy.serve_request(peer_request, receive, send)
+        finally:
+            service.end_request()
+
+
+def _client_of(scope: Scope) -> str:
+    """Return the address of the client; raises `ValueError` for anything else."""
+    given = dict(scope["headers"]).get(SHIELD_CLIENT_FIELD.encode(), b"").decode("latin-1")
+    return str(ipaddress.ip_address(given)) if given else ""

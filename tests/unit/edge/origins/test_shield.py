@@ -1,0 +1,186 @@
+"""The shield over real TLS on loopback: one request at the origin for all edges, and never trusted from outside."""
+
+import asyncio
+import ssl
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from loopback import until
+from origin_groups import LiveOrigin
+from scripted_server import Asked, answer
+from shielded_edges import KEY, FleetEdge, shielded_edges
+
+from edge.origins.selection import HashedUrl
+from edge.origins.shield.fleet_identity import NAME, FleetIdentity
+from node.state.shield import ShieldSites
+
+
+def let_store(origin: LiveOrigin, *fields: str) -> None:
+    async def script(asked: Asked) -> list[bytes]:
+        await asyncio.sleep(0.05)
+        if origin.silent:
+            await asyncio.Event().wait()
+        return [answer("body", "cache-control: max-age=60", *fields, status=origin.status)]
+
+    origin.server.script = script
+
+
+def shield_of(edges: list[FleetEdge], sites: ShieldSites, path: str = "/a") -> FleetEdge:
+    chosen = HashedUrl().choose(sites.sites["ams"], f"shop|cdn {path}")
+    return next(each for each in edges if each.edge == chosen)
+
+
+async def test_three_edges_ask_the_origin_once(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        let_store(origin, "cache-tag: all, news")
+        answers = await asyncio.gather(*(each.get() for each in edges for _ in range(20)))
+        assert {(one.status_code, one.text) for one in answers} == {(200, "body")}
+        assert len(origin.asked) == 1
+        shield = shield_of(edges, sites)
+        assert origin.asked[0].fields["cdn-loop"].split(", ")[-1] == f"{shield.edge.name}.sennit"
+        # stored at each: none asks another any more
+        await until(lambda: not any(each.proxy.fetches.busy for each in edges))
+        for each in edges:
+            assert "hit" in (await each.get()).headers["cache-status"].split(",")[-1]
+        assert "cache-tag" not in answers[0].headers  # clients are not given it, edges are
+        asking = next(each for each in edges if each is not shield)
+        assert asking.proxy._store.find("shop|cdn /a", {}) is not None
+        [stored] = asking.proxy._store.load("shop|cdn /a")
+        assert stored.fields["cache-tag"] == "all, news"
+
+
+async def test_the_origin_sees_the_client_and_not_the_edge(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        shield = shield_of(edges, sites)
+        asking = next(each for each in edges if each is not shield)
+        found = await asking.get(sennit_shield_client="192.0.2.66", x_forwarded_for="192.0.2.66")
+        assert found.status_code == 200
+        [asked] = origin.asked
+        assert asked.fields["x-forwarded-for"] == "127.0.0.1"  # of the test's client
+        assert asked.fields["cdn-loop"] == f"{asking.edge.name}.sennit, {shield.edge.name}.sennit".lower()
+        assert not [name for name in asked.fields if name.startswith("sennit-shield")]
+
+
+@pytest.mark.parametrize("trouble", ["dead", "unknown service", "another fleet key"])
+async def test_the_origin_is_asked_directly_when_the_shield_fails(tmp_path: Path, trouble: str) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        shield = shield_of(edges, sites)
+        asking = next(each for each in edges if each is not shield)
+        if trouble == "dead":
+            await shield.follower.stop()
+        elif trouble == "unknown service":
+            await shield.services.close()
+        else:
+            await shield.learn_sites(replace(sites, key=bytes(32)))
+        assert (await asking.get()).status_code == 200
+        assert origin.asked[0].fields["cdn-loop"] == f"{asking.edge.name}.sennit"
+
+
+async def test_an_origin_that_fails_at_the_shield_is_asked_from_the_edge(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        asking = next(each for each in edges if each is not shield_of(edges, sites))
+        origin.kill()
+        assert (await asking.get()).status_code == 502
+        origin.port = 0
+        await origin.start()
+        asking.serve_document({"origins": [{"name": "main", "url": f"http://127.0.0.1:{origin.port}"}]})
+        assert (await asking.get()).status_code == 200
+
+
+async def test_a_status_of_the_origin_passes_the_shield(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        asking = next(each for each in edges if each is not shield_of(edges, sites))
+        origin.status = "503 Unavailable"
+        assert (await asking.get()).status_code == 503
+        assert len(origin.asked) == 1
+
+
+async def test_edges_that_disagree_on_the_shield_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Each takes the other for the shield: at most one hop, whatever arrives while both fetch."""
+    async with shielded_edges(tmp_path, count=2) as (edges, origin, sites):
+        let_store(origin)
+        one, other = sites.sites["ams"]
+        await edges[0].learn_sites(replace(sites, sites={"ams": (other,)}))
+        await edges[1].learn_sites(replace(sites, sites={"ams": (one,)}))
+        for each in edges:  # they keep listening as before
+            own = replace(sites, sites={"ams": sites.sites["ams"][2:], "own": (each.edge,)})
+            peers = each.peers._known
+            await each.learn_sites(own)
+            each.peers.apply_sites(peers)
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(*(each.get() for each in edges for _ in range(10)))
+        assert {one.status_code for one in answers} == {200}
+        assert 1 <= len(origin.asked) <= 2
+        assert all(len(asked.fields["cdn-loop"].split(",")) <= 2 for asked in origin.asked)
+
+
+async def test_requests_that_are_not_misses_of_the_cache_go_to_the_origin_directly(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        asking = next(each for each in edges if each is not shield_of(edges, sites))
+        await asking.client.post("/a", content=b"form")
+        assert origin.asked[0].fields["cdn-loop"] == f"{asking.edge.name}.sennit"
+
+
+async def test_header_rules_are_applied_once(tmp_path: Path) -> None:
+    rules = {
+        "origin": [{"action": "add", "name": "x-rule", "value": "o"}],
+        "client": [{"action": "add", "name": "x-rule", "value": "c"}],
+    }
+    async with shielded_edges(tmp_path, headers=rules) as (edges, origin, sites):
+        asking = next(each for each in edges if each is not shield_of(edges, sites))
+        found = await asking.get()
+        assert found.headers.get_list("x-rule") == ["c"]
+        assert origin.asked[0].fields["x-rule"] == "o"
+
+
+@pytest.mark.parametrize("attacker", ["no certificate", "another key", "no TLS", "TLS 1.2"])
+async def test_only_an_edge_of_the_fleet_is_answered(tmp_path: Path, attacker: str) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, _):
+        tls: ssl.SSLContext | None = ssl.create_default_context()
+        assert tls is not None
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+        if attacker == "another key":
+            tls = FleetIdentity(bytes(32)).client
+            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+        elif attacker == "TLS 1.2":
+            tls = FleetIdentity(KEY).client
+            tls.minimum_version, tls.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2
+        elif attacker == "no TLS":
+            tls = None
+        said = b""
+        try:
+            reader, writer = await asyncio.open_connection(
+                edges[0].edge.address, edges[0].peers._port, ssl=tls, server_hostname=NAME if tls else None
+            )
+            writer.write(b"GET /a HTTP/1.1\r\nhost: cdn\r\n\r\n")
+            said = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        except (OSError, ssl.SSLError):
+            pass
+        assert b"HTTP/1.1 200" not in said
+        assert not origin.asked
+
+
+async def test_an_edge_sends_nothing_to_a_server_that_has_not_the_fleets_key(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path, members=2) as (edges, _, sites):
+        shield = shield_of(edges, sites)
+        asking = next(each for each in edges if each is not shield)
+        await shield.follower.stop()
+        heard: list[bytes] = []
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read(100))
+            writer.close()
+
+        server = await asyncio.start_server(
+            listen, shield.edge.address, shield.peers._port, ssl=FleetIdentity(bytes(32)).server
+        )
+        assert (await asking.get(cookie="secret")).status_code == 200
+        server.close()
+        assert not heard
+
+
+def test_the_identity_is_the_same_at_every_edge() -> None:
+    one, other = FleetIdentity(KEY).client.get_ca_certs(True), FleetIdentity(KEY).client.get_ca_certs(True)
+    assert one == other != FleetIdentity(bytes(32)).client.get_ca_certs(True)
