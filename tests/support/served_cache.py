@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from one_service import one_service
@@ -36,20 +37,29 @@ class Worker:
 
 @asynccontextmanager
 async def served(
-    folder: Path, origin: ScriptedServer, workers: int = 1, log: AccessLog | None = None
+    folder: Path,
+    origin: ScriptedServer,
+    workers: int = 1,
+    log: AccessLog | None = None,
+    document: dict[str, Any] | None = None,
 ) -> AsyncIterator[list[Worker]]:
-    """Workers of one node before `origin`, which is served too; they share the access log `log`."""
+    """Workers of one node before `origin`, which is served too; they share the access log `log`.
+
+    `document` has the rules of the service, without one it is `--upstream`.
+    """
     async with AsyncExitStack() as stack:
         url = f"http://127.0.0.1:{await stack.enter_async_context(origin.listening())}"
-        yield [await stack.enter_async_context(_worker(folder, url, log)) for _ in range(workers)]
+        yield [await stack.enter_async_context(_worker(folder, url, log, document)) for _ in range(workers)]
 
 
 @asynccontextmanager
-async def _worker(folder: Path, url: str, log: AccessLog | None) -> AsyncIterator[Worker]:
+async def _worker(
+    folder: Path, url: str, log: AccessLog | None, document: dict[str, Any] | None
+) -> AsyncIterator[Worker]:
     store = ResponseStore(folder, 50_000_000, 20_000_000)
     upstream = single_origin(url, "edge1")
     telemetry = Telemetry(1, log)
-    proxy = CachingProxy(one_service(upstream), store, "edge1", telemetry=telemetry)
+    proxy = CachingProxy(one_service(upstream, document=document), store, "edge1", telemetry=telemetry)
     server = HttpServer(
         RecordedApplication(proxy, telemetry),
         date=False,
