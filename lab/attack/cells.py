@@ -67,6 +67,15 @@ _ALWAYS = (
     Attack(
         "own shares to both ends", Powers.ONE, "shares", None, AttackOutcome.DETECTED, ("BindingMismatch",)
     ),
+    Attack(
+        "the hybrid stripped from the offer",
+        Powers.ONE,
+        "strip-hybrid",
+        None,
+        AttackOutcome.DETECTED,
+        ("BindingMismatch",),
+    ),
+    Attack("four nonces by who reads path 0", Powers.ONE, "observe", None, AttackOutcome.SAFE),
     Attack("offers cut down", Powers.ONE, "offers", None, AttackOutcome.DETECTED, ("BindingMismatch",)),
     Attack(
         "another session id on path 0",
@@ -88,7 +97,7 @@ _ALWAYS = (
     Attack(
         "another observed address", Powers.ONE, "observed", None, AttackOutcome.DETECTED, ("BindingMismatch",)
     ),
-    Attack("other nonces", Powers.ONE, None, "nonces", AttackOutcome.DETECTED, ("BindingMismatch",)),
+    Attack("other nonces", Powers.ONE, None, "nonces", AttackOutcome.DETECTED, ("PeerAborted",)),
     Attack("another binding", Powers.ONE, None, "bindings", AttackOutcome.DETECTED, ("BindingMismatch",)),
     Attack("another MAC", Powers.ONE, None, "macs", AttackOutcome.DETECTED, ("MacMismatch",)),
     Attack(

@@ -153,6 +153,16 @@ class Offers(Strategy):
         return rebuild_share(share, share.shares, (Aead.CHACHA20_POLY1305,))
 
 
+class StripHybrid(Strategy):
+    """The post-quantum hybrid taken out of the offer: a downgrade to what a recording may give away one day."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.CLIENT_SHARE:
+            return frame
+        share = ClientShare.parse(frame)
+        return rebuild_share(share, tuple(one for one in share.shares if one[0] == NamedGroup.X25519))
+
+
 class Modes(Strategy):
     """Opportunistic in the place of the mode that the client offers."""
 
@@ -356,9 +366,9 @@ def _rewrite_ingress(
     return ServerNonce.build(unbound, bound, answer.mac).frame
 
 
-def race_nonce(frame: bytes) -> bytes:
-    """A ClientNonce for the same session with a nonce of the attacker's, to come before the client's."""
-    return ClientNonce.build(ClientNonce.parse(frame).session_id, os.urandom(NONCE_LENGTH)).frame
+def invent_nonce(client_share: bytes) -> bytes:
+    """A ClientNonce for the session of a ClientShare, with a nonce of the attacker's, to come before the client's."""
+    return ClientNonce.build(ClientShare.parse(client_share).session_id, os.urandom(NONCE_LENGTH)).frame
 
 
 STRATEGIES: dict[str, type[Strategy]] = {
@@ -369,6 +379,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "flip-length": FlipLength,
     "swallow": Swallow,
     "replay": Replay,
+    "strip-hybrid": StripHybrid,
     "modes": Modes,
     "session-ids": SessionIds,
     "edge-ids": EdgeIds,

@@ -75,7 +75,7 @@ async def connect(
     setup = time.monotonic() - started
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
-    connection = _start_connection(session, target, interfaces, options.transport, setup, first_contact)
+    connection = _start_connection(session, target, interfaces, options, setup, first_contact)
     if fleet_key is not None and first_contact:
         found = KnownHost(host, fleet_key, floor=session.established.revocation_floor)
         connection.key_note = _save_fleet_key(options.known_hosts, found)
@@ -114,7 +114,7 @@ def _start_connection(
     session: SessionTransport,
     target: Target,
     interfaces: tuple[str, str],
-    transport: str,
+    options: ConnectOptions,
     setup: float,
     first_contact: bool,
 ) -> Connection:
@@ -129,10 +129,11 @@ def _start_connection(
         path: KnownPath(interfaces[path], addresses[path], seen, loop.time())
         for path, seen in enumerate(session.established.observed)
     }
-    keeper = PathMaintainer(session, target, known) if transport == "tcp" else None
+    tcp = options.transport == "tcp"
+    keeper = PathMaintainer(session, target, known, options.strict) if tcp else None
     if keeper is not None:
         keeper.start()
-    return Connection(reader, writer, session, target, known, transport, setup, keeper, first_contact)
+    return Connection(reader, writer, session, target, known, options.transport, setup, keeper, first_contact)
 
 
 _TRANSPORTS = {"tcp": establish_over_tcp, "mptcp": establish_over_mptcp}

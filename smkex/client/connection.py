@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.errors import SmkexError, UnexpectedMessage
+from smkex.core.keys.exporter import SessionExporter
 from smkex.transport.counting_reader import CountingReader
 from smkex.transport.routes.target import Target
 from smkex.transport.session import SessionTransport
@@ -26,6 +27,11 @@ class Connection:
     keeper: PathMaintainer | None
     first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
     key_note: str = ""  # what became of a fleet key met for the first time
+
+    @property
+    def exporter(self) -> SessionExporter:
+        """The session's tag and exports, for protocols that bind themselves to this session."""
+        return self.session.established.exporter
 
     async def add_path(self, interface: str) -> int:
         """Join the session from another interface; return the path's number.
@@ -81,6 +87,7 @@ class Connection:
             tuple(paths),
             established.downgrades,
             self._notes(),
+            established.exporter.tag.hex(),
             established.fleet_key,
         )
 
@@ -91,6 +98,8 @@ class Connection:
             notes.append(self.key_note)
         if first.ingress_id == second.ingress_id:
             notes.append("both paths enter the CDN at the same edge")
+        if self.keeper is not None:
+            notes += self.keeper.evidence
         if self.transport == "mptcp":
             notes.append(
                 "with transport mptcp one hostile path can break the connection, but neither read nor change it"

@@ -20,7 +20,8 @@ class ConnectOptions:
 
     `paths` are two interface names, by default the first two with a default route; `resolvers` are addresses by
     interface; `timeout` is in seconds and bounds the whole. `allow_shared_path` permits a downgrade, which the report
-    lists. `scheduler` is for both directions (transport tcp; with mptcp the kernel chooses).
+    lists. `strict` ends the session when a join over a third path is answered under other keys, which
+    the report says otherwise. `scheduler` is for both directions (transport tcp; with mptcp the kernel chooses).
 
     `mode` restricts the offer to one mode. By default tofu and opportunistic are offered, and only tofu where
     `known_hosts` has a fleet key of the host; a new fleet key is saved there after the handshake. `known_hosts` is by
@@ -36,6 +37,7 @@ class ConnectOptions:
     id_port_base: int = ID_PORT_BASE
     resolvers: Mapping[str, str] | None = None
     strict_paths: bool = False
+    strict: bool = False
     allow_shared_path: bool = False
     scheduler: Scheduler = Scheduler.LOWEST_LATENCY
     mode: Mode | None = None

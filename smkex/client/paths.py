@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from smkex.core.errors import MisusedStream, SmkexError
+from smkex.core.errors import MacMismatch, MisusedStream, SmkexError
 from smkex.core.events import PathDropped
 from smkex.core.wire.messages import Observation
 from smkex.transport.join import join_session
@@ -43,11 +43,17 @@ class KnownPath:
 
 @dataclass(slots=True)
 class PathMaintainer:
-    """Maintains the paths of one session over transport `tcp`; `known` is by path number."""
+    """Maintains the paths of one session over transport `tcp`; `known` is by path number.
+
+    `evidence` are sentences for the report about joins that were answered under other keys; with `strict` such an
+    answer from a third path ends the session.
+    """
 
     session: SessionTransport
     target: Target
     known: dict[int, KnownPath]
+    strict: bool = False
+    evidence: list[str] = field(default_factory=list)
     _attempts: Counter[str] = field(default_factory=Counter)
     _next: int = 2
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -72,11 +78,30 @@ class PathMaintainer:
                 raise MisusedStream("the session is over, or has as many paths as it may")
             # the number is used even if the join fails: the edge may have seen it succeed
             self._next += 1
-            async with asyncio.timeout(JOIN_TIMEOUT):
-                address, observed = await join_session(self.session, self.target, interface, number)
+            try:
+                async with asyncio.timeout(JOIN_TIMEOUT):
+                    address, observed = await join_session(self.session, self.target, interface, number)
+            except MacMismatch as error:
+                self._record_forged_join(interface, error)
+                raise
             now = asyncio.get_running_loop().time()
             self.known[number] = KnownPath(interface, address, observed, now)
             return number
+
+    def _record_forged_join(self, interface: str, error: MacMismatch) -> None:
+        """Record that another end than this session's answered at its locator."""
+        third = interface not in (self.known[0].interface, self.known[1].interface)
+        found = f"the join from {interface} was answered under other keys: "
+        found += (
+            "that path is under attack, or both paths of the key exchange were (A-A)"
+            if third
+            else "that path is under attack"
+        )
+        if found not in self.evidence:
+            self.evidence.append(found)
+            log.warning("%s", found)
+        if third and self.strict:
+            self.session.fail(error)
 
     def remove(self, path: int) -> None:
         """Remove a path at both ends. Raises `ValueError` for the last path and for an unknown one."""

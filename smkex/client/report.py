@@ -37,6 +37,7 @@ class ConnectionReport:
     paths: tuple[PathReport, ...]
     downgrades: tuple[str, ...]
     notes: tuple[str, ...]
+    session_tag: str  # in hexadecimal, the same at the edge
     fleet_key: str | None = None  # fingerprint, in mode tofu
 
     def as_dict(self) -> dict[str, Any]:

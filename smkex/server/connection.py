@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from smkex.core.errors import SmkexError
+from smkex.core.keys.exporter import SessionExporter
 from smkex.server.report import SessionReport, report_session
 from smkex.transport.counting_reader import CountingReader
 from smkex.transport.session import SessionTransport
@@ -18,6 +19,11 @@ class AcceptedConnection:
     reader: CountingReader
     writer: asyncio.StreamWriter
     session: SessionTransport
+
+    @property
+    def exporter(self) -> SessionExporter:
+        """The session's tag and exports, for protocols that bind themselves to this session."""
+        return self.session.established.exporter
 
     def report(self) -> SessionReport:
         """Return the path report of this session."""

@@ -33,6 +33,7 @@ class SessionReport:
     server_id: int
     path_confirmed: bool
     paths: tuple[AcceptedPath, ...]
+    session_tag: str  # in hexadecimal, the same at the client
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,4 +86,5 @@ def report_session(session: SessionTransport) -> SessionReport:
         established.edge_id,
         bool(session.get_extra_info("path_confirmed")()),
         tuple(paths),
+        established.exporter.tag.hex(),
     )

@@ -139,6 +139,10 @@ class Stranger:
             secret, self._label + b" iv", 12
         )
 
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        info = self._label + b" export" + length_prefixed(label.encode(), context)
+        return hkdf_expand(self.root("exporter"), info, length)
+
     def finished(self, path: int) -> bytes:
         mac = hmac.digest(self.root("client finished"), bytes([path]) + self.th, "sha256")
         return encode_frame(5, bytes([path]) + mac)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ClientConfig, ClientEntropy, LongTermKey, ServerConfig
+from smkex.core.handshake.established import Established
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.keys.aead_key import AEAD_NONCE_LENGTH, KEY_LENGTH, expand_secret
@@ -38,6 +39,7 @@ SERVER_PRIVATE_KEY, SERVER_NONCE = bytes(range(96, 128)), bytes(range(128, 160))
 JOIN_NONCES = bytes(range(1, 33)), bytes(range(33, 65))
 CELLULAR, WIFI = tls_exchange.CELLULAR, Observation(9, Endpoint(ip_address("192.0.2.20"), 50000))
 CABLE = Observation(5, Endpoint(ip_address("2001:db8::30"), 60000))
+EXPORTS = (("example", b"", 16), ("example", b"context", 32), ("another", b"context", 48))
 CONTROLS = (  # one of each item, then many at once
     ControlMessage(5, 1000, 1234),
     ControlMessage(final=9),
@@ -153,6 +155,7 @@ def _rest(
         "binding": ServerNonce.parse(answer).binding.hex(),
         "th": keys.th.hex(),
         "keys": _keys(keys),
+        "exports": [_export(client.established, *each) for each in EXPORTS],
         "records": _records(client.established.keys, server.established.keys),
         "controls": [each for sender in ("client", "server") for each in _controls(keys, sender, 1)],
         "join": _join(keys, bytes.fromhex(inputs["session_id"])),
@@ -171,6 +174,11 @@ def _keys(keys: KeySchedule) -> dict[str, str]:
             secret = expand_secret(keys.root(f"{who} control"), keys.label + b" path" + bytes([path]))
             found |= _aead_key(keys, f"{who} control {path}", secret)
     return {purpose: value.hex() for purpose, value in found.items()}
+
+
+def _export(established: Established, label: str, context: bytes, length: int) -> dict[str, Any]:
+    secret = established.exporter.export(label, context, length)
+    return {"label": label, "context": context.hex(), "length": length, "secret": secret.hex()}
 
 
 def _aead_key(keys: KeySchedule, name: str, secret: bytes) -> dict[str, bytes]:

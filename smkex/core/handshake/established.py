@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from smkex.core.keys.exporter import SessionExporter
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.messages import Mode, Observation
 from smkex.core.wire.named_group import NamedGroup
@@ -25,3 +26,8 @@ class Established:
     fleet_key: str | None = None  # its fingerprint, in mode tofu
     revocation_floor: int = 0  # of the fleet key, as its certificate states it (unix time)
     server_name: str = ""  # that the client asked for, at the edge
+
+    @property
+    def exporter(self) -> SessionExporter:
+        """The session's tag and exports, for protocols above it."""
+        return SessionExporter(self.keys)

@@ -24,6 +24,8 @@ ROOTS = (
     "server data",
     "client control",
     "server control",
+    "exporter",
+    "session tag",
 )
 
 

@@ -29,6 +29,8 @@ RAW_TARGET = (
 CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns True once the client is gone
 # ASGI extension: a function that returns True once path 1 is confirmed too; absent over HTTPS
 PATH_CONFIRMED = "sennit.path_confirmed"
+# ASGI extension: the session's tag and exports (`SessionExporter`); absent over HTTPS
+EXPORTER = "sennit.exporter"
 CONNECTION = "sennit.connection"  # ASGI extension: what `open_connection` made of the transport
 # ASGI extension: a function that sends fields in a 103 response (RFC 8297), as long as no final one has begun
 EARLY_HINTS = "sennit.early_hints"
@@ -236,6 +238,9 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing, RAW_TARGET: self.url}
         if self._connection is not None:
             self.scope["extensions"][CONNECTION] = self._connection
+        established = self.transport.get_extra_info("smkex")
+        if established is not None:
+            self.scope["extensions"][EXPORTER] = established.exporter
         if self._path_confirmed is not None:
             self.scope["extensions"][PATH_CONFIRMED] = self._path_confirmed
         super().on_headers_complete()

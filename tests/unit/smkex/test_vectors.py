@@ -73,6 +73,9 @@ def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
     assert messages["server_nonce"][-64:-32].hex() == vector["binding"]
     assert stranger.th.hex() == vector["th"]
     assert derived(stranger) == vector["keys"]
+    for export in vector["exports"]:
+        context = bytes.fromhex(export["context"])
+        assert stranger.export(export["label"], context, export["length"]).hex() == export["secret"]
     assert [stranger.finished(n) for n in (0, 1)] == [messages["finished_0"], messages["finished_1"]]
     assert [stranger.ready(n) for n in (0, 1)] == [messages["ready_0"], messages["ready_1"]]
     for record in vector["records"]:
@@ -88,7 +91,7 @@ def derived(stranger: Stranger) -> dict[str, str]:
     """Every root, and keys and IVs of two epochs and of both paths of the exchange, by their names in a vector."""
     purposes = ["server mac", "client finished", "server ready"]
     purposes += [f"{who} {use}" for use in ("join", "data", "control") for who in ("client", "server")]
-    found = {purpose: stranger.root(purpose) for purpose in purposes}
+    found = {purpose: stranger.root(purpose) for purpose in [*purposes, "exporter", "session tag"]}
     for who in ("client", "server"):
         secrets = {f"data {epoch}": stranger.epoch_secret(who, epoch) for epoch in (0, 1)}
         secrets |= {f"control {path}": stranger.control_secret(who, path) for path in (0, 1)}

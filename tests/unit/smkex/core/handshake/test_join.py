@@ -17,6 +17,7 @@ from smkex.core.session.path_set import MAXIMUM_PATHS
 from smkex.core.session.session import Session
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
+from smkex.server.report import report_session
 from smkex.transport.subflow import Subflow
 
 
@@ -266,3 +267,53 @@ async def test_a_share_with_the_id_of_a_running_session_is_refused(edge: Loopbac
     subflow.send(stranger.client_share)
     with closing(subflow.transport):
         assert (await subflow.next_frame())[0] is FrameType.ABORT
+
+
+async def connect_with_other_keys(edge: LoopbackEdge, **options: bool) -> Connection:
+    """A session whose edge holds other keys, as one has that two attackers brought about who talk to each other."""
+    connection = await edge.connect(**options)
+    await exchange_some(connection)
+    edge.session.established.keys._roots["server join"] = bytes(32)
+    return connection
+
+
+async def test_a_third_path_that_is_answered_under_other_keys_is_evidence_in_the_report(
+    edge: LoopbackEdge,
+) -> None:
+    connection = await connect_with_other_keys(edge)
+    for _ in range(2):
+        with pytest.raises(errors.MacMismatch):
+            await connection.add_path("lo")
+    assert connection.report().notes[-1] == (
+        "the join from lo was answered under other keys: that path is under attack"
+    )
+    connection.known[0].interface, connection.known[1].interface = "cell0", "wifi0"
+    with pytest.raises(errors.MacMismatch):
+        await connection.add_path("lo")
+    assert connection.report().notes[-1].endswith("or both paths of the key exchange were (A-A)")
+    assert len([note for note in connection.report().notes if "other keys" in note]) == 2
+    await exchange_some(connection)
+
+
+async def test_with_strict_such_evidence_ends_the_session(edge: LoopbackEdge) -> None:
+    connection = await connect_with_other_keys(edge, strict=True)
+    with pytest.raises(errors.MacMismatch):
+        await connection.add_path("lo")  # a path of the exchange itself: nothing is learnt about the other
+    await exchange_some(connection)
+    connection.known[0].interface, connection.known[1].interface = "cell0", "wifi0"
+    with pytest.raises(errors.MacMismatch):
+        await connection.add_path("lo")
+    assert isinstance(connection.session.error, errors.MacMismatch)
+    await until(lambda: edge.session.error is not None)
+    assert isinstance(edge.session.error, errors.PeerAborted)
+    assert edge.session.error.peer_code == errors.AbortCode.MAC_MISMATCH
+
+
+async def test_the_tag_and_exports_are_the_same_at_both_ends(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    await exchange_some(connection)
+    there = edge.session.established.exporter
+    assert connection.exporter.export("a", b"b", 20) == there.export("a", b"b", 20)
+    assert connection.report().session_tag == there.tag.hex() == report_session(edge.session).session_tag
+    assert connection.report().as_dict()["session_tag"] == there.tag.hex()
+    await connection.close()

@@ -9,7 +9,7 @@ import pytest
 from loopback import LoopbackEdge, until
 
 from smkex.client.connection import Connection
-from smkex.http.server.http1 import PATH_CONFIRMED, RequestLimits
+from smkex.http.server.http1 import EXPORTER, PATH_CONFIRMED, RequestLimits
 from smkex.http.server.http_server import HttpServer
 from smkex.transport.session import SessionTransport
 
@@ -456,5 +456,25 @@ async def test_an_application_sees_whether_the_second_path_is_confirmed(confirme
         answer = await asyncio.wait_for(connection.reader.read(), 5)
         said = b"absent" if confirmed is None else b"%d" % confirmed
         assert answer.endswith(b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(said), said))
+        await connection.close()
+    await server.stop()
+
+
+async def test_an_application_exports_what_the_client_does() -> None:
+    async def export(scope: dict[str, Any], receive: Any, send: Send) -> None:
+        if scope["type"] == "http":
+            exporter = scope["extensions"][EXPORTER]
+            body = exporter.tag + exporter.export("label", b"context", 8)
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body", "body": body})
+
+    server = HttpServer(export)
+    await server.start()
+    async with LoopbackEdge(protocol=server.create_protocol) as edge:
+        connection = await edge.connect()
+        connection.writer.write(b"GET / HTTP/1.1\r\nhost: edge\r\n\r\n")
+        answer = await asyncio.wait_for(connection.reader.read(), 5)
+        expected = connection.exporter.tag + connection.exporter.export("label", b"context", 8)
+        assert expected in answer
         await connection.close()
     await server.stop()
