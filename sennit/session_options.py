@@ -9,6 +9,7 @@ from runtime.errors import CommandError, ExitStatus
 
 if TYPE_CHECKING:
     from smkex.client.edge_cache import EdgeCache
+    from smkex.client.key_log import KeyLog
     from smkex.client.options import ConnectOptions
     from smkex.core.wire.named_group import NamedGroup
 
@@ -58,6 +59,12 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         choices=("port", "address"),
         help="where the CDN's addresses carry edge ids (IPv4: in the port, IPv6: as the edge says)",
     )
+    group.add_argument(
+        "--key-log",
+        type=Path,
+        metavar="FILE",
+        help="append the session's keys to FILE, to open recordings with",
+    )
     group.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     group.add_argument(
         "--strict-paths", action="store_true", help="refuse two paths with one ingress edge or address prefix"
@@ -94,6 +101,7 @@ def connect_options(options: argparse.Namespace) -> "ConnectOptions":
         known_hosts=KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default(),
         cache=_open_edge_cache(options.edge_cache),
         authorities=options.ca,
+        key_log=_open_key_log(options.key_log),
         timeout=options.timeout,
     )
 
@@ -106,6 +114,16 @@ def _parse_groups(text: str) -> "tuple[NamedGroup, ...]":
         return parse_groups(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _open_key_log(path: Path | None) -> "KeyLog | None":
+    """Raises `CommandError`."""
+    from smkex.client.key_log import KeyLog
+
+    try:
+        return KeyLog(path) if path is not None else None
+    except OSError as error:
+        raise CommandError(f"--key-log {path}: {error.strerror}") from None
 
 
 def _open_edge_cache(given: str | None) -> "EdgeCache":

@@ -85,6 +85,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "spin": lambda: shutil.which("spin") is not None and shutil.which("gcc") is not None,
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "wireguard": lambda: all(shutil.which(name) for name in ("wireguard-go", "wg")),
+    "tshark": lambda: shutil.which("tshark") is not None,
     "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
 }
 

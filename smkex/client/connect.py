@@ -62,6 +62,7 @@ async def connect(
         groups=tuple(options.kex),
         fleet_keys={entry.fingerprint: entry.floor for entry in entries},
         now=int(time.time()),
+        key_log=options.key_log.log_key if options.key_log is not None else None,
     )
     started = time.monotonic()
     plan = ExchangePlan(

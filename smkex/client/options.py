@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smkex.client.edge_cache import EdgeCache
+from smkex.client.key_log import KeyLog
 from smkex.client.known_hosts import KnownHosts
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.locator import ID_PORT_BASE
@@ -29,7 +30,8 @@ class ConnectOptions:
     open at its edge's locator at once; if that edge refuses, the connection starts afresh at the service port.
     `locator` is how the CDN's addresses carry edge ids, by default in the port with IPv4 and as the edge states with
     IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, by `authorities` (PEM) or those of the system. `kex` are the
-    groups of the key exchange to offer, by default X25519MLKEM768 and X25519, of which an edge takes the first.
+    groups of the key exchange to offer, by default X25519MLKEM768 and X25519, of which an edge takes the first. With a
+    `key_log` each key is written to its file: its readers open the session's recording.
     """
 
     paths: Sequence[str] | None = None
@@ -46,4 +48,5 @@ class ConnectOptions:
     authorities: Path | None = None
     cache: EdgeCache | None = None
     locator: LocatorKind | None = None
+    key_log: KeyLog | None = None
     timeout: float = HANDSHAKE_TIMEOUT

@@ -8,6 +8,7 @@ to the locator of `edge_id`, which is known from AWAIT_SERVER_NONCE on, and enfo
 
 import hmac
 from enum import Enum, auto
+from functools import partial
 from ipaddress import ip_network
 
 from smkex.core.errors import (
@@ -236,7 +237,9 @@ class ClientHandshake:
         if not hmac.compare_digest(expected, message.binding):
             raise BindingMismatch
         th = transcript_hash(first.first, first.second, self._client_nonce, message.without_mac)
-        keys = KeySchedule(first.mode, first.aead, first.secrets, th)
+        log = self._config.key_log
+        report = partial(log, first.session_id) if log is not None else None
+        keys = KeySchedule(first.mode, first.aead, first.secrets, th, report)
         if not hmac.compare_digest(keys.server_mac(), message.mac):
             raise MacMismatch
         certificate = first.certificate

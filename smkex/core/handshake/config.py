@@ -1,6 +1,6 @@
 """Configuration of both ends of a handshake, and its random inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # pairs of nonces a session: only who has read N_C on path 1 makes any, and three leave the client's
 MAXIMUM_CANDIDATES = 4
+SessionKeyLog = Callable[[bytes, str, bytes, bytes], None]  # session id; name, key and IV
 ENTROPY_LENGTH = SESSION_ID_LENGTH + SHARE_LENGTH + NONCE_LENGTH + KEM_SEED_LENGTH  # of a client's handshake
 
 
@@ -22,7 +23,8 @@ class ClientConfig:
     """What the client offers and accepts. `modes`, `aeads` and `groups` in its order of preference.
 
     `fleet_keys` are fingerprints of the keys remembered for this host (empty: first contact), each with the newest
-    revocation floor that it has signed; certificates must be valid at `now` (unix time).
+    revocation floor that it has signed; certificates must be valid at `now` (unix time). `key_log` is
+    called with the session id and each key of the session.
     """
 
     server_name: str = ""
@@ -34,6 +36,7 @@ class ClientConfig:
     allow_shared_path: bool = False
     fleet_keys: Mapping[str, int] = field(default_factory=dict)
     now: int = 0
+    key_log: SessionKeyLog | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A secret's AEAD key and IV, and HKDF-Expand of one block (RFC 5869 section 2.3): no key here is longer."""
 
 import hmac
+from collections.abc import Callable
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
@@ -9,6 +10,9 @@ from smkex.core.wire.messages import Aead
 AEAD_NONCE_LENGTH = 12
 SECRET_LENGTH = 32
 KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
+
+# called with the name, key and IV of each AEAD key when it is derived: for key logs
+KeyReport = Callable[[str, bytes, bytes], None]
 
 
 def expand_secret(secret: bytes | bytearray, info: bytes, length: int = SECRET_LENGTH) -> bytes:
@@ -35,10 +39,12 @@ class AeadKey:
         return "AeadKey(redacted)"
 
 
-def expand_aead_key(aead: Aead, secret: bytes | bytearray, label: bytes) -> AeadKey:
-    """Return key and IV of a secret; `label` names protocol, version and mode."""
-    return AeadKey(
-        aead,
-        expand_secret(secret, label + b" key", KEY_LENGTH[aead]),
-        expand_secret(secret, label + b" iv", AEAD_NONCE_LENGTH),
-    )
+def expand_aead_key(
+    aead: Aead, secret: bytes | bytearray, label: bytes, name: str = "", report: KeyReport | None = None
+) -> AeadKey:
+    """Return key and IV of a secret; `label` names protocol, version and mode; `report` is called with `name`."""
+    key = expand_secret(secret, label + b" key", KEY_LENGTH[aead])
+    iv = expand_secret(secret, label + b" iv", AEAD_NONCE_LENGTH)
+    if report is not None:
+        report(name, key, iv)
+    return AeadKey(aead, key, iv)

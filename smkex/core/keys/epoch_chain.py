@@ -20,6 +20,7 @@ class EpochChain:
 
     def __init__(self, keys: KeySchedule, sender: str, epoch: int = 0) -> None:
         self._aead, self._label = keys.aead, keys.label
+        self._sender, self._report = sender, keys.report
         self._secret = bytearray(keys.take_root(f"{sender} data"))
         self.epoch = -1
         self._key: AeadKey | None = None
@@ -38,16 +39,20 @@ class EpochChain:
         if epoch > self.epoch + 1:
             raise BadRecord
         if self._next is None:
-            self._next = expand_aead_key(self._aead, self._secret, self._label)
+            self._next = self._expand_key(epoch)
         return self._next
 
     def advance_to(self, epoch: int) -> None:
         """Make `epoch` the current one and erase the keys of those before."""
         while self.epoch < epoch:
-            self._key = self._next or expand_aead_key(self._aead, self._secret, self._label)
+            self._key = self._next or self._expand_key(self.epoch + 1)
             self._next = None
             self._secret[:] = expand_secret(self._secret, self._label + b" next")
             self.epoch += 1
+
+    def _expand_key(self, epoch: int) -> AeadKey:
+        name = f"{self._sender} data {epoch}"
+        return expand_aead_key(self._aead, self._secret, self._label, name, self._report)
 
     def __repr__(self) -> str:
         return "EpochChain(redacted)"

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from smkex.core.keys.aead_key import AeadKey, expand_aead_key, expand_secret
+from smkex.core.keys.aead_key import AeadKey, KeyReport, expand_aead_key, expand_secret
 from smkex.core.wire.codec import length_prefixed, u8
 from smkex.core.wire.messages import VERSION, Aead, ClientNonce, Mode
 
@@ -63,9 +63,15 @@ def transcript_hash(
 
 
 class KeySchedule:
-    """All keys of one candidate pair of nonces. `secrets` are outputs of key agreements or TLS's exporter."""
+    """All keys of one candidate pair of nonces. `secrets` are outputs of key agreements or TLS's exporter.
 
-    def __init__(self, mode: Mode, aead: Aead, secrets: Sequence[bytes], th: bytes) -> None:
+    `report` is called with each AEAD key of the session when it is derived.
+    """
+
+    def __init__(
+        self, mode: Mode, aead: Aead, secrets: Sequence[bytes], th: bytes, report: KeyReport | None = None
+    ) -> None:
+        self.report = report
         self.aead = aead
         self.th = th
         self.label = mode_label(mode)
@@ -101,7 +107,7 @@ class KeySchedule:
     def control_key(self, sender: str, path: int, join: bytes = b"") -> AeadKey:
         """The key of the control messages that `sender` seals on `path`, which joined with join hash `join`."""
         secret = expand_secret(self.root(f"{sender} control"), self.label + b" path" + u8(path) + join)
-        return expand_aead_key(self.aead, secret, self.label)
+        return expand_aead_key(self.aead, secret, self.label, f"{sender} control {path}", self.report)
 
     def __repr__(self) -> str:
         return "KeySchedule(redacted)"
