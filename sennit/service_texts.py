@@ -21,7 +21,7 @@ def describe_result(options: argparse.Namespace, result: Any) -> str:
             return _describe_service(*result)
         case "validate":
             return "\n".join(("no faults", *map(_change_line, result.changes)))
-        case "diff":
+        case "diff" | "apply":
             return "\n".join(map(_change_line, result)) or "no difference"
         case "edit" if not options.activate:
             return f"{options.name}: revision {result.number}, {result.state}"

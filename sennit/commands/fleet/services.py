@@ -50,27 +50,34 @@ def build_parser() -> argparse.ArgumentParser:
     compared = add_action("diff", "show what differs between two revisions, field by field")
     compared.add_argument("before", nargs="?", type=int, help="default: the active one")
     compared.add_argument("after", nargs="?", type=int, help="default: the newest one")
-    for each in (edited, checked, compared):
+    applied = add_action(
+        "apply", "make a service what a file says, and print what that changes", changes=True
+    )
+    applied.add_argument("--dry-run", action="store_true", help="change nothing")
+    for each in (edited, checked, compared, applied):
         text = "YAML or JSON; - for standard input"
         text += " (default: edit in $EDITOR)" if each is edited else ""
         text += " (compared with the active revision)" if each is compared else ""
-        each.add_argument("-f", "--file", type=Path, metavar="FILE", help=text, required=each is checked)
+        each.add_argument(
+            "-f", "--file", type=Path, metavar="FILE", help=text, required=each in (checked, applied)
+        )
     activated = add_action("activate", "put a draft in force", changes=True)
     activated.add_argument("revision", nargs="?", type=int, help="default: the newest one")
-    activated.add_argument(
-        "--stage",
-        action="append",
-        default=[],
-        metavar="SITE|SHARE",
-        help="first only at this site, or at this share of edges (10%%); repeat for more stages",
-    )
-    activated.add_argument(
-        "--dwell",
-        type=float,
-        default=60.0,
-        metavar="SECONDS",
-        help="how long a stage must be well (default: 60)",
-    )
+    for each in (activated, applied):
+        each.add_argument(
+            "--stage",
+            action="append",
+            default=[],
+            metavar="SITE|SHARE",
+            help="first only at this site, or at this share of edges (10%%); repeat for more stages",
+        )
+        each.add_argument(
+            "--dwell",
+            type=float,
+            default=60.0,
+            metavar="SECONDS",
+            help="how long a stage must be well (default: 60)",
+        )
     steered = add_action("rollout", "show how far a rollout has come, or steer it", changes=True)
     steered.add_argument(
         "steer",
@@ -124,6 +131,8 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
             return (await client.validate_document(name, read_document_file(options.file))).changes
         case "diff":
             return (await client.compare_revisions(name, options.before, options.after)).changes
+        case "apply":
+            return await _apply_file(client, options)
         case "activate":
             number = options.revision or (await client.service(name)).newest
             if number is None:
@@ -144,6 +153,25 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
         raise CommandError("--yes is missing", hint="edges stop serving it at once", status=ExitStatus.USAGE)
     await client.delete_service(name)
     return None
+
+
+async def _apply_file(client: "ServicesClient", options: argparse.Namespace) -> Any:
+    from pydantic import ValidationError
+
+    from balancer.api.services import RolloutPlan
+    from sennit.service_apply import apply_document, preview_document
+    from sennit.service_edits import read_document_file
+    from services.faults import list_faults
+
+    document, plan = read_document_file(options.file), _read_plan(options)
+    if not options.dry_run:
+        checked_plan = _checked_body(RolloutPlan, **plan) if plan else None
+        return await apply_document(client, options.name, document, checked_plan)
+    try:
+        return await preview_document(client, options.name, document)
+    except ValidationError as error:
+        faults = "\n".join(f"  {each.field}: {each.message}" for each in list_faults(error, document))
+        raise CommandError(f"{options.file} has faults\n{faults}", status=ExitStatus.USAGE) from None
 
 
 def _read_plan(options: argparse.Namespace) -> "dict[str, Any] | None":

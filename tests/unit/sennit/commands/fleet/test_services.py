@@ -143,6 +143,33 @@ def test_a_rollout_is_begun_shown_and_returned(control: Path, services: Any) -> 
     assert "is returned" in services("rollout", "shop", "return", "--reason", "enough")[1]
 
 
+def test_applying_a_file_changes_what_differs_and_nothing_the_second_time(
+    control: Path, services: Any
+) -> None:
+    (control / "first.yml").write_text(FIRST)
+    (control / "second.yml").write_text(SECOND)
+    preview = services("apply", "shop", "-f", f"{control}/first.yml", "--dry-run")
+    assert '+ hostnames: ["www.example.org"]' in preview[1]
+    assert services("show", "shop")[0] == 5, "a dry run creates nothing"
+    assert services("apply", "shop", "-f", f"{control}/first.yml")[1] == preview[1]
+    for _ in range(2):
+        assert services("apply", "shop", "-f", f"{control}/first.yml") == (0, "no difference\n", "")
+    changed = '~ origins[eu].url: "http://192.0.2.1" -> "http://192.0.2.2"\n'
+    assert services("apply", "shop", "-f", f"{control}/second.yml", "--dry-run")[1] == changed
+    assert services("apply", "shop", "-f", f"{control}/second.yml")[1] == changed
+    assert services("rollback", "shop")[0] == 0
+    assert services("apply", "shop", "-f", f"{control}/second.yml")[1] == changed
+    assert "revision 2 is active, newest 2" in services("show", "shop")[1]
+    staged = services("apply", "shop", "-f", f"{control}/first.yml", "--stage", "10%")
+    assert staged[0] == 0
+    assert services("apply", "shop", "-f", f"{control}/first.yml", "--stage", "10%")[1] == "no difference\n"
+    (control / "wrong.yml").write_text("hostnames: []\n")
+    for more in ((), ("--dry-run",)):
+        status, _, errors = services("apply", "shop", "-f", f"{control}/wrong.yml", *more)
+        assert status in (2, 5)
+        assert "hostnames" in errors
+
+
 def test_secrets_are_written_from_a_file_and_never_shown(control: Path, services: Any) -> None:
     services("create", "shop")
     (control / "value").write_text("the value")
