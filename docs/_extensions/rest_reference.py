@@ -77,13 +77,41 @@ def _schema(name: str, schema: dict[str, Any]) -> Iterator[str]:
     yield from _paragraphs(schema.get("description", ""))
     if "enum" in schema:
         yield from ["One of " + ", ".join(f"``{value}``" for value in schema["enum"]) + ".", ""]
+    if "oneOf" in schema:
+        yield from [f"{_type(schema)}.", ""]
     if schema.get("properties"):
         required = schema.get("required", [])
         yield from _table("field", "type", "meaning")
         for field, described in schema["properties"].items():
             needed = ", required" if field in required else ""
-            yield from _row(f"``{field}``", _type(described) + needed, described.get("description", ""))
+            meaning = " ".join((described.get("description", ""), *_bounds(described))).strip()
+            yield from _row(f"``{field}``", _type(described) + needed, meaning)
         yield ""
+
+
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+    "minItems": "items, at least",
+    "maxItems": "items, at most",
+}
+
+
+def _bounds(schema: dict[str, Any]) -> Iterator[str]:
+    """Write a field's bounds and its default, where they are plain values."""
+    inner = next((each for each in schema.get("anyOf", ()) if each.get("type") != "null"), schema)
+    bounds = [
+        f"{words} {int(inner[name]) if inner[name] == int(inner[name]) else inner[name]:,}"
+        for name, words in BOUNDS.items()
+        if name in inner
+    ]
+    if bounds:
+        text = ", ".join(bounds)
+        yield f"{text[0].upper()}{text[1:]}."
+    if isinstance(default := schema.get("default"), bool | int | float | str) and default != "":
+        yield f"Default: ``{str(default).lower() if isinstance(default, bool) else default}``."
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -32,5 +32,6 @@ def _add_file(path: str, name: str) -> None:
 
 
 _add_file("/", "fleet.html")
-for _each in ("fleet.css", "fleet.js", "api.js", "edges.js", "drawing.js", "rings.js", "svg.js", "icon.svg"):
+SCRIPTS = ("fleet", "api", "edges", "drawing", "rings", "services", "svg")
+for _each in ("fleet.css", "icon.svg", *(f"{name}.js" for name in SCRIPTS)):
     _add_file(f"/page/{_each}", _each)

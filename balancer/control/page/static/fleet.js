@@ -4,10 +4,12 @@ import { Refused, ask, every } from "./api.js";
 import { draw } from "./drawing.js";
 import { SHOWN, clock, count, showEdges } from "./edges.js";
 import { learn, showRings } from "./rings.js";
+import { SERVICES_SHOWN, lookAtServices, showServices } from "./services.js";
 
 const LOOK = 1_000; // milliseconds between looks at a fleet of up to a thousand edges; more are looked at less often
+const SERVICES_LOOK = 2_000; // milliseconds between looks at up to 500 services; more are looked at less often
 const at = (id) => document.getElementById(id);
-const state = { edges: [], generation: 0, rings: new Map(), ringsAsOf: null, mayOperate: false, timer: null };
+const state = { edges: [], generation: 0, served: { services: [], rollouts: new Map() }, servicesDue: 0, rings: new Map(), ringsAsOf: null, mayOperate: false, timer: null };
 
 function show(loggedIn) {
   at("login").hidden = loggedIn;
@@ -35,6 +37,14 @@ function paint() {
   const drawn = draw(at("drawing"), edges);
   at("drawing-note").textContent = drawn < edges.length ? `${drawn} of ${edges.length}: those not well, then the busiest` : "An arrow leads from an edge to another that it sends through the tunnel: subflows to their owner, replies to where they came in.";
   paintRings();
+  paintServices();
+}
+
+function paintServices() {
+  at("services-section").hidden = !state.served.services.length;
+  const wanted = at("services-filter").value.trim().toLowerCase();
+  const matching = showServices(at("services"), state.served, wanted);
+  at("services-note").textContent = matching > SERVICES_SHOWN ? `${SERVICES_SHOWN} of ${matching} shown: filter to see others` : "";
 }
 
 function paintRings() {
@@ -62,6 +72,10 @@ async function look() {
     ]);
     Object.assign(state, { generation: health.generation, edges });
     if (state.ringsAsOf !== health.generation) await lookAtRings();
+    if (Date.now() >= state.servicesDue) {
+      state.served = await lookAtServices();
+      state.servicesDue = Date.now() + SERVICES_LOOK * Math.max(1, state.served.services.length / 500);
+    }
     at("frozen").hidden = !freeze.frozen;
     paint();
     paintEvents(events.items);
@@ -120,6 +134,7 @@ at("logout").addEventListener("click", async () => {
   connection("", "logged out");
 });
 at("filter").addEventListener("input", paint);
+at("services-filter").addEventListener("input", paintServices);
 
 enter().catch((error) => {
   show(false);

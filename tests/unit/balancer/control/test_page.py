@@ -107,5 +107,37 @@ def test_the_rings_of_sites_are_drawn_with_their_weights_and_follow_the_table(
     expect(rings).to_be_hidden(timeout=PATIENCE)
 
 
+def test_services_are_listed_with_what_edges_refuse_and_how_a_rollout_does(
+    page: Page, control: httpx.Client, tmp_path: Path
+) -> None:
+    section = page.locator("#services-section")
+    expect(page.locator("#edges tr")).to_have_count(3, timeout=PATIENCE)
+    expect(section).to_be_hidden()
+
+    document = {"hostnames": ["www.example.org"], "origins": [{"name": "eu", "url": "http://192.0.2.1"}]}
+    control.post("/v1/services", json={"name": "shop"}).raise_for_status()
+    control.post("/v1/services/shop/revisions", json=document).raise_for_status()
+    control.post("/v1/services/shop/activate", json={"revision": 1}).raise_for_status()
+    row = section.locator('tr[data-service="shop"]')
+    expect(row).to_contain_text("www.example.org", timeout=PATIENCE)
+
+    report = {"generation": 1, "refused": [{"name": "shop", "revision": 1, "reason": "does not suit"}]}
+    own = {"Authorization": "Bearer credential-1"}
+    control.put(
+        "/v1/edges/1/lease", json={"health": "ok", "services": report}, headers=own
+    ).raise_for_status()
+    expect(row).to_contain_text("edge 1, revision 1: does not suit", timeout=PATIENCE)
+
+    control.post("/v1/services/shop/revisions", json=document | {"log": {"sample": 0.1}}).raise_for_status()
+    rollout = {"stages": [{"site": "a"}], "dwell_seconds": 600}
+    body = {"revision": 2, "rollout": rollout}
+    control.post("/v1/services/shop/activate", json=body).raise_for_status()
+    expect(row).to_contain_text("revision 2 running, stage 1 of 1, site a: waiting", timeout=PATIENCE)
+    page.screenshot(path=tmp_path / "services.png", full_page=True)
+
+    page.get_by_label("Filter services").fill("elsewhere")
+    expect(row).to_have_count(0, timeout=PATIENCE)
+
+
 def change(control: httpx.Client, path: str, body: dict[str, Any]) -> None:
     control.patch(path, json=body).raise_for_status()
