@@ -56,10 +56,10 @@ class Agent:
             self._state.services, self._state.verify_services, self._state.keep_services
         )
         self._shield = ShieldSync(self._state.keep_shield_sites)
-        self._purges = PurgeFollower(self._state)
-        self._fast_open = FastOpenKeyFollower(self._state)
         self._watched_services: list[str] = []
         self._changed = HeartbeatTrigger()
+        self._purges = PurgeFollower(self._state, self._changed)
+        self._fast_open = FastOpenKeyFollower(self._state)
         self._intent = Intent()
         self._neighbourhood = PeerSelection(settings.state)
         self._peers = PeerMonitor(settings.peer_port)
@@ -212,13 +212,13 @@ class Agent:
             sessions=findings.sessions,
             forwards=self._forwards.rates(),
             drain=self._announcer.drain,
+            applied_purge=self._state.applied_purge(),
             services=report_applied(self._settings.state, self._node.figures, self._watched_services),
         )
 
     def _apply_answer(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
         self._intent.apply_answer(sent_at, sent, grant)
         self._state.keep_desired_state(grant.admin_state)
-        self._purges.report_newest(grant.newest_purge)
         self._fast_open.report_newest(grant.newest_fast_open_key)
         self._watched_services = grant.watched_services
 

@@ -19,7 +19,7 @@ from node.state.desired_state import (
 from node.state.fast_open_keys import write_keys
 from node.state.forwarder import read_applied_generation
 from node.state.identity import NodeIdentity, find_identity, write_identity
-from node.state.purges import Purge, read_purges, write_purges
+from node.state.purges import Purge, read_applied_purge, read_purges, write_purges
 from node.state.shield import ShieldSites, write_shield_sites
 from node.state.signs import write_contact
 from node.state.table_key import pin_table_key, trusted_table_key
@@ -107,6 +107,10 @@ class NodeState:
 
     def keep_purges(self, purges: Sequence[Purge]) -> None:
         write_purges(self.folder, purges)
+
+    def applied_purge(self) -> int | None:
+        """Return the newest purge that the edge has applied; None where it has no cache."""
+        return read_applied_purge(self.folder)
 
     def keep_fast_open_keys(self, keys: Sequence[str]) -> None:
         """Hand the edge the fleet's keys, newest first."""

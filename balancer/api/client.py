@@ -22,7 +22,7 @@ from balancer.api.access import (
     TokenView,
 )
 from balancer.api.fast_open_keys import FastOpenKeys, FastOpenKeyView, FastOpenRotation
-from balancer.api.purges import PurgePage, PurgeRequest, PurgeView
+from balancer.api.purges import PurgePage, PurgeProgress, PurgeRequest, PurgeView
 from balancer.api.schemas import (
     EdgePage,
     EdgePatch,
@@ -229,10 +229,15 @@ class ControlClient:
     async def purge(self, body: PurgeRequest) -> PurgeView:
         return PurgeView.model_validate(await self._json("POST", "/v1/purges", body))
 
-    async def purges(self, after: int) -> list[PurgeView]:
-        """Get the purges after the given one, a page of them."""
-        page = PurgePage.model_validate(await self._json("GET", f"/v1/purges?after={after}"))
-        return page.items
+    async def purges(self, after: int, wait: float = 0) -> PurgePage:
+        """Get the purges after the given one, a page of them; wait for one at most `wait` seconds."""
+        path = f"/v1/purges?after={after}&wait={wait:g}"
+        return PurgePage.model_validate(await self._json("GET", path, extra_time=wait))
+
+    async def purge_progress(self, purge_id: int, wait: float = 0) -> PurgeProgress:
+        """Get how many edges have applied a purge, once all have or after `wait` seconds."""
+        path = f"/v1/purges/{purge_id}/progress?wait={wait:g}"
+        return PurgeProgress.model_validate(await self._json("GET", path, extra_time=wait))
 
     async def rotate_fast_open_keys(self) -> FastOpenKeyView:
         body = FastOpenRotation()
@@ -283,9 +288,16 @@ class ControlClient:
             if after is None or (most is not None and len(found) >= most):
                 return found
 
-    async def _json(self, method: str, path: str, body: BaseModel | Mapping[str, Any] | None = None) -> Any:
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | Mapping[str, Any] | None = None,
+        *,
+        extra_time: float = 0.0,
+    ) -> Any:
         try:
-            return (await self._send(method, path, body)).json()
+            return (await self._send(method, path, body, extra_time=extra_time)).json()
         except (ValueError, ValidationError) as error:
             raise Garbled(f"invalid answer from the control plane: {error}") from None
 

@@ -281,6 +281,9 @@ class LeaseRequest(Body):
         default=[], max_length=64, description="What it sends through tunnels, the busiest."
     )
     drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
+    applied_purge: Count | None = Field(
+        default=None, description="The newest purge that its cache has applied.", examples=[4]
+    )
     services: AppliedReport | None = Field(default=None, description="What its edge server has in force.")
     instance: Instance = None
 

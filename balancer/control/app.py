@@ -40,8 +40,9 @@ from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
 from balancer.control.page import endpoints as page
 from balancer.control.plane import ControlPlane
-from balancer.control.purges import endpoints as purges
+from balancer.control.purges import endpoints as purge_endpoints
 from balancer.control.purges import repository as purge_queries
+from balancer.control.purges.watch import PURGES_KEPT, PurgeWatch
 from balancer.control.registry import edges as edge_queries
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
@@ -106,6 +107,7 @@ async def _assemble_plane(
     seconds, clock = rules.lease_seconds, store.clock
     leases, directory, newest = Leases(clock, seconds), EdgeDirectory(), NewestIds()
     watch, seal = TableWatch(LiveTable(key)), SecretSeal(key)
+    purges = PurgeWatch()
     publication = Publication(clock, watch, shared=store.shared)
     services = ServicePublication(clock, LiveServices(key), watch, seal, shared=store.shared)
     async with store.read() as session:
@@ -113,7 +115,7 @@ async def _assemble_plane(
         await directory.catch_up(session)
         await publication.load(session)
         await services.load(session)
-        await load_newest(session, newest)
+        await load_newest(session, newest, purges)
     memory = EdgeMemory(
         leases,
         HealthBoard(clock, leases),
@@ -121,6 +123,7 @@ async def _assemble_plane(
         GrantBook(clock, leases, seconds, rules.minimum_healthy),
         watch,
         ServiceAcknowledgements(services.live),
+        purges,
     )
     rollouts = RolloutEngine(store, clock, services.live, EdgeSigns(directory, leases))
     store.committed = directory.committed
@@ -138,6 +141,7 @@ async def _assemble_plane(
         watch=watch,
         publication=publication,
         newest=newest,
+        purges=purges,
         seal=seal,
         services=services,
         shield=ShieldCatalogue(key, services.live, directory, watch),
@@ -151,9 +155,11 @@ async def _assemble_plane(
     )
 
 
-async def load_newest(session: AsyncSession, newest: NewestIds) -> None:
-    """Read the newest ids, which other instances may have raised."""
-    newest.purge = await purge_queries.newest_id(session)
+async def load_newest(session: AsyncSession, newest: NewestIds, purges: PurgeWatch) -> None:
+    """Read the newest purges and ids, which other instances may have raised."""
+    records = await purge_queries.list_purges(session, purges.newest, PURGES_KEPT)
+    purges.add_purges(map(purge_endpoints.purge_view, records))
+    newest.purge = purges.newest
     newest.fast_open_key = await fast_open_key_queries.newest_id(session)
 
 
@@ -184,7 +190,7 @@ async def follow_instances(plane: ControlPlane) -> None:
         await plane.publication.catch_up(session)
         await plane.services.catch_up(session)
         await plane.directory.catch_up(session)
-        await load_newest(session, plane.newest)
+        await load_newest(session, plane.newest, plane.purges)
 
 
 @contextlib.asynccontextmanager
@@ -232,6 +238,7 @@ def create_app(
             async with _run_background(plane) if sweeping else contextlib.nullcontext():
                 yield
                 plane.watch.close()
+                plane.purges.close()
                 plane.services.waiters.close()
 
     app = FastAPI(
@@ -254,7 +261,7 @@ def create_app(
         login,
         audit,
         table,
-        purges,
+        purge_endpoints,
         fast_open_keys,
         services,
         secret_endpoints,

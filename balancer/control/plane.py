@@ -14,6 +14,7 @@ from balancer.control.health.lease_sharing import LeaseSharing
 from balancer.control.health.leases import Leases
 from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
+from balancer.control.purges.watch import PurgeWatch
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
 from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
@@ -41,6 +42,7 @@ class ControlPlane:
     watch: TableWatch
     publication: Publication
     newest: NewestIds
+    purges: PurgeWatch
     seal: SecretSeal
     services: ServicePublication
     shield: ShieldCatalogue

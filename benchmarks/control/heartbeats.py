@@ -1,4 +1,4 @@
-"""The control plane under a fleet: heartbeats' answer times, how fast a change reaches watchers, memory.
+"""The control plane under a fleet: heartbeats' answer times, how fast a change or a purge reaches watchers, memory.
 
 `sennit control` runs as a process of its own, on SQLite in clear with fleets of several sizes; with 10,000 edges also
 over TLS, and on PostgreSQL. The fleet is this process, one connection an edge, and every edge beats once in 5 s. Client
@@ -33,6 +33,7 @@ CONNECTIONS = 10_000  # at most: of a greater fleet several edges share one
 BEAT_EVERY = 5.0
 SECONDS = 15.0  # of measured heartbeats, after one round to warm up
 WATCHERS = 1_000
+PURGES = 5  # of each measurement at these watchers
 ADMIN = "the-admin-token-of-this-benchmark"
 
 
@@ -106,6 +107,7 @@ def _at_ten_thousand(how: str, seen: dict[str, float]) -> list[Measured]:
         _fleet_value(f"beating every 5 s{how}, median", "ms", seen["median"]),
         _fleet_value(f"first heartbeats until the whole fleet is up{how}", "s", seen["start"]),
         _fleet_value(f"a table change at {WATCHERS:,} watchers, the last{how}", "s", seen["watchers"], 1.0),
+        _fleet_value(f"a purge at {WATCHERS:,} watchers, p99{how}", "ms", seen["purge"], 150.0),
         _fleet_value(f"processor of the control plane{how}", "cores", seen["cpu"]),
     ]
 
@@ -125,6 +127,7 @@ async def _measure_fleet(setting: Setting, edges: int) -> dict[str, float]:
             seen |= await _keep_beating(beats, process.pid)
         if edges == TARGET_FLEET:
             seen["watchers"] = await _measure_watchers(port, tls)
+            seen["purge"] = await _measure_purges(port, tls)
         seen["change"] = await _drain(port, tls)
         seen["memory"] = _resident_memory(process.pid)
         for beat in beats:
@@ -196,6 +199,29 @@ async def _measure_watchers(port: int, tls: ssl.SSLContext | None) -> float:
     for watcher in watchers:
         watcher.close()
     return took
+
+
+async def _measure_purges(port: int, tls: ssl.SSLContext | None) -> float:
+    """Milliseconds from a purge's request until a watcher has read it: the 99th percentile of all."""
+    watchers = [FleetConnection(port, tls) for _ in range(WATCHERS)]
+    await in_portions([watcher.open() for watcher in watchers], 100)
+    admin, took, newest = FleetConnection(port, tls), list[float](), 0
+    await admin.open()
+
+    async def wait_for_purge(watcher: FleetConnection) -> float:
+        await watcher.ask("GET", f"/v1/purges?after={newest}&wait=50", edge_credential(1))
+        return time.monotonic()
+
+    for number in range(PURGES):
+        polls = [asyncio.create_task(wait_for_purge(each)) for each in watchers]
+        await asyncio.sleep(2)  # all of them wait by now
+        began = time.monotonic()
+        made = await admin.ask("POST", "/v1/purges", ADMIN, {"tag": f"t{number}"})
+        took += [ended - began for ended in await asyncio.gather(*polls)]
+        newest = json.loads(made)["id"]
+    for connection in (admin, *watchers):
+        connection.close()
+    return sorted(took)[int(len(took) * 0.99)] * 1000
 
 
 async def _drain(port: int, tls: ssl.SSLContext | None) -> float:

@@ -14,7 +14,7 @@ from edge.origins.registry import OriginRegistry
 from edge.origins.shield.shield_peers import ShieldPeers
 from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.peer_application import PeerApplication
-from edge.proxy.purge import follow_purges
+from edge.proxy.purge import PurgeApplier
 from edge.services.active_service import ActiveService, ServiceDefaults
 from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
@@ -70,9 +70,11 @@ async def built_in_cache(
         telemetry=telemetry,
         origin_facts=registry.facts,
     )
+    purges = PurgeApplier(settings.state, store, proxy.fetches, services)
+    await purges.catch_up()
     tasks = [
         asyncio.create_task(store.run_maintenance()),
-        asyncio.create_task(follow_purges(settings.state, store, proxy.fetches, services)),
+        asyncio.create_task(purges.run()),
         asyncio.create_task(follower.follow_file()),
         asyncio.create_task(registry.checks.run()),
     ]

@@ -30,6 +30,7 @@ TRAFFIC = StateFile("traffic.json", Daemon.FORWARDER, (Daemon.AGENT,))
 HOST_STATE = StateFile("host.json", Daemon.FORWARDER, (Daemon.AGENT,))
 HOST_LOCK = StateFile("host.lock", Daemon.FORWARDER, (Daemon.FORWARDER,), mode=0o600)
 SERVICES_APPLIED = StateFile("services-applied.json", Daemon.EDGE, (Daemon.AGENT, Daemon.EDGE), durable=True)
+PURGED = StateFile("purged.json", Daemon.EDGE, (Daemon.AGENT, Daemon.EDGE))
 EDGE_SOCKET = StateFile("edge.sock", Daemon.EDGE, (Daemon.AGENT,), mode=0o660)
 
 ALL = (
@@ -51,5 +52,6 @@ ALL = (
     HOST_STATE,
     HOST_LOCK,
     SERVICES_APPLIED,
+    PURGED,
     EDGE_SOCKET,
 )

@@ -34,7 +34,13 @@ from node.state.forwarder import (
 from node.state.host_state import HostState, ItemState, read_host_state, write_host_state
 from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.probe_results import ProbeResult, read_results, write_results
-from node.state.purges import Purge, read_purges, write_purges
+from node.state.purges import (
+    Purge,
+    read_applied_purge,
+    read_purges,
+    write_applied_purge,
+    write_purges,
+)
 from node.state.shield import ShieldEdge, ShieldSites, read_shield_sites, write_shield_sites
 from node.state.state_file import StateFile
 from node.state.table_key import pin_table_key, read_table_key
@@ -96,6 +102,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     ),
     "shield.json": (SHIELD, lambda at: write_shield_sites(at, SHIELD), read_shield_sites),
     "purges.json": ([PURGE], lambda at: write_purges(at, [PURGE]), read_purges),
+    "purged.json": (7, lambda at: write_applied_purge(at, 7), read_applied_purge),
     "fast-open.keys": (
         tuple(map(bytes.fromhex, FAST_OPEN)),
         lambda at: write_keys(at, FAST_OPEN),

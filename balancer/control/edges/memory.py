@@ -7,6 +7,7 @@ from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
 from balancer.control.health.leases import Leases
+from balancer.control.purges.watch import PurgeWatch
 from balancer.control.registry.table_state import table_state
 from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
 from balancer.control.storage.records import EdgeRecord
@@ -23,6 +24,7 @@ class EdgeMemory:
     grants: GrantBook
     watch: TableWatch
     services: ServiceAcknowledgements
+    purges: PurgeWatch
 
     def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> None:
         """Renew the lease, and record what the edge reports; `age` in seconds."""
@@ -30,6 +32,7 @@ class EdgeMemory:
         self.health.record_heartbeat(edge_id, heartbeat)
         self.acknowledgements.note(edge_id, heartbeat.applied_generation, self.watch.generation)
         self.services.note(edge_id, heartbeat.services)
+        self.purges.note_applied(edge_id, heartbeat.applied_purge)
 
     def forget_edge(self, edge_id: int) -> None:
         """Drop everything about a removed edge."""
@@ -37,6 +40,7 @@ class EdgeMemory:
         self.health.forget(edge_id)
         self.acknowledgements.forget(edge_id)
         self.services.forget(edge_id)
+        self.purges.forget_edge(edge_id)
         self.grants.give_back(edge_id)
 
     def view(self, edge: EdgeRecord) -> EdgeView:

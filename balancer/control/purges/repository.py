@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.storage.records import PurgeRecord
+from balancer.control.storage.records import PurgeRecord, ServiceHostnameRecord, ServiceRecord
 
 
 async def list_purges(session: AsyncSession, after: int, limit: int) -> Sequence[PurgeRecord]:
@@ -15,6 +15,22 @@ async def list_purges(session: AsyncSession, after: int, limit: int) -> Sequence
 
 async def newest_id(session: AsyncSession) -> int:
     return await session.scalar(select(func.max(PurgeRecord.id))) or 0
+
+
+async def has_services(session: AsyncSession) -> bool:
+    return await session.scalar(select(ServiceRecord.name).limit(1)) is not None
+
+
+async def has_service(session: AsyncSession, name: str) -> bool:
+    return await session.get(ServiceRecord, name) is not None
+
+
+async def has_hostname(session: AsyncSession, host: str) -> bool:
+    """Return whether a service has this host, or a wildcard that covers it."""
+    labels = host.split(".")
+    names = [host, *("*." + ".".join(labels[at:]) for at in range(1, len(labels)))]
+    column = ServiceHostnameRecord.hostname
+    return await session.scalar(select(column).where(column.in_(names)).limit(1)) is not None
 
 
 async def drop_oldest(session: AsyncSession, kept: int) -> None:

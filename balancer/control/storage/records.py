@@ -244,6 +244,11 @@ class PurgeRecord(Record):
     at: Mapped[datetime]
     url: Mapped[str | None] = mapped_column(String(8464))
     tag: Mapped[str | None] = mapped_column(String(128))
+    prefix: Mapped[str | None] = mapped_column(String(8464))
+    host: Mapped[str | None] = mapped_column(String(255))
+    service: Mapped[str | None] = mapped_column(String(63))
+    everything: Mapped[bool] = mapped_column(default=False)
+    soft: Mapped[bool] = mapped_column(default=False)
 
 
 class TransitionRecord(Record):

@@ -10,6 +10,8 @@ from enum import Enum
 from edge.cache.rules.stored_response import StoredResponse
 from edge.http.fields import DELTA_SECONDS_MAX, Fields, parse_directives, parse_seconds
 
+SOFT_PURGE_SECONDS = 60  # that a response is served, while it is validated, after a soft purge
+
 
 class Reuse(Enum):
     """What to do with a stored response."""
@@ -67,8 +69,10 @@ def decide_reuse(entry: StoredResponse, asked: Fields, now: float) -> Decision:
 def _decide_stale(entry: StoredResponse, wanted: dict[str, str], staleness: float) -> Decision:
     if _forbids_stale(entry):
         return _STALE
-    grace = parse_seconds(entry.control.get("stale-while-revalidate"))
-    if grace is not None and staleness < grace:
+    grace = parse_seconds(entry.control.get("stale-while-revalidate")) or 0
+    if entry.fresh_until == entry.purged_at:
+        grace = max(grace, SOFT_PURGE_SECONDS)
+    if staleness < grace:
         return Decision(Reuse.SERVE_AND_REVALIDATE, "stale")
     if "s-maxage" not in entry.control and staleness < _max_stale(wanted):
         return _SERVE

@@ -32,6 +32,7 @@ class StoredResponse:
     body: bytes | None = None
     file: str | None = None
     id: int = 0
+    purged_at: float | None = None  # when a soft purge made it stale
     prepared: tuple[int, int, bytes, object] | None = field(
         default=None, repr=False
     )  # see `edge.proxy.fast_path`
@@ -50,6 +51,9 @@ class StoredResponse:
         self.lifetime = freshness_lifetime(self.status, self.fields, self.received_at, self.policy)
         age = initial_age(self.fields, self.requested_at, self.received_at)
         self.fresh_until = self.received_at - age + self.lifetime
+        if self.purged_at is not None and self.purged_at < self.fresh_until:
+            self.lifetime -= self.fresh_until - self.purged_at
+            self.fresh_until = self.purged_at
 
     @property
     def etag(self) -> str | None:

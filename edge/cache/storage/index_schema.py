@@ -102,6 +102,8 @@ def _open_database(path: Path) -> sqlite3.Connection:
         index.execute("BEGIN IMMEDIATE")
         for statement in _split_statements(_TABLES):
             index.execute(statement)
+        if "purged_at" not in {row[1] for row in index.execute("PRAGMA table_info(entry)")}:
+            index.execute("ALTER TABLE entry ADD COLUMN purged_at REAL")  # when a soft purge made it stale
         index.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         index.execute("COMMIT")
     except BaseException:

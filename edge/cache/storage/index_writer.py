@@ -5,20 +5,41 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.cache.rules.keys import url_of
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.change_number import ChangeNumber
+from edge.cache.storage.purge_scope import PurgeScope
 
 VARIANTS_LIMIT = 16  # stored responses of one URL; the oldest is evicted
 EVICTION_LOW_WATER = 0.97  # fraction of the limit that eviction leaves, so that not every insert evicts
 EVICTION_BATCH = 64  # entries evicted at once
-ALL_KEYS = ""  # in the change log: every key
+ALL_KEYS = ""  # in the change log: running fetches of every key
+ALL_MEMORY = " "  # in the change log: every entry in memory
 CHANGE_LOG_SECONDS = 60.0  # seconds that the change log covers
 # a URL is the whole key, or the part before the last space
 _OF_URL = "(key = ? OR (key > ? || ' ' AND key < ? || '!'))"
+_IN_RANGE = "key >= ? AND key < ?"
 _OF_TAG = "id IN (SELECT entry FROM tag WHERE tag = ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeOutcome:
+    """How many responses a purge touched, and their keys; None for keys that may be too many to name."""
+
+    count: int
+    keys: list[str] | None
+
+
+def _conditions_of(scope: PurgeScope) -> Iterator[tuple[str, Sequence[object]]]:
+    for url in scope.urls:
+        yield _OF_URL, (url, url, url)
+    for tag in scope.tags:
+        yield _OF_TAG, (tag,)
+    for first, end in scope.ranges:
+        yield _IN_RANGE, (first, end)
 
 
 def last_change(index: sqlite3.Connection) -> int:
@@ -83,7 +104,7 @@ class IndexWriter:
             if self._is_invalidated(entry.key, since):
                 return False
             self._index.execute(
-                "UPDATE entry SET headers = ?, requested_at = ?, received_at = ? WHERE id = ?",
+                "UPDATE entry SET headers = ?, requested_at = ?, received_at = ?, purged_at = NULL WHERE id = ?",
                 (json.dumps(entry.headers), entry.requested_at, entry.received_at, entry.id),
             )
             self._log_changes([entry.key])
@@ -109,24 +130,38 @@ class IndexWriter:
                 self._log_changes([key])
         return count
 
-    def purge(self, number: int, urls: Sequence[str], tags: Sequence[str]) -> list[str] | None:
-        """Apply purge `number` once; return the keys that lost a response, None if it was already applied."""
+    def purge(self, number: int, scope: PurgeScope) -> PurgeOutcome | None:
+        """Apply purge `number` once; return what it touched, None if it was already applied."""
         with self._transaction() as files:
             last = self._index.execute("SELECT value FROM state WHERE name = 'last_purge'").fetchone()[0]
             if number <= last:
                 return None
             touched: list[str] = []
-            for url in urls:
-                touched += self._remove_matching(files, _OF_URL, (url, url, url))
-            for tag in tags:
-                touched += self._remove_matching(files, _OF_TAG, (tag,))
-            for key in [
-                *urls,
-                *([ALL_KEYS] if tags else []),
-            ]:  # tags of running fetches are not known yet
+            for where, values in _conditions_of(scope):
+                touched += self._purge_matching(files, where, values, soft_at=scope.soft_at)
+            outcome = PurgeOutcome(len(touched), None if scope.ranges else touched)
+            if scope.ranges:
+                self._log_invalidation(ALL_MEMORY)  # a row for each key could be millions
+            else:
+                self._log_changes(touched)
+            for key in [*scope.urls, *([ALL_KEYS] if scope.covers_unknown else [])]:
                 self._log_invalidation(key)
             self._index.execute("UPDATE state SET value = ? WHERE name = 'last_purge'", (number,))
-        return touched
+        return outcome
+
+    def _purge_matching(
+        self, files: list[str], where: str, values: Sequence[object], *, soft_at: float | None
+    ) -> list[str]:
+        """Remove entries and add their files to `files`, or make them stale; return the key of each."""
+        if soft_at is not None:
+            rows = self._index.execute(
+                f"UPDATE entry SET purged_at = ? WHERE purged_at IS NULL AND {where} RETURNING key",  # noqa: S608
+                (soft_at, *values),
+            )
+            return [row[0] for row in rows.fetchall()]
+        keys = [row[0] for row in self._index.execute(f"SELECT key FROM entry WHERE {where}", values)]  # noqa: S608
+        files += self._delete(where, values)
+        return keys
 
     def record_use(self, numbers: Iterable[int]) -> None:
         now = time.time()

@@ -22,8 +22,9 @@ from edge.cache.rules.variants import variant_matches
 from edge.cache.storage.body_files import BodyFile, remove_orphans
 from edge.cache.storage.change_number import ChangeNumber
 from edge.cache.storage.index_schema import open_index
-from edge.cache.storage.index_writer import ALL_KEYS, IndexWriter, last_change
+from edge.cache.storage.index_writer import ALL_KEYS, ALL_MEMORY, IndexWriter, last_change
 from edge.cache.storage.memory import MemoryCache
+from edge.cache.storage.purge_scope import PurgeScope
 from edge.http.fields import Fields
 
 log = logging.getLogger("edge.cache")
@@ -33,7 +34,7 @@ INLINE_BODY_LIMIT = 64 << 10  # bytes of a body that is stored in its row and in
 INVALIDATION_POLL_SECONDS = 0.25  # seconds between checks of the change log without requests
 FLUSH_SECONDS = 5.0  # seconds between writes of the times of use
 _BY_KEY = (
-    "SELECT id, key, variant, status, headers, requested_at, received_at, size, body, file"
+    "SELECT id, key, variant, status, headers, requested_at, received_at, size, body, file, purged_at"
     " FROM entry WHERE key = ?"
 )
 
@@ -177,15 +178,19 @@ class ResponseStore:
         self._memory.evict(key)
         return removed or 0
 
-    async def purge(self, number: int, urls: Sequence[str], tags: Sequence[str]) -> int | None:
+    async def purge(self, number: int, scope: PurgeScope) -> int | None:
         """Apply a purge and store its number in one transaction; None if it was already applied.
 
         Raises `sqlite3.Error`: the caller retries.
         """
-        names = await self._write(lambda: self._writer.purge(number, urls, tags))
-        for key in names or ():
+        outcome = await self._write(lambda: self._writer.purge(number, scope))
+        if outcome is None:
+            return None
+        if outcome.keys is None:
+            self._memory.clear()
+        for key in outcome.keys or ():
             self._memory.evict(key)
-        return None if names is None else len(names)
+        return outcome.count
 
     async def _attempt(self, write: Callable[[], T]) -> T | None:
         try:
@@ -229,7 +234,9 @@ class ResponseStore:
         for _, key, by in rows:
             if by != self._name:
                 self._memory.evict(key)
-            if by is None and key == ALL_KEYS:
+            if by is None and key == ALL_MEMORY:
+                self._memory.clear()
+            elif by is None and key == ALL_KEYS:
                 self._on_unknown()
             elif by is None:
                 self._on_invalidated(key)
@@ -262,7 +269,7 @@ def _select_newest(entries: Sequence[StoredResponse], asked: Fields) -> StoredRe
 
 
 def _row_entry(row: tuple, policy: LifetimePolicy) -> StoredResponse:  # type: ignore[type-arg]
-    number, key, variant, status, headers, requested_at, received_at, size, body, file = row
+    number, key, variant, status, headers, requested_at, received_at, size, body, file, purged_at = row
     return StoredResponse(
         key=key,
         variant=tuple((name, value) for name, value in json.loads(variant)),
@@ -275,4 +282,5 @@ def _row_entry(row: tuple, policy: LifetimePolicy) -> StoredResponse:  # type: i
         body=body,
         file=file,
         id=number,
+        purged_at=purged_at,
     )

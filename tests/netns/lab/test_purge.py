@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 PATHS = {"edge1": ("cell0", "wifi0"), "edge2": ("wifi0", "cell0")}  # the first decides whose cache it is
 
 
-@pytest.mark.parametrize("by", ["url", "tag"])
+@pytest.mark.parametrize("by", ["url", "tag", "prefix", "host"])
 def test_what_is_purged_is_asked_of_the_origin_again_by_every_edge(
     by: str, place: LabFolder, tmp_path: Path
 ) -> None:
@@ -27,11 +26,16 @@ def test_what_is_purged_is_asked_of_the_origin_again_by_every_edge(
     assert [fetch(place, edge, by, tmp_path) for edge in PATHS] == ["old", "old"]
     file.write_text("fresh")
     assert [fetch(place, edge, by, tmp_path) for edge in PATHS] == ["old", "old"], "fresh for an hour"
-    what = ("--url", f"https://203.0.113.1/tagged/{by}.txt") if by == "url" else ("--tag", "lab")
-    began = time.monotonic()
-    NamespaceLab(place, LAB).operate("purge", *what)
-    while [fetch(place, edge, by, tmp_path) for edge in PATHS] != ["fresh", "fresh"]:
-        assert time.monotonic() < began + 60
+    values = {
+        "url": f"HTTPS://203.0.113.1:443/./tagged/{by}.txt#spelled-otherwise",
+        "tag": "lab",
+        "prefix": "https://203.0.113.1/tag",
+        "host": "203.0.113.1",
+    }
+    said = NamespaceLab(place, LAB).operate("purge", f"--{by}", values[by], "--wait")
+    assert "3 of 3 edges done" in said
+    # it is done: no edge serves the old one any more
+    assert [fetch(place, edge, by, tmp_path) for edge in PATHS] == ["fresh", "fresh"]
 
 
 def fetch(place: LabFolder, edge: str, by: str, folder: Path) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from one_service import put_in_force
 
+from edge.cache.storage.purge_scope import PurgeScope
 from edge.services.key_rule import KeyRule
 from edge.services.path_glob import PathGlob
 from services.cache_rules import CacheKey
@@ -167,7 +168,7 @@ async def test_fields_and_cookies_in_the_key(tmp_path: Path) -> None:
         for device in ("phone", "tv"):
             assert "uri-miss" in await status_of(it, x_device=device)
         key = it.services.current.purged_key("https://cdn/a")
-        assert await it.store.purge(1, [key], []) == 2
+        assert await it.store.purge(1, PurgeScope((key,))) == 2
         assert "uri-miss" in await status_of(it, x_device="tv")
 
 

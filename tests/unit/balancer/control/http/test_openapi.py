@@ -50,7 +50,7 @@ def test_every_body_has_an_example_that_is_accepted(operation: dict[str, Any]) -
 # what a JSON schema cannot say: texts without NUL, addresses that are no hosts', values that contradict one another
 CONTRADICTIONS = {
     *("v4", "v6", "tunnel_v4", "tunnel_v6", "service_port", "id_port_base", "edge_id", "vip"),
-    *("ingress", "source", "destination", "url", "replaces"),
+    *("ingress", "source", "destination", "url", "replaces", "prefix", "host"),
 }
 # a stream of events has no end to wait for; test_table_events.py reads one
 schema = schemathesis.openapi.from_asgi("/openapi.json", APP).exclude(path="/v1/table/events")
@@ -59,6 +59,8 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", APP).exclude(path="/v1/
 @schema.parametrize()
 @settings(max_examples=12, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_schemathesis_finds_nothing(case: Any) -> None:
+    if case.query:
+        case.query.pop("wait", None)  # a long poll would be one
     response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
     case.validate_response(response, excluded_checks=[positive_data_acceptance])
     if 400 <= response.status_code < 500:

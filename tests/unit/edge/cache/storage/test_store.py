@@ -15,6 +15,7 @@ from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.body_files import BodyFile, remove_orphans
 from edge.cache.storage.index_schema import _exclusive_lock, open_index
 from edge.cache.storage.index_writer import VARIANTS_LIMIT
+from edge.cache.storage.purge_scope import PurgeScope
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
 
 
@@ -164,7 +165,7 @@ async def test_a_purge_keeps_out_what_another_worker_is_being_given(
 ) -> None:
     other = ResponseStore(tmp_path, 1_000_000, 1_000_000)
     since = other.last_change
-    await store.purge(1, keys, tags)
+    await store.purge(1, PurgeScope(tuple(keys), tuple(tags)))
     assert not await other.insert(entry("a", 1), None, ["t"], since)
     assert other.find("a", {}) is None
     assert await other.insert(entry("a", 1), None, ["t"], other.last_change)
@@ -190,15 +191,15 @@ async def test_a_purge_takes_effect_once_by_url_and_by_tag(store: ResponseStore,
     await put(store, "a", 100, tags=("news", "front"))
     await put(store, "b", 100, tags=("news",))
     await put(store, "c", 100)
-    assert await store.purge(3, [], ["news"]) == 2
+    assert await store.purge(3, PurgeScope(tags=("news",))) == 2
     assert [key for key in "abc" if store.find(key, {})] == ["c"]
-    assert await store.purge(4, ["c"], []) == 1
+    assert await store.purge(4, PurgeScope(("c",))) == 1
     await put(store, "c", 100)
-    assert await store.purge(4, ["c"], []) is None
+    assert await store.purge(4, PurgeScope(("c",))) is None
     store.close()
     again = ResponseStore(tmp_path, 1_000_000, 1_000_000)
     assert again.last_purge == 4
-    assert await again.purge(3, ["c"], []) is None
+    assert await again.purge(3, PurgeScope(("c",))) is None
     assert again.find("c", {}) is not None
     again.close()
 
