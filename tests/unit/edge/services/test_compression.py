@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from one_service import put_in_force
 
+from edge.cache.storage.purge_scope import PurgeScope
 from edge.services.transforms.content_coding import ContentCodings, compress_body
 from services.transforms import Coding, Compression
 
@@ -195,8 +196,8 @@ async def test_a_purge_takes_the_compressed_bodies_along(it: Cdn, kind: str) -> 
     if kind == "post":
         await it.client.post("/a")
     else:
-        urls = [it.services.current.purged_key("https://cdn/a")] if kind == "url" else []
-        await it.store.purge(1, urls, ["news"] if kind == "tag" else [])
+        urls = (it.services.current.purged_key("https://cdn/a"),) if kind == "url" else ()
+        await it.store.purge(1, PurgeScope(urls=urls, tags=("news",) if kind == "tag" else ()))
     assert fast(it, "br") is None
     assert it.store._reader.execute("SELECT count(*) FROM entry").fetchone()[0] == 0
 
@@ -246,3 +247,16 @@ def test_a_refused_coding_is_never_chosen(accept: str) -> None:
 def test_the_same_bytes_are_compressed_alike(data: bytes, coding: Coding) -> None:
     assert compress_body(data, coding) == compress_body(data, coding)
     assert DECODE[coding](compress_body(data, coding)) == data
+
+
+async def test_a_soft_purge_makes_the_compressed_form_stale_too(it: Cdn) -> None:
+    for _ in range(3):
+        await get(it, "br")
+    key = it.services.current.purged_key("https://cdn/a")
+    await it.store.purge(1, PurgeScope(urls=(key,), soft_at=it.clock.now))
+    assert fast(it, "br") is None
+    found, body = await get(it, "br")
+    assert "fwd=stale; fwd-status=304" in found.headers["cache-status"]
+    assert found.headers["content-encoding"] == "br"
+    assert DECODE["br"](body) == TEXT
+    assert len(it.origin.asked) == 2
