@@ -48,6 +48,10 @@ def plan_jobs(options: argparse.Namespace) -> list[DownloadJob]:
     urls: list[str] = options.urls
     for url in urls:
         _check_url(url)
+    if options.output == Path("-"):
+        if options.resume or options.remote_name or options.output_dir is not None:
+            raise _usage_error("-o - is standard output: it takes no -C, -O or --output-dir", "-o FILE")
+        return [DownloadJob(url, None) for url in urls]
     if options.output and len(urls) > 1:
         raise _usage_error("-o is for one URL", "-O names each file as its URL does, --output-dir says where")
     if options.output and options.remote_name:

@@ -34,7 +34,9 @@ def as_command_errors(url: str) -> Iterator[None]:
     try:
         yield
     except HttpRefused as error:
-        hint = f"it points to {error.location}, which is not followed" if error.location else ""
+        hint = ""
+        if error.location:
+            hint = f"it points to {error.location}, which is not followed: -L follows inside the host alone"
         raise CommandError(f"{url}: {error}", hint=hint, status=ExitStatus.HTTP) from None
     except KnownHostsDamaged as error:
         raise CommandError(str(error), hint="correct the line, or remove it") from None

@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import json
 import logging
-import re
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import CommandError, ExitStatus
 from sennit.outputs import DownloadJob, plan_jobs, standard_output
 from sennit.progress import ProgressBar
+from sennit.request_options import RequestPlan, add_request_options, plan_request
 from sennit.session_options import add_session_options, connect_options
 
 if TYPE_CHECKING:
@@ -24,16 +24,23 @@ if TYPE_CHECKING:
 
 RETRY_PAUSE = 0.1  # seconds
 READ_TIMEOUT = 30.0  # seconds without a byte of what was asked for
-FRAMING_FIELDS = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
-FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
 def run(arguments: list[str]) -> int:
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse_args(_as_curl_writes(arguments))
     if options.verbose:
         _show_handshake()
     return asyncio.run(_get_all(options))
+
+
+def _as_curl_writes(arguments: list[str]) -> list[str]:
+    """Take `-C -` as `-C`: where to continue is always found out."""
+    return [
+        word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+        if not (word == "-" and before in ("-C", "--continue"))
+    ]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,7 +52,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="smkex://HOST[:PORT]/PATH; HOST is the service address or a name",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write to FILE, which appears only when complete"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write to FILE, which appears only when complete; -: standard output",
     )
     parser.add_argument(
         "-O", "--remote-name", action="store_true", help="write to a file named as the URL's last part"
@@ -56,17 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--continue",
         dest="resume",
         action="store_true",
-        help="resume a broken transfer if the file is unchanged",
+        help="resume a broken transfer if the file is unchanged (-C - is the same)",
     )
-    parser.add_argument(
-        "-H",
-        "--header",
-        action="append",
-        type=_parse_header,
-        default=[],
-        metavar="NAME: VALUE",
-        help="send this header field; repeatable",
-    )
+    add_request_options(parser)
     parser.add_argument(
         "--retry-for",
         type=float,
@@ -85,17 +88,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", help="show the handshake message by message")
     add_session_options(parser)
     return parser
-
-
-def _parse_header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not (colon and name.strip() and text.isascii() and text.isprintable()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME: VALUE")
-    if name.strip().lower() in FRAMING_FIELDS:
-        raise argparse.ArgumentTypeError(f"{name.strip()} frames the message and cannot be set")
-    if not FIELD_NAME.fullmatch(name.strip()):
-        raise argparse.ArgumentTypeError(f"{name.strip()!r} is not the name of a header field")
-    return name.strip(), value.strip()
 
 
 def _parse_rate(text: str) -> float:
@@ -125,13 +117,13 @@ async def _get_all(options: argparse.Namespace) -> int:
 
     from smkex.client.http.transport import SmkexTransport
 
-    wanted = plan_jobs(options)
+    wanted, request = plan_jobs(options), plan_request(options)
     status: int = ExitStatus.OK
     transport = SmkexTransport(connect_options(options))
     async with httpx.AsyncClient(transport=transport, timeout=READ_TIMEOUT) as client:
         for job in wanted:
             try:
-                await _fetch_with_retries(job, client, transport, options)
+                await _fetch_with_retries(job, request, client, transport, options)
             except CommandError as error:
                 error.print_error()
                 status = status or error.status
@@ -139,7 +131,11 @@ async def _get_all(options: argparse.Namespace) -> int:
 
 
 async def _fetch_with_retries(
-    job: DownloadJob, client: Any, transport: "SmkexTransport", options: argparse.Namespace
+    job: DownloadJob,
+    request: RequestPlan,
+    client: Any,
+    transport: "SmkexTransport",
+    options: argparse.Namespace,
 ) -> None:
     from sennit.transfer_errors import EdgeUnreachable, TransferInterrupted, as_command_errors
 
@@ -147,18 +143,25 @@ async def _fetch_with_retries(
     while True:
         try:
             with as_command_errors(job.url):
-                return await _fetch_job(job, client, transport, options, resume=resume)
+                return await _fetch_job(job, request, client, transport, options, resume=resume)
         except (TransferInterrupted, EdgeUnreachable) as error:
             late = time.monotonic() + RETRY_PAUSE > deadline
-            if late or (isinstance(error, TransferInterrupted) and not job.resumable):
+            broken = isinstance(error, TransferInterrupted)
+            if late or (broken and not job.resumable) or not request.may_repeat:
                 raise
-            resume = resume or isinstance(error, TransferInterrupted)
+            resume = request.may_resume and (resume or broken)
             logging.getLogger("sennit").info("retrying: %s", error)
             await asyncio.sleep(RETRY_PAUSE)
 
 
 async def _fetch_job(
-    job: DownloadJob, client: Any, transport: "SmkexTransport", options: argparse.Namespace, *, resume: bool
+    job: DownloadJob,
+    request: RequestPlan,
+    client: Any,
+    transport: "SmkexTransport",
+    options: argparse.Namespace,
+    *,
+    resume: bool,
 ) -> None:
     from smkex.client.download.download import Download
     from smkex.client.download.partial_file import closing_file, reporting_write_errors
@@ -166,7 +169,15 @@ async def _fetch_job(
     bar = ProgressBar(job.output.name if job.output else "", sys.stderr)
     on_screen = job.output is None and sys.stdout.isatty()
     shows = sys.stderr.isatty() and not on_screen and not options.quiet and not options.json
-    download = Download(client, job.url, options.header, rate=options.limit_rate)
+    download = Download(
+        client,
+        job.url,
+        request.headers,
+        rate=options.limit_rate,
+        method=request.method,
+        content=request.content,
+        follow=request.follow,
+    )
     if shows:
         download.progress = bar.update
     started = time.monotonic()

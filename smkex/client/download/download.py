@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from typing import BinaryIO
 import httpx
 
 from smkex.client.download.partial_file import PartialFile, PartialState, reporting_write_errors
+from smkex.client.download.redirects import REDIRECT_LIMIT, redirect_target, redirected_method
 
 ERROR_BODY_LIMIT = 64 << 10  # bytes of an error's page
 
@@ -46,12 +47,18 @@ class Download:
     headers: Sequence[tuple[str, str]]
     progress: Progress = lambda so_far, total: None
     rate: float | None = None
+    method: str = "GET"
+    content: bytes | None = None
+    follow: bool = False  # redirects inside the host
 
     async def to_stream(self, file: BinaryIO) -> Fetched:
         """Raises `HttpRefused`, `SmkexError`, `httpx.TransportError`, OSError, `CannotWrite`."""
         async with self._get(self.headers) as response:
             await self._require_content(response)
-            size = await self._copy(response, file, 0, _content_length(response))
+            if self.method == "HEAD":
+                size = _write_head(response, file)
+            else:
+                size = await self._copy(response, file, 0, _content_length(response))
             return Fetched(response.status_code, 0, size)
 
     async def to_file(self, target: Path, *, resume: bool) -> Fetched:
@@ -88,24 +95,41 @@ class Download:
     async def _whole(self, file: BinaryIO, partial: PartialFile) -> Fetched:
         async with self._get(self.headers) as response:
             await self._require_content(response)
+            if self.method == "HEAD":
+                partial.begin(file, "", None)
+                return Fetched(response.status_code, 0, _write_head(response, file))
             total = _content_length(response)
-            # a part that the caller asked for by a header cannot be continued by ours
-            etag = "" if response.status_code == 206 else response.headers.get("etag", "")
-            partial.begin(file, etag, total)
+            # a part that the caller asked for by a header cannot be continued by ours, nor an answer to a POST
+            continues = response.status_code == 200 and self.method == "GET"
+            partial.begin(file, response.headers.get("etag", "") if continues else "", total)
             return Fetched(response.status_code, 0, await self._copy(response, file, 0, total))
 
     async def _require_content(self, response: httpx.Response) -> None:
         asked = any(name.lower() == "range" for name, _ in self.headers)
-        if response.status_code == 200 or (asked and response.status_code == 206):
+        if response.is_success and (response.status_code != 206 or asked):
             return
         if (_content_length(response) or 0) <= ERROR_BODY_LIMIT:
             await response.aread()  # so that the session can serve the next request
         raise HttpRefused(response)
 
-    def _get(self, headers: Sequence[tuple[str, str]]) -> AbstractAsyncContextManager[httpx.Response]:
+    @asynccontextmanager
+    async def _get(self, headers: Sequence[tuple[str, str]]) -> AsyncIterator[httpx.Response]:
+        """Send the request, and those that redirects inside the host lead to."""
         chosen = any(name.lower() == "accept-encoding" for name, _ in headers)
-        default = [] if chosen else [("accept-encoding", "identity")]
-        return self.client.stream("GET", self.url, headers=[*default, *headers])
+        sent = [*([] if chosen else [("accept-encoding", "identity")]), *headers]
+        url, method, content = self.url, self.method, self.content
+        for left in range(REDIRECT_LIMIT, -1, -1):
+            async with self.client.stream(method, url, headers=sent, content=content) as response:
+                target = redirect_target(url, response) if self.follow and left else None
+                if target is None:
+                    yield response
+                    return
+                if (_content_length(response) or 0) <= ERROR_BODY_LIMIT:
+                    await response.aread()  # so that the session can serve the next request
+            url, before = target, method
+            method = redirected_method(before, response.status_code)
+            if method != before:
+                content, sent = None, [pair for pair in sent if pair[0].lower() != "content-type"]
 
     async def _copy(self, response: httpx.Response, file: BinaryIO, start: int, total: int | None) -> int:
         size, began = 0, time.monotonic()
@@ -123,6 +147,17 @@ class Download:
         with reporting_write_errors(file.name):
             file.flush()
         return size
+
+
+def _write_head(response: httpx.Response, file: BinaryIO) -> int:
+    """Write status line and fields as they came; return how many bytes that is."""
+    lines = [b"HTTP/1.1 %d %s" % (response.status_code, response.reason_phrase.encode("latin-1", "replace"))]
+    lines += [name + b": " + value for name, value in response.headers.raw]
+    text = b"\r\n".join(lines) + b"\r\n\r\n"
+    with reporting_write_errors(file.name):
+        file.write(text)
+        file.flush()
+    return len(text)
 
 
 def _content_length(response: httpx.Response) -> int | None:
