@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from loopback import two_neighbouring_ports, until
 from proxy_protocol import read_paths, read_proxy_header
 
@@ -139,8 +140,7 @@ async def test_a_program_that_breaks_off_resets_the_target() -> None:
 
 
 async def test_a_target_that_cannot_be_reached_resets_the_program_and_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    port = free_port()
     async with tunnelled(echo_at_the_end, target_port=port) as tunnel:
         reader, _ = await tunnel.connect()
         with pytest.raises(ConnectionResetError):

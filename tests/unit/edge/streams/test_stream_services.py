@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from loopback import LoopbackEdge, until
 from many_services import prepare_services
 from proxy_protocol import read_paths, read_proxy_header
@@ -174,8 +175,7 @@ async def test_who_is_not_admitted_is_refused_before_any_target_is_asked(
 
 
 async def test_targets_take_turns_and_the_next_is_tried_where_one_does_not_answer(edge: StreamEdge) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        closed = unused.getsockname()[1]
+    closed = free_port()
     async with target(answer_at_the_end) as first, target(answer_at_the_end) as second:
         edge.publish(targets=[at(first.port), at(closed), at(second.port)])
         for _ in range(6):
@@ -187,8 +187,7 @@ async def test_targets_take_turns_and_the_next_is_tried_where_one_does_not_answe
 
 
 async def test_without_any_target_the_session_is_broken_off(edge: StreamEdge) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        closed = unused.getsockname()[1]
+    closed = free_port()
     edge.publish(targets=[at(closed)])
     assert await refusal_of(await edge.connect_name()) == AbortCode.CANCELLED
     assert edge.figures["incomplete"] == 1
@@ -230,7 +229,7 @@ async def test_sessions_beyond_the_limit_of_a_service_are_refused(edge: StreamEd
 
 async def test_silence_in_both_directions_ends_a_session(edge: StreamEdge) -> None:
     async with target(hold) as it:
-        edge.publish(targets=[at(it.port)], idle_timeout=0.2)
+        edge.publish(targets=[at(it.port)], idle_timeout=1.0)
         assert await refusal_of(await edge.connect_name()) == AbortCode.CANCELLED
 
 
