@@ -24,6 +24,7 @@ BENCHMARKS = {
     "control": "benchmarks.control.heartbeats",
     "scale": "benchmarks.control.scale",
     "growth": "benchmarks.edge.growth",
+    "services": "benchmarks.services.many",
 }
 RESULTS = Path(__file__).parent / "results"
 

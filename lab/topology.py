@@ -16,6 +16,7 @@ VIP = "203.0.113.1"
 SERVICE_NAME = "cdn.lab"
 CONTROL_PORT = 8443
 ORIGIN_PORT = 8080
+SHOP_NAME = "shop.cdn.lab"  # the ISPs' resolvers know every name below the service's
 BACKBONE = "backbone"
 
 
@@ -67,6 +68,25 @@ class DefaultRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class LabOrigin:
+    """One origin server on the node `origin`; `faults`: it can be made unhealthy (`origin/faults.py`)."""
+
+    name: str
+    port: int
+    tls: bool = False
+    faults: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabService:
+    """A service that `sennit lab services` publishes."""
+
+    name: str
+    hostnames: tuple[str, ...]
+    origins: tuple[LabOrigin, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """The whole network."""
 
@@ -74,9 +94,14 @@ class Topology:
     links: tuple[LabLink, ...]
     backbone: tuple[End, ...]
     routes: tuple[DefaultRoute, ...]
+    services: tuple[LabService, ...] = ()
 
     def node(self, name: str) -> LabNode:
         return next(node for node in self.nodes if node.name == name)
+
+    def added_origins(self) -> list[LabOrigin]:
+        """The origins beside the one that edges have as `--upstream`."""
+        return [one for service in self.services for one in service.origins if one.port != ORIGIN_PORT]
 
     def link(self, name: str) -> LabLink:
         """Raises `LabFailed` with the names there are."""
@@ -186,5 +211,15 @@ LAB = Topology(
         DefaultRoute("edge1", "up0"),
         DefaultRoute("edge2", "up0"),
         DefaultRoute("edge3", "up0"),
+    ),
+    services=(
+        LabService(
+            "site", (SERVICE_NAME, VIP), (LabOrigin("main", ORIGIN_PORT), LabOrigin("spare", ORIGIN_PORT + 1))
+        ),
+        LabService(
+            "shop",
+            (SHOP_NAME,),
+            (LabOrigin("secure", 8443, tls=True), LabOrigin("frail", ORIGIN_PORT + 2, faults=True)),
+        ),
     ),
 )

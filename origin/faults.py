@@ -102,8 +102,10 @@ class Faults:
 
 def _is_local(scope: Scope) -> bool:
     """Whether the request comes from this host directly; a request through an edge carries Via."""
-    client = scope.get("client") or ("",)
-    return client[0] in _LOOPBACK and all(name != b"via" for name, _ in scope["headers"])
+    client, server = (scope.get(end) or ("",) for end in ("client", "server"))
+    # a host's connection to an address of its own comes from that address
+    is_local = client[0] in _LOOPBACK or (client[0] != "" and client[0] == server[0])
+    return is_local and all(name != b"via" for name, _ in scope["headers"])
 
 
 def _cut_after(send: Send, left: int) -> Send:

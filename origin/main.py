@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -45,8 +46,9 @@ class OriginServer(uvicorn.Server):
                     protocol.on_deadline()
 
 
-def create_server(app: App, host: str, port: int) -> OriginServer:
-    """Create the server of `app`; port 0 takes a free one."""
+def create_server(app: App, host: str, port: int, tls: tuple[Path, Path] | None = None) -> OriginServer:
+    """Create the server of `app`, over TLS with a certificate and its key; port 0 takes a free one."""
+    certificate, key = tls or (None, None)
     config = uvicorn.Config(
         app,
         host=host,
@@ -57,6 +59,8 @@ def create_server(app: App, host: str, port: int) -> OriginServer:
         lifespan="off",
         server_header=False,
         proxy_headers=False,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
     return OriginServer(config)
 
@@ -67,4 +71,7 @@ def run(settings: OriginSettings) -> None:
     app: App = OriginApp(settings.directory, settings.max_age, settings.cache_control, settings.cache_tags)
     if settings.faults:
         app = Faults(app)
-    create_server(app, host.strip("[]"), int(port)).run()
+    tls = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls = settings.tls_certificate, settings.tls_key
+    create_server(app, host.strip("[]"), int(port), tls).run()

@@ -1,8 +1,9 @@
 """Settings of the origin server: flags, then SENNIT_ORIGIN_*, then the file of `--config`, then defaults."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import DirectoryPath, Field, field_validator
+from pydantic import DirectoryPath, Field, FilePath, field_validator, model_validator
 
 from origin.cache_rules import CacheRules
 from runtime.settings import DaemonSettings, settings_config
@@ -26,6 +27,17 @@ class OriginSettings(DaemonSettings):
     faults: bool = Field(
         default=False, description="enable fault injection at /.sennit/faults, from this host only"
     )
+
+    tls_certificate: FilePath | None = Field(
+        default=None, description="serve HTTPS with this certificate chain (PEM); needs --tls-key"
+    )
+    tls_key: FilePath | None = Field(default=None, description="private key of --tls-certificate (PEM)")
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("--tls-certificate and --tls-key go together")
+        return self
 
     @field_validator("cache_control", "cache_tags")
     @classmethod

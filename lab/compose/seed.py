@@ -5,6 +5,7 @@ Everything is made afresh with the volumes, and left as it is when the lab comes
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.enrol import TOKEN, enrol
@@ -12,21 +13,26 @@ from lab.errors import LabFailed
 from lab.fleet import KEY, certify_edge, make_fleet_key
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import SERVICE, copy_service_certificate, make_certificates, make_token, write_secret
-from lab.topology import CONTROL_PORT, SERVICE_NAME, VIP, Topology
+from lab.services import origin_tls_files, publish_services
+from lab.topology import CONTROL_PORT, SERVICE_NAME, SHOP_NAME, VIP, Topology
 
 ACCESS = "access"
 
 
-def make_secrets(topology: Topology, control: Path, origin: Path) -> None:
-    """Write certificate and admin token, `access/` for curl on the host, and the sample.
+def make_secrets(topology: Topology, control: Path, origin: Path, origin_tls: Path) -> None:
+    """Write certificates and admin token, `access/` for curl on the host, and the sample.
 
     The certificate is good for the control plane's address in the lab and for 127.0.0.1, where it is published.
     """
     make_fleet_key(control)
     if not (control / "admin.token").exists():
         addresses = (topology.backbone_address("control"), "127.0.0.1")
-        make_certificates(control, control=addresses, service=(SERVICE_NAME, VIP))
+        origins = (topology.backbone_address("origin"),)
+        make_certificates(control, control=addresses, service=(SERVICE_NAME, VIP, SHOP_NAME), origin=origins)
         token = make_token(control / "admin.token")
+        for file in origin_tls_files(control):
+            target = origin_tls / file.name
+            write_secret(target, file.read_bytes())
         access = control / ACCESS
         access.mkdir(exist_ok=True)
         shutil.copy(control / "ca.pem", access / "ca.pem")
@@ -36,8 +42,8 @@ def make_secrets(topology: Topology, control: Path, origin: Path) -> None:
         (origin / f".{SAMPLE}").rename(origin / SAMPLE)
 
 
-def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
-    """Write a token and the authority's certificate into every edge's folder below `edges`. Raises `LabFailed`."""
+def _make_operator(topology: Topology, control: Path) -> Callable[..., None]:
+    """Return what runs a `sennit` command against the control plane. It raises `LabFailed`."""
     access = [
         *("--control", f"https://{topology.backbone_address('control')}:{CONTROL_PORT}"),
         *("--ca", str(control / "ca.pem"), "--token-file", str(control / "admin.token")),
@@ -48,6 +54,17 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
         if done.returncode:
             raise LabFailed(f"sennit {words[0]}: {done.stderr.strip()}")
 
+    return sennit
+
+
+def add_services(topology: Topology, control: Path) -> None:
+    """Publish the services of the topology, whose origins run. Raises `LabFailed`."""
+    publish_services(topology, control, _make_operator(topology, control))
+
+
+def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
+    """Write a token and the authority's certificate into every edge's folder below `edges`. Raises `LabFailed`."""
+    sennit = _make_operator(topology, control)
     enrol(topology, lambda name: edges / name, sennit)
     fleet = make_fleet_key(control)
     for edge in topology.edges():

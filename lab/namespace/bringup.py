@@ -20,9 +20,11 @@ from lab.namespace.place import LabFolder
 from lab.namespace.processes import end_processes
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import copy_service_certificate, make_certificates, make_token
-from lab.topology import SERVICE_NAME, VIP, LabNode, Topology
+from lab.services import publish_services
+from lab.topology import SERVICE_NAME, SHOP_NAME, VIP, LabNode, Topology
 from lab.wait import wait_for
-from node.state.catalogue import NODE
+from node.state.catalogue import NODE, SERVICES
+from services.published_file import read_applied_services
 
 
 def print_progress(text: str) -> None:
@@ -62,7 +64,12 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
     build_network(place, topology)
     print_progress("control plane and origin")
     control = place.node("control")
-    make_certificates(control, control=(topology.backbone_address("control"),), service=(SERVICE_NAME, VIP))
+    make_certificates(
+        control,
+        control=(topology.backbone_address("control"),),
+        service=(SERVICE_NAME, VIP, SHOP_NAME),
+        origin=(topology.backbone_address("origin"),),
+    )
     make_token(control / "admin.token")
     make_sample(place.node("origin") / SAMPLE)
     spawn_daemon(place, "control", "control", *daemons.control_command(place, topology))
@@ -91,6 +98,55 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
     print_progress("routes")
     for carrier in topology.carriers():
         _wait_for_nearest(place, topology, carrier)
+
+
+def start_services(place: LabFolder, topology: Topology) -> None:
+    """Start the services' own origins and publish the services. Raises `LabFailed`."""
+    if not is_up(place):
+        raise LabFailed("the lab is not up: `sennit lab up` first")
+    mark = place.folder / "services"
+    if not mark.exists():
+        for origin in topology.added_origins():
+            daemon = f"origin-{origin.name}"
+            command = daemons.added_origin_command(place, topology, origin)
+            process = spawn_daemon(place, "origin", daemon, *command)
+            _wait_for_origin(place, daemon, process)
+        mark.touch()
+    access = command_access(place, topology)
+    publish_services(
+        topology,
+        place.node("control"),
+        lambda *words: run(place, "control", daemons.sennit_program(), *words, *access),
+    )
+    for edge in topology.edges():
+        wait_for(
+            f"the services at {edge.name}",
+            lambda edge=edge: _serves_all(place, topology, edge),  # type: ignore[misc]
+            30,
+            place.log(edge.name, "edge"),
+        )
+
+
+def _wait_for_origin(place: LabFolder, daemon: str, process: "subprocess.Popen[bytes]") -> None:
+    log = place.log("origin", daemon)
+
+    def is_started() -> bool:
+        if process.poll() is not None:
+            raise LabFailed(f"{daemon} has ended: {log.read_text()[-500:]}")
+        return "Uvicorn running" in log.read_text()
+
+    wait_for(f"the start of {daemon}", is_started, 30, log)
+
+
+def _serves_all(place: LabFolder, topology: Topology, edge: LabNode) -> bool:
+    try:
+        applied = read_applied_services(place.node(edge.name))
+        found = SERVICES.read_text(place.node(edge.name))
+    except (OSError, ValueError):
+        return False
+    generation = int(found.partition('"generation":')[2].partition(",")[0])
+    names = all(f'"name":"{service.name}"' in found for service in topology.services)
+    return names and applied.generation == generation and not applied.refused
 
 
 def start_edge(place: LabFolder, topology: Topology, edge: LabNode) -> None:

@@ -10,7 +10,8 @@ from lab.errors import LabFailed
 from lab.fleet import CERTIFICATE, KEY
 from lab.namespace.place import LabFolder
 from lab.namespace.processes import record_process
-from lab.topology import CONTROL_PORT, ORIGIN_PORT, LabNode, Topology
+from lab.services import origin_options
+from lab.topology import CONTROL_PORT, ORIGIN_PORT, LabNode, LabOrigin, Topology
 
 DEADMAN = 5  # seconds from an agent's death to the end of its announcement
 
@@ -58,6 +59,12 @@ def origin_command(place: LabFolder, topology: Topology) -> list[str]:
     listen = f"{topology.backbone_address('origin')}:{ORIGIN_PORT}"
     serve = [sennit_program(), "origin", "--directory", str(place.node("origin")), "--listen", listen]
     return [*serve, "--cache-tags", "/tagged/*=lab", "--cache-control", "/tagged/*=public, max-age=3600"]
+
+
+def added_origin_command(place: LabFolder, topology: Topology, origin: LabOrigin) -> list[str]:
+    """The command line of an origin that only a service has."""
+    options = origin_options(topology, origin, place.node("control"))
+    return [sennit_program(), "origin", "--directory", str(place.node("origin")), *options]
 
 
 def control_url(topology: Topology) -> str:

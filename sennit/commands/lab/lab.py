@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
         ("up", _run_up, "bring the namespace lab up; does nothing when it is"),
+        ("services", _run_services, "add two services with two origins each"),
         ("run", _run, "run a scenario, which ends in a verdict with numbers"),
         ("link", _run_link, "give a link of the lab delay and rate, or list them all"),
         ("figures", _run_figures, "measure and draw the papers' figures"),
@@ -67,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
             _link_options(action)
     container = actions.add_parser("container", help="what the containers of docker-compose.yml run")
     container.set_defaults(do=_run_container, needs_root=False, hint="compare docker-compose.yml")
-    container.add_argument("part", choices=("host", "bird", "resolver", "secrets", "enrol"))
+    container.add_argument("part", choices=("host", "bird", "resolver", "secrets", "enrol", "services"))
     container.add_argument("node", nargs="?", default="")
     return parser
 
@@ -78,6 +79,16 @@ def _run_up(options: argparse.Namespace) -> int:
     from lab.topology import LAB
 
     bring_up(LabFolder.from_environment(), LAB)
+    return 0
+
+
+def _run_services(options: argparse.Namespace) -> int:
+    from lab.namespace.bringup import start_services
+    from lab.namespace.place import LabFolder
+    from lab.topology import LAB, SHOP_NAME
+
+    start_services(LabFolder.from_environment(), LAB)
+    print(f"published; try: sennit lab exec phone -- sennit get smkex://{SHOP_NAME}/sample.bin -o /dev/null")
     return 0
 
 
@@ -302,9 +313,11 @@ def _run_container(options: argparse.Namespace) -> int:
     if options.part == "resolver":
         _replace_process(*resolver.resolver_command(LAB, options.node))
     if options.part == "secrets":
-        seed.make_secrets(LAB, control, origin)
+        seed.make_secrets(LAB, control, origin, Path("/srv/origin-tls"))
     if options.part == "enrol":
         seed.enrol_edges(LAB, control, edges)
+    if options.part == "services":
+        seed.add_services(LAB, control)
     return ExitStatus.OK
 
 

@@ -10,6 +10,7 @@ import yaml
 from lab.compose.running import BESIDE
 from lab.host import kernel_settings
 from lab.resolver import resolver_environment
+from lab.services import origin_options
 from lab.topology import BACKBONE, CONTROL_PORT, LAB, ORIGIN_PORT, LabNode
 
 ROOT = Path(__file__).parents[3]
@@ -84,6 +85,18 @@ def test_an_edge_enrols_as_what_the_topology_says() -> None:
         assert f"--control https://{LAB.backbone_address('control')}:{CONTROL_PORT} " in agent
         assert agent.endswith(f"--outside-v4 {LAB.outside_address(edge.name)}")
         assert SERVICES[edge.name]["command"][-1] == f"http://{LAB.backbone_address('origin')}:{ORIGIN_PORT}"
+
+
+def test_the_services_have_the_origins_of_the_topology() -> None:
+    folder = Path("/srv/origin-tls")
+    for origin in LAB.added_origins():
+        service = SERVICES[f"origin-{origin.name}"]
+        options = origin_options(LAB, origin, folder)
+        assert service["command"] == ["origin", "--directory", "/srv/origin", *options]
+        assert service["network_mode"] == "service:origin"
+        assert service["profiles"] == ["services"]
+        assert f"origin-{origin.name}" in SERVICES["publish"]["depends_on"]
+    assert SERVICES["publish"]["command"] == ["lab", "container", "services"]
 
 
 def test_the_phone_asks_the_same_resolvers() -> None:

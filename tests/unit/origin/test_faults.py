@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -90,3 +91,22 @@ async def test_what_comes_through_an_edge_sets_nothing(client: httpx.AsyncClient
 def test_what_is_no_fault_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError):
         Fault.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1", 200),
+        ("10.0.0.1", "10.0.0.1", 200),
+        ("10.0.0.2", "10.0.0.1", 405),
+        ("", "", 405),
+    ],
+)
+async def test_only_this_host_sets_faults(client: str, server: str, status: int, tmp_path: Path) -> None:
+    app = Faults(OriginApp(tmp_path, 60))
+
+    async def connected(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "client": (client, 1), "server": (server, 80)}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(connected), base_url="http://origin") as asks:
+        assert (await asks.put(ADMIN, json={"status": 503})).status_code == status

@@ -1,10 +1,12 @@
 """The origin's server: the edge's bounds and checks of heads, over real sockets."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from certificates import identity
 
 from origin import main
 from origin.app import OriginApp
@@ -21,6 +23,24 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     while not server.started:
         await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+async def test_it_speaks_tls_with_a_certificate(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("body")
+    certificate, key = identity(tmp_path, "origin", "127.0.0.1")
+    server = create_server(OriginApp(tmp_path, 60), "127.0.0.1", 0, (certificate, key))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusted)
+        writer.write(b"GET /a HTTP/1.1\r\nhost: cdn.lab\r\nconnection: close\r\n\r\n")
+        assert (await reader.read()).endswith(b"body")
+    writer.close()
     server.should_exit = True
     await serving
 
