@@ -9,8 +9,9 @@ from runtime.errors import CommandError, ExitStatus
 
 if TYPE_CHECKING:
     from smkex.client.edge_cache import EdgeCache
-    from smkex.client.key_log import KeyLog
     from smkex.client.options import ConnectOptions
+    from smkex.client.recording.event_log import EventLog
+    from smkex.client.recording.key_log import KeyLog
     from smkex.core.wire.named_group import NamedGroup
 
 
@@ -65,6 +66,12 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append the session's keys to FILE, to open recordings with",
     )
+    group.add_argument(
+        "--qlog",
+        type=Path,
+        metavar="FILE",
+        help="append events of sessions and paths to FILE, in the style of qlog",
+    )
     group.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     group.add_argument(
         "--strict-paths", action="store_true", help="refuse two paths with one ingress edge or address prefix"
@@ -102,6 +109,7 @@ def connect_options(options: argparse.Namespace) -> "ConnectOptions":
         cache=_open_edge_cache(options.edge_cache),
         authorities=options.ca,
         key_log=_open_key_log(options.key_log),
+        event_log=_open_event_log(options.qlog),
         timeout=options.timeout,
     )
 
@@ -118,12 +126,22 @@ def _parse_groups(text: str) -> "tuple[NamedGroup, ...]":
 
 def _open_key_log(path: Path | None) -> "KeyLog | None":
     """Raises `CommandError`."""
-    from smkex.client.key_log import KeyLog
+    from smkex.client.recording.key_log import KeyLog
 
     try:
         return KeyLog(path) if path is not None else None
     except OSError as error:
         raise CommandError(f"--key-log {path}: {error.strerror}") from None
+
+
+def _open_event_log(path: Path | None) -> "EventLog | None":
+    """Raises `CommandError`."""
+    from smkex.client.recording.event_log import EventLog
+
+    try:
+        return EventLog(path) if path is not None else None
+    except OSError as error:
+        raise CommandError(f"--qlog {path}: {error.strerror}") from None
 
 
 def _open_edge_cache(given: str | None) -> "EdgeCache":

@@ -1,7 +1,8 @@
-"""Computation of one whole key exchange (both ends, no network) beside a plain X25519 Diffie-Hellman."""
+"""Computation of one whole key exchange (both ends, no network) beside the bare key agreement of its group."""
 
 import os
 import time
+from functools import partial
 from ipaddress import ip_address
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -11,8 +12,10 @@ from benchmarks.measurement.result import Measured
 from smkex.core.handshake.client import ClientHandshake
 from smkex.core.handshake.config import ENTROPY_LENGTH, ClientConfig, ClientEntropy, ServerConfig
 from smkex.core.handshake.server import ServerHandshake
+from smkex.core.keys.key_agreement import KEM_SEED_LENGTH, ClientKeys, answer_share
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Endpoint, Observation
+from smkex.core.wire.named_group import NamedGroup
 
 ROUNDS = 50
 
@@ -22,20 +25,30 @@ def measure() -> list[Measured]:
         compare_pairs(
             "key exchange, both ends",
             "ms",
-            _time_smkex,
+            partial(_time_smkex, NamedGroup.X25519),
             "X25519 alone",
-            _diffie_hellman,
+            partial(_time_agreement, NamedGroup.X25519),
             pairs=15,
             better="lower",
-        )
+        ),
+        compare_pairs(
+            "key exchange with the post-quantum hybrid, both ends",
+            "ms",
+            partial(_time_smkex, NamedGroup.X25519MLKEM768),
+            "X25519MLKEM768 alone",
+            partial(_time_agreement, NamedGroup.X25519MLKEM768),
+            pairs=15,
+            better="lower",
+        ),
     ]
 
 
-def _time_smkex() -> float:
+def _time_smkex(group: NamedGroup) -> float:
     seen = [Observation(n, Endpoint(ip_address(f"192.0.2.{n}"), n)) for n in (1, 2)]
     started = time.perf_counter()
     for _ in range(ROUNDS):
-        client = ClientHandshake.begin(ClientConfig(), ClientEntropy.from_bytes(os.urandom(ENTROPY_LENGTH)))
+        entropy = ClientEntropy.from_bytes(os.urandom(ENTROPY_LENGTH))
+        client = ClientHandshake.begin(ClientConfig(groups=(group,)), entropy)
         server = ServerHandshake.answer_client_share(
             ServerConfig(edge_id=1), client.client_share, seen[0], os.urandom(32)
         )
@@ -47,9 +60,10 @@ def _time_smkex() -> float:
     return (time.perf_counter() - started) / ROUNDS * 1000
 
 
-def _diffie_hellman() -> float:
+def _time_agreement(group: NamedGroup) -> float:
     started = time.perf_counter()
     for _ in range(ROUNDS):
-        one, other = X25519PrivateKey.generate(), X25519PrivateKey.generate()
-        assert one.exchange(other.public_key()) == other.exchange(one.public_key())
+        client = ClientKeys(os.urandom(32), os.urandom(KEM_SEED_LENGTH), (group,))
+        share, secret = answer_share(group, client.shares[0][1], X25519PrivateKey.generate())
+        assert client.agree(group, share) == secret
     return (time.perf_counter() - started) / ROUNDS * 1000

@@ -10,6 +10,7 @@ from smkex.client.establish import ExchangePlan, establish_over_mptcp, establish
 from smkex.client.known_hosts import KnownHost, KnownHosts
 from smkex.client.options import ConnectOptions
 from smkex.client.paths import KnownPath, PathMaintainer
+from smkex.client.recording.session_recorder import SessionRecorder
 from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.handshake.established import Established
@@ -134,7 +135,12 @@ def _start_connection(
     keeper = PathMaintainer(session, target, known, options.strict) if tcp else None
     if keeper is not None:
         keeper.start()
-    return Connection(reader, writer, session, target, known, options.transport, setup, keeper, first_contact)
+    connection = Connection(
+        reader, writer, session, target, known, options.transport, setup, keeper, first_contact
+    )
+    if options.event_log is not None:
+        SessionRecorder(connection, options.event_log).start()
+    return connection
 
 
 _TRANSPORTS = {"tcp": establish_over_tcp, "mptcp": establish_over_mptcp}

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smkex.client.edge_cache import EdgeCache
-from smkex.client.key_log import KeyLog
 from smkex.client.known_hosts import KnownHosts
+from smkex.client.recording.event_log import EventLog
+from smkex.client.recording.key_log import KeyLog
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.locator import ID_PORT_BASE
 from smkex.core.wire.messages import LocatorKind, Mode
@@ -31,7 +32,8 @@ class ConnectOptions:
     `locator` is how the CDN's addresses carry edge ids, by default in the port with IPv4 and as the edge states with
     IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, by `authorities` (PEM) or those of the system. `kex` are the
     groups of the key exchange to offer, by default X25519MLKEM768 and X25519, of which an edge takes the first. With a
-    `key_log` each key is written to its file: its readers open the session's recording.
+    `key_log` each key is written to its file: its readers open the session's recording. An `event_log` records what
+    happens to the session and its paths.
     """
 
     paths: Sequence[str] | None = None
@@ -49,4 +51,5 @@ class ConnectOptions:
     cache: EdgeCache | None = None
     locator: LocatorKind | None = None
     key_log: KeyLog | None = None
+    event_log: EventLog | None = None
     timeout: float = HANDSHAKE_TIMEOUT

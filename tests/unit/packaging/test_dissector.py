@@ -9,7 +9,7 @@ import pytest
 from exchanges import CELLULAR, WIFI, Exchange
 from scapy.all import IP, TCP, Ether, wrpcap
 
-from smkex.client.key_log import KeyLog
+from smkex.client.recording.key_log import KeyLog
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.keys.epoch_chain import EPOCH_LENGTH

@@ -7,7 +7,7 @@ import pytest
 from exchanges import Exchange
 from loopback import LoopbackEdge, digest_of, read
 
-from smkex.client.key_log import KeyLog
+from smkex.client.recording.key_log import KeyLog
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.keys.aead_key import expand_secret
 from smkex.core.keys.epoch_chain import EpochChain

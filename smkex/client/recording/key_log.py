@@ -4,8 +4,11 @@ One line for each AEAD key, when it is derived: `sennit-2 SESSION-ID client|serv
 hexadecimal but for the number, which is that of the epoch or path.
 """
 
+import logging
 import os
 from pathlib import Path
+
+log = logging.getLogger("smkex.client.recording.key_log")
 
 
 class KeyLog:
@@ -17,9 +20,15 @@ class KeyLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def log_key(self, session_id: bytes, name: str, key: bytes, iv: bytes) -> None:
-        """Append the line of one key, in one write, so that several processes may share the file. Raises OSError."""
+        """Append the line of one key, in one write, so that several processes may share the file.
+
+        A full disk costs the line, not the session.
+        """
         line = f"sennit-2 {session_id.hex()} {name} {key.hex()} {iv.hex()}\n"
-        os.write(self._descriptor, line.encode("ascii"))
+        try:
+            os.write(self._descriptor, line.encode("ascii"))
+        except OSError as error:
+            log.warning("key log %s: a line is lost: %s", self.path, error.strerror)
 
     def close(self) -> None:
         os.close(self._descriptor)
