@@ -44,6 +44,11 @@ class Reason(IntEnum):
     SITE_CHAINED = 34
     SITE_DELIVERED = 35
     REPLY_DIRECT = 36
+    DROP_ERROR_BUDGET = 37
+    DROP_SITE_BUDGET = 38
+    DROP_MARTIAN = 39
+    DROP_EXTENSION = 40
+    DROP_NOT_TCP = 41
 
 
 EXPLAINED: dict[Reason, str] = {
@@ -84,4 +89,9 @@ EXPLAINED: dict[Reason, str] = {
     Reason.SITE_CHAINED: "first subflow begun before the ring changed: to the edge that had it",
     Reason.SITE_DELIVERED: "first subflow that another edge of the site handed on: to the local listener",
     Reason.REPLY_DIRECT: "reply of this edge on a forwarded subflow of a VIP with direct replies: by its own route",
+    Reason.DROP_ERROR_BUDGET: "ICMP error above the limit of its subflow's owner, --budget-owner-errors",
+    Reason.DROP_SITE_BUDGET: "handed on at a site, above the owner's limit, --budget-site-packets",
+    Reason.DROP_MARTIAN: "from an address that no client can have, or from its own destination",
+    Reason.DROP_EXTENSION: "IPv6 extension headers, behind which no locator is looked for",
+    Reason.DROP_NOT_TCP: "to another edge's address locator, neither TCP nor an ICMP error",
 }

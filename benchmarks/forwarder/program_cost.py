@@ -48,7 +48,7 @@ ACTIONS = {  # how each has to end
 FLOWS = {"one flow": 1, "64,000 flows": 64_000, "1,000,000 flows": 1_000_000}
 NEVER_EXPIRES = 2**63
 TURN = struct.Struct("=II")
-PLENTY = Budgets(*[1_000_000_000] * 4)  # budgets that are kept, and never used up
+PLENTY = Budgets(*[1_000_000_000] * 6)  # budgets that are kept, and never used up
 MORE = Path(__file__).with_suffix(".c").read_text()
 PROGRAMS = tuple(re.findall(r"^int (\w+)\(", MORE, re.MULTILINE))
 OWN = Ends("10.255.0.1", None)

@@ -1,7 +1,7 @@
 /* The pure headers as a program of this host, under sanitizers: packets in, what was read out (test_on_the_host.py).
  *
- * In: u32 length, the packet. Out: eight u32: version (0: none), l4, protocol, fragment, whole TCP header, quoted port,
- * place of the MSS, flow. */
+ * In: u32 length, the packet. Out: ten u32: version (0: none), l4, protocol, fragment, whole TCP header, quoted ports,
+ * place of the MSS, flow, extension header, martian. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,7 +21,7 @@ int main(void)
     while (fread(&length, sizeof(length), 1, stdin) == 1) {
         __u8 *bytes = malloc(length); /* to the byte: reading further is an error that ends this program */
         struct packet packet = {};
-        __u32 parsed[8] = {};
+        __u32 parsed[10] = {};
         __u16 mss;
         if (!bytes || fread(bytes, length, 1, stdin) != 1)
             return 1;
@@ -32,12 +32,16 @@ int main(void)
             parsed[1] = packet.l4;
             parsed[2] = packet.protocol;
             parsed[3] = packet.fragment;
+            parsed[8] = has_extension(&packet);
+            parsed[9] = is_martian(&packet);
             if (packet.protocol == IPPROTO_TCP && read_first_tcp(&packet, &skb, ETHERNET) == 0) {
                 parsed[4] = 1;
                 parsed[6] = find_mss(&packet, &skb, &mss);
                 parsed[7] = flow_hash(&packet, 7);
             } else if (carries_icmp(&packet)) {
-                parsed[5] = quoted_port(&packet, &skb);
+                struct quoted quoted = {};
+                if (read_quoted(&packet, &skb, &quoted) == 0)
+                    parsed[5] = quoted.source << 16 | quoted.dest;
             }
         }
         fwrite(parsed, sizeof(parsed), 1, stdout);

@@ -1,11 +1,15 @@
 """The C programs and the reference in Python agree byte for byte on whatever comes."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
-from any_packets import EITHER, FIRST_SUBFLOWS, HANDED_ON, MARKS, OWN_REPLIES, PACKETS, damaged, in_a_tunnel
+from any_packets import AT_THE_SITE, EITHER, HANDED_ON, MARKS, OWN_REPLIES, PACKETS, damaged, in_a_tunnel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loaded_programs import Programs, Ran
+from loaded_programs import AT_A_SITE, REFERENCE, Programs, Ran
 
+from balancer.datapath.maps.layout import NO_LIMITS
 from balancer.model.reference.decision import Outcome, ReferenceForwarder
 
 pytestmark = pytest.mark.needs("root", "bcc")
@@ -34,7 +38,7 @@ def test_from_this_host(
 
 
 @RUNS
-@given(packet=damaged(FIRST_SUBFLOWS))
+@given(packet=damaged(AT_THE_SITE))
 def test_at_a_site_from_outside(programs: Programs, site: ReferenceForwarder, packet: bytes) -> None:
     agree(programs.run("outside_ingress", packet), site.outside(packet))
 
@@ -43,6 +47,33 @@ def test_at_a_site_from_outside(programs: Programs, site: ReferenceForwarder, pa
 @given(packet=damaged(HANDED_ON))
 def test_at_a_site_handed_on(programs: Programs, site: ReferenceForwarder, packet: bytes) -> None:
     agree(programs.run("tunnel_ingress", packet), site.tunnel(packet))
+
+
+@pytest.fixture(params=["alone", "at a site"])
+def exhausted(request: pytest.FixtureRequest, programs: Programs) -> Iterator[ReferenceForwarder]:
+    """The reference with all budgets used up; the programs as well."""
+    reference = replace(REFERENCE, table=AT_A_SITE if request.param == "at a site" else REFERENCE.table)
+    programs.put(reference)
+    programs.spend_all()
+    yield replace(reference, spent=True)
+    programs.allow(NO_LIMITS)
+    programs.put(REFERENCE)
+
+
+@RUNS
+@given(packet=damaged(st.one_of(EITHER, AT_THE_SITE)))
+def test_with_all_budgets_used_up(programs: Programs, exhausted: ReferenceForwarder, packet: bytes) -> None:
+    ran = programs.run("outside_ingress", packet)
+    assert not ran.reason.name.endswith("FORWARDED"), "everything that is forwarded is charged"
+    agree(ran, exhausted.outside(packet))
+
+
+@RUNS
+@given(packet=damaged(HANDED_ON))
+def test_handed_on_with_all_budgets_used_up(
+    programs: Programs, exhausted: ReferenceForwarder, packet: bytes
+) -> None:
+    agree(programs.run("tunnel_ingress", packet), exhausted.tunnel(packet))
 
 
 GARBAGE = st.builds(

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from loaded_programs import Programs
-from packets import ACK, CLIENT6, RST, SYN, VIP6, tcp, tunnelled
+from packets import ACK, CLIENT, CLIENT6, RST, SYN, VIP, VIP6, icmp_error, tcp, tunnelled
 
 from balancer.datapath.maps.layout import NO_LIMITS, Budgets
+from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")
@@ -114,3 +115,57 @@ def test_a_syn_ack_admits_no_flow(programs: Programs, limited: Callable[..., Non
     programs.run("tunnel_ingress", tunnelled(answer))
     seen = outcomes(programs, [tcp(source_port=41000, port=10002, sequence=n) for n in range(20)])
     assert seen[Reason.DROP_NOT_ADMITTED] > 0
+
+
+def errors_about(source_ports: Iterable[int], port: int = 10002) -> list[bytes]:
+    """ICMP errors that quote segments of edge 2's subflows to these ports of a client."""
+    return [
+        icmp_error(tcp(source=VIP, destination=CLIENT, source_port=port, port=number, data=b"x"))
+        for number in source_ports
+    ]
+
+
+def test_icmp_errors_have_a_budget_that_strangers_cannot_use_up(
+    programs: Programs, limited: Callable[..., None]
+) -> None:
+    limited(owner_errors=SLOW, owner_packets=1_000_000)
+    answer = tcp(source=VIP, destination=CLIENT, source_port=10002, port=42000, flags=ACK)
+    assert programs.run("tunnel_ingress", tunnelled(answer)).reason is Reason.REPLY_RETURNED
+    strangers = outcomes(programs, errors_about(range(1, 3001)))
+    assert strangers[Reason.ICMP_FORWARDED] in range(1, 60)
+    assert strangers[Reason.DROP_ERROR_BUDGET] == 3000 - strangers[Reason.ICMP_FORWARDED]
+    assert outcomes(programs, errors_about([42000])) == {Reason.ICMP_FORWARDED: 1}, "of a flow that is known"
+    known = outcomes(programs, errors_about([42000] * 100))
+    assert known[Reason.DROP_ERROR_BUDGET] > 0, "and no more than its own budget of these"
+
+
+def handed_on_segments(programs: Programs, site: ReferenceForwarder, flags: int) -> list[bytes]:
+    """First subflows that the ring gives to one other edge."""
+    segments = [tcp(port=443, source_port=number, flags=flags) for number in range(1, 2000)]
+    return [each for each in segments if site.outside(each).reason is Reason.SITE_FORWARDED][:200]
+
+
+@pytest.mark.parametrize(
+    ("flags", "budget", "reason"),
+    [
+        (ACK, "site_packets", Reason.DROP_SITE_BUDGET),
+        (SYN, "owner_syns", Reason.DROP_SYN_BUDGET),
+        (SYN, "source_syns", Reason.DROP_SOURCE_BUDGET),
+    ],
+)
+def test_what_the_ring_hands_on_is_charged(
+    programs: Programs,
+    limited: Callable[..., None],
+    site: ReferenceForwarder,
+    flags: int,
+    budget: str,
+    reason: Reason,
+) -> None:
+    clear_sources(programs)
+    limited(**{budget: SLOW})
+    segments = handed_on_segments(programs, site, flags)
+    assert len(segments) > 50
+    seen = outcomes(programs, segments)
+    # at most two edges of the site get them, of each one unseen in this tick
+    assert seen[Reason.SITE_FORWARDED] in range(1, 20)
+    assert seen[reason] == len(segments) - seen[Reason.SITE_FORWARDED]

@@ -7,11 +7,14 @@ import pytest
 from loaded_programs import Programs
 from packets import (
     ACK,
+    CLIENT,
     CLIENT6,
     RST,
     SYN,
+    VIP,
     VIP6,
     ethernet,
+    frame,
     gue_header,
     icmp_error,
     ip,
@@ -359,3 +362,65 @@ def test_replies_follow_their_client_to_another_ingress_when_the_old_one_is_down
         assert (ran.reason, ran.action) == (Reason.REPLY_REROUTED, REDIRECT)
         assert ran.packet == sent_to_edge2(reply)
     programs.live.words.arrivals = 0
+
+
+@pytest.mark.parametrize("header", [0, 43, 51, 60, 135, 139, 140])
+@pytest.mark.parametrize("destination", [VIP6, "2001:db8:a::2"])
+def test_no_ipv6_extension_header_reaches_the_kernel_which_would_reset_in_the_owners_name(
+    programs: Programs, destination: str, header: int
+) -> None:
+    segment = tcp(source=CLIENT6, destination=destination, port=10002, flags=2)[54:]
+    packet = frame(CLIENT6, destination, header, bytes([6, 0, 1, 4, 0, 0, 0, 0]) + segment)
+    ran = programs.run("outside_ingress", packet)
+    assert (ran.reason, ran.action) == (Reason.DROP_EXTENSION, DROP)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("127.0.0.1", VIP),
+        ("0.0.0.0", VIP),
+        ("255.255.255.255", VIP),
+        ("239.1.1.1", VIP),
+        ("240.0.0.1", VIP),
+        (VIP, VIP),
+        ("::", VIP6),
+        ("::1", VIP6),
+        ("ff02::1", VIP6),
+        ("::ffff:198.51.100.7", VIP6),
+        (CLIENT6, f"::ffff:{VIP}"),
+        (VIP6, VIP6),
+    ],
+)
+@pytest.mark.parametrize("port", [443, 10001, 10002, 10777])
+def test_a_segment_of_a_martian_is_neither_answered_nor_forwarded(
+    programs: Programs, source: str, destination: str, port: int
+) -> None:
+    ran = programs.run("outside_ingress", tcp(source, destination, port=port, flags=2))
+    assert (ran.reason, ran.action) == (Reason.DROP_MARTIAN, DROP)
+
+
+@pytest.mark.parametrize("protocol", [1, 17, 47, 132])
+def test_what_no_program_takes_is_not_sent_back_by_the_kernel(programs: Programs, protocol: int) -> None:
+    for number in (2, 9, 200):
+        packet = frame(CLIENT, f"198.18.7.{number}", protocol, b"\x08\0\0\0" + bytes(1200))
+        ran = programs.run("outside_ingress", packet)
+        assert (ran.reason, ran.action) == (Reason.DROP_NOT_TCP, DROP)
+    own = programs.run("outside_ingress", frame(CLIENT, "198.18.7.1", protocol, bytes(40)))
+    assert (own.reason, own.action) == (Reason.NOT_FOR_VIP, OK)
+
+
+def test_an_icmp_error_about_a_first_subflow_of_the_site_goes_to_the_flows_edge(
+    programs: Programs, site: ReferenceForwarder
+) -> None:
+    for number in range(1, 200):
+        reply = tcp(source=VIP, destination=CLIENT, source_port=443, port=number, data=b"x")
+        error, segment = icmp_error(reply), tcp(port=443, source_port=number)
+        wanted = site.outside(segment)
+        ran = programs.run("outside_ingress", error)
+        if wanted.reason is Reason.SERVICE_PORT:
+            assert (ran.reason, ran.packet) == (Reason.NOT_FOR_VIP, error)
+            continue
+        assert ran.reason is Reason.ICMP_FORWARDED
+        assert wanted.packet is not None
+        assert ran.packet[26:34] == wanted.packet[26:34], "to the same tunnel"

@@ -150,3 +150,18 @@ def test_strangers_beyond_their_owners_budget_end_in_xdp(fast: Programs) -> None
         assert seen.count(Reason.DROP_NOT_ADMITTED) > 30
     finally:
         fast.allow(NO_LIMITS)
+
+
+def test_martians_and_site_packets_beyond_their_budget_end_in_xdp(
+    fast: Programs, site: ReferenceForwarder
+) -> None:
+    assert fast.run_fast(tcp("127.0.0.1", port=10002)).reason is Reason.DROP_MARTIAN
+    fast.know_next_hops()
+    fast.allow(replace(NO_LIMITS, site_packets=1))
+    try:
+        segments = [tcp(port=443, source_port=number) for number in range(1, 400)]
+        seen = [ran.reason for each in segments if (ran := fast.run_fast(each))]
+        assert set(seen) == {Reason.SITE_FORWARDED, Reason.DROP_SITE_BUDGET}
+        assert seen.count(Reason.DROP_SITE_BUDGET) > len(seen) - 20
+    finally:
+        fast.allow(NO_LIMITS)

@@ -15,7 +15,7 @@ from balancer.model.reference.flow import flow_hash
 from balancer.model.reference.mss import clamp_mss
 from balancer.model.reference.packet import TCP_PROTOCOL, read_frame
 
-PARSED = struct.Struct("=8I")
+PARSED = struct.Struct("=10I")
 MSS = b"\x02\x04\x05\xb4"
 FIELDS = {
     "port": st.integers(0, 65535),
@@ -80,7 +80,7 @@ def ask(host: subprocess.Popen[bytes], packet: bytes) -> tuple[int, ...]:
 @settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=damaged())
 def test_headers_read_what_the_reference_reads(host: subprocess.Popen[bytes], frame: bytes) -> None:
-    version, l4, protocol, fragment, whole, quoted, mss, flow = ask(host, frame)
+    version, l4, protocol, fragment, whole, quoted, mss, flow, extension, martian = ask(host, frame)
     packet = read_frame(frame)
     if packet is None:
         assert version == 0
@@ -89,7 +89,10 @@ def test_headers_read_what_the_reference_reads(host: subprocess.Popen[bytes], fr
     assert (version, l4, protocol, bool(fragment)) == read
     tells_tcp = packet.protocol == TCP_PROTOCOL and packet.has_tcp()
     assert bool(whole) == tells_tcp
-    assert quoted == packet.quoted_port()
+    segment = packet.quoted()
+    assert quoted == (segment.ports[0] << 16 | segment.ports[1] if segment else 0)
+    assert bool(extension) == packet.has_extension()
+    assert bool(martian) == packet.is_martian()
     if tells_tcp:
         assert flow == flow_hash(packet, 7)
         if mss:

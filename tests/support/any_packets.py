@@ -1,7 +1,7 @@
 """Hypothesis strategies of frames as the forwarder may get them: right ones, odd ones, damaged ones."""
 
 from hypothesis import strategies as st
-from packets import CLIENT, CLIENT6, VIP, VIP6, gue_header, icmp_error, tcp, tunnelled
+from packets import CLIENT, CLIENT6, VIP, VIP6, frame, gue_header, icmp_error, tcp, tunnelled
 
 V4 = st.sampled_from(
     [VIP, VIP, CLIENT, "203.0.113.2", "198.18.7.0", "198.18.7.1", "198.18.7.2", "198.18.7.9"]
@@ -45,7 +45,25 @@ ERRORS = st.one_of(
     st.builds(icmp_error, PACKETS, destination=V4, kind=st.sampled_from([0, 3, 3, 5, 8, 11, 12])),
     st.builds(icmp_error, PACKETS, destination=V6, kind=st.sampled_from([0, 1, 2, 2, 3, 4, 128])),
 )
-EITHER = st.one_of(PACKETS, PACKETS, ERRORS)
+MARTIANS = st.one_of(
+    st.builds(
+        tcp,
+        source=st.sampled_from(["127.0.0.1", "0.1.2.3", "224.0.0.1", "255.255.255.255", "169.254.1.1", VIP]),
+        destination=V4,
+        **FIELDS,
+    ),
+    st.builds(
+        tcp,
+        source=st.sampled_from(["::", "::1", "ff02::1", "fe80::1", "::ffff:198.51.100.7", VIP6]),
+        destination=st.one_of(V6, st.just(f"::ffff:{VIP}")),
+        **FIELDS,
+    ),
+)
+OTHERS = st.one_of(
+    st.builds(frame, V4, V4, st.sampled_from([1, 17, 47, 50, 51, 132]), DATA),
+    st.builds(frame, V6, V6, st.sampled_from([0, 17, 43, 50, 51, 58, 59, 60, 135, 139, 140]), DATA),
+)
+EITHER = st.one_of(PACKETS, PACKETS, ERRORS, MARTIANS, OTHERS)
 
 
 @st.composite
@@ -74,8 +92,19 @@ FIRST_SUBFLOWS = st.one_of(
     st.builds(tcp, source=st.just(CLIENT), destination=st.just(VIP), **SITE_FIELDS),
     st.builds(tcp, source=st.just(CLIENT6), destination=st.just(VIP6), **SITE_FIELDS),
 )
+SERVED_FIELDS = {**FIELDS, "source_port": st.just(443), "flags": st.just(16)}
+SITE_ERRORS = st.one_of(
+    st.builds(icmp_error, st.builds(tcp, st.just(VIP), st.just(CLIENT), **SERVED_FIELDS)),
+    st.builds(
+        icmp_error,
+        st.builds(tcp, st.just(VIP6), st.just(CLIENT6), **SERVED_FIELDS),
+        st.just(VIP6),
+        st.just(2),
+    ),
+)
+AT_THE_SITE = st.one_of(FIRST_SUBFLOWS, FIRST_SUBFLOWS, SITE_ERRORS)
 HANDED_ON = st.builds(
-    tunnelled, FIRST_SUBFLOWS, st.sampled_from(["10.255.0.2", "10.255.0.5"]), tos=st.integers(0, 255)
+    tunnelled, AT_THE_SITE, st.sampled_from(["10.255.0.2", "10.255.0.5"]), tos=st.integers(0, 255)
 )
 OWN_FIELDS = {
     "source_port": st.sampled_from([10001, 10001, 10001, 20001, 10002, 443]),

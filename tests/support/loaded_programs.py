@@ -14,6 +14,7 @@ from balancer.datapath.maps.layout import (
     HOP,
     ID,
     NO_LIMITS,
+    OWNER_BUDGET,
     Budgets,
     ForwarderConfig,
 )
@@ -99,9 +100,24 @@ class Programs:
         self._config.put(ID.pack(0), config.pack())
         zero = {"answer_budget": [0], "owner_budgets": range(8), "quiet_budgets": range(8)}
         for name, keys in zero.items():
-            size = {"owner_budgets": 16, "quiet_budgets": 8 * possible_cpus()}.get(name, 8)
+            size = {"owner_budgets": OWNER_BUDGET.size, "quiet_budgets": 8 * possible_cpus()}.get(name, 8)
             for key in keys:
                 self.map(name, size).put(ID.pack(key), bytes(size))
+
+    def spend_all(self) -> None:
+        """Use every budget up; `allow` gives them back."""
+        config = ForwarderConfig(1, OWN, 1, 1, 1500, Budgets(1, 1, 1, 1, 1, 1), seed=SEED)
+        fields = list(CONFIG.unpack(config.pack()))
+        fields[10] = fields[14] = 0  # no share passes unchecked
+        self._config.put(ID.pack(0), CONFIG.pack(*fields))
+        never = NEVER_EXPIRES.to_bytes(8, "little")
+        self.map("answer_budget", 8).put(ID.pack(0), never)
+        for key in range(8):
+            self.map("owner_budgets", OWNER_BUDGET.size).put(ID.pack(key), never * (OWNER_BUDGET.size // 8))
+        sources = self.map("source_budgets", 8)
+        sources.put_all([(ID.pack(key), never) for key in range(65536)])
+        flows = self.map("admitted", 4)
+        flows.put_all([(ID.pack(key), bytes(4)) for key in range(524288)])
 
     def map(self, name: str, value_size: int) -> Map:
         return Map(self.loaded.maps[name], ID.size, value_size)

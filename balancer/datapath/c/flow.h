@@ -28,17 +28,27 @@ static __always_inline __u32 hash_mix_address(__u32 hash, const struct address *
     return hash_mix(hash, address->word[3]);
 }
 
+static __always_inline __u32 hash_ends(__u32 seed, int version, const struct address *from, const struct address *to,
+                                       __u32 ports)
+{
+    return hash_finish(hash_mix(hash_mix_address(hash_mix_address(seed, from, version), to, version), ports));
+}
+
 static __always_inline __u32 flow_hash(const struct packet *packet, __u32 seed)
 {
-    __u32 hash = hash_mix_address(hash_mix_address(seed, &packet->from, packet->version), &packet->to, packet->version);
-    return hash_finish(hash_mix(hash, (__u32)packet->source << 16 | packet->dest));
+    return hash_ends(seed, packet->version, &packet->from, &packet->to, (__u32)packet->source << 16 | packet->dest);
 }
 
 /* Return flow_hash of the packets in the opposite direction. */
 static __always_inline __u32 flow_hash_back(const struct packet *packet, __u32 seed)
 {
-    __u32 hash = hash_mix_address(hash_mix_address(seed, &packet->to, packet->version), &packet->from, packet->version);
-    return hash_finish(hash_mix(hash, (__u32)packet->dest << 16 | packet->source));
+    return hash_ends(seed, packet->version, &packet->to, &packet->from, (__u32)packet->dest << 16 | packet->source);
+}
+
+/* Return flow_hash of the packets that are answered by the segment which the error `packet` quotes. */
+static __always_inline __u32 flow_hash_quoted(const struct packet *packet, const struct quoted *quoted, __u32 seed)
+{
+    return hash_ends(seed, packet->version, &quoted->to, &packet->to, quoted->dest << 16 | quoted->source);
 }
 
 /* Hash the source address, of IPv6 its /64. */

@@ -159,19 +159,43 @@ static __always_inline struct verdict transmit(struct __sk_buff *skb, const stru
     return send_through_tunnel(skb, node, packet, verdict.to, verdict.edge, verdict.reason);
 }
 
+/* Whether the port is one of first subflows, whose edge the site's ring selects. */
+static __always_inline int is_ring_port(const struct node *node, const struct place *place, __u32 port)
+{
+    return node->live->ring && !place->prefix && port == place->vip.service_port;
+}
+
+/* What is neither TCP nor an ICMP error about a subflow of another edge: the kernel's. But another edge's address is not
+ * here: the kernel would send the packet back to where it came from. */
+static __always_inline struct verdict leave_to_kernel(const struct node *node, const struct place *place)
+{
+    if (place->prefix && place->id != node->config->own_id)
+        return verdict(DROP_NOT_TCP, TC_ACT_SHOT);
+    return verdict(NOT_FOR_VIP, TC_ACT_OK);
+}
+
 /* Forward ICMP errors about a subflow to its owner, which needs them for path MTU discovery. */
 static __always_inline struct verdict classify_icmp(struct __sk_buff *skb, const struct node *node,
                                                   const struct packet *packet, const struct place *place)
 {
-    if (!carries_icmp(packet))
-        return verdict(NOT_FOR_VIP, TC_ACT_OK);
-    __u32 id = locator_id(place, quoted_port(packet, skb));
+    enum reason reason = ICMP_FORWARDED;
+    struct quoted quoted = {};
+
+    if (!carries_icmp(packet) || read_quoted(packet, skb, &quoted) < 0)
+        return leave_to_kernel(node, place);
+    int ring = is_ring_port(node, place, quoted.source);
+    struct site_flow flow = flow_of_error(packet, &quoted);
+    __u32 id = ring ? site_owner(skb, node, &flow, 0, &reason) : locator_id(place, quoted.source);
     if (!id || id == node->config->own_id)
-        return verdict(NOT_FOR_VIP, TC_ACT_OK);
+        return leave_to_kernel(node, place);
     struct edge *owner = find_edge(node, id);
     if (!owner)
-        return verdict(DROP_UNKNOWN_ID, TC_ACT_SHOT);
-    return transmit_verdict(ICMP_FORWARDED, owner, id);
+        return ring ? verdict(NOT_FOR_VIP, TC_ACT_OK) : verdict(DROP_UNKNOWN_ID, TC_ACT_SHOT);
+    if (is_martian(packet))
+        return verdict(DROP_MARTIAN, TC_ACT_SHOT);
+    if (!owner_may_get_error(node, flow_hash_quoted(packet, &quoted, node->config->seed), id))
+        return verdict(DROP_ERROR_BUDGET, TC_ACT_SHOT);
+    return transmit_verdict(reason, owner, id);
 }
 
 /* IP version of the packet; 0 if it is not IP, or tagged: a VLAN has an interface of its own. */
@@ -184,11 +208,24 @@ static __always_inline int version_of(struct __sk_buff *skb)
     return skb->protocol == bpf_htons(ETH_P_IPV6) ? 6 : 0;
 }
 
+static __always_inline int opens_flow(const struct packet *packet)
+{
+    return (packet->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST)) == FLAG_SYN;
+}
+
+/* Charge a SYN to its source and to the owner. Return the reason to drop it, 0 if there is none. */
+static __always_inline enum reason charge_syn(const struct node *node, const struct packet *packet, __u32 id)
+{
+    if (!source_may_open(node, packet))
+        return DROP_SOURCE_BUDGET;
+    return owner_may_get_syn(node, id) ? 0 : DROP_SYN_BUDGET;
+}
+
 static __always_inline struct verdict forward(struct __sk_buff *skb, const struct node *node,
                                               const struct packet *packet, __u32 id)
 {
-    int opens = (packet->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST)) == FLAG_SYN;
     struct edge *owner = find_edge(node, id);
+    int opens = opens_flow(packet);
 
     if (!owner) {
         if (!opens)
@@ -200,10 +237,9 @@ static __always_inline struct verdict forward(struct __sk_buff *skb, const struc
     if (opens) {
         if (owner->state == EDGE_DOWN)
             return refuse_with_reset(skb, node, packet, RESET_OWNER_DOWN);
-        if (!source_may_open(node, packet))
-            return verdict(DROP_SOURCE_BUDGET, TC_ACT_SHOT);
-        if (!owner_may_get_syn(node, id))
-            return verdict(DROP_SYN_BUDGET, TC_ACT_SHOT);
+        enum reason over = charge_syn(node, packet, id);
+        if (over)
+            return verdict(over, TC_ACT_SHOT);
     } else if (!owner_may_get(node, packet, id)) {
         return verdict(DROP_NOT_ADMITTED, TC_ACT_SHOT);
     }
@@ -214,12 +250,19 @@ static __always_inline struct verdict forward(struct __sk_buff *skb, const struc
 static __always_inline struct verdict ring_lookup(struct __sk_buff *skb, const struct node *node,
                                                   const struct packet *packet)
 {
-    enum reason reason = SITE_FORWARDED;
-    __u32 id = site_owner(skb, node, packet, 0, &reason);
+    enum reason reason = SITE_FORWARDED, over;
+    struct site_flow flow = flow_of_segment(packet, opens_flow(packet));
+    __u32 id = site_owner(skb, node, &flow, 0, &reason);
     struct edge *owner = id && id != node->config->own_id ? find_edge(node, id) : 0;
 
     if (!owner) /* this edge's own, or the table has no tunnel to the owner: serve it here */
         return verdict(SERVICE_PORT, TC_ACT_OK);
+    if (flow.opens)
+        over = charge_syn(node, packet, id);
+    else
+        over = owner_may_get_of_site(node, id) ? 0 : DROP_SITE_BUDGET;
+    if (over)
+        return verdict(over, TC_ACT_SHOT);
     return transmit_verdict(reason, owner, id);
 }
 
@@ -232,7 +275,7 @@ static __always_inline enum reason classify_port(const struct node *node, const 
     if (place->prefix && packet->dest != place->vip.service_port)
         return DROP_OTHER_PORT;
     if (!place->prefix && (!place->vip.id_base || packet->dest < place->vip.id_base))
-        return node->live->ring && packet->dest == place->vip.service_port ? SITE_FORWARDED : SERVICE_PORT;
+        return is_ring_port(node, place, packet->dest) ? SITE_FORWARDED : SERVICE_PORT;
     *id = locator_id(place, packet->dest);
     if (!*id)
         return DROP_ID_ZERO;
@@ -248,8 +291,12 @@ static __always_inline struct verdict classify(struct __sk_buff *skb, const stru
         return verdict(NOT_FOR_VIP, TC_ACT_OK);
     if (packet->fragment)
         return verdict(DROP_FRAGMENT, TC_ACT_SHOT);
+    if (has_extension(packet))
+        return verdict(DROP_EXTENSION, TC_ACT_SHOT);
     if (packet->protocol != IPPROTO_TCP)
         return classify_icmp(skb, node, packet, &place);
+    if (is_martian(packet))
+        return verdict(DROP_MARTIAN, TC_ACT_SHOT);
     if (read_first_tcp(packet, skb, l3) < 0)
         return verdict(DROP_TRUNCATED, TC_ACT_SHOT);
 
@@ -275,46 +322,66 @@ static __always_inline struct verdict decide_outside(struct __sk_buff *skb, __u3
     return transmit(skb, &node, &packet, classify(skb, &node, &packet, l3));
 }
 
-/* A first subflow forwarded by another edge of the site. Its replies leave by this edge's own route: both edges are behind
- * the same router. */
-static __always_inline struct verdict deliver_at_site(struct __sk_buff *skb, const struct node *node,
-                                                      const struct packet *outer, struct packet *inner, __u32 sender)
+/* Charge what the ring hands on once more. Return the reason to drop it, 0 if there is none. */
+static __always_inline enum reason charge_chained(const struct node *node, const struct site_flow *flow, __u32 id)
 {
-    enum reason reason = SITE_DELIVERED;
-    __u32 id = site_owner(skb, node, inner, sender, &reason);
+    if (!flow->error)
+        return owner_may_get_of_site(node, id) ? 0 : DROP_SITE_BUDGET;
+    __u32 hash = hash_ends(node->config->seed, flow->version, flow->client, flow->vip,
+                           flow->client_port << 16 | flow->vip_port);
+    return owner_may_get_error(node, hash, id) ? 0 : DROP_ERROR_BUDGET;
+}
 
-    if (!id)
+/* A first subflow's packet that another edge of the site forwarded, or an ICMP error about one. Its replies leave by this
+ * edge's own route: both edges are behind the same router. */
+static __always_inline struct verdict deliver_at_site(struct __sk_buff *skb, const struct node *node,
+                                                      const struct packet *outer, struct packet *inner,
+                                                      const struct site_flow *flow, __u32 sender)
+{
+    enum reason reason = flow->error ? ICMP_DELIVERED : SITE_DELIVERED;
+    __u32 id = site_owner(skb, node, flow, sender, &reason);
+    struct edge *before = id && id != node->config->own_id ? find_edge(node, id) : 0;
+
+    if (!id || (id != node->config->own_id && !before))
         return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
+    if (!before) {
+        if (decap(skb, outer, inner) < 0)
+            return verdict(DROP_FAILED, TC_ACT_SHOT);
+        return verdict_with_edge(reason, TC_ACT_OK, sender);
+    }
+    enum reason over = charge_chained(node, flow, id);
+    if (over)
+        return verdict(over, TC_ACT_SHOT);
     if (decap(skb, outer, inner) < 0)
         return verdict(DROP_FAILED, TC_ACT_SHOT);
-    if (id == node->config->own_id)
-        return verdict_with_edge(reason, TC_ACT_OK, sender);
-    struct edge *before = find_edge(node, id);
-    if (!before)
-        return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
     inner->l4 = inner->l4 - inner->l3 + outer->l3;
     inner->l3 = outer->l3;
     if (must_mark_congestion(outer, inner))
         inner->tos |= ECN_CE;
-    return send_through_tunnel(skb, node, inner, before, id, SITE_CHAINED);
+    /* what is too big is never answered here: a constant says so to the verifier */
+    struct verdict sent = send_through_tunnel(skb, node, inner, before, id, SITE_CHAINED);
+    if (flow->error && sent.reason == SITE_CHAINED)
+        sent.reason = ICMP_FORWARDED;
+    return sent;
 }
 
 static __always_inline struct verdict deliver(struct __sk_buff *skb, const struct node *node,
                                               const struct packet *outer, struct packet *inner,
                                               const struct place *place, __u32 sender)
 {
-    __u32 mine = node->config->own_id;
-    enum reason reason = DELIVERED;
+    int tcp = inner->protocol == IPPROTO_TCP;
+    struct quoted quoted = {};
 
-    if (inner->protocol != IPPROTO_TCP) {
-        if (locator_id(place, quoted_port(inner, skb)) != mine)
-            return verdict(DROP_BAD_INNER, TC_ACT_SHOT);
-        reason = ICMP_DELIVERED;
-    } else if (node->live->ring && !place->prefix && inner->dest == place->vip.service_port) {
-        return deliver_at_site(skb, node, outer, inner, sender);
-    } else if (locator_id(place, inner->dest) != mine) {
-        return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
+    if (!tcp && read_quoted(inner, skb, &quoted) < 0)
+        return verdict(DROP_BAD_INNER, TC_ACT_SHOT);
+    __u32 port = tcp ? inner->dest : quoted.source;
+    if (is_ring_port(node, place, port)) {
+        struct site_flow flow = tcp ? flow_of_segment(inner, opens_flow(inner)) : flow_of_error(inner, &quoted);
+        return deliver_at_site(skb, node, outer, inner, &flow, sender);
     }
+    if (locator_id(place, port) != node->config->own_id)
+        return verdict(tcp ? DROP_WRONG_OWNER : DROP_BAD_INNER, TC_ACT_SHOT);
+    enum reason reason = tcp ? DELIVERED : ICMP_DELIVERED;
     if (reason == DELIVERED && node->live->arrivals)
         note_arrival(node, inner, sender);
     if (decap(skb, outer, inner) < 0)

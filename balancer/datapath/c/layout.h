@@ -21,6 +21,9 @@ struct config {
     __u32 packet_cost;  /* a packet of a flow that is not admitted, charged to the owner above ... */
     __u32 quiet_packets; /* ... this many packets to it in 100 ms on one CPU */
     __u32 seed;         /* of this node's hashes: secret, so that flows cannot be chosen to collide */
+    __u32 error_cost; /* an ICMP error, charged to the owner of the subflow that it is about */
+    __u32 site_cost;  /* a packet that the ring hands on, charged to the owner above ... */
+    __u32 site_quiet; /* ... this many packets to it in 100 ms on one CPU */
 };
 
 /* A VIP's address; with `prefix`, the prefix of the addresses that carry an id in their low bits. */
@@ -90,6 +93,9 @@ struct edge_counter {
 struct owner_budget {
     __u64 syns;
     __u64 packets;
+    __u64 site;
+    __u64 errors;       /* ICMP errors about flows that the owner has answered ... */
+    __u64 other_errors; /* ... and about others, which must not use those up */
 };
 
 /* Packets that went to an owner unchecked in this tick. */
@@ -162,7 +168,12 @@ enum reason {
     SITE_CHAINED = 34,
     SITE_DELIVERED = 35,
     REPLY_DIRECT = 36,
-    REASONS = 37,
+    DROP_ERROR_BUDGET = 37,
+    DROP_SITE_BUDGET = 38,
+    DROP_MARTIAN = 39,
+    DROP_EXTENSION = 40,
+    DROP_NOT_TCP = 41,
+    REASONS = 42,
 };
 
 /* Each reason has one counter per hook. */

@@ -172,14 +172,18 @@ static __always_inline void admit(const struct node *node, const struct packet *
     }
 }
 
-/* Admit a packet to its owner. The first `quiet_packets` of a tick (100 ms) pass unchecked; above, flows that the owner has
- * answered pass, and all others share the packet budget. Ticks are counted by the daemon: reading a clock takes 15 ns.
- * Without the daemon the unchecked share is used up once, and every packet is checked. */
-static __always_inline int owner_may_get(const struct node *node, const struct packet *packet, __u32 id)
+/* Whether the owner has answered the flow of this hash. */
+static __always_inline int is_admitted(__u32 flow)
 {
-    __u32 cost = node->config->packet_cost;
-    if (!cost)
-        return 1;
+    __u32 key = flow % FLOWS;
+    __u32 *place = admitted.lookup(&key);
+    return place && *place == flow;
+}
+
+/* Whether this is one of the first packets to an owner in a tick (100 ms). Ticks are counted by the daemon: reading a clock
+ * takes 15 ns. Without the daemon the unchecked share is used up once, and every packet is checked. */
+static __always_inline int is_quiet(const struct node *node, __u32 id, __u32 packets)
+{
     struct quiet *quiet = quiet_budgets.lookup(&id);
     if (!quiet)
         return 1;
@@ -187,16 +191,47 @@ static __always_inline int owner_may_get(const struct node *node, const struct p
         quiet->tick = node->live->tick;
         quiet->packets = 0;
     }
-    if (quiet->packets < node->config->quiet_packets) {
-        quiet->packets += 1;
-        return 1;
-    }
-    __u32 flow = flow_hash(packet, node->config->seed), key = flow % FLOWS;
-    __u32 *place = admitted.lookup(&key);
-    if (place && *place == flow)
+    if (quiet->packets >= packets)
+        return 0;
+    quiet->packets += 1;
+    return 1;
+}
+
+/* Admit a packet to its owner. The first `quiet_packets` of a tick pass unchecked; above, flows that the owner has answered
+ * pass, and all others share the packet budget. */
+static __always_inline int owner_may_get(const struct node *node, const struct packet *packet, __u32 id)
+{
+    __u32 cost = node->config->packet_cost;
+    if (!cost || is_quiet(node, id, node->config->quiet_packets) || is_admitted(flow_hash(packet, node->config->seed)))
         return 1;
     struct owner_budget *budget = owner_budgets.lookup(&id);
     return budget && spend(&budget->packets, bpf_ktime_get_coarse_ns(), cost);
+}
+
+/* Admit a packet that the ring hands on to another edge. Its replies do not pass here, so that no flow is known as
+ * answered. */
+static __always_inline int owner_may_get_of_site(const struct node *node, __u32 id)
+{
+    __u32 cost = node->config->site_cost;
+    if (!cost || is_quiet(node, id, node->config->site_quiet))
+        return 1;
+    struct owner_budget *budget = owner_budgets.lookup(&id);
+    return budget && spend(&budget->site, bpf_ktime_get_coarse_ns(), cost);
+}
+
+/* Admit an ICMP error to the owner of the flow (flow_hash_quoted) that it is about. */
+static __always_inline int owner_may_get_error(const struct node *node, __u32 flow, __u32 id)
+{
+    __u32 cost = node->config->error_cost;
+    if (!cost)
+        return 1;
+    struct owner_budget *budget = owner_budgets.lookup(&id);
+    if (!budget)
+        return 0;
+    __u64 now = bpf_ktime_get_coarse_ns();
+    if (is_admitted(flow))
+        return spend(&budget->errors, now, cost);
+    return spend(&budget->other_errors, now, cost);
 }
 
 static __always_inline void note_arrival(const struct node *node, const struct packet *packet, __u32 edge)

@@ -67,7 +67,7 @@ static __always_inline int parse_v4(struct packet *packet, const struct iphdr *i
     return 0;
 }
 
-/* Extension headers are not parsed: a packet with any is neither TCP nor ICMP here. */
+/* Extension headers are not parsed: a packet with any is neither TCP nor ICMP here (has_extension). */
 static __always_inline int parse_v6(struct packet *packet, const struct ipv6hdr *ip, __u32 at)
 {
     if (ip->version != 6)
@@ -156,26 +156,72 @@ static __always_inline int is_icmp_error(const struct packet *packet, __u8 type)
     return packet->protocol == IPPROTO_ICMPV6 && type >= 1 && type <= 4; /* and too big (RFC 4443) */
 }
 
+/* Whether IPv6 extension headers follow, behind which the kernel would look for TCP, and answer in the VIP's name. */
+static __always_inline int has_extension(const struct packet *packet)
+{
+    if (packet->version != 6)
+        return 0;
+    switch (packet->protocol) {
+    case IPPROTO_HOPOPTS:
+    case IPPROTO_ROUTING:
+    case IPPROTO_AH:
+    case IPPROTO_DSTOPTS:
+    case 135: /* mobility (RFC 6275) */
+    case 139: /* HIP (RFC 7401) */
+    case 140: /* Shim6 (RFC 5533) */
+        return 1;
+    }
+    return 0;
+}
+
+static __always_inline int is_mapped(const struct address *address)
+{
+    return !(address->word[0] | address->word[1]) && address->word[2] == bpf_htonl(0xffff);
+}
+
+/* Whether no client beyond the link can have sent this (RFC 6890, RFC 9293 section 3.9.2.3). IPv6 packets with mapped
+ * addresses would read as IPv4 here. */
+static __always_inline int is_martian(const struct packet *packet)
+{
+    if (same_address(&packet->from, &packet->to))
+        return 1;
+    if (packet->version == 4) {
+        __u32 source = bpf_ntohl(packet->from.word[3]);
+        return source >> 24 == 0 || source >> 24 == 127 || source >> 16 == 0xa9fe || source >> 28 >= 14;
+    }
+    __u32 first = bpf_ntohl(packet->from.word[0]);
+    return is_mapped(&packet->from) || is_mapped(&packet->to) || first >> 24 == 0xff || first >> 22 == 0x3fa ||
+           !(packet->from.word[0] | packet->from.word[1] | packet->from.word[2]);
+}
+
 static __always_inline int carries_icmp(const struct packet *packet)
 {
     return packet->protocol == (packet->version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
-/* Return the TCP source port of the packet that an ICMP error quotes, if the error's destination sent that packet;
- * else 0. */
-static __always_inline __u32 quoted_port(const struct packet *packet, struct __sk_buff *skb)
+/* The TCP segment that an ICMP error quotes; its source address is the error's destination. */
+struct quoted {
+    struct address to;
+    __u32 source, dest; /* ports */
+};
+
+/* Return -1 unless the packet is an ICMP error whose destination sent the TCP segment that it quotes. */
+static __always_inline int read_quoted(const struct packet *packet, struct __sk_buff *skb, struct quoted *quoted)
 {
-    struct packet quoted = {};
+    struct packet segment = {};
+    __u16 ports[2];
     __u8 type;
-    __u16 port;
 
     if (bpf_skb_load_bytes(skb, packet->l4, &type, sizeof(type)) < 0 || !is_icmp_error(packet, type))
-        return 0;
-    if (read_ip(&quoted, skb, packet->l4 + ICMP, packet->version) < 0 || !same_address(&quoted.from, &packet->to))
-        return 0;
-    if (quoted.protocol != IPPROTO_TCP || quoted.later)
-        return 0;
-    if (bpf_skb_load_bytes(skb, quoted.l4, &port, sizeof(port)) < 0)
-        return 0;
-    return bpf_ntohs(port);
+        return TOO_SHORT;
+    if (read_ip(&segment, skb, packet->l4 + ICMP, packet->version) < 0 || !same_address(&segment.from, &packet->to))
+        return TOO_SHORT;
+    if (segment.protocol != IPPROTO_TCP || segment.later)
+        return TOO_SHORT;
+    if (bpf_skb_load_bytes(skb, segment.l4, ports, sizeof(ports)) < 0)
+        return TOO_SHORT;
+    copy_address(&quoted->to, segment.to.word);
+    quoted->source = bpf_ntohs(ports[0]);
+    quoted->dest = bpf_ntohs(ports[1]);
+    return 0;
 }

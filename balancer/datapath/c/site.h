@@ -6,10 +6,32 @@
 #include "maps.h"
 #include "packet.h"
 
-static __always_inline struct bucket find_bucket(const struct node *node, const struct packet *packet)
+/* A flow as its client's packets name it, whether one of them is here or an ICMP error about it. */
+struct site_flow {
+    const struct address *client, *vip;
+    __u32 client_port, vip_port;
+    int version;
+    int opens; /* a first SYN */
+    int error; /* `packet` is an ICMP error; without CAP_PERFMON pointers are not compared */
+    const struct packet *packet;
+};
+
+static __always_inline struct site_flow flow_of_segment(const struct packet *packet, int opens)
+{
+    struct site_flow flow = {&packet->from, &packet->to, packet->source, packet->dest, packet->version, opens, 0, packet};
+    return flow;
+}
+
+static __always_inline struct site_flow flow_of_error(const struct packet *packet, const struct quoted *quoted)
+{
+    struct site_flow flow = {&quoted->to, &packet->to, quoted->dest, quoted->source, packet->version, 0, 1, packet};
+    return flow;
+}
+
+static __always_inline struct bucket find_bucket(const struct node *node, __u32 flow)
 {
     struct bucket none = {};
-    __u32 slot = node->slot, number = flow_hash(packet, RING_SEED) % BUCKETS;
+    __u32 slot = node->slot, number = flow % BUCKETS;
     void *generation = rings.lookup(&slot);
     if (!generation)
         return none;
@@ -33,28 +55,28 @@ static __always_inline int has_valid_cookie(struct __sk_buff *skb, const struct 
            bpf_tcp_check_syncookie(listener, &v6, sizeof(v6), &tcp, sizeof(tcp)) == 0;
 }
 
-/* Return whether this host has the packet's connection. */
-static __always_inline int is_connected(struct __sk_buff *skb, const struct packet *packet)
+/* Return whether this host has the flow's connection. */
+static __always_inline int is_connected(struct __sk_buff *skb, const struct site_flow *flow)
 {
     struct bpf_sock_tuple tuple = {};
     __u32 size = sizeof(tuple.ipv4);
 
-    if (packet->version == 4) {
-        tuple.ipv4.saddr = packet->from.word[3];
-        tuple.ipv4.daddr = packet->to.word[3];
-        tuple.ipv4.sport = bpf_htons(packet->source);
-        tuple.ipv4.dport = bpf_htons(packet->dest);
+    if (flow->version == 4) {
+        tuple.ipv4.saddr = flow->client->word[3];
+        tuple.ipv4.daddr = flow->vip->word[3];
+        tuple.ipv4.sport = bpf_htons(flow->client_port);
+        tuple.ipv4.dport = bpf_htons(flow->vip_port);
     } else {
-        copy_address((struct address *)tuple.ipv6.saddr, packet->from.word);
-        copy_address((struct address *)tuple.ipv6.daddr, packet->to.word);
-        tuple.ipv6.sport = bpf_htons(packet->source);
-        tuple.ipv6.dport = bpf_htons(packet->dest);
+        copy_address((struct address *)tuple.ipv6.saddr, flow->client->word);
+        copy_address((struct address *)tuple.ipv6.daddr, flow->vip->word);
+        tuple.ipv6.sport = bpf_htons(flow->client_port);
+        tuple.ipv6.dport = bpf_htons(flow->vip_port);
         size = sizeof(tuple.ipv6);
     }
     struct bpf_sock *sock = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
     if (!sock)
         return 0;
-    int connected = sock->state != BPF_TCP_LISTEN || has_valid_cookie(skb, packet, sock);
+    int connected = sock->state != BPF_TCP_LISTEN || (!flow->error && has_valid_cookie(skb, flow->packet, sock));
     bpf_sk_release(sock);
     return connected;
 }
@@ -62,22 +84,23 @@ static __always_inline int is_connected(struct __sk_buff *skb, const struct pack
 /* Return the owner of a first subflow's packet, 0 if none: this edge if the ring names it or it has the connection, else
  * another edge of the site. `sender` is the edge that forwarded the packet, 0 from outside; nothing is sent back to it.
  * `reason` becomes SITE_CHAINED if the connection began before the ring changed and another edge has it. */
-static __always_inline __u32 site_owner(struct __sk_buff *skb, const struct node *node, const struct packet *packet,
+static __always_inline __u32 site_owner(struct __sk_buff *skb, const struct node *node, const struct site_flow *flow,
                                         __u32 sender, enum reason *reason)
 {
-    struct bucket bucket = find_bucket(node, packet);
     __u32 own = node->config->own_id;
-    int opens = (packet->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST)) == FLAG_SYN;
+    __u32 hash = hash_ends(RING_SEED, flow->version, flow->client, flow->vip, flow->client_port << 16 | flow->vip_port);
+    struct bucket bucket = find_bucket(node, hash);
 
     if (!bucket.owner)
         return 0;
     if (bucket.owner != own) {
         if (sender) /* forwarded once: never again */
             return bucket.previous == own ? own : 0;
-        return bucket.previous == own && !opens && is_connected(skb, packet) ? own : bucket.owner;
+        return bucket.previous == own && !flow->opens && is_connected(skb, flow) ? own : bucket.owner;
     }
-    if (opens || bucket.previous == own || bucket.previous == sender || is_connected(skb, packet))
+    if (flow->opens || bucket.previous == own || bucket.previous == sender || is_connected(skb, flow))
         return own;
-    *reason = SITE_CHAINED;
+    if (!flow->error)
+        *reason = SITE_CHAINED;
     return bucket.previous;
 }

@@ -124,7 +124,7 @@ static __always_inline int xdp_drop(const struct node *node, enum reason reason,
 /* To another edge of the site without a question to this host's sockets; 0: tc asks them. */
 static __always_inline __u32 ring_lookup_stateless(const struct node *node, const struct packet *packet)
 {
-    struct bucket bucket = find_bucket(node, packet);
+    struct bucket bucket = find_bucket(node, flow_hash(packet, RING_SEED));
     __u32 own = node->config->own_id;
 
     return bucket.owner == own || bucket.previous == own ? 0 : bucket.owner;
@@ -141,6 +141,8 @@ static __always_inline int xdp_decide(struct xdp_md *ctx)
     if (read_segment(ctx, &segment) < 0 || packet->flags & FLAG_SYN || load_node(&node) < 0 ||
         find_place(&node, &packet->to, &place) < 0)
         return XDP_PASS;
+    if (is_martian(packet))
+        return xdp_drop(&node, DROP_MARTIAN, segment.size);
     enum reason reason = classify_port(&node, packet, &place, &id);
     if (node.live->capture == reason + 1 || reason == SERVICE_PORT || reason == OWN_LOCATOR)
         return XDP_PASS;
@@ -157,8 +159,8 @@ static __always_inline int xdp_decide(struct xdp_md *ctx)
     struct hop *hop = find_hop(ctx, &node, owner, id);
     if (!hop)
         return XDP_PASS;
-    if (reason == FORWARDED && !owner_may_get(&node, packet, id))
-        return xdp_drop(&node, DROP_NOT_ADMITTED, segment.size);
+    if (reason == FORWARDED ? !owner_may_get(&node, packet, id) : !owner_may_get_of_site(&node, id))
+        return xdp_drop(&node, reason == FORWARDED ? DROP_NOT_ADMITTED : DROP_SITE_BUDGET, segment.size);
     int action = xdp_transmit(ctx, &node, packet, owner, hop);
     if (action == XDP_PASS)
         return XDP_PASS;

@@ -8,9 +8,9 @@ from balancer.model.reference.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
 
-LAYOUT_VERSION = 9  # names the folder of pins
+LAYOUT_VERSION = 10  # names the folder of pins
 ADDRESS = struct.Struct("=16s")
-CONFIG = struct.Struct("=16s16sIIIIIIIIII")
+CONFIG = struct.Struct("=16s16s13I")
 LIVE = struct.Struct("=IIIIIIIIQ")
 EDGE = struct.Struct("=16sIBBH")
 VIP_KEY = struct.Struct("=16sI")
@@ -19,7 +19,7 @@ FIRST_VIP = struct.Struct("=16s16sHHI")
 ID = struct.Struct("=I")
 COUNTER = struct.Struct("=QQ")
 EDGE_COUNTER = struct.Struct("=QQQQ")
-OWNER_BUDGET = struct.Struct("=QQ")
+OWNER_BUDGET = struct.Struct("=5Q")
 BUCKET = struct.Struct("=HH")
 QUIET = struct.Struct("=II")
 ARRIVAL = struct.Struct("=II")
@@ -45,19 +45,35 @@ class Budgets:
     owner_syns: int = 20_000
     # packets to one owner: a tenth of what one core can drop; five per SYN
     owner_packets: int = 100_000
+    # ICMP errors to one owner about flows that it has answered, and as many about others: each flow sends a few
+    owner_errors: int = 1_000
+    # packets that a site hands on to one owner: acknowledgements of some 10 Gbit/s
+    site_packets: int = 1_000_000
 
-    def costs(self) -> tuple[int, int, int, int]:
-        """Return the cost of each event in nanoseconds, in the order of struct config."""
+    def first_costs(self) -> tuple[int, ...]:
+        """Return the cost of each event in nanoseconds, in the order of struct config up to `packet_cost`."""
         rates = (self.answers, self.source_syns, self.owner_syns, self.owner_packets)
-        return tuple(SECOND // rate if rate else 0 for rate in rates)  # type: ignore[return-value]
+        return tuple(map(_event_cost, rates))
+
+    def last_costs(self) -> tuple[int, int, int]:
+        """Return `error_cost`, `site_cost` and `site_quiet` of struct config."""
+        return _event_cost(self.owner_errors), _event_cost(self.site_packets), _per_tick(self.site_packets)
 
     @property
     def quiet_packets(self) -> int:
         """Packets to an owner per tick that pass unchecked."""
-        return -(-self.owner_packets // TICKS)
+        return _per_tick(self.owner_packets)
 
 
-NO_LIMITS = Budgets(0, 0, 0, 0)
+def _event_cost(rate: int) -> int:
+    return SECOND // rate if rate else 0
+
+
+def _per_tick(rate: int) -> int:
+    return -(-rate // TICKS)
+
+
+NO_LIMITS = Budgets(0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +96,10 @@ class ForwarderConfig:
             self.backbone_index,
             self.outside_index,
             self.backbone_mtu,
-            *self.budgets.costs(),
+            *self.budgets.first_costs(),
             self.budgets.quiet_packets,
             self.seed,
+            *self.budgets.last_costs(),
         )
 
 

@@ -1,19 +1,17 @@
 """The forwarder's decisions in Python: packet in, reason and packet out. The C programs produce the same bytes.
 
-Not modelled: budgets, routes, and neighbour lookups of redirects.
+Not modelled: routes, and neighbour lookups of redirects. Budgets are whole, or (`spent`) all used up.
 """
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from balancer.model.place import AddressMeaning, Places
-from balancer.model.reference.flow import flow_hash
+from balancer.model.reference.flow import flow_hash, flow_hash_back
 from balancer.model.reference.mss import clamp_mss
 from balancer.model.reference.packet import (
-    ACK,
     IPV4,
     IPV6,
-    RST,
     SYN,
     TCP,
     TCP_PROTOCOL,
@@ -49,7 +47,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ReferenceForwarder:
-    """The decisions of one edge. `vips` are the node's own, added to the table's; `fresh`: the table is current."""
+    """The decisions of one edge. `vips` are the node's own, added to the table's; `fresh`: the table is current;
+    `spent`: every budget is used up, and no flow is known as answered."""
 
     own_id: int
     own: Ends
@@ -58,6 +57,7 @@ class ReferenceForwarder:
     backbone_mtu: int = 1500
     encapsulation: Encapsulation | None = None
     fresh: bool = True
+    spent: bool = False
     places: Places = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,8 +71,12 @@ class ReferenceForwarder:
             return Outcome(Reason.NOT_FOR_VIP, frame)
         if packet.fragment:
             return _drop(Reason.DROP_FRAGMENT)
+        if packet.has_extension():
+            return _drop(Reason.DROP_EXTENSION)
         if packet.protocol != TCP_PROTOCOL:
             return self._follow_icmp(packet, place)
+        if packet.is_martian():
+            return _drop(Reason.DROP_MARTIAN)
         if not packet.has_tcp():
             return _drop(Reason.DROP_TRUNCATED)
         port = packet.ports[1]
@@ -141,75 +145,112 @@ class ReferenceForwarder:
 
     def _ring_lookup(self, packet: Packet, service: bool) -> Outcome:
         """Decide on a first subflow: at a site, forward it to the owner of its bucket, or the previous owner."""
-        owner = self._edge(self._site_owner(packet, 0)) if service else None
+        flow = flow_hash(packet, SEED)
+        owner = self._edge(self._site_owner(flow, 0, opens=packet.opens_flow())) if service else None
         if owner is None or owner.id == self.own_id:
             return Outcome(Reason.SERVICE_PORT, packet.data)
-        chained = self._ring[flow_hash(packet, SEED) % BUCKETS].owner == self.own_id
+        if self.spent:
+            return _drop(Reason.DROP_SOURCE_BUDGET if packet.opens_flow() else Reason.DROP_SITE_BUDGET)
+        chained = self._ring[flow % BUCKETS].owner == self.own_id
         return self._send(packet, owner, Reason.SITE_CHAINED if chained else Reason.SITE_FORWARDED)
 
-    def _site_owner(self, packet: Packet, sender: int) -> int:
-        """Return the owner of a first-subflow packet, 0 if none. Assumes that this host has no socket of it."""
+    def _site_owner(self, flow: int, sender: int, *, opens: bool) -> int:
+        """Return the owner of a first subflow, 0 if none. Assumes that this host has no socket of it."""
         if not self._ring:
             return 0
-        bucket = self._ring[flow_hash(packet, SEED) % BUCKETS]
+        bucket = self._ring[flow % BUCKETS]
         if bucket.owner != self.own_id:
             if not sender:
                 return bucket.owner
             return self.own_id if bucket.previous == self.own_id else 0
-        opens = packet.flags & (SYN | ACK | RST) == SYN
         if opens or bucket.previous in (self.own_id, sender):
             return self.own_id
         return bucket.previous
 
-    def _deliver_at_site(self, outer: Packet, inner: Packet, sender: int) -> Outcome:
-        owner = self._site_owner(inner, sender)
+    def _deliver_at_site(self, outer: Packet, inner: Packet, sender: int, quoted: Packet | None) -> Outcome:
+        """Deliver a first subflow's packet, or an error that quotes one; or send it to the previous owner."""
+        flow = flow_hash(inner, SEED) if quoted is None else flow_hash_back(quoted, SEED)
+        owner = self._site_owner(flow, sender, opens=quoted is None and inner.opens_flow())
         if owner == 0:
             return _drop(Reason.DROP_WRONG_OWNER)
         decapsulated = decapsulate(outer, inner)
         if owner == self.own_id:
-            return Outcome(Reason.SITE_DELIVERED, decapsulated)
+            return Outcome(Reason.ICMP_DELIVERED if quoted else Reason.SITE_DELIVERED, decapsulated)
         edge = self._edge(owner)
         packet = read_frame(decapsulated)
         if edge is None or packet is None:
             return _drop(Reason.DROP_WRONG_OWNER)
-        return self._send(packet, edge, Reason.SITE_CHAINED)
+        if self.spent:
+            return _drop(Reason.DROP_ERROR_BUDGET if quoted else Reason.DROP_SITE_BUDGET)
+        return self._send(packet, edge, Reason.ICMP_FORWARDED if quoted else Reason.SITE_CHAINED)
 
     @cached_property
     def _ring(self) -> tuple[Bucket, ...]:
         return ring_of(self.own_id, self.table)
 
     def _forward(self, packet: Packet, edge_id: int) -> Outcome:
-        opens = packet.flags & (SYN | ACK | RST) == SYN
+        opens = packet.opens_flow()
         owner = self._edge(edge_id)
         if owner is None and not opens:
             return _drop(Reason.DROP_UNKNOWN_ID)
         if owner is None:
             return (
-                _refuse_with_reset(packet, Reason.RESET_UNKNOWN_ID)
+                self._refuse_with_reset(packet, Reason.RESET_UNKNOWN_ID)
                 if self.fresh
                 else _drop(Reason.DROP_STALE)
             )
         if owner.state is EdgeState.DOWN and opens:
-            return _refuse_with_reset(packet, Reason.RESET_OWNER_DOWN)
+            return self._refuse_with_reset(packet, Reason.RESET_OWNER_DOWN)
+        if self.spent:
+            return _drop(Reason.DROP_SOURCE_BUDGET if opens else Reason.DROP_NOT_ADMITTED)
         return self._send(packet, owner, Reason.FORWARDED)
 
     def _deliver(self, outer: Packet, inner: Packet, place: AddressMeaning, sender: int) -> Outcome:
         if inner.protocol != TCP_PROTOCOL:
-            if place.owner(inner.quoted_port()) != self.own_id:
+            quoted = inner.quoted()
+            if quoted is None:
+                return _drop(Reason.DROP_BAD_INNER)
+            if self._is_ring_port(place, quoted.ports[0]):
+                return self._deliver_at_site(outer, inner, sender, quoted)
+            if place.owner(quoted.ports[0]) != self.own_id:
                 return _drop(Reason.DROP_BAD_INNER)
             return Outcome(Reason.ICMP_DELIVERED, decapsulate(outer, inner), _arrival_mark(place, sender))
-        if self._ring and not place.prefix and inner.ports[1] == place.vip.service_port:
-            return self._deliver_at_site(outer, inner, sender)
+        if self._is_ring_port(place, inner.ports[1]):
+            return self._deliver_at_site(outer, inner, sender, None)
         if place.owner(inner.ports[1]) != self.own_id:
             return _drop(Reason.DROP_WRONG_OWNER)
         return Outcome(Reason.DELIVERED, decapsulate(outer, inner), _arrival_mark(place, sender))
 
     def _follow_icmp(self, packet: Packet, place: AddressMeaning) -> Outcome:
-        edge_id = place.owner(packet.quoted_port())
+        quoted = packet.quoted()
+        if quoted is None:
+            return self._leave_to_kernel(packet, place)
+        ring = self._is_ring_port(place, quoted.ports[0])
+        if ring:
+            edge_id = self._site_owner(flow_hash_back(quoted, SEED), 0, opens=False)
+        else:
+            edge_id = place.owner(quoted.ports[0])
         if edge_id in (0, self.own_id):
-            return Outcome(Reason.NOT_FOR_VIP, packet.data)
+            return self._leave_to_kernel(packet, place)
         owner = self._edge(edge_id)
-        return self._send(packet, owner, Reason.ICMP_FORWARDED) if owner else _drop(Reason.DROP_UNKNOWN_ID)
+        if owner is None:
+            return Outcome(Reason.NOT_FOR_VIP, packet.data) if ring else _drop(Reason.DROP_UNKNOWN_ID)
+        if packet.is_martian():
+            return _drop(Reason.DROP_MARTIAN)
+        return (
+            _drop(Reason.DROP_ERROR_BUDGET)
+            if self.spent
+            else self._send(packet, owner, Reason.ICMP_FORWARDED)
+        )
+
+    def _is_ring_port(self, place: AddressMeaning, port: int) -> bool:
+        return bool(self._ring) and not place.prefix and port == place.vip.service_port
+
+    def _leave_to_kernel(self, packet: Packet, place: AddressMeaning) -> Outcome:
+        """Another edge's address is not here: the kernel would send the packet back to where it came from."""
+        if place.prefix and place.id != self.own_id:
+            return _drop(Reason.DROP_NOT_TCP)
+        return Outcome(Reason.NOT_FOR_VIP, packet.data)
 
     def _send(self, packet: Packet, to: TableEdge, reason: Reason) -> Outcome:
         tunnel = tunnel_to(self.own, to, self.encapsulation)
@@ -217,6 +258,8 @@ class ReferenceForwarder:
         if len(packet.data) - packet.l3 + tunnel.outer > self.backbone_mtu:
             if packet.protocol != TCP_PROTOCOL or packet.has_options or reason is Reason.SITE_CHAINED:
                 return _drop(Reason.DROP_TOO_BIG)
+            if self.spent:
+                return _drop(Reason.DROP_ANSWER_BUDGET)
             return Outcome(Reason.ICMP_TOO_BIG, too_big(packet, self.backbone_mtu - tunnel.outer))
         return Outcome(reason, encapsulate(self._clamp(packet), tunnel))
 
@@ -242,6 +285,12 @@ class ReferenceForwarder:
             if text
         }
 
+    def _refuse_with_reset(self, packet: Packet, reason: Reason) -> Outcome:
+        """Refuse a SYN with a reset; one with IP options is dropped."""
+        if self.spent:
+            return _drop(Reason.DROP_ANSWER_BUDGET)
+        return _drop(Reason.DROP_FAILED) if packet.has_options else Outcome(reason, reset(packet))
+
     def _own_end(self, version: int) -> bytes | None:
         text = self.own.v4 if version == 4 else self.own.v6
         return mapped_address(text) if text else None
@@ -261,11 +310,6 @@ def _arrival_mark(place: AddressMeaning, sender: int) -> int:
 
 def _drop(reason: Reason) -> Outcome:
     return Outcome(reason, None)
-
-
-def _refuse_with_reset(packet: Packet, reason: Reason) -> Outcome:
-    """Refuse a SYN with a reset; one with IP options is dropped."""
-    return _drop(Reason.DROP_FAILED) if packet.has_options else Outcome(reason, reset(packet))
 
 
 def _replace_data(packet: Packet, data: bytes) -> Packet:

@@ -12,6 +12,8 @@ TCP_PROTOCOL, UDP_PROTOCOL, ICMP_PROTOCOL, ICMPV6_PROTOCOL, FRAGMENT_HEADER = 6,
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 ETHERTYPES = {b"\x08\x00": 4, b"\x86\xdd": 6}
 ICMP_ERRORS = {ICMP_PROTOCOL: (3, 11, 12), ICMPV6_PROTOCOL: (1, 2, 3, 4)}  # RFC 792, RFC 4443
+# hop-by-hop, routing, AH, destination options, mobility, HIP, Shim6
+EXTENSIONS = frozenset((0, 43, 51, 60, 135, 139, 140))
 V4_PREFIX = bytes(10) + b"\xff\xff"
 
 
@@ -58,6 +60,10 @@ class Packet:
         """Whether the IP header is longer than it must be."""
         return self.l4 - self.l3 != (IPV4 if self.version == 4 else IPV6)
 
+    def opens_flow(self) -> bool:
+        """Whether this is the first SYN of a connection."""
+        return self.flags & (SYN | ACK | RST) == SYN
+
     def has_tcp(self) -> bool:
         """Whether a whole TCP header is there, and the lengths agree."""
         if len(self.data) < self.l4 + TCP or self.tcp_header < TCP:
@@ -67,18 +73,33 @@ class Packet:
     def carries_icmp(self) -> bool:
         return self.protocol == (ICMP_PROTOCOL if self.version == 4 else ICMPV6_PROTOCOL)
 
-    def quoted_port(self) -> int:
-        """The TCP source port of the packet that an ICMP error quotes, if its receiver sent it; 0 for anything else."""
+    def has_extension(self) -> bool:
+        """Whether IPv6 extension headers follow, behind which the kernel would look for TCP."""
+        return self.version == 6 and self.protocol in EXTENSIONS
+
+    def is_martian(self) -> bool:
+        """Whether no client beyond the link can have sent this (RFC 6890, RFC 9293 section 3.9.2.3)."""
+        if self.source == self.destination:
+            return True
+        if self.version == 4:
+            source = self.source[12:]
+            return source[0] in (0, 127) or source[0] >= 224 or source[:2] == bytes((169, 254))
+        mapped = V4_PREFIX in (self.source[:12], self.destination[:12])
+        local = self.source[0] == 0xFF or u16(self.source, 0) & 0xFFC0 == 0xFE80
+        return mapped or local or self.source[:12] == bytes(12)
+
+    def quoted(self) -> "Packet | None":
+        """The TCP segment that an ICMP error quotes, if its receiver sent it; None for anything else."""
         if not self.carries_icmp() or len(self.data) < self.l4 + ICMP:
-            return 0
+            return None
         if self.data[self.l4] not in ICMP_ERRORS[self.protocol]:
-            return 0
+            return None
         quoted = read_ip(self.data, self.l4 + ICMP, self.version)
         if quoted is None or quoted.source != self.destination or quoted.protocol != TCP_PROTOCOL:
-            return 0
+            return None
         if quoted.version == 4 and u16(self.data, quoted.l3 + 6) & 0x1FFF:
-            return 0  # only the first fragment has the port
-        return quoted.ports[0] if len(self.data) >= quoted.l4 + 2 else 0
+            return None  # only the first fragment has the ports
+        return quoted if len(self.data) >= quoted.l4 + 4 else None
 
 
 def read_frame(frame: bytes) -> Packet | None:
