@@ -187,7 +187,7 @@ class Agent:
             except ApiError as error:
                 if error.slug == "edge-removed":
                     raise EdgeRemoved from None
-                if error.status < 500 and error.slug not in ("no-vip", "edge-held"):
+                if error.status < 500 and error.slug not in ("no-vip", "edge-held", "too-many-guesses"):
                     if credential.edge_id is None:
                         raise NotEnrolled(str(error)) from None
                     log.error(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 
 from balancer.model.table import Encapsulation
 
@@ -16,5 +17,7 @@ class ControlRules:
     # share of the active edges that soft failures never withdraw
     minimum_healthy: float = 2 / 3
     encapsulation: Encapsulation = Encapsulation.IPIP  # of tunnels to edges that enrol from now on
+    # where tunnels may end: an edge is not believed about any other address; none: wherever a tunnel can end
+    tunnel_prefixes: tuple[IPv4Network | IPv6Network, ...] = ()
     # one year and some weeks of audit log
     audit_retention: timedelta = timedelta(days=400)

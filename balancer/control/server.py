@@ -54,7 +54,8 @@ def serve(settings: ControlSettings) -> int:
         timedelta(seconds=settings.quarantine_seconds),
         settings.minimum_healthy,
         settings.encapsulation,
-        timedelta(days=settings.audit_days),
+        tunnel_prefixes=settings.tunnel_networks,
+        audit_retention=timedelta(days=settings.audit_days),
     )
     app = create_app(settings.state, settings.admin_token(), rules, database=settings.database)
     config = uvicorn.Config(

@@ -1,7 +1,7 @@
 """The control plane's settings: flag over environment (SENNIT_CONTROL_X) over file (`--config`) over default."""
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +10,9 @@ from balancer.control.storage.database import database_url
 from balancer.model.table import Encapsulation
 from runtime.settings import DaemonSettings, settings_config
 
+PRIVATE_PREFIXES = (
+    "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"  # RFC 1918, RFC 6598, RFC 4193
+)
 DISTINCT_CHARACTERS = 8  # of the admin's token; 24 random bytes in base64 have about 25
 
 
@@ -45,6 +48,12 @@ class ControlSettings(DaemonSettings):
         default=Encapsulation.IPIP, description="format of tunnels to edges that enrol from now on"
     )
 
+    tunnel_prefixes: str = Field(
+        default=PRIVATE_PREFIXES,
+        description="prefixes of the backbone, separated by commas: edges may have tunnel addresses in these alone "
+        "(default: private and shared address space)",
+    )
+
     audit_days: int = Field(default=400, ge=1, le=36_500, description="days that the audit log is kept")
 
     @field_validator("listen")
@@ -56,11 +65,22 @@ class ControlSettings(DaemonSettings):
             raise ValueError("must end with :PORT")
         return value
 
+    @field_validator("tunnel_prefixes")
+    @classmethod
+    def _known_prefixes(cls, value: str) -> str:
+        if not _parse_prefixes(value):
+            raise ValueError("must name a prefix")
+        return value
+
     @field_validator("database")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
         database_url(Path(), value)
         return value
+
+    @property
+    def tunnel_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return _parse_prefixes(self.tunnel_prefixes)
 
     @property
     def host(self) -> str:
@@ -92,3 +112,8 @@ class ControlSettings(DaemonSettings):
                 "`head -c 24 /dev/urandom | base64` makes one"
             )
         return token
+
+
+def _parse_prefixes(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Parse prefixes separated by commas; ValueError that names the wrong one."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())

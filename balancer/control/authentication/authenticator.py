@@ -1,11 +1,14 @@
 """Find the caller by the hash of the presented token: the admin, an edge, or a named token."""
 
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.access import Role
 from balancer.control.authentication.caller import Caller
+from balancer.control.authentication.guesses import GuessLimiter
 from balancer.control.authentication.lookup import find_token
 from balancer.control.http.problems import Refusal
 from balancer.control.registry import edges
@@ -20,6 +23,24 @@ class Authenticator:
         self.store = store
         self._directory = directory
         self._admin_sha256 = admin_sha256
+        self._guesses = GuessLimiter()
+
+    @contextmanager
+    def limit_guesses(self, host: str, presented: str) -> Iterator[None]:
+        """Charge the source for a token that turns out to be unknown; Refusal 429 where it showed too many.
+
+        The admin and known edges are never refused, also where others guess from their address.
+        """
+        if self.find_in_memory(presented):
+            yield
+            return
+        self._guesses.check_source(host)
+        try:
+            yield
+        except Refusal as refusal:
+            if refusal.status == 401:
+                self._guesses.record_guess(host)
+            raise
 
     def find_in_memory(self, presented: str) -> Caller | None:
         """Return the admin or a known edge without a query."""

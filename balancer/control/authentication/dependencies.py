@@ -50,13 +50,20 @@ async def identify_caller(
     async with authenticator.store.read() as session:
         if by_cookie and cookie:
             check_origin(request)
-            presented = await find_login_token(session, sha256_hex(cookie), authenticator.store.now())
-            if presented is None:
-                raise Refusal(401, "login-ended", "log in again", field="cookie")
+            with authenticator.limit_guesses(client_host(request), ""):
+                presented = await find_login_token(session, sha256_hex(cookie), authenticator.store.now())
+                if presented is None:
+                    raise Refusal(401, "login-ended", "log in again", field="cookie")
         else:
             presented = bearer_sha256(request)
-        found = await authenticator.find_holder(session, presented)
+        with authenticator.limit_guesses(client_host(request), presented):
+            found = await authenticator.find_holder(session, presented)
     return replace(found, by_cookie=by_cookie, why=why)
+
+
+def client_host(request: Request) -> str:
+    """Return the address that the request came from."""
+    return request.client.host if request.client else ""
 
 
 def check_origin(request: Request, *, required: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from balancer.api.schemas import (
     EdgePage,
@@ -15,10 +15,12 @@ from balancer.api.schemas import (
 )
 from balancer.control.authentication.dependencies import (
     Admin,
+    AuthenticatorPart,
     LeaseHolder,
     Operator,
     Owner,
     Reader,
+    client_host,
     presented_sha256,
 )
 from balancer.control.edges.enrolment import EnrolmentService
@@ -39,12 +41,15 @@ AGAIN = success_response(200, Enrolment, "It had enrolled already.")
 @router.post("", status_code=201, responses=AGAIN | refusal_responses(401, 403, 409, 410))
 async def enrol(
     enrolments: Annotated[EnrolmentService, Depends(provide_part(EnrolmentService))],
+    authenticator: AuthenticatorPart,
     shown: Annotated[str, Depends(presented_sha256)],
     body: EnrolRequest,
+    request: Request,
     response: Response,
 ) -> Enrolment:
     """Enrol, showing a one-time token, or again, showing the credential."""
-    enrolment, created = await enrolments.enrol_edge(shown, body)
+    with authenticator.limit_guesses(client_host(request), shown):
+        enrolment, created = await enrolments.enrol_edge(shown, body)
     if not created:
         response.status_code = 200
     return enrolment

@@ -50,6 +50,7 @@ class EnrolmentService:
             else:
                 await _check_return(session, edge, presented_sha256, body)
             check_holder(self._memory.leases, edge.id, body.instance, starts=True)
+            self._check_prefixes(body)
             await _set_addresses(session, edge, body, self._store.now())
             await sites.check_ring(session, edge.site)
             vip = await vips.find_by_name(session, edge.vip_name)
@@ -60,6 +61,16 @@ class EnrolmentService:
             lease_seconds=self._rules.lease_seconds,
             table_key=base64.b64encode(self._watch.live.public_key).decode(),
         ), created
+
+    def _check_prefixes(self, body: EnrolRequest) -> None:
+        """Refuse tunnel addresses outside the operator's prefixes: all forwarders would aim at what an edge names."""
+        prefixes = self._rules.tunnel_prefixes
+        for field in ("tunnel_v4", "tunnel_v6"):
+            address = getattr(body, field)
+            if address is not None and prefixes and not any(address in prefix for prefix in prefixes):
+                named = ", ".join(map(str, prefixes))
+                detail = f"{address} is in none of the backbone's prefixes (tunnel_prefixes): {named}"
+                raise Refusal(403, "tunnel-address-outside", detail, field=field)
 
     async def _enrol_new(
         self, session: AsyncSession, presented_sha256: str, body: EnrolRequest

@@ -82,8 +82,12 @@ def of_field(field: str, message: str) -> list[FieldError]:
 
 
 def refusal_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe an operation's refusals in the OpenAPI document; 422 and 503 are every operation's."""
-    return {status: _describe_status(status) for status in sorted({*statuses, 422, 503})}
+    """Describe an operation's refusals in the OpenAPI document; 422 and 503 are every operation's.
+
+    Where a token may be unknown (401), too many unknown ones may have come (429).
+    """
+    guesses = {429} if 401 in statuses else set()
+    return {status: _describe_status(status) for status in sorted({*statuses, *guesses, 422, 503})}
 
 
 def success_response(

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from balancer.datapath.load.fast_path import Xdp, choose_fast_path, put_in_place
 from balancer.datapath.load.hooks import list_hooks
 from balancer.datapath.load.host_settings import HostRefuses, prepare_host
 from balancer.datapath.load.install import ForwarderInstall, NotInstalled
-from balancer.datapath.load.interfaces import AttachedLink, find_link, own_ends
+from balancer.datapath.load.interfaces import AttachedLink, InterfaceUnknown, find_link, own_ends
 from balancer.datapath.load.lock import lock_host
 from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
 from balancer.datapath.load.xdp import detach_xdp
@@ -22,11 +23,14 @@ from balancer.datapath.maps.generation import OUTER, Generations, MapContent, ma
 from balancer.datapath.maps.layout import CONFIG, ID, Budgets, ForwarderConfig
 from balancer.datapath.maps.live_words import Live
 from balancer.datapath.maps.pins import SIZES, mount_bpffs, pin_all, unpin_all
-from balancer.model.table import Encapsulation, ForwardingTable
+from balancer.model.reference.tunnel import Ends
+from balancer.model.table import Encapsulation, ForwardingTable, TableEdge
 from balancer.model.table_file import load_table
 from node.state.catalogue import FORWARDER_INSTALL, HOST_STATE, TABLE
 from node.state.identity import NodeUnknown, await_identity
 from runtime.bpf.system_call import Map
+
+POLL_INTERVAL = 0.2  # seconds between looks for a missing interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +57,13 @@ def load(
     Raises `NodeUnknown`, `InterfaceUnknown`, `compile.CompileFailed`, `host_settings.HostRefuses`,
     `attach.ForeignProgram`, OSError.
     """
+    deadline = time.monotonic() + node_timeout
     node = await_identity(state, node_timeout)
     edge_id, vip = node.edge_id, node.vip
     table = _table_at_load(state)
     with IPRoute() as kernel:
-        outside = tuple(find_link(kernel, name) for name in interfaces.outside)
-        backbone, loopback = find_link(kernel, interfaces.backbone), find_link(kernel, LOOPBACK)
-        own = own_ends(kernel, backbone, table.edge(edge_id))
+        outside, backbone, own = _await_interfaces(kernel, interfaces, table.edge(edge_id), deadline)
+        loopback = find_link(kernel, LOOPBACK)
         placement = ForwarderInstall(edge_id, interfaces.outside, backbone.name, own, vip, encapsulation)
         hooks = list_hooks(outside, backbone, loopback)
         for hook in hooks:
@@ -84,6 +88,21 @@ def load(
             placement = replace(placement, no_xdp=fast.why_not)
             placement.write_file(state)
     return placement
+
+
+def _await_interfaces(
+    kernel: IPRoute, interfaces: Interfaces, entry: TableEdge | None, deadline: float
+) -> tuple[tuple[AttachedLink, ...], AttachedLink, Ends]:
+    """Find the interfaces and this edge's tunnel endpoints; at boot they may come late. Raises `InterfaceUnknown`."""
+    while True:
+        try:
+            backbone = find_link(kernel, interfaces.backbone)
+            outside = tuple(find_link(kernel, name) for name in interfaces.outside)
+            return outside, backbone, own_ends(kernel, backbone, entry)
+        except InterfaceUnknown:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(POLL_INTERVAL)
 
 
 def unload(state: Path, bpffs: Path) -> bool:

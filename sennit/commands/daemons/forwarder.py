@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
                 "--node-timeout",
                 type=float,
                 default=60,
-                help="maximum seconds to wait for the agent's node.json",
+                help="maximum seconds to wait for the agent's node.json and for the interfaces",
             )
         if name == "run":
             action.add_argument(

@@ -144,7 +144,7 @@ def test_an_interface_that_is_not_there_is_named_and_nothing_has_changed(network
         network.in_("phone", "sysctl", "-qw", f"{name}={int(name.endswith('rp_filter'))}")
     before = network.in_("phone", "sysctl", *settings)
     for wrong in (("nope", "wifi0"), ("cell0", "nope")):
-        words = ("--outside", "cell0", "--outside", wrong[0], "--backbone", wrong[1])
+        words = ("--outside", "cell0", "--outside", wrong[0], "--backbone", wrong[1], "--node-timeout", "0.3")
         command = [*network.command("edge1", "load"), *words]
         with pytest.raises(AssertionError, match="error: there is no interface nope"):
             network.in_("phone", *command)

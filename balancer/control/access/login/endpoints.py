@@ -12,7 +12,12 @@ from balancer.api.access import IdentityView, LoginRequest, Role
 from balancer.control.access.login import repository
 from balancer.control.audit import service as audit
 from balancer.control.authentication.caller import sha256_hex
-from balancer.control.authentication.dependencies import COOKIE, AuthenticatorPart, check_origin
+from balancer.control.authentication.dependencies import (
+    COOKIE,
+    AuthenticatorPart,
+    check_origin,
+    client_host,
+)
 from balancer.control.http.parts import StorePart
 from balancer.control.http.problems import Refusal, refusal_responses
 from balancer.control.storage.records import LoginRecord
@@ -34,7 +39,8 @@ async def log_in(
     check_origin(request, required=False)
     cookie, shown, now = secrets.token_urlsafe(32), sha256_hex(body.token.strip()), store.now()
     async with store.change() as session:
-        identity = await authenticator.find_holder(session, shown)
+        with authenticator.limit_guesses(client_host(request), shown):
+            identity = await authenticator.find_holder(session, shown)
         if identity.role is Role.EDGE:
             raise Refusal(403, "not-permitted", "the fleet page is not for edges", field="token")
         await repository.drop_expired(session, now)
