@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.attack.attacker import ABSENT, ACTED
-from lab.attack.cells import Attack, AttackOutcome, Powers, Row, attacks_on
+from lab.attack.cells import Attack, AttackOutcome, Powers, Row
 from lab.attack.impersonation import FORGED
 from lab.attack.interception import PORT, RESOLVER_PORT, intercept_connections, names_forged
 from lab.errors import LabFailed
@@ -125,6 +125,11 @@ class AttackRunner:
         command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json", *options)
         return subprocess.run(self.lab.command("phone", *command), capture_output=True, timeout=60)
 
+    def downloads_sample(self) -> bool:
+        """Whether the phone gets the right file."""
+        done = self._download(("--mode", "opportunistic"))
+        return done.returncode == 0 and done.stdout == self.sample
+
     def _classify_outcome(self, done: subprocess.CompletedProcess[bytes]) -> tuple[AttackOutcome, str]:
         said = done.stderr.decode()
         if done.returncode == 0 and done.stdout == self.sample:
@@ -160,7 +165,7 @@ class AttackRunner:
             command += ("--certificate", str(self.lab.place.node(edge.name) / CERTIFICATE))
         addresses = (VIP, FORGED_VIP) if attack.names_forged else (VIP,)
         with (
-            self._daemon(self.carriers[path], folder / f"attacker{path}.log", *command),
+            self.daemon(self.carriers[path], folder / f"attacker{path}.log", *command),
             intercept_connections(self.lab, self.carriers[path], addresses=addresses),
         ):
             yield
@@ -168,7 +173,7 @@ class AttackRunner:
     @contextlib.contextmanager
     def _on_the_side(self, path: int, spoof: str, folder: Path) -> Iterator[None]:
         command = (sys.executable, "-m", "lab.attack.on_the_side", spoof, "--interface", "phone")
-        with self._daemon(self.carriers[path], folder / f"attacker{path}.log", *command):
+        with self.daemon(self.carriers[path], folder / f"attacker{path}.log", *command):
             yield
 
     @contextlib.contextmanager
@@ -180,7 +185,7 @@ class AttackRunner:
         )
         carrier = self.carriers[path]
         log = folder / f"names{path}.log"
-        with self._daemon(carrier, log, *resolver, ready="started"), names_forged(self.lab, carrier):
+        with self.daemon(carrier, log, *resolver, ready="started"), names_forged(self.lab, carrier):
             yield
 
     @contextlib.contextmanager
@@ -199,11 +204,11 @@ class AttackRunner:
             "-Z",
             "root",
         )
-        with self._daemon(carrier, folder / f"{carrier}.log", *command, "tcp", ready="listening"):
+        with self.daemon(carrier, folder / f"{carrier}.log", *command, "tcp", ready="listening"):
             yield capture
 
     @contextlib.contextmanager
-    def _daemon(self, carrier: str, log: Path, *command: str, ready: str = "ready") -> Iterator[None]:
+    def daemon(self, carrier: str, log: Path, *command: str, ready: str = "ready") -> Iterator[None]:
         with log.open("w") as output:
             process = subprocess.Popen(
                 self.lab.command(carrier, *command), stdout=output, stderr=output, start_new_session=True
@@ -246,12 +251,12 @@ class AttackRunner:
                 edge = self.lab.topology.nearest_edge(carrier).name
                 file = str(self.lab.place.node("origin") / SAMPLE)
                 listen = f"{VIP}:{TLS_PORT}"
-                stack.enter_context(self._daemon(edge, folder / "tls.log", *serve, file, "--listen", listen))
+                stack.enter_context(self.daemon(edge, folder / "tls.log", *serve, file, "--listen", listen))
                 recording = stack.enter_context(self._recording(carrier, folder))
             else:
                 everywhere = ("--listen", f"0.0.0.0:{PORT}", "--transparent")
                 stack.enter_context(
-                    self._daemon(carrier, folder / "tls.log", *serve, str(forged), *everywhere)
+                    self.daemon(carrier, folder / "tls.log", *serve, str(forged), *everywhere)
                 )
                 stack.enter_context(intercept_connections(self.lab, carrier, addresses=(VIP,)))
             url = f"https://{VIP}:{TLS_PORT}/{SAMPLE}"
@@ -266,15 +271,3 @@ class AttackRunner:
         expected = AttackOutcome.SAFE if powers is Powers.PASSIVE else AttackOutcome.NOT_DETECTED
         what = "record everything" if powers is Powers.PASSIVE else "a forged certificate"
         return Result("tls 1.3", what, powers, outcome, "", "", expected, outcome is expected)
-
-
-def run_attacks(lab: NamespaceLab) -> list[Result]:
-    """Every attack, one after the other. Raises `LabFailed` where one cannot be carried out."""
-    runner = AttackRunner(lab)
-    results = []
-    for row in Row:
-        for attack in attacks_on(row):
-            print(f"lab: {row}: {attack.powers}: {attack.name} ...", file=sys.stderr, flush=True)
-            results.append(runner.attack(row, attack))
-    results += [runner.tls(powers) for powers in (Powers.PASSIVE, Powers.ONE)]
-    return results

@@ -62,3 +62,11 @@ def test_the_agent_stops_before_the_edge_and_bird() -> None:
     """Units stop in the reverse order of After=: the announcement goes first."""
     after = re.findall(r"^After=(.*)$", (UNITS / "sennit-agent.service").read_text(), re.MULTILINE)
     assert {"bird.service", "sennit-edge.service", "sennit-forwarder.service"} <= set(" ".join(after).split())
+
+
+def test_the_announced_prefix_has_a_discard_route() -> None:
+    """RFC 4632 section 4.2: an unused address of it would go back to the uplink, and come again."""
+    text = (UNITS / "sennit-vip.service").read_text()
+    assert 'ip route replace blackhole "$$PREFIX"' in text
+    settings = UNITS.parents[1] / "ansible" / "roles" / "edge" / "templates" / "vip.env.j2"
+    assert "PREFIX={{ edge_prefix }}" in settings.read_text()

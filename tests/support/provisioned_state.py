@@ -1,13 +1,12 @@
 """A state folder as the package's tmpfiles.conf sets it up, each daemon with a user of its own, and code run as one."""
 
-import json
 import os
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from lab.attack.other_user import run_as_user
 from node.state.state_file import USER_PREFIX, StateFile
 
 SYSTEMD = Path(__file__).parents[2] / "packaging" / "systemd"
@@ -48,21 +47,4 @@ def find_user(name: str) -> SimpleNamespace:
 
 def run_as(user: str, action: Callable[[], Any]) -> Any:
     """Run `action` in a child that has become this user; return its value, which must be JSON."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(GROUP, GROUP, GROUP)
-            os.setresuid(*(daemon_users()[user],) * 3)
-            os.write(writing, json.dumps(action()).encode())
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        answer = file.read()
-    _, status = os.waitpid(child, 0)
-    assert status == 0, f"the child of {user} failed"
-    return json.loads(answer)
+    return run_as_user(daemon_users()[user], GROUP, action)

@@ -201,8 +201,8 @@ def _run(options: argparse.Namespace) -> int:
 def _run_attack(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
+    from lab.attack.every import run_attacks
     from lab.attack.report import format_tables
-    from lab.attack.run import run_attacks
     from lab.namespace.place import LabFolder
     from lab.namespace.running import NamespaceLab
     from lab.topology import LAB

@@ -104,6 +104,9 @@ def test_a_connection_learns_that_its_tunnel_has_become_smaller(dual: ForwarderN
     """
     address, port = VIPS["port"][version]
     tunnels(dual, 4, Encapsulation.IPIP)
+    # the daemon follows with the route of marked replies, from which the owner's SYN-ACK has its MSS
+    ask = ("ip", "route", "get", {4: "240.0.0.1", 6: "100::1"}[version], "mark", hex(TAG | 1))
+    dual.until(lambda: "mtu 1480" in dual.in_("edge1", *ask), "the route has the tunnel's MTU", 30)
     before = dual.count("edge2")[Reason.ICMP_TOO_BIG]
     family = socket.AF_INET6 if version == 6 else socket.AF_INET
     with dual.open_socket("edge1", family=family) as listener:
