@@ -59,7 +59,7 @@ class ServiceOrigins:
         on_close: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._service = service
+        self._title = service or "(default)"
         self.members = tuple(members)
         self._groups = [
             tuple(member for member in self.members if member.origin.group is group) for group in OriginGroup
@@ -189,9 +189,9 @@ class ServiceOrigins:
             self._record_failure(member, error)
             raise
         if answer.status in UNUSABLE_STATUS:
-            member.state.record_failure(f"status {answer.status}", self._clock())
-        else:
-            member.state.record_success()
+            self._count_failure(member, f"status {answer.status}")
+        elif member.state.record_success() and len(self.members) > 1:
+            log.info("origin healthy: service %s, origin %s", self._title, member.name)
         return answer
 
     # --- which one
@@ -225,12 +225,25 @@ class ServiceOrigins:
 
     def _record_failure(self, member: GroupMember, error: OriginFailed) -> None:
         if not error.busy:
-            member.state.record_failure(error.cause, self._clock())
+            self._count_failure(member, error.cause)
+
+    def _count_failure(self, member: GroupMember, cause: str) -> None:
+        ejected = member.state.record_failure(cause, self._clock())
+        if ejected and len(self.members) > 1:
+            ejection = member.origin.ejection
+            log.warning(
+                "origin ejected for %g s: service %s, origin %s: %d failures in a row, the last: %s",
+                ejection.seconds,
+                self._title,
+                member.name,
+                ejection.failures,
+                cause,
+            )
 
     def _log_failure(self, member: GroupMember, exchange: "_Exchange", cause: str) -> None:
         log.warning(
             "origin failed: service %s, origin %s, %s %s for %s: %s",
-            self._service or "(default)",
+            self._title,
             member.name,
             exchange.method,
             (member.origin.url + exchange.target.decode("latin-1"))[:URL_LIMIT],

@@ -59,15 +59,19 @@ class OriginState:
         if tries:
             self._trying = False
 
-    def record_success(self) -> None:
-        """Record a usable response: the origin is not ejected any more."""
+    def record_success(self) -> bool:
+        """Record a usable response; return whether the origin was ejected until now."""
+        was_ejected = self._ejected_until is not None
         self._in_a_row = 0
         self._ejected_until = None
+        return was_ejected
 
-    def record_failure(self, cause: str, now: float) -> None:
-        """Record a failure of the origin; after enough in a row it is ejected."""
+    def record_failure(self, cause: str, now: float) -> bool:
+        """Record a failure; return whether the origin is ejected from now on, after enough of them in a row."""
+        was_ejected = self._ejected_until is not None
         self.failures += 1
         self._in_a_row += 1
         self.cause = cause
         if self._in_a_row >= self.ejection.failures:
             self._ejected_until = now + self.ejection.seconds
+        return not was_ejected and self._ejected_until is not None

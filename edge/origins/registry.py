@@ -110,14 +110,14 @@ class OriginRegistry:
     def _share_origin(self, key: OriginKey, secrets: Mapping[str, str]) -> SharedOrigin:
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = self._open_origin(key[1], secrets)
+            shared = self._shared[key] = self._open_origin(key[0], key[1], secrets)
         if shared.closing is not None:
             shared.closing.cancel()
             shared.closing = None
         shared.users += 1
         return shared
 
-    def _open_origin(self, origin: Origin, secrets: Mapping[str, str]) -> SharedOrigin:
+    def _open_origin(self, service: str, origin: Origin, secrets: Mapping[str, str]) -> SharedOrigin:
         key = secrets.get(origin.tls.client_key) if origin.tls.client_key is not None else None
         context = make_tls_context(origin.tls, key) if origin.url.startswith("https://") else None
         connector = OriginConnector(context, origin.tls.server_name, self._refusal)
@@ -125,7 +125,7 @@ class OriginRegistry:
         state = OriginState(origin.ejection)
         watched = None
         if origin.health is not None:
-            watched = WatchedOrigin(origin, origin.health, state, connector.open_stream)
+            watched = WatchedOrigin(service, origin, origin.health, state, connector.open_stream)
         return SharedOrigin(client, state, watched)
 
     async def _release_origins(self, keys: list[OriginKey]) -> None:

@@ -1,16 +1,20 @@
 """One origin that is checked: how many checks in a row succeeded or failed, and when it was last in use."""
 
+import logging
 from dataclasses import dataclass, field
 
 from edge.origins.origin_state import OriginState
 from services.origins import HealthCheck, Origin
 from smkex.http.connection import OpenStream
 
+log = logging.getLogger("edge.origins")
+
 
 @dataclass(eq=False)
 class WatchedOrigin:
     """Results are applied to `state`. Times are those of the monotonic clock, in seconds."""
 
+    service: str
     origin: Origin
     check: HealthCheck
     state: OriginState
@@ -25,13 +29,17 @@ class WatchedOrigin:
         """Record a check: `failure` says why it failed, None that it succeeded."""
         if failure is None:
             self._rising, self._falling = self._rising + 1, 0
-            if self._rising >= self.check.rise:
+            if self._rising >= self.check.rise and self.state.ill:
                 self.state.ill = False
+                log.info("origin healthy: service %s, origin %s", self.service, self.origin.name)
             return
         self._rising, self._falling = 0, self._falling + 1
-        if self._falling >= self.check.fall:
-            self.state.ill = True
-            self.state.cause = failure
+        if self._falling < self.check.fall:
+            return
+        if not self.state.ill:
+            log.warning("origin ill: service %s, origin %s: %s", self.service, self.origin.name, failure)
+        self.state.ill = True
+        self.state.cause = failure
 
     def forget_results(self) -> None:
         """Begin anew: results that nothing renews say nothing."""

@@ -10,7 +10,9 @@ def origin_metrics(origins: dict[str, Any]) -> Iterator[Metric]:
     """Yield the metrics of what `edge.origins.published_health` combines."""
     yield GaugeMetricFamily("sennit_edge_origins", "Origins of services in use.", value=origins["known"])
     yield GaugeMetricFamily(
-        "sennit_edge_origins_unhealthy", "Those that a worker does not ask.", value=origins["unhealthy"]
+        "sennit_edge_origins_unhealthy",
+        "Those that a worker does not ask while there is another.",
+        value=origins["unhealthy"],
     )
     listed = GaugeMetricFamily(
         "sennit_edge_origin_unhealthy",

@@ -2,39 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from edge_process import EdgeProcess, edge_process, origin
-from many_services import KEY, sign_generation
+from edge_process import edge_process, origin
+from published_edge import ALLOW_LOOPBACK, ask, open_session, publish, published_edge, reach_generation
 
-from node.state.catalogue import SERVICES
-from node.state.table_key import pin_table_key
 from services.published import PublishedService
-from services.published_file import read_applied_services, store_services
-from smkex.client import connect
-from smkex.client.connection import Connection
-from smkex.client.options import ConnectOptions
 
 CLIENTS = 8
 GENERATIONS = 8
-ALLOW_LOOPBACK = ("--origin-allow", '["127.0.0.0/8"]')
-
-
-async def open_session(edge: EdgeProcess) -> Connection:
-    options = ConnectOptions(paths=["lo"], id_port_base=edge.port, allow_shared_path=True, known_hosts=None)
-    return await connect("127.0.0.1", port=edge.port, options=options)
-
-
-async def ask(connection: Connection, host: str, path: str = "/a") -> tuple[int, dict[str, str], bytes]:
-    connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
-    head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 20)
-    lines = head.decode().split("\r\n")
-    fields = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
-    body = await asyncio.wait_for(connection.reader.readexactly(int(fields["content-length"])), 20)
-    return int(lines[0].split()[1]), fields, body
 
 
 def shop(revision: int, url: str) -> PublishedService:
@@ -55,39 +32,12 @@ def shop(revision: int, url: str) -> PublishedService:
     )
 
 
-def publish(state: Path, number: int, *services: PublishedService) -> None:
-    SERVICES.create_folder(state)
-    pin_table_key(state, KEY.public_key().public_bytes_raw())
-    store_services(state, sign_generation(number, *services))
-
-
-async def reach_generation(edge: EdgeProcess, number: int) -> None:
-    """Wait until all workers have it, as the agent sees it."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                if read_applied_services(edge.state).generation == number:
-                    return
-            except (OSError, ValueError):
-                pass
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def published_edge(folder: Path, url: str, *options: str) -> AsyncIterator[EdgeProcess]:
-    state = folder / "state"
-    publish(state, 1, shop(1, url))
-    async with edge_process(folder, *ALLOW_LOOPBACK, *options) as edge:
-        await reach_generation(edge, 1)
-        yield edge
-
-
 @pytest.mark.parametrize("workers", ["0", "2"])
 async def test_activations_under_load_lose_and_mix_nothing(tmp_path: Path, workers: str) -> None:
     """The client's field, the path and the field that the origin saw are of one revision, in every response."""
     async with (
         origin() as (url, asked),
-        published_edge(tmp_path, url, "--workers", workers) as edge,
+        published_edge(tmp_path, shop(1, url), "--workers", workers) as edge,
     ):
         ended = asyncio.Event()
         seen: set[str] = set()
@@ -119,7 +69,7 @@ async def test_activations_under_load_lose_and_mix_nothing(tmp_path: Path, worke
 
 
 async def test_an_edge_killed_in_the_middle_serves_one_revision_or_the_other(tmp_path: Path) -> None:
-    async with origin() as (url, _), published_edge(tmp_path, url) as edge:
+    async with origin() as (url, _), published_edge(tmp_path, shop(1, url)) as edge:
         publish(edge.state, 2, shop(2, url))
         edge.process.send_signal(signal.SIGKILL)
         await edge.process.wait()
@@ -132,7 +82,7 @@ async def test_an_edge_killed_in_the_middle_serves_one_revision_or_the_other(tmp
 
 
 async def test_names_of_no_service_are_misdirected_and_refusals_are_reported(tmp_path: Path) -> None:
-    async with origin() as (url, _), published_edge(tmp_path, url, "--workers", "2") as edge:
+    async with origin() as (url, _), published_edge(tmp_path, shop(1, url), "--workers", "2") as edge:
         connection = await open_session(edge)
         assert (await ask(connection, "other.example"))[0] == 421
         wrong = PublishedService.of("shop", 2, {"hostnames": ["shop.example"], "origins": []}, {})

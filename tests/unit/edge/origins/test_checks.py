@@ -98,7 +98,7 @@ async def test_a_check_reaches_no_address_that_a_request_may_not() -> None:
 
 def watched_origin(number: int, interval: float = 0.01) -> WatchedOrigin:
     origin = Origin(name=f"o{number}", url="http://192.0.2.1")
-    return WatchedOrigin(origin, HealthCheck(interval=interval), OriginState(Ejection()), open_plain)
+    return WatchedOrigin("shop", origin, HealthCheck(interval=interval), OriginState(Ejection()), open_plain)
 
 
 async def test_thousands_of_origins_are_one_task_and_a_few_checks_at_once(

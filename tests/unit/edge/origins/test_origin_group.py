@@ -163,3 +163,23 @@ async def test_the_log_names_service_origin_url_and_client(caplog: pytest.LogCap
     [record] = caplog.records
     for said in ("service shop", "origin a", f"http://127.0.0.1:{lives['a'].port}/page?a=1", "192.0.2.7"):
         assert said in record.getMessage()
+
+
+async def test_the_log_says_when_an_origin_is_ejected_and_when_it_is_asked_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "edge.origins")
+    quick = Ejection(failures=2, seconds=0.05)
+    async with group_of("a", "b", a={"ejection": quick}, b=BACKUP) as (origins, lives):
+        lives["a"].status = "503 Unavailable"
+        for _ in range(4):
+            assert await ask(origins) == (200, "b")
+        lives["a"].status = "200 OK"
+        async with asyncio.timeout(10):
+            while await ask(origins) != (200, "a"):
+                await asyncio.sleep(0.01)
+    said = [record.getMessage() for record in caplog.records if "failed" not in record.getMessage()]
+    assert said == [
+        "origin ejected for 0.05 s: service shop, origin a: 2 failures in a row, the last: status 503",
+        "origin healthy: service shop, origin a",
+    ]
