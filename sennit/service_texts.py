@@ -6,6 +6,7 @@ from typing import Any
 
 from balancer.api.services import FieldChange, RevisionView, RolloutView, SecretView, ServiceView
 from sennit import remote
+from sennit.figure_texts import totals_table
 from sennit.yaml_documents import format_document
 
 
@@ -15,6 +16,8 @@ def describe_result(options: argparse.Namespace, result: Any) -> str:
         case "list":
             heads = ("NAME", "KIND", "ACTIVE", "NEWEST", "EDGES", "HOSTNAMES")
             return remote.format_table(heads, [_service_row(each) for each in result])
+        case "top":
+            return totals_table(result)
         case "show" if options.revisions:
             return _revisions_table(result)
         case "show":

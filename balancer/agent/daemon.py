@@ -15,6 +15,7 @@ from balancer.agent.announce.intent import Intent
 from balancer.agent.announce.watcher_process import start_watcher
 from balancer.agent.announce.withdraw import configured_bird, withdraw
 from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
+from balancer.agent.health.figure_reports import FigureReporter
 from balancer.agent.health.forward_rates import ForwardRateMeter
 from balancer.agent.health.node_watch import NodeMonitor
 from balancer.agent.metrics import AgentMetrics, serve_metrics
@@ -58,6 +59,7 @@ class Agent:
         self._shield = ShieldSync(self._state.keep_shield_sites)
         self._watched_services: list[str] = []
         self._changed = HeartbeatTrigger()
+        self._figures = FigureReporter()
         self._purges = PurgeFollower(self._state, self._changed)
         self._fast_open = FastOpenKeyFollower(self._state)
         self._intent = Intent()
@@ -212,12 +214,14 @@ class Agent:
             sessions=findings.sessions,
             forwards=self._forwards.rates(),
             drain=self._announcer.drain,
+            figures=self._figures.next_report(self._node.figures),
             applied_purge=self._state.applied_purge(),
             services=report_applied(self._settings.state, self._node.figures, self._watched_services),
         )
 
     def _apply_answer(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:
         self._intent.apply_answer(sent_at, sent, grant)
+        self._figures.acknowledge(sent.figures)
         self._state.keep_desired_state(grant.admin_state)
         self._fast_open.report_newest(grant.newest_fast_open_key)
         self._watched_services = grant.watched_services

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from balancer.api.numbers import Count
+from balancer.api.numbers import LARGEST_NUMBER, Count, Whole
 
-Revision = Annotated[Count, Field(ge=1)]
+Revision = Annotated[int, Field(ge=1, le=LARGEST_NUMBER), Whole]
 
 
 class RefusalReport(BaseModel):

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from balancer.api.applied_services import AppliedReport
+from balancer.api.figures import FiguresReport
 from balancer.api.health import EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
 from balancer.model.table import MAXIMUM_WEIGHT, EdgeState, Encapsulation, edge_from_json
@@ -283,6 +284,9 @@ class LeaseRequest(Body):
     drain: DrainPhase | None = Field(default=None, description="How far its drain has come.")
     applied_purge: Count | None = Field(
         default=None, description="The newest purge that its cache has applied.", examples=[4]
+    )
+    figures: FiguresReport | None = Field(
+        default=None, description="What services did since the last heartbeat that was answered."
     )
     services: AppliedReport | None = Field(default=None, description="What its edge server has in force.")
     instance: Instance = None

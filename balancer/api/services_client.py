@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.api.client import ControlClient, Garbled
+from balancer.api.figures import FiguresTotals, FiguresView
 from balancer.api.services import (
     ActivationRequest,
     DiffView,
@@ -36,6 +37,15 @@ class ServicesClient(ControlClient):
 
     async def service(self, name: str) -> ServiceView:
         return ServiceView.model_validate(await self._json("GET", f"/v1/services/{name}"))
+
+    async def figure_totals(self, seconds: int) -> FiguresTotals:
+        """Get what each service did in the last seconds, the busiest first."""
+        return FiguresTotals.model_validate(await self._json("GET", f"/v1/figures?seconds={seconds}"))
+
+    async def figures(self, name: str, step: int) -> FiguresView:
+        """Get what a service did, in steps of 10, 60 or 600 seconds."""
+        path = f"/v1/services/{name}/figures?step={step}"
+        return FiguresView.model_validate(await self._json("GET", path))
 
     async def create_service(self, body: ServiceBody) -> ServiceView:
         return ServiceView.model_validate(await self._json("POST", "/v1/services", body))

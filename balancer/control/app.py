@@ -26,6 +26,8 @@ from balancer.control.edges.memory import EdgeMemory
 from balancer.control.edges.service import EdgeService
 from balancer.control.fast_open_keys import endpoints as fast_open_keys
 from balancer.control.fast_open_keys import repository as fast_open_key_queries
+from balancer.control.figures import endpoints as figures
+from balancer.control.figures.rings import FigureRings
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
@@ -124,6 +126,7 @@ async def _assemble_plane(
         watch,
         ServiceAcknowledgements(services.live),
         purges,
+        FigureRings(clock),
     )
     rollouts = RolloutEngine(store, clock, services.live, EdgeSigns(directory, leases))
     store.committed = directory.committed
@@ -142,6 +145,7 @@ async def _assemble_plane(
         publication=publication,
         newest=newest,
         purges=purges,
+        figures=memory.figures,
         seal=seal,
         services=services,
         shield=ShieldCatalogue(key, services.live, directory, watch),
@@ -262,6 +266,7 @@ def create_app(
         audit,
         table,
         purge_endpoints,
+        figures,
         fast_open_keys,
         services,
         secret_endpoints,

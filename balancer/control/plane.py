@@ -7,6 +7,7 @@ from balancer.control.authentication.authenticator import Authenticator
 from balancer.control.edges.enrolment import EnrolmentService
 from balancer.control.edges.heartbeats import HeartbeatService
 from balancer.control.edges.service import EdgeService
+from balancer.control.figures.rings import FigureRings
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
@@ -43,6 +44,7 @@ class ControlPlane:
     publication: Publication
     newest: NewestIds
     purges: PurgeWatch
+    figures: FigureRings
     seal: SecretSeal
     services: ServicePublication
     shield: ShieldCatalogue

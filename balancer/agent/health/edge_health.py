@@ -13,7 +13,7 @@ from balancer.api.numbers import LARGEST_NUMBER
 from balancer.api.schemas import Health
 
 _TIMEOUT = 1.5
-BODY_LIMIT = 1 << 20  # bytes: an answer counts sessions, failures and workers
+BODY_LIMIT = 16 << 20  # bytes: an answer has some 350 for each service that was asked for
 # seconds without any answer: longer than a busy event loop blocks
 HANGS_AFTER = 3.0
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from balancer.api.schemas import EdgeView, LeaseRequest
+from balancer.control.figures.rings import FigureRings
 from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
@@ -25,6 +26,7 @@ class EdgeMemory:
     watch: TableWatch
     services: ServiceAcknowledgements
     purges: PurgeWatch
+    figures: FigureRings
 
     def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> None:
         """Renew the lease, and record what the edge reports; `age` in seconds."""
@@ -33,6 +35,7 @@ class EdgeMemory:
         self.acknowledgements.note(edge_id, heartbeat.applied_generation, self.watch.generation)
         self.services.note(edge_id, heartbeat.services)
         self.purges.note_applied(edge_id, heartbeat.applied_purge)
+        self.figures.record_report(edge_id, heartbeat.instance, heartbeat.figures)
 
     def forget_edge(self, edge_id: int) -> None:
         """Drop everything about a removed edge."""
@@ -41,6 +44,7 @@ class EdgeMemory:
         self.acknowledgements.forget(edge_id)
         self.services.forget(edge_id)
         self.purges.forget_edge(edge_id)
+        self.figures.forget_edge(edge_id)
         self.grants.give_back(edge_id)
 
     def view(self, edge: EdgeRecord) -> EdgeView:

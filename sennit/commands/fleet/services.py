@@ -35,11 +35,15 @@ def build_parser() -> argparse.ArgumentParser:
     def add_action(name: str, text: str, *, changes: bool = False) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=text, description=text)
         remote.add_options(added, changes=changes)
-        if name != "list":
+        if name not in ("list", "top"):
             added.add_argument("name", help="the service")
         return added
 
     add_action("list", "list every service, and how far its last change has come")
+    top = add_action("top", "show what each service did lately on all edges, the busiest first")
+    top.add_argument(
+        "--seconds", type=int, default=60, metavar="N", help="of the last so many seconds (default: 60)"
+    )
     shown = add_action("show", "show a service and the document of its active revision, or of another")
     shown.add_argument("--revision", type=int, metavar="N")
     shown.add_argument("--revisions", action="store_true", help="list the revisions instead")
@@ -114,6 +118,8 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
     match options.action:
         case "list":
             return await client.services()
+        case "top":
+            return await client.figure_totals(options.seconds)
         case "show" if options.revisions:
             return await client.revisions(name, 200)
         case "show":

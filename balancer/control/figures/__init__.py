@@ -1,0 +1,1 @@
+"""Figures of services over the last day, summed over edges, in memory."""

@@ -1,0 +1,39 @@
+"""What `sennit services top` prints."""
+
+from balancer.api.figures import FiguresTotals, ServiceTotal, latency_quantile
+from sennit import remote
+
+HEADS = ("SERVICE", "REQ/S", "HIT", "MBIT/S", "4XX", "5XX", "ORIGIN/S", "FAILED", "P50", "P99")
+
+
+def totals_table(totals: FiguresTotals) -> str:
+    """Return a table of all services that did something."""
+    if not totals.services:
+        return f"no request in the last {totals.seconds} s"
+    return remote.format_table(HEADS, [_total_row(each, totals.seconds) for each in totals.services])
+
+
+def _total_row(total: ServiceTotal, seconds: int) -> tuple[str, ...]:
+    return (
+        total.service,
+        f"{total.requests / seconds:.1f}",
+        _share_text(total.hits, total.requests),
+        f"{total.bytes_out * 8 / seconds / 1e6:.1f}",
+        _share_text(total.statuses[4], total.requests),
+        _share_text(total.statuses[5], total.requests),
+        f"{total.origin_requests / seconds:.1f}",
+        _share_text(total.origin_failures, total.origin_requests),
+        _seconds_text(latency_quantile(total.origin_latency, 0.5)),
+        _seconds_text(latency_quantile(total.origin_latency, 0.99)),
+    )
+
+
+def _share_text(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else "-"
+
+
+def _seconds_text(bound: float | None) -> str:
+    """Return the upper bound of a bucket of latency."""
+    if bound is None:
+        return "-"
+    return ">30 s" if bound == float("inf") else f"{bound * 1000:g} ms" if bound < 1 else f"{bound:g} s"
