@@ -102,3 +102,9 @@ def test_only_hosts_of_the_inventory_reach_the_listening_port(rendered: Path) ->
     assert "elements = { 198.51.100.10, 198.51.100.21, 198.51.100.85 }" in rules
     assert "udp dport 51820 ip saddr != @endpoints counter drop" in rules
     assert "udp dport 51820 meta nfproto ipv6 counter drop" in rules
+
+
+def test_an_edge_routes_nothing_for_others(rendered: Path) -> None:
+    """The forwarder needs ip_forward; between two outside interfaces that alone would make a router."""
+    rules = (rendered / "firewall.nft").read_text()
+    assert "hook forward priority filter - 10; policy drop;" in rules
