@@ -1,5 +1,6 @@
 """The commands of mode tofu, from a new fleet key to an edge that shows a certificate."""
 
+import argparse
 import json
 import stat
 import time
@@ -7,13 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from edge.config.identity import load_identity
 from edge.config.settings import EdgeSettings
 from node.state.identity import NodeIdentity
 from node.vip import Vip
+from runtime.errors import CommandError
 from sennit.main import main
+from sennit.session_options import add_session_options, connect_options
+from smkex.core.keys.keyfile import read_certificate
 from smkex.core.wire.messages import Mode
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 from smkex.server.identity import Identity, IdentityUnusable
 
 NODE = NodeIdentity(7, "edge7", Vip("main", "203.0.113.1", None, 443))
@@ -28,9 +34,11 @@ def keys(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def certify(folder: Path, edge_id: int = 7, days: int = 30) -> int:
+def certify(folder: Path, edge_id: int = 7, days: int = 30, *more: str) -> int:
     chosen = ["--key", str(folder / "fleet"), "--edge-id", str(edge_id), "--public", str(folder / "edge.pub")]
-    return main(["fleet-key", "certify", *chosen, "--days", str(days), "-o", str(folder / "certificate")])
+    return main(
+        ["fleet-key", "certify", *chosen, "--days", str(days), "-o", str(folder / "certificate"), *more]
+    )
 
 
 def identity(folder: Path) -> Identity:
@@ -91,9 +99,44 @@ def test_fingerprints_agree(keys: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.startswith(f"{shown} certifies edge 7 until ")
 
 
-@pytest.mark.parametrize(("edge_id", "days"), [(0, 30), (65536, 30), (7, 0), (7, 367)])
+@pytest.mark.parametrize(("edge_id", "days"), [(0, 30), (65536, 30), (7, 0), (7, 91)])
 def test_what_cannot_be_certified(keys: Path, edge_id: int, days: int) -> None:
     assert certify(keys, edge_id, days) == 2
+
+
+def test_a_certificate_states_the_floor_before_which_others_are_revoked(keys: Path) -> None:
+    floor = int(time.time()) - 7200
+    assert certify(keys, 7, 30, "--revoke-before", str(floor)) == 0
+    assert read_certificate((keys / "certificate").read_text()).floor == floor
+    for wrong in (-1, floor + 7200):
+        assert certify(keys, 7, 30, "--revoke-before", str(wrong)) == 2
+
+
+def test_an_edge_accepts_the_groups_that_it_is_given_and_needs_one(keys: Path) -> None:
+    assert identity(keys).config().groups == DEFAULT_GROUPS
+    hybrid = EdgeSettings(kex="x25519mlkem768")
+    assert load_identity(hybrid, NODE).config().groups == (NamedGroup.X25519MLKEM768,)
+    for wrong in ("", "x448", "x25519,x25519"):
+        with pytest.raises(ValidationError, match="name each group once"):
+            EdgeSettings(kex=wrong)
+
+
+def test_the_options_of_a_session_open_its_logs_and_name_its_groups(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_session_options(parser)
+    files = ["--key-log", str(tmp_path / "keys"), "--qlog", str(tmp_path / "events")]
+    options = connect_options(parser.parse_args([*files, "--kex", "x25519", "--strict"]))
+    assert (options.kex, options.strict) == ((NamedGroup.X25519,), True)
+    assert options.key_log is not None
+    assert options.event_log is not None
+    options.key_log.close()
+    options.event_log.close()
+    assert connect_options(parser.parse_args([])).kex == DEFAULT_GROUPS
+    for option in ("--key-log", "--qlog"):
+        with pytest.raises(CommandError, match=f"{option} .*No such file"):
+            connect_options(parser.parse_args([option, str(tmp_path / "missing" / "file")]))
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--kex", "x448"])
 
 
 def test_known_hosts_are_listed_accepted_and_removed(
