@@ -129,6 +129,7 @@ class ServiceOrigins:
         try:
             answer = await self._ask_member(attempt, peer, forwarded, until)
         except OriginFailed as error:
+            await attempt.aclose()
             self._log_failure(peer, exchange, error.cause)
             return None
         if not is_refused_by_shield(answer):
@@ -150,6 +151,7 @@ class ServiceOrigins:
             try:
                 answer = await self._ask_member(attempt, member, exchange, until)
             except OriginFailed as error:
+                await attempt.aclose()  # another request may try this origin while the next one answers
                 self._log_failure(member, exchange, error.cause)
                 if exchange.repeatable or error.unsent:
                     chosen = self._choose_next(exchange, tried, until, last_resort=True)

@@ -183,3 +183,20 @@ async def test_the_log_says_when_an_origin_is_ejected_and_when_it_is_asked_again
         "origin ejected for 0.05 s: service shop, origin a: 2 failures in a row, the last: status 503",
         "origin healthy: service shop, origin a",
     ]
+
+
+async def test_a_request_that_has_gone_elsewhere_keeps_no_other_from_trying() -> None:
+    quick = Ejection(failures=1, seconds=0.05)
+    async with group_of("a", "b", a={"ejection": quick}, b=BACKUP) as (origins, lives):
+        lives["a"].kill()
+        state = origins.members[0].state
+        await ask(origins)
+        failures = state.failures
+        async with asyncio.timeout(10):
+            while state.failures == failures:  # until a request tries it again, and fails
+                async with origins.request("GET", b"/", HOST) as found:
+                    assert found.status == 200
+                    if state.failures > failures:
+                        await lives["a"].start()
+                        while await ask(origins) != (200, "a"):
+                            await asyncio.sleep(0.01)
