@@ -78,7 +78,10 @@ async def origin(body: bytes = b"from the origin") -> AsyncIterator[tuple[str, l
     asked: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return writer.close()
         if not request.startswith(b"HEAD / "):  # the edge's look whether we are there
             asked.append(request)
         head = b"HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
