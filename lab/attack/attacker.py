@@ -95,7 +95,7 @@ class AttackerRelay:
                     if kind >= FrameType.DATA:
                         if way == "to phone":
                             passed = await self._strategy.data_to_client(frame)
-                            if passed != frame:
+                            if passed != frame or self._strategy.acted:
                                 log_line(ACTED)
                             frame = passed
                         await loop.sock_sendall(sink, frame)

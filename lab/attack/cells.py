@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from lab.topology import SERVICE_NAME
+
 
 class AttackOutcome(StrEnum):
     """What came of an attack, as the user sees it."""
@@ -51,6 +53,7 @@ class Attack:
     genuine_certificate: bool = False  # the false edge shows it; it has not the key
     on_records: bool = False  # of the running session, which then uses both paths
     on_the_side: bool = False  # `first` is a packet spoofed on path 0, where nothing is stopped
+    host: str = SERVICE_NAME  # as the user writes it
 
 
 _RESET = Attack(
@@ -123,6 +126,7 @@ _ALWAYS = (
     Attack("a record's length flipped", Powers.ONE, "flip-length", None, AttackOutcome.SAFE, on_records=True),
     Attack("the file swallowed half way", Powers.ONE, "swallow", None, AttackOutcome.SAFE, on_records=True),
     Attack("every record twice", Powers.ONE, "replay", None, AttackOutcome.SAFE, on_records=True),
+    Attack("a late control message", Powers.ONE, "late-control", None, AttackOutcome.SAFE, on_records=True),
     Attack(
         "a forged name on path 0",
         Powers.ONE,
@@ -161,6 +165,16 @@ _ALWAYS = (
     ),
     Attack(
         "be the edge", Powers.TOGETHER, "impersonate", "impersonate", AttackOutcome.NOT_DETECTED, (), True
+    ),
+    Attack(
+        "be the edge of a host spelled otherwise",
+        Powers.TOGETHER,
+        "impersonate",
+        "impersonate",
+        AttackOutcome.NOT_DETECTED,
+        (),
+        True,
+        host=f"{SERVICE_NAME.upper()}.",
     ),
     Attack(
         "forged names on both paths",

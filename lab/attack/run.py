@@ -82,7 +82,7 @@ class AttackRunner:
                 spread = ("--scheduler", "aggregate") if attack.on_records else ()
                 done = self._download_until_acted((*options, *spread), Path(folder) / "attacker0.log")
             else:
-                done = self._download(options)
+                done = self._download(options, attack.host)
             if any(ABSENT in log.read_text() for log in Path(folder).glob("attacker*.log")):
                 return None
             outcome, error = self._classify_outcome(done)
@@ -120,8 +120,10 @@ class AttackRunner:
                 return done
         raise LabFailed(f"the attacker on path 0 found nothing to change, or was late, in {TRIES} downloads")
 
-    def _download(self, options: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
-        url = f"smkex://{SERVICE_NAME}/{SAMPLE}"
+    def _download(
+        self, options: tuple[str, ...], host: str = SERVICE_NAME
+    ) -> subprocess.CompletedProcess[bytes]:
+        url = f"smkex://{host}/{SAMPLE}"
         command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json", *options)
         return subprocess.run(self.lab.command("phone", *command), capture_output=True, timeout=60)
 

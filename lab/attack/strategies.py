@@ -4,6 +4,7 @@
 attacker knows everything public, has our own code, and what its `AttackerChannel` brings, if it has one.
 """
 
+import asyncio
 import os
 from ipaddress import IPv4Address
 
@@ -42,6 +43,7 @@ class Strategy:
 
     def __init__(self, talk: AttackerChannel | None) -> None:
         self._talk = talk
+        self.acted = False  # on the running session, though every frame is as it was
 
     async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
         return frame
@@ -99,6 +101,18 @@ class Swallow(_AfterSome):
 
     async def act(self, frame: bytes, *, first: bool) -> bytes:
         return b""
+
+
+class LateControl(Strategy):
+    """A control message, and all behind it, held back until newer ones have come on the other path."""
+
+    DELAY = 1.5  # seconds: beyond the greatest patience of the session
+
+    async def data_to_client(self, frame: bytes) -> bytes:
+        if len(frame) < RECORD and not self.acted:
+            await asyncio.sleep(self.DELAY)
+            self.acted = True
+        return frame
 
 
 class Replay(_AfterSome):
@@ -379,6 +393,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "flip-length": FlipLength,
     "swallow": Swallow,
     "replay": Replay,
+    "late-control": LateControl,
     "strip-hybrid": StripHybrid,
     "modes": Modes,
     "session-ids": SessionIds,

@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFolder]:
         yield made
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(1200)
 def test_every_attack_ends_as_the_table_says(place: LabFolder) -> None:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
     done = subprocess.run(
@@ -60,7 +60,7 @@ def test_every_attack_ends_as_the_table_says(place: LabFolder) -> None:
         capture_output=True,
         text=True,
         env=environment,
-        timeout=470,
+        timeout=1100,
     )
     assert done.stdout, done.stderr
     results = json.loads(done.stdout)
