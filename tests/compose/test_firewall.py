@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from compose_lab import Shell
 
-pytestmark = pytest.mark.needs("root", "netns", "docker", "dockerd", "mptcp")
+pytestmark = [pytest.mark.needs("root", "netns", "docker", "dockerd", "mptcp"), pytest.mark.timeout(600)]
 
 SPACE = f"sd{os.getpid()}"
 INSIDE = ["nsenter", f"--net=/run/netns/{SPACE}", "--"]
@@ -60,7 +60,7 @@ def firewalled(compose: Shell) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_lab_works_behind_dockers_firewall(compose: Shell, firewalled: str) -> None:
     """The lab's packets cross the host's bridges, where the firewall sees them: it must leave them as they are."""
     # the other engine's lab has these subnets too, in another network namespace: they do not meet

@@ -8,7 +8,7 @@ import pytest
 from compose_lab import Shell
 from page_commands import page_commands
 
-pytestmark = pytest.mark.needs("docker")
+pytestmark = [pytest.mark.needs("docker"), pytest.mark.timeout(600)]  # the image is built first
 
 WALKTHROUGH = page_commands("docs/walkthrough.md", until="## In network namespaces")
 

@@ -8,10 +8,10 @@ from compose_lab import Shell
 from lab.wait import wait_for
 
 WAYS = ("forwarded", "delivered", "reply_forwarded", "reply_returned")
-pytestmark = pytest.mark.needs("docker", "mptcp")
+pytestmark = [pytest.mark.needs("docker", "mptcp"), pytest.mark.timeout(600)]  # the image is built first
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("scenario", ["first-download", "edge-failure", "drain"])
 def test_a_scenario_passes(scenario: str, compose_mptcp: Shell) -> None:
     done = compose_mptcp(f"sennit lab run --compose {scenario} --json", check=False)
