@@ -22,6 +22,7 @@ BENCHMARKS = {
     "edge": "benchmarks.edge.requests",
     "memory": "benchmarks.edge.memory",
     "control": "benchmarks.control.heartbeats",
+    "services": "benchmarks.control.services",
     "scale": "benchmarks.control.scale",
     "growth": "benchmarks.edge.growth",
     "services": "benchmarks.services.many",

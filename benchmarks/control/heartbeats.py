@@ -62,7 +62,7 @@ def measure() -> list[Measured]:
     memory: list[tuple[float, float]] = []
     publishing: list[tuple[float, float]] = []
     for edges in FLEETS:
-        with _temporary_folder() as folder:
+        with temporary_folder() as folder:
             seen = asyncio.run(_measure_fleet(Setting(folder), edges))
         memory.append((edges, seen["memory"]))
         publishing.append((edges, seen["change"]))
@@ -78,7 +78,7 @@ def measure() -> list[Measured]:
 
 
 def _over_tls() -> list[Measured]:
-    with _temporary_folder() as folder:
+    with temporary_folder() as folder:
         make_certificate(folder)
         seen = asyncio.run(_measure_fleet(Setting(folder, tls=True), TARGET_FLEET))
     return [*_at_ten_thousand(", over TLS", seen), _fleet_value("memory over TLS", "MB", seen["memory"])]
@@ -86,13 +86,14 @@ def _over_tls() -> list[Measured]:
 
 def _on_postgresql() -> list[Measured]:
     """As durable as Debian's package sets it up, on a disk that all share."""
-    with _temporary_folder() as folder, postgresql.cluster(settings=()) as server:
+    with temporary_folder() as folder, postgresql.cluster(settings=()) as server:
         seen = asyncio.run(_measure_fleet(Setting(folder, database=server.database()), TARGET_FLEET))
     return _at_ten_thousand(", on PostgreSQL", seen)
 
 
 @contextlib.contextmanager
-def _temporary_folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
@@ -114,7 +115,7 @@ def _at_ten_thousand(how: str, seen: dict[str, float]) -> list[Measured]:
 
 async def _measure_fleet(setting: Setting, edges: int) -> dict[str, float]:
     fill_database(database_url(setting.folder, setting.database), edges)
-    async with _running_control(setting) as (port, process):
+    async with running_control(setting) as (port, process):
         connections, tls = min(edges, CONNECTIONS), setting.trusting()
         beats = [
             Beats(port, range(start, edges + 1, connections), tls) for start in range(1, connections + 1)
@@ -129,7 +130,7 @@ async def _measure_fleet(setting: Setting, edges: int) -> dict[str, float]:
             seen["watchers"] = await _measure_watchers(port, tls)
             seen["purge"] = await _measure_purges(port, tls)
         seen["change"] = await _drain(port, tls)
-        seen["memory"] = _resident_memory(process.pid)
+        seen["memory"] = resident_memory(process.pid)
         for beat in beats:
             beat.close()
     gc.enable()
@@ -150,7 +151,8 @@ async def _keep_beating(beats: list[Beats], pid: int) -> dict[str, float]:
 
 
 @contextlib.asynccontextmanager
-async def _running_control(setting: Setting) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+async def running_control(setting: Setting) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """`sennit control`, and its port."""
     folder, port = setting.folder, free_ports(1)
     (folder / "admin").write_text(ADMIN)
     sennit = Path(sys.executable).with_name("sennit")
@@ -236,7 +238,8 @@ async def _drain(port: int, tls: ssl.SSLContext | None) -> float:
     return took
 
 
-def _resident_memory(pid: int) -> float:
+def resident_memory(pid: int) -> float:
+    """Megabytes that a process has."""
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = (each for each in status.splitlines() if each.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024

@@ -23,6 +23,7 @@ async def show_services(
     session: AsyncSession, found: Sequence[ServiceRecord], known: ServiceAcknowledgements
 ) -> list[ServiceView]:
     """Show services, with the hostnames that they own and how far they have come."""
+    reports = known.summarise_reports()
     hostnames = await repository.hostnames_of(session, [record.name for record in found])
     active = {record.name: [record.active] for record in found if record.active is not None}
     documents = await repository.documents_of(session, active)
@@ -37,7 +38,7 @@ async def show_services(
             candidate=rolling.get(record.name),
             hostnames=hostnames[record.name],
             created_at=record.created_at,
-            edges=known.edges_of(record.name),
+            edges=reports.edges_of(record.name),
         )
         for record in found
     ]

@@ -1,5 +1,6 @@
 """Which generation of services each live edge has in force, and what it refuses."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from balancer.api.applied_services import AppliedReport
@@ -44,20 +45,30 @@ class ServiceAcknowledgements:
         ahead = [each for each in found if each > newest and epoch_of(each) <= latest]
         return max(ahead) if 2 * len(ahead) > len(found) else 0
 
+    def summarise_reports(self) -> "ReportSummary":
+        """Return the reports in an order in which many services can be looked up."""
+        return ReportSummary(self._live, self._reports)
+
+
+class ReportSummary:
+    """The reports of one moment: looking up a service does not visit every edge."""
+
+    def __init__(self, live: LiveServices, reports: Mapping[int, AppliedReport]) -> None:
+        self._live = live
+        self._reports = dict(reports)
+        self._generations = sorted(report.generation for report in reports.values())
+        self._refused: dict[str, list[RefusalView]] = {}
+        for edge_id, report in sorted(reports.items()):
+            for refusal in report.refused:
+                view = RefusalView(edge_id=edge_id, revision=refusal.revision, reason=refusal.reason)
+                self._refused.setdefault(refusal.name, []).append(view)
+
     def edges_of(self, name: str) -> ServiceEdges:
         """Return how far the last change of a service has come."""
-        service = self._live.services.get(name)
-        refused = [
-            RefusalView(edge_id=edge_id, revision=refusal.revision, reason=refusal.reason)
-            for edge_id, report in sorted(self._reports.items())
-            for refusal in report.refused
-            if refusal.name == name
-        ]
-        refusing = {each.edge_id for each in refused}
+        service, refused = self._live.services.get(name), self._refused.get(name, [])
         since = service.since if service else 0
-        applied = (edge_id for edge_id, report in self._reports.items() if report.generation >= since)
+        refusing = {each.edge_id for each in refused if self._reports[each.edge_id].generation >= since}
+        have = len(self._generations) - bisect_left(self._generations, since)
         return ServiceEdges(
-            live=len(self._reports),
-            applied=sum(edge_id not in refusing for edge_id in applied),
-            refused=refused[:REFUSALS_SHOWN],
+            live=len(self._generations), applied=have - len(refusing), refused=refused[:REFUSALS_SHOWN]
         )
