@@ -22,7 +22,7 @@ BENCHMARKS = {
     "edge": "benchmarks.edge.requests",
     "memory": "benchmarks.edge.memory",
     "control": "benchmarks.control.heartbeats",
-    "services": "benchmarks.control.services",
+    "activations": "benchmarks.control.activations",
     "scale": "benchmarks.control.scale",
     "growth": "benchmarks.edge.growth",
     "services": "benchmarks.services.many",

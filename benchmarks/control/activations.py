@@ -65,10 +65,14 @@ async def _measure_activations(folder: Path, services: int, watchers: int, round
     took.sort()
     named = f"{services:,} services, {services * HOSTNAMES:,} hostnames"
     return [
-        _value(f"{named}, an activation at {watchers:,} watchers, p99", "s", took[int(len(took) * 0.99)]),
-        _value(f"{named}, an activation at {watchers:,} watchers, median", "s", statistics.median(took)),
-        _value(f"{named}, what an edge gets at its start", "MB", len(whole) / 1e6),
-        _value(f"{named}, memory of the control plane", "MB", memory),
+        _plain_value(
+            f"{named}, an activation at {watchers:,} watchers, p99", "s", took[int(len(took) * 0.99)]
+        ),
+        _plain_value(
+            f"{named}, an activation at {watchers:,} watchers, median", "s", statistics.median(took)
+        ),
+        _plain_value(f"{named}, what an edge gets at its start", "MB", len(whole) / 1e6),
+        _plain_value(f"{named}, memory of the control plane", "MB", memory),
     ]
 
 
@@ -78,7 +82,7 @@ async def _activate_once(
     """Return the seconds from the activation's request until each watcher has read it, and the new generation."""
     name = f"service{number}"
     added = await admin.ask(
-        "POST", f"/v1/services/{name}/revisions", ADMIN, _document(number, "http://192.0.2.2")
+        "POST", f"/v1/services/{name}/revisions", ADMIN, _make_document(number, "http://192.0.2.2")
     )
     path, tag = f"/v1/published-services?wait=50&since={known}", f'if-none-match: "{known}"\r\n'
     began = 0.0
@@ -99,7 +103,9 @@ async def _activate_once(
 def fill_services(folder: Path, services: int) -> None:
     """Services with an active revision each, as rows."""
     engine, now = create_engine(database_url(folder, None)), datetime.now(UTC)
-    numbered = [(f"service{number}", _document(number, "http://192.0.2.1")) for number in range(services)]
+    numbered = [
+        (f"service{number}", _make_document(number, "http://192.0.2.1")) for number in range(services)
+    ]
     with engine.begin() as connection:
         service = {"created_at": now, "newest": 1, "active": 1, "previous": None, "revision": 0}
         connection.execute(insert(ServiceRecord), [service | {"name": name} for name, _ in numbered])
@@ -117,7 +123,7 @@ def fill_services(folder: Path, services: int) -> None:
     engine.dispose()
 
 
-def _document(number: int, url: str) -> dict[str, Any]:
+def _make_document(number: int, url: str) -> dict[str, Any]:
     return {
         "kind": "http",
         "hostnames": [f"www{each}.customer{number}.example" for each in range(HOSTNAMES)],
@@ -132,5 +138,5 @@ def _document(number: int, url: str) -> dict[str, Any]:
     }
 
 
-def _value(name: str, unit: str, figure: float) -> Value:
+def _plain_value(name: str, unit: str, figure: float) -> Value:
     return Value(name, unit, "lower", figure, figure, figure)
