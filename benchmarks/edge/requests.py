@@ -61,7 +61,12 @@ def measure() -> list[Measured]:
         else:
             print("edge: there is no nginx here: compared with uvicorn only", file=sys.stderr)
         memory = _measure_memory(ours, peers)  # first: what a busy server has freed it does not give back
-        return [*_measure_small(ours, peers), *_measure_others(ours, peers), *memory]
+        return [
+            *_measure_small(ours, peers),
+            *_measure_others(ours, peers),
+            _measure_access_log(ours, folder),
+            *memory,
+        ]
 
 
 def _measure_small(ours: Peer, peers: list[Peer]) -> list[Measured]:
@@ -104,6 +109,21 @@ def _measure_others(ours: Peer, peers: list[Peer]) -> list[Measured]:
         target = 1.0 if better == "higher" else None
         found.append(from_pairs(what, unit, peer, pairs[peer], better=better, target=target))  # type: ignore[arg-type]
     return found
+
+
+def _measure_access_log(ours: Peer, folder: Path) -> Measured:
+    """Hold an edge that logs every request to a file against the one that logs none."""
+    logged = folder / "logged"
+    logged.mkdir()
+    (logged / "www").symlink_to(folder / "www")
+    with running_caching_edge(logged, "--access-log", f"file:{logged / 'access.log'}") as logging:
+        pairs = []
+        for round_ in range(ROUNDS + 1):
+            on, off = (_run(each, "small", 64).per_cpu_second for each in (logging, ours))
+            if round_:
+                pairs.append((on, off))
+    name = "cached 1 KB, 64 connections, with the access log"
+    return from_pairs(name, "a CPU second", "the edge without it", pairs, better="higher", target=0.95)
 
 
 def _measure_memory(ours: Peer, peers: list[Peer]) -> list[Measured]:

@@ -14,13 +14,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from balancer.agent.daemon import Agent
 from balancer.agent.enrolment import NotEnrolled
 from balancer.agent.settings import AgentSettings
+from balancer.agent.state import NodeState
 from balancer.agent.sync.lease import EdgeRemoved
+from balancer.api.purges import PurgeRequest
 from balancer.control.storage.database import SIGNING_KEY
 from balancer.model.signature import sign
 from balancer.model.table_file import store_table
 from node.state.catalogue import CREDENTIAL
 from node.state.desired_state import AdminState
 from node.state.forwarder import write_applied_generation
+from node.state.purges import write_applied_purge
 
 
 def settings(control: Any, folder: Path, *more: str) -> AgentSettings:
@@ -152,3 +155,31 @@ async def test_a_damaged_credential_is_not_replaced(control: Any, tmp_path: Path
     CREDENTIAL.write_text(tmp_path / "node", "{")
     with pytest.raises(NotEnrolled, match=r"credential\.json"):
         await agent.run()
+
+
+async def test_a_purge_is_pushed_and_answered_long_before_the_next_heartbeat_is_due(
+    control: Any, tmp_path: Path, wait_until: Any, edge_answers: Any
+) -> None:
+    await control.stop()
+    control.lease_seconds = 600.0
+    await control.start()
+    node = tmp_path / "node"
+    async with (
+        running(settings(control, tmp_path)),
+        edge_answers(node / "edge" / "edge.sock", "ok"),
+        control.admin() as client,
+    ):
+        await wait_until(lambda: state_in_table(tmp_path) == "up")
+        for number in (1, 2):
+            made = await client.purge(PurgeRequest(host="cdn.example"))
+            assert made.id == number
+            await wait_until(
+                lambda number=number: [each.id for each in NodeState(node).purges()][-1:] == [number]
+            )
+            assert (await client.purge_progress(number)).done == 0  # the edge has not said so
+            write_applied_purge(node, number)  # as the edge does
+            async with asyncio.timeout(20):
+                while not (await client.purge_progress(number, wait=5)).edges:
+                    await asyncio.sleep(0.02)
+            progress = await client.purge_progress(number, wait=20)
+            assert (progress.edges, progress.done, progress.waiting) == (1, 1, [])
