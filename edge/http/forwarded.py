@@ -16,6 +16,7 @@ UNTRUSTED_FIELDS = frozenset(
         "fastly-client-ip",
         "forwarded",
         "sennit-shield-client",
+        "sennit-shield-purge",
         "sennit-session",
         "traceparent",
         "tracestate",

@@ -55,6 +55,7 @@ class ServiceOrigins:
         retry: Retry,
         *,
         shield: Callable[[str], "GroupMember | None"] | None = None,
+        shield_fields: Callable[[], Pairs] = list,
         on_use: Callable[[WatchedOrigin, float], None] | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -68,6 +69,7 @@ class ServiceOrigins:
         self._retry = retry
         self._watched = [each.watched for each in self.members if each.watched is not None]
         self._shield = shield
+        self._shield_fields = shield_fields
         self._on_use = on_use
         self._on_close = on_close
         self._clock = clock
@@ -123,9 +125,8 @@ class ServiceOrigins:
     ) -> OriginResponse | None:
         """Ask the edge that shields the key; None if it fails, and the origins are asked from here."""
         attempt = await stack.enter_async_context(AsyncExitStack())
-        forwarded = replace(
-            exchange, headers=[*exchange.headers, (SHIELD_CLIENT_FIELD, _client_of(exchange.headers))]
-        )
+        own = [(SHIELD_CLIENT_FIELD, _client_of(exchange.headers)), *self._shield_fields()]
+        forwarded = replace(exchange, headers=[*exchange.headers, *own])
         try:
             answer = await self._ask_member(attempt, peer, forwarded, until)
         except OriginFailed as error:

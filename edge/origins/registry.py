@@ -78,6 +78,7 @@ class OriginRegistry:
             selection,
             document.retry,
             shield=self._make_shield(document),
+            shield_fields=self._peers.request_fields if self._peers is not None else list,
             on_use=self.checks.note_use,
             on_close=lambda: self._release_origins(keys),
         )

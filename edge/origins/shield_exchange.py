@@ -3,6 +3,7 @@
 from edge.http.origin_response import OriginResponse
 
 SHIELD_CLIENT_FIELD = "sennit-shield-client"  # address of the client, between authenticated edges only
+SHIELD_PURGE_FIELD = "sennit-shield-purge"  # number of the newest purge that the asking edge has applied
 SHIELD_REFUSED_FIELD = "sennit-shield-refused"  # on responses that the shielding edge made itself
 
 

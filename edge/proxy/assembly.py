@@ -54,7 +54,7 @@ async def built_in_cache(
     )
     upstream = single_origin(settings.upstream, name)
     addresses = OriginAddresses(settings.origin_allow, settings.origin_deny)
-    peers = ShieldPeers(telemetry.owner, name, settings.shield_port)
+    peers = ShieldPeers(telemetry.owner, name, settings.shield_port, lambda: store.last_purge)
     registry = OriginRegistry(name, addresses.refusal, secrets.randbits(32), peers)
     services = ServiceDirectory(
         lambda service: make_service_origins(service, registry, upstream),
@@ -79,7 +79,7 @@ async def built_in_cache(
         asyncio.create_task(registry.checks.run()),
     ]
     try:
-        yield BuiltInCache(proxy, PeerApplication(proxy, services, name), peers)
+        yield BuiltInCache(proxy, PeerApplication(proxy, services, name, lambda: store.last_purge), peers)
     finally:
         for task in tasks:
             await cancel_task(task)

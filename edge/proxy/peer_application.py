@@ -5,21 +5,26 @@ the client: it has proved by TLS to be of this fleet. Such a request never goes 
 """
 
 import ipaddress
+from collections.abc import Callable
 
 from edge.http.request import ClientRequest
 from edge.origins.exchange import is_request_loop
-from edge.origins.shield_exchange import SHIELD_CLIENT_FIELD, SHIELD_REFUSED_FIELD
+from edge.origins.shield_exchange import SHIELD_CLIENT_FIELD, SHIELD_PURGE_FIELD, SHIELD_REFUSED_FIELD
 from edge.proxy.caching_proxy import CachingProxy, Receive, Scope
 from edge.proxy.responses import Send, send_text
 from edge.proxy.service_request import ServiceRequest
 from edge.services.catalogue import Misdirected
 from edge.services.directory import ServiceDirectory
+from smkex.http.semantics.integers import parse_integer
 
 
 class PeerApplication:
     """ASGI application for the listener that only edges of the fleet can use. `name` is this edge's."""
 
-    def __init__(self, proxy: CachingProxy, services: ServiceDirectory, name: str) -> None:
+    def __init__(
+        self, proxy: CachingProxy, services: ServiceDirectory, name: str, newest_purge: Callable[[], int]
+    ) -> None:
+        self._newest_purge = newest_purge
         self._proxy = proxy
         self._services = services
         self._name = name
@@ -33,6 +38,10 @@ class PeerApplication:
             request = ClientRequest.of({**scope, "client": (_client_of(scope), 0)})
             if is_request_loop(request.headers, self._name):
                 raise ValueError("a request loop")
+            if (_purge_of(scope) or 0) > self._newest_purge():
+                raise ValueError(
+                    "a purge has not come here yet"
+                )  # what it removes would be stored anew there
             service = self._services.current.select_http("", request.host)
         except (ValueError, Misdirected) as error:
             return await send_text(send, 421, f"not shielded: {error}", [(SHIELD_REFUSED_FIELD, "?1")])
@@ -42,6 +51,10 @@ class PeerApplication:
             await self._proxy.serve_request(peer_request, receive, send)
         finally:
             service.end_request()
+
+
+def _purge_of(scope: Scope) -> int | None:
+    return parse_integer(dict(scope["headers"]).get(SHIELD_PURGE_FIELD.encode(), b"0").decode("latin-1"))
 
 
 def _client_of(scope: Scope) -> str:

@@ -63,7 +63,7 @@ async def _fleet_edge(folder: Path, edge: ShieldEdge, port: int) -> AsyncIterato
     name = f"{edge.name}.sennit"
     settings = EdgeSettings(state=folder / "state", shield_port=port, _cli_parse_args=[])  # type: ignore[call-arg]
     store = ResponseStore(folder / "cache", 10_000_000, 1_000_000)
-    peers = ShieldPeers(edge.id, name, port)
+    peers = ShieldPeers(edge.id, name, port, lambda: store.last_purge)
     registry = OriginRegistry(name, lambda address: None, peers=peers)
 
     def make_origins(service: ActiveService) -> Any:
@@ -72,7 +72,7 @@ async def _fleet_edge(folder: Path, edge: ShieldEdge, port: int) -> AsyncIterato
 
     services = ServiceDirectory(make_origins)
     proxy = CachingProxy(services, store, name)
-    server = HttpServer(PeerApplication(proxy, services, name), date=False)
+    server = HttpServer(PeerApplication(proxy, services, name, lambda: store.last_purge), date=False)
     await server.start()
     follower = ShieldFollower(settings, edge.id, peers, server)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy), base_url="http://cdn") as client:

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.http.fields import Pairs
 from edge.origins.connecting import OriginConnector
 from edge.origins.origin_client import OriginClient
 from edge.origins.origin_group import GroupMember
 from edge.origins.origin_state import OriginState
 from edge.origins.selection import HashedUrl
 from edge.origins.shield.fleet_identity import NAME, FleetIdentity
+from edge.origins.shield_exchange import SHIELD_PURGE_FIELD
 from node.state.shield import ShieldEdge, ShieldSites
 from services.origins import Ejection, Origin
 
@@ -36,11 +38,20 @@ class ShieldPeer:
 
 
 class ShieldPeers:
-    """The peers of edge `own_id`, whose name is `name`; they listen at `port`."""
+    """The peers of edge `own_id`, whose name is `name`; they listen at `port`.
+
+    `newest_purge` returns the number of the newest purge that this node has applied.
+    """
 
     def __init__(
-        self, own_id: int, name: str, port: int, clock: Callable[[], float] = time.monotonic
+        self,
+        own_id: int,
+        name: str,
+        port: int,
+        newest_purge: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._newest_purge = newest_purge
         self._own_id = own_id
         self._name = name
         self._port = port
@@ -68,6 +79,10 @@ class ShieldPeers:
         ]
         chosen = HashedUrl().choose(candidates, key) if candidates else None
         return None if chosen is None or chosen.id == self._own_id else self._peer_of(chosen).member
+
+    def request_fields(self) -> Pairs:
+        """Return what is said to a shielding edge: it must not answer with what was purged here already."""
+        return [(SHIELD_PURGE_FIELD, str(self._newest_purge()))]
 
     async def close(self) -> None:
         """Close all connections."""

@@ -11,9 +11,12 @@ from origin_groups import LiveOrigin
 from scripted_server import Asked, answer
 from shielded_edges import KEY, FleetEdge, shielded_edges
 
+from edge.cache.storage.purge_scope import PurgeScope
 from edge.origins.selection import HashedUrl
 from edge.origins.shield.fleet_identity import NAME, FleetIdentity
 from node.state.shield import ShieldSites
+
+PURGED = PurgeScope(urls=("shop|cdn /a",))
 
 
 def let_store(origin: LiveOrigin, *fields: str) -> None:
@@ -75,6 +78,26 @@ async def test_the_origin_is_asked_directly_when_the_shield_fails(tmp_path: Path
             await shield.learn_sites(replace(sites, key=bytes(32)))
         assert (await asking.get()).status_code == 200
         assert origin.asked[0].fields["cdn-loop"] == f"{asking.edge.name}.sennit"
+
+
+async def test_what_was_purged_does_not_come_back_from_a_shield_that_is_behind(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        let_store(origin)
+        shield = shield_of(edges, sites)
+        asking = next(each for each in edges if each is not shield)
+        await asking.get()
+        await until(lambda: not any(each.proxy.fetches.busy for each in edges))
+        await asking.proxy._store.purge(1, PURGED)
+        await asking.get()
+        assert len(origin.asked) == 2
+        assert origin.asked[1].fields["cdn-loop"] == f"{asking.edge.name}.sennit"
+        await until(lambda: not any(each.proxy.fetches.busy for each in edges))
+        # once the purge is there, the shield is asked again
+        await shield.proxy._store.purge(1, PURGED)
+        await asking.proxy._store.invalidate(["shop|cdn /a"])
+        await asking.get()
+        assert len(origin.asked) == 3
+        assert f"{shield.edge.name}.sennit" in origin.asked[2].fields["cdn-loop"]
 
 
 async def test_an_origin_that_fails_at_the_shield_is_asked_from_the_edge(tmp_path: Path) -> None:
