@@ -91,11 +91,10 @@ class OriginClient:
                 await stack.enter_async_context(self._reserve_connection(passing))
             began = time.monotonic()
             try:
-                response = await self._send(
-                    self._make_request(method, target, headers, body),
-                    repeatable=body is None and method in IDEMPOTENT_METHODS,
-                )
+                request = self._make_request(method, target, headers, body)
+                response = await self._send(request, repeatable=body is None and method in IDEMPOTENT_METHODS)
                 stack.push_async_callback(response.aclose)
+                _check_answers(request, response.status_code)
                 answer = _parse_head(response)
             except OriginFailed as error:
                 error.origin, error.seconds = self.origin.name, time.monotonic() - began
@@ -144,6 +143,13 @@ def _explain_failure(error: httpx.TransportError) -> OriginFailed:
     if isinstance(error, httpx.TimeoutException):
         return OriginFailed(504, "the origin did not respond in time", cause=cause, unsent=unsent)
     return OriginFailed(502, "cannot reach the origin", cause=cause, unsent=unsent)
+
+
+def _check_answers(request: httpx.Request, status: int) -> None:
+    """Raise `OriginFailed` for a 304 to a request without a condition: no client can use it."""
+    conditions = ("if-none-match", "if-modified-since")
+    if status == 304 and not any(name in request.headers for name in conditions):
+        raise OriginFailed(502, "the origin answered what was not asked", cause="304 without a condition")
 
 
 def _parse_head(response: httpx.Response) -> OriginResponse:

@@ -1,0 +1,23 @@
+"""A 304 that no client asked for is a failure of the origin, and is not stored."""
+
+from pathlib import Path
+
+from scripted_server import ScriptedServer
+from served_cache import served
+
+NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\ncache-control: max-age=60\r\n\r\n"
+
+
+async def test_a_304_without_a_condition_is_an_error(tmp_path: Path) -> None:
+    origin = ScriptedServer(lambda asked: [NOT_MODIFIED])
+    async with served(tmp_path, origin) as (worker,):
+        for _ in range(2):
+            assert (await worker.get()).status_code == 502
+        assert len(origin.asked) == 2, "nothing was stored"
+
+
+async def test_a_304_to_a_clients_condition_is_passed_on(tmp_path: Path) -> None:
+    origin = ScriptedServer(lambda asked: [NOT_MODIFIED])
+    async with served(tmp_path, origin) as (worker,):
+        condition = {"if_none_match": '"1"', "if_match": '"1"'}  # the second is the origin's to judge
+        assert (await worker.get("/same", **condition)).status_code == 304
