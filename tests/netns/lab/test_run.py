@@ -236,11 +236,13 @@ class CurlUnderAttack(AttackRunner):
 
     known_hosts = ""
 
-    def _download(self, options: tuple[str, ...]) -> "subprocess.CompletedProcess[bytes]":
-        command = ("sennit", "run", "--host", SERVICE_NAME, "--timeout", "2", "--json")
+    def _download(
+        self, options: tuple[str, ...], host: str = SERVICE_NAME
+    ) -> "subprocess.CompletedProcess[bytes]":
+        command = ("sennit", "run", "--host", host, "--timeout", "2", "--json")
         command = (*command, "--known-hosts", self.known_hosts, *options)
         return subprocess.run(
-            self.lab.command("phone", *command, "--", "curl", "-sS", "--fail", URL),
+            self.lab.command("phone", *command, "--", "curl", "-sS", "--fail", f"http://{host}/sample.bin"),
             capture_output=True,
             timeout=60,
         )
