@@ -48,7 +48,12 @@ class SessionServer:
         self._path_manager: tuple[subprocess.Popen[bytes], PathManagerClient] | None = None
         self._listener: SessionListener | None = None
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.addresses: list[tuple[str, int]] = []  # service address, then locator, of each address
+        self._addresses: list[tuple[str, int]] = []
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The service address, then the locator, of each address that it listens on."""
+        return list(self._addresses)
 
     @property
     def failures(self) -> Counter[str]:
@@ -121,7 +126,7 @@ class SessionServer:
             if manager is not None:
                 manager.close()
             raise
-        self.addresses = [bound.getsockname()[:2] for bound in sockets]
+        self._addresses = [bound.getsockname()[:2] for bound in sockets]
         self._listener = SessionListener(
             self._identity.config,
             self._make_protocol,

@@ -129,11 +129,19 @@ def test_the_owner_drains(place: LabFolder, wanted: str, tmp_path: Path) -> None
 
 
 def test_one_path_flips_bytes(place: LabFolder, wanted: str, tmp_path: Path) -> None:
-    """On every connection over Wi-Fi again: what was changed comes by the other path, and nothing else is lost."""
+    """On every connection over Wi-Fi again: what was changed comes by the other path, and nothing else is lost.
+
+    On a busy machine the other path may carry everything before a record comes to the attacker: then it tries again.
+    """
     log = tmp_path / "attacker.log"
-    with attacker(place, "ispb", "flip-byte", log):
-        report = Downloading(place, tmp_path / "out", "--scheduler", "aggregate").end()
-    assert digest(tmp_path / "out") == wanted
+    for attempt in range(3):
+        output = tmp_path / f"out{attempt}"
+        with attacker(place, "ispb", "flip-byte", log):
+            report = Downloading(place, output, "--scheduler", "aggregate").end()
+        assert digest(output) == wanted
+        output.unlink()
+        if "a record CHANGED" in log.read_text():
+            break
     assert "a record CHANGED" in log.read_text()
     dropped = [path for path in report["paths"] if path["state"].startswith("dropped: ")]
     assert dropped

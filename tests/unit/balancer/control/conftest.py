@@ -1,7 +1,9 @@
 """A control plane on a real database in a temporary folder, with a clock whose hands the test turns."""
 
 import contextlib
+import functools
 import hashlib
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,7 @@ from sqlalchemy import create_engine
 from balancer.control.app import create_app, sweep_plane
 from balancer.control.plane import ControlPlane
 from balancer.control.rules import ControlRules
-from balancer.control.storage.database import database_url, migrate_schema
+from balancer.control.storage.database import DATABASE, database_url, migrate_schema
 from balancer.control.storage.records import Record
 
 ADMIN = "the-admin-token-of-this-test"
@@ -99,10 +101,21 @@ class Api:
         await sweep_plane(self.plane)
 
 
+@functools.cache
+def _migrated() -> bytes:
+    """An empty database with the newest schema: each test begins with a copy of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        migrate_schema(database_url(Path(folder), None))
+        return (Path(folder) / DATABASE).read_bytes()
+
+
 @contextlib.asynccontextmanager
 async def control_plane(folder: Path, clock: TestClock, database: str | None = None) -> AsyncIterator[Api]:
     """Run the real application on a state folder, without its timer."""
     rules = ControlRules(lease_seconds=10, quarantine=timedelta(hours=1))
+    if database is None and not (folder / DATABASE).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DATABASE).write_bytes(_migrated())
     app = create_app(folder, ADMIN, rules, clock, sweeping=False, database=database)
     transport = httpx.ASGITransport(app)
     async with (

@@ -126,8 +126,7 @@ async def test_agents_follow_a_restored_control_plane(
         assert purge["id"] > 3
         transport = httpx.ASGITransport(restored.http._transport.app)
         async with ControlClient("http://localhost", "credential-1", transport=transport) as client:
-            purges = PurgeFollower(state)
-            purges.report_newest(purge["id"])
+            purges = PurgeFollower(state, HeartbeatTrigger())
             following = asyncio.create_task(purges.follow(client))
             await until(lambda: [each.tag for each in state.purges()] == ["a", "b"])
             following.cancel()

@@ -173,7 +173,7 @@ HOSTILE = {
     "reasons that are no list": b'{"status": "degraded", "reasons": "' + b"x" * 1000 + b'"}',
     "no object": b"[]",
     "nesting": b"[" * 100_000,
-    "a giant": b'{"status": "ok", "reasons": ["' + b"x" * (2 << 20) + b'"]}',
+    "a giant": b'{"status": "ok", "reasons": ["' + b"x" * (17 << 20) + b'"]}',
     "what is no text": b"\xff\xfe",
 }
 
