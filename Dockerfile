@@ -29,7 +29,7 @@ RUN apt-get update -qq \
       python3 python3-bpfcc linux-libc-dev iproute2 bird2 dnsmasq-base curl ca-certificates tcpdump >/dev/null \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 900 --no-create-home --home-dir /var/lib/sennit --shell /usr/sbin/nologin sennit \
- && install -d -o sennit -g sennit -m 0770 /var/lib/sennit /var/cache/sennit /srv/origin \
+ && install -d -o sennit -g sennit -m 0770 /var/lib/sennit /var/cache/sennit /srv/origin /srv/origin-tls \
       /edges /edges/edge1 /edges/edge2 /edges/edge3 /edges/phone \
  && install -d /run/sennit/bpf
 COPY --from=build /opt/sennit /opt/sennit
