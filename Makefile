@@ -50,7 +50,8 @@ check: install
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
-	@$(VENV)/bin/coverage run -m pytest -q tests/unit tests/contract
+	@$(VENV)/bin/coverage run -m pytest -q tests/unit/smkex
+	@$(PYTEST) -q tests/unit tests/contract --ignore tests/unit/smkex
 	@$(MAKE) --no-print-directory docs
 	@$(VENV)/bin/coverage report  # of smkex.core, all of it: fail_under in pyproject.toml
 
