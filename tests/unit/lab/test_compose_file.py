@@ -133,6 +133,8 @@ def test_mptcp_is_added_to_every_host_that_speaks_it() -> None:
 
 def test_the_image_has_every_folder_that_the_secrets_are_written_to() -> None:
     """A new volume belongs to root unless the image has its folder, which belongs to the user of the daemons."""
-    (made,) = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if "install -d -o sennit" in line]
+    (made,) = [
+        line for line in (ROOT / "Dockerfile").read_text().splitlines() if "install -d -o sennit" in line
+    ]
     for volume in SERVICES["secrets"]["volumes"]:
         assert volume.split(":")[1] in made.split()
