@@ -14,7 +14,7 @@ help:
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
 	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
 	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
-	@echo "make check  style, types, import rules and unit tests (no root, some three minutes)"
+	@echo "make check  style, types, import rules and unit tests (no root, some ten minutes)"
 	@echo "make docs   the documentation as a site, build/docs/index.html; a broken link fails it"
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
