@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from own_lab import own_lab
+from two_hosts import cable, hosts
 
 from lab.namespace.place import LabFolder
+
+__all__ = ["cable", "hosts", "place"]
 
 
 @pytest.fixture(scope="module")

@@ -1,51 +1,22 @@
 """How exact an emulated link is, on a machine that does nothing else."""
 
-import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
+from two_hosts import CABLE
 
 from lab.emulation.impairment import Impairment
 from lab.emulation.namespace import SlowLink
 from lab.emulation.rtt import measure
 from lab.emulation.tap import inside_namespace
-from lab.namespace.bringup import tear_down
-from lab.namespace.network import build_network
 from lab.namespace.place import LabFolder
-from lab.topology import End, LabLink, LabNode, Topology
 
 pytestmark = pytest.mark.needs("root", "netns")
 
-OTHER = "10.9.0.2"
-CABLE = LabLink(
-    End("one", "eth0", IPv4Interface("10.9.0.1/24")), End("other", "eth0", IPv4Interface(f"{OTHER}/24"))
-)
-TWO_HOSTS = Topology((LabNode("one"), LabNode("other")), (CABLE,), (), ())
-
-
-@pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabFolder]:
-    place = LabFolder(f"la{os.getpid()}", tmp_path_factory.mktemp("accuracy") / "state")
-    place.folder.mkdir()
-    try:
-        build_network(place, TWO_HOSTS)
-        yield place
-    finally:
-        tear_down(place)
-
-
-@pytest.fixture
-def cable(hosts: LabFolder) -> Iterator[SlowLink]:
-    link = SlowLink(hosts, TWO_HOSTS, CABLE)
-    try:
-        yield link
-    finally:
-        link.clear()
+OTHER = str(CABLE.right.address.ip)
 
 
 def timed_transfer(one: Path, other: Path, total: int) -> list[tuple[float, int]]:
