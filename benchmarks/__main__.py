@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(name: str, quiet: bool, save: bool) -> dict[str, Any]:
-    print(f"{name} ...", file=sys.stderr)
     machine, before = describe_machine(), stolen_seconds()
+    print(f"{name}, sennit {machine['sennit']} ...", file=sys.stderr)
     results: list[Measured] = importlib.import_module(BENCHMARKS[name]).measure()
     content = {
         "benchmark": name,

@@ -1,10 +1,10 @@
-"""Clients for the edge's benchmark, as a program.
+"""Clients in Python for the edge's benchmark, as a program: what the library's own client costs and is.
 
 `python -m benchmarks.edge.load_client KIND WHAT PORT CONNECTIONS SECONDS`
 
-KIND is `session` (SMKEX over two paths of loopback) or `tls`. WHAT: `small` asks for 1 KB again and again on each
-connection, `large` downloads once, `handshake` connects again and again, `idle` connects and waits for a line. Prints
-JSON.
+KIND is `session` (SMKEX over two paths of loopback, with the hybrid), `classical` (the same, X25519 alone) or `tls`.
+WHAT: `small` asks for 1 KB again and again on each connection, `large` downloads once, `handshake` connects again and
+again, `idle` connects and waits for a line. Prints JSON.
 """
 
 import asyncio
@@ -16,17 +16,24 @@ import time
 from typing import Any
 
 from smkex.client import ConnectOptions, connect
+from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
 Streams = tuple[asyncio.StreamReader, Any, Any]
 
 
 async def open_one(kind: str, port: int) -> Streams:
-    if kind == "session":
+    if kind != "tls":
+        kex = (NamedGroup.X25519,) if kind == "classical" else DEFAULT_GROUPS
         made = await connect(
             "127.0.0.1",
             port=port,
             options=ConnectOptions(
-                paths=["lo"], id_port_base=port, allow_shared_path=True, known_hosts=None, timeout=30
+                paths=["lo"],
+                id_port_base=port,
+                allow_shared_path=True,
+                known_hosts=None,
+                kex=kex,
+                timeout=30,
             ),
         )
         return made.reader, made.writer, made

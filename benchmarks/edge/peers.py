@@ -1,7 +1,6 @@
 """The edge and the servers beside it, as processes on loopback: nginx and uvicorn, both over TLS 1.3."""
 
 import contextlib
-import os
 import secrets
 import shutil
 import signal
@@ -14,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measurement.processors import SERVER_PROCESSOR, pin_process, processor_seconds
 from node.state.identity import NodeIdentity, write_identity
 from node.vip import Vip
 from tests.support.certificates import identity
 
 SENNIT = Path(sys.executable).with_name("sennit")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
@@ -57,18 +56,16 @@ class Peer:
     port: int
     processes: list[int]
 
+    @property
+    def protocol(self) -> str:
+        """What its clients speak: `session` or `tls`."""
+        return "session" if self.name == "edge" else "tls"
+
     def cpu(self) -> float:
-        return sum(_cpu_seconds(pid) for pid in self.processes)
+        return sum(map(processor_seconds, self.processes))
 
     def resident(self) -> int:
         return sum(_resident_memory(pid) for pid in self.processes)
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    fine = Path(f"/proc/{pid}/schedstat").read_text().split()[0]  # nanoseconds of the main thread
-    coarse = (int(fields[11]) + int(fields[12])) / TICKS
-    return max(int(fine) / 1e9, coarse - 1 / TICKS)
 
 
 def _resident_memory(pid: int) -> int:
@@ -112,7 +109,10 @@ def _running_peer(name: str, port: int, command: list[str], log: Path, **options
         children = subprocess.run(
             ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
         ).stdout.split()
-        yield Peer(name, port, [process.pid, *map(int, children)])
+        peer = Peer(name, port, [process.pid, *map(int, children)])
+        for pid in peer.processes:
+            pin_process(pid, SERVER_PROCESSOR)
+        yield peer
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -124,12 +124,9 @@ def _running_peer(name: str, port: int, command: list[str], log: Path, **options
 
 @contextmanager
 def running_nginx(folder: Path) -> Iterator[Peer]:
-    """Debian's nginx with one worker, static files from its cache of open files."""
+    """Debian's nginx with one worker, static files of `folder`/www from its cache of open files."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
-    www = folder / "www"
-    www.mkdir(exist_ok=True)
     folder.chmod(0o755)
-    (www / "small").write_bytes(bytes(1024))
     port = free_ports(1)
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
     command = [program, "-e", str(folder / "nginx.log"), "-c", str(folder / "nginx.conf")]

@@ -1,184 +1,269 @@
-"""The edge beside nginx and uvicorn over TLS 1.3 (X25519, ECDSA P-256, AES-128-GCM), on loopback, in turn in one run.
+"""The edge beside nginx over TLS 1.3 (X25519, ECDSA P-256, AES-128-GCM), on loopback, in turn in one run.
 
-What is compared is work per second of the server's processor time, all its processes counted: the clients are slower
-than the servers, and other load on the machine does not enter. Sessions are SMKEX over transport tcp, both paths on
-loopback, two TCP connections each. Without nginx (Debian: nginx-light) its comparisons are left out.
+What is compared is work per second of the server's processor time, all its processes counted. The server has one
+processor, the load generator (`benchmarks/edge/load`, in C, the same for both protocols) the other: as far as it can,
+it keeps the server busy all the time, for a server that waits costs more for each response. How busy each was stands
+with its figure. A row at an equal rate compares them where neither is. Sessions are SMKEX over transport tcp, X25519,
+both paths on loopback, two TCP connections each.
+
+`python -m benchmarks.edge.requests [ROW ...]` measures some rows only, and saves nothing.
 """
 
-import contextlib
-import json
-import shutil
-import subprocess
+import argparse
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.edge.peers import Peer, make_certificate, running_caching_edge, running_nginx, running_uvicorn
+from benchmarks.edge.contenders import Contenders, running_contenders
+from benchmarks.edge.load_generator import Load
+from benchmarks.edge.peers import Peer, running_caching_edge
+from benchmarks.measurement.machine import describe_machine
 from benchmarks.measurement.pairs import from_pairs
-from benchmarks.measurement.result import Measured, Value
+from benchmarks.measurement.result import Better, Measured, Value
 
 ROUNDS = 5
-SECONDS = 1.5
-LARGE = 256 << 20
 SESSIONS = 200
+RATE_SHARE = 0.6  # of what the edge reaches: the equal rate
+
+Run = Callable[[Peer], Load]
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one run of clients did: how much, the server's processor seconds, the median time, memory added.
-
-    `client_cpu`: the client's own processor seconds, of `large` alone.
-    """
-
-    count: float
-    cpu: float
-    median: float
-    resident: int
-    client_cpu: float = 0.0
-
-    @property
-    def per_cpu_second(self) -> float:
-        return self.count / self.cpu
+def measure(rows: list[str] | None = None, rounds: int = ROUNDS, seconds: float = 1.5) -> list[Measured]:
+    """Measure all rows, or those named: about six minutes."""
+    with running_contenders() as contenders:
+        contenders.seconds = seconds
+        found: list[Measured] = []
+        for name, row in ROWS.items():
+            if rows is None or name in rows:
+                made = row(contenders, rounds)
+                found += made
+                if rows is not None:
+                    print(*(each.text() for each in made), sep="\n", flush=True)
+        return found
 
 
-def measure() -> list[Measured]:
-    """About three minutes."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        make_certificate(folder)
-        www = folder / "www"
-        www.mkdir()
-        (www / "small").write_bytes(bytes(1024))
-        with (www / "large").open("wb") as file:
-            file.truncate(LARGE)
-        ours = stack.enter_context(running_caching_edge(folder))
-        peers = [stack.enter_context(running_uvicorn(folder))]
-        if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
-            peers.insert(0, stack.enter_context(running_nginx(folder)))
-        else:
-            print("edge: there is no nginx here: compared with uvicorn only", file=sys.stderr)
-        memory = _measure_memory(ours, peers)  # first: what a busy server has freed it does not give back
-        return [
-            *_measure_small(ours, peers),
-            *_measure_others(ours, peers),
-            _measure_access_log(ours, folder),
-            *memory,
+def _compare_servers(
+    contenders: Contenders,
+    rounds: int,
+    name: str,
+    run: Run,
+    *,
+    unit: str = "a CPU second",
+    take: Callable[[Load], float] = lambda load: load.per_cpu_second,
+    better: Better = "higher",
+    target: float | None = None,
+    peer: Peer | None = None,
+    peer_name: str | None = None,
+    show: str | None = None,
+) -> list[Measured]:
+    """Load the edge and its peer in turn; the first round warms up. `show` is the unit of the rates to show, if any."""
+    peer = peer or contenders.over_tls
+    pairs = [(run(contenders.ours), run(peer)) for _ in range(rounds + 1)][1:]
+    made = from_pairs(
+        name,
+        unit,
+        peer_name or peer.name,
+        [(take(ours), take(theirs)) for ours, theirs in pairs],
+        better=better,
+        target=target,
+        ours_load=_describe_load([ours for ours, _ in pairs], show),
+        peer_load=_describe_load([theirs for _, theirs in pairs], show),
+    )
+    return [made]
+
+
+def _describe_load(loads: list[Load], unit: str | None) -> str:
+    if unit is None:
+        return ""
+    middle = sorted(loads, key=lambda load: load.utilisation)[len(loads) // 2]
+    rate = f"{middle.rate / 1e9:.2f} GB/s" if unit == "bytes" else f"{middle.rate:,.0f}/s"
+    return f"{middle.utilisation:.0%} busy, {rate}"
+
+
+# --- rows
+
+
+def _cached_row(
+    name: str, connections: int, target: float | None, title: str
+) -> Callable[..., list[Measured]]:
+    def measure_row(contenders: Contenders, rounds: int) -> list[Measured]:
+        def run(peer: Peer) -> Load:
+            return contenders.load(peer, "--connections", str(connections), "--target", f"/{name}")
+
+        words = f"cached {title}, {connections} connection{'s' * (connections > 1)}"
+        return _compare_servers(contenders, rounds, words, run, target=target, show="responses")
+
+    return measure_row
+
+
+def _measure_beside_uvicorn(contenders: Contenders, rounds: int) -> list[Measured]:
+    def run(peer: Peer) -> Load:
+        return contenders.load(peer, "--connections", "64")
+
+    name = "cached 1 KB, 64 connections, beside a bare application"
+    return _compare_servers(contenders, rounds, name, run, peer=contenders.uvicorn, show="responses")
+
+
+def _measure_equal_rate(contenders: Contenders, rounds: int) -> list[Measured]:
+    reached = contenders.load(contenders.ours, "--connections", "64").rate
+    rate = round(RATE_SHARE * reached, -2)
+
+    def run(peer: Peer) -> Load:
+        return contenders.load(peer, "--connections", "64", "--rate", str(rate))
+
+    name = "cached 1 KB, 64 connections, at an equal rate"
+    return _compare_servers(contenders, rounds, name, run, show="responses")
+
+
+def _measure_by_python(contenders: Contenders, rounds: int) -> list[Measured]:
+    def run(peer: Peer) -> Load:
+        return contenders.load_by_python(peer, "small", 64)
+
+    name = "cached 1 KB, 64 connections, clients in Python"
+    return _compare_servers(contenders, rounds, name, run, show="responses")
+
+
+def _handshake_row(name: str, target: float | None, *options: str) -> Callable[..., list[Measured]]:
+    def measure_row(contenders: Contenders, rounds: int) -> list[Measured]:
+        def run(peer: Peer) -> Load:
+            every = "--connections", "8", "--handshakes", *options
+            return contenders.load(peer, *every, count="handshakes")
+
+        return _compare_servers(contenders, rounds, name, run, target=target, show="handshakes")
+
+    return measure_row
+
+
+def _measure_connect(contenders: Contenders, rounds: int) -> list[Measured]:
+    def run(peer: Peer) -> Load:
+        return contenders.load(peer, "--handshakes", count="handshakes")
+
+    return _compare_servers(
+        contenders,
+        rounds,
+        "connect and handshake",
+        run,
+        unit="ms",
+        take=lambda load: load.median * 1000,
+        better="lower",
+        target=1.0,
+    )
+
+
+def _measure_hybrid(contenders: Contenders, rounds: int) -> list[Measured]:
+    """The clients are in Python: OpenSSL 3.0 has no ML-KEM for one in C."""
+    ours = contenders.ours
+    runs = [
+        [
+            contenders.load_by_python(ours, "handshake", 4, group).per_cpu_second
+            for group in ("session", "classical")
         ]
+        for _ in range(rounds + 1)
+    ]
+    name = "handshakes with X25519MLKEM768, clients in Python"
+    pairs = [(hybrid, classical) for hybrid, classical in runs[1:]]
+    return [from_pairs(name, "a CPU second", "with X25519", pairs, better="higher")]
 
 
-def _measure_small(ours: Peer, peers: list[Peer]) -> list[Measured]:
-    found: list[Measured] = []
-    for connections, targets in ((1, {}), (64, {"nginx": 0.8, "uvicorn": 2.0})):
-        pairs = _in_turn(ours, peers, "small", connections, lambda load: load.per_cpu_second)
-        for peer in peers:
-            name = f"cached 1 KB, {connections} connection{'s' * (connections > 1)}, beside {peer.name}"
-            found.append(
-                from_pairs(
-                    name,
-                    "a CPU second",
-                    peer.name,
-                    pairs[peer.name],
-                    better="higher",
-                    target=targets.get(peer.name),
-                )
-            )
-    return found
+def _measure_bulk(contenders: Contenders, rounds: int) -> list[Measured]:
+    if contenders.nginx is None:  # the bare application has no large object
+        return []
+
+    def run(peer: Peer) -> Load:
+        return contenders.load(peer, "--target", "/large", count="bytes")
+
+    return _compare_servers(
+        contenders,
+        rounds,
+        "bulk",
+        run,
+        unit="GB a CPU second",
+        take=lambda load: load.per_cpu_second / 1e9,
+        target=1.2,
+        show="bytes",
+    )
 
 
-def _measure_others(ours: Peer, peers: list[Peer]) -> list[Measured]:
-    found: list[Measured] = []
-    beside = [peer for peer in peers if peer.name == "nginx"] or peers
-    if beside[0].name == "nginx":  # the bare application has no large file
-        for name, peer_name, take in (
-            ("bulk", "nginx", lambda load: load.per_cpu_second / 1e9),
-            ("bulk, the client's side", "asyncio over TLS", lambda load: load.count / load.client_cpu / 1e9),
-        ):
-            pairs = _in_turn(ours, beside, "large", 1, take)
-            made = from_pairs(name, "GB a CPU second", peer_name, pairs["nginx"], better="higher", target=1.0)
-            found.append(made)
-    for what, unit, better, take in (
-        ("full handshakes", "a CPU second", "higher", lambda load: load.per_cpu_second),
-        ("connect and handshake", "ms", "lower", lambda load: load.median * 1000),
-    ):
-        connections = 4 if better == "higher" else 1
-        pairs = _in_turn(ours, beside, "handshake", connections, take)
-        peer = beside[0].name
-        target = 1.0 if better == "higher" else None
-        found.append(from_pairs(what, unit, peer, pairs[peer], better=better, target=target))  # type: ignore[arg-type]
-    return found
+def _measure_download(contenders: Contenders, rounds: int) -> list[Measured]:
+    if contenders.nginx is None:
+        return []
+
+    def run(peer: Peer) -> Load:
+        return contenders.load_by_python(peer, "large", 1)
+
+    return _compare_servers(
+        contenders,
+        rounds,
+        "bulk, the client's side",
+        run,
+        unit="GB a CPU second",
+        take=lambda load: load.count / load.client_cpu / 1e9,
+        target=2.5,
+        peer_name="asyncio over TLS",
+    )
 
 
-def _measure_access_log(ours: Peer, folder: Path) -> Measured:
+def _measure_access_log(contenders: Contenders, rounds: int) -> list[Measured]:
     """Hold an edge that logs every request to a file against the one that logs none."""
-    logged = folder / "logged"
+    logged = contenders.folder / "logged"
     logged.mkdir()
-    (logged / "www").symlink_to(folder / "www")
+    (logged / "www").symlink_to(contenders.folder / "www")
     with running_caching_edge(logged, "--access-log", f"file:{logged / 'access.log'}") as logging:
-        pairs = []
-        for round_ in range(ROUNDS + 1):
-            on, off = (_run(each, "small", 64).per_cpu_second for each in (logging, ours))
-            if round_:
-                pairs.append((on, off))
+
+        def rate_of(peer: Peer) -> float:
+            return contenders.load(peer, "--connections", "64").per_cpu_second
+
+        pairs = [(rate_of(logging), rate_of(contenders.ours)) for _ in range(rounds + 1)][1:]
     name = "cached 1 KB, 64 connections, with the access log"
-    return from_pairs(name, "a CPU second", "the edge without it", pairs, better="higher", target=0.95)
+    return [from_pairs(name, "a CPU second", "the edge without it", pairs, better="higher", target=0.95)]
 
 
-def _measure_memory(ours: Peer, peers: list[Peer]) -> list[Measured]:
+def _measure_memory(contenders: Contenders, rounds: int) -> list[Measured]:
+    del rounds
     found: list[Measured] = []
-    for peer in (ours, *peers):
-        _run(peer, "small", 1)
-        each = _run(peer, "idle", SESSIONS).resident / SESSIONS / 1024
-        target = 64.0 if peer is ours else None
+    for peer in filter(None, (contenders.ours, contenders.nginx, contenders.uvicorn)):
+        contenders.load_by_python(peer, "small", 1)
+        added = contenders.load_by_python(peer, "idle", SESSIONS).details["resident"]
+        each = added / SESSIONS / 1024
+        target = 20.0 if peer is contenders.ours else None
         found.append(
             Value(f"memory of an idle session, {peer.name}", "KB", "lower", each, each, each, target)
         )
     return found
 
 
-def _in_turn(
-    ours: Peer, peers: list[Peer], what: str, connections: int, take: Callable[[Load], float]
-) -> dict[str, list[tuple[float, float]]]:
-    """Pairs (ours, peer) by peer's name; the first round warms up."""
-    pairs: dict[str, list[tuple[float, float]]] = {peer.name: [] for peer in peers}
-    for round_ in range(ROUNDS + 1):
-        mine = take(_run(ours, what, connections))
-        for peer in peers:
-            theirs = take(_run(peer, what, connections))
-            if round_:
-                pairs[peer.name].append((mine, theirs))
-    return pairs
+ROWS: dict[str, Callable[[Contenders, int], list[Measured]]] = {
+    "memory": _measure_memory,  # first: what a busy server has freed it does not give back
+    "1k": _cached_row("small", 64, 1.0, "1 KB"),
+    "1k-alone": _cached_row("small", 1, 1.2, "1 KB"),
+    "1k-rate": _measure_equal_rate,
+    "1k-python": _measure_by_python,
+    "1k-uvicorn": _measure_beside_uvicorn,
+    "10k": _cached_row("10k", 64, None, "10 KB"),
+    "100k": _cached_row("100k", 64, None, "100 KB"),
+    "handshakes": _handshake_row("full handshakes", 0.9),
+    "handshakes-confirmed": _handshake_row("full handshakes, both paths confirmed", None, "--confirmed", "2"),
+    "handshakes-response": _handshake_row("full handshake and one response of 1 KB", None, "--one-response"),
+    "connect": _measure_connect,
+    "hybrid": _measure_hybrid,
+    "bulk": _measure_bulk,
+    "download": _measure_download,
+    "access-log": _measure_access_log,
+}
 
 
-def _run(peer: Peer, what: str, connections: int) -> Load:
-    kind = "session" if peer.name == "edge" else "tls"
-    command = [sys.executable, "-m", "benchmarks.edge.load_client", kind, what, str(peer.port)]
-    process = subprocess.Popen(
-        [*command, str(connections), str(SECONDS)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
+def main(arguments: list[str]) -> int:
+    """Measure the rows that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.edge.requests")
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", choices=[*ROWS, []], help=f"of {', '.join(ROWS)} (all)"
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    _expect_line(process, "go")
-    cpu, resident = peer.cpu(), peer.resident()
-    _expect_line(process, "done")
-    cpu, resident = peer.cpu() - cpu, peer.resident() - resident
-    with contextlib.suppress(BrokenPipeError):  # most do not wait for it
-        process.stdin.write("\n")
-        process.stdin.close()
-    said = json.loads(process.stdout.readline())
-    process.stdout.close()
-    process.wait(60)
-    return Load(said["count"], max(cpu, 1e-6), said["median"], resident, said.get("client_cpu", 0.0))
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="pairs of each row (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each run (%(default)s)")
+    options = parser.parse_args(arguments)
+    print(f"edge, sennit {describe_machine()['sennit']}", file=sys.stderr)
+    measure(options.rows or list(ROWS), options.rounds, options.seconds)
+    return 0
 
 
-def _expect_line(process: "subprocess.Popen[str]", word: str) -> None:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if line.strip() != word:
-        raise RuntimeError(f"the clients failed: {line}")
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -32,6 +32,8 @@ def from_pairs(
     *,
     better: Better,
     target: float | None = None,
+    ours_load: str = "",
+    peer_load: str = "",
 ) -> Ratio:
     """Make the result of pairs (ours, peer) measured one after the other."""
     low, middle, high = statistics.quantiles([one / other for one, other in measured], n=4)
@@ -47,4 +49,6 @@ def from_pairs(
         high=high,
         pairs=len(measured),
         target=target,
+        ours_load=ours_load,
+        peer_load=peer_load,
     )

@@ -24,9 +24,16 @@ def format_figure(value: float) -> str:
     return f"{round(value, 2 - math.floor(math.log10(abs(value)))):,.0f}"
 
 
+def _with_load(value: float, unit: str, load: str) -> str:
+    return f"{format_figure(value)} {unit}" + (f" ({load})" if load else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`ratio` is ours / peer, median over pairs, with its quartiles; `ours` and `peer` are medians in `unit`."""
+    """`ratio` is ours / peer, median over pairs, with its quartiles; `ours` and `peer` are medians in `unit`.
+
+    `ours_load` and `peer_load` say how busy a server was, and at which rate: "99 % busy, 17,400/s".
+    """
 
     name: str
     peer_name: str
@@ -39,16 +46,26 @@ class Ratio:
     high: float
     pairs: int
     target: float | None = None
+    ours_load: str = ""
+    peer_load: str = ""
     kind: str = field(default="ratio", init=False)
 
     @property
     def met(self) -> bool | None:
         return _meets_target(self.ratio, self.better, self.target)
 
+    @property
+    def ours_text(self) -> str:
+        return _with_load(self.ours, self.unit, self.ours_load)
+
+    @property
+    def peer_text(self) -> str:
+        return _with_load(self.peer, self.unit, self.peer_load)
+
     def text(self) -> str:
         return (
-            f"{self.name}: {format_figure(self.ours)} {self.unit},"
-            f" {self.peer_name} {format_figure(self.peer)} {self.unit},"
+            f"{self.name}: {self.ours_text},"
+            f" {self.peer_name} {self.peer_text},"
             f" ratio {self.ratio:.2f} (quartiles {self.low:.2f} to {self.high:.2f}, {self.pairs} pairs)"
             f"{_target_mark(self.met)}"
         )

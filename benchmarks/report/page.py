@@ -50,11 +50,12 @@ def result_tables() -> str:
 
 def _format_section(content: dict[str, Any]) -> str:
     machine, results = content["machine"], [from_dict(each) for each in content["results"]]
+    build = f"sennit {machine['sennit']}, " if "sennit" in machine else ""
     lines = [
         f"## {content['benchmark'].replace('_', ' ')}",
         "",
         f"{content['at'][:10]}, {machine['processor']}, {machine['cores']} cores, kernel {machine['kernel']}, "
-        f"Python {machine['python']}, {machine['stolen_seconds']} s taken by the host.",
+        f"Python {machine['python']}, {build}{machine['stolen_seconds']} s taken by the host.",
         "",
     ]
     if rows := [_format_row(each) for each in results if not isinstance(each, Curve)]:
@@ -82,8 +83,8 @@ def _format_row(each: Ratio | Value) -> str:
     if isinstance(each, Value):
         return f"| {each.name} | {format_figure(each.value)} {each.unit} | | | {target} | {met} |"
     return (
-        f"| {each.name} | {format_figure(each.ours)} {each.unit}"
-        f" | {each.peer_name}: {format_figure(each.peer)} {each.unit} "
+        f"| {each.name} | {each.ours_text}"
+        f" | {each.peer_name}: {each.peer_text} "
         f"| {each.ratio:.2f} ({each.low:.2f} to {each.high:.2f}) | {target} | {met} |"
     )
 
