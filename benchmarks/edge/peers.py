@@ -144,6 +144,24 @@ def running_uvicorn(folder: Path) -> Iterator[Peer]:
 
 
 @contextmanager
+def running_tls_origin(folder: Path) -> Iterator[Peer]:
+    """`sennit origin` over TLS: what the tests of the load generator have in place of nginx."""
+    port = free_ports(1)
+    files = "--tls-certificate", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem")
+    command = [
+        str(SENNIT),
+        "origin",
+        "--directory",
+        str(folder / "www"),
+        "--listen",
+        f"127.0.0.1:{port}",
+        *files,
+    ]
+    with _running_peer("origin", port, command, folder / "tls-origin.out") as peer:
+        yield peer
+
+
+@contextmanager
 def running_caching_edge(folder: Path, *options: str) -> Iterator[Peer]:
     """`sennit edge` with its cache in front of `origin`, which gives /small and /large."""
     state = folder / "state"

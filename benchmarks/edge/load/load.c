@@ -20,6 +20,7 @@ static const char usage[] =
     "  --locator-base PORT    port locators of sessions begin here (PORT)\n"
     "  --connections N        (1)\n"
     "  --seconds S            of load (1)\n"
+    "  --most N               end after N responses or handshakes, if before\n"
     "  --target PATH          what to ask for (/small)\n"
     "  --rate R               requests a second; latency counts from when one was due (as fast as responses come)\n"
     "  --handshakes           connect, exchange keys and close, again and again\n"
@@ -186,6 +187,11 @@ static void warm_up(void)
     }
 }
 
+static bool enough(void)
+{
+    return options.most && (options.handshakes ? counters.handshakes : counters.responses) >= options.most;
+}
+
 static void run_load(void)
 {
     struct connection *connection;
@@ -201,7 +207,7 @@ static void run_load(void)
             idle = connection->next;
             send_request(connection, now);
         }
-    while (now < until && open_connections)
+    while (now < until && open_connections && !enough())
         serve_batch(until);
     phase = OVER;
 }
@@ -228,18 +234,14 @@ static void print_result(double seconds, double cpu)
 
 static void parse_options(int count, char **words)
 {
-    enum { BASE = 1, CONNECTIONS, SECONDS, TARGET, RATE, HANDSHAKES, ONE_RESPONSE, CONFIRMED, DELAY, BYTES };
-    static const struct option known[] = {{"locator-base", required_argument, NULL, BASE},
-                                          {"connections", required_argument, NULL, CONNECTIONS},
-                                          {"seconds", required_argument, NULL, SECONDS},
-                                          {"target", required_argument, NULL, TARGET},
-                                          {"rate", required_argument, NULL, RATE},
-                                          {"handshakes", no_argument, NULL, HANDSHAKES},
-                                          {"one-response", no_argument, NULL, ONE_RESPONSE},
-                                          {"confirmed", required_argument, NULL, CONFIRMED},
-                                          {"acknowledge-us", required_argument, NULL, DELAY},
-                                          {"acknowledge-bytes", required_argument, NULL, BYTES},
-                                          {0}};
+    enum { BASE = 1, CONNECTIONS, SECONDS, MOST, TARGET, RATE, HANDSHAKES, ONE_RESPONSE, CONFIRMED, DELAY, BYTES };
+    static const struct option known[] = {
+        {"locator-base", required_argument, NULL, BASE},       {"connections", required_argument, NULL, CONNECTIONS},
+        {"seconds", required_argument, NULL, SECONDS},         {"most", required_argument, NULL, MOST},
+        {"target", required_argument, NULL, TARGET},           {"rate", required_argument, NULL, RATE},
+        {"handshakes", no_argument, NULL, HANDSHAKES},         {"one-response", no_argument, NULL, ONE_RESPONSE},
+        {"confirmed", required_argument, NULL, CONFIRMED},     {"acknowledge-us", required_argument, NULL, DELAY},
+        {"acknowledge-bytes", required_argument, NULL, BYTES}, {0}};
     for (int found; (found = getopt_long(count, words, "", known, NULL)) != -1;) {
         switch (found) {
         case BASE:
@@ -250,6 +252,9 @@ static void parse_options(int count, char **words)
             break;
         case SECONDS:
             options.seconds = atof(optarg);
+            break;
+        case MOST:
+            options.most = strtoull(optarg, NULL, 10);
             break;
         case TARGET:
             options.target = optarg;

@@ -10,6 +10,7 @@ struct options {
     int locator_base; /* a session's second subflow goes to this port plus the edge's id */
     int connections;
     double seconds;
+    uint64_t most;              /* responses or handshakes after which the load ends before its time; 0: no limit */
     double rate;                /* requests a second; 0: the next request follows each response */
     const char *target;         /* of the requests, as in the request line */
     bool handshakes;            /* connect again and again */
