@@ -30,7 +30,7 @@ class ConnectionFacts:
         None  # whether path 1 is confirmed too; None without a session
     )
     # what a line of the access log has of this connection, and the number of paths that it was made of
-    fragment: str = field(default="", repr=False)
+    fragment: bytes = field(default=b"", repr=False)
     fragment_paths: int = field(default=-1, repr=False)
 
     @classmethod

@@ -1,7 +1,6 @@
 """Counts per service of one worker: they only grow, and are summed over workers and edges."""
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from typing import Any
 
 DEFAULT_SERVICE = "default"  # of an edge without services from the control plane
@@ -12,21 +11,42 @@ STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # none: the client
 Counts = dict[str, Any]
 
 
-@dataclass(slots=True, eq=False)
 class ServiceFigures:
     """What one service did here since the worker's start."""
 
-    name: str
-    requests: int = 0
-    hits: int = 0
-    incomplete: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    statuses: list[int] = field(default_factory=lambda: [0] * len(STATUS_CLASSES))
-    origin_requests: int = 0
-    origin_failures: int = 0
-    origin_seconds: float = 0.0
-    origin_latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "hits",
+        "incomplete",
+        "name",
+        "origin_failures",
+        "origin_latency",
+        "origin_requests",
+        "origin_seconds",
+        "requests",
+        "statuses",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.requests = 0
+        self.hits = 0
+        self.incomplete = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.statuses = [0] * len(STATUS_CLASSES)
+        self.origin_requests = 0
+        self.origin_failures = 0
+        self.origin_seconds = 0.0
+        self.origin_latency = [0] * (len(LATENCY_BOUNDS) + 1)
+
+    def count_hit(self, status: int, size: int) -> None:
+        """Count a response of `size` bytes from the cache."""
+        self.requests += 1
+        self.hits += 1
+        self.bytes_out += size
+        self.statuses[status // 100] += 1
 
     def count_origin(self, seconds: float, *, failed: bool) -> None:
         """Count one request to an origin, and the time until its head or its failure."""

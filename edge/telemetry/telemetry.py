@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from edge.telemetry.access_log.access_log import AccessLog
-from edge.telemetry.access_log.fast_hit import FastRequest
+from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
 from edge.telemetry.connection_facts import ConnectionFacts, facts_of
 from edge.telemetry.figures import DEFAULT_SERVICE, NO_SERVICE, Figures
 from edge.telemetry.request_ids import RequestIds
@@ -109,20 +109,14 @@ class Telemetry:
         self,
         at: float,
         request_id: bytes,
-        connection: object,
+        connection: ConnectionFacts,
         asked: FastRequest,
-        status: int,
-        size: int,
-        ttl: int,
+        outcome: HitOutcome,
     ) -> None:
         """Count and log an answer of the fast path."""
-        figures = asked.figures
-        figures.requests += 1
-        figures.hits += 1
-        figures.bytes_out += size
-        figures.statuses[status // 100] += 1
+        asked.figures.count_hit(outcome[0], outcome[1])
         if self.log is not None:
-            self.log.append((at, request_id, facts_of(connection), asked, status, size, ttl))
+            self.log.append((at, request_id, connection, asked, outcome))
 
     def facts(self) -> dict[str, Any]:
         """Return what the health endpoint and the metrics publish."""

@@ -1,5 +1,6 @@
 """Lines of the access log in the combined format of Apache and nginx."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from edge.telemetry.access_log.fast_hit import FastHit
@@ -11,10 +12,13 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class CombinedLines:
     """Formats records: `client - - [time] "request" status bytes "referer" "user agent"`."""
 
-    def format_line(self, record: RequestRecord | FastHit) -> bytes:
-        """Return one line with its line end."""
+    def format_lines(self, records: Sequence[RequestRecord | FastHit]) -> list[bytes]:
+        """Return a line with its line end for each record."""
+        return [self._format_line(record) for record in records]
+
+    def _format_line(self, record: RequestRecord | FastHit) -> bytes:
         if isinstance(record, tuple):
-            at, _, connection, asked, status, size, _ = record
+            at, _, connection, asked, (status, size, _) = record
             return _format_fields(
                 connection.client,
                 at,

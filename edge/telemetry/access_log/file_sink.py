@@ -51,10 +51,11 @@ class FileSink:
         # a pipe keeps only short writes of several processes apart
         for block in [b"".join(lines)] if regular else lines:
             done, error = self._write_block(block)
-            written += block[:done].count(b"\n")
             if error is not None:
+                written += block[:done].count(b"\n")
                 reason = "reader-behind" if isinstance(error, BlockingIOError) else "write-failed"
                 raise LinesLost(reason, len(lines) - written, error)
+            written += 1  # counts where each line is a block
 
     def _follow_rotation(self) -> None:
         now = time.monotonic()

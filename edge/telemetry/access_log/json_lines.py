@@ -1,45 +1,78 @@
 """Lines of the access log as JSON: the schema of docs/operate/access-log.md."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
-from edge.telemetry.access_log.fast_hit import FastHit
+from edge.telemetry.access_log.fast_hit import FastHit, FastRequest, HitOutcome
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import RequestRecord
 
 _quote = json.JSONEncoder(ensure_ascii=True).encode
+_THOUSANDTHS: Final = [b"%03d" % number for number in range(1000)]
+_OUTCOMES_LIMIT: Final = 4096  # texts of outcomes that are kept: many requests have the same
 
 
 class JsonLines:
-    """Formats records. What repeats (the second, a connection, a request's head) is formatted once."""
+    """Formats records. What repeats (the second, a connection, a request's head, an outcome) is formatted once."""
 
     def __init__(self) -> None:
         self._second = -1
         self._second_text = ""
+        self._opening = b""  # of the lines of that second
+        self._outcomes: dict[HitOutcome, bytes] = {}
 
-    def format_line(self, record: RequestRecord | FastHit) -> bytes:
-        """Return one line with its line end."""
-        return self._fast_line(record) if isinstance(record, tuple) else self._whole_line(record)
+    def format_lines(self, records: Sequence[RequestRecord | FastHit]) -> list[bytes]:
+        """Return a line with its line end for each record."""
+        return [
+            self._fast_line(record) if isinstance(record, tuple) else self._whole_line(record)
+            for record in records
+        ]
 
     def _fast_line(self, hit: FastHit) -> bytes:
-        at, identity, connection, asked, status, size, ttl = hit
-        request_id = identity.decode("ascii")
-        if not asked.fragment:
-            asked.fragment = _request_fragment(
-                asked.method, asked.host, asked.target, asked.user_agent, asked.referer
+        at, request_id, connection, asked, outcome = hit
+        second = int(at)
+        if second != self._second:
+            self._set_second(second)
+        micros = int((at - second) * 1e6)
+        if not asked.opening:
+            _format_request(asked)
+        if connection.fragment_paths != len(connection.observed):
+            _format_connection(connection)
+        return b"".join(
+            (
+                self._opening,
+                _THOUSANDTHS[micros // 1000],
+                _THOUSANDTHS[micros % 1000],
+                asked.opening,
+                request_id,
+                b'","trace_id":"',
+                request_id,
+                connection.fragment,
+                asked.fragment,
+                self._outcomes.get(outcome) or self._format_outcome(outcome),
             )
-        return (
-            f'{{"time":"{self._time_text(at)}","service":{_quote(asked.service)},"revision":{asked.revision},'
-            f'"request_id":"{request_id}","trace_id":"{request_id}",{_connection_fragment(connection)},'
-            f'{asked.fragment},"status":{status},"bytes_in":0,"bytes_out":{size},"hit":true,'
-            f'"cache_status":"hit; ttl={ttl}","origin":null,"origin_status":null,"origin_seconds":null,'
-            '"first_byte_seconds":0.0,"duration_seconds":0.0,"complete":true}\n'
+        )
+
+    def _format_outcome(self, outcome: HitOutcome) -> bytes:
+        status, size, ttl = outcome
+        if len(self._outcomes) >= _OUTCOMES_LIMIT:
+            self._outcomes.clear()
+        made = self._outcomes[outcome] = (
+            f',"status":{status},"bytes_in":0,"bytes_out":{size},"hit":true,"cache_status":"hit; ttl={ttl}",'
+            '"origin":null,"origin_status":null,"origin_seconds":null,"first_byte_seconds":0.0,'
+            '"duration_seconds":0.0,"complete":true}\n'
         ).encode("ascii")
+        return made
 
     def _whole_line(self, record: RequestRecord) -> bytes:
         request = _request_fragment(
             record.method, record.host, record.target, record.user_agent, record.referer
         )
+        if record.connection.fragment_paths != len(record.connection.observed):
+            _format_connection(record.connection)
+        connection = record.connection.fragment.decode("ascii")
         origin = '"origin":null,"origin_status":null,"origin_seconds":null'
         if record.origin:
             origin = (
@@ -49,7 +82,7 @@ class JsonLines:
         return (
             f'{{"time":"{self._time_text(record.started)}","service":{_quote(record.service)},'
             f'"revision":{record.revision},"request_id":"{record.request_id}",'
-            f'"trace_id":"{record.trace.trace_id}",{_connection_fragment(record.connection)},{request},'
+            f'"trace_id":"{record.trace.trace_id}{connection}{request},'
             f'"status":{record.status},"bytes_in":{record.bytes_in},"bytes_out":{record.bytes_out},'
             f'"hit":{"true" if record.is_hit else "false"},"cache_status":{_quote(record.cache_status)},{origin},'
             f'"first_byte_seconds":{record.first_byte_seconds:.6f},'
@@ -60,9 +93,23 @@ class JsonLines:
     def _time_text(self, at: float) -> str:
         second = int(at)
         if second != self._second:
-            self._second = second
-            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._set_second(second)
         return f"{self._second_text}.{int((at - second) * 1e6):06d}Z"
+
+    def _set_second(self, second: int) -> None:
+        self._second = second
+        self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        self._opening = f'{{"time":"{self._second_text}.'.encode("ascii")
+
+
+def _format_request(asked: FastRequest) -> None:
+    """Format what lines have of a request's head."""
+    asked.opening = (
+        f'Z","service":{_quote(asked.service)},"revision":{asked.revision},"request_id":"'
+    ).encode("ascii")
+    asked.fragment = _request_fragment(
+        asked.method, asked.host, asked.target, asked.user_agent, asked.referer
+    ).encode("ascii")
 
 
 def _request_fragment(method: str, host: str, target: str, user_agent: str, referer: str) -> str:
@@ -73,20 +120,18 @@ def _request_fragment(method: str, host: str, target: str, user_agent: str, refe
     )
 
 
-def _connection_fragment(connection: ConnectionFacts) -> str:
-    """Return the connection's part of a line, made again when a path has come."""
-    if connection.fragment_paths != len(connection.observed):
-        connection.fragment_paths = len(connection.observed)
-        paths = [
-            {"path": path, "client": client, "ingress": ingress}
-            for path, client, ingress in connection.path_facts()
-        ]
-        facts = {
-            "client": connection.client,
-            "mode": connection.mode,
-            "transport": connection.transport,
-            "owner": connection.owner,
-            "paths": paths,
-        }
-        connection.fragment = json.dumps(facts, separators=(",", ":"))[1:-1]
-    return connection.fragment
+def _format_connection(connection: ConnectionFacts) -> None:
+    """Format what lines have of a connection, made again when a path has come: it ends the trace id before it."""
+    connection.fragment_paths = len(connection.observed)
+    paths = [
+        {"path": path, "client": client, "ingress": ingress}
+        for path, client, ingress in connection.path_facts()
+    ]
+    facts = {
+        "client": connection.client,
+        "mode": connection.mode,
+        "transport": connection.transport,
+        "owner": connection.owner,
+        "paths": paths,
+    }
+    connection.fragment = f'",{json.dumps(facts, separators=(",", ":"))[1:-1]},'.encode("ascii")

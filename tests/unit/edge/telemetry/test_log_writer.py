@@ -23,8 +23,8 @@ from edge.telemetry.access_log.writer import LineSink, LogWriter
 class Lines:
     """A format for records that are lines already."""
 
-    def format_line(self, record: object) -> bytes:
-        return b"%s\n" % record  # type: ignore[str-bytes-safe]
+    def format_lines(self, records: list[object]) -> list[bytes]:
+        return [b"%s\n" % record for record in records]  # type: ignore[str-bytes-safe]
 
 
 def log_to(sink: LineSink) -> AccessLog:
@@ -196,4 +196,4 @@ async def test_settings_choose_the_log(tmp_path: Path) -> None:
     assert (tmp_path / "log").exists()
     with pytest.raises(OSError, match="No such file"):
         open_access_log(EdgeSettings(_cli_parse_args=[], access_log="file:/nowhere/log"))
-    assert JsonLines().format_line
+    assert JsonLines().format_lines
