@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from balancer.agent.bounded_answer import fetch_object
+from balancer.agent.bounded_answer import NoAnswer, NotListening, fetch_object
 from balancer.api.numbers import LARGEST_NUMBER
 from balancer.api.schemas import Health
 
@@ -33,11 +31,11 @@ class EdgeAnswer:
     figures: Mapping[str, Any] = field(default_factory=dict)  # counts by service
 
 
-async def fetch_health(client: httpx.AsyncClient) -> EdgeAnswer:
+async def fetch_health(socket: Path) -> EdgeAnswer:
     """Ask once. No listener is `down`; an invalid answer, or none in time, is `degraded`."""
     try:
         async with asyncio.timeout(_TIMEOUT):
-            body = await fetch_object(client, "http://edge/health", BODY_LIMIT)
+            body = await fetch_object("http://edge/health", BODY_LIMIT, socket)
         said = body["reasons"]
         if not isinstance(said, list):
             raise TypeError("reasons: not a list")
@@ -45,9 +43,9 @@ async def fetch_health(client: httpx.AsyncClient) -> EdgeAnswer:
         sessions, at_service_port = map(
             _valid_count, (body.get("sessions"), body.get("sessions_at_service_port"))
         )
-    except httpx.ConnectError:
+    except NotListening:
         return EdgeAnswer(Health.DOWN, ("edge: not listening",))
-    except (httpx.HTTPError, TimeoutError) as error:
+    except (NoAnswer, TimeoutError) as error:
         return EdgeAnswer(Health.DEGRADED, (f"edge: no answer ({type(error).__name__})",), silent=True)
     except (ValueError, KeyError, TypeError):
         return EdgeAnswer(Health.DEGRADED, ("edge: invalid answer",))
@@ -67,14 +65,13 @@ class EdgeMonitor:
     """Repeated checks: an edge that hangs counts as down, one that is late once does not."""
 
     def __init__(self, socket: Path) -> None:
-        # one client for all requests: each new one reads all certificates of the system
-        self._client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)))
+        self._socket = socket
         self._silent_since: float | None = None
         self._at_service_port: int | None = None
 
     async def check_edge(self, now: float) -> EdgeAnswer:
         """Ask once; `now` is when this begins."""
-        answer = await fetch_health(self._client)
+        answer = await fetch_health(self._socket)
         if not answer.silent:
             self._silent_since, self._at_service_port = None, answer.at_service_port
             return answer

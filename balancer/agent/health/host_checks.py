@@ -65,9 +65,10 @@ def _find_detached(install: ForwarderInstall) -> str | None:
 
 
 def _find_missing_program(kernel: IPRoute, name: str) -> str | None:
-    index = kernel.link_lookup(ifname=name)
-    if not index:
+    try:
+        index = socket.if_nametoindex(name)
+    except OSError:
         return f"forwarder: there is no interface {name}"
-    if not any(each.startswith(OURS) for each in filter_names(kernel, index[0], INGRESS)):
+    if not any(each.startswith(OURS) for each in filter_names(kernel, index, INGRESS)):
         return f"forwarder: nothing is attached to {name}"
     return None

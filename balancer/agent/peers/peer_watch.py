@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-import httpx
-
-from balancer.agent.bounded_answer import fetch_object
+from balancer.agent.bounded_answer import NoAnswer, NotListening, fetch_object
 from balancer.model.table import TableEdge
 
 log = logging.getLogger(__name__)
@@ -21,7 +19,6 @@ log = logging.getLogger(__name__)
 TIMEOUT = 1.0
 FAILED_AFTER = 2  # times in a row
 BODY_LIMIT = 4096
-LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +52,6 @@ class PeerMonitor:
     ) -> None:
         self._port = port
         self._accepts = accepts
-        # one client for all requests: each new one reads all certificates of the system
-        self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, limits=LIMITS)
         self.statuses: dict[int, PeerStatus] = {}
 
     @property
@@ -102,10 +97,10 @@ class PeerMonitor:
         host = f"[{address}]" if ":" in address else address
         try:
             async with asyncio.timeout(TIMEOUT):
-                body = await fetch_object(self._client, f"http://{host}:{self._port}/peer", BODY_LIMIT)
+                body = await fetch_object(f"http://{host}:{self._port}/peer", BODY_LIMIT)
             if body["edge_id"] == edge_id:
                 return {key: body[key] for key in ("announcing", "cut_off", "outside")}
-        except (httpx.HTTPError, TimeoutError, ValueError, KeyError):
+        except (NotListening, NoAnswer, TimeoutError, ValueError, KeyError):
             pass
         return None
 

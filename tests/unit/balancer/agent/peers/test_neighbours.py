@@ -206,7 +206,7 @@ def test_other_unicast_addresses_are_asked(address: str) -> None:
 async def test_a_peer_cannot_make_the_agent_ask_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
     watch, asked = PeerMonitor(8444), []
 
-    async def fetch(client: object, url: str, limit: int) -> dict[str, Any]:
+    async def fetch(url: str, limit: int) -> dict[str, Any]:
         asked.append(url)
         return facts(2, outside="127.0.0.1")
 
