@@ -114,7 +114,7 @@ async def measure_hits(folder: Path, prepared: PreparedCatalogue) -> Measured:
     alone = ServiceDirectory(lambda service: single_origin("http://127.0.0.1:1", "edge1"))
     alone.use_default_service()
     host = f"host1.site{SERVICES // 2}.example"
-    answers: list[Callable[[], bytes | None]] = []
+    answers: list[Callable[[], list[bytes] | None]] = []
     for name, directory in (("many", many), ("alone", alone)):
         store = ResponseStore(folder / name, 1 << 24, 1 << 20)
         proxy = CachingProxy(directory, store, "edge1")
@@ -137,12 +137,12 @@ async def measure_hits(folder: Path, prepared: PreparedCatalogue) -> Measured:
     )
 
 
-def _repeat_request(proxy: CachingProxy, request: bytes, host: str) -> Callable[[], bytes | None]:
+def _repeat_request(proxy: CachingProxy, request: bytes, host: str) -> Callable[[], list[bytes] | None]:
     connection = ServedConnection(host, "192.0.2.1", "tofu", lambda: True)
     return lambda: proxy.fast_path.answer(request, connection)
 
 
-def _rate_of(answer: Callable[[], bytes | None]) -> float:
+def _rate_of(answer: Callable[[], list[bytes] | None]) -> float:
     if answer() is None:
         raise RuntimeError("the fast path does not answer")
     began = time.process_time()

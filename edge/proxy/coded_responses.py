@@ -33,17 +33,18 @@ class CodedResponses:
 
     def find_in_memory(
         self, source: StoredResponse, codings: ContentCodings, coding: Coding | None
-    ) -> StoredResponse | None:
-        """Return what a client is sent of `source`; None where that is not in memory."""
-        if not codings.covers(source):
-            return source
-        if coding is None:
-            return _kept_view(source, source, None)
-        key = coded_key(source, coding)
-        if key in self._useless:
-            return _kept_view(source, source, None)
-        body = self._store.find_in_memory(key, {})
-        return _kept_view(source, body, coding) if body is not None else None
+    ) -> tuple[StoredResponse, StoredResponse] | None:
+        """Return what a client is sent of `source`, and the entry of the memory that has its body; None without one."""
+        covered = codings.covers(source)
+        key = coded_key(source, coding) if covered and coding is not None else ""
+        if key and key not in self._useless:
+            found = self._store.find_in_memory(key, {})
+            body = self._store.keep_body(found) if found is not None else None
+            return (_kept_view(source, body, coding), body) if body is not None else None
+        kept = self._store.keep_body(source)
+        if kept is None:
+            return None
+        return (_kept_view(kept, kept, None) if covered else kept), kept
 
     async def select_view(
         self, source: StoredResponse, codings: ContentCodings | None, coding: Coding | None

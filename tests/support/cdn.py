@@ -16,6 +16,7 @@ from edge.origins.assembly import single_origin
 from edge.proxy.caching_proxy import CachingProxy
 from edge.services.active_service import ServiceDefaults
 from edge.services.directory import ServiceDirectory
+from edge.services.served_connection import ServedConnection
 
 NOW = 1_800_000_000.0  # seconds since the epoch at which tests begin
 
@@ -102,6 +103,11 @@ class Cdn:
     async def get(self, path: str = "/a", **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.get(path, headers=named)
+
+    def fast(self, request: bytes, connection: ServedConnection | None = None) -> bytes | None:
+        """Return what the fast path answers, None for what it leaves to the general path."""
+        pieces = self.proxy.fast_path.answer(request, connection)
+        return b"".join(pieces) if pieces is not None else None
 
     async def settled(self) -> None:
         """Wait until no fetch is running: what is to be stored is."""

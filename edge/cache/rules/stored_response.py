@@ -5,6 +5,7 @@ from typing import Any
 
 from edge.cache.rules.freshness import freshness_lifetime, initial_age, is_positive
 from edge.cache.rules.lifetimes import NO_POLICY, LifetimePolicy
+from edge.cache.rules.prepared_answer import PreparedAnswer
 from edge.cache.rules.targeted import effective_directives
 from edge.cache.rules.variants import Variant
 from edge.http.fields import Pairs, combine_fields
@@ -33,9 +34,10 @@ class StoredResponse:
     file: str | None = None
     id: int = 0
     purged_at: float | None = None  # when a soft purge made it stale
-    prepared: tuple[int, int, bytes, object] | None = field(
-        default=None, repr=False
-    )  # see `edge.proxy.fast_path`
+    in_memory: bool = field(default=False, init=False, repr=False)
+    prepared: PreparedAnswer | None = field(default=None, init=False, repr=False)
+    # what was prepared of this response or with its body, and expires when it leaves the memory
+    dependents: list[PreparedAnswer] = field(default_factory=list, init=False, repr=False)
     # the source that the body was made of, and what clients are sent (`edge.proxy.coded_responses`)
     view: "tuple[StoredResponse, StoredResponse] | None" = field(default=None, repr=False)
     fields: dict[str, str] = field(init=False)
@@ -77,7 +79,19 @@ class StoredResponse:
 
     def with_changes(self, **changes: Any) -> "StoredResponse":
         """Return another response with what was not computed from this one."""
-        return replace(self, **{"prepared": None, "view": None, **changes})
+        return replace(self, **{"view": None, **changes})
+
+    def add_dependent(self, answer: PreparedAnswer) -> None:
+        """Have `answer` expire when this response leaves the memory."""
+        self.dependents = [one for one in self.dependents if not one.is_expired]
+        self.dependents.append(answer)
+
+    def leave_memory(self) -> None:
+        """Expire what was prepared of this response."""
+        self.in_memory = False
+        for answer in self.dependents:
+            answer.expire()
+        self.dependents.clear()
 
     def cost(self) -> int:
         """Bytes charged against the cache limit."""

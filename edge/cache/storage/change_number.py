@@ -14,7 +14,10 @@ _NUMBER = struct.Struct("=Q")
 
 
 class ChangeNumber:
-    """The shared number. Written with pwrite(2), not through the map: a full disk raises OSError, not SIGBUS."""
+    """The shared number, and the last change that this worker applied.
+
+    Written with pwrite(2), not through the map: a full disk raises OSError, not SIGBUS.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
@@ -24,10 +27,16 @@ class ChangeNumber:
             os.pwrite(self._file, _NUMBER.pack(0), 0)
         self._map = mmap.mmap(self._file, _NUMBER.size, prot=mmap.PROT_READ)
         self._view = memoryview(self._map).cast("Q")
+        self.applied = 0
 
     @property
     def value(self) -> int:
         return self._view[0]
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether another worker changed something that this one has not applied."""
+        return self._view[0] != self.applied
 
     def set(self, value: int) -> None:
         """Raises OSError."""

@@ -16,7 +16,7 @@ class MemoryCache:
     """Entries by key, at most `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._keys: OrderedDict[str, tuple[StoredResponse, ...]] = OrderedDict()
         self.bytes = 0
 
@@ -36,16 +36,24 @@ class MemoryCache:
         if not entries:
             return
         self._keys[key] = tuple(entries)
+        for entry in entries:
+            entry.in_memory = True
         self.bytes += sum(map(_memory_cost, entries))
-        while self.bytes > self._limit:
+        while self.bytes > self.limit:
             self.evict(next(iter(self._keys)))
 
+    def replace(self, old: StoredResponse, new: StoredResponse) -> None:
+        """Put `new` in the place of `old`, a response of the same key that is in memory."""
+        self.put(old.key, [new if one is old else one for one in self._keys[old.key]])
+
     def evict(self, key: str) -> None:
-        self.bytes -= sum(map(_memory_cost, self._keys.pop(key, ())))
+        for entry in self._keys.pop(key, ()):
+            self.bytes -= _memory_cost(entry)
+            entry.leave_memory()
 
     def clear(self) -> None:
-        self._keys.clear()
-        self.bytes = 0
+        for key in list(self._keys):
+            self.evict(key)
 
 
 def _memory_cost(entry: StoredResponse) -> int:

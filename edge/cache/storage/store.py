@@ -19,7 +19,7 @@ from typing import BinaryIO, TypeVar
 from edge.cache.rules.lifetimes import NO_POLICY, LifetimePolicy
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.variants import variant_matches
-from edge.cache.storage.body_files import BodyFile, remove_orphans
+from edge.cache.storage.body_files import BodyFile, read_cached, remove_orphans
 from edge.cache.storage.change_number import ChangeNumber
 from edge.cache.storage.index_schema import open_index
 from edge.cache.storage.index_writer import ALL_KEYS, ALL_MEMORY, IndexWriter, last_change
@@ -30,7 +30,9 @@ from edge.http.fields import Fields
 log = logging.getLogger("edge.cache")
 T = TypeVar("T")
 
-INLINE_BODY_LIMIT = 64 << 10  # bytes of a body that is stored in its row and in memory
+INLINE_BODY_LIMIT = 64 << 10  # bytes of a body that is stored in its row, and is in memory with its entry
+MEMORY_BODY_LIMIT = 256 << 10  # bytes of a body that is kept in memory once it was asked for there
+MEMORY_SHARE = 8  # no kept body takes more than the memory's limit divided by this
 INVALIDATION_POLL_SECONDS = 0.25  # seconds between checks of the change log without requests
 FLUSH_SECONDS = 5.0  # seconds between writes of the times of use
 _BY_KEY = (
@@ -54,13 +56,13 @@ class ResponseStore:
         self.object_limit = min(object_limit, limit)
         self._name = uuid.uuid4().hex
         path = folder / "index.sqlite"
-        self._changes = ChangeNumber(folder / "changes")
-        self._writer = IndexWriter(open_index(path), folder, limit, self._name, self._changes)
+        self.changes = ChangeNumber(folder / "changes")
+        self._writer = IndexWriter(open_index(path), folder, limit, self._name, self.changes)
         self._reader = open_index(path)
         self._thread = ThreadPoolExecutor(1, "cache-writer")
         self._memory = MemoryCache(memory_limit)
         self._used: set[int] = set()
-        self.last_change = last_change(self._reader)
+        self.changes.applied = last_change(self._reader)
         self._on_invalidated: Callable[[str], None] = lambda key: None
         self._on_unknown: Callable[[], None] = lambda: None
         left = remove_orphans(folder, self._files)
@@ -94,6 +96,23 @@ class ResponseStore:
         self._memory.put(key, renewed)
         return _select_newest(renewed, asked)
 
+    def keep_body(self, entry: StoredResponse) -> StoredResponse | None:
+        """Return an entry of the memory with its body, which is read from the page cache and kept.
+
+        None for a body that is too large, or that only the disk has: the general path reads it in a thread.
+        """
+        if entry.body is not None:
+            return entry
+        largest = min(MEMORY_BODY_LIMIT, self._memory.limit // MEMORY_SHARE)
+        if entry.file is None or not entry.in_memory or entry.size > largest:
+            return None
+        body = read_cached(self.folder / entry.file, entry.size)
+        if body is None:
+            return None
+        kept = entry.with_changes(body=body)
+        self._memory.replace(entry, kept)
+        return kept if kept.in_memory else None
+
     def load(self, key: str, policy: LifetimePolicy = NO_POLICY) -> Sequence[StoredResponse]:
         """Read all stored responses of `key` from the index."""
         try:
@@ -122,6 +141,11 @@ class ResponseStore:
     def size(self) -> int:
         """Bytes charged to all stored responses."""
         return self._state("total")
+
+    @property
+    def last_change(self) -> int:
+        """Number of the last change that this worker's memory knows."""
+        return self.changes.applied
 
     @property
     def last_purge(self) -> int:
@@ -220,7 +244,7 @@ class ResponseStore:
         """Evict entries that other workers changed."""
         try:
             last = last_change(self._reader)
-            if last == self.last_change:
+            if last == self.changes.applied:
                 return
             rows = self._reader.execute(
                 "SELECT seq, key, by FROM gone WHERE seq > ? ORDER BY seq", (self.last_change,)
@@ -240,11 +264,11 @@ class ResponseStore:
                 self._on_unknown()
             elif by is None:
                 self._on_invalidated(key)
-        self.last_change = max(last, rows[-1][0]) if rows else last
+        self.changes.applied = max(last, rows[-1][0]) if rows else last
 
     def _catch_up(self) -> None:
         """Apply invalidations before a lookup in memory."""
-        if self._changes.value != self.last_change:
+        if self.changes.is_ahead:
             self.apply_invalidations()
 
     def _evict_all(self) -> None:
@@ -255,7 +279,7 @@ class ResponseStore:
         self._thread.shutdown()
         self._writer.close()
         self._reader.close()
-        self._changes.close()
+        self.changes.close()
 
     def _state(self, name: str) -> int:
         return int(self._reader.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()[0])

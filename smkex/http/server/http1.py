@@ -35,8 +35,6 @@ CONNECTION = "sennit.connection"  # ASGI extension: what `open_connection` made 
 # ASGI extension: a function that sends fields in a 103 response (RFC 8297), as long as no final one has begun
 EARLY_HINTS = "sennit.early_hints"
 EARLY_HINTS_LIMIT = 8 << 10  # bytes of one: larger ones are dropped
-OpenConnection = Callable[[Any], Any]
-FastPathAnswer = Callable[[bytes, Any], bytes | None]  # from bytes and connection to the complete response
 _REASONS = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -73,26 +71,21 @@ class RequestRejected(Exception):
 
 
 class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
-    """Protocol of one session. The server calls `on_deadline` after `deadline`; it calls `lost` at its end."""
+    """Protocol of one session. The server calls `on_deadline` after `deadline`; the application sees `connection`."""
 
     def __init__(
         self,
         *,
         limits: RequestLimits,
-        fast_path: FastPathAnswer | None = None,
-        open_connection: OpenConnection | None = None,
+        connection: Any = None,
         record_rejection: RecordRejection | None = None,
-        lost: Callable[[], object] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.parser: Any = self._create_parser()
         self.url = b""
-        self._fast_path = fast_path
-        self._open_connection = open_connection
         self._record_rejection = record_rejection
-        self._connection: Any = None
-        self._lost = lost
+        self._connection = connection
         self._path_confirmed: Callable[[], bool] | None = None
         self.limits = limits
         self.deadline = NEVER
@@ -110,20 +103,11 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._path_confirmed = transport.get_extra_info("path_confirmed")
-        if self._open_connection is not None:
-            self._connection = self._open_connection(transport)
         self.deadline = self.loop.time() + self.limits.idle
 
     def data_received(self, data: bytes) -> None:
         if self._rejection is not None or self.transport.is_closing():
             return
-        if self._fast_path is not None and not self._in_head and self._is_idle():
-            response = self._fast_path(data, self._connection)
-            if response is not None:
-                self._unset_keepalive_if_required()
-                self.deadline = self.loop.time() + self.limits.idle
-                self.transport.write(response)
-                return
         self._unset_keepalive_if_required()
         if self._in_head:
             # no callback reports an unfinished line: count the bytes as they arrive
@@ -158,10 +142,19 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
-    def _is_idle(self) -> bool:
+    @property
+    def is_idle(self) -> bool:
         """Whether no request is in progress: bytes that arrive now begin one."""
-        cycle = self.cycle
-        return not self._in_body and not self.flow.write_paused and (cycle is None or cycle.response_complete)
+        if self._in_head or self._in_body or self._rejection is not None or self.flow.write_paused:
+            return False
+        return self.cycle is None or self.cycle.response_complete
+
+    def release(self) -> None:
+        """Leave the connection, which is idle, to what made this protocol."""
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        self.parser = None
+        self.cycle: Any = None
 
     def eof_received(self) -> bool:
         """The client has ended its direction, which is not leaving: answer what it asked, then close.
@@ -177,8 +170,6 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
     def connection_lost(self, exc: Exception | None) -> None:
         self.deadline = NEVER
         super().connection_lost(exc)
-        if self._lost is not None:
-            self._lost()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -4,25 +4,33 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.server import ServerState
 
-from smkex.http.server.http1 import FastPathAnswer, Http1Protocol, OpenConnection, RequestLimits
+from smkex.http.server.http1 import Http1Protocol, RequestLimits
 from smkex.http.server.rejection import RecordRejection
+from smkex.http.server.server_connection import ConnectionOptions, ServerConnection
 
 KEEP_ALIVE_SECONDS = 60  # seconds that an idle session is kept
 DEADLINE_CHECK_SECONDS = 1.0  # seconds between checks of deadlines and updates of Date
+RELEASED_AT_ONCE = 1024  # idle connections whose general protocol is released in one check: some milliseconds
+
+OpenConnection = Callable[[Any], Any]
+FastPathAnswer = Callable[
+    [bytes, Any], list[bytes] | None
+]  # from bytes and connection to the complete response
 
 
 class HttpServer:
     """An ASGI application for any number of sessions.
 
     With `date` every response gets a Date; a caching application writes its own. `fast_path` is called first with the
-    bytes that arrive on an idle session, and returns the complete response or None. `open_connection` is called with
-    the transport of each session; what it returns goes to the fast path, and to the application as an extension.
-    `record_rejection` is called for each request that the server itself refuses.
+    bytes that arrive on an idle session, and returns the complete response in pieces, or None. `open_connection` is
+    called with the transport of each session, at its first request; what it returns goes to the fast path, and to the
+    application as an extension. `record_rejection` is called for each request that the server itself refuses.
     """
 
     def __init__(
@@ -37,6 +45,7 @@ class HttpServer:
     ) -> None:
         self._open_connection = open_connection
         self._fast_path = fast_path
+        self._options: ConnectionOptions | None = None
         self._record_rejection = record_rejection
         self._limits = limits or RequestLimits()
         self._date = date
@@ -59,7 +68,7 @@ class HttpServer:
 
     @property
     def connections(self) -> int:
-        return len(self._state.connections)
+        return len(self._options.connections) if self._options is not None else 0
 
     async def start(self) -> bool:
         """Start the application (ASGI lifespan); False if startup fails."""
@@ -70,8 +79,9 @@ class HttpServer:
 
     def finish_connections(self) -> None:
         """Close idle connections now and the others after the response in progress."""
-        for protocol in list(self._state.connections):
-            protocol.shutdown()
+        if self._options is not None:
+            for connection in list(self._options.connections):
+                connection.shutdown()
 
     async def stop(self, timeout: float = 5.0) -> None:
         """Wait up to `timeout` seconds for running requests, then stop the application."""
@@ -86,17 +96,27 @@ class HttpServer:
 
     def create_protocol(self, lost: Callable[[], object] | None = None) -> asyncio.Protocol:
         """Create the protocol of a new session; it calls `lost` when the connection ends."""
-        made: asyncio.Protocol = Http1Protocol(
+        if self._options is None:
+            self._options = ConnectionOptions(
+                self._create_general,
+                self._fast_path,
+                self._open_connection,
+                asyncio.get_running_loop().time,
+                self._limits.idle,
+                self._limits.write_wait,
+            )
+        # it has the methods of a protocol; a compiled class cannot be derived from asyncio's
+        return cast(asyncio.Protocol, ServerConnection(self._options, lost))
+
+    def _create_general(self, connection: object) -> Http1Protocol:
+        return Http1Protocol(
             limits=self._limits,
-            fast_path=self._fast_path,
-            open_connection=self._open_connection,
+            connection=connection,
             record_rejection=self._record_rejection,
-            lost=lost,
             config=self._config,
             server_state=self._state,
             app_state=self._lifespan.state,
         )
-        return made
 
     async def _keep_time(self) -> None:
         while True:
@@ -106,6 +126,11 @@ class HttpServer:
     def _tick(self) -> None:
         if self._date:
             self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        if self._options is None:
+            return
         now = asyncio.get_running_loop().time()
-        for protocol in [one for one in self._state.connections if one.deadline < now]:
-            protocol.on_deadline()
+        connections = list(self._options.connections)
+        for connection in connections:
+            connection.check(now)
+        for connection in islice((one for one in connections if one.has_general), RELEASED_AT_ONCE):
+            connection.release_general(now)

@@ -98,7 +98,7 @@ async def test_the_straight_way_chooses_the_newest_of_what_a_request_selects(it:
     await it.get(cache_control="no-cache")
     await it.settled()
     assert (await it.get(accept_language="de")).text == "newer"
-    response = it.proxy.fast_path.answer(b"GET /a HTTP/1.1\r\nhost: cdn\r\naccept-language: de\r\n\r\n")
+    response = it.fast(b"GET /a HTTP/1.1\r\nhost: cdn\r\naccept-language: de\r\n\r\n")
     assert response is not None
     assert response.endswith(b"\r\n\r\nnewer")
 
@@ -108,7 +108,7 @@ async def test_a_status_that_http_does_not_have_is_a_failure_of_the_origin(it: C
     for _ in range(2):
         assert (await it.get()).status_code == 502
         await it.settled()
-    assert it.proxy.fast_path.answer(b"GET /a HTTP/1.1\r\nhost: cdn\r\n\r\n") is None
+    assert it.fast(b"GET /a HTTP/1.1\r\nhost: cdn\r\n\r\n") is None
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from cdn import Cdn, cdn
 
+from edge.cache.storage.store import ResponseStore
 from edge.proxy.fast_path import PARSED_HEADS_LIMIT
-from smkex.http.server.http1 import Http1Protocol
 from smkex.http.server.http_server import HttpServer
+from smkex.http.server.server_connection import ServerConnection
 
 SIMPLE = b"GET /a HTTP/1.1\r\nHost: cdn\r\n%s\r\n"
 
@@ -42,14 +43,14 @@ def parsed(response: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
 
 @pytest.mark.parametrize("more", [b"", b"User-Agent: x\r\nAccept: */*\r\n", b"Connection: Keep-Alive\r\n"])
 async def test_it_says_what_the_general_path_says(it: Cdn, more: bytes) -> None:
-    response = it.proxy.fast_path.answer(SIMPLE % (b"Accept-Encoding: gzip\r\n" + more))
+    response = it.fast(SIMPLE % (b"Accept-Encoding: gzip\r\n" + more))
     assert response is not None
     general = await it.get(accept_encoding="gzip")
     expected = sorted((name, value) for name, value in general.headers.multi_items())
     assert parsed(response) == (200, expected, b"body")
     assert dict(expected)["age"] == "10"
     it.clock.now += 1
-    later = it.proxy.fast_path.answer(SIMPLE % b"Accept-Encoding: gzip\r\n")
+    later = it.fast(SIMPLE % b"Accept-Encoding: gzip\r\n")
     assert later is not None
     assert dict(parsed(later)[1])["age"] == "11"
 
@@ -79,19 +80,69 @@ async def test_it_says_what_the_general_path_says(it: Cdn, more: bytes) -> None:
     ],
 )
 async def test_whatever_needs_a_decision_is_left_to_the_general_path(it: Cdn, data: bytes) -> None:
-    assert it.proxy.fast_path.answer(data) is None
+    assert it.fast(data) is None
     # and what came before does not change what comes after
-    assert it.proxy.fast_path.answer(SIMPLE % b"Accept-Encoding: gzip\r\n") is not None
+    assert it.fast(SIMPLE % b"Accept-Encoding: gzip\r\n") is not None
+
+
+def _is_prepared(it: Cdn) -> bool:
+    """Whether what was last asked is answered without a look-up in the store."""
+    asked = list(it.proxy.fast_path._asked.values())[-1]
+    return asked.prepared is not None and asked.prepared.since <= it.clock.now < asked.prepared.until
 
 
 async def test_what_is_stale_or_removed_is_not_given(it: Cdn) -> None:
     simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
     it.clock.now += 60
-    assert it.proxy.fast_path.answer(simple) is None
+    assert it.fast(simple) is None
     it.clock.now -= 60
-    assert it.proxy.fast_path.answer(simple) is not None
+    assert it.fast(simple) is not None
     await it.store.remove("cdn /a")
-    assert it.proxy.fast_path.answer(simple) is None
+    assert it.fast(simple) is None
+
+
+async def test_what_another_worker_invalidates_is_not_given(it: Cdn, tmp_path: Path) -> None:
+    simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
+    it.clock.now += 0.5
+    assert it.fast(simple) is not None
+    assert _is_prepared(it)
+    other = ResponseStore(tmp_path / "cache", 50_000_000, 20_000_000)
+    await other.invalidate(["cdn /a"])
+    assert it.fast(simple) is None
+    other.close()
+
+
+async def test_a_clock_that_is_set_back_renews_what_was_prepared(it: Cdn) -> None:
+    simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
+    it.clock.now += 0.5
+    for now, age in ((it.clock.now, "10"), (it.clock.now + 5, "15"), (it.clock.now + 0.8, "11")):
+        it.clock.now = now
+        response = it.fast(simple)
+        assert response is not None
+        assert dict(parsed(response)[1])["age"] == age
+        assert _is_prepared(it)
+
+
+async def test_what_was_read_from_a_file_is_kept_in_memory_and_goes_with_its_url(tmp_path: Path) -> None:
+    async with cdn(tmp_path / "cache") as it:
+        it.origin.headers = [("cache-control", "max-age=60")]
+        it.origin.body = bytes(100_000)
+        await it.get()
+        await it.settled()
+        await it.get()  # into memory, without its body
+        held = it.store._memory.bytes
+        it.clock.now += 0.5
+        request = b"GET /a HTTP/1.1\r\nHost: cdn\r\n\r\n"
+        pieces = it.proxy.fast_path.answer(request)
+        assert pieces is not None
+        again = it.proxy.fast_path.answer(request)
+        assert again is not None
+        assert pieces[1] is again[1]  # not copied
+        assert it.store._memory.bytes == held + 100_000
+        await it.store.remove("cdn /a")
+        assert it.proxy.fast_path.answer(request) is None
+        assert it.store._memory.bytes == 0
+        assert all(not one.prepared or not one.prepared.body for one in it.proxy.fast_path._asked.values())
 
 
 async def test_the_same_words_give_the_same_answer_and_what_is_remembered_of_words_is_bounded(
@@ -100,15 +151,15 @@ async def test_the_same_words_give_the_same_answer_and_what_is_remembered_of_wor
     def asks(number: int) -> bytes:
         return SIMPLE % (b"Accept-Encoding: gzip\r\nUser-Agent: %d\r\n" % number)
 
-    first = it.proxy.fast_path.answer(asks(0))
+    first = it.fast(asks(0))
     assert first is not None
     for number in [*range(PARSED_HEADS_LIMIT + 10), 0]:
-        again = it.proxy.fast_path.answer(asks(number))
+        again = it.fast(asks(number))
         assert again is not None
         assert again != first  # each has an id of its own
         assert parsed(again) == parsed(first)
     assert len(it.proxy.fast_path._asked) <= PARSED_HEADS_LIMIT
-    assert it.proxy.fast_path.answer(SIMPLE % b"Accept-Encoding: br\r\nUser-Agent: 0\r\n") is None
+    assert it.fast(SIMPLE % b"Accept-Encoding: br\r\nUser-Agent: 0\r\n") is None
 
 
 class Recorder(asyncio.Transport):
@@ -132,20 +183,25 @@ class Recorder(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
+def is_answering(connection: ServerConnection) -> bool:
+    general = connection._general
+    return general is not None and general.cycle is not None and not general.cycle.response_complete
+
+
 async def test_fast_path_and_other_requests_take_turns_on_one_session(it: Cdn) -> None:
     server = HttpServer(it.proxy, date=False, fast_path=it.proxy.fast_path.answer)
     await server.start()
-    protocol, transport = server.create_protocol(), Recorder()
-    assert isinstance(protocol, Http1Protocol)
-    protocol.connection_made(transport)
+    connection, transport = server.create_protocol(), Recorder()
+    assert isinstance(connection, ServerConnection)
+    connection.connection_made(transport)
     simple = SIMPLE % b"Accept-Encoding: gzip\r\n"
     ranged = SIMPLE % b"Accept-Encoding: gzip\r\nRange: bytes=1-2\r\n"
 
     async def answers(data: bytes, count: int) -> list[bytes]:
         transport.written = b""
-        protocol.data_received(data)
+        connection.data_received(data)
         async with asyncio.timeout(5):
-            while transport.written.count(b"HTTP/1.1 ") < count or not protocol.cycle.response_complete:
+            while transport.written.count(b"HTTP/1.1 ") < count or is_answering(connection):
                 await asyncio.sleep(0.001)
         return [part[:3] for part in transport.written.split(b"HTTP/1.1 ")[1:]]
 
@@ -154,7 +210,7 @@ async def test_fast_path_and_other_requests_take_turns_on_one_session(it: Cdn) -
     assert await answers(simple, 1) == [b"200"]
     assert it.proxy.fast_path.hits == before + 1
     # behind a request that is still being answered nothing overtakes
-    protocol.data_received(ranged)
+    connection.data_received(ranged)
     assert await answers(simple, 2) == [b"206", b"200"]
     assert await answers(simple[:20], 0) == []
     assert await answers(simple[20:], 1) == [b"200"]
@@ -171,10 +227,16 @@ async def test_responses_kept_ready_count_as_memory(tmp_path: Path) -> None:
             await it.get(path)
             await it.settled()
             await it.get(path)  # into memory
-            assert it.proxy.fast_path.answer(f"GET {path} HTTP/1.1\r\nHost: cdn\r\n\r\n".encode())
+            assert it.fast(f"GET {path} HTTP/1.1\r\nHost: cdn\r\n\r\n".encode())
         there = [entry for path in paths for entry in it.store._memory.get(f"cdn {path}")]
         assert there
         assert (
-            sum(len(entry.body or b"") + len(entry.prepared[2] if entry.prepared else b"") for entry in there)
+            sum(
+                len(entry.body or b"") + len(entry.prepared.head if entry.prepared else b"")
+                for entry in there
+            )
             < 200_000
         )
+        asked = list(it.proxy.fast_path._asked.values())
+        assert len(asked) == len(paths)  # and none of what was evicted is held by what was asked
+        assert sum(len(one.prepared.body) for one in asked if one.prepared is not None) < 200_000

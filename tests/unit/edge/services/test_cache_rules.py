@@ -29,7 +29,7 @@ async def status_of(it: Cdn, path: str = "/a", **fields: str) -> str:
 
 def fast_answer(it: Cdn, path: str = "/a", *fields: str) -> bytes | None:
     lines = "".join(f"{field}\r\n" for field in fields)
-    return it.proxy.fast_path.answer(f"GET {path} HTTP/1.1\r\nHost: cdn\r\n{lines}\r\n".encode())
+    return it.fast(f"GET {path} HTTP/1.1\r\nHost: cdn\r\n{lines}\r\n".encode())
 
 
 async def test_the_first_rule_that_matches_counts(tmp_path: Path) -> None:

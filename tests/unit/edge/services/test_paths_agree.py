@@ -9,6 +9,8 @@ from cdn import Cdn, cdn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.cache.storage.purge_scope import PurgeScope, range_from
+from edge.cache.storage.store import MEMORY_BODY_LIMIT
 from edge.services.served_connection import ServedConnection
 from smkex.http.server.http1 import CONNECTION, RAW_TARGET
 
@@ -76,9 +78,7 @@ def ask_fast(
     it: Cdn, target: str, host: str, fields: dict[str, str], connection: ServedConnection
 ) -> Answer | None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    answer = it.proxy.fast_path.answer(
-        f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode(), connection
-    )
+    answer = it.fast(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode(), connection)
     if answer is None:
         return None
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -87,24 +87,90 @@ def ask_fast(
     return int(status.split()[1]), sorted(pair for pair in headers if pair[0] != "x-request-id"), body
 
 
-@given(st.lists(st.tuples(PATHS, QUERIES, HOSTS, FIELDS, CLIENTS), min_size=1, max_size=4))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ASKED = st.tuples(PATHS, QUERIES, HOSTS, FIELDS, CLIENTS)
+# between requests: seconds go by, within a second and across its end, or a response is replaced or removed
+BETWEEN = st.one_of(
+    st.floats(0.0, 2.5).map(lambda seconds: ("wait", seconds)),
+    st.sampled_from([0.25, 0.5, 1.0, 599.0, 600.0]).map(lambda seconds: ("wait", seconds)),
+    st.tuples(st.just("invalidate"), PATHS),
+    st.tuples(st.just("remove"), PATHS),
+    st.tuples(st.just("purge"), st.booleans()),
+    st.tuples(st.just("change"), st.sampled_from([3, 300, 20_000, 100_000, 300_000])),
+)
+
+
+@given(
+    st.lists(ASKED, min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 2), BETWEEN), min_size=3, max_size=12),
+    st.sampled_from([300, 20_000, 100_000]),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_paths_answer_alike(
     tmp_path_factory: pytest.TempPathFactory,
     requests: list[tuple[str, str, str, dict[str, str], tuple[str, str]]],
+    steps: list[tuple[int, tuple[str, Any]]],
+    size: int,
 ) -> None:
-    asyncio.run(_compare(tmp_path_factory.mktemp("cache"), requests))
+    asyncio.run(_compare(tmp_path_factory.mktemp("cache"), requests, steps, size))
 
 
 async def _compare(
-    folder: Path, requests: list[tuple[str, str, str, dict[str, str], tuple[str, str]]]
+    folder: Path,
+    requests: list[tuple[str, str, str, dict[str, str], tuple[str, str]]],
+    steps: list[tuple[int, tuple[str, Any]]],
+    size: int,
 ) -> None:
     async with cdn(folder, DOCUMENT) as it:
         it.origin.headers = [("cache-control", "max-age=600"), ("content-type", "text/css"), ("etag", '"1"')]
-        it.origin.body = b"words and words " * 20
-        for path, query, host, fields, (mode, client) in requests * 3:
-            one, other = (ServedConnection("", client, mode, lambda: True) for _ in range(2))
-            fast = ask_fast(it, path + query, host, fields, one)
-            general = await ask_general(it, path + query, host, fields, other)
-            assert fast is None or fast == general
-            assert (general[0] == 403) is (mode == "opportunistic" or client.endswith(".66"))
+        it.origin.body = _body_of(size)
+        it.clock.now += 0.3  # within a second what was prepared holds; at its very beginning it does not
+        ask_all = [request for request in requests for _ in range(3)]  # the third is answered from memory
+        for request in ask_all:
+            await _ask_both(it, *request)
+        for number, (choice, (action, value)) in enumerate(steps):
+            await _act(it, action, value, number)
+            # twice: what the first had to prepare anew, the second finds
+            for _ in range(2):
+                await _ask_both(it, *requests[choice % len(requests)])
+
+
+async def _ask_both(
+    it: Cdn, path: str, query: str, host: str, fields: dict[str, str], client: tuple[str, str]
+) -> None:
+    mode, address = client
+    one, other = (ServedConnection("", address, mode, lambda: True) for _ in range(2))
+    fast = ask_fast(it, path + query, host, fields, one)
+    general = await ask_general(it, path + query, host, fields, other)
+    assert fast is None or fast == general
+    assert (general[0] == 403) is (mode == "opportunistic" or address.endswith(".66"))
+
+
+async def _act(it: Cdn, action: str, value: Any, number: int) -> None:
+    match action:
+        case "wait":
+            it.clock.now += value
+        case "invalidate":
+            await it.store.invalidate([f"shop|cdn {value}"])
+        case "remove":
+            await it.store.remove(f"shop|cdn {value}")
+        case "purge":
+            soft_at = it.clock.now if value else None
+            await it.store.purge(number + 1, PurgeScope(ranges=(range_from(""),), soft_at=soft_at))
+        case "change":
+            it.origin.body = _body_of(value)
+            it.origin.headers[2] = ("etag", f'"{number + 2}"')
+
+
+def _body_of(size: int) -> bytes:
+    return (b"words and words %d " % size * size)[:size]
+
+
+async def test_objects_of_every_size_that_memory_takes_are_prepared(tmp_path: Path) -> None:
+    async with cdn(tmp_path) as it:
+        for size in (0, 1 << 10, 10 << 10, 100 << 10, MEMORY_BODY_LIMIT, MEMORY_BODY_LIMIT + 1):
+            it.origin.headers = [("cache-control", "max-age=600")]
+            it.origin.body = _body_of(size)
+            for _ in range(2):
+                general = await ask_general(it, f"/{size}", "cdn", {}, ServedConnection())
+            fast = ask_fast(it, f"/{size}", "cdn", {}, ServedConnection())
+            assert fast == (general if size <= MEMORY_BODY_LIMIT else None)

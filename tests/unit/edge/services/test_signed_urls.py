@@ -110,7 +110,7 @@ async def test_without_a_token_nothing_is_served_on_either_path(it: Cdn) -> None
         await it.settled()
     assert (await it.get("/a")).status_code == 403
     assert (await it.client.post("/a")).status_code == 403
-    assert it.proxy.fast_path.answer(b"GET /a HTTP/1.1\r\nHost: cdn\r\n\r\n") is None
+    assert it.fast(b"GET /a HTTP/1.1\r\nHost: cdn\r\n\r\n") is None
 
 
 async def test_a_token_for_another_host_does_not_count(it: Cdn) -> None:

@@ -34,7 +34,7 @@ async def test_fields_of_responses_are_changed_on_both_paths(tmp_path: Path) -> 
         assert general.headers["strict-transport-security"] == "max-age=1"
         assert "server" not in general.headers
         assert general.headers.get_list("link") == ["</a>", "</b>"]
-        fast = it.proxy.fast_path.answer(b"GET /a HTTP/1.1\r\nHost: cdn\r\n\r\n")
+        fast = it.fast(b"GET /a HTTP/1.1\r\nHost: cdn\r\n\r\n")
         assert fast is not None
         lines = fast.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
         named = [tuple(line.split(": ", 1)) for line in lines if not line.startswith("x-request-id")]
@@ -42,7 +42,7 @@ async def test_fields_of_responses_are_changed_on_both_paths(tmp_path: Path) -> 
             pair for pair in general.headers.multi_items() if pair[0] != "x-request-id"
         )
         put_in_force(it.services, {})
-        plain = it.proxy.fast_path.answer(b"GET /a HTTP/1.1\r\nHost: cdn\r\n\r\n")
+        plain = it.fast(b"GET /a HTTP/1.1\r\nHost: cdn\r\n\r\n")
         assert plain is not None
         assert b"server: origin/1" in plain
         assert b"</b>" not in plain
@@ -103,7 +103,7 @@ async def test_a_path_is_redirected(tmp_path: Path) -> None:
         start = await it.client.post("/")
         assert (start.status_code, start.headers["location"]) == (308, "/start")
         assert not it.origin.asked
-        assert it.proxy.fast_path.answer(b"GET / HTTP/1.1\r\nHost: cdn\r\n\r\n") is None
+        assert it.fast(b"GET / HTTP/1.1\r\nHost: cdn\r\n\r\n") is None
 
 
 @given(
