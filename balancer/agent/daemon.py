@@ -18,6 +18,7 @@ from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
 from balancer.agent.health.figure_reports import FigureReporter
 from balancer.agent.health.forward_rates import ForwardRateMeter
 from balancer.agent.health.node_watch import NodeMonitor
+from balancer.agent.health.origin_reports import report_origins
 from balancer.agent.metrics import AgentMetrics, serve_metrics
 from balancer.agent.peers.neighbours import PeerSelection
 from balancer.agent.peers.peer_answer import PeerEndpoint
@@ -217,6 +218,7 @@ class Agent:
             figures=self._figures.next_report(self._node.figures),
             applied_purge=self._state.applied_purge(),
             services=report_applied(self._settings.state, self._node.figures, self._watched_services),
+            origins=report_origins(self._node.origins),
         )
 
     def _apply_answer(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:

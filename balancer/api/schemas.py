@@ -19,6 +19,7 @@ from balancer.api.applied_services import AppliedReport
 from balancer.api.figures import FiguresReport
 from balancer.api.health import EdgeHealthView, ForwardRate, PeerReport, Text, WithdrawalGrant
 from balancer.api.numbers import Count, Whole
+from balancer.api.origins import OriginsReport
 from balancer.model.table import MAXIMUM_WEIGHT, EdgeState, Encapsulation, edge_from_json
 from node.state.desired_state import AdminState, DrainPhase
 from node.vip import MAXIMUM_EDGE_ID, Locator, Replies, vip_from_json
@@ -289,6 +290,7 @@ class LeaseRequest(Body):
         default=None, description="What services did since the last heartbeat that was answered."
     )
     services: AppliedReport | None = Field(default=None, description="What its edge server has in force.")
+    origins: OriginsReport | None = Field(default=None, description="What it knows of the services' origins.")
     instance: Instance = None
 
     @property

@@ -5,6 +5,7 @@ from typing import Any
 
 from balancer.api.client import ControlClient, Garbled
 from balancer.api.figures import FiguresTotals, FiguresView
+from balancer.api.origins import OriginsView
 from balancer.api.services import (
     ActivationRequest,
     DiffView,
@@ -46,6 +47,11 @@ class ServicesClient(ControlClient):
         """Get what a service did, in steps of 10, 60 or 600 seconds."""
         path = f"/v1/services/{name}/figures?step={step}"
         return FiguresView.model_validate(await self._json("GET", path))
+
+    async def origins(self, service: str | None = None) -> OriginsView:
+        """Get the origins, of one service or of all, that are not healthy at an edge, then the slowest."""
+        query = f"?service={service}" if service is not None else ""
+        return OriginsView.model_validate(await self._json("GET", f"/v1/origins{query}"))
 
     async def create_service(self, body: ServiceBody) -> ServiceView:
         return ServiceView.model_validate(await self._json("POST", "/v1/services", body))

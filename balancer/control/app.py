@@ -40,6 +40,8 @@ from balancer.control.http.query import refuse_unknown
 from balancer.control.metrics import endpoints as metrics
 from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
+from balancer.control.origins import endpoints as origins
+from balancer.control.origins.board import OriginBoard
 from balancer.control.page import endpoints as page
 from balancer.control.plane import ControlPlane
 from balancer.control.purges import endpoints as purge_endpoints
@@ -127,6 +129,7 @@ async def _assemble_plane(
         ServiceAcknowledgements(services.live),
         purges,
         FigureRings(clock),
+        OriginBoard(clock),
     )
     rollouts = RolloutEngine(store, clock, services.live, EdgeSigns(directory, leases))
     store.committed = directory.committed
@@ -146,6 +149,7 @@ async def _assemble_plane(
         newest=newest,
         purges=purges,
         figures=memory.figures,
+        origins=memory.origins,
         seal=seal,
         services=services,
         shield=ShieldCatalogue(key, services.live, directory, watch),
@@ -267,6 +271,7 @@ def create_app(
         table,
         purge_endpoints,
         figures,
+        origins,
         fast_open_keys,
         services,
         secret_endpoints,

@@ -15,6 +15,7 @@ from balancer.control.health.lease_sharing import LeaseSharing
 from balancer.control.health.leases import Leases
 from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
+from balancer.control.origins.board import OriginBoard
 from balancer.control.purges.watch import PurgeWatch
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
@@ -45,6 +46,7 @@ class ControlPlane:
     newest: NewestIds
     purges: PurgeWatch
     figures: FigureRings
+    origins: OriginBoard
     seal: SecretSeal
     services: ServicePublication
     shield: ShieldCatalogue

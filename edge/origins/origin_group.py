@@ -170,6 +170,7 @@ class ServiceOrigins:
     async def _ask_member(
         self, stack: AsyncExitStack, member: GroupMember, exchange: "_Exchange", until: float
     ) -> OriginResponse:
+        began = self._clock()
         tries = member.state.begin_request()
         stack.callback(member.state.end_request, tries)
         entering = stack.enter_async_context(
@@ -191,6 +192,8 @@ class ServiceOrigins:
         except OriginFailed as error:
             self._record_failure(member, error)
             raise
+        now = self._clock()
+        member.state.record_latency(now - began, now)
         if answer.status in UNUSABLE_STATUS:
             self._count_failure(member, f"status {answer.status}")
         elif member.state.record_success() and len(self.members) > 1:

@@ -18,6 +18,9 @@ class OriginHealth(StrEnum):
     ILL = "ill"
 
 
+LATENCY_WEIGHT = 0.2  # of the newest response in the smoothed latency
+
+
 @dataclass(slots=True)
 class OriginState:
     """Times are those of the monotonic clock, in seconds. `ill` is set by the active checks."""
@@ -27,6 +30,9 @@ class OriginState:
     requests: int = 0
     failures: int = 0
     cause: str = ""  # of the last failure of a request or a check
+    latency: float | None = None  # seconds until a response begins, smoothed
+    answered_at: float = float("-inf")  # when the last response began
+    unhealthy_since: float | None = None
     _in_a_row: int = field(default=0, repr=False)
     _ejected_until: float | None = field(default=None, repr=False)
     _trying: bool = field(default=False, repr=False)
@@ -59,12 +65,29 @@ class OriginState:
         if tries:
             self._trying = False
 
+    def record_latency(self, seconds: float, now: float) -> None:
+        """Record that a response of any status has begun after so many seconds."""
+        before = seconds if self.latency is None else self.latency
+        self.latency = before + LATENCY_WEIGHT * (seconds - before)
+        self.answered_at = now
+
     def record_success(self) -> bool:
         """Record a usable response; return whether the origin was ejected until now."""
         was_ejected = self._ejected_until is not None
         self._in_a_row = 0
         self._ejected_until = None
+        self._note_change()
         return was_ejected
+
+    def mark_ill(self, cause: str, now: float) -> None:
+        """Record that the active checks fail."""
+        self.ill, self.cause = True, cause
+        self._note_change(now)
+
+    def mark_checked(self) -> None:
+        """Record that the active checks fail no longer, or are made no longer."""
+        self.ill = False
+        self._note_change()
 
     def record_failure(self, cause: str, now: float) -> bool:
         """Record a failure; return whether the origin is ejected from now on, after enough of them in a row."""
@@ -74,4 +97,11 @@ class OriginState:
         self.cause = cause
         if self._in_a_row >= self.ejection.failures:
             self._ejected_until = now + self.ejection.seconds
+            self._note_change(now)
         return not was_ejected and self._ejected_until is not None
+
+    def _note_change(self, now: float | None = None) -> None:
+        if self.health is OriginHealth.HEALTHY:
+            self.unhealthy_since = None
+        elif self.unhealthy_since is None:
+            self.unhealthy_since = now

@@ -29,6 +29,7 @@ class EdgeAnswer:
     at_service_port: int | None = None
     silent: bool = False
     figures: Mapping[str, Any] = field(default_factory=dict)  # counts by service
+    origins: Mapping[str, Any] = field(default_factory=dict)  # what is known of the services' origins
 
 
 async def fetch_health(socket: Path) -> EdgeAnswer:
@@ -51,9 +52,18 @@ async def fetch_health(socket: Path) -> EdgeAnswer:
         return EdgeAnswer(Health.DEGRADED, ("edge: invalid answer",))
     if status is not Health.OK and not reasons:
         reasons = (f"edge: {status.value}",)
-    figures = body.get("figures")
-    counted = figures if isinstance(figures, dict) else {}
-    return EdgeAnswer(status, reasons, sessions, at_service_port, figures=counted)
+    return EdgeAnswer(
+        status,
+        reasons,
+        sessions,
+        at_service_port,
+        figures=_valid_object(body.get("figures")),
+        origins=_valid_object(body.get("origins")),
+    )
+
+
+def _valid_object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _valid_count(value: Any) -> int | None:

@@ -38,12 +38,13 @@ class NodeMonitor:
         self.findings = Findings(hard=("edge: not checked yet",))
         self.probes: tuple[ProbeResult, ...] = ()
         self.figures: Mapping[str, Any] = {}  # the edge's counts by service
+        self.origins: Mapping[str, Any] = {}  # what the edge knows of the services' origins
 
     async def check_node(self) -> Findings:
         """Run every check once."""
         now = time.monotonic()
         edge = await self._edge.check_edge(now)
-        self.figures = edge.figures
+        self.figures, self.origins = edge.figures, edge.origins
         hard = list(edge.reasons) if edge.status is Health.DOWN else []
         soft = [] if hard else list(edge.reasons)
         if self._vip_check and (missing := find_missing_vip(self._state.vip_addresses())):

@@ -8,6 +8,7 @@ from balancer.control.grants.book import GrantBook
 from balancer.control.health.acknowledgement import Acknowledgements
 from balancer.control.health.board import HealthBoard
 from balancer.control.health.leases import Leases
+from balancer.control.origins.board import OriginBoard
 from balancer.control.purges.watch import PurgeWatch
 from balancer.control.registry.table_state import table_state
 from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
@@ -27,6 +28,7 @@ class EdgeMemory:
     services: ServiceAcknowledgements
     purges: PurgeWatch
     figures: FigureRings
+    origins: OriginBoard
 
     def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> None:
         """Renew the lease, and record what the edge reports; `age` in seconds."""
@@ -35,6 +37,7 @@ class EdgeMemory:
         self.acknowledgements.note(edge_id, heartbeat.applied_generation, self.watch.generation)
         self.services.note(edge_id, heartbeat.services)
         self.purges.note_applied(edge_id, heartbeat.applied_purge)
+        self.origins.note(edge_id, heartbeat.origins)
         self.figures.record_report(edge_id, heartbeat.instance, heartbeat.figures)
 
     def forget_edge(self, edge_id: int) -> None:
@@ -45,6 +48,7 @@ class EdgeMemory:
         self.services.forget(edge_id)
         self.purges.forget_edge(edge_id)
         self.figures.forget_edge(edge_id)
+        self.origins.forget(edge_id)
         self.grants.give_back(edge_id)
 
     def view(self, edge: EdgeRecord) -> EdgeView:

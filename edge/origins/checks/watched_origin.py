@@ -1,6 +1,7 @@
 """One origin that is checked: how many checks in a row succeeded or failed, and when it was last in use."""
 
 import logging
+import time
 from dataclasses import dataclass, field
 
 from edge.origins.origin_state import OriginState
@@ -30,7 +31,7 @@ class WatchedOrigin:
         if failure is None:
             self._rising, self._falling = self._rising + 1, 0
             if self._rising >= self.check.rise and self.state.ill:
-                self.state.ill = False
+                self.state.mark_checked()
                 log.info("origin healthy: service %s, origin %s", self.service, self.origin.name)
             return
         self._rising, self._falling = 0, self._falling + 1
@@ -38,10 +39,9 @@ class WatchedOrigin:
             return
         if not self.state.ill:
             log.warning("origin ill: service %s, origin %s: %s", self.service, self.origin.name, failure)
-        self.state.ill = True
-        self.state.cause = failure
+        self.state.mark_ill(failure, time.monotonic())
 
     def forget_results(self) -> None:
         """Begin anew: results that nothing renews say nothing."""
         self._rising = self._falling = 0
-        self.state.ill = False
+        self.state.mark_checked()

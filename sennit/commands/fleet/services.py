@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     def add_action(name: str, text: str, *, changes: bool = False) -> argparse.ArgumentParser:
         added = actions.add_parser(name, help=text, description=text)
         remote.add_options(added, changes=changes)
-        if name not in ("list", "top"):
+        if name not in ("list", "top", "origins"):
             added.add_argument("name", help="the service")
         return added
 
@@ -44,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--seconds", type=int, default=60, metavar="N", help="of the last so many seconds (default: 60)"
     )
+    ill = add_action("origins", "list origins that are not healthy at an edge, then the slowest")
+    ill.add_argument("name", nargs="?", help="the service (default: all)")
     shown = add_action("show", "show a service and the document of its active revision, or of another")
     shown.add_argument("--revision", type=int, metavar="N")
     shown.add_argument("--revisions", action="store_true", help="list the revisions instead")
@@ -119,7 +121,9 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
         case "list":
             return await client.services()
         case "top":
-            return await client.figure_totals(options.seconds)
+            return [await client.figure_totals(options.seconds), await client.origins()]
+        case "origins":
+            return await client.origins(options.name)
         case "show" if options.revisions:
             return await client.revisions(name, 200)
         case "show":
@@ -198,7 +202,8 @@ def _read_stage(text: str) -> "dict[str, Any]":
 async def _show_service(client: "ServicesClient", name: str, number: int | None) -> "list[BaseModel]":
     service = await client.service(name)
     shown = number or service.active or service.newest
-    return [service] if shown is None else [service, await client.revision(name, shown)]
+    revision = [] if shown is None else [await client.revision(name, shown)]
+    return [service, *revision, await client.origins(name)]
 
 
 async def _change_secret(client: "ServicesClient", options: argparse.Namespace) -> Any:

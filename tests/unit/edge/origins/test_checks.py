@@ -15,7 +15,7 @@ from edge.origins.checks.watched_origin import WatchedOrigin
 from edge.origins.connecting import open_plain
 from edge.origins.origin_group import ServiceOrigins
 from edge.origins.origin_state import OriginHealth, OriginState
-from edge.origins.published_health import combine_origins
+from edge.origins.published_health import combine_origins, describe_origins
 from edge.origins.registry import OriginRegistry
 from services.document import HttpService, parse_document
 from services.origins import Ejection, HealthCheck, Origin
@@ -159,13 +159,34 @@ async def test_what_is_not_in_use_any_more_is_not_checked_and_counts_as_healthy(
     await asyncio.gather(task, return_exceptions=True)
 
 
+def test_health_says_for_how_long_an_origin_is_unhealthy_and_which_are_the_slowest() -> None:
+    ejected, slow, fast, old = (OriginState(Ejection(failures=1)) for _ in range(4))
+    ejected.record_failure("status 503", 100.0)
+    ejected.record_failure("reset", 105.0)
+    for state, latency, at in ((slow, 0.5, 109.0), (fast, 0.1, 109.0), (old, 9.0, 40.0)):
+        state.record_latency(latency, at)
+    named = [("shop", name, state) for name, state in zip("abcd", (ejected, slow, fast, old), strict=True)]
+    facts = describe_origins(named, 110.0)
+    [listed] = facts["listed"]
+    assert (listed["cause"], listed["seconds"], listed["latency"]) == ("reset", 10.0, None)
+    assert [(each["origin"], each["latency"]) for each in facts["slowest"]] == [("b", 0.5), ("c", 0.1)]
+    ejected.record_success()
+    assert describe_origins(named, 110.0)["listed"] == []
+    slow.record_latency(0.0, 111.0)
+    assert slow.latency == pytest.approx(0.4)
+
+
 def test_health_lists_each_origin_once_with_the_workers_that_do_not_ask_it() -> None:
     entry = {"service": "shop", "origin": "a", "state": "ejected", "cause": "status 503"}
-    one = {"origins": {"known": 3, "unhealthy": 1, "listed": [entry]}}
-    other = {"origins": {"known": 2, "unhealthy": 0, "listed": []}}
-    assert combine_origins([one, one, other, {}])["origins"] == {
+    slow = [{"service": "shop", "origin": "b", "latency": latency} for latency in (0.2, 0.7)]
+    first = {"listed": [entry | {"seconds": 3.0, "latency": None}], "slowest": slow[:1]}
+    second = {"listed": [entry | {"seconds": 5.0, "latency": 0.1}], "slowest": slow[1:]}
+    workers = [{"origins": {"known": 3, "unhealthy": 1} | each} for each in (first, second)]
+    other = {"origins": {"known": 2, "unhealthy": 0, "listed": [], "slowest": []}}
+    assert combine_origins([*workers, other, {}])["origins"] == {
         "known": 3,
         "unhealthy": 1,
-        "listed": [{**entry, "workers": 2}],
+        "listed": [{**entry, "workers": 2, "seconds": 5.0, "latency": 0.1}],
+        "slowest": slow[1:],
     }
     assert combine_origins([{}]) == {}

@@ -1,0 +1,1 @@
+"""The origins of services, as edges report them."""
