@@ -5,11 +5,23 @@ from dataclasses import dataclass, field
 from smkex.core.errors import SmkexError
 
 
-@dataclass(frozen=True, slots=True)
 class DataReceived:
-    """The next bytes of the peer's stream, in order."""
+    """The next bytes of the peer's stream, in order. Plain, as there is one for each record."""
 
-    data: bytes = field(repr=False)
+    __slots__ = ("data",)
+    __match_args__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataReceived) and self.data == other.data
+
+    def __hash__(self) -> int:
+        return hash(self.data)
+
+    def __repr__(self) -> str:
+        return f"DataReceived({len(self.data)} bytes)"
 
 
 @dataclass(frozen=True, slots=True)

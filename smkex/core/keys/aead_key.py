@@ -2,13 +2,14 @@
 
 import hmac
 from collections.abc import Callable
+from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from smkex.core.wire.messages import Aead
 
-AEAD_NONCE_LENGTH = 12
-SECRET_LENGTH = 32
+AEAD_NONCE_LENGTH: Final = 12
+SECRET_LENGTH: Final = 32
 KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
 
 # called with the name, key and IV of each AEAD key when it is derived: for key logs

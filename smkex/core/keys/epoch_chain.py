@@ -4,12 +4,14 @@ Each epoch's secret gives its key and the next epoch's secret, and is overwritte
 current epoch and what the next follows from: earlier keys are gone, later ones are not derived.
 """
 
+from typing import Final
+
 from smkex.core.errors import BadRecord
 from smkex.core.keys.aead_key import AeadKey, expand_aead_key, expand_secret
 from smkex.core.keys.key_schedule import KeySchedule
 
-EPOCH_SHIFT = 24
-EPOCH_LENGTH = 1 << EPOCH_SHIFT  # bytes of the stream
+EPOCH_SHIFT: Final = 24
+EPOCH_LENGTH: Final = 1 << EPOCH_SHIFT  # bytes of the stream
 
 
 class EpochChain:

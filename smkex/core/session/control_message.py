@@ -7,7 +7,7 @@ ignored.
 
 import struct
 from enum import IntEnum, unique
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
@@ -15,19 +15,22 @@ from smkex.core.errors import BadRecord, MalformedMessage
 from smkex.core.keys.aead_key import AeadKey
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.codec import Reader, u8, u16, u32, u64, vec8
-from smkex.core.wire.frame import CONTROL_LIMIT, HEADER_LENGTH, TAG_LENGTH, FrameType, encode_header
+from smkex.core.wire.frame import CONTROL_LIMIT, CONTROL_TYPE, HEADER_LENGTH, TAG_LENGTH
 
-RANGES_LIMIT = 31  # ranges in one item, whose length is a byte
-WAITED_LIMIT = (1 << 32) - 1  # microseconds
-_ACKNOWLEDGEMENT = struct.Struct(">BBQQI")  # an Acknowledge item, the only one of most messages
-_ACKNOWLEDGEMENT_LENGTH = 20  # of its value
+RANGES_LIMIT: Final = 31  # ranges in one item, whose length is a byte
+WAITED_LIMIT: Final = (1 << 32) - 1  # microseconds
+_ACKNOWLEDGEMENT: Final = struct.Struct(">BBQQI")  # an Acknowledge item, the only one of most messages
+_ACKNOWLEDGEMENT_LENGTH: Final = 20  # of its value
+_ITEM_LENGTH: Final = 22  # of the item
+_ACKNOWLEDGE: Final = 1
+_HEADER_START: Final = bytes((CONTROL_TYPE, 0))  # lengths of control messages fit in the two bytes behind it
 
 
 @unique
 class ControlItem(IntEnum):
     """Types of items, as sent."""
 
-    ACKNOWLEDGE = 1
+    ACKNOWLEDGE = _ACKNOWLEDGE
     FINAL = 2
     ABORT = 3
     RANGES = 4
@@ -68,11 +71,7 @@ class ControlMessage(NamedTuple):
     def encode(self) -> bytes:
         items = b""
         if self.acknowledged is not None:
-            items = _ACKNOWLEDGEMENT.pack(
-                ControlItem.ACKNOWLEDGE, _ACKNOWLEDGEMENT_LENGTH, self.acknowledged, self.limit, self.waited
-            )
-            if self[3:] == _NOTHING_ELSE:
-                return items
+            items = encode_acknowledgement(self.acknowledged, self.limit, self.waited)
         if self.final is not None:
             items += _encode_item(ControlItem.FINAL, u64(self.final))
         if self.abort is not None:
@@ -99,8 +98,6 @@ class ControlMessage(NamedTuple):
     @classmethod
     def parse(cls, items: bytes) -> "ControlMessage":
         """Raises `MalformedMessage`. Unknown items are ignored; the last of repeated items counts."""
-        if len(items) == _ACKNOWLEDGEMENT.size and items[:2] == _ACKNOWLEDGEMENT_BEGINS:
-            return cls(*_ACKNOWLEDGEMENT.unpack(items)[2:])
         reader = Reader(items)
         found: dict[str, Any] = {}
         ranges = Reader(b"")
@@ -136,8 +133,23 @@ class ControlMessage(NamedTuple):
         return cls(**found, ranges=_read_ranges(ranges, found.get("acknowledged", 0)))
 
 
-_NOTHING_ELSE = ControlMessage()[3:]
-_ACKNOWLEDGEMENT_BEGINS = bytes((ControlItem.ACKNOWLEDGE, _ACKNOWLEDGEMENT_LENGTH))
+def encode_acknowledgement(acknowledged: int, limit: int, waited: int) -> bytes:
+    """Encode the only item of most messages."""
+    return _ACKNOWLEDGEMENT.pack(_ACKNOWLEDGE, _ACKNOWLEDGEMENT_LENGTH, acknowledged, limit, waited)
+
+
+def is_acknowledgement(items: bytes) -> bool:
+    """Whether Acknowledge is the only item of a message: `read_acknowledgement` reads it."""
+    return len(items) == _ITEM_LENGTH and items[0] == _ACKNOWLEDGE and items[1] == _ACKNOWLEDGEMENT_LENGTH
+
+
+def read_acknowledgement(items: bytes) -> tuple[int, int, int]:
+    """Return what is acknowledged, the limit, and what the message waited in microseconds."""
+    return (
+        int.from_bytes(items[2:10], "big"),
+        int.from_bytes(items[10:18], "big"),
+        int.from_bytes(items[18:22], "big"),
+    )
 
 
 def _encode_item(kind: ControlItem, value: bytes) -> bytes:
@@ -165,8 +177,10 @@ class ControlSealer:
         self._counter = 0
 
     def seal(self, control: ControlMessage) -> bytes:
-        items = control.encode()
-        associated = encode_header(FrameType.CONTROL, len(items) + TAG_LENGTH)
+        return self.seal_items(control.encode())
+
+    def seal_items(self, items: bytes) -> bytes:
+        associated = _HEADER_START + (len(items) + TAG_LENGTH).to_bytes(2, "big")
         sealed = associated + self._key.seal(self._counter, items, associated)
         self._counter += 1
         return sealed
@@ -181,6 +195,10 @@ class ControlOpener:
 
     def open(self, frame: bytes) -> ControlMessage:
         """Raises `MalformedMessage` or `BadRecord`."""
+        return ControlMessage.parse(self.open_items(frame))
+
+    def open_items(self, frame: bytes) -> bytes:
+        """Return the items of a message. Raises as `open`."""
         if not TAG_LENGTH <= len(frame) - HEADER_LENGTH <= CONTROL_LIMIT:
             raise MalformedMessage(f"a control message has {len(frame)} bytes, too few or too many")
         try:
@@ -188,4 +206,4 @@ class ControlOpener:
         except InvalidTag:
             raise BadRecord from None
         self._counter += 1
-        return ControlMessage.parse(items)
+        return items

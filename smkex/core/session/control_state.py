@@ -5,13 +5,20 @@ message repeats the state. Paths deliver in any order, so values that can change
 one that comes later changes nothing.
 """
 
+from typing import Final
+
 from smkex.core.errors import MisusedStream
-from smkex.core.session.control_message import RANGES_LIMIT, WAITED_LIMIT, ControlMessage
+from smkex.core.session.control_message import (
+    RANGES_LIMIT,
+    WAITED_LIMIT,
+    ControlMessage,
+    encode_acknowledgement,
+)
 from smkex.core.session.path import NEVER, Path
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.receiving_stream import ReceivingStream
 
-REMOVED_LIMIT = 16  # removals reported in one message: more than can be open
+REMOVED_LIMIT: Final = 16  # removals reported in one message: more than can be open
 
 
 class ControlState:
@@ -72,14 +79,14 @@ class ControlState:
         self._peer_scheduler_state = message.scheduler_state
         return True
 
-    def build_message(
-        self, path: Path, incoming: ReceivingStream, final: int | None, backup: set[int], now: float
-    ) -> ControlMessage:
+    def build_items(
+        self, path: Path, incoming: ReceivingStream, final: int | None, backup: frozenset[int], now: float
+    ) -> bytes:
         """Build the message for `path`. State is absolute, so the newest message replaces all before."""
         path.state_due = NEVER
         unconfirmed = self._version > self._confirmed
         ping = None
-        if path.ping_due or (unconfirmed and all(one.version < self._version for one in path.outstanding)):
+        if path.ping_due or (unconfirmed and not self._is_on_its_way(path)):
             self._pings += 1
             ping = self._pings
             path.ping_due = False
@@ -89,9 +96,11 @@ class ControlState:
         ranges = incoming.ranges(RANGES_LIMIT)
         waited = min(max(int((now - path.heard_at) * 1e6), 0), WAITED_LIMIT)
         if not unconfirmed:
+            if final is None and not ranges and ping is None and pong is None:  # common case
+                return encode_acknowledgement(self.reported, incoming.limit, waited)
             return ControlMessage(
                 self.reported, incoming.limit, waited, final, ranges=ranges, ping=ping, pong=pong
-            )
+            ).encode()
         return ControlMessage(
             self.reported,
             incoming.limit,
@@ -101,9 +110,13 @@ class ControlState:
             ping=ping,
             pong=pong,
             removed=frozenset(self._removed),
-            backup=frozenset(backup),
+            backup=backup,
             backup_state=self._version,
             scheduler=self.scheduler if self._role == "client" else None,
             scheduler_state=self._version,
             rehome=self.rehome,
-        )
+        ).encode()
+
+    def _is_on_its_way(self, path: Path) -> bool:
+        """Whether `path` carries a ping that confirms the newest version."""
+        return any(sent.version == self._version for sent in path.outstanding)

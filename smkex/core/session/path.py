@@ -4,25 +4,35 @@ A subflow delivers in order. When a later transmission on it is confirmed, every
 record that did not was removed by an attacker on the path.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from typing import Final
 
 from smkex.core.session.control_message import ControlOpener, ControlSealer
 from smkex.core.session.record import SealedRecord
 from smkex.core.wire.frame import RECORD_DATA_LIMIT
 from smkex.core.wire.frame_reader import FrameReader
 
-STALL_FLOOR = 0.04  # seconds: below it, timers of both ends dominate the round trip
-STALL_CEILING = 1.0  # seconds
-ACKNOWLEDGE_DELAY = (0.001, 0.02)  # seconds, minimum and maximum, until received bytes are acknowledged
-PING_INTERVAL = 5.0  # seconds without progress after which a ping is sent
-STALLED_LIMIT = 10.0  # seconds a stalled path is kept while another works
+ACKNOWLEDGE_DELAY: Final = (
+    0.025  # seconds until received bytes are acknowledged: part of the sender's patience
+)
+STALL_FLOOR: Final = 0.04  # seconds: below it, how busy both ends are dominates the round trip
+STALL_CEILING: Final = 1.0  # seconds
+BASE_INTERVAL: Final = (
+    0.5  # seconds: the lowest round trip of two such intervals is compared with other paths'
+)
+ESTIMATE_LIFETIME: Final = 2.0  # seconds after which a round trip that was measured says little
+LOADED_LIFETIME: Final = (
+    30.0  # seconds for which a path that was left is taken to be as slow as with data on it
+)
+QUEUE_LENGTH: Final = 64 << 10  # unconfirmed bytes from which a path's latency is that of their queue
+QUEUE_GROWTH: Final = 3  # times that the queue's latency may still grow
+PING_INTERVAL: Final = 5.0  # seconds without progress after which a ping is sent
+STALLED_LIMIT: Final = 10.0  # seconds a stalled path is kept while another works
 # seconds a session is kept while all its paths stall: long enough for a tunnel
-SILENCE_LIMIT = 120.0
-NEVER = float("inf")
-NEAR_RTT = 0.001  # seconds: below this round trip, one more costs nothing noticeable
+SILENCE_LIMIT: Final = 120.0
+NEVER: Final = float("inf")
+NEAR_RTT: Final = 0.001  # seconds: below this round trip, one more costs nothing noticeable
 # bytes of a record whose frame fits in TCP's initial window (RFC 6928)
-INITIAL_WINDOW_RECORD_LIMIT = 14_000
+INITIAL_WINDOW_RECORD_LIMIT: Final = 14_000
 
 
 def record_limit(min_rtt: float) -> int:
@@ -34,60 +44,100 @@ def record_limit(min_rtt: float) -> int:
     return RECORD_DATA_LIMIT if min_rtt < NEAR_RTT else INITIAL_WINDOW_RECORD_LIMIT
 
 
-@dataclass(slots=True)
 class Transmission:
     """A record, or a ping that carried state version `version`, until the other end confirms it."""
 
-    at: float
-    record: SealedRecord | None = None
-    ping: int = 0
-    version: int = 0
+    __slots__ = ("at", "ping", "record", "version")
+
+    def __init__(self, at: float, record: SealedRecord | None, ping: int, version: int) -> None:
+        self.at = at
+        self.record = record
+        self.ping = ping
+        self.version = version
 
 
-@dataclass(slots=True)
 class Path:
-    """The state of one subflow. Times are seconds of the driver's clock."""
+    """The state of one subflow. Times are seconds of the driver's clock; `NEVER` where something is not the case."""
 
-    sealer: ControlSealer
-    opener: ControlOpener
-    reader: FrameReader
-    rtt: float
-    progress_at: float
-    rttvar: float = 0.0  # seconds: RTTVAR of RFC 6298
-    outgoing: deque[bytes] = field(default_factory=deque)
-    outstanding: deque[Transmission] = field(default_factory=deque)
-    state_due: float = NEVER
-    ping_due: bool = False
-    pong: int | None = None
-    highest_pong: int = 0
-    stalled_at: float | None = None
-    position: int = 0
-    heard_at: float = field(init=False)  # when a record or ping last came on it
-    pings: int = 0  # of `outstanding`
-    sent: int = 0
-    received: int = 0
-    min_rtt: float = field(init=False)  # seconds: lowest measured round trip, without queues
-    stall_timeout: float = field(init=False)  # seconds without progress after which the path stalls
+    __slots__ = (
+        "_interval_began",
+        "_lowest",
+        "_lowest_before",
+        "base",
+        "heard_at",
+        "highest_pong",
+        "loaded",
+        "loaded_until",
+        "measured_at",
+        "min_rtt",
+        "opener",
+        "outgoing",
+        "outstanding",
+        "ping_due",
+        "pings",
+        "pong",
+        "position",
+        "progress_at",
+        "reader",
+        "received",
+        "rtt",
+        "rttvar",
+        "sealer",
+        "sent",
+        "stall_timeout",
+        "stalled_at",
+        "state_due",
+        "unordered",
+        "version",
+    )
 
-    def __post_init__(self) -> None:
-        self.min_rtt = self.rtt
-        self.heard_at = self.progress_at
+    def __init__(
+        self,
+        sealer: ControlSealer,
+        opener: ControlOpener,
+        reader: FrameReader,
+        rtt: float,
+        now: float,
+        position: int = 0,
+    ) -> None:
+        self.sealer = sealer
+        self.opener = opener
+        self.reader = reader
+        self.rtt = rtt
+        self.rttvar = 0.0  # seconds: RTTVAR of RFC 6298
+        self.min_rtt = rtt  # seconds: lowest measured round trip, without queues
+        self.measured_at = now
+        self.base = rtt  # seconds: lowest round trip measured lately, to compare paths by
+        self._lowest = self._lowest_before = rtt  # of the current interval and the one before
+        self._interval_began = now
+        self.loaded = 0.0  # seconds: what it was under load, which counts until `loaded_until`
+        self.loaded_until = -NEVER
+        self.progress_at = now
+        self.heard_at = now  # when a record or ping last came on it
+        self.stalled_at = NEVER
+        self.state_due = NEVER
+        self.outgoing: list[bytes] = []
+        self.outstanding: list[Transmission] = []
+        self.unordered = False  # whether `outstanding` may hold a record behind one of a higher DSN
+        self.pings = 0  # of `outstanding`
+        self.ping_due = False
+        self.pong: int | None = None
+        self.highest_pong = 0
+        self.version = 0  # newest state version that was confirmed on it
+        self.position = position
+        self.sent = 0
+        self.received = 0
+        self.stall_timeout = 0.0  # seconds without progress after which the path stalls
         self._update_stall_timeout()
 
     @property
     def stalled(self) -> bool:
-        return self.stalled_at is not None
-
-    @property
-    def acknowledge_delay(self) -> float:
-        """Seconds to delay an acknowledgement: a quarter of the round trip, well below the sender's stall timeout."""
-        least, most = ACKNOWLEDGE_DELAY
-        return min(max(self.rtt / 4, least), most)
+        return self.stalled_at != NEVER
 
     @property
     def deadline(self) -> float:
         """When the path stalls, or when a stalled path is closed, unless there is progress."""
-        if self.stalled_at is not None:
+        if self.stalled_at != NEVER:
             return self.stalled_at + STALLED_LIMIT
         if not self.outstanding:
             return NEVER
@@ -104,13 +154,15 @@ class Path:
             self.state_due = when
 
     def track_record(self, number: int, record: SealedRecord, now: float) -> None:
-        record.paths.add(number)
+        record.paths |= 1 << number
         record.copies += 1
         record.sent_at = now
-        self.outstanding.append(Transmission(now, record))
+        if record.copies > 1:
+            self.unordered = True
+        self.outstanding.append(Transmission(now, record, 0, 0))
 
     def track_ping(self, number: int, version: int, now: float) -> None:
-        self.outstanding.append(Transmission(now, ping=number, version=version))
+        self.outstanding.append(Transmission(now, None, number, version))
         self.pings += 1
 
     def discard_outstanding(self) -> None:
@@ -118,51 +170,92 @@ class Path:
         self.outstanding.clear()
         self.pings = 0
 
-    def confirm_outstanding(self, now: float, horizon: float, answered_at: float | None) -> tuple[bool, int]:
-        """Remove what is confirmed; return (whether a record is missing, newest state version confirmed).
+    def confirm_outstanding(self, now: float, horizon: int, answered_at: float, *, in_order: bool) -> bool:
+        """Remove what is confirmed; return whether a record is missing.
 
-        `horizon` is the DSN from which the other end has not reported what it received. A confirmation that arrived on
-        this path measures its round trip: `answered_at` is when it would have arrived if it had not waited.
+        `horizon` is the DSN from which the other end has not reported what it received; `in_order` that it has
+        reported nothing beyond the first missing byte. A confirmation that arrived on this path measures its round
+        trip: `answered_at` is when it would have arrived if it had not waited, `NEVER` where it arrived on another.
         """
-        newest: Transmission | None = None
-        version = 0
-        gap = record_missing = False
-        kept: deque[Transmission] = deque()
-        for sent in self.outstanding:
+        outstanding = self.outstanding
+        newest = -NEVER  # when the newest confirmed transmission was sent
+        confirmed = 0
+        for sent in outstanding:  # common case: records in order, of which the first are confirmed
             record = sent.record
-            if record is None:
-                if sent.ping > self.highest_pong:
+            if record is None or not record.arrived:
+                break
+            confirmed += 1
+            if record.copies == 1:  # another may have arrived on another path
+                newest = sent.at
+        if confirmed:
+            del outstanding[:confirmed]
+        record_missing = False
+        if outstanding and (self.pings or self.unordered or not in_order):
+            gap = False
+            kept: list[Transmission] = []
+            for sent in outstanding:
+                record = sent.record
+                if record is None:
+                    if sent.ping > self.highest_pong:
+                        kept.append(sent)
+                        continue
+                    self.version = sent.version
+                elif not record.arrived:
+                    gap = gap or record.dsn < horizon
                     kept.append(sent)
                     continue
-                version = sent.version
-            elif not record.arrived:
-                gap = gap or record.dsn < horizon
-                kept.append(sent)
-                continue
-            elif record.copies > 1:
-                continue  # it may have arrived on another path
-            newest = sent
-            record_missing = gap
-            if self.pings:
-                kept = deque(one for one in kept if one.record is not None)
-        self.pings = sum(one.record is None for one in kept) if self.pings else 0
-        self.outstanding = kept
-        if newest is not None:
+                elif record.copies > 1:
+                    continue
+                newest = sent.at
+                record_missing = gap
+                if self.pings:
+                    kept = [one for one in kept if one.record is not None]
+            self.pings = sum([one.record is None for one in kept])
+            self.outstanding = kept
+        if not self.outstanding:
+            self.unordered = False
+        if newest > -NEVER:
             self.progress_at = now
-            if answered_at is not None:
-                self._update_rtt(answered_at - newest.at)
-                self.stalled_at = None
-        return record_missing, version
+            if answered_at != NEVER:
+                self._update_rtt(answered_at - newest, now)
+                self.stalled_at = NEVER
+        return record_missing
+
+    def latency(self, now: float) -> float:
+        """Return the round trip to compare with that of other paths, with what the session's own data may add."""
+        return max(self.base, self.loaded) if now < self.loaded_until else self.base
+
+    def has_fresh_estimate(self, now: float) -> bool:
+        """Whether the round trip was measured lately."""
+        return now - self.measured_at <= ESTIMATE_LIFETIME
+
+    def leave(self, now: float) -> None:
+        """Another path is used from now on: if it was the session's own data that made this one slow, remember that.
+
+        It empties now and looks fast, and would be slow again. It is left while its queue still grows: hence the
+        factor.
+        """
+        waiting = sum(
+            [sent.record.end - sent.record.dsn for sent in self.outstanding if sent.record is not None]
+        )
+        if waiting > QUEUE_LENGTH:
+            self.loaded, self.loaded_until = QUEUE_GROWTH * self.base, now + LOADED_LIFETIME
+
+    def ask_for_estimate(self) -> None:
+        """Ping the path now, unless a ping is on its way."""
+        if not self.pings:
+            self.ping_due = True
+            self.state_due = -NEVER
 
     def _update_stall_timeout(self) -> None:
-        """Set it to two round trips, more with high variance (RFC 6298), at most STALL_CEILING.
+        """Set it to two round trips, more with high variance (RFC 6298), and what the other end may wait.
 
-        A busy end answers with varying delay, which is not a stall.
+        It is at most STALL_CEILING. A busy end answers with varying delay, which is not a stall.
         """
-        wanted = max(2 * self.rtt, self.rtt + 4 * self.rttvar, STALL_FLOOR)
+        wanted = max(max(2 * self.rtt, self.rtt + 4 * self.rttvar), STALL_FLOOR) + ACKNOWLEDGE_DELAY
         self.stall_timeout = min(wanted, STALL_CEILING)
 
-    def _update_rtt(self, sample: float) -> None:
+    def _update_rtt(self, sample: float, now: float) -> None:
         """Smooth the round-trip time and its variance (RFC 6298 section 2.3), faster upwards, and update the timeout.
 
         A sample counts for at most twice the stall timeout: an outage is not latency, but a timeout that was too short
@@ -174,3 +267,16 @@ class Path:
         self.rttvar += (abs(change) - self.rttvar) / 4
         self.rtt += change / (4 if change > 0 else 8)
         self._update_stall_timeout()
+        self._update_base(sample, now)
+
+    def _update_base(self, sample: float, now: float) -> None:
+        """Take the lowest sample of this interval and the one before: a busy moment makes no path slow."""
+        since = now - self._interval_began
+        if since < BASE_INTERVAL:
+            self._lowest = min(self._lowest, sample)
+        else:
+            self._lowest_before = self._lowest if since < 2 * BASE_INTERVAL else sample
+            self._lowest = sample
+            self._interval_began = now
+        self.base = min(self._lowest, self._lowest_before)
+        self.measured_at = now

@@ -71,7 +71,7 @@ class Reassembly:
     def add_record(self, dsn: int, data: bytes) -> list[bytes]:
         """Add one authenticated record; return the bytes now in order. Raises `Overlap`, `WindowExceeded`."""
         end = dsn + len(data)
-        if end > self.limit:
+        if end > self._limit:
             raise WindowExceeded
         if end <= self.next:
             return []

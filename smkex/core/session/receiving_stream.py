@@ -17,7 +17,7 @@ class ReceivingStream(Reassembly):
     def add_record(self, dsn: int, data: bytes) -> list[bytes]:
         """Add one authenticated record; keys of epochs that the stream has passed are erased."""
         ready = super().add_record(dsn, data)
-        if ready:
+        if self.next >> EPOCH_SHIFT != self.keys.epoch:
             self.keys.advance_to(self.next >> EPOCH_SHIFT)
         return ready
 

@@ -5,37 +5,47 @@ are associated data. The key epoch is DSN >> 24: both ends change keys at the sa
 """
 
 import struct
-from dataclasses import dataclass, field
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 
 from smkex.core.errors import BadRecord, MalformedMessage
 from smkex.core.keys.epoch_chain import EPOCH_SHIFT, EpochChain
-from smkex.core.wire.frame import HEADER_LENGTH, RECORD_DATA_LIMIT, TAG_LENGTH, FrameType
+from smkex.core.wire.frame import DATA_TYPE, HEADER_LENGTH, RECORD_DATA_LIMIT, TAG_LENGTH
 
-DSN_LENGTH = 8
-PREFIX_LENGTH = HEADER_LENGTH + DSN_LENGTH
-OVERHEAD = PREFIX_LENGTH + TAG_LENGTH
-_PREFIX = struct.Struct(">IQ")  # type and length, DSN
-_TYPE = FrameType.DATA << 24
-DSN_LIMIT = 1 << 62
-UNACKNOWLEDGED_LIMIT = 1024  # records sent and not acknowledged by their DSN: eight windows of full ones
+DSN_LENGTH: Final = 8
+PREFIX_LENGTH: Final = HEADER_LENGTH + DSN_LENGTH
+OVERHEAD: Final = PREFIX_LENGTH + TAG_LENGTH
+VIEW_LENGTH: Final = 4096  # bytes from which a view of a frame costs less than a copy of its part
+_PREFIX: Final = struct.Struct(">IQ")  # type and length, DSN
+_TYPE: Final = DATA_TYPE << 24
+DSN_LIMIT: Final = 1 << 62
+UNACKNOWLEDGED_LIMIT: Final = (
+    1024  # records sent and not acknowledged by their DSN: eight windows of full ones
+)
 
 
-@dataclass(slots=True)
 class SealedRecord:
     """A sealed record, kept until the other end has received it.
 
-    `paths` are those on which it may still arrive, `copies` counts transmissions, `sent_at` is the time of the last.
+    `paths` has a bit for each path on which it may still arrive, `copies` counts transmissions, `sent_at` is the time
+    of the last.
     """
 
-    dsn: int
-    end: int
-    frame: bytes = field(repr=False)
-    paths: set[int] = field(default_factory=set)
-    copies: int = 0
-    sent_at: float = 0.0
-    arrived: bool = False
+    __slots__ = ("arrived", "copies", "dsn", "end", "frame", "paths", "sent_at")
+
+    def __init__(self, dsn: int, end: int, frame: bytes) -> None:
+        self.dsn = dsn
+        self.end = end
+        self.frame = frame
+        self.paths = 0
+        self.copies = 0
+        self.sent_at = 0.0
+        self.arrived = False
+
+    def carriers(self) -> list[int]:
+        """The paths on which it may still arrive."""
+        return [number for number in range(self.paths.bit_length()) if self.paths >> number & 1]
 
     def mark_received(self) -> None:
         """Mark it received and free its bytes."""
@@ -68,8 +78,9 @@ def unseal(keys: EpochChain, frame: bytes) -> tuple[int, bytes]:
     key = keys.find_key(dsn >> EPOCH_SHIFT)
     if key is None:
         return dsn, b""
-    view = memoryview(frame)
     try:
-        return dsn, key.open(dsn, view[PREFIX_LENGTH:], frame[:PREFIX_LENGTH])
+        if len(frame) < VIEW_LENGTH:
+            return dsn, key.open(dsn, frame[PREFIX_LENGTH:], frame[:PREFIX_LENGTH])
+        return dsn, key.open(dsn, memoryview(frame)[PREFIX_LENGTH:], frame[:PREFIX_LENGTH])
     except InvalidTag:
         raise BadRecord from None

@@ -9,20 +9,26 @@ from smkex.core.session.sending_stream import SendingStream
 
 def reschedule_stalled(paths: Mapping[int, Path], out: SendingStream) -> None:
     """Retransmit, while a path works, the records that are only on stalled paths."""
-    working = {number for number, path in paths.items() if not path.stalled}
-    if not working:
+    working = stalled = 0
+    for number, path in paths.items():
+        if path.stalled:
+            stalled |= 1 << number
+        else:
+            working |= 1 << number
+    if not working or not stalled:
         return
     for path in paths.values():
-        for sent in path.outstanding if path.stalled else ():
-            if sent.record is not None and not sent.record.paths & working:
-                out.schedule_retransmission(sent.record)
+        if path.stalled:
+            for sent in path.outstanding:
+                if sent.record is not None and not sent.record.paths & working:
+                    out.schedule_retransmission(sent.record)
 
 
 def reschedule_dropped(number: int, dropped: Path, out: SendingStream) -> None:
     """Retransmit the records that were on path `number` alone, which is closed."""
     for sent in dropped.outstanding:
         if sent.record is not None:
-            sent.record.paths.discard(number)
+            sent.record.paths &= ~(1 << number)
             if not sent.record.paths:
                 out.schedule_retransmission(sent.record)
 
@@ -33,6 +39,6 @@ def find_slow_record(paths: Mapping[int, Path], out: SendingStream) -> SealedRec
     if oldest is None or not oldest.copies:
         return None
     for number, path in paths.items():
-        if path.stalled_at is None and number not in oldest.paths:
+        if not path.stalled and not oldest.paths >> number & 1:
             return oldest
     return None

@@ -1,15 +1,13 @@
 """The sending half of a stream: records are sealed once and kept, as sealed, until acknowledged."""
 
-from collections import deque
-from collections.abc import Iterator
+from typing import Final
 
 from smkex.core.errors import MisusedStream
 from smkex.core.keys.epoch_chain import EpochChain
 from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, SealedRecord, seal
 from smkex.core.wire.frame import RECORD_DATA_LIMIT
 
-_NONE: Iterator[SealedRecord] = iter(())
-INITIAL_WINDOW = 256 << 10  # unacknowledged bytes of a new stream; it grows with what is acknowledged
+INITIAL_WINDOW: Final = 256 << 10  # unacknowledged bytes of a new stream; it grows with what is acknowledged
 
 
 class SendingStream:
@@ -21,12 +19,13 @@ class SendingStream:
 
     def __init__(self, keys: EpochChain, window: int, start: int = 0) -> None:
         self._keys = keys
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: list[bytes] = []
+        self._unsent_at = 0  # of the first unsent byte in the first of them
         self._start = start
         self._largest_window = self._window_limit = window
         self._kept_bytes = 0
         self._limit = start + window
-        self._kept: deque[SealedRecord] = deque()
+        self._kept: list[SealedRecord] = []
         self.retransmissions: dict[int, SealedRecord] = {}  # pending, by DSN
         self.unsent = 0
         self.next_dsn = start
@@ -37,7 +36,7 @@ class SendingStream:
         if self.final is not None:
             raise ValueError("the stream has been ended")
         if data:
-            self._unsent.append(memoryview(bytes(data)))
+            self._unsent.append(bytes(data))
             self.unsent += len(data)
 
     def end(self) -> bool:
@@ -72,24 +71,44 @@ class SendingStream:
 
     def next_record(self, most: int = RECORD_DATA_LIMIT) -> SealedRecord | None:
         """Seal the next record, of at most `most` bytes, as full as what is queued and the window allow."""
-        room = min(most, min(self._limit, self.acknowledged + self.window) - self.next_dsn)
-        if not self._unsent or room <= 0 or len(self._kept) == UNACKNOWLEDGED_LIMIT:
+        if not self.unsent or len(self._kept) == UNACKNOWLEDGED_LIMIT:
             return None
-        parts: list[memoryview] = []
-        while self._unsent and room:
-            part = self._unsent.popleft()
-            if len(part) > room:
-                self._unsent.appendleft(part[room:])
-                part = part[:room]
-            room -= len(part)
-            parts.append(part)
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        room = min(most, min(self._limit, self.acknowledged + self.window) - self.next_dsn)
+        if room <= 0:
+            return None
+        data = self._take_unsent(min(room, self.unsent))
         record = seal(self._keys, self.next_dsn, data)
-        self.unsent -= len(data)
         self.next_dsn = record.end
         self._kept.append(record)
         self._kept_bytes += len(data)
         return record
+
+    def _take_unsent(self, count: int) -> bytes | memoryview:
+        """Remove the first `count` unsent bytes, of those that there are."""
+        self.unsent -= count
+        first, at = self._unsent[0], self._unsent_at
+        end = at + count
+        if end < len(first):
+            self._unsent_at = end
+            return memoryview(first)[at:end]
+        self._unsent_at = 0
+        if end == len(first):
+            del self._unsent[0]
+            return first if at == 0 else memoryview(first)[at:]
+        parts: list[bytes | memoryview] = [memoryview(first)[at:]]
+        whole = 1
+        count -= len(first) - at
+        while count:
+            part = self._unsent[whole]
+            if len(part) > count:
+                parts.append(memoryview(part)[:count])
+                self._unsent_at = count
+                break
+            parts.append(part)
+            count -= len(part)
+            whole += 1
+        del self._unsent[:whole]
+        return b"".join(parts)
 
     def first_missing_from(self, dsn: int) -> SealedRecord | None:
         """Return the first record at or above `dsn` that is not known to have arrived."""
@@ -100,13 +119,9 @@ class SendingStream:
         if not record.arrived:
             self.retransmissions[record.dsn] = record
 
-    def pending_retransmissions(self) -> Iterator[SealedRecord]:
-        """Iterate over the records to retransmit, lowest DSN first."""
-        return (
-            (self.retransmissions[dsn] for dsn in sorted(self.retransmissions))
-            if self.retransmissions
-            else _NONE
-        )
+    def pending_retransmissions(self) -> list[SealedRecord]:
+        """Return the records to retransmit, lowest DSN first."""
+        return [self.retransmissions[dsn] for dsn in sorted(self.retransmissions)]
 
     def cancel_retransmission(self, record: SealedRecord) -> None:
         """Remove `record` from the retransmission queue."""
@@ -119,15 +134,23 @@ class SendingStream:
             raise MisusedStream("the peer acknowledged bytes that were never sent")
         self.acknowledged = max(self.acknowledged, acknowledged)
         self._limit = max(self._limit, limit)
-        while self._kept and self._kept[0].end <= self.acknowledged:
-            record = self._kept.popleft()
+        kept, reached = self._kept, self.acknowledged
+        count = 0
+        for record in kept:
+            if record.end > reached:
+                break
+            count += 1
             self._kept_bytes -= record.end - record.dsn
             self._mark_received(record)
-        if self._kept and self._kept[0].dsn < self.acknowledged:
+        if count:
+            del kept[:count]
+        if kept and kept[0].dsn < reached:
             # only whole records are acknowledged: byte by byte, a peer could hold records in memory for months
             raise MisusedStream("the peer acknowledged a part of a record")
+        if not ranges:
+            return
         at = 0
-        for record in self._kept if ranges else ():
+        for record in kept:
             while at < len(ranges) and ranges[at][1] <= record.dsn:
                 at += 1
             if at == len(ranges):
@@ -138,10 +161,12 @@ class SendingStream:
     def discard(self) -> None:
         """Discard all queued and kept bytes."""
         self._unsent.clear()
+        self._unsent_at = 0
         self._kept.clear()
         self.retransmissions.clear()
         self.unsent = self._kept_bytes = 0
 
     def _mark_received(self, record: SealedRecord) -> None:
         record.mark_received()
-        self.retransmissions.pop(record.dsn, None)
+        if self.retransmissions:
+            self.retransmissions.pop(record.dsn, None)

@@ -7,6 +7,7 @@ end of both streams is `Truncated`.
 """
 
 from collections.abc import Collection
+from typing import Final
 
 from smkex.core.errors import (
     BadRecord,
@@ -29,24 +30,35 @@ from smkex.core.events import (
 )
 from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EPOCH_SHIFT, EpochChain
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.session.control_message import RANGES_LIMIT, ControlMessage, ControlOpener, ControlSealer
+from smkex.core.session.control_message import (
+    RANGES_LIMIT,
+    ControlMessage,
+    ControlOpener,
+    ControlSealer,
+    is_acknowledgement,
+    read_acknowledgement,
+)
 from smkex.core.session.control_state import ControlState
-from smkex.core.session.path import NEVER, STALL_CEILING, Path, record_limit
+from smkex.core.session.path import ACKNOWLEDGE_DELAY, NEVER, STALL_CEILING, Path, record_limit
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.path_set import PathSet
 from smkex.core.session.receiving_stream import ReceivingStream
-from smkex.core.session.record import SealedRecord, unseal
+from smkex.core.session.record import DSN_LIMIT, SealedRecord, unseal
 from smkex.core.session.retransmission import find_slow_record, reschedule_dropped, reschedule_stalled
 from smkex.core.session.sending_stream import SendingStream
-from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame import CONTROL_TYPE, DATA_TYPE, FrameType
 from smkex.core.wire.frame_reader import FrameReader
 
-WINDOW = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
-ACKNOWLEDGE_THRESHOLD = 256 << 10  # received bytes that are acknowledged without delay
-IMMEDIATELY = float("-inf")
-ALL_RANGES_REPORTED = float("inf")
+WINDOW: Final = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
+# received bytes that are acknowledged without delay; fewer in the beginning, while the sender's window is small
+ACKNOWLEDGE_THRESHOLD: Final = 256 << 10
+FIRST_THRESHOLD: Final = 64 << 10
+IMMEDIATELY: Final = float("-inf")
+ALL_RANGES_REPORTED: Final = DSN_LIMIT
 _SCHEDULERS = frozenset(Scheduler)
-_DATA, _CONTROL = FrameType.DATA, FrameType.CONTROL
+_LOWEST_LATENCY: Final = Scheduler.LOWEST_LATENCY
+_AGGREGATE: Final = Scheduler.AGGREGATE
+_REDUNDANT: Final = Scheduler.REDUNDANT
 
 
 class Session:
@@ -93,6 +105,7 @@ class Session:
         sealer = ControlSealer(self._keys, self._role, path, join)
         opener = ControlOpener(self._keys, self._peer, path, join)
         self._paths.add_path(path, Path(sealer, opener, reader, rtt, now, position=self._out.acknowledged))
+        self._paths.check_for_faster(now)
         reschedule_stalled(self._paths.open, self._out)
         self._repeat_state()
         return self.receive(path, b"", now)
@@ -234,11 +247,20 @@ class Session:
         if self._over or subflow is None:
             return []
         subflow.received += len(data)
-        subflow.reader.feed(data)
+        reader = subflow.reader
+        reader.feed(data)
         events: list[SessionEvent] = []
         try:
-            for kind, frame in subflow.reader.frames():
-                events += self._receive_frame(path, subflow, kind, frame)
+            while (frame := reader.take_frame()) is not None:
+                kind = frame[0]
+                if kind == DATA_TYPE:
+                    self._receive_record(path, subflow, frame, events)
+                elif kind == CONTROL_TYPE:
+                    self._receive_control(path, subflow, frame, events)
+                else:
+                    # an unauthenticated Abort means nothing once keys exist; other handshake messages are not
+                    # allowed here
+                    raise MalformedMessage(f"{FrameType(kind).name} came after the handshake")
                 if self._over or path not in self._paths.open:
                     break
         except (BadRecord, MalformedMessage) as error:
@@ -247,7 +269,9 @@ class Session:
         except SmkexError as failure:
             self.abort(failure)
             events.append(SessionFailed(failure))
-        return events + self._close_if_complete()
+        if self._incoming.ended and self._out.end_acknowledged:
+            self._close(events)
+        return events
 
     def data_to_send(self, path: int, now: float) -> bytes:
         """Return the next frame to send on `path`, or nothing. The scheduler decides what goes where."""
@@ -255,7 +279,7 @@ class Session:
         subflow, out = self._paths.open.get(path), self._out
         if subflow is None:
             return b""
-        nothing_new = not (out.unsent or out.retransmissions or self._state.scheduler is Scheduler.REDUNDANT)
+        nothing_new = not out.unsent and not out.retransmissions and self._state.scheduler is not _REDUNDANT
         if nothing_new and subflow.state_due > now and not subflow.outgoing:
             return b""  # common case: nothing to send
         frame = self._next_frame(path, subflow)
@@ -264,11 +288,16 @@ class Session:
 
     def timer(self) -> float | None:
         """When to call `on_timer` next; None if nothing is due."""
-        oldest = find_slow_record(self._paths.open, self._out)
-        times = [self._paths.silence_deadline(), NEVER if oldest is None else oldest.sent_at + STALL_CEILING]
-        times += self._paths.path_timers()
         now = self._now
-        soonest = min([at for at in times if at > now], default=NEVER)
+        soonest = self._paths.next_timer(now)
+        at = self._paths.silence_deadline()
+        if now < at < soonest:
+            soonest = at
+        oldest = find_slow_record(self._paths.open, self._out)
+        if oldest is not None:
+            at = oldest.sent_at + STALL_CEILING
+            if now < at < soonest:
+                soonest = at
         return None if soonest == NEVER else soonest
 
     def on_timer(self, now: float) -> list[SessionEvent]:
@@ -296,35 +325,37 @@ class Session:
 
     def _next_frame(self, number: int, path: Path) -> bytes:
         if path.outgoing:
-            return path.outgoing.popleft()
+            return path.outgoing.pop(0)
         if self._over:
             return b""
-        if path.state_due <= self._now:
+        now = self._now
+        if path.state_due <= now:
             return self._seal_state(path)
         record = self._next_record(number, path)
         if record is None:
             return b""
-        path.track_record(number, record, self._now)
-        if path.state_due < NEVER:  # state that is due soon follows at once: a packet less for each answer
-            path.schedule_state(IMMEDIATELY)
+        path.track_record(number, record, now)
+        if path.state_due - now <= ACKNOWLEDGE_DELAY / 2:  # what is due soon goes along: a packet less
+            path.state_due = IMMEDIATELY
         return record.frame
 
     def _next_record(self, number: int, path: Path) -> SealedRecord | None:
         out, scheduler = self._out, self._state.scheduler
-        for record in out.pending_retransmissions():
-            if number == self._paths.preferred_path(without=record.paths):
-                out.cancel_retransmission(record)
-                return record
-        if not out.unsent and scheduler is not Scheduler.REDUNDANT:
-            return None
-        if scheduler is Scheduler.LOWEST_LATENCY:
-            if number != self._paths.preferred_path():
+        if out.retransmissions:
+            for record in out.pending_retransmissions():
+                if number == self._paths.preferred_path(without=record.carriers()):
+                    out.cancel_retransmission(record)
+                    return record
+        if scheduler is _LOWEST_LATENCY:
+            if not out.unsent or number != self._paths.preferred_path():
                 return None
             return out.next_record(record_limit(path.min_rtt))
+        if not out.unsent and scheduler is not _REDUNDANT:
+            return None
         if number not in self._paths.usable_paths():
             return None
         most = record_limit(path.min_rtt)
-        if scheduler is Scheduler.AGGREGATE:
+        if scheduler is _AGGREGATE:
             return out.next_record(most)
         copy = out.first_missing_from(path.position) or out.next_record(most)
         if copy is not None:
@@ -332,10 +363,9 @@ class Session:
         return copy
 
     def _seal_state(self, path: Path) -> bytes:
-        message = self._state.build_message(
-            path, self._incoming, self._out.final, self._paths.backup, self._now
+        return path.sealer.seal_items(
+            self._state.build_items(path, self._incoming, self._out.final, self._paths.backup, self._now)
         )
-        return path.sealer.seal(message)
 
     def _change_state(self) -> None:
         self._state.bump_version()
@@ -387,65 +417,75 @@ class Session:
 
     # --- receiving
 
-    def _receive_frame(self, number: int, path: Path, kind: FrameType, frame: bytes) -> list[SessionEvent]:
-        if kind is _DATA:
-            dsn, data = unseal(self._incoming.keys, frame)
-            if number != self._paths.current and self._role == "server":
-                self._paths.follow_peer(number)
-            return self._receive_record(path, dsn, data)
-        if kind is _CONTROL:
-            return self._receive_control(path, path.opener.open(frame))
-        # an unauthenticated Abort means nothing once keys exist; other handshake messages are not allowed here
-        raise MalformedMessage(f"{kind.name} came after the handshake")
-
-    def _receive_record(self, path: Path, dsn: int, data: bytes) -> list[SessionEvent]:
+    def _receive_record(self, number: int, path: Path, frame: bytes, events: list[SessionEvent]) -> None:
         incoming, now = self._incoming, self._now
+        dsn, data = unseal(incoming.keys, frame)
+        if number != self._paths.current and self._role == "server":
+            self._paths.follow_peer(number, now)
         path.heard_at = now
         if incoming.final is not None and dsn + len(data) > incoming.final:
             raise MisusedStream("a record lies beyond the end of its stream")
         if incoming.has_record(dsn):
             # the other end does not know that it arrived: acknowledge on every path
             for other in self._paths.open.values():
-                other.schedule_state(now + other.acknowledge_delay)
-        events: list[SessionEvent] = [DataReceived(part) for part in incoming.add_record(dsn, data)]
-        much = incoming.next - self._state.reported >= ACKNOWLEDGE_THRESHOLD
-        self._schedule_state(path, now if much else now + path.acknowledge_delay)
-        return events + self._report_end()
+                other.schedule_state(now + ACKNOWLEDGE_DELAY)
+        for part in incoming.add_record(dsn, data):
+            events.append(DataReceived(part))
+        threshold = min(ACKNOWLEDGE_THRESHOLD, FIRST_THRESHOLD + (incoming.next >> 2))
+        much = incoming.next - self._state.reported >= threshold
+        self._schedule_state(path, now if much else now + ACKNOWLEDGE_DELAY)
+        if incoming.final is not None:
+            self._report_end(events)
 
-    def _receive_control(self, path: Path, message: ControlMessage) -> list[SessionEvent]:
+    def _receive_control(self, number: int, path: Path, frame: bytes, events: list[SessionEvent]) -> None:
+        items = path.opener.open_items(frame)
+        if is_acknowledgement(items):  # common case
+            acknowledged, limit, waited = read_acknowledgement(items)
+            self._out.acknowledge(acknowledged, limit, ())
+            self._confirm_transmissions(number, ALL_RANGES_REPORTED, waited, False, events)
+            return
+        message = ControlMessage.parse(items)
         if message.abort is not None:
             self._over = True
-            return [SessionFailed(PeerAborted(message.abort, authenticated=True))]
+            events.append(SessionFailed(PeerAborted(message.abort, authenticated=True)))
+            return
         if message.ping is not None:
             path.pong = message.ping
             path.heard_at = self._now
             self._schedule_state(path, IMMEDIATELY)
         if message.pong is not None:
             self._state.accept_pong(path, message.pong)
+        ranges = message.ranges
         if message.acknowledged is not None:
-            self._out.acknowledge(message.acknowledged, message.limit, message.ranges)
+            self._out.acknowledge(message.acknowledged, message.limit, ranges)
         if message.final is not None:
             self._incoming.set_final(message.final)
-        return self._report_end() + self._confirm_transmissions(path, message) + self._apply_requests(message)
+        self._report_end(events)
+        horizon = ALL_RANGES_REPORTED if len(ranges) < RANGES_LIMIT else ranges[-1][1]
+        self._confirm_transmissions(number, horizon, message.waited, bool(ranges), events)
+        self._apply_requests(message, events)
 
-    def _confirm_transmissions(self, arrived_on: Path, message: ControlMessage) -> list[SessionEvent]:
+    def _confirm_transmissions(
+        self, arrived_on: int, horizon: int, waited: int, has_ranges: bool, events: list[SessionEvent]
+    ) -> None:
         """Remove confirmed transmissions from their paths; close a path on which a record is missing."""
-        horizon = ALL_RANGES_REPORTED if len(message.ranges) < RANGES_LIMIT else message.ranges[-1][1]
-        events: list[SessionEvent] = []
-        for number, path in list(self._paths.open.items()):
+        # what the answer waited at the other end is not latency of the path
+        answered_at = self._now - waited / 1e6
+        dropped: list[int] = []
+        for number, path in self._paths.open.items():
             if not path.outstanding:
                 continue
             was_stalled = path.stalled
-            # what the answer waited at the other end is not latency of the path
-            answered_at = self._now - message.waited / 1e6 if path is arrived_on else None
-            record_missing, version = path.confirm_outstanding(self._now, horizon, answered_at)
-            self._state.confirm_version(version)
-            if record_missing:
-                events += self._drop_path(number, BadRecord("a record is missing on the path"))
+            if path.confirm_outstanding(
+                self._now, horizon, answered_at if number == arrived_on else NEVER, in_order=not has_ranges
+            ):
+                dropped.append(number)
             elif was_stalled and not path.stalled:
                 self._resume_path(path)
-        self._paths.check_for_faster()
-        return events
+            self._state.confirm_version(path.version)
+        for number in dropped:
+            events += self._drop_path(number, BadRecord("a record is missing on the path"))
+        self._paths.check_for_faster(self._now)
 
     def _resume_path(self, path: Path) -> None:
         """Cancel retransmissions of what a path still carries that has stopped stalling."""
@@ -455,8 +495,7 @@ class Session:
         self._paths.changed = True
         reschedule_stalled(self._paths.open, self._out)
 
-    def _apply_requests(self, message: ControlMessage) -> list[SessionEvent]:
-        events: list[SessionEvent] = []
+    def _apply_requests(self, message: ControlMessage, events: list[SessionEvent]) -> None:
         for number in message.removed:
             events += self._drop_path(number, None, removed=True)
         if message.backup is not None and self._state.is_new_backup(message):
@@ -467,19 +506,18 @@ class Session:
         if message.rehome and self._role == "client" and not self._rehome_reported:
             self._rehome_reported = True
             events.append(RehomeRequested())
-        return events
 
-    def _report_end(self) -> list[SessionEvent]:
-        if not self._incoming.check_end():
-            return []
-        self._schedule_on_preferred(IMMEDIATELY)
-        return [StreamEnded()]
+    def _report_end(self, events: list[SessionEvent]) -> None:
+        if self._incoming.check_end():
+            self._schedule_on_preferred(IMMEDIATELY)
+            events.append(StreamEnded())
 
-    def _close_if_complete(self) -> list[SessionEvent]:
-        if self._over or not self._incoming.ended or not self._out.end_acknowledged:
-            return []
+    def _close(self, events: list[SessionEvent]) -> None:
+        """Both streams are complete and acknowledged."""
+        if self._over:
+            return
         self._over = True
         for path in self._paths.open.values():
             # the peer may still wait for this acknowledgement of its end: send it on every path
             path.outgoing.append(self._seal_state(path))
-        return [SessionClosed()]
+        events.append(SessionClosed())

@@ -5,16 +5,21 @@ length, so garbage is rejected after four bytes and never makes an end wait for 
 """
 
 from enum import IntEnum, unique
+from typing import Final
 
-HEADER_LENGTH = 4
+HEADER_LENGTH: Final = 4
 # bytes of a share with its header: hybrid shares and certificates fit twice over, and both messages of path 0 in one
 # initial window of TCP each (RFC 6928)
-HANDSHAKE_LIMIT = 4096
+HANDSHAKE_LIMIT: Final = 4096
 # of every other handshake frame: what an end reads, and answers, before it knows the other
-SMALL_HANDSHAKE_LIMIT = 512
-RECORD_DATA_LIMIT = 65536
-TAG_LENGTH = 16
-CONTROL_LIMIT = 512
+SMALL_HANDSHAKE_LIMIT: Final = 512
+RECORD_DATA_LIMIT: Final = 65536
+TAG_LENGTH: Final = 16
+CONTROL_LIMIT: Final = 512
+DATA_LIMIT: Final = 8 + RECORD_DATA_LIMIT + TAG_LENGTH  # of a record's body: DSN, ciphertext, tag
+# of the two types of frames that sessions exchange, as plain numbers
+DATA_TYPE: Final = 16
+CONTROL_TYPE: Final = 17
 
 
 @unique
@@ -31,15 +36,15 @@ class FrameType(IntEnum):
     JOIN = 8
     JOIN_CHALLENGE = 9
     JOIN_RESPONSE = 10
-    DATA = 16
-    CONTROL = 17
+    DATA = DATA_TYPE
+    CONTROL = CONTROL_TYPE
 
 
 # type byte to (type, maximum length of the body)
 FRAME_LIMITS = {int(kind): (kind, SMALL_HANDSHAKE_LIMIT - HEADER_LENGTH) for kind in FrameType}
 for _kind in (FrameType.CLIENT_SHARE, FrameType.SERVER_SHARE):
     FRAME_LIMITS[_kind] = (_kind, HANDSHAKE_LIMIT - HEADER_LENGTH)
-FRAME_LIMITS[FrameType.DATA] = (FrameType.DATA, 8 + RECORD_DATA_LIMIT + TAG_LENGTH)
+FRAME_LIMITS[FrameType.DATA] = (FrameType.DATA, DATA_LIMIT)
 FRAME_LIMITS[FrameType.CONTROL] = (FrameType.CONTROL, CONTROL_LIMIT)
 
 

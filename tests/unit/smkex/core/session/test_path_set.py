@@ -4,9 +4,18 @@ import pytest
 from wires import fresh_keys
 
 from smkex.core.session.control_message import ControlOpener, ControlSealer
-from smkex.core.session.path import NEVER, SILENCE_LIMIT, STALLED_LIMIT, Path
+from smkex.core.session.path import (
+    ESTIMATE_LIFETIME,
+    LOADED_LIFETIME,
+    NEVER,
+    QUEUE_LENGTH,
+    SILENCE_LIMIT,
+    STALLED_LIMIT,
+    Path,
+)
 from smkex.core.session.path_scheduler import SWITCH_RATIO
 from smkex.core.session.path_set import MAXIMUM_PATH_NUMBER, MAXIMUM_PATHS, PathSet
+from smkex.core.session.record import SealedRecord
 from smkex.core.wire.frame_reader import FrameReader
 
 
@@ -67,21 +76,85 @@ def test_the_preferred_path_changes_only_for_one_that_is_clearly_faster() -> Non
     paths = paths_of(0.1, 0.2)
     assert paths.preferred_path() == 0
     for rtt, changed in ((0.1 * SWITCH_RATIO, False), (0.099 * SWITCH_RATIO, True)):
-        paths.open[1].rtt = rtt
-        paths.check_for_faster()
-        assert paths.changed is changed
-    assert paths.preferred_path() == 1
+        paths.open[1].base = rtt
+        paths.check_for_faster(0.0)
+        assert paths.preferred_path() == changed
 
 
 def test_the_path_that_the_peer_uses_is_followed_unless_another_is_clearly_faster() -> None:
     paths = paths_of(0.1, 0.11)
     assert paths.preferred_path() == 0
-    paths.follow_peer(1)
+    paths.follow_peer(1, 0.0)
     assert paths.preferred_path() == 1
     paths.add_path(2, open_path(1.0))
     assert paths.preferred_path() == 1
-    paths.follow_peer(2)
+    paths.follow_peer(2, 0.0)
     assert paths.preferred_path() == 1
+
+
+def test_a_path_whose_latency_was_measured_long_ago_is_asked_before_it_is_preferred() -> None:
+    paths = paths_of(0.1, 0.2)
+    assert paths.preferred_path() == 0
+    idle = paths.open[1]
+    idle.base, now = 0.01, ESTIMATE_LIFETIME + 1
+    paths.check_for_faster(now)
+    assert paths.preferred_path() == 0
+    assert (idle.ping_due, idle.state_due) == (True, -NEVER)
+    idle.ping_due = False
+    idle.track_ping(1, 0, now)
+    paths.check_for_faster(now)
+    assert not idle.ping_due, "one ping at a time"
+    idle.measured_at = now
+    paths.check_for_faster(now)
+    assert paths.preferred_path() == 1
+
+
+@pytest.mark.parametrize(
+    ("waiting", "returns_at"), [(QUEUE_LENGTH, 1.0), (QUEUE_LENGTH + 1, LOADED_LIFETIME)]
+)
+def test_a_path_left_with_much_on_it_counts_as_slow_for_a_while(waiting: int, returns_at: float) -> None:
+    """Empty it is fast, and would be slow again: it was the session's own queue."""
+    paths = paths_of(0.2, 0.1)
+    assert paths.preferred_path() == 1
+    left = paths.open[1]
+    left.track_ping(1, 0, 0.0)
+    left.track_record(1, SealedRecord(0, waiting, b""), 0.0)
+    left.base = 0.3
+    paths.check_for_faster(0.0)
+    assert paths.preferred_path() == 0
+    left.base, paths.open[0].base = 0.01, 0.3
+    for now in (1.0, LOADED_LIFETIME - 0.1, LOADED_LIFETIME):
+        left.measured_at = now
+        paths.check_for_faster(now)
+        assert paths.preferred_path() == (1 if now >= returns_at else 0)
+
+
+def test_no_path_that_stalls_or_is_a_backup_is_preferred_for_its_latency() -> None:
+    for unusable in ("stalled", "backup"):
+        paths = paths_of(0.1, 0.01)
+        if unusable == "stalled":
+            paths.open[1].stalled_at = 0.0
+        else:
+            paths.set_backup(1, True)
+        assert paths.preferred_path() == 0
+        paths.check_for_faster(0.0)
+        paths.follow_peer(1, 0.0)
+        assert paths.preferred_path() == 0
+
+
+def test_of_several_faster_paths_the_fastest_is_preferred() -> None:
+    paths = paths_of(0.1, 0.2, 0.2, 0.2)
+    assert paths.preferred_path() == 0
+    paths.open[1].base, paths.open[2].base, paths.open[3].base = 0.03, 0.02, 0.025
+    paths.check_for_faster(0.0)
+    assert paths.preferred_path() == 2
+
+
+def test_before_a_path_is_preferred_nothing_is_followed_or_compared() -> None:
+    paths = paths_of(0.1, 0.2)
+    paths.follow_peer(1, 0.0)
+    paths.check_for_faster(0.0)
+    assert paths.preferred_path() == 0
 
 
 def test_a_path_is_alive_until_it_has_been_stalled_for_the_limit() -> None:
