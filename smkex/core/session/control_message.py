@@ -193,12 +193,8 @@ class ControlOpener:
         self._key: AeadKey = keys.control_key(sender, path, join)
         self._counter = 0
 
-    def open(self, frame: bytes) -> ControlMessage:
-        """Raises `MalformedMessage` or `BadRecord`."""
-        return ControlMessage.parse(self.open_items(frame))
-
-    def open_items(self, frame: bytes) -> bytes:
-        """Return the items of a message. Raises as `open`."""
+    def open(self, frame: bytes) -> bytes:
+        """Return the items of a message. Raises `MalformedMessage` or `BadRecord`."""
         if not TAG_LENGTH <= len(frame) - HEADER_LENGTH <= CONTROL_LIMIT:
             raise MalformedMessage(f"a control message has {len(frame)} bytes, too few or too many")
         try:

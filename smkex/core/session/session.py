@@ -269,7 +269,7 @@ class Session:
         except SmkexError as failure:
             self.abort(failure)
             events.append(SessionFailed(failure))
-        if self._incoming.ended and self._out.end_acknowledged:
+        if self._incoming.ended and self._out.end_acknowledged and not self._over:
             self._close(events)
         return events
 
@@ -438,7 +438,7 @@ class Session:
             self._report_end(events)
 
     def _receive_control(self, number: int, path: Path, frame: bytes, events: list[SessionEvent]) -> None:
-        items = path.opener.open_items(frame)
+        items = path.opener.open(frame)
         if is_acknowledgement(items):  # common case
             acknowledged, limit, waited = read_acknowledgement(items)
             self._out.acknowledge(acknowledged, limit, ())
@@ -514,8 +514,6 @@ class Session:
 
     def _close(self, events: list[SessionEvent]) -> None:
         """Both streams are complete and acknowledged."""
-        if self._over:
-            return
         self._over = True
         for path in self._paths.open.values():
             # the peer may still wait for this acknowledgement of its end: send it on every path

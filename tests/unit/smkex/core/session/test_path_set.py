@@ -150,6 +150,12 @@ def test_of_several_faster_paths_the_fastest_is_preferred() -> None:
     assert paths.preferred_path() == 2
 
 
+def test_without_paths_none_is_preferred() -> None:
+    paths = PathSet()
+    paths.check_for_faster(0.0)
+    assert paths.preferred_path() is None
+
+
 def test_before_a_path_is_preferred_nothing_is_followed_or_compared() -> None:
     paths = paths_of(0.1, 0.2)
     paths.follow_peer(1, 0.0)

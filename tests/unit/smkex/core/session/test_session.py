@@ -71,6 +71,14 @@ def test_a_replayed_record_is_dropped() -> None:
     assert net.server.paths == [0, 1]
 
 
+def test_received_data_is_compared_by_its_bytes_and_not_shown() -> None:
+    event = DataReceived(b"secret")
+    assert event == DataReceived(b"secret")
+    assert event != DataReceived(b"other")
+    assert hash(event) == hash(DataReceived(b"secret"))
+    assert repr(event) == "DataReceived(6 bytes)"
+
+
 def test_a_replayed_control_message_closes_its_path() -> None:
     net = Net(0.01, 0.02)
     net.client.end()

@@ -219,3 +219,15 @@ def test_an_edge_id_without_a_port_has_no_locator() -> None:
     for edge_id in (0, 55536):
         with pytest.raises(errors.MalformedMessage, match="no port locator"):
             port_locator(edge_id, 10000)
+
+
+def test_the_first_byte_of_a_frame_in_pieces_is_that_of_its_first_piece() -> None:
+    reader = FrameReader()
+    assert reader.first_byte is None
+    frame = encode_frame(FrameType.ABORT, bytes(2))
+    for at in range(len(frame)):
+        reader.feed(frame[at : at + 1])
+        assert reader.first_byte == FrameType.ABORT
+        assert reader.pending == at + 1
+    assert reader.next_frame() == (FrameType.ABORT, frame)
+    assert (reader.first_byte, reader.pending) == (None, 0)
