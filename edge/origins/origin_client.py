@@ -28,7 +28,10 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class OriginClient:
-    """One origin over a pool of connections, opened by `open_stream`. `name` is this edge's, for Via and CDN-Loop."""
+    """One origin over a pool of connections, opened by `open_stream`. `name` is this edge's, for Via and CDN-Loop.
+
+    `is_shield`: it is another edge, whose requests the figures count apart.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,8 @@ class OriginClient:
         name: str,
         open_stream: OpenStream = open_plain,
         transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        is_shield: bool = False,
     ) -> None:
         self.origin = origin
         self._url = httpx.URL(origin.url)
@@ -47,7 +52,7 @@ class OriginClient:
             keep=KEEP_IDLE_SECONDS,
             open_stream=open_stream,
         )
-        self._transport = RecordedTransport(transport or PoolTransport(pool))
+        self._transport = RecordedTransport(transport or PoolTransport(pool), to_shield=is_shield)
         # a forwarded request lasts as long as its client takes: at most half of the connections, and a quarter of
         # these for one prefix
         self._passing = asyncio.Semaphore(max(1, origin.connections // 2))

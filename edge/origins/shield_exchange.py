@@ -1,8 +1,8 @@
 """What one edge says to the edge that shields a key, and how it knows that the answer is not the origin's."""
 
 from edge.http.origin_response import OriginResponse
+from edge.telemetry.recorded_peers import SHIELD_CLIENT_FIELD as SHIELD_CLIENT_FIELD
 
-SHIELD_CLIENT_FIELD = "sennit-shield-client"  # address of the client, between authenticated edges only
 SHIELD_PURGE_FIELD = "sennit-shield-purge"  # number of the newest purge that the asking edge has applied
 SHIELD_REFUSED_FIELD = "sennit-shield-refused"  # on responses that the shielding edge made itself
 

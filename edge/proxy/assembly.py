@@ -59,6 +59,7 @@ async def built_in_cache(
     services = ServiceDirectory(
         lambda service: make_service_origins(service, registry, upstream),
         ServiceDefaults(settings.negative_seconds),
+        on_activation=lambda catalogue: telemetry.set_log_shares(catalogue.log_shares()),
     )
     follower = ServiceFollower(settings.state, services)
     await follower.load_first()
@@ -79,7 +80,8 @@ async def built_in_cache(
         asyncio.create_task(registry.checks.run()),
     ]
     try:
-        yield BuiltInCache(proxy, PeerApplication(proxy, services, name, lambda: store.last_purge), peers)
+        peer_application = PeerApplication(proxy, services, name, lambda: store.last_purge, telemetry)
+        yield BuiltInCache(proxy, peer_application, peers)
     finally:
         for task in tasks:
             await cancel_task(task)

@@ -15,6 +15,7 @@ from edge.proxy.responses import Send, send_text
 from edge.proxy.service_request import ServiceRequest
 from edge.services.catalogue import Misdirected
 from edge.services.directory import ServiceDirectory
+from edge.telemetry.telemetry import Telemetry
 from smkex.http.semantics.integers import parse_integer
 
 
@@ -22,8 +23,14 @@ class PeerApplication:
     """ASGI application for the listener that only edges of the fleet can use. `name` is this edge's."""
 
     def __init__(
-        self, proxy: CachingProxy, services: ServiceDirectory, name: str, newest_purge: Callable[[], int]
+        self,
+        proxy: CachingProxy,
+        services: ServiceDirectory,
+        name: str,
+        newest_purge: Callable[[], int],
+        telemetry: Telemetry,
     ) -> None:
+        self._telemetry = telemetry
         self._newest_purge = newest_purge
         self._proxy = proxy
         self._services = services
@@ -45,6 +52,7 @@ class PeerApplication:
             service = self._services.current.select_http("", request.host)
         except (ValueError, Misdirected) as error:
             return await send_text(send, 421, f"not shielded: {error}", [(SHIELD_REFUSED_FIELD, "?1")])
+        self._telemetry.assign_service(service.name, service.revision)
         service.begin_request()
         try:
             peer_request = ServiceRequest.of(request, service, for_peer=True)

@@ -18,6 +18,7 @@ from edge.services.served_connection import ServedConnection
 from edge.streams.stream_services import StreamServices
 from edge.telemetry.figures import DEFAULT_SERVICE
 from edge.telemetry.recorded_application import RecordedApplication
+from edge.telemetry.recorded_peers import RecordedPeers
 from edge.telemetry.telemetry import Telemetry
 from smkex.http.server.http_server import HttpServer
 
@@ -56,7 +57,9 @@ async def run_application(
                     record_rejection=telemetry.record_rejection,
                 )
             ) as server,
-            _run_server(HttpServer(cache.peer_application, date=False)) as peer_server,
+            _run_server(
+                HttpServer(RecordedPeers(cache.peer_application, telemetry), date=False)
+            ) as peer_server,
         ):
             follower = ShieldFollower(settings, telemetry.owner, cache.peers, peer_server)
             following = asyncio.create_task(follower.follow_file())

@@ -45,6 +45,13 @@ class ServiceCatalogue:
         """No service: every request is misdirected."""
         return cls(0, {}, HostIndex())
 
+    def log_shares(self) -> dict[str, float]:
+        """Return the share of requests that is logged, of the services that do not log all."""
+        documents = ((name, service.document) for name, service in self.services.items())
+        return {
+            name: document.log.sample for name, document in documents if document and document.log.sample < 1
+        }
+
     def select_http(self, server_name: str, host: str) -> ActiveService:
         """Return the service of a request: Host and the session's server name, if any, belong to it.
 

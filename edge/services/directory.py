@@ -1,7 +1,7 @@
 """The services in force in this process: one catalogue, swapped between requests."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge.services.active_service import (
@@ -21,7 +21,13 @@ from services.published_file import RefusedService
 class ServiceDirectory:
     """`current` serves the requests that begin now: read once for a request, it is one generation."""
 
-    def __init__(self, make_origins: MakeOrigins, defaults: ServiceDefaults = NO_DEFAULTS) -> None:
+    def __init__(
+        self,
+        make_origins: MakeOrigins,
+        defaults: ServiceDefaults = NO_DEFAULTS,
+        on_activation: Callable[[ServiceCatalogue], None] = lambda catalogue: None,
+    ) -> None:
+        self._on_activation = on_activation
         self.defaults = defaults
         self.make_origins = make_origins
         self._closing: set[asyncio.Task[None]] = set()
@@ -48,6 +54,7 @@ class ServiceDirectory:
         """Put a catalogue in force for requests that begin from now on."""
         before, self.current = self.current, prepared.catalogue
         self.refused, self.fault = prepared.refused, ""
+        self._on_activation(self.current)
         for name, service in before.services.items():
             if self.current.services.get(name) is not service:
                 service.retire(self._close_later)

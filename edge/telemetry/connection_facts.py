@@ -15,6 +15,7 @@ class SeenSubflow(Protocol):
 
 
 HTTPS_MODE = "https"
+SHIELD_MODE = "shield"
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +30,8 @@ class ConnectionFacts:
     path_confirmed: Callable[[], bool] | None = (
         None  # whether path 1 is confirmed too; None without a session
     )
+    # Sennit-Session as the edge that has the client's session wrote it, at the edge that shields the service
+    given_session: str = ""
     # what a line of the access log has of this connection, and the number of paths that it was made of
     fragment: bytes = field(default=b"", repr=False)
     fragment_paths: int = field(default=-1, repr=False)
@@ -59,6 +62,8 @@ class ConnectionFacts:
 
     def session_field(self) -> str:
         """Return the value of Sennit-Session for the origin: a dictionary of structured fields (RFC 9651)."""
+        if self.given_session:
+            return self.given_session
         parts = [f"mode={self.mode}", f"transport={self.transport}", f"owner={self.owner}"]
         if self.path_confirmed is not None:
             parts.append(f"confirmed=?{self.path_confirmed():d}")

@@ -1,6 +1,7 @@
 """Counts per service of one worker: they only grow, and are summed over workers and edges."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Any
 
 DEFAULT_SERVICE = "default"  # of an edge without services from the control plane
@@ -19,17 +20,23 @@ class ServiceFigures:
         "bytes_out",
         "hits",
         "incomplete",
+        "log_share",
         "name",
         "origin_failures",
         "origin_latency",
         "origin_requests",
         "origin_seconds",
         "requests",
+        "shield_failures",
+        "shield_requests",
+        "shielded_hits",
+        "shielded_requests",
         "statuses",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, log_share: float = 1.0) -> None:
         self.name = name
+        self.log_share = log_share  # of the requests, in the access log
         self.requests = 0
         self.hits = 0
         self.incomplete = 0
@@ -38,6 +45,10 @@ class ServiceFigures:
         self.statuses = [0] * len(STATUS_CLASSES)
         self.origin_requests = 0
         self.origin_failures = 0
+        self.shield_requests = 0  # to the edges that shield the service
+        self.shield_failures = 0
+        self.shielded_requests = 0  # of other edges, which count their clients' themselves
+        self.shielded_hits = 0
         self.origin_seconds = 0.0
         self.origin_latency = [0] * (len(LATENCY_BOUNDS) + 1)
 
@@ -55,6 +66,11 @@ class ServiceFigures:
         self.origin_seconds += seconds
         self.origin_latency[bisect_left(LATENCY_BOUNDS, seconds)] += 1
 
+    def count_shield(self, *, failed: bool) -> None:
+        """Count one request to the edge that shields the service."""
+        self.shield_requests += 1
+        self.shield_failures += failed
+
     def as_counts(self) -> Counts:
         return {
             "requests": self.requests,
@@ -65,6 +81,10 @@ class ServiceFigures:
             "statuses": list(self.statuses),
             "origin_requests": self.origin_requests,
             "origin_failures": self.origin_failures,
+            "shield_requests": self.shield_requests,
+            "shield_failures": self.shield_failures,
+            "shielded_requests": self.shielded_requests,
+            "shielded_hits": self.shielded_hits,
             "origin_seconds": self.origin_seconds,
             "origin_latency": list(self.origin_latency),
         }
@@ -73,13 +93,25 @@ class ServiceFigures:
 class Figures:
     """Figures by service. Names come from the configuration, which bounds their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_share: float = 1.0) -> None:
+        """`log_share` is the share of all requests that are logged, of which services log a share of their own."""
         self._services: dict[str, ServiceFigures] = {}
+        self._log_share = log_share
+        self._shares: Mapping[str, float] = {}
+
+    def set_log_shares(self, shares: Mapping[str, float]) -> None:
+        """Set the shares of services; those that are not named log all."""
+        self._shares = shares
+        for figures in self._services.values():
+            figures.log_share = self._share_of(figures.name)
+
+    def _share_of(self, name: str) -> float:
+        return self._log_share * self._shares.get(name, 1.0)
 
     def of_service(self, name: str) -> ServiceFigures:
         found = self._services.get(name)
         if found is None:
-            found = self._services[name] = ServiceFigures(name)
+            found = self._services[name] = ServiceFigures(name, self._share_of(name))
         return found
 
     def as_counts(self) -> dict[str, Counts]:

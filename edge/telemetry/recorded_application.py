@@ -41,18 +41,25 @@ class RecordedApplication:
         finally:
             self._telemetry.finish_request(record)
 
+    @staticmethod
+    def target_of(scope: Message) -> bytes:
+        """Return the target as it was requested."""
+        raw: bytes | None = scope.get("extensions", {}).get(RAW_TARGET)
+        if raw is None:
+            query = scope["query_string"]
+            raw = scope["raw_path"] + (b"?" + query if query else b"")
+        return raw
+
     def _record_of(self, scope: Message) -> RequestRecord:
         extensions = scope.setdefault("extensions", {})
         record: RequestRecord | None = extensions.get(
             REQUEST_RECORD
         )  # the server may have refused it meanwhile
         if record is None:
-            target = extensions.get(RAW_TARGET)
-            if target is None:
-                query = scope["query_string"]
-                target = scope["raw_path"] + (b"?" + query if query else b"")
             connection = facts_of(extensions.get(CONNECTION))
-            record = self._telemetry.begin_request(connection, scope["method"], target, scope["headers"])
+            record = self._telemetry.begin_request(
+                connection, scope["method"], self.target_of(scope), scope["headers"]
+            )
             extensions[REQUEST_RECORD] = record
         return record
 

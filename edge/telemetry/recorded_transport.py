@@ -9,10 +9,14 @@ from edge.telemetry.request_record import current_record
 
 
 class RecordedTransport(httpx.AsyncBaseTransport):
-    """Sends by `transport`, for the request of the current task; a retry counts as another request."""
+    """Sends by `transport`, for the request of the current task; a retry counts as another request.
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+    What goes to another edge (`to_shield`) is counted apart: that edge counts its own requests to the origin.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, *, to_shield: bool = False) -> None:
         self._transport = transport
+        self._to_shield = to_shield
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         record = current_record.get()
@@ -31,7 +35,10 @@ class RecordedTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             record.origin_seconds = time.monotonic() - began
-            record.figures.count_origin(record.origin_seconds, failed=failed)
+            if self._to_shield:
+                record.figures.count_shield(failed=failed)
+            else:
+                record.figures.count_origin(record.origin_seconds, failed=failed)
 
     async def aclose(self) -> None:
         await self._transport.aclose()

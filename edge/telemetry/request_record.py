@@ -11,6 +11,7 @@ from edge.telemetry.trace_context import TraceContext
 REQUEST_RECORD = "sennit.request_record"  # ASGI extension
 REQUEST_ID_FIELD = "x-request-id"
 SESSION_FIELD = "sennit-session"
+VIA_SHIELD = "shield"
 CLIENT_LEFT = 499  # status of a line whose client left before a status was sent, as nginx has it
 
 # the request that a task works for: a fetch from the origin is a task of its own
@@ -41,6 +42,7 @@ class RequestRecord:
     first_byte_seconds: float = 0.0
     duration_seconds: float = 0.0
     complete: bool = False
+    via: str = ""  # VIA_SHIELD for the request of another edge
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
 
@@ -51,6 +53,12 @@ class RequestRecord:
     @property
     def is_hit(self) -> bool:
         return self.cache_status.startswith("hit")
+
+    @property
+    def is_error(self) -> bool:
+        """Whether sampling leaves it in the log: a 5xx, an answer that was not sent whole, a failure of the origin."""
+        failed_origin = bool(self.origin) and (not self.origin_status or self.origin_status >= 500)
+        return self.status >= 500 or not self.complete or failed_origin
 
     def origin_fields(self) -> list[tuple[str, str]]:
         """Return the fields that identify the request and its session to the origin."""
@@ -67,8 +75,12 @@ class RequestRecord:
         self.duration_seconds = time.monotonic() - self.began
 
     def count_figures(self) -> None:
-        """Add this request to the figures of its service."""
+        """Add this request to the figures of its service; another edge counts its clients' requests itself."""
         figures = self.figures
+        if self.via == VIA_SHIELD:
+            figures.shielded_requests += 1
+            figures.shielded_hits += self.is_hit
+            return
         figures.requests += 1
         figures.hits += self.is_hit
         figures.incomplete += not self.complete

@@ -1,6 +1,7 @@
 """One worker's telemetry: request ids, figures, and the access log where there is one."""
 
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edge.telemetry.access_log.access_log import AccessLog
@@ -28,7 +29,7 @@ class Telemetry:
         self.owner = owner
         self.log = log
         self.ids = RequestIds()
-        self.figures = Figures()
+        self.figures = Figures(log.sample if log is not None else 1.0)
         self._running: set[RequestRecord] = set()
 
     def record_rejection(self, connection: object, rejected: RejectedRequest) -> bytes:
@@ -56,9 +57,10 @@ class Telemetry:
         method: str,
         target: bytes,
         headers: Iterable[tuple[bytes, bytes]],
+        request_id: str = "",
     ) -> RequestRecord:
-        """Begin the record of a request; `headers` as in an ASGI scope."""
-        request_id = self.ids.next_id().decode("ascii")
+        """Begin the record of a request; `headers` as in an ASGI scope. `request_id` is that of another edge."""
+        request_id = request_id or self.ids.next_id().decode("ascii")
         fields = _read_fields(headers)
         record = RequestRecord(
             connection,
@@ -80,6 +82,10 @@ class Telemetry:
         if record is not None:
             record.figures, record.revision = self.figures.of_service(name or DEFAULT_SERVICE), revision
 
+    def set_log_shares(self, shares: Mapping[str, float]) -> None:
+        """Log these shares of the requests of these services, and all of the others."""
+        self.figures.set_log_shares(shares)
+
     def finish_request(self, record: RequestRecord) -> None:
         """Count a request and log it, once."""
         if record not in self._running:
@@ -89,7 +95,8 @@ class Telemetry:
         if not record.status:
             record.status = CLIENT_LEFT
         record.count_figures()
-        if self.log is not None:
+        share = record.figures.log_share
+        if self.log is not None and (share >= 1.0 or record.is_error or random.random() < share):  # noqa: S311
             self.log.append(record)
 
     # --- the fast path's
@@ -114,8 +121,10 @@ class Telemetry:
         outcome: HitOutcome,
     ) -> None:
         """Count and log an answer of the fast path."""
-        asked.figures.count_hit(outcome[0], outcome[1])
-        if self.log is not None:
+        figures = asked.figures
+        figures.count_hit(outcome[0], outcome[1])
+        share = figures.log_share
+        if self.log is not None and (share >= 1.0 or random.random() < share):  # noqa: S311 (not a secret)
             self.log.append((at, request_id, connection, asked, outcome))
 
     def facts(self) -> dict[str, Any]:

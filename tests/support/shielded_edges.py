@@ -1,6 +1,7 @@
 """Edges of one fleet in one process: caches that ask each other over TLS, in front of one origin."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ from edge.services.active_service import ActiveService
 from edge.services.catalogue import ServiceCatalogue
 from edge.services.directory import ServiceDirectory
 from edge.services.preparation import PreparedCatalogue
+from edge.telemetry.access_log.access_log import AccessLog
+from edge.telemetry.access_log.file_sink import FileSink
+from edge.telemetry.access_log.json_lines import JsonLines
+from edge.telemetry.access_log.writer import LogWriter
+from edge.telemetry.recorded_application import RecordedApplication
+from edge.telemetry.recorded_peers import RecordedPeers
+from edge.telemetry.telemetry import Telemetry
 from node.state.shield import ShieldEdge, ShieldSites
 from services.document import HttpService, parse_document
 from smkex.http.server.http_server import HttpServer
@@ -41,6 +49,7 @@ class FleetEdge:
     client: httpx.AsyncClient
     follower: ShieldFollower
     registry: OriginRegistry
+    telemetry: Telemetry
 
     async def get(self, path: str = "/a", **fields: str) -> httpx.Response:
         return await self.client.get(path, headers={k.replace("_", "-"): v for k, v in fields.items()})
@@ -52,6 +61,12 @@ class FleetEdge:
         service = ActiveService("shop", 1, parsed, {}, self.services.make_origins, self.services.defaults)
         self.services.activate(PreparedCatalogue(ServiceCatalogue.single(service), ()))
 
+    async def read_log(self) -> list[dict[str, Any]]:
+        """End the telemetry, and return the lines of its access log."""
+        await self.telemetry.close()
+        path = self.follower._settings.state.parent / "access.log"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
     async def learn_sites(self, sites: ShieldSites) -> None:
         """Apply what shield.json says."""
         await self.follower.apply_sites(sites)
@@ -61,6 +76,7 @@ class FleetEdge:
 async def _fleet_edge(folder: Path, edge: ShieldEdge, port: int) -> AsyncIterator[FleetEdge]:
     folder.mkdir()
     name = f"{edge.name}.sennit"
+    log = AccessLog(JsonLines(), LogWriter(FileSink(folder / "access.log")))
     settings = EdgeSettings(state=folder / "state", shield_port=port, _cli_parse_args=[])  # type: ignore[call-arg]
     store = ResponseStore(folder / "cache", 10_000_000, 1_000_000)
     peers = ShieldPeers(edge.id, name, port, lambda: store.last_purge)
@@ -71,15 +87,20 @@ async def _fleet_edge(folder: Path, edge: ShieldEdge, port: int) -> AsyncIterato
         return registry.make_origins(service.name, service.document, service.secrets)
 
     services = ServiceDirectory(make_origins)
-    proxy = CachingProxy(services, store, name)
-    server = HttpServer(PeerApplication(proxy, services, name, lambda: store.last_purge), date=False)
+    telemetry = Telemetry(edge.id, log)
+    proxy = CachingProxy(services, store, name, telemetry=telemetry)
+    peer_application = PeerApplication(proxy, services, name, lambda: store.last_purge, telemetry)
+    server = HttpServer(RecordedPeers(peer_application, telemetry), date=False)
     await server.start()
     follower = ShieldFollower(settings, edge.id, peers, server)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(proxy), base_url="http://cdn") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(RecordedApplication(proxy, telemetry)), base_url="http://cdn"
+    ) as client:
         client.headers.clear()
-        yield FleetEdge(edge, proxy, services, peers, client, follower, registry)
+        yield FleetEdge(edge, proxy, services, peers, client, follower, registry, telemetry)
     await follower.stop()
     await server.stop()
+    await telemetry.close()
     await proxy.fetches.stop()
     await services.close()
     await registry.close()

@@ -106,7 +106,7 @@ class ShieldPeers:
             ejection=EJECTION,
         )
         connector = OriginConnector(self.identity.client, NAME)
-        client = OriginClient(origin, self._name, connector.open_stream)
+        client = OriginClient(origin, self._name, connector.open_stream, is_shield=True)
         return ShieldPeer(edge, GroupMember(origin, client, OriginState(EJECTION)))
 
     def _drop_peers(self, edges: set[ShieldEdge]) -> None:

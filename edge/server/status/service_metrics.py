@@ -16,6 +16,22 @@ _COUNTERS = {
         "sennit_edge_service_origin_failures_total",
         "Requests to origins without an answer, or with a 5xx.",
     ),
+    "shield_requests": (
+        "sennit_edge_service_shield_requests_total",
+        "Requests to the edges that shield the service.",
+    ),
+    "shield_failures": (
+        "sennit_edge_service_shield_failures_total",
+        "Requests to shielding edges without an answer, or with a 5xx.",
+    ),
+    "shielded_requests": (
+        "sennit_edge_service_shielded_requests_total",
+        "Requests of other edges, which this one shields the origins from.",
+    ),
+    "shielded_hits": (
+        "sennit_edge_service_shielded_hits_total",
+        "Requests of other edges answered from the cache.",
+    ),
 }
 
 

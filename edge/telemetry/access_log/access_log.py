@@ -1,7 +1,6 @@
 """The queue of the access log: requests leave a record, lines are made of many at once, a thread writes them."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -22,13 +21,12 @@ class LineFormat(Protocol):
 
 
 class AccessLog:
-    """Records of finished requests on their way to `writer`. `sample` is the share of requests that are logged."""
+    """Records of finished requests on their way to `writer`. `sample` is the share of requests that it is given."""
 
     def __init__(self, lines: LineFormat, writer: LogWriter, sample: float = 1.0) -> None:
         self._lines: Any = lines
         self._writer = writer
-        self._sample = sample
-        self._is_sampled = sample < 1.0
+        self.sample = sample
         self._queue: list[RequestRecord | FastHit] = []
         self._timer: asyncio.Handle | None = None
         self._lost = 0
@@ -36,8 +34,6 @@ class AccessLog:
 
     def append(self, record: RequestRecord | FastHit) -> None:
         """Log a finished request; never waits."""
-        if self._is_sampled and random.random() >= self._sample:  # noqa: S311 (not a secret)
-            return
         if len(self._queue) >= QUEUE_RECORDS or self._closed:
             self._lost += 1
             return

@@ -62,7 +62,7 @@ class JsonLines:
         made = self._outcomes[outcome] = (
             f',"status":{status},"bytes_in":0,"bytes_out":{size},"hit":true,"cache_status":"hit; ttl={ttl}",'
             '"origin":null,"origin_status":null,"origin_seconds":null,"first_byte_seconds":0.0,'
-            '"duration_seconds":0.0,"complete":true}\n'
+            '"duration_seconds":0.0,"complete":true,"via":null}\n'
         ).encode("ascii")
         return made
 
@@ -87,7 +87,7 @@ class JsonLines:
             f'"hit":{"true" if record.is_hit else "false"},"cache_status":{_quote(record.cache_status)},{origin},'
             f'"first_byte_seconds":{record.first_byte_seconds:.6f},'
             f'"duration_seconds":{record.duration_seconds:.6f},'
-            f'"complete":{"true" if record.complete else "false"}}}\n'
+            f'"complete":{"true" if record.complete else "false"},"via":{_quote(record.via or None)}}}\n'
         ).encode("ascii")
 
     def _time_text(self, at: float) -> str:

@@ -207,3 +207,50 @@ async def test_an_edge_sends_nothing_to_a_server_that_has_not_the_fleets_key(tmp
 def test_the_identity_is_the_same_at_every_edge() -> None:
     one, other = FleetIdentity(KEY).client.get_ca_certs(True), FleetIdentity(KEY).client.get_ca_certs(True)
     assert one == other != FleetIdentity(bytes(32)).client.get_ca_certs(True)
+
+
+async def test_one_id_and_one_trace_lead_from_the_client_through_the_shield_to_the_origin(
+    tmp_path: Path,
+) -> None:
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        let_store(origin)
+        shield = shield_of(edges, sites)
+        asking = next(each for each in edges if each is not shield)
+        found = await asking.get(traceparent=f"00-{trace}-{parent}-01")
+        request_id = found.headers["x-request-id"]
+        assert found.status_code == 200
+        await until(lambda: not any(each.proxy.fetches.busy for each in edges))
+        lines = {each.edge.id: await each.read_log() for each in edges}
+        figures = [each.telemetry.figures.of_service("shop") for each in edges]
+    [asked] = origin.asked
+    assert asked.fields["x-request-id"] == request_id
+    assert asked.fields["sennit-session"] == "mode=, transport=, owner=0"  # of the test's client
+    version, got, span, flags = asked.fields["traceparent"].split("-")
+    assert (version, got, flags) == ("00", trace, "01")
+    assert span != parent
+    [own], [shielded] = lines[asking.edge.id], lines[shield.edge.id]
+    assert own["request_id"] == shielded["request_id"] == request_id
+    assert own["trace_id"] == shielded["trace_id"] == trace
+    assert (own["via"], shielded["via"]) == (None, "shield")
+    assert (own["service"], shielded["service"]) == ("shop", "shop")
+    assert (shielded["client"], shielded["mode"]) == ("127.0.0.1", "shield")
+    assert own["origin"].startswith("https://127.0.77.")
+    assert shielded["origin"] == f"http://127.0.0.1:{origin.port}"
+    # the fleet's sums have the client's request once, and the origin's once
+    assert sum(each.requests for each in figures) == 1
+    assert sum(each.origin_requests for each in figures) == 1
+    assert sum(each.bytes_out for each in figures) == len("body")
+    assert sum(each.shield_requests for each in figures) == 1
+    assert sum(each.shielded_requests for each in figures) == 1
+
+
+async def test_a_request_that_the_shield_refuses_has_a_line_there_and_is_not_counted(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path) as (edges, _, sites):
+        shield = shield_of(edges, sites)
+        asking = next(each for each in edges if each is not shield)
+        await shield.services.close()
+        assert (await asking.get()).status_code == 200
+        [line] = await shield.read_log()
+        assert (line["status"], line["via"], line["service"]) == (421, "shield", "none")
+        assert shield.telemetry.figures.of_service("none").requests == 0

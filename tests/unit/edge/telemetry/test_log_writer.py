@@ -180,13 +180,6 @@ async def test_a_line_beyond_a_datagram_costs_itself_only(tmp_path: Path) -> Non
     assert log.counts() == {"written": 1, "lost": {"too-long": 1}}
 
 
-async def test_a_sampled_log_has_a_share_of_the_requests(tmp_path: Path) -> None:
-    log = AccessLog(Lines(), LogWriter(FileSink(tmp_path / "log")), sample=0.5)  # type: ignore[arg-type]
-    put(log, 0, 1000)
-    await log.close()
-    assert 300 < log.counts()["written"] < 700
-
-
 async def test_settings_choose_the_log(tmp_path: Path) -> None:
     assert open_access_log(EdgeSettings(_cli_parse_args=[])) is None
     chosen = EdgeSettings(_cli_parse_args=[], access_log=f"file:{tmp_path}/log")
