@@ -16,7 +16,8 @@ from edge.services.admission.pacing import SessionPacer
 from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
 from edge.streams.targets import NoTarget, TargetTurns
-from edge.telemetry.figures import ServiceFigures
+from edge.telemetry.connection_facts import ConnectionFacts
+from edge.telemetry.stream_record import StreamEnd, StreamRecord
 from edge.telemetry.telemetry import Telemetry
 from services.document import TcpService
 from smkex.core.errors import Cancelled, Overloaded, ServiceRefused, SmkexError
@@ -32,6 +33,7 @@ CONFIRMATION_TIMEOUT = (
     10.0  # seconds that a session has to confirm its second path where the service needs it
 )
 _POLL = 0.01
+_TARGET_FAULTS = frozenset({StreamEnd.NO_TARGET, StreamEnd.TARGET_BROKE_OFF})
 
 
 class StreamServices:
@@ -67,27 +69,25 @@ class StreamServices:
         self, service: ActiveService, document: TcpService, connection: AcceptedConnection
     ) -> None:
         session = connection.session
-        if self._open[service.name] >= document.connections:
-            session.fail(Overloaded())
-            return
-        figures = self._telemetry.figures.of_service(service.name)
-        figures.requests += 1
+        facts = ConnectionFacts.of_transport(session, self._telemetry.owner)
+        established = session.established
+        record = self._telemetry.begin_stream(
+            facts, established.session_id, service.name, service.revision, established.server_name
+        )
         self._open[service.name] += 1
         try:
+            if self._open[service.name] > document.connections:
+                raise Overloaded
             pacer = await self._admit(service, document, session)
-            await self._carry(service, document, connection, pacer, figures)
-        except NotAdmitted as error:
-            log.info("service %s: refused: %s", service.name, error)
-            session.fail(ServiceRefused(str(error)))
-        except NoTarget as error:
-            log.warning("service %s: no target: %s", service.name, error)
-            figures.incomplete += 1
-            session.fail(Cancelled("no target"))
-        except (OSError, SmkexError, TimeoutError) as error:
-            log.info("service %s: a session ended early: %s", service.name, error or type(error).__name__)
-            figures.incomplete += 1
-            session.fail(Cancelled("the stream broke off"))
+            await self._carry(service, document, connection, pacer, record)
+            record.end = StreamEnd.WHOLE
+        except (NotAdmitted, NoTarget, OSError, SmkexError, TimeoutError) as error:
+            record.end = _end_of(error)
+            record.detail = str(error) or type(error).__name__
+            session.fail(_abort_of(record.end, error))
+            _log_end(record)
         finally:
+            self._telemetry.finish_stream(record)
             self._open[service.name] -= 1
             if not self._open[service.name]:
                 del self._open[service.name]
@@ -111,11 +111,11 @@ class StreamServices:
         document: TcpService,
         connection: AcceptedConnection,
         pacer: SessionPacer | None,
-        figures: ServiceFigures,
+        record: StreamRecord,
     ) -> None:
-        session = connection.session
+        session, figures = connection.session, record.figures
         turns = self._turns.setdefault(service.name, TargetTurns(self._connector))
-        target, streams = await turns.connect_next(document.targets, figures)
+        target, streams = await turns.connect_next(document.targets, record)
         if target.proxy_protocol:
             streams.writer.write(build_proxy_header(session))
         client = Streams(
@@ -123,12 +123,14 @@ class StreamServices:
         )
 
         async def count_sent(size: int) -> None:
+            record.bytes_out += size
             figures.bytes_out += size
             if pacer is not None:
                 pacer.record_sent(size, time.monotonic())
                 await asyncio.sleep(pacer.delay(time.monotonic()))
 
         async def count_received(size: int) -> None:
+            record.bytes_in += size
             figures.bytes_in += size
 
         await copy_both_ways(
@@ -140,3 +142,46 @@ class StreamServices:
         )
         with contextlib.suppress(OSError):
             await streams.close()
+
+
+def _end_of(error: Exception) -> StreamEnd:
+    """Return what an error says of a stream: errors of SMKEX are the client's side, others the target's."""
+    match error:
+        case NotAdmitted():
+            return StreamEnd.NOT_ADMITTED
+        case NoTarget():
+            return StreamEnd.NO_TARGET
+        case Overloaded():
+            return StreamEnd.OVERLOADED
+        case SmkexError():
+            return StreamEnd.CLIENT_BROKE_OFF
+        case TimeoutError():
+            return StreamEnd.IDLE
+        case _:
+            return StreamEnd.TARGET_BROKE_OFF
+
+
+def _abort_of(end: StreamEnd, error: Exception) -> SmkexError:
+    """Return what the client is told."""
+    match end:
+        case StreamEnd.NOT_ADMITTED:
+            return ServiceRefused(str(error))
+        case StreamEnd.OVERLOADED:
+            return Overloaded()
+        case StreamEnd.NO_TARGET:
+            return Cancelled("no target")
+        case _:
+            return Cancelled("the stream broke off")
+
+
+def _log_end(record: StreamRecord) -> None:
+    level = logging.WARNING if record.end in _TARGET_FAULTS else logging.INFO
+    log.log(
+        level,
+        "stream ended early: service %s, target %s, for %s: %s: %s",
+        record.service,
+        record.target or "(none)",
+        record.connection.client or "(unknown)",
+        record.end.text,
+        record.detail,
+    )

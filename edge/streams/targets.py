@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from edge.origins.connecting import OriginConnector
-from edge.telemetry.figures import ServiceFigures
+from edge.telemetry.stream_record import StreamRecord
 from services.document import TcpTarget
 from smkex.transport.relay import Streams
 
@@ -24,20 +24,26 @@ class TargetTurns:
         self._turn = 0
 
     async def connect_next(
-        self, targets: Sequence[TcpTarget], figures: ServiceFigures
+        self, targets: Sequence[TcpTarget], record: StreamRecord
     ) -> tuple[TcpTarget, Streams]:
         """Connect to the target whose turn it is, or to one after it. Raises `NoTarget`."""
+        figures = record.figures
         first, self._turn = self._turn % len(targets), self._turn + 1
         reasons = []
         for target in (*targets[first:], *targets[:first]):
-            began = time.monotonic()
+            began, failed = time.monotonic(), True
+            record.target = (
+                f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
+            )
             try:
                 streams = await self._connect(target)
+                failed = False
             except (OSError, TimeoutError) as error:
-                figures.count_origin(time.monotonic() - began, failed=True)
                 reasons.append(f"{target.host} port {target.port}: {error or 'no answer in time'}")
                 continue
-            figures.count_origin(time.monotonic() - began, failed=False)
+            finally:
+                record.target_seconds = time.monotonic() - began
+                figures.count_origin(record.target_seconds, failed=failed)
             return target, streams
         raise NoTarget("; ".join(reasons))
 

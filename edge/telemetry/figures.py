@@ -22,6 +22,7 @@ class ServiceFigures:
         "incomplete",
         "log_share",
         "name",
+        "open_streams",
         "origin_failures",
         "origin_latency",
         "origin_requests",
@@ -32,6 +33,7 @@ class ServiceFigures:
         "shielded_hits",
         "shielded_requests",
         "statuses",
+        "stream_ends",
     )
 
     def __init__(self, name: str, log_share: float = 1.0) -> None:
@@ -49,6 +51,8 @@ class ServiceFigures:
         self.shield_failures = 0
         self.shielded_requests = 0  # of other edges, which count their clients' themselves
         self.shielded_hits = 0
+        self.open_streams = 0
+        self.stream_ends: dict[str, int] = {}  # of kind tcp, by why they ended
         self.origin_seconds = 0.0
         self.origin_latency = [0] * (len(LATENCY_BOUNDS) + 1)
 
@@ -81,6 +85,7 @@ class ServiceFigures:
             "statuses": list(self.statuses),
             "origin_requests": self.origin_requests,
             "origin_failures": self.origin_failures,
+            "stream_ends": dict(self.stream_ends),
             "shield_requests": self.shield_requests,
             "shield_failures": self.shield_failures,
             "shielded_requests": self.shielded_requests,
@@ -113,6 +118,10 @@ class Figures:
         if found is None:
             found = self._services[name] = ServiceFigures(name, self._share_of(name))
         return found
+
+    def open_streams(self) -> dict[str, int]:
+        """Return how many streams of each service of kind tcp are open now."""
+        return {name: each.open_streams for name, each in self._services.items() if each.open_streams}
 
     def as_counts(self) -> dict[str, Counts]:
         return {name: figures.as_counts() for name, figures in self._services.items()}

@@ -16,6 +16,7 @@ from edge.telemetry.request_record import (
     RequestRecord,
     current_record,
 )
+from edge.telemetry.stream_record import StreamRecord
 from edge.telemetry.trace_context import TRACEPARENT, TRACESTATE, continue_trace
 from smkex.http.server.rejection import RejectedRequest
 
@@ -30,7 +31,7 @@ class Telemetry:
         self.log = log
         self.ids = RequestIds()
         self.figures = Figures(log.sample if log is not None else 1.0)
-        self._running: set[RequestRecord] = set()
+        self._running: set[RequestRecord | StreamRecord] = set()
 
     def record_rejection(self, connection: object, rejected: RejectedRequest) -> bytes:
         """Record a request that the HTTP server refuses, in the application's record where it has begun one.
@@ -86,6 +87,31 @@ class Telemetry:
         """Log these shares of the requests of these services, and all of the others."""
         self.figures.set_log_shares(shares)
 
+    def begin_stream(
+        self, connection: ConnectionFacts, session_id: bytes, service: str, revision: int, server_name: str
+    ) -> StreamRecord:
+        """Begin the record of a stream of a service of kind tcp."""
+        figures = self.figures.of_service(service)
+        record = StreamRecord(connection, session_id.hex(), figures, revision, server_name)
+        self._running.add(record)
+        figures.open_streams += 1
+        return record
+
+    def finish_stream(self, record: StreamRecord) -> None:
+        """Count a stream and log it, once."""
+        if record not in self._running:
+            return
+        self._running.discard(record)
+        record.figures.open_streams -= 1
+        record.note_end()
+        record.count_figures()
+        self._log_record(record)
+
+    def _log_record(self, record: RequestRecord | StreamRecord) -> None:
+        share = record.figures.log_share
+        if self.log is not None and (share >= 1.0 or record.is_error or random.random() < share):  # noqa: S311
+            self.log.append(record)
+
     def finish_request(self, record: RequestRecord) -> None:
         """Count a request and log it, once."""
         if record not in self._running:
@@ -95,9 +121,7 @@ class Telemetry:
         if not record.status:
             record.status = CLIENT_LEFT
         record.count_figures()
-        share = record.figures.log_share
-        if self.log is not None and (share >= 1.0 or record.is_error or random.random() < share):  # noqa: S311
-            self.log.append(record)
+        self._log_record(record)
 
     # --- the fast path's
 
@@ -129,7 +153,10 @@ class Telemetry:
 
     def facts(self) -> dict[str, Any]:
         """Return what the health endpoint and the metrics publish."""
-        facts: dict[str, Any] = {"figures": self.figures.as_counts()}
+        facts: dict[str, Any] = {
+            "figures": self.figures.as_counts(),
+            "open_streams": self.figures.open_streams(),
+        }
         if self.log is not None:
             facts["access_log"] = self.log.counts()
         return facts
@@ -141,7 +168,10 @@ class Telemetry:
     async def close(self) -> None:
         """Record what still runs as incomplete, and write what waits."""
         for record in list(self._running):
-            self.finish_request(record)
+            if isinstance(record, StreamRecord):
+                self.finish_stream(record)
+            else:
+                self.finish_request(record)
         if self.log is not None:
             await self.log.close()
 

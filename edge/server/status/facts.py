@@ -1,5 +1,6 @@
 """Facts of the edge, summed over its workers: what the health endpoint and the metrics publish."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,8 +19,10 @@ def combine_facts(
     """Sum the facts of the workers; `reasons` are those of the edge as a whole. Any reason means degraded."""
     parts = list(workers)
     growing: dict[str, Any] = {"failures": {}, "figures": {}}
+    open_streams: Counter[str] = Counter()
     for facts in parts:
         growing = add_counts(growing, growing_counts(facts))
+        open_streams.update(facts.get("open_streams", {}))
     found = sorted({reason for facts in parts for reason in facts.get("reasons", [])})
     found = [*reasons, *find_faults(parts), *found]
     return {
@@ -28,6 +31,7 @@ def combine_facts(
         "edge_id": node.edge_id,
         "draining": any(facts.get("draining", False) for facts in parts),
         **{name: sum(facts.get(name, 0) for facts in parts) for name in COUNTS},
+        "open_streams": dict(open_streams),
         **growing,
         **combine_services(parts),
         **combine_origins(parts),

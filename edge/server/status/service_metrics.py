@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from edge.telemetry.figures import LATENCY_BOUNDS, STATUS_CLASSES
 
@@ -35,8 +35,9 @@ _COUNTERS = {
 }
 
 
-def service_metrics(services: dict[str, Any]) -> Iterator[Metric]:
-    """Yield the metrics of all services."""
+def service_metrics(services: dict[str, Any], open_streams: dict[str, int]) -> Iterator[Metric]:
+    """Yield the metrics of all services, and the number of streams that are open now."""
+    yield from _stream_metrics(services, open_streams)
     requests = CounterMetricFamily(
         "sennit_edge_service_requests_total",
         "Requests by class of their status.",
@@ -66,6 +67,24 @@ def service_metrics(services: dict[str, Any]) -> Iterator[Metric]:
         for name, counts in sorted(services.items()):
             counter.add_metric([name], counts[key])
         yield counter
+
+
+def _stream_metrics(services: dict[str, Any], open_streams: dict[str, int]) -> Iterator[Metric]:
+    ended = CounterMetricFamily(
+        "sennit_edge_streams_ended_total",
+        "Streams of services of kind tcp, by why they ended.",
+        labels=["service", "end"],
+    )
+    running = GaugeMetricFamily(
+        "sennit_edge_streams_open", "Open streams of services of kind tcp.", labels=["service"]
+    )
+    for name, counts in sorted(services.items()):
+        ends = counts.get("stream_ends", {})
+        for end, count in sorted(ends.items()):
+            ended.add_metric([name, end], count)
+        if ends or name in open_streams:
+            running.add_metric([name], open_streams.get(name, 0))
+    yield from (ended, running)
 
 
 def access_log_metrics(counts: dict[str, Any]) -> Iterator[Metric]:

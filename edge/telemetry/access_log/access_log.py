@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from edge.telemetry.access_log.fast_hit import FastHit
 from edge.telemetry.access_log.writer import LogWriter
 from edge.telemetry.request_record import RequestRecord
+from edge.telemetry.stream_record import StreamRecord
 
 QUEUE_RECORDS: Final = 32_768  # records that wait to be formatted
 BATCH_RECORDS: Final = 512  # records formatted in one turn of the event loop: a millisecond at most
@@ -17,7 +18,7 @@ FLUSH_SECONDS: Final = 0.2  # a killed worker loses what it recorded in this tim
 class LineFormat(Protocol):
     """Makes lines of records."""
 
-    def format_lines(self, records: Sequence[RequestRecord | FastHit]) -> list[bytes]: ...
+    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> list[bytes]: ...
 
 
 class AccessLog:
@@ -27,12 +28,12 @@ class AccessLog:
         self._lines: Any = lines
         self._writer = writer
         self.sample = sample
-        self._queue: list[RequestRecord | FastHit] = []
+        self._queue: list[RequestRecord | StreamRecord | FastHit] = []
         self._timer: asyncio.Handle | None = None
         self._lost = 0
         self._closed = False
 
-    def append(self, record: RequestRecord | FastHit) -> None:
+    def append(self, record: RequestRecord | StreamRecord | FastHit) -> None:
         """Log a finished request; never waits."""
         if len(self._queue) >= QUEUE_RECORDS or self._closed:
             self._lost += 1

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from edge.telemetry.access_log.fast_hit import FastHit
 from edge.telemetry.request_record import RequestRecord
+from edge.telemetry.stream_record import StreamRecord
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -12,11 +13,11 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class CombinedLines:
     """Formats records: `client - - [time] "request" status bytes "referer" "user agent"`."""
 
-    def format_lines(self, records: Sequence[RequestRecord | FastHit]) -> list[bytes]:
+    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> list[bytes]:
         """Return a line with its line end for each record."""
         return [self._format_line(record) for record in records]
 
-    def _format_line(self, record: RequestRecord | FastHit) -> bytes:
+    def _format_line(self, record: RequestRecord | StreamRecord | FastHit) -> bytes:
         if isinstance(record, tuple):
             at, _, connection, asked, (status, size, _) = record
             return _format_fields(
@@ -28,6 +29,17 @@ class CombinedLines:
                 size,
                 asked.referer,
                 asked.user_agent,
+            )
+        if isinstance(record, StreamRecord):
+            return _format_fields(
+                record.connection.client,
+                record.started,
+                "TCP",
+                record.server_name,
+                record.end.status,
+                record.bytes_out,
+                "",
+                "",
             )
         return _format_fields(
             record.connection.client,

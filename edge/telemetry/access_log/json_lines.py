@@ -8,6 +8,7 @@ from typing import Final
 from edge.telemetry.access_log.fast_hit import FastHit, FastRequest, HitOutcome
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import RequestRecord
+from edge.telemetry.stream_record import StreamRecord
 
 _quote = json.JSONEncoder(ensure_ascii=True).encode
 _THOUSANDTHS: Final = [b"%03d" % number for number in range(1000)]
@@ -23,12 +24,29 @@ class JsonLines:
         self._opening = b""  # of the lines of that second
         self._outcomes: dict[HitOutcome, bytes] = {}
 
-    def format_lines(self, records: Sequence[RequestRecord | FastHit]) -> list[bytes]:
+    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> list[bytes]:
         """Return a line with its line end for each record."""
         return [
-            self._fast_line(record) if isinstance(record, tuple) else self._whole_line(record)
+            self._fast_line(record) if isinstance(record, tuple) else self._general_line(record)
             for record in records
         ]
+
+    def _general_line(self, record: RequestRecord | StreamRecord) -> bytes:
+        if record.connection.fragment_paths != len(record.connection.observed):
+            _format_connection(record.connection)
+        return self._stream_line(record) if isinstance(record, StreamRecord) else self._whole_line(record)
+
+    def _stream_line(self, record: StreamRecord) -> bytes:
+        seconds = f"{record.target_seconds:.6f}" if record.target else "null"
+        return (
+            f'{{"time":"{self._time_text(record.started)}","service":{_quote(record.service)},'
+            f'"revision":{record.revision},"request_id":"{record.request_id}'
+            f'{record.connection.fragment.decode("ascii")}"server_name":{_quote(record.server_name)},'
+            f'"target":{_quote(record.target or None)},"target_seconds":{seconds},"status":{record.end.status},'
+            f'"bytes_in":{record.bytes_in},"bytes_out":{record.bytes_out},'
+            f'"duration_seconds":{record.duration_seconds:.6f},"end":"{record.end.text}",'
+            f'"detail":{_quote(record.detail)}}}\n'
+        ).encode("ascii")
 
     def _fast_line(self, hit: FastHit) -> bytes:
         at, request_id, connection, asked, outcome = hit
@@ -70,8 +88,6 @@ class JsonLines:
         request = _request_fragment(
             record.method, record.host, record.target, record.user_agent, record.referer
         )
-        if record.connection.fragment_paths != len(record.connection.observed):
-            _format_connection(record.connection)
         connection = record.connection.fragment.decode("ascii")
         origin = '"origin":null,"origin_status":null,"origin_seconds":null'
         if record.origin:

@@ -1,6 +1,7 @@
 """Services of kind tcp at an edge: the service by its server name, admission, targets, ends, limits, figures."""
 
 import asyncio
+import json
 import socket
 import struct
 import sys
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,10 @@ import smkex
 from edge.origins.addresses import OriginAddresses
 from edge.services.directory import ServiceDirectory
 from edge.streams.stream_services import StreamServices
+from edge.telemetry.access_log.access_log import AccessLog
+from edge.telemetry.access_log.file_sink import FileSink
+from edge.telemetry.access_log.json_lines import JsonLines
+from edge.telemetry.access_log.writer import LogWriter
 from edge.telemetry.telemetry import Telemetry
 from services.published import PublishedService
 from smkex.core.errors import AbortCode
@@ -37,9 +43,9 @@ class Deaf(asyncio.Protocol):
 class StreamEdge(LoopbackEdge):
     """A loopback edge with services of kind tcp."""
 
-    def __init__(self, *, allow_loopback: bool = True) -> None:
+    def __init__(self, *, allow_loopback: bool = True, log: AccessLog | None = None) -> None:
         super().__init__()
-        self.telemetry = Telemetry(1)
+        self.telemetry = Telemetry(1, log)
         self.directory = ServiceDirectory(lambda service: None)  # type: ignore[arg-type,return-value]
         rule = OriginAddresses()
         refusal = (lambda address: None) if allow_loopback else rule.refusal
@@ -266,3 +272,93 @@ async def test_the_bandwidth_of_a_session_is_limited(edge: StreamEdge) -> None:
         connection = await edge.connect_name()
         assert len(await asyncio.wait_for(connection.reader.read(-1), 20)) == 24_000
         assert time.monotonic() - began >= 0.45  # a second's worth at once, the rest at the rate
+
+
+async def test_each_stream_has_one_line_that_says_why_it_ended_and_the_figures_add_up(tmp_path: Path) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    path = tmp_path / "log"
+    log = AccessLog(JsonLines(), LogWriter(FileSink(path)))
+    closed = free_port()
+    async with (
+        StreamEdge(log=log) as edge,
+        target(answer_at_the_end) as good,
+        target(break_off) as bad,
+        target(hold) as held,
+    ):
+
+        async def run_stream(ends_with_error: bool = True, **document: Any) -> smkex.Connection:
+            edge.publish(**document)
+            connection = await edge.connect_name()
+            connection.writer.write(b"hello")
+            connection.writer.write_eof()
+            if ends_with_error:
+                await refusal_of(connection)
+            else:
+                await asyncio.wait_for(connection.reader.read(-1), 10)
+            return connection
+
+        whole = await run_stream(ends_with_error=False, targets=[at(good.port)])
+        await run_stream(targets=[at(closed)])
+        await run_stream(targets=[at(bad.port)])
+        await run_stream(targets=[at(good.port)], access={"deny": ["127.0.0.0/8"]})
+        await run_stream(targets=[at(held.port)], idle_timeout=1.0)
+        edge.publish(targets=[at(held.port)], connections=1)
+        leaving = await edge.connect_name()
+        await until(lambda: edge.telemetry.figures.open_streams() == {"ssh": 1})
+        await refusal_of(await edge.connect_name())
+        leaving.session.abort()
+        await until(lambda: not edge.streams._open)
+        figures = edge.figures
+        await edge.telemetry.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["end"] for line in lines] == [
+        "whole",
+        "no-target",
+        "target-broke-off",
+        "not-admitted",
+        "idle",
+        "overloaded",
+        "client-broke-off",
+    ]
+    first = lines[0]
+    assert (first["bytes_in"], first["bytes_out"], first["target"]) == (5, 14, f"127.0.0.1:{good.port}")
+    assert first["request_id"] == whole.session.established.session_id.hex()
+    assert (first["service"], first["server_name"], first["client"]) == ("ssh", NAME, "127.0.0.1")
+    assert lines[1]["detail"].startswith(f"127.0.0.1 port {closed}: ")
+    assert lines[3]["target"] is None
+    assert figures["requests"] == len(lines) == sum(figures["stream_ends"].values())
+    assert figures["incomplete"] == len(lines) - 1
+    assert figures["statuses"] == [1, 0, 1, 0, 2, 3]
+    for name in ("bytes_in", "bytes_out"):
+        assert figures[name] == sum(line[name] for line in lines)
+    assert edge.telemetry.figures.open_streams() == {}
+
+
+async def test_a_stream_that_runs_when_the_edge_stops_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    async with (
+        StreamEdge(log=AccessLog(JsonLines(), LogWriter(FileSink(path)))) as edge,
+        target(hold) as it,
+    ):
+        edge.publish(targets=[at(it.port)])
+        await edge.connect_name()
+        await until(lambda: len(it.accepted) == 1)
+        await edge.telemetry.close()
+    assert [json.loads(line)["end"] for line in path.read_text().splitlines()] == ["edge-stopped"]
+
+
+async def test_the_edges_own_log_names_service_target_and_client_of_a_failed_stream(
+    edge: StreamEdge, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = free_port()
+    edge.publish(targets=[at(closed)])
+    await refusal_of(await edge.connect_name())
+    [line] = [each.getMessage() for each in caplog.records if each.name == "edge.streams"]
+    assert line.startswith(
+        f"stream ended early: service ssh, target 127.0.0.1:{closed}, for 127.0.0.1: no-target: "
+    )

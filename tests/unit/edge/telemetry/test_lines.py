@@ -15,6 +15,7 @@ from edge.telemetry.access_log.json_lines import JsonLines
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.figures import ServiceFigures
 from edge.telemetry.request_record import RequestRecord
+from edge.telemetry.stream_record import StreamEnd, StreamRecord
 from edge.telemetry.trace_context import TraceContext
 from smkex.core.wire.messages import Endpoint, Observation
 
@@ -41,6 +42,13 @@ def whole(target: str = "/a", agent: str = "curl", referer: str = "") -> Request
     return record
 
 
+def stream(name: str = "db.example", detail: str = "") -> StreamRecord:
+    record = StreamRecord(connection(), ID, ServiceFigures("db"), 3, name)
+    record.target, record.bytes_in, record.bytes_out = "192.0.2.9:5432", 5, 7
+    record.end, record.detail = StreamEnd.TARGET_BROKE_OFF, detail
+    return record
+
+
 def fast(target: str = "/a", agent: str = "curl", referer: str = "") -> FastHit:
     asked = FastRequest("cdn", target, agent, referer, ServiceFigures("default"))
     return (1_800_000_000.25, ID.encode(), connection(), asked, (200, 4, 60))
@@ -64,7 +72,10 @@ def test_the_fast_path_has_the_fields_of_the_general_path_and_the_page_has_all_o
     lines = JsonLines()
     names = list(json.loads(lines.format_lines([whole()])[0]))
     assert list(json.loads(lines.format_lines([fast()])[0])) == names
-    assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE) == names
+    requests, streams = PAGE.read_text().split("## Streams\n")
+    assert re.findall(r"^\| `(\w+)` \|", requests, re.MULTILINE) == names
+    [line] = lines.format_lines([stream()])
+    assert re.findall(r"^\| `(\w+)` \|", streams, re.MULTILINE) == list(json.loads(line))
 
 
 @given(texts, texts, texts)
@@ -96,3 +107,14 @@ def test_a_path_that_comes_later_is_in_the_next_line() -> None:
     assert len(json.loads(JsonLines().format_lines([record])[0])["paths"]) == 1
     seen[1] = SEEN[1]
     assert len(json.loads(JsonLines().format_lines([record])[0])["paths"]) == 2
+
+
+@given(texts, texts)
+def test_a_line_of_a_stream_stays_one_line(name: str, detail: str) -> None:
+    [line] = JsonLines().format_lines([stream(name, detail)])
+    assert (line.count(b"\n"), line.isascii()) == (1, True)
+    found = json.loads(line)
+    assert (found["server_name"], found["detail"]) == (name, detail)
+    assert (found["status"], found["end"], len(found["paths"])) == (502, "target-broke-off", 2)
+    [combined] = CombinedLines().format_lines([stream(name, detail)])
+    assert COMBINED.fullmatch(combined.decode("ascii"))
