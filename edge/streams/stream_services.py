@@ -162,7 +162,7 @@ def _end_of(error: Exception) -> StreamEnd:
 
 
 def _abort_of(end: StreamEnd, error: Exception) -> SmkexError:
-    """Return what the client is told."""
+    """Return the error that the client receives."""
     match end:
         case StreamEnd.NOT_ADMITTED:
             return ServiceRefused(str(error))
