@@ -3,7 +3,7 @@
 What is compared is work per second of the server's processor time, all its processes counted. The server has one
 processor, the load generator (`benchmarks/edge/load`, in C, the same for both protocols) the other: as far as it can,
 it keeps the server busy all the time, for a server that waits costs more for each response. How busy each was stands
-with its figure. A row at an equal rate compares them where neither is. Sessions are SMKEX over transport tcp, X25519,
+with its figure. Rows at an equal rate compare them where neither is. Sessions are SMKEX over transport tcp, X25519,
 both paths on loopback, two TCP connections each.
 
 `python -m benchmarks.edge.requests [ROW ...]` measures some rows only, and saves nothing.
@@ -103,15 +103,17 @@ def _measure_beside_uvicorn(contenders: Contenders, rounds: int) -> list[Measure
     return _compare_servers(contenders, rounds, name, run, peer=contenders.uvicorn, show="responses")
 
 
-def _measure_equal_rate(contenders: Contenders, rounds: int) -> list[Measured]:
-    reached = contenders.load(contenders.ours, "--connections", "64").rate
-    rate = round(RATE_SHARE * reached, -2)
+def _equal_rate_row(name: str, count: str, *options: str) -> Callable[..., list[Measured]]:
+    def measure_row(contenders: Contenders, rounds: int) -> list[Measured]:
+        reached = contenders.load(contenders.ours, *options, count=count).rate
+        rate = f"{RATE_SHARE * reached:.0f}"
 
-    def run(peer: Peer) -> Load:
-        return contenders.load(peer, "--connections", "64", "--rate", str(rate))
+        def run(peer: Peer) -> Load:
+            return contenders.load(peer, *options, "--rate", rate, count=count)
 
-    name = "cached 1 KB, 64 connections, at an equal rate"
-    return _compare_servers(contenders, rounds, name, run, show="responses")
+        return _compare_servers(contenders, rounds, f"{name}, at an equal rate", run, show=count)
+
+    return measure_row
 
 
 def _measure_by_python(contenders: Contenders, rounds: int) -> list[Measured]:
@@ -235,12 +237,13 @@ ROWS: dict[str, Callable[[Contenders, int], list[Measured]]] = {
     "memory": _measure_memory,  # first: what a busy server has freed it does not give back
     "1k": _cached_row("small", 64, 1.0, "1 KB"),
     "1k-alone": _cached_row("small", 1, 1.2, "1 KB"),
-    "1k-rate": _measure_equal_rate,
+    "1k-rate": _equal_rate_row("cached 1 KB, 64 connections", "responses", "--connections", "64"),
     "1k-python": _measure_by_python,
     "1k-uvicorn": _measure_beside_uvicorn,
     "10k": _cached_row("10k", 64, None, "10 KB"),
     "100k": _cached_row("100k", 64, None, "100 KB"),
     "handshakes": _handshake_row("full handshakes", 0.9),
+    "handshakes-rate": _equal_rate_row("full handshakes", "handshakes", "--connections", "8", "--handshakes"),
     "handshakes-confirmed": _handshake_row("full handshakes, both paths confirmed", None, "--confirmed", "2"),
     "handshakes-response": _handshake_row("full handshake and one response of 1 KB", None, "--one-response"),
     "connect": _measure_connect,

@@ -22,7 +22,8 @@ static const char usage[] =
     "  --seconds S            of load (1)\n"
     "  --most N               end after N responses or handshakes, if before\n"
     "  --target PATH          what to ask for (/small)\n"
-    "  --rate R               requests a second; latency counts from when one was due (as fast as responses come)\n"
+    "  --rate R               requests or handshakes a second; latency counts from when one was due (as fast as "
+    "responses come)\n"
     "  --handshakes           connect, exchange keys and close, again and again\n"
     "  --one-response         with --handshakes: fetch PATH before closing\n"
     "  --confirmed PATHS      with --handshakes: wait until the edge answers on PATHS paths, 0 to 2 (0)\n"
@@ -45,7 +46,7 @@ static char request[1024];
 static size_t request_length;
 static int open_connections, warm_connections;
 static struct connection *idle, *closed; /* lists; idle ones await their next request */
-static uint64_t started, dispatched;     /* requests of a fixed rate that were sent */
+static uint64_t started, dispatched;     /* what was begun at a fixed rate */
 
 /* --- what a connection does next */
 
@@ -58,10 +59,10 @@ static void close_connection(struct connection *connection)
     open_connections--;
 }
 
-static void begin_connection(void)
+static void begin_connection(uint64_t due)
 {
     open_connections++;
-    protocol->begin();
+    protocol->begin(due);
 }
 
 static void send_request(struct connection *connection, uint64_t due)
@@ -75,16 +76,21 @@ static uint64_t due_time(void)
     return started + (uint64_t)((double)dispatched / options.rate * SECOND);
 }
 
-/* Return when the next request of a fixed rate is due. */
-static uint64_t dispatch_requests(void)
+/* Begin what is due at a fixed rate, as far as connections are free. Return when the next is due. */
+static uint64_t dispatch_due(void)
 {
-    while (idle && due_time() <= now) {
-        struct connection *connection = idle;
-        idle = connection->next;
-        send_request(connection, due_time());
-        dispatched++;
+    for (; due_time() <= now; dispatched++) {
+        if (options.handshakes && open_connections < options.connections) {
+            begin_connection(due_time());
+        } else if (!options.handshakes && idle) {
+            struct connection *connection = idle;
+            idle = connection->next;
+            send_request(connection, due_time());
+        } else {
+            return UINT64_MAX; /* as soon as one is free */
+        }
     }
-    return due_time() > now ? due_time() : UINT64_MAX; /* or as soon as one is idle */
+    return due_time();
 }
 
 static void make_idle(struct connection *connection)
@@ -102,8 +108,8 @@ static void finish_handshake(struct connection *connection)
         warm_connections++;
     }
     close_connection(connection);
-    if (phase == LOADING)
-        begin_connection();
+    if (phase == LOADING && options.rate == 0)
+        begin_connection(now);
 }
 
 static void finish_response(struct connection *connection)
@@ -167,7 +173,7 @@ static void serve_batch(uint64_t until)
 {
     uint64_t next = protocol->run_timers();
     if (phase == LOADING && options.rate > 0) {
-        uint64_t due = dispatch_requests();
+        uint64_t due = dispatch_due();
         next = due < next ? due : next;
     }
     serve_events(next < until ? next : until);
@@ -181,7 +187,7 @@ static void serve_batch(uint64_t until)
 static void warm_up(void)
 {
     for (int opened = 0; opened < options.connections && !counters.errors; opened++) {
-        begin_connection();
+        begin_connection(now);
         while (warm_connections <= opened && !counters.errors)
             serve_batch(now + SECOND);
     }
@@ -199,15 +205,13 @@ static void run_load(void)
     started = now = read_clock();
     uint64_t until = started + (uint64_t)(options.seconds * SECOND);
     phase = LOADING;
-    if (options.handshakes)
-        for (int i = 0; i < options.connections; i++)
-            begin_connection();
-    else if (options.rate == 0)
-        while ((connection = idle)) {
-            idle = connection->next;
-            send_request(connection, now);
-        }
-    while (now < until && open_connections && !enough())
+    for (int i = 0; options.handshakes && options.rate == 0 && i < options.connections; i++)
+        begin_connection(now);
+    while (options.rate == 0 && (connection = idle)) {
+        idle = connection->next;
+        send_request(connection, now);
+    }
+    while (now < until && !counters.errors && !enough())
         serve_batch(until);
     phase = OVER;
 }

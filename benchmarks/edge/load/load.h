@@ -11,7 +11,7 @@ struct options {
     int connections;
     double seconds;
     uint64_t most;              /* responses or handshakes after which the load ends before its time; 0: no limit */
-    double rate;                /* requests a second; 0: the next request follows each response */
+    double rate;                /* requests or handshakes a second; 0: the next follows each */
     const char *target;         /* of the requests, as in the request line */
     bool handshakes;            /* connect again and again */
     bool one_response;          /* with `handshakes`: fetch `target` once before closing */
@@ -54,7 +54,7 @@ struct connection {
 /* What a protocol does for the load. A connection that is closed or has failed is not touched again before the next
  * batch of events. */
 struct protocol {
-    void (*begin)(void);
+    void (*begin)(uint64_t due); /* when it was to begin */
     void (*send)(struct connection *connection, const void *data, size_t length);
     void (*close)(struct connection *connection);
     void (*reuse)(struct connection *connection); /* closed in an earlier batch */

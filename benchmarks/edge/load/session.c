@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #define CANCELLED 22
+#define EARLY_BYTES (64 << 10)
 
 static struct connection *unused;
 
@@ -125,6 +126,13 @@ static void take_frames(struct subflow *subflow)
         memmove(subflow->input, at, subflow->input_length);
 }
 
+/* Bytes that are acknowledged without delay: fewer at first, when the edge's window is small. */
+static uint64_t greatest_delayed(const struct session *session)
+{
+    uint64_t early = EARLY_BYTES + session->received / 4;
+    return early < options.acknowledge_bytes ? early : options.acknowledge_bytes;
+}
+
 static void subflow_ready(struct watch *watch, uint32_t events)
 {
     struct subflow *subflow = (struct subflow *)((char *)watch - offsetof(struct subflow, watch));
@@ -141,7 +149,7 @@ static void subflow_ready(struct watch *watch, uint32_t events)
             take_frames(subflow);
         }
     }
-    if (!session->base.closed && session->received - session->acknowledged >= options.acknowledge_bytes)
+    if (!session->base.closed && session->received - session->acknowledged >= greatest_delayed(session))
         append_control(subflow, 0);
     flush_session(session);
 }
@@ -159,7 +167,7 @@ static struct session *make_session(void)
 /* A closed session begins anew; its buffers and cipher contexts are kept. */
 static void reset_session(struct session *session)
 {
-    session->base = (struct connection){.began = now};
+    session->base = (struct connection){0};
     for (int path = 0; path < PATHS; path++) {
         struct subflow *subflow = &session->subflows[path];
         subflow->watch = (struct watch){-1, subflow_ready};
@@ -175,7 +183,7 @@ static void reset_session(struct session *session)
     session->limit = WINDOW;
 }
 
-static void begin_session(void)
+static void begin_session(uint64_t due)
 {
     struct session *session = (struct session *)unused;
     if (session)
@@ -183,6 +191,7 @@ static void begin_session(void)
     else
         session = make_session();
     reset_session(session);
+    session->base.began = due;
     begin_exchange(session);
     struct subflow *first = &session->subflows[0];
     if (!connect_watched(&first->watch, options.port)) {

@@ -74,7 +74,7 @@ static void tls_ready(struct watch *watch, uint32_t events)
         continue_handshake(tls);
 }
 
-static void begin_tls(void)
+static void begin_tls(uint64_t due)
 {
     struct connection *base = unused;
     if (!context)
@@ -84,7 +84,7 @@ static void begin_tls(void)
     else
         base = malloc(sizeof(struct tls_connection));
     struct tls_connection *tls = (struct tls_connection *)base;
-    *tls = (struct tls_connection){.base.began = now, .watch.ready = tls_ready, .watch.descriptor = -1};
+    *tls = (struct tls_connection){.base.began = due, .watch.ready = tls_ready, .watch.descriptor = -1};
     tls->ssl = SSL_new(context);
     if (!connect_watched(&tls->watch, options.port)) {
         report_failure(base, "cannot connect");
