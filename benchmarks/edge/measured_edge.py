@@ -21,8 +21,8 @@ from smkex.http.server.http1 import RequestLimits
 from smkex.http.server.http_server import HttpServer
 from smkex.server.acceptor import Acceptor
 from smkex.server.handshake.tcp import TcpHandshakes
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
+from smkex.transport.driver import SessionDriver
+from smkex.transport.event_loop import run_in_reactor
 
 LIMIT = 20_000
 TIMEOUT = 1800.0  # seconds: longer than the measurement
@@ -41,8 +41,7 @@ async def nothing_found(scope: Any, receive: Any, send: Any) -> None:
 class MeasuredEdge:
     def __init__(self, config: ServerConfig) -> None:
         self._http = HttpServer(nothing_found, limits=RequestLimits(idle=TIMEOUT))
-        self.sessions: set[SessionTransport] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.sessions: set[SessionDriver] = set()
         self.handshakes = TcpHandshakes(
             lambda: config,
             self._serve,
@@ -55,16 +54,10 @@ class MeasuredEdge:
     async def listen(self) -> list[int]:
         await self._http.start()
         listening = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(2)]
-        self._acceptors = [Acceptor(each, self._accepted) for each in listening]
+        self._acceptors = [Acceptor(each, self.handshakes.accept) for each in listening]
         return [each.getsockname()[1] for each in listening]
 
-    def _accepted(self, connection: socket.socket, peer: tuple[Any, ...]) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = asyncio.create_task(self.handshakes.run(Subflow.from_socket(connection, peer)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.sessions.add(session)
         session.on_closed = lambda: self.sessions.discard(session)
         session.start(self._http.create_protocol())
@@ -74,7 +67,7 @@ class MeasuredEdge:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return {
             "resident": pages * resource.getpagesize(),
-            "subflows": len(self._tasks),
+            "subflows": self.handshakes.subflows,
             "sessions": sum(len(session.paths) == 2 for session in self.sessions),
             "cpu": time.process_time(),
             "failures": dict(self.handshakes.failures),
@@ -93,4 +86,4 @@ async def main(files: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    run_in_reactor(main(sys.argv[1:]))

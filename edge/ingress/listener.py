@@ -23,7 +23,7 @@ from smkex.http.server.http_server import HttpServer
 from smkex.server.handshake.path_manager.client import PathManagerClient
 from smkex.server.identity import Identity
 from smkex.server.listener import SessionListener
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 log = logging.getLogger("edge.ingress.listener")
 
@@ -58,12 +58,10 @@ class Listener(SessionListener):
         self._handover = handover
         self._key_followers: list[asyncio.Task[None]] = []
         self.draining = False
-        self._steering: SubflowSteering | None = None
         if handover is not None:
-            has_session = self.handshakes.has_session
-            self._steering = SubflowSteering(handover, has_session, settings.handshake_timeout)
+            self.handshakes.steering = SubflowSteering(handover, self.handshakes.has_session)
 
-    def _make_protocol(self, session: SessionTransport) -> asyncio.Protocol:
+    def _make_protocol(self, session: SessionDriver) -> asyncio.Protocol:
         """HTTP, unless the server name belongs to a service of kind tcp."""
         stream = self._streams.create_protocol(session) if self._streams is not None else None
         return stream if stream is not None else self._server.create_protocol()
@@ -102,13 +100,7 @@ class Listener(SessionListener):
         config = self._identity.config()
         return replace(config, draining=True) if self.draining else config
 
-    async def _steer_subflow(self, connection: socket.socket, *, handed_over: bool) -> bool:
-        """Pass the subflow to the worker that owns its session, unless that is this one."""
-        if self._steering is None:
-            return False
-        return await self._steering.steer_subflow(connection, handed_over=handed_over)
-
-    def _accept_handed_over(self, connection: socket.socket) -> None:
+    def _accept_handed_over(self, connection: socket.socket, received: bytes) -> None:
         """Accept a subflow from another worker, which no longer counts it."""
         try:
             address = connection.getpeername()
@@ -116,4 +108,4 @@ class Listener(SessionListener):
             log.info("a subflow ended before its hand-over: %s", error)
             connection.close()
             return
-        self._accept_subflow(connection, address, handed_over=True)
+        self._accept_subflow(connection, address, received, handed_over=True)

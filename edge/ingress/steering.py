@@ -1,13 +1,11 @@
-"""Steering: read the session of a new subflow from its first bytes without consuming them, and name its worker.
+"""Steering: read the session of a new subflow from its first bytes, and name its worker.
 
 All subflows of a session must meet in one process. Its id is in the first frame of each, or, where path 0 is TLS, the
 hash of the ClientHello; a keyed hash of the id names the worker, the same in every process, so workers need not
 ask each other, and no client can choose its worker.
 """
 
-import asyncio
 import hashlib
-import socket
 from dataclasses import dataclass
 
 from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
@@ -73,31 +71,3 @@ def _read_hello(first: bytes) -> Claim | int | None:
         if len(message) >= _TLS_MESSAGE_HEADER and size <= len(message):
             return Claim(session_id_of(message[:size]), None)
     return None
-
-
-async def peek_claim(connection: socket.socket) -> Claim | None:
-    """Wait for a subflow's first bytes without consuming them. The caller bounds the time.
-
-    Raises OSError; a connection that ends first makes no claim.
-    """
-    needed = 1
-    while True:
-        # the kernel does not wake this process before so many have arrived: a slow sender costs nothing
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, needed)
-        await _wait_readable(connection)
-        first = connection.recv(needed, socket.MSG_PEEK)
-        found = read_claim(first)
-        if not isinstance(found, int) or len(first) < needed:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-            return None if isinstance(found, int) else found
-        needed = found
-
-
-async def _wait_readable(connection: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(connection, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        loop.remove_reader(connection)

@@ -1,59 +1,50 @@
 """Hand each new subflow to the worker that owns its session, unless that is this one."""
 
-import asyncio
 import socket
 from collections.abc import Callable
 
 from edge.ingress.handover import Handover
-from edge.ingress.steering import Claim, owner_of, peek_claim
+from edge.ingress.steering import Claim, owner_of, read_claim
 from smkex.core.wire.frame import FrameType
-from smkex.server.limits.admission import refuse_overloaded
+from smkex.server.handshake.steering import HERE, LATER, MORE
 
 SHARE_GRACE = 0.3  # seconds that a ClientShare may come after its nonce while two generations of workers run
-_POLL_INTERVAL = 0.02
 
 
 class SubflowSteering:
-    """Steers by the claim in a subflow's first bytes; `has_session` names the sessions of this worker."""
+    """Steers by the claim in a subflow's first bytes (`smkex.server.handshake.steering.WorkerSteering`).
 
-    def __init__(self, handover: Handover, has_session: Callable[[bytes], bool], timeout: float) -> None:
+    `has_session` names the sessions of this worker. Destinations are the workers of this generation, then those of the
+    older one.
+    """
+
+    def __init__(self, handover: Handover, has_session: Callable[[bytes], bool]) -> None:
         self._handover = handover
         self._has_session = has_session
-        self._timeout = timeout
 
-    async def steer_subflow(self, connection: socket.socket, *, handed_over: bool) -> bool:
-        """Pass the subflow on, or close it where its first bytes do not come; False where it is this worker's.
-
-        A subflow that was handed over goes to the previous generation at most, so that none circulates.
-        """
+    def decide(self, received: bytes, waited: float, handed_over: bool) -> int:
+        """A subflow that was handed over goes to the previous generation at most, so that none circulates."""
         handover = self._handover
-        try:
-            async with asyncio.timeout(self._timeout):
-                claim = await peek_claim(connection)
-                if claim is None:
-                    return False
-                owner = owner_of(claim.session_id, handover.secret, handover.workers)
-                older = owner == handover.index and await self._belongs_to_older(claim)
-        except (OSError, TimeoutError):
-            connection.close()
-            return True
-        except asyncio.CancelledError:
-            connection.close()
-            raise
-        if not older and (owner == handover.index or handed_over):
-            return False
-        if not handover.pass_subflow(owner, connection, older=older):
-            refuse_overloaded(connection)
-        return True
+        claim = read_claim(received)
+        if claim is None:
+            return HERE
+        if isinstance(claim, int):
+            return MORE
+        owner = owner_of(claim.session_id, handover.secret, handover.workers)
+        if owner != handover.index:
+            return HERE if handed_over else owner
+        if not self._may_belong_to_older(claim):
+            return HERE
+        if claim.kind is FrameType.CLIENT_NONCE and waited < SHARE_GRACE:
+            return LATER
+        return handover.workers + owner
 
-    async def _belongs_to_older(self, claim: Claim) -> bool:
-        """Return whether it joins a session of the previous generation; a share may arrive just after its nonce."""
+    def pass_on(self, destination: int, connection: socket.socket, received: bytes) -> bool:
+        older, worker = divmod(destination, self._handover.workers)
+        return self._handover.pass_subflow(worker, connection, received, older=bool(older))
+
+    def _may_belong_to_older(self, claim: Claim) -> bool:
+        """Whether it joins a session that this worker does not have, perhaps not yet."""
         if not self._handover.has_older or claim.kind not in (FrameType.CLIENT_NONCE, FrameType.JOIN):
             return False
-        loop = asyncio.get_running_loop()
-        until = loop.time() + (SHARE_GRACE if claim.kind is FrameType.CLIENT_NONCE else 0)
-        while not self._has_session(claim.session_id):
-            if loop.time() >= until:
-                return True
-            await asyncio.sleep(_POLL_INTERVAL)
-        return False
+        return not self._has_session(claim.session_id)

@@ -21,6 +21,7 @@ from edge.server.workers.supervisor import Supervisor
 from node.state.identity import NodeIdentity, wait_for_identity
 from runtime.core_dumps import forbid_core_dumps
 from runtime.systemd import feed_watchdog, notify_systemd
+from smkex.transport.event_loop import run_in_reactor
 
 log = logging.getLogger("edge")
 
@@ -40,7 +41,7 @@ def run_edge(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None
     if settings.workers:
         asyncio.run(_run_supervisor(Supervisor(settings, reread, node, sockets, channels)))
     else:
-        asyncio.run(_serve_alone(settings, node, sockets, channels[0] if channels else None))
+        run_in_reactor(_serve_alone(settings, node, sockets, channels[0] if channels else None))
 
 
 async def _run_supervisor(supervisor: Supervisor) -> None:

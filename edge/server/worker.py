@@ -24,6 +24,7 @@ from edge.server.privileged_start import drop_privileges
 from edge.server.workers.config import CONFIG_VARIABLE, WorkerConfig
 from node.state.identity import wait_for_identity
 from runtime.core_dumps import forbid_core_dumps
+from smkex.transport.event_loop import run_in_reactor
 
 log = logging.getLogger("edge.server.worker")
 
@@ -116,7 +117,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
     raise_gc_thresholds()
     retain_freed_memory()
-    asyncio.run(serve_worker(WorkerConfig(**json.loads(os.environ.pop(CONFIG_VARIABLE)))))
+    run_in_reactor(serve_worker(WorkerConfig(**json.loads(os.environ.pop(CONFIG_VARIABLE)))))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from smkex.core.errors import Cancelled, Overloaded, ServiceRefused, SmkexError
 from smkex.server.callbacks import CallbackRunner
 from smkex.server.connection import AcceptedConnection
 from smkex.server.proxy_header import build_proxy_header
+from smkex.transport.driver import SessionDriver
 from smkex.transport.relay import Streams, copy_both_ways
-from smkex.transport.session import SessionTransport
 
 log = logging.getLogger("edge.streams")
 
@@ -55,7 +55,7 @@ class StreamServices:
         self._turns: dict[str, TargetTurns] = {}
         self._open: Counter[str] = Counter()
 
-    def create_protocol(self, session: SessionTransport) -> asyncio.Protocol | None:
+    def create_protocol(self, session: SessionDriver) -> asyncio.Protocol | None:
         """Return the protocol of a session that is no HTTP, None for one that is."""
         name = session.established.server_name
         service = self._directory.current.find_service(name) if name else None
@@ -93,7 +93,7 @@ class StreamServices:
                 del self._open[service.name]
 
     async def _admit(
-        self, service: ActiveService, document: TcpService, session: SessionTransport
+        self, service: ActiveService, document: TcpService, session: SessionDriver
     ) -> SessionPacer | None:
         """Raises `NotAdmitted`, also where the second path is not confirmed in time."""
         served = ServedConnection.of_transport(session, self._telemetry.owner)

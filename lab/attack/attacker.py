@@ -16,13 +16,14 @@ from lab.attack.impersonation import Impersonator, forged_identity
 from lab.attack.interception import PORT
 from lab.attack.strategies import STRATEGIES, Strategy, invent_nonce
 from lab.attack.talk import AttackerChannel
-from lab.attack.tls_path import AttackerIdentity, Cutter, as_subflow, relay_server_info
+from lab.attack.tls_path import AttackerIdentity, Cutter, relay_server_info
 from smkex.core.errors import SmkexError
 from smkex.core.handshake.tls import FIRST_BYTE
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import ServerShare
+from smkex.transport.frame_channel import FrameChannel
 
 IP_TRANSPARENT = 19
 PATIENCE = 5.0  # seconds for the other end to take a connection
@@ -219,14 +220,14 @@ def _tls_identity(options: argparse.Namespace) -> AttackerIdentity:
 
 
 async def _attack_between(options: argparse.Namespace, phone: socket.socket, edge: socket.socket) -> None:
-    subflows = await as_subflow(phone), await as_subflow(edge)
+    subflows = FrameChannel.from_socket(phone), FrameChannel.from_socket(edge)
     try:
         await relay_server_info(*subflows, _tls_identity(options))
     except SmkexError as error:
         log_line(f"in the middle of TLS: {error}")
     finally:
         for subflow in subflows:
-            subflow.transport.close()
+            subflow.flow.close()
 
 
 def main() -> None:

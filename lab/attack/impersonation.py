@@ -9,6 +9,7 @@ import socket
 import time
 from ipaddress import ip_address
 from pathlib import Path
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -21,8 +22,8 @@ from smkex.core.handshake.tls import FIRST_BYTE
 from smkex.core.keys.certificate import EdgeCertificate
 from smkex.core.keys.keyfile import read_certificate
 from smkex.core.wire.messages import Endpoint, Mode, Observation
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
+from smkex.transport.driver import SessionDriver
+from smkex.transport.frame_channel import FrameChannel
 
 FORGED = b"FORGED by both paths in one hand\n"
 CHUNK = 1 << 16
@@ -48,8 +49,7 @@ class _ForgedFile(asyncio.Protocol):
     """Answers any request with the forged file."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._request = b""
 
     def data_received(self, data: bytes) -> None:
@@ -58,19 +58,14 @@ class _ForgedFile(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(FORGED), FORGED))
 
 
-class _Carried(Subflow):
-    """A subflow over a Unix socket, which has no round-trip time of its own."""
-
-    def rtt(self) -> float:
-        return 0.001
-
-
 class Impersonator:
     """One of the two; `take` runs one connection of the phone's."""
 
     def __init__(self, path: int, meeting: Path, config: ServerConfig, tls: AttackerIdentity | None) -> None:
         self._path, self._accept_peering, self._config, self._tls = path, meeting, config, tls
-        self._second: asyncio.Future[tuple[Subflow, Observation]] = asyncio.get_running_loop().create_future()
+        self._second: asyncio.Future[tuple[FrameChannel, Observation]] = (
+            asyncio.get_running_loop().create_future()
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -90,12 +85,12 @@ class Impersonator:
         sock, _ = await loop.sock_accept(server)
         sock.setblocking(False)
         address, _, port = (await loop.sock_recv(sock, HEADER)).decode().strip().rpartition(":")
-        _, subflow = await loop.create_connection(_Carried, sock=sock)
+        subflow = FrameChannel.from_socket(sock)
         self._second.set_result((subflow, Observation(2, Endpoint(ip_address(address), int(port)))))
 
     async def _be_the_edge(self, phone: socket.socket) -> None:
         address, port = phone.getpeername()
-        _, first = await asyncio.get_running_loop().create_connection(Subflow, sock=phone)
+        first = FrameChannel.from_socket(phone)
         seen = Observation(1, Endpoint(ip_address(address), port))
         handshake = await self._first_path(first, seen)
         second, seen = await self._second
@@ -104,12 +99,12 @@ class Impersonator:
         for number, subflow in enumerate((first, second)):
             _, frame = await subflow.next_frame()
             handshake.receive_finished(number, frame)
-        session = SessionTransport(handshake.established, "server", {})
+        session = SessionDriver(handshake.established, "server", {})
         session.start(_ForgedFile())
         for number, subflow in enumerate((first, second)):
-            session.add_subflow(number, subflow)
+            session.add_flow(number, subflow.flow, subflow.reader)
 
-    async def _first_path(self, first: Subflow, seen: Observation) -> ServerHandshake:
+    async def _first_path(self, first: FrameChannel, seen: Observation) -> ServerHandshake:
         if self._tls is not None and await first.first_byte() == FIRST_BYTE:
             tls = await accept_tls(first, self._tls)
             info = ServerInfo(self._config.edge_id, self._config.locator, seen)

@@ -1,13 +1,12 @@
 """Attackers on path 0 of mode mtls, where TLS goes in the place of frames."""
 
-import asyncio
 import os
 from pathlib import Path
 
 from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.handshake.tls import RECORD_HEADER, TlsClient, TlsServer, client_context, server_context
 from smkex.core.wire.messages import NONCE_LENGTH
-from smkex.transport.subflow import Subflow
+from smkex.transport.frame_channel import FrameChannel
 
 PIECE = 7  # bytes of a handshake message in each record of a relay that cuts them up
 HANDSHAKE = 22
@@ -22,7 +21,7 @@ class AttackerIdentity:
         self.host = host
 
 
-async def accept_tls(phone: Subflow, identity: AttackerIdentity) -> TlsServer:
+async def accept_tls(phone: FrameChannel, identity: AttackerIdentity) -> TlsServer:
     """Be the service for the client. Raises `SmkexError` where the client does not believe it."""
     tls = TlsServer(identity.server)
     while not tls.done:
@@ -33,7 +32,7 @@ async def accept_tls(phone: Subflow, identity: AttackerIdentity) -> TlsServer:
     return tls
 
 
-async def relay_server_info(phone: Subflow, edge: Subflow, identity: AttackerIdentity) -> None:
+async def relay_server_info(phone: FrameChannel, edge: FrameChannel, identity: AttackerIdentity) -> None:
     """Two TLS connections, one word passed between them: ServerInfo. Then wait for the client's end."""
     towards_edge = TlsClient(identity.client, identity.host, os.urandom(NONCE_LENGTH))
     edge.send(towards_edge.to_send())
@@ -78,9 +77,3 @@ class Cutter:
             out += cut_up(self._held[:end])
             self._held = self._held[end:]
         return out
-
-
-async def as_subflow(sock: object) -> Subflow:
-    """A connected socket as a subflow, to read TLS records from."""
-    _, subflow = await asyncio.get_running_loop().create_connection(Subflow, sock=sock)  # type: ignore[call-overload]
-    return subflow  # type: ignore[no-any-return]

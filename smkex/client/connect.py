@@ -18,12 +18,12 @@ from smkex.core.keys.key_agreement import require_groups
 from smkex.core.wire.locator import SERVICE_PORT
 from smkex.core.wire.messages import Mode
 from smkex.transport.counting_reader import CountingReader
+from smkex.transport.driver import SessionDriver, as_transport
 from smkex.transport.routes.host_name import HostName
 from smkex.transport.routes.paths import automatic_paths
 from smkex.transport.routes.resolver import resolve_on_both_paths
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import Target
-from smkex.transport.session import SessionTransport
 
 READ_LIMIT = 1 << 20  # bytes that wait to be read before the sender is held back
 
@@ -70,7 +70,7 @@ async def connect(
         interfaces, config, options.scheduler, options.cache, options.timeout, host, options.authorities
     )
 
-    async def attempt(seconds: float) -> tuple[SessionTransport, Target]:
+    async def attempt(seconds: float) -> tuple[SessionDriver, Target]:
         return await establish(targets, replace(plan, timeout=seconds))
 
     session, target = await retry_while_draining(attempt, options.timeout)
@@ -113,7 +113,7 @@ def _save_fleet_key(known_hosts: KnownHosts | None, found: KnownHost) -> str:
 
 
 def _start_connection(
-    session: SessionTransport,
+    session: SessionDriver,
     target: Target,
     interfaces: tuple[str, str],
     options: ConnectOptions,
@@ -126,7 +126,7 @@ def _start_connection(
     protocol = asyncio.StreamReaderProtocol(reader)
     addresses = session.get_extra_info("addresses")
     session.start(protocol)
-    writer = asyncio.StreamWriter(session, protocol, reader, loop)
+    writer = asyncio.StreamWriter(as_transport(session), protocol, reader, loop)
     known = {
         path: KnownPath(interfaces[path], addresses[path], seen, loop.time())
         for path, seen in enumerate(session.established.observed)

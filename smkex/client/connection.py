@@ -9,8 +9,8 @@ from smkex.client.report import ConnectionReport, PathReport
 from smkex.core.errors import SmkexError, UnexpectedMessage
 from smkex.core.keys.exporter import SessionExporter
 from smkex.transport.counting_reader import CountingReader
+from smkex.transport.driver import SessionDriver
 from smkex.transport.routes.target import Target
-from smkex.transport.session import SessionTransport
 
 
 @dataclass(slots=True, eq=False)
@@ -19,7 +19,7 @@ class Connection:
 
     reader: CountingReader
     writer: asyncio.StreamWriter
-    session: SessionTransport
+    session: SessionDriver
     target: Target
     known: dict[int, KnownPath]
     transport: str

@@ -18,11 +18,11 @@ from smkex.core.errors import (
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.messages import Mode
+from smkex.transport.driver import SessionDriver
 from smkex.transport.exchange import exchange_keys, exchange_keys_at, exchange_keys_over_tls
 from smkex.transport.mptcp.errors import MptcpWrongPath, PeerClosed, UnexpectedSubflow
 from smkex.transport.routes.paths import PathUnusable, find_egresses
 from smkex.transport.routes.target import Target
-from smkex.transport.session import SessionTransport
 from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 from smkex.transport.tcp.transport import TcpTransport
 
@@ -49,9 +49,7 @@ class ExchangePlan:
         return self.config.modes[0]
 
 
-async def establish_over_mptcp(
-    targets: Sequence[Target], plan: ExchangePlan
-) -> tuple[SessionTransport, Target]:
+async def establish_over_mptcp(targets: Sequence[Target], plan: ExchangePlan) -> tuple[SessionDriver, Target]:
     """Raises as `smkex.connect`."""
     if plan.mode is Mode.MTLS:
         raise NoCommonMode("mode mtls needs transport tcp, not mptcp")
@@ -73,9 +71,7 @@ async def establish_over_mptcp(
     raise AssertionError("unreachable")
 
 
-async def establish_over_tcp(
-    targets: Sequence[Target], plan: ExchangePlan
-) -> tuple[SessionTransport, Target]:
+async def establish_over_tcp(targets: Sequence[Target], plan: ExchangePlan) -> tuple[SessionDriver, Target]:
     """Raises as `smkex.connect`."""
     deadline = asyncio.get_running_loop().time() + plan.timeout
     left = list(targets) if len(targets) == 1 else _routable_targets(targets, plan)
@@ -114,7 +110,7 @@ def _routable_targets(targets: Sequence[Target], plan: ExchangePlan) -> list[Tar
 
 async def _establish_at_cached_edge(
     targets: Sequence[Target], plan: ExchangePlan
-) -> tuple[SessionTransport, Target] | None:
+) -> tuple[SessionDriver, Target] | None:
     """Open both paths at the cached edge's locator; None if no edge is cached, or it refuses."""
     if plan.cache is None or plan.mode is Mode.MTLS:
         return None
@@ -143,7 +139,7 @@ async def _connect_first_path(targets: Sequence[Target], plan: ExchangePlan, dea
         raise DeadlineMissed(f"no answer from {where} by {plan.interfaces[0]} within the timeout") from None
 
 
-async def _run_exchange(ways: TcpTransport, plan: ExchangePlan, timeout: float) -> SessionTransport:
+async def _run_exchange(ways: TcpTransport, plan: ExchangePlan, timeout: float) -> SessionDriver:
     config = replace(plan.config, locator=ways.target.kind)
     if plan.mode is not Mode.MTLS:
         return await exchange_keys(ways, config, timeout)

@@ -16,11 +16,11 @@ from typing import Any
 from smkex.core.errors import MacMismatch, MisusedStream, SmkexError
 from smkex.core.events import PathDropped
 from smkex.core.wire.messages import Observation
+from smkex.transport.driver import SessionDriver
 from smkex.transport.join import join_session
 from smkex.transport.routes.network_changes import NetworkChanges
 from smkex.transport.routes.paths import PathUnusable, find_egress
 from smkex.transport.routes.target import Target
-from smkex.transport.session import SessionTransport
 
 log = logging.getLogger("smkex.client.paths")
 
@@ -49,7 +49,7 @@ class PathMaintainer:
     answer from a third path ends the session.
     """
 
-    session: SessionTransport
+    session: SessionDriver
     target: Target
     known: dict[int, KnownPath]
     strict: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from smkex.core.errors import Cancelled, SmkexError
 from smkex.server.connection import AcceptedConnection, StreamsProtocol
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 log = logging.getLogger("smkex.server")
 
@@ -26,7 +26,7 @@ class CallbackRunner:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start_callback(self, session: SessionTransport, callback: SessionCallback) -> asyncio.Protocol:
+    def start_callback(self, session: SessionDriver, callback: SessionCallback) -> asyncio.Protocol:
         """Return the session's protocol, and run `callback` in a task."""
         protocol = StreamsProtocol(session)
         task = asyncio.create_task(self._run_callback(protocol.connection, callback))

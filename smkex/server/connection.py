@@ -7,7 +7,7 @@ from smkex.core.errors import SmkexError
 from smkex.core.keys.exporter import SessionExporter
 from smkex.server.report import SessionReport, report_session
 from smkex.transport.counting_reader import CountingReader
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver, as_transport
 
 READ_LIMIT = 1 << 20  # bytes that wait to be read before the sender is held back
 
@@ -18,7 +18,7 @@ class AcceptedConnection:
 
     reader: CountingReader
     writer: asyncio.StreamWriter
-    session: SessionTransport
+    session: SessionDriver
 
     @property
     def exporter(self) -> SessionExporter:
@@ -41,9 +41,9 @@ class AcceptedConnection:
 class StreamsProtocol(asyncio.StreamReaderProtocol):
     """The protocol of a session that is read and written by streams; `connection` exists once it has begun."""
 
-    def __init__(self, session: SessionTransport) -> None:
+    def __init__(self, session: SessionDriver) -> None:
         loop = asyncio.get_running_loop()
         reader = CountingReader(READ_LIMIT)
         super().__init__(reader, loop=loop)
-        writer = asyncio.StreamWriter(session, self, reader, loop)
+        writer = asyncio.StreamWriter(as_transport(session), self, reader, loop)
         self.connection = AcceptedConnection(reader, writer, session)

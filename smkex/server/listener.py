@@ -1,4 +1,4 @@
-"""Accept subflows within their limits, run the handshake of each in a task, and serve the sessions established."""
+"""Accept subflows within their limits, run their handshakes, and serve the sessions established."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.server.limits.admission import PrefixLimiter, refuse_overloaded
 from smkex.server.limits.server_limits import ServerLimits
 from smkex.server.session_registry import SessionRegistry
+from smkex.transport.driver import SessionDriver
+from smkex.transport.mptcp.info import IPPROTO_MPTCP
 from smkex.transport.mptcp.listen import speaks_mptcp
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
 
 log = logging.getLogger("smkex.server.listener")
 
@@ -33,7 +33,7 @@ class SessionListener:
     def __init__(
         self,
         config: Callable[[], ServerConfig],
-        make_protocol: Callable[[SessionTransport], asyncio.Protocol],
+        make_protocol: Callable[[SessionDriver], asyncio.Protocol],
         locator_of: Callable[[str], tuple[str, int]],
         limits: ServerLimits,
         *,
@@ -45,7 +45,7 @@ class SessionListener:
         self._in_handshake = PrefixLimiter(limits.handshakes_per_prefix)
         self._sockets: list[socket.socket] = []
         self._acceptors: list[Acceptor] = []
-        self._subflows: set[asyncio.Task[None]] = set()
+        self._mptcp_tasks: set[asyncio.Task[None]] = set()
         self.failures: Counter[str] = Counter()
         self.registry = SessionRegistry(limits, make_protocol, self.failures)
         observer = SubflowObserver(ingress_of_mark)
@@ -57,6 +57,7 @@ class SessionListener:
             timeout=limits.handshake_timeout,
             require_both=require_both,
             admit=self.registry.check_room,
+            left=self._in_handshake.release,
             failures=self.failures,
             observer=observer,
         )
@@ -89,58 +90,54 @@ class SessionListener:
     @property
     def is_idle(self) -> bool:
         """Whether there is neither a session nor a handshake."""
-        return not len(self.registry) and not self._subflows
+        return not len(self.registry) and not self._in_progress
 
     async def stop(self) -> None:
         """Stop accepting, cancel handshakes, and close the sessions."""
         await self.stop_accepting()
-        for task in self._subflows:
+        self.handshakes.stop()
+        for task in self._mptcp_tasks:
             task.cancel()
-        await asyncio.gather(*self._subflows, return_exceptions=True)
+        await asyncio.gather(*self._mptcp_tasks, return_exceptions=True)
         self.registry.close_sessions()
 
-    async def _steer_subflow(self, connection: socket.socket, *, handed_over: bool) -> bool:
-        """Hand a subflow to another process, True where that was done; here there is none."""
-        return False
+    @property
+    def _in_progress(self) -> int:
+        """Connections in their handshake."""
+        return self.handshakes.subflows + len(self._mptcp_tasks)
 
     def _accept_subflow(
-        self, connection: socket.socket, address: tuple[Any, ...], *, handed_over: bool = False
+        self,
+        connection: socket.socket,
+        address: tuple[Any, ...],
+        received: bytes = b"",
+        *,
+        handed_over: bool = False,
     ) -> None:
+        """Take a connection within the limits; `received` was read of it by the process that has handed it over."""
         key = self._in_handshake.acquire(address[0])
-        if key is None or len(self._subflows) >= 2 * self._limits.pending_handshakes:
+        if key is None or self._in_progress >= 2 * self._limits.pending_handshakes:
             if key is not None:
                 self._in_handshake.release(key)
             self._refuse_subflow(connection)
-            return
-        task = asyncio.create_task(self._run_handshake(connection, address, handed_over=handed_over))
-        self._subflows.add(task)
-
-        def forget_subflow(_: object) -> None:
-            self._subflows.discard(task)
-            self._in_handshake.release(key)
-
-        task.add_done_callback(forget_subflow)
+        elif connection.proto == IPPROTO_MPTCP and speaks_mptcp(connection):  # as its listening socket is
+            self._start_mptcp(connection, address[0], key)
+        else:
+            self.handshakes.accept(connection, address, key=key, received=received, handed_over=handed_over)
 
     def _refuse_subflow(self, connection: socket.socket) -> None:
         self.failures["Overloaded"] += 1
         refuse_overloaded(connection)
 
-    async def _run_handshake(
-        self, connection: socket.socket, address: tuple[Any, ...], *, handed_over: bool
-    ) -> None:
-        if speaks_mptcp(connection):
-            await self._run_mptcp(connection, address[0])
-            return
-        if await self._steer_subflow(connection, handed_over=handed_over):
-            return
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            subflow = Subflow.from_socket(connection, address)
-        except OSError as error:
-            log.info("a subflow ended before its handshake: %s", error)
-            connection.close()
-            return
-        await self.handshakes.run(subflow)
+    def _start_mptcp(self, connection: socket.socket, address: str, key: int) -> None:
+        task = asyncio.create_task(self._run_mptcp(connection, address))
+        self._mptcp_tasks.add(task)
+
+        def forget_connection(_: object) -> None:
+            self._mptcp_tasks.discard(task)
+            self._in_handshake.release(key)
+
+        task.add_done_callback(forget_connection)
 
     async def _run_mptcp(self, connection: socket.socket, address: str) -> None:
         if self._mptcp is None:

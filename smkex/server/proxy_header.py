@@ -7,7 +7,7 @@ session adds; docs/tunnel.md describes them.
 import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _VERSION_AND_PROXY = 0x21
@@ -21,7 +21,7 @@ TYPE_OWNER = 0xE3  # edge id of the owner (2 bytes)
 Address = IPv4Address | IPv6Address
 
 
-def build_proxy_header(session: SessionTransport) -> bytes:
+def build_proxy_header(session: SessionDriver) -> bytes:
     """Return the header of a session's stream."""
     first = session.observed[0].client
     host, port = session.get_extra_info("sockname")[:2]
@@ -51,7 +51,7 @@ def _encode_addresses(
     return _TCP6, _mapped_bytes(source) + _mapped_bytes(destination) + ports
 
 
-def _encode_paths(session: SessionTransport) -> bytes:
+def _encode_paths(session: SessionDriver) -> bytes:
     return b"".join(
         struct.pack("!BH", number, seen.ingress_id)
         + _mapped_bytes(seen.client.address)

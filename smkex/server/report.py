@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SessionReport:
         return f"{self.transport}, {self.mode}, {self.kex}, paths {ways}{confirmed}"
 
 
-def report_session(session: SessionTransport) -> SessionReport:
+def report_session(session: SessionDriver) -> SessionReport:
     """Return the report of a session as it is now."""
     established = session.established
     transport = str(session.get_extra_info("transport"))

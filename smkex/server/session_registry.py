@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 
 from smkex.core.errors import Cancelled, Overloaded
 from smkex.server.limits.admission import PrefixLimiter
-from smkex.server.limits.held_bytes import HeldBytesBudget, default_budget
+from smkex.server.limits.held_bytes import HeldBytesBudget, HoldingSession, default_budget
 from smkex.server.limits.memory_bound import MemoryBound, default_limit
 from smkex.server.limits.server_limits import ServerLimits
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 
 class SessionRegistry:
@@ -21,15 +21,15 @@ class SessionRegistry:
     def __init__(
         self,
         limits: ServerLimits,
-        make_protocol: Callable[[SessionTransport], asyncio.Protocol],
+        make_protocol: Callable[[SessionDriver], asyncio.Protocol],
         failures: Counter[str],
     ) -> None:
         self._limit = limits.sessions
         self._make_protocol = make_protocol
         self._failures = failures
         self._per_prefix = PrefixLimiter(limits.sessions_per_prefix)
-        self._sessions: set[SessionTransport] = set()
-        self._movable: set[SessionTransport] = set()  # that began at a service address
+        self._sessions: set[SessionDriver] = set()
+        self._movable: set[SessionDriver] = set()  # that began at a service address
         memory_limit = limits.memory_bytes or default_limit(limits.processes)
         self.memory = MemoryBound(memory_limit)
         self.budget = HeldBytesBudget(default_budget(memory_limit), self._end_session)
@@ -40,7 +40,7 @@ class SessionRegistry:
         return len(self._sessions)
 
     @property
-    def sessions(self) -> list[SessionTransport]:
+    def sessions(self) -> list[SessionDriver]:
         return list(self._sessions)
 
     @property
@@ -59,7 +59,7 @@ class SessionRegistry:
         if not self.has_room(address):
             raise Overloaded
 
-    def serve_session(self, session: SessionTransport) -> None:
+    def serve_session(self, session: SessionDriver) -> None:
         """Admit and start an established session, or end it with `overloaded`."""
         key = self._per_prefix.acquire(session.get_extra_info("peername")[0])
         if key is None or len(self._sessions) >= self._limit:
@@ -84,7 +84,7 @@ class SessionRegistry:
         self.budget.add_session(session)
         session.start(self._make_protocol(session))
 
-    def _end_session(self, session: SessionTransport) -> None:
+    def _end_session(self, session: HoldingSession) -> None:
         self._failures["Overloaded"] += 1
         session.fail(Overloaded())
 

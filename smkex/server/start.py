@@ -25,10 +25,10 @@ from smkex.server.identity import (
 from smkex.server.listener import SessionListener
 from smkex.server.options import ServerOptions
 from smkex.server.report import SessionReport, report_session
+from smkex.transport.driver import SessionDriver
 from smkex.transport.mptcp.listen import mptcp_listener, tcp_listener
-from smkex.transport.session import SessionTransport
 
-ProtocolFactory = Callable[[SessionTransport], asyncio.Protocol]
+ProtocolFactory = Callable[[SessionDriver], asyncio.Protocol]
 
 
 class SessionServer:

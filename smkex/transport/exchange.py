@@ -11,8 +11,8 @@ from smkex.core.handshake.client import ClientHandshake, ClientState
 from smkex.core.handshake.config import ENTROPY_LENGTH, ClientConfig, ClientEntropy
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import NONCE_LENGTH, LocatorKind
+from smkex.transport.driver import SessionDriver
 from smkex.transport.narration import FrameDescription
-from smkex.transport.session import SessionTransport
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -31,7 +31,7 @@ class ClientTransport(Protocol):
     async def send(self, path: int, frame: bytes) -> None: ...
     async def receive(self, expected: int) -> tuple[int, FrameType, bytes]: ...
     def abort(self, error: SmkexError) -> None: ...
-    async def establish(self, handshake: ClientHandshake) -> SessionTransport: ...
+    async def establish(self, handshake: ClientHandshake) -> SessionDriver: ...
 
 
 def fresh_entropy() -> ClientEntropy:
@@ -51,7 +51,7 @@ class LocatorTransport(ClientTransport, Protocol):
     async def open_both(self, edge_id: int) -> None: ...
 
 
-async def exchange_keys(transport: ClientTransport, config: ClientConfig, timeout: float) -> SessionTransport:
+async def exchange_keys(transport: ClientTransport, config: ClientConfig, timeout: float) -> SessionDriver:
     """Run one handshake within `timeout` seconds, its first path to the service port.
 
     Raises a subclass of `SmkexError` (each cause its own), or OSError where path 0 cannot be connected. The
@@ -62,7 +62,7 @@ async def exchange_keys(transport: ClientTransport, config: ClientConfig, timeou
 
 async def exchange_keys_at(
     transport: LocatorTransport, config: ClientConfig, timeout: float, edge_id: int
-) -> SessionTransport:
+) -> SessionDriver:
     """Run one handshake with both paths at the locator of edge `edge_id` at once. Raises as `exchange_keys`."""
     return await _run_bounded(
         transport, config, timeout, lambda handshake: _exchange_at(transport, handshake, edge_id)
@@ -73,8 +73,8 @@ async def _run_bounded(
     transport: ClientTransport,
     config: ClientConfig,
     timeout: float,
-    steps: Callable[[ClientHandshake], Awaitable[SessionTransport]],
-) -> SessionTransport:
+    steps: Callable[[ClientHandshake], Awaitable[SessionDriver]],
+) -> SessionDriver:
     handshake = ClientHandshake.begin(config, fresh_entropy())
     try:
         async with asyncio.timeout(timeout):
@@ -96,11 +96,11 @@ async def _run_bounded(
 
 async def exchange_keys_over_tls(
     transport: TlsTransport, config: ClientConfig, timeout: float, context: "SSL.Context", host: str
-) -> SessionTransport:
+) -> SessionDriver:
     """Run one handshake of mode mtls: TLS 1.3 for `host` on path 0, then nonces on path 1. As `exchange_keys`."""
     from smkex.core.handshake.tls import TlsClient
 
-    async def run() -> SessionTransport:
+    async def run() -> SessionDriver:
         await transport.open_first()
         nonce = os.urandom(NONCE_LENGTH)
         tls = TlsClient(context, host, nonce)
@@ -129,14 +129,14 @@ async def exchange_keys_over_tls(
         raise
 
 
-async def _exchange(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
+async def _exchange(transport: ClientTransport, handshake: ClientHandshake) -> SessionDriver:
     await transport.open_first()
     await _send_frame(transport, 0, handshake.client_share)
     handshake.receive(*await _receive_frame(transport, 0))
     return await _exchange_second_path(transport, handshake)
 
 
-async def _exchange_second_path(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
+async def _exchange_second_path(transport: ClientTransport, handshake: ClientHandshake) -> SessionDriver:
     await transport.open_second(handshake.edge_id, handshake.locator)
     await _send_frame(transport, 1, handshake.client_nonce)
     handshake.receive(*await _receive_frame(transport, 1))
@@ -145,7 +145,7 @@ async def _exchange_second_path(transport: ClientTransport, handshake: ClientHan
 
 async def _exchange_at(
     transport: LocatorTransport, handshake: ClientHandshake, edge_id: int
-) -> SessionTransport:
+) -> SessionDriver:
     await transport.open_both(edge_id)
     await _send_frame(transport, 0, handshake.client_share)
     await _send_frame(transport, 1, handshake.client_nonce)
@@ -160,7 +160,7 @@ async def _exchange_at(
     return await _finish_handshake(transport, handshake)
 
 
-async def _finish_handshake(transport: ClientTransport, handshake: ClientHandshake) -> SessionTransport:
+async def _finish_handshake(transport: ClientTransport, handshake: ClientHandshake) -> SessionDriver:
     for path in transport.finished_order:
         await _send_frame(transport, path, handshake.finished(path))
     return await transport.establish(handshake)

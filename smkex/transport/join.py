@@ -6,14 +6,14 @@ from smkex.core.errors import PeerAborted, UnexpectedMessage
 from smkex.core.handshake.join import JoinInitiator
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Observation, parse_abort
+from smkex.transport.driver import SessionDriver
+from smkex.transport.frame_channel import FrameChannel
 from smkex.transport.routes.paths import connect_from
 from smkex.transport.routes.target import Target, format_endpoint
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
 
 
 async def join_session(
-    session: SessionTransport, target: Target, interface: str, path: int
+    session: SessionDriver, target: Target, interface: str, path: int
 ) -> tuple[str, Observation]:
     """Join from `interface` as `path`; return (local address, address as the edge saw it).
 
@@ -21,20 +21,20 @@ async def join_session(
     """
     established = session.established
     sock = await connect_from(interface, *target.locator(established.edge_id))
-    subflow = Subflow.from_socket(sock)
+    channel = FrameChannel.from_socket(sock)
     initiator = JoinInitiator(established.keys, established.session_id, path, os.urandom(32))
     try:
-        subflow.send(initiator.join)
-        kind, frame = await subflow.next_frame()
+        channel.send(initiator.join)
+        kind, frame = await channel.next_frame()
         if kind is FrameType.ABORT:
             raise PeerAborted(parse_abort(frame), authenticated=False)
         if kind is not FrameType.JOIN_CHALLENGE:
             raise UnexpectedMessage(f"{kind.name} came instead of JOIN_CHALLENGE")
         response, joined, observed = initiator.answer_challenge(frame)
-        subflow.send(response)
+        channel.send(response)
         address = format_endpoint(*sock.getsockname()[:2])
     except BaseException:
-        subflow.transport.abort()
+        channel.flow.abort()
         raise
-    session.add_subflow(path, subflow, joined)
+    session.add_flow(path, channel.flow, channel.reader, joined)
     return address, observed

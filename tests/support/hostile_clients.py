@@ -73,8 +73,8 @@ async def capture_client_share() -> bytes:
 
 
 def stop_reading(connection: Connection) -> None:
-    for subflow in list(connection.session._subflows.values()):
-        subflow.transport.pause_reading()
+    for flow in list(connection.session._flows.values()):
+        flow.pause_reading()
 
 
 # --- in a session
@@ -139,10 +139,9 @@ async def reset_in_the_middle(victim: Victim) -> None:
     connection = await victim.open_session()
     connection.writer.write(GET)
     await connection.reader.readexactly(1 << 16)
-    for subflow in list(connection.session._subflows.values()):
-        sock = subflow.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        subflow.transport.abort()
+    for flow in list(connection.session._flows.values()):
+        flow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        flow.abort()
     connection.session.abort()
 
 

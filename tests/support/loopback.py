@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from free_ports import free_port
 from relays import Relay
@@ -12,9 +13,10 @@ from relays import Relay
 from smkex.client import ConnectOptions, connect
 from smkex.client.connection import Connection
 from smkex.core.handshake.config import ServerConfig
+from smkex.server.acceptor import Acceptor
 from smkex.server.handshake.tcp import TcpHandshakes
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
+from smkex.transport.driver import SessionDriver
+from smkex.transport.frame_channel import FrameChannel
 
 SIZE = 30_000_000
 BLOCK = bytes(range(256)) * 256
@@ -28,8 +30,7 @@ class Source(asyncio.Protocol):
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._left += int(data)
@@ -66,21 +67,19 @@ class LoopbackEdge:
     ) -> None:
         self.config = config or ServerConfig(edge_id=1)
         self._protocol = protocol
-        self.sessions: list[SessionTransport] = []
+        self.sessions: list[SessionDriver] = []
         self.handshakes = TcpHandshakes(
             lambda: self.config, self._serve, limit=16, timeout=5, require_both=False
         )
         self.relays: list[Relay] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._listening: list[tuple[socket.socket, Acceptor]] = []
         self.port = 0
 
     async def __aenter__(self) -> "LoopbackEdge":
-        loop = asyncio.get_running_loop()
         for _ in range(2):
-            server = await loop.create_server(lambda: Subflow(self._accepted), "127.0.0.1", 0)
-            self._servers.append(server)
-            self.relays.append(Relay(server.sockets[0].getsockname()[1]))
+            listening = socket.create_server(("127.0.0.1", 0))
+            self._listening.append((listening, Acceptor(listening, self.handshakes.accept)))
+            self.relays.append(Relay(listening.getsockname()[1]))
         self.port = two_neighbouring_ports()
         for n, relay in enumerate(self.relays):
             await relay.start(self.port + n)
@@ -91,8 +90,10 @@ class LoopbackEdge:
             session.abort()
         for relay in self.relays:
             relay.stop()
-        for server in self._servers:
-            server.close()
+        for listening, acceptor in self._listening:
+            acceptor.stop()
+            listening.close()
+        self.handshakes.stop()
 
     @property
     def options(self) -> ConnectOptions:
@@ -103,22 +104,25 @@ class LoopbackEdge:
         return await connect("127.0.0.1", port=self.port, options=replace(self.options, **options))
 
     @property
-    def session(self) -> SessionTransport:
+    def session(self) -> SessionDriver:
         return self.sessions[-1]
 
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.sessions.append(session)
         session.start(self._protocol())
-
-    def _accepted(self, subflow: Subflow) -> None:
-        task = asyncio.create_task(self.handshakes.run(subflow))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def two_neighbouring_ports() -> int:
     """The service port, and behind it the locator of edge 1."""
     return free_port(2)
+
+
+async def open_channel(port: int) -> FrameChannel:
+    """Connect to a port of the loopback, for a handshake that a test writes by hand."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    return FrameChannel.from_socket(sock)
 
 
 async def until(condition: Any, timeout: float = 10.0) -> None:

@@ -18,9 +18,9 @@ from node.vip import Replies, Vip
 from smkex.core.errors import PeerAborted, SmkexError
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.wire.messages import LocatorKind
+from smkex.transport.driver import SessionDriver
 from smkex.transport.exchange import exchange_keys, exchange_keys_at
 from smkex.transport.routes.target import Target
-from smkex.transport.session import SessionTransport
 from smkex.transport.tcp.transport import TcpTransport
 
 log = logging.getLogger("probe")
@@ -93,7 +93,7 @@ class Prober:
         self._failing = failing
 
 
-def _check_session(session: SessionTransport, node: NodeIdentity, owner: int | None) -> str:
+def _check_session(session: SessionDriver, node: NodeIdentity, owner: int | None) -> str:
     """Who answered, and by which edge each path entered the CDN, as the owner saw it."""
     wanted, answered = owner or node.edge_id, session.established.edge_id
     if answered != wanted:

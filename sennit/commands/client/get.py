@@ -29,9 +29,11 @@ UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(_as_curl_writes(arguments))
+    from smkex.transport.event_loop import run_in_reactor  # slow to load
+
     if options.verbose:
         _show_handshake()
-    return asyncio.run(_get_all(options))
+    return run_in_reactor(_get_all(options))
 
 
 def _as_curl_writes(arguments: list[str]) -> list[str]:

@@ -4,7 +4,6 @@ For example: sennit proxy --host cdn.lab, then curl -x http://127.0.0.1:1080 htt
 """
 
 import argparse
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
-    return asyncio.run(_serve_proxy(_proxy_settings(options), as_json=options.json))
+    from smkex.transport.event_loop import run_in_reactor  # slow to load
+
+    return run_in_reactor(_serve_proxy(_proxy_settings(options), as_json=options.json))
 
 
 def build_parser() -> argparse.ArgumentParser:

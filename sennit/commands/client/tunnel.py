@@ -5,7 +5,6 @@ and on the client: sennit tunnel connect 203.0.113.1 --listen 127.0.0.1:5432
 """
 
 import argparse
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
+    from smkex.transport.event_loop import run_in_reactor  # slow to load
+
     serve = _serve_listen if options.end == "listen" else _serve_connect
-    asyncio.run(serve(options))
+    run_in_reactor(serve(options))
     return ExitStatus.OK
 
 

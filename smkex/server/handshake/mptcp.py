@@ -13,14 +13,15 @@ from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, Unexpecte
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
 from smkex.server.handshake.observation import SubflowObserver
 from smkex.server.handshake.path_manager.client import ConnectionSteering, PathManagerClient
+from smkex.transport.driver import SessionDriver
+from smkex.transport.flow import Flow
 from smkex.transport.mptcp.frames import receive_frame
 from smkex.transport.mptcp.listen import match_joins_at
 from smkex.transport.mptcp.pinned_connection import PinnedConnection
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
 
 log = logging.getLogger("smkex.server.handshake.mptcp")
 
@@ -33,7 +34,7 @@ class MptcpHandshakes:
         config: Callable[[], ServerConfig],
         locator_of: Callable[[str], tuple[str, int]],
         manager: PathManagerClient,
-        serve: Callable[[SessionTransport], None],
+        serve: Callable[[SessionDriver], None],
         *,
         timeout: float,
         failures: Counter[str],
@@ -94,7 +95,7 @@ class MptcpHandshakes:
     async def _begin(self, pinned: PinnedConnection, handshake: ServerHandshake) -> None:
         paths = pinned.paths
         sock = await pinned.release()
-        session = SessionTransport(
+        session = SessionDriver(
             handshake.established,
             "server",
             {
@@ -104,9 +105,9 @@ class MptcpHandshakes:
                 "path_confirmed": lambda: handshake.path_confirmed,
             },
         )
-        subflow = Subflow.from_socket(sock)
+        flow = Flow(sock, (paths[0].remote, paths[0].remote_port))
         self._serve(session)
-        session.add_subflow(0, subflow)
+        session.add_flow(0, flow, FrameReader())
 
     async def _observe(
         self, pinned: PinnedConnection, steering: ConnectionSteering, path: int

@@ -10,8 +10,10 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from smkex.transport.session import SessionTransport
+from smkex.core.errors import SmkexError
+from smkex.transport.driver import HeldBytesObserver
 
 log = logging.getLogger("smkex.server.limits.held_bytes")
 
@@ -27,6 +29,19 @@ LOWEST_RATE = 1024.0  # bytes a second; below it only what a session holds count
 def default_budget(memory_limit: int) -> int:
     """Return the budget of a process whose memory is limited to `memory_limit` bytes."""
     return memory_limit // MEMORY_SHARE
+
+
+class HoldingSession(Protocol):
+    """What the budget needs of a session (`SessionDriver`)."""
+
+    held_bytes_observer: HeldBytesObserver | None
+
+    @property
+    def held_bytes(self) -> int: ...
+    @property
+    def progress(self) -> int: ...
+    def limit_windows(self, limit: int) -> None: ...
+    def fail(self, error: SmkexError) -> None: ...
 
 
 @dataclass(slots=True)
@@ -55,24 +70,24 @@ class Holder:
 class HeldBytesBudget:
     """Keeps the sum over all sessions at or below `limit`; `end_session` ends one with `overloaded`."""
 
-    def __init__(self, limit: int, end_session: Callable[[SessionTransport], None]) -> None:
+    def __init__(self, limit: int, end_session: Callable[[HoldingSession], None]) -> None:
         self.limit = limit
         self.held = 0
         self._end_session = end_session
-        self._holders: dict[SessionTransport, Holder] = {}
+        self._holders: dict[HoldingSession, Holder] = {}
         self._ending = False
 
-    def add_session(self, session: SessionTransport) -> None:
+    def add_session(self, session: HoldingSession) -> None:
         self._holders[session] = Holder(session.progress, time.monotonic())
         session.held_bytes_observer = self
         self.observe_session(session)
 
-    def remove_session(self, session: SessionTransport) -> None:
+    def remove_session(self, session: HoldingSession) -> None:
         holder = self._holders.pop(session, None)
         if holder is not None:
             self.held -= holder.held
 
-    def observe_session(self, session: SessionTransport) -> None:
+    def observe_session(self, session: HoldingSession) -> None:
         """Account for what the session holds now, and set its windows."""
         holder = self._holders.get(session)
         if holder is None:

@@ -12,15 +12,16 @@ from smkex.core.handshake.client import ClientHandshake
 from smkex.core.session.path import NEAR_RTT
 from smkex.core.session.path_scheduler import fastest_path
 from smkex.core.wire.frame import FrameType
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.locator import port_locator
 from smkex.core.wire.messages import LocatorKind, encode_abort
+from smkex.transport.driver import PathStatistics, SessionDriver
+from smkex.transport.flow import UNSENT_LIMIT, Flow, limit_unsent
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.errors import MptcpUnsupported
 from smkex.transport.mptcp.frames import receive_frame, receive_ready
 from smkex.transport.mptcp.info import connection_info
 from smkex.transport.routes.target import Target
-from smkex.transport.session import PathStatistics, SessionTransport
-from smkex.transport.subflow import Subflow
 
 
 class MptcpTransport:
@@ -71,14 +72,14 @@ class MptcpTransport:
                 self._connection.abandon(encode_abort(error.code))
             self._connection.close()
 
-    async def establish(self, handshake: ClientHandshake) -> SessionTransport:
+    async def establish(self, handshake: ClientHandshake) -> SessionDriver:
         connection = self._pinned
         established = handshake.established
         await receive_ready(connection, connection.last_path, established.keys)
         sock = await connection.release()
+        limit_unsent(sock, UNSENT_LIMIT)
         paths = connection.paths
-        subflow = Subflow.from_socket(sock)
-        session = SessionTransport(
+        session = SessionDriver(
             established,
             "client",
             {
@@ -87,7 +88,7 @@ class MptcpTransport:
                 "addresses": tuple(f"{path.local}:{path.local_port}" for path in paths),
             },
         )
-        session.add_subflow(0, subflow)
+        session.add_flow(0, Flow(sock, (paths[0].remote, paths[0].remote_port)), FrameReader())
         last: dict[int, PathStatistics] = {}
 
         def statistics(path: int) -> PathStatistics:

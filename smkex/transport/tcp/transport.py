@@ -8,11 +8,11 @@ from smkex.core.handshake.client import ClientHandshake
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import LocatorKind
+from smkex.transport.driver import SessionDriver
+from smkex.transport.frame_channel import FrameChannel
 from smkex.transport.routes.paths import connect_from, find_egresses, require_distinct_egress
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import Target, format_endpoint
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
 
 __all__ = ["Target", "TcpTransport"]
 
@@ -35,13 +35,13 @@ class TcpTransport:
         self._interfaces = interfaces
         self._allow_shared_path = allow_shared_path
         self._scheduler = scheduler
-        self._subflows: dict[int, Subflow] = {}
+        self._channels: dict[int, FrameChannel] = {}
         self._locator: tuple[Address, int] = (target.vip, 0)
         self._received: list[tuple[int, FrameType, bytes]] = []
 
     async def open_first(self) -> None:
         """Connect path 0 unless it is connected."""
-        if 0 in self._subflows:
+        if 0 in self._channels:
             return
         first, second = find_egresses(self._interfaces, self.target.vip)
         if not self._allow_shared_path:
@@ -71,22 +71,22 @@ class TcpTransport:
                 raise error
 
     async def send(self, path: int, frame: bytes) -> None:
-        self._subflows[path].send(frame)
+        self._channels[path].send(frame)
 
     def send_bytes(self, path: int, data: bytes) -> None:
         """Send what is no frame: records of TLS (mode mtls)."""
         if data:
-            self._subflows[path].send(data)
+            self._channels[path].send(data)
 
     async def receive_tls_record(self, path: int) -> bytes:
-        return await self._subflows[path].next_tls_record()
+        return await self._channels[path].next_tls_record()
 
     async def receive(self, expected: int) -> tuple[int, FrameType, bytes]:
         """Return the next frame and its path; the handshake checks whether it belongs there."""
         if self._received:
             return self._received.pop(0)
         waiting = {
-            asyncio.ensure_future(subflow.next_frame()): path for path, subflow in self._subflows.items()
+            asyncio.ensure_future(channel.next_frame()): path for path, channel in self._channels.items()
         }
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +103,7 @@ class TcpTransport:
 
     def _raise_second_path_error(self, path: int, ended: BaseException | None) -> None:
         """With Fast Open a refused connection shows only now."""
-        broken = self._subflows[path].broken_by
+        broken = self._channels[path].flow.error
         if ended is None or path != 1 or isinstance(broken, ConnectionResetError):
             return
         if isinstance(broken, OSError):
@@ -114,12 +114,13 @@ class TcpTransport:
         return OnePathOnly(f"no second path: {where}: {error.strerror or error}")
 
     def abort(self, error: SmkexError) -> None:
-        for subflow in self._subflows.values():
-            subflow.abort(error)
+        for channel in self._channels.values():
+            channel.abort(error)
 
-    async def establish(self, handshake: ClientHandshake) -> SessionTransport:
-        sockets = [subflow.socket for _, subflow in sorted(self._subflows.items())]
-        session = SessionTransport(
+    async def establish(self, handshake: ClientHandshake) -> SessionDriver:
+        channels = sorted(self._channels.items())
+        sockets = [channel.flow.socket for _, channel in channels]
+        session = SessionDriver(
             handshake.established,
             "client",
             {
@@ -129,11 +130,11 @@ class TcpTransport:
             },
             self._scheduler,
         )
-        for path, subflow in sorted(self._subflows.items()):
-            session.add_subflow(path, subflow)
+        for path, channel in channels:
+            session.add_flow(path, channel.flow, channel.reader)
         return session
 
     async def _open(self, path: int, interface: str, where: tuple[Address, int]) -> None:
         # path 1 begins with a ClientNonce, which may be replayed: each is answered, and proves nothing by itself
         sock = await connect_from(interface, *where, fast_open=path == 1)
-        self._subflows[path] = Subflow.from_socket(sock, (str(where[0]), where[1]))
+        self._channels[path] = FrameChannel.from_socket(sock, (str(where[0]), where[1]))

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 import sys
 from functools import partial
 from typing import Any, cast
@@ -19,9 +20,9 @@ from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.messages import LocatorKind
 from smkex.http.server.http_server import HttpServer
+from smkex.server.acceptor import Acceptor
 from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.server.identity import Identity
-from smkex.transport.subflow import Subflow
 from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
@@ -44,7 +45,6 @@ async def serve() -> None:
     settings = EdgeSettings(_cli_parse_args=[])  # type: ignore[call-arg]
     edge = Listener(NODE, Identity(EDGE_ID, None), settings, cast(HttpServer, Sources()), None)
     await edge.start()
-    tasks: set[asyncio.Task[None]] = set()
 
     def handshakes(kind: LocatorKind) -> TcpHandshakes:
         config = ServerConfig(edge_id=EDGE_ID, locator=kind)
@@ -53,18 +53,16 @@ async def serve() -> None:
         )
 
     def listener(accepting: TcpHandshakes) -> Any:
-        def accepted(subflow: Subflow) -> None:
-            host, port = subflow.socket.getsockname()[:2]
+        def accepted(connection: socket.socket, peer: Any) -> None:
+            host, port = connection.getsockname()[:2]
             print(f"accepted {host} {port}", flush=True)
-            task = asyncio.create_task(accepting.run(subflow))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            accepting.accept(connection, peer)
 
-        return lambda: Subflow(accepted)
+        return accepted
 
     by_kind = {kind: handshakes(kind) for kind in LocatorKind}
     for address, port, kind in LISTENERS:
-        await asyncio.get_running_loop().create_server(listener(by_kind[kind]), address, port)
+        Acceptor(socket.create_server((address, port), family=socket.AF_INET6), listener(by_kind[kind]))
     print("ready", flush=True)
     await asyncio.Event().wait()
 

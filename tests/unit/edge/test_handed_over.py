@@ -46,9 +46,8 @@ class Worker:
 
     def pass_over(self) -> None:
         client = socket.create_connection(self._listening.getsockname())
-        client.send(BEGUN)
         accepted, _ = self._listening.accept()
-        assert self.handover.pass_subflow(0, accepted)
+        assert self.handover.pass_subflow(0, accepted, BEGUN)
         self.clients.append(client)
 
     async def stop(self) -> None:
@@ -69,7 +68,7 @@ async def test_one_prefix_gets_its_share_of_a_worker_and_no_more(worker: Worker)
     for _ in range(PER_PREFIX + 3):
         worker.pass_over()
     await until(lambda: worker.listener.handshakes.failures["Overloaded"] == 3)
-    assert len(worker.listener._subflows) == PER_PREFIX
+    assert worker.listener.handshakes.subflows == PER_PREFIX
     refused = worker.clients[-1]
     assert await asyncio.to_thread(refused.recv, 100) == encode_abort(Overloaded.code)
     for client in worker.clients:
@@ -81,6 +80,7 @@ async def test_a_client_over_mptcp_gets_overloaded_too(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = AsyncMock()
+    monkeypatch.setattr("smkex.server.listener.IPPROTO_MPTCP", socket.IPPROTO_TCP)
     monkeypatch.setattr("smkex.server.listener.speaks_mptcp", lambda connection: True)
     monkeypatch.setattr(worker.listener, "_mptcp", SimpleNamespace(run=begun))
     worker.pass_over()

@@ -15,9 +15,9 @@ from smkex.core.keys.key_schedule import KeySchedule, transcript_hash
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameType, encode_frame, encode_header
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import DIGEST_LENGTH, Aead, ClientNonce, Mode, encode_abort, parse_abort
+from smkex.server.handshake.subflow import CONFIRMED, ENDED, HandshakeSubflow
 from smkex.server.handshake.tcp import TcpHandshakes
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
+from smkex.transport.driver import SessionDriver
 
 BOUND = 10.0
 CLIENT = ClientConfig(allow_shared_path=True)
@@ -26,13 +26,17 @@ CLIENT = ClientConfig(allow_shared_path=True)
 class Client:
     """One end of a connection, and the edge's subflow at the other."""
 
-    def __init__(self, end: socket.socket, subflow: Subflow) -> None:
-        self.end, self.subflow = end, subflow
+    def __init__(self, end: socket.socket, accepted: socket.socket, peer: object) -> None:
+        self.end, self._accepted, self._peer = end, accepted, peer
         self._reader = FrameReader()
-        self.task: asyncio.Task[None] | None = None
+        self.subflow: HandshakeSubflow
 
     def serve(self, handshakes: TcpHandshakes) -> None:
-        self.task = asyncio.create_task(handshakes.run(self.subflow))
+        self.subflow = handshakes.accept(self._accepted, self._peer)
+
+    @property
+    def done(self) -> bool:
+        return self.subflow.stage in (ENDED, CONFIRMED)
 
     async def frame(self) -> tuple[FrameType, bytes]:
         async with asyncio.timeout(BOUND):
@@ -41,6 +45,15 @@ class Client:
                 assert data, "the edge closed the connection"
                 self._reader.feed(data)
             return frame
+
+    def close(self) -> None:
+        if hasattr(self, "subflow"):
+            self.subflow.flow.abort()
+        else:
+            self._accepted.close()
+
+    def is_reset(self) -> bool:
+        return is_reset(self._accepted)
 
     def reset(self) -> None:
         self.end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -51,13 +64,13 @@ class Edge:
     """An edge's handshakes, and clients connected to it over loopback."""
 
     def __init__(self, *, require_both: bool) -> None:
-        self.served: list[SessionTransport] = []
+        self.served: list[SessionDriver] = []
         self.handshakes = TcpHandshakes(
             lambda: ServerConfig(edge_id=7), self._serve, limit=4, timeout=60, require_both=require_both
         )
         self._clients: list[Client] = []
 
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.served.append(session)
         session.start(asyncio.Protocol())
 
@@ -67,16 +80,14 @@ class Edge:
             accepted, peer = listening.accept()
         for one in (end, accepted):
             one.setblocking(False)
-        made = Client(end, Subflow.from_socket(accepted, peer))
+        made = Client(end, accepted, peer)
         self._clients.append(made)
         return made
 
     def close(self) -> None:
         for client in self._clients:
             client.end.close()
-            client.subflow.transport.abort()
-            if client.task is not None:
-                client.task.cancel()
+            client.close()
 
 
 @pytest.fixture
@@ -124,7 +135,7 @@ async def test_a_nonce_that_meets_a_session_that_has_just_ended_is_refused(edge:
     second = edge.connect()
     second.end.send(client.client_nonce)
     second.serve(edge.handshakes)
-    await until(lambda: edge.handshakes._pending._waiting_count)
+    await until(lambda: edge.handshakes._pending.waiting_count)
     first = edge.connect()
     first.end.send(client.client_share + encode_abort(AbortCode.CANCELLED))
     first.serve(edge.handshakes)
@@ -135,22 +146,21 @@ async def test_a_nonce_that_meets_a_session_that_has_just_ended_is_refused(edge:
         th = transcript_hash(client.client_share, share, nonce, answer[:-DIGEST_LENGTH])
         keys = KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, (), th)
         second.end.send(encode_frame(FrameType.FINISHED, b"\1" + keys.finished(1)))
-    await until(lambda: second.task is not None and second.task.done())
-    assert second.subflow.transport.is_closing()
+    await until(lambda: second.done)
+    assert second.subflow.flow.closing
     assert len(edge.handshakes) == 0
 
 
 async def test_a_reset_that_comes_before_anything_is_read_leaves_no_connection(edge: Edge) -> None:
     client = edge.connect()
-    share = ClientHandshake.begin(CLIENT, entropy()).client_share
-    client.end.send(share + bytes(2 * HANDSHAKE_LIMIT))
-    await until(lambda: not client.subflow.transport.is_reading())
+    client.end.send(ClientHandshake.begin(CLIENT, entropy()).client_share + bytes(2 * HANDSHAKE_LIMIT))
     client.reset()
-    await until(lambda: is_reset(client.subflow.socket))
+    await until(client.is_reset)
     client.serve(edge.handshakes)
-    await until(lambda: client.task is not None and client.task.done())
-    assert client.subflow.transport.is_closing()
-    assert edge.handshakes.failures == {"Truncated": 1}
+    await until(lambda: client.done)
+    assert client.subflow.flow.closing
+    assert len(edge.handshakes) == 0
+    assert sum(edge.handshakes.failures.values()) == 1
 
 
 @pytest.mark.parametrize("both", [True, False])
@@ -161,20 +171,20 @@ async def test_a_first_path_that_breaks_once_it_is_confirmed_leaves_no_place_tak
     client, first, second = await up_to_the_nonce(it)
     if both:
         first.end.send(client.finished(0))
-        await until(lambda: first.task is not None and first.task.done())
+        await until(lambda: first.done)
         first.reset()
-        await until(lambda: first.subflow.lost)
+        await until(lambda: first.subflow.flow.lost)
     else:
-        first.subflow.transport.pause_reading()
+        first.subflow.flow.pause_reading()
         first.end.send(client.finished(0))
         first.reset()
-        await until(lambda: is_reset(first.subflow.socket))
-        first.subflow.transport.resume_reading()
-        await until(lambda: first.task is not None and first.task.done())
+        await until(lambda: is_reset(first.subflow.flow.socket))
+        first.subflow.flow.resume_reading()
+        await until(lambda: first.done)
     second.end.send(client.finished(1))
-    await until(lambda: second.task is not None and second.task.done())
+    await until(lambda: second.done)
     assert len(it.handshakes) == 0
-    assert second.subflow.transport.is_closing()
+    assert second.subflow.flow.closing
     assert not it.served
 
 

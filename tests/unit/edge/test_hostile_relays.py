@@ -15,9 +15,9 @@ from smkex.core.errors import SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.frame import FrameType, encode_header
 from smkex.core.wire.messages import encode_abort
+from smkex.server.acceptor import Acceptor
 from smkex.server.handshake.tcp import TcpHandshakes
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
+from smkex.transport.driver import SessionDriver
 
 TIMEOUT = (
     1.0  # seconds for a handshake at the edge: lengths made greater wait for it; the client waits longer
@@ -41,27 +41,21 @@ class Edge:
         self.handshakes = TcpHandshakes(
             lambda: ServerConfig(edge_id=1), self._serve, limit=limit, timeout=TIMEOUT, require_both=True
         )
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._listening: list[tuple[socket.socket, Acceptor]] = []
         self.ports: list[int] = []
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
         for _ in range(2):
-            server = await loop.create_server(lambda: Subflow(self._accepted), "127.0.0.1", 0)
-            self._servers.append(server)
-            self.ports.append(server.sockets[0].getsockname()[1])
+            listening = socket.create_server(("127.0.0.1", 0))
+            self._listening.append((listening, Acceptor(listening, self.handshakes.accept)))
+            self.ports.append(listening.getsockname()[1])
 
     def stop(self) -> None:
-        for server in self._servers:
-            server.close()
+        for listening, acceptor in self._listening:
+            acceptor.stop()
+            listening.close()
 
-    def _accepted(self, subflow: Subflow) -> None:
-        task = asyncio.create_task(self.handshakes.run(subflow))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         session.start(Application(self))
 
 

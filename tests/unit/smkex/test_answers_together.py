@@ -12,7 +12,7 @@ from smkex.core.session.path import ACKNOWLEDGE_DELAY
 from smkex.core.session.session import Session
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 
 def sessions() -> tuple[Session, Session]:
@@ -109,7 +109,7 @@ class Aborts(asyncio.Protocol):
     """Gives the session up from within the call that brings data."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, SessionTransport)
+        assert isinstance(transport, SessionDriver)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -118,7 +118,7 @@ class Aborts(asyncio.Protocol):
 
 
 class AbortingEdge(LoopbackEdge):
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.sessions.append(session)
         session.start(Aborts())
 

@@ -5,17 +5,25 @@ import os
 
 import pytest
 
-import smkex.core
 from sennit.main import main
 from smkex.build import core_is_compiled
 
 COMPILED = os.environ.get("EXPECT_COMPILED") == "1"
 
 
-def test_the_core_under_test_is_the_one_that_was_meant() -> None:
+def test_the_modules_under_test_are_those_that_were_meant() -> None:
     assert core_is_compiled() is COMPILED
-    for name in ("session.record", "session.session", "handshake.client", "handshake.tls"):
-        file = importlib.import_module(f"{smkex.core.__name__}.{name}").__file__
+    for name in (
+        "smkex.core.session.record",
+        "smkex.core.session.session",
+        "smkex.core.handshake.client",
+        "smkex.core.handshake.tls",
+        "smkex.transport.reactor",
+        "smkex.transport.flow",
+        "smkex.transport.driver",
+        "smkex.server.handshake.tcp",
+    ):
+        file = importlib.import_module(name).__file__
         assert file is not None
         assert file.endswith(".so" if COMPILED else ".py")
 

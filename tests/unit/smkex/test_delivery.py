@@ -1,11 +1,12 @@
 """What a session's transport hands to its protocol: all of it, in order, and nothing after the end."""
 
 import asyncio
+import contextlib
 import gc
+import socket
 import sys
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import cast
+from ipaddress import ip_address
 from unittest.mock import Mock
 
 import pytest
@@ -16,34 +17,34 @@ from smkex.core.handshake.established import Established
 from smkex.core.session.record import SealedRecord
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
+from smkex.core.wire.messages import Endpoint, Mode, Observation
+from smkex.core.wire.named_group import NamedGroup
+from smkex.transport.driver import SessionDriver
+from smkex.transport.flow import Flow
+from smkex.transport.poller import WRITABLE
 
 TINY = 2  # bytes of a record that no honest peer sends
 
 
 class Wire:
-    """A subflow that keeps what is written to it."""
+    """The other end of a flow's connection."""
 
     def __init__(self) -> None:
-        self.reader = FrameReader()
-        self.lost, self.writable = False, True
-        self.written = b""
-        self.transport = Mock()
-        self.transport.write.side_effect = self._write
-        self.transport.get_write_buffer_size.return_value = 0
-
-    def _write(self, data: bytes) -> None:
-        self.written += data
-
-    def attach(self, owner: object, path: int) -> None:
-        pass
-
-    def rtt(self) -> float:
-        return 0.01
+        ours, self._end = socket.socketpair()
+        ours.setblocking(False)
+        self._end.setblocking(False)
+        self.flow = Flow(ours, ("", 0))
 
     def take(self) -> bytes:
-        written, self.written = self.written, b""
+        """Return what has been written to the flow."""
+        written = b""
+        with contextlib.suppress(BlockingIOError):
+            while part := self._end.recv(1 << 20):
+                written += part
+            self._end.close()
+        if self.flow.unsent:
+            self.flow.on_event(WRITABLE, 0.0)
+            written += self.take()
         return written
 
 
@@ -52,12 +53,15 @@ class Pair:
 
     def __init__(self, paths: int = 1) -> None:
         keys = fresh_keys()
-        established = cast(Established, SimpleNamespace(keys=same_keys(keys), observed=()))
-        self.transport = SessionTransport(established, "client", {})
+        seen = Observation(1, Endpoint(ip_address("192.0.2.1"), 1))
+        established = Established(
+            same_keys(keys), Mode.OPPORTUNISTIC, NamedGroup.X25519, bytes(16), 1, (seen, seen)
+        )
+        self.transport = SessionDriver(established, "client", {})
         self.other = Session(keys, "server")
         self.wires = [Wire() for _ in range(paths)]
         for path, wire in enumerate(self.wires):
-            self.transport.add_subflow(path, cast(Subflow, wire))
+            self.transport.add_flow(path, wire.flow, FrameReader())
             self.other.add_path(path, FrameReader(), 0.01, 0.0)
 
     @property
@@ -74,7 +78,7 @@ class Pair:
                     self.other.receive(path, up, self.now)
                 down = b"".join(self._frames(path))
                 if down:
-                    self.transport.subflow_received(path, down)
+                    self.transport.flow_received(self.wires[path].flow, down, self.now)
                 said = said or bool(up or down)
 
     def _frames(self, path: int) -> Iterator[bytes]:
@@ -199,7 +203,7 @@ async def test_a_session_that_ended_holds_no_record_until_the_collector_comes(en
                 pair.exchange()
             case _:
                 for path in range(2):
-                    pair.transport.subflow_lost(path)
+                    pair.transport.flow_lost(pair.wires[path].flow, None)
         await asyncio.sleep(0)
         assert records_in_memory() == 0
     finally:

@@ -73,7 +73,7 @@ async def test_closing_waits_for_what_was_written_however_slow_the_paths(
     connection = await edge.connect()
     await until(lambda: edge.sessions and len(edge.session.paths) == 2)
     patience = 1234.5
-    monkeypatch.setattr("smkex.transport.session.CLOSE_TIMEOUT", patience)
+    monkeypatch.setattr("smkex.transport.driver.CLOSE_TIMEOUT", patience)
     loop, waits = asyncio.get_running_loop(), list[Callable[[], None]]()
     call_later = loop.call_later
 
@@ -108,7 +108,7 @@ async def test_closing_waits_for_what_was_written_however_slow_the_paths(
 
 
 async def test_a_close_without_an_answer_ends(edge: LoopbackEdge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smkex.transport.session.CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr("smkex.transport.driver.CLOSE_TIMEOUT", 0.2)
     connection = await edge.connect()
     for relay in edge.relays:
         relay.blackhole()

@@ -1,9 +1,9 @@
 """Locators lie where the VIP and the id say, or nowhere; sessions use those in the address as those in the port."""
 
-import asyncio
 import socket
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,9 +16,9 @@ from smkex.core.errors import MalformedMessage, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.locator import address_locator
 from smkex.core.wire.messages import LocatorKind
+from smkex.server.acceptor import Acceptor
 from smkex.server.handshake.tcp import TcpHandshakes
 from smkex.transport.routes.target import Target
-from smkex.transport.subflow import Subflow
 
 VIP, EDGE_ID = "127.0.0.100", 7
 
@@ -80,23 +80,17 @@ class Edge:
             lambda: config, lambda session: session.start(Source()), limit=16, timeout=5, require_both=False
         )
         self.accepted: list[str] = []
-        self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def start(self, stack: AsyncExitStack) -> None:
         for address in (VIP, f"127.0.0.{EDGE_ID}"):
-            server = await asyncio.get_running_loop().create_server(
-                lambda: Subflow(self._accept), address, self.port
-            )
-            self.port = server.sockets[0].getsockname()[1]
-            stack.callback(server.close)
+            listening = stack.enter_context(socket.create_server((address, self.port)))
+            self.port = listening.getsockname()[1]
+            stack.callback(Acceptor(listening, self._accept).stop)
 
-    def _accept(self, subflow: Subflow) -> None:
-        sock: socket.socket = subflow.socket
-        self.accepted.append(sock.getsockname()[0])
-        task = asyncio.create_task(self.handshakes.run(subflow))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _accept(self, connection: socket.socket, peer: Any) -> None:
+        self.accepted.append(connection.getsockname()[0])
+        self.handshakes.accept(connection, peer)
 
 
 async def test_a_session_joins_re_homes_and_returns_by_locators_in_the_address() -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import os
+import socket
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from free_ports import free_port
@@ -12,15 +14,14 @@ from smkex.client import connect
 from smkex.client.options import ConnectOptions
 from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.core.handshake.config import ServerConfig
+from smkex.server.acceptor import Acceptor
 from smkex.server.handshake.tcp import TcpHandshakes
-from smkex.transport.session import SessionTransport
-from smkex.transport.subflow import Subflow
+from smkex.transport.driver import SessionDriver
 
 
 class Echo(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(data)
@@ -31,32 +32,25 @@ class Echo(asyncio.Protocol):
 
 class Edge:
     def __init__(self) -> None:
-        self.sessions: list[SessionTransport] = []
+        self.sessions: list[SessionDriver] = []
         self.handshakes = TcpHandshakes(
             lambda: ServerConfig(edge_id=1), self._serve, limit=16, timeout=2, require_both=False
         )
-        self.tasks: set[asyncio.Task[None]] = set()
 
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.sessions.append(session)
         session.start(Echo())
-
-    def accepted(self, subflow: Subflow) -> None:
-        task = asyncio.create_task(self.handshakes.run(subflow))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
 
 @pytest.fixture
 async def edge() -> AsyncIterator[tuple[Edge, int]]:
     edge, port = Edge(), free_port(2)
-    loop = asyncio.get_running_loop()
-    servers = [
-        await loop.create_server(lambda: Subflow(edge.accepted), "127.0.0.1", port + n) for n in (0, 1)
-    ]
+    listening = [socket.create_server(("127.0.0.1", port + n)) for n in (0, 1)]
+    acceptors = [Acceptor(each, edge.handshakes.accept) for each in listening]
     yield edge, port
-    for server in servers:
-        server.close()
+    for each, acceptor in zip(listening, acceptors, strict=True):
+        acceptor.stop()
+        each.close()
 
 
 async def test_bytes_come_back_as_they_went(edge: tuple[Edge, int]) -> None:

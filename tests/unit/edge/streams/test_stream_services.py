@@ -30,7 +30,7 @@ from edge.telemetry.access_log.writer import LogWriter
 from edge.telemetry.telemetry import Telemetry
 from services.published import PublishedService
 from smkex.core.errors import AbortCode
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 NAME = "ssh.example"
@@ -57,7 +57,7 @@ class StreamEdge(LoopbackEdge):
         assert not prepared.refused
         self.directory.activate(prepared)
 
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.sessions.append(session)
         session.start(self.streams.create_protocol(session) or Deaf())
 

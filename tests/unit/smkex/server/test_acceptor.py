@@ -49,6 +49,8 @@ async def taken(listener: Short, count: int) -> list[tuple[socket.socket, Any]]:
 async def test_all_that_wait_are_taken_and_do_not_block() -> None:
     with listening() as listener:
         clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+        for client in clients:
+            client.send(b"first")
         found = await taken(listener, 3)
         assert [address for _, address in found] == [client.getsockname() for client in clients]
         for one in [connection for connection, _ in found]:
@@ -68,11 +70,14 @@ async def test_after_a_shortage_of_descriptors_it_goes_on() -> None:
 
 async def test_what_comes_after_it_was_stopped_is_left_to_others() -> None:
     with listening() as listener:
-        with socket.create_connection(listener.getsockname()):
+        with socket.create_connection(listener.getsockname()) as client:
+            client.send(b"first")
             [(connection, _)] = await taken(listener, 1)
             connection.close()
-        with socket.create_connection(listener.getsockname()):
-            for _ in range(5):
-                await asyncio.sleep(0)
-            other, _ = listener.accept()  # it was not accepted before
+        with socket.create_connection(listener.getsockname()) as client:
+            client.send(b"second")
+            async with asyncio.timeout(BOUND):
+                other, _ = await asyncio.get_running_loop().sock_accept(
+                    listener
+                )  # it was not accepted before
             other.close()

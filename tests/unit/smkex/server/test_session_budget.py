@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from loopback import LoopbackEdge, until
@@ -11,7 +12,7 @@ from smkex.client.connect import Connection
 from smkex.core.errors import AbortCode, PeerAborted
 from smkex.server.limits.server_limits import ServerLimits
 from smkex.server.session_registry import SessionRegistry
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 LIMIT = 1 << 20
 
@@ -20,8 +21,7 @@ class Deaf(asyncio.Protocol):
     """An application that reads nothing, and writes what a test gives it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
+        cast(asyncio.Transport, transport).pause_reading()
 
 
 class BudgetedEdge(LoopbackEdge):
@@ -33,7 +33,7 @@ class BudgetedEdge(LoopbackEdge):
         self.registry = SessionRegistry(ServerLimits(), lambda session: Deaf(), self.failures)
         self.registry.budget.limit = LIMIT
 
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.sessions.append(session)
         self.registry.serve_session(session)
 

@@ -56,7 +56,7 @@ async def test_paths_that_break_and_join_again_are_recorded_with_their_reasons(
     async with LoopbackEdge() as edge:
         connection = await edge.connect(event_log=log)
         await until(lambda: edge.sessions and len(edge.session.paths) == 2)
-        edge.session._subflows[1].transport.abort()
+        edge.session._flows[1].abort()
         await until(lambda: 2 in connection.session.paths)
         await until(lambda: 2 in [added["path"] for added in named(events_of(log.path), "path_added")])
         connection.session.fail(errors.Overloaded())

@@ -1,12 +1,11 @@
 """Paths join and leave a running session; knowing its session id is not enough to join."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
 
 import pytest
 from exchanges import WIFI, Exchange
-from loopback import SIZE, LoopbackEdge, digest_of, read, start, until
+from loopback import SIZE, LoopbackEdge, digest_of, open_channel, read, start, until
 from stranger import Stranger
 
 from smkex.client import paths as client_paths
@@ -18,7 +17,6 @@ from smkex.core.session.session import Session
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.server.report import report_session
-from smkex.transport.subflow import Subflow
 
 
 @pytest.fixture
@@ -220,16 +218,15 @@ async def test_an_observer_of_a_session_cannot_join_it(edge: LoopbackEdge) -> No
     """The session id is on the wire in clear. A false answer ends that connection and nothing else."""
     connection = await edge.connect()
     session_id = connection.session.established.session_id
-    loop = asyncio.get_running_loop()
     for path, frame in ((2, bytes(36)), (0, b""), (2, b"")):
         initiator = JoinInitiator(connection.session.established.keys, session_id, path, bytes(32))
-        _, subflow = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+        subflow = await open_channel(edge.port + 1)
         subflow.send(initiator.join)
         if frame:
             assert (await subflow.next_frame())[0] is FrameType.JOIN_CHALLENGE
             subflow.send(bytes((FrameType.JOIN_RESPONSE, 0, 0, 32)) + bytes(32))
         if path == 2 and not frame:
-            subflow.transport.close()  # gone without an answer
+            subflow.flow.close()  # gone without an answer
             continue
         assert (await subflow.next_frame())[0] is FrameType.ABORT
     await exchange_some(connection)
@@ -243,19 +240,18 @@ async def test_a_recorded_join_played_again_is_refused(edge: LoopbackEdge, arriv
     await until(lambda: edge.sessions and len(edge.session.paths) == 2)
     established = connection.session.established
     initiator = JoinInitiator(established.keys, established.session_id, 2, b"c" * 32)
-    loop = asyncio.get_running_loop()
-    _, recorded = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+    recorded = await open_channel(edge.port + 1)
     recorded.send(initiator.join)
     response, _, _ = initiator.answer_challenge((await recorded.next_frame())[1])
     if arrived:
         recorded.send(response)
         await until(lambda: 2 in edge.session.paths)
-    _, replayed = await loop.create_connection(Subflow, "127.0.0.1", edge.port + 1)
+    replayed = await open_channel(edge.port + 1)
     replayed.send(initiator.join + response)
     kinds = [(await replayed.next_frame())[0] for _ in range(1 if arrived else 2)]
     assert kinds[-1] is FrameType.ABORT
     assert (2 in edge.session.paths) is arrived
-    recorded.transport.close()
+    recorded.flow.close()
     await exchange_some(connection)
 
 
@@ -263,9 +259,9 @@ async def test_a_share_with_the_id_of_a_running_session_is_refused(edge: Loopbac
     connection = await edge.connect()
     await exchange_some(connection)
     stranger = Stranger(connection.session.established.session_id, b"k" * 32, b"n" * 32, b"")
-    _, subflow = await asyncio.get_running_loop().create_connection(Subflow, "127.0.0.1", edge.port)
+    subflow = await open_channel(edge.port)
     subflow.send(stranger.client_share)
-    with closing(subflow.transport):
+    with closing(subflow.flow):
         assert (await subflow.next_frame())[0] is FrameType.ABORT
 
 

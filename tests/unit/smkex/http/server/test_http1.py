@@ -11,7 +11,7 @@ from loopback import LoopbackEdge, until
 from smkex.client.connection import Connection
 from smkex.http.server.http1 import EXPORTER, PATH_CONFIRMED, RequestLimits
 from smkex.http.server.http_server import HttpServer
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 LIMITS = RequestLimits(idle=60, head_wait=60, body_wait=60, write_wait=60)
 IMPATIENT = RequestLimits(idle=0.5, head_wait=0.5, body_wait=0.5, write_wait=0.5)
@@ -48,7 +48,7 @@ class HttpEdge(LoopbackEdge):
         super().__init__()
         self.server = HttpServer(app, limits=limits)
 
-    def _serve(self, session: SessionTransport) -> None:
+    def _serve(self, session: SessionDriver) -> None:
         self.sessions.append(session)
         session.start(self.server.create_protocol())
 
@@ -441,7 +441,7 @@ async def test_an_application_sees_whether_the_second_path_is_confirmed(confirme
             await send({"type": "http.response.body", "body": text})
 
     class Edge(LoopbackEdge):
-        def _serve(self, session: SessionTransport) -> None:
+        def _serve(self, session: SessionDriver) -> None:
             if confirmed is not True:
                 session._extra["path_confirmed"] = None if confirmed is None else lambda: confirmed
             self.sessions.append(session)

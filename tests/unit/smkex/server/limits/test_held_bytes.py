@@ -7,7 +7,7 @@ import pytest
 
 from smkex.server.limits import held_bytes
 from smkex.server.limits.held_bytes import FREE_SHARE, SMALLEST_WINDOW, HeldBytesBudget
-from smkex.transport.session import SessionTransport
+from smkex.transport.driver import SessionDriver
 
 MB = 1 << 20
 
@@ -34,20 +34,20 @@ class Budget:
         self.ended: list[Held] = []
         self.it = HeldBytesBudget(80 * MB, self._end)
 
-    def _end(self, session: SessionTransport) -> None:
+    def _end(self, session: SessionDriver) -> None:
         self.ended.append(cast(Held, session))
         self.it.remove_session(session)
 
     def session(self, held: int = 0) -> Held:
         made = Held()
-        self.it.add_session(cast(SessionTransport, made))
+        self.it.add_session(cast(SessionDriver, made))
         self.hold(made, held)
         return made
 
     def hold(self, session: Held, held: int, progress: int = 0) -> None:
         session.held_bytes = held
         session.progress += progress
-        self.it.observe_session(cast(SessionTransport, session))
+        self.it.observe_session(cast(SessionDriver, session))
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ async def test_among_those_without_progress_the_largest_ends_first_and_only_as_m
 
 async def test_what_ended_counts_no_more(budget: Budget) -> None:
     session = budget.session(30 * MB)
-    budget.it.remove_session(cast(SessionTransport, session))
-    budget.it.remove_session(cast(SessionTransport, session))
+    budget.it.remove_session(cast(SessionDriver, session))
+    budget.it.remove_session(cast(SessionDriver, session))
     budget.hold(session, 40 * MB)
     assert budget.it.held == 0

@@ -1,17 +1,21 @@
-"""An established session as an asyncio transport, for any asyncio protocol."""
+"""Drive an established session: from what its flows read to its protocol, and from what is written to its flows.
+
+A `SessionDriver` has the methods of an asyncio transport, for any asyncio protocol, and none of its classes: mypyc
+compiles it with the core.
+"""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, cast
 
 from smkex.core.errors import Cancelled, SmkexError
 from smkex.core.events import (
     DataReceived,
     PathDropped,
     RehomeRequested,
-    SessionClosed,
     SessionEvent,
     SessionFailed,
     StreamEnded,
@@ -19,16 +23,19 @@ from smkex.core.events import (
 from smkex.core.handshake.established import Established
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
+from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import Observation
-from smkex.transport.subflow import Subflow
+from smkex.transport.event_loop import running_poller
+from smkex.transport.flow import Flow
+from smkex.transport.poller import Timer
 
 CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for the other end to agree
-HIGH_WATER = 1 << 20  # unsealed bytes at which the application is asked to pause
-LOW_WATER = 256 << 10
-COALESCE_LIMIT = 16 << 10  # bytes of a frame that another may follow in one write
+HIGH_WATER: Final = 1 << 20  # unsealed bytes at which the application is asked to pause
+LOW_WATER: Final = 256 << 10
+COALESCE_LIMIT: Final = 16 << 10  # bytes of a frame that another may follow in one write
 # bytes of received pieces that wait as one: an object for each tiny one would exceed the window
-JOIN_LIMIT = 16 << 10
-LINGER_TIMEOUT = 5.0  # seconds the last bytes of a session may take to leave a subflow
+JOIN_LIMIT: Final = 16 << 10
+LINGER_TIMEOUT: Final = 5.0  # seconds the last bytes of a session may take to leave a subflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,11 @@ class PathStatistics:
 class HeldBytesObserver(Protocol):
     """Is called whenever the bytes that a session holds may have changed."""
 
-    def observe_session(self, session: "SessionTransport") -> None: ...
+    def observe_session(self, session: "SessionDriver") -> None: ...
 
 
-class SessionTransport(asyncio.Transport):
-    """One end of a session. Created with its first subflow; `add_subflow` takes in the others.
+class SessionDriver:
+    """One end of a session. `add_flow` takes in each of its flows.
 
     `get_extra_info` knows "smkex" (the `Established` value), "peername", "sockname" and "path_confirmed".
     """
@@ -59,7 +66,7 @@ class SessionTransport(asyncio.Transport):
         extra: dict[str, Any],
         scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
     ) -> None:
-        super().__init__({**extra, "smkex": established})
+        self._extra: dict[str, Any] = {**extra, "smkex": established}
         self.established = established
         self.observed: dict[int, Observation] = dict(enumerate(established.observed))
         self.error: SmkexError | None = None
@@ -74,7 +81,8 @@ class SessionTransport(asyncio.Transport):
         self.statistics_from: Callable[[int], PathStatistics] = self._statistics
         self._loop = asyncio.get_running_loop()
         self._session = Session(established.keys, role, scheduler=scheduler)
-        self._subflows: dict[int, Subflow] = {}
+        self._poller = running_poller()
+        self._flows: dict[int, Flow] = {}
         self._protocol: asyncio.Protocol | None = None
         self._early: deque[bytes | bytearray] = deque()
         self._peer_ended = False
@@ -83,38 +91,36 @@ class SessionTransport(asyncio.Transport):
         self._closing = False
         self._lost = False
         self._handling = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0  # when it fires
-        self._timer_due = 0.0  # when it must fire
+        self._timer: Timer | None = Timer(self._on_timer)
         self._close_timer: asyncio.TimerHandle | None = None
 
     # --- subflows
 
-    def add_subflow(self, path: int, subflow: Subflow, join: bytes = b"") -> None:
-        """Add a subflow as `path`, after its handshake or the join of hash `join`."""
+    def add_flow(self, path: int, flow: Flow, reader: FrameReader, join: bytes = b"") -> None:
+        """Add a flow as `path`, after its handshake or the join of hash `join`, with what `reader` still holds."""
         if not self._session.can_add_path(path):
-            subflow.transport.abort()
+            flow.abort()
             return
-        self._subflows[path] = subflow
-        subflow.attach(self, path)
-        rtt = 0.0 if subflow.lost else subflow.rtt()
-        self._handle(self._session.add_path(path, subflow.reader, rtt, self._loop.time(), join))
-        if subflow.lost:
-            self._handle(self._session.path_lost(path))
+        self._flows[path] = flow
+        rtt = flow.become_path(self, path)
+        now = time.monotonic()
+        self._handle(self._session.add_path(path, reader, rtt, now, join), now)
+        if flow.lost:
+            self._handle(self._session.path_lost(path), now)
 
     def remove_path(self, path: int) -> None:
         """Remove `path` at both ends. Raises `ValueError` for the last path and for an unknown one."""
-        self._handle(self._session.remove_path(path))
+        self._handle(self._session.remove_path(path), time.monotonic())
 
     def set_backup(self, path: int, backup: bool) -> None:
         """Use `path` only while no other works, at both ends."""
         self._session.set_backup(path, backup)
-        self._send_pending()
+        self._send_pending(time.monotonic())
 
     def ask_to_rehome(self) -> None:
         """Ask the client to leave the service port, as an edge does that drains."""
         self._session.ask_to_rehome()
-        self._send_pending()
+        self._send_pending(time.monotonic())
 
     def can_add_path(self, path: int) -> bool:
         return self._session.can_add_path(path)
@@ -130,7 +136,7 @@ class SessionTransport(asyncio.Transport):
 
     def is_alive(self, path: int) -> bool:
         """Return whether `path` exists and is not silent beyond its limit while another works."""
-        return self._session.is_alive(path, self._loop.time())
+        return self._session.is_alive(path, time.monotonic())
 
     def stalled(self, path: int) -> bool:
         return self._session.stalled(path)
@@ -144,14 +150,16 @@ class SessionTransport(asyncio.Transport):
             return "removed"
         return f"dropped: {dropped.error}" if dropped.error else "closed"
 
-    def subflow_received(self, path: int, data: bytes) -> None:
-        self._handle(self._session.receive(path, data, self._loop.time()))
+    # --- the flows' side
 
-    def subflow_lost(self, path: int) -> None:
-        self._handle(self._session.path_lost(path))
+    def flow_received(self, flow: Flow, data: bytes, now: float) -> None:
+        self._handle(self._session.receive(flow.path, data, now), now)
 
-    def subflow_writable(self, path: int) -> None:
-        self._send_pending()
+    def flow_lost(self, flow: Flow, error: Exception | None) -> None:
+        self._handle(self._session.path_lost(flow.path), time.monotonic())
+
+    def flow_writable(self, flow: Flow) -> None:
+        self._send_pending(time.monotonic())
 
     def statistics(self, path: int) -> PathStatistics:
         """Return what `path` has carried."""
@@ -164,11 +172,14 @@ class SessionTransport(asyncio.Transport):
     def paths(self) -> list[int]:
         return self._session.paths
 
-    # --- asyncio.Transport
+    # --- the methods of an asyncio transport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what is known as `name`: "smkex", "peername", "sockname", "path_confirmed", "transport"."""
+        return self._extra.get(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
-        self._protocol = protocol
+        self._protocol = cast(asyncio.Protocol, protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         if self._protocol is None:
@@ -178,7 +189,7 @@ class SessionTransport(asyncio.Transport):
     def start(self, protocol: asyncio.Protocol) -> None:
         """Give the session its protocol and begin to deliver."""
         self._protocol = protocol
-        protocol.connection_made(self)
+        protocol.connection_made(as_transport(self))
         self._loop.call_soon(self._resume)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -186,7 +197,7 @@ class SessionTransport(asyncio.Transport):
             return
         self._session.write(data)
         if not self._handling:
-            self._send_pending()
+            self._send_pending(time.monotonic())
         if self._session.unsent > self._high_water and not self._writing_paused and self._protocol:
             self._writing_paused = True
             self._protocol.pause_writing()
@@ -201,7 +212,7 @@ class SessionTransport(asyncio.Transport):
 
     def write_eof(self) -> None:
         self._session.end()
-        self._send_pending()
+        self._send_pending(time.monotonic())
 
     @property
     def _high_water(self) -> int:
@@ -254,7 +265,7 @@ class SessionTransport(asyncio.Transport):
         self._reading_paused = False
         self._await_close()
         self._deliver()
-        self._send_pending()
+        self._send_pending(time.monotonic())
         self._finish_if_over()
 
     def _await_close(self) -> None:
@@ -271,7 +282,7 @@ class SessionTransport(asyncio.Transport):
 
     def abort(self) -> None:
         self._session.abort()
-        self._send_pending()
+        self._send_pending(time.monotonic())
         self._finish(None)
 
     def fail(self, error: SmkexError) -> None:
@@ -279,40 +290,42 @@ class SessionTransport(asyncio.Transport):
         self.error = error
         self._session.abort(error)
         self._early.clear()
-        self._send_pending()
+        self._send_pending(time.monotonic())
         self._finish(error)
 
     # --- inside
 
-    def _handle(self, events: list[SessionEvent]) -> None:
+    def _handle(self, events: list[SessionEvent], now: float) -> None:
         late = bool(self._early)
         for event in events:
-            match event:
-                case DataReceived(data):
-                    self._buffer_received(data, late)
-                case StreamEnded():
-                    self._peer_ended = True
-                case PathDropped(path):
-                    self.dropped.append(event)
-                    if path in self._subflows:
-                        subflow = self._subflows.pop(path).transport
-                        subflow.write(event.last_word)
-                        # queued data is retransmitted on other paths; an unresponsive path would hold it for minutes
-                        subflow.abort()
-                    self.on_path_dropped(event)
-                case RehomeRequested():
-                    self.on_rehome_asked()
-                case SessionFailed(error):
-                    self.error = error
-                case SessionClosed():
-                    pass
+            if isinstance(event, DataReceived):
+                self._buffer_received(event.data, late)
+            else:
+                self._handle_rare(event)
         self._handling = True  # what the application writes in response is sent with the rest below
         try:
             self._deliver()
         finally:
             self._handling = False
-        self._send_pending()
+        self._send_pending(now)
         self._finish_if_over()
+
+    def _handle_rare(self, event: SessionEvent) -> None:
+        match event:
+            case StreamEnded():
+                self._peer_ended = True
+            case PathDropped(path):
+                self.dropped.append(event)
+                flow = self._flows.pop(path, None)
+                if flow is not None:
+                    flow.write(event.last_word)
+                    # queued data is retransmitted on other paths; an unresponsive path would hold it for minutes
+                    flow.abort()
+                self.on_path_dropped(event)
+            case RehomeRequested():
+                self.on_rehome_asked()
+            case SessionFailed(error):
+                self.error = error
 
     def _finish_if_over(self) -> None:
         """Deliver buffered data before EOF; otherwise a truncated stream looks complete."""
@@ -353,36 +366,24 @@ class SessionTransport(asyncio.Transport):
 
     def _resume(self) -> None:
         self._deliver()
-        self._send_pending()  # the peer may be waiting for window space
+        self._send_pending(time.monotonic())  # the peer may be waiting for window space
         self._finish_if_over()
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        if self._timer_due > self._loop.time():  # what it was set for has been done since
-            self._timer, self._timer_at = self._loop.call_at(self._timer_due, self._on_timer), self._timer_due
-        else:
-            self._handle(self._session.on_timer(self._loop.time()))
+    def _on_timer(self, now: float) -> None:
+        self._handle(self._session.on_timer(now), now)
 
     def _set_timer(self) -> None:
-        """Set the timer no later than the session's deadline; early is harmless."""
         at = self._session.timer()
-        if at is None or self._lost:
-            return
-        self._timer_due = at
-        if self._timer is not None:
-            if self._timer_at <= at:
-                return
-            self._timer.cancel()
-        self._timer, self._timer_at = self._loop.call_at(at, self._on_timer), at
+        if at is not None and self._timer is not None:
+            self._poller.arm(self._timer, at)
 
-    def _send_pending(self) -> None:
+    def _send_pending(self, now: float) -> None:
         if self.held_bytes_observer is not None:
             # before anything is sealed: that changes the windows, and not what is held
             self.held_bytes_observer.observe_session(self)
-        now = self._loop.time()
-        for path, subflow in list(self._subflows.items()):
-            while subflow.writable and not subflow.lost and (frames := self._next_frames(path, now)):
-                subflow.transport.write(frames)
+        for path, flow in list(self._flows.items()):
+            while flow.writable and not flow.lost and (frames := self._next_frames(path, now)):
+                flow.write(frames)
         low_water = min(LOW_WATER, self._high_water // 2)
         if self._writing_paused and self._session.unsent <= low_water and self._protocol:
             self._writing_paused = False
@@ -401,14 +402,21 @@ class SessionTransport(asyncio.Transport):
         if self._lost:
             return
         self._lost = True
-        for timer in (self._timer, self._close_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._poller.disarm(self._timer)
+            self._timer = None
+        if self._close_timer is not None:
+            self._close_timer.cancel()
         self._session.discard_streams()  # not whenever the garbage collector finds the session
-        for subflow in self._subflows.values():
-            subflow.transport.close()
-            if subflow.transport.get_write_buffer_size():
-                self._loop.call_later(LINGER_TIMEOUT, subflow.transport.abort)
+        for flow in self._flows.values():
+            flow.close()
+            if flow.unsent:
+                self._loop.call_later(LINGER_TIMEOUT, flow.abort)
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
         self.on_closed()
+
+
+def as_transport(session: SessionDriver) -> asyncio.Transport:
+    """Return the session for what takes an asyncio transport, which it is by its methods."""
+    return cast(asyncio.Transport, session)
