@@ -57,6 +57,8 @@ static const char *take_share(struct session *session, const unsigned char *fram
     if (refused)
         return refused;
     struct subflow *second = &session->subflows[1];
+    if (!edge_id || options.locator_base + edge_id > UINT16_MAX)
+        return "the edge's id has no locator";
     if (!connect_watched(&second->watch, options.locator_base + edge_id))
         return "cannot connect to the locator";
     append_output(second, session->client_nonce, sizeof(session->client_nonce));

@@ -235,7 +235,7 @@ static const char *take_item(struct subflow *subflow, enum item type, const unsi
         subflow->heard_at = now;
         return append_control(subflow, 0) ? NULL : "a subflow is lost";
     case PONG:
-        if (read_integer(value, 8) != subflow->ping)
+        if (!subflow->ping || read_integer(value, 8) != subflow->ping)
             return "the edge answered a ping that was never sent";
         subflow->ping = 0;
         if (!session->base.established && !session->subflows[0].ping && !session->subflows[1].ping)
