@@ -92,6 +92,23 @@ class AuditEntry(BaseModel):
     why: str = Field(examples=["the host gets a new kernel"])
 
 
+class TransitionView(BaseModel):
+    """An edge went up or down in the forwarding table."""
+
+    id: int
+    at: datetime
+    edge_id: int
+    what: str = Field(examples=["down"])
+    detail: str = Field(description="Why.", examples=["lease lost"])
+
+
+class TransitionPage(BaseModel):
+    """Transitions, newest first; `next` is the `after` of the following page."""
+
+    items: list[TransitionView]
+    next: int | None = None
+
+
 class AuditPage(BaseModel):
     """Entries, newest first; `next` is the `after` of the following page."""
 

@@ -101,6 +101,34 @@ class FiguresTotals(BaseModel):
     services: list[ServiceTotal]
 
 
+class FiguresLine(BaseModel):
+    """One service, edge or the fleet over time: a number for each step, oldest first."""
+
+    service: str | None = Field(default=None, description="None: all services.")
+    edge_id: int | None = Field(default=None, description="None: all edges.")
+    requests: list[int]
+    hits: list[int]
+    bytes_out: list[int]
+    client_errors: list[int] = Field(description="Answers with 4xx.")
+    server_errors: list[int] = Field(description="Answers with 5xx.")
+    origin_requests: list[int]
+    origin_failures: list[int]
+    origin_seconds: list[float] = Field(description="Sum over the origin requests.")
+    origin_p95: list[float | None] = Field(
+        default=[],
+        description="Upper bound in seconds; None without origin requests or above 30 s. None at all for an edge.",
+    )
+
+
+class FiguresHistory(BaseModel):
+    """Steps that have ended; `begin` is the time of the first."""
+
+    step_seconds: int
+    begin: datetime
+    steps: int
+    lines: list[FiguresLine]
+
+
 def latency_quantile(latency: list[int], share: float) -> float | None:
     """Return the bound in seconds below which this share of origin requests was; None without any."""
     wanted, seen = share * sum(latency), 0

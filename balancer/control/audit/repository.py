@@ -17,6 +17,16 @@ async def list_entries(session: AsyncSession, before: int | None, limit: int) ->
     return (await session.scalars(query)).all()
 
 
+async def list_transitions(
+    session: AsyncSession, before: int | None, limit: int
+) -> Sequence[TransitionRecord]:
+    """Newest first."""
+    query = select(TransitionRecord).order_by(TransitionRecord.id.desc()).limit(limit)
+    if before:
+        query = query.where(TransitionRecord.id < before)
+    return (await session.scalars(query)).all()
+
+
 async def has_before(session: AsyncSession, end: datetime) -> bool:
     """Return whether any entry is older than `end`."""
     for record in AuditRecord, TransitionRecord:

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 
 from balancer.api.figures import (
+    FiguresHistory,
     FiguresPoint,
     FiguresTotals,
     FiguresView,
@@ -13,9 +15,12 @@ from balancer.api.figures import (
     ServiceTotal,
 )
 from balancer.control.authentication.dependencies import Reader
+from balancer.control.figures.edge_ring import STEP_SECONDS
+from balancer.control.figures.history import edge_line, service_line
 from balancer.control.figures.rings import RINGS, FigureRings
 from balancer.control.http.parts import provide_part
 from balancer.control.http.problems import Refusal, refusal_responses
+from node.vip import MAXIMUM_EDGE_ID
 
 router = APIRouter(prefix="/v1", tags=["figures"])
 LONGEST = RINGS[-1].seconds * (RINGS[-1].steps - 1)  # nearly a day
@@ -23,6 +28,15 @@ FigureRingsPart = Annotated[FigureRings, Depends(provide_part(FigureRings))]
 Seconds = Annotated[int, Query(ge=10, le=LONGEST, description="Of the last so many seconds, in whole steps.")]
 Step = Annotated[
     Literal["10", "60", "600"], Query(description="Seconds of a step: of a quarter, 3 and 24 hours.")
+]
+LINES_LIMIT = 50
+Services = Annotated[
+    tuple[Annotated[str, Field(max_length=63)], ...],
+    Query(max_length=LINES_LIMIT, description="Repeat for several."),
+]
+Edges = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MAXIMUM_EDGE_ID)], ...],
+    Query(max_length=LINES_LIMIT, description="Ids of edges; repeat for several."),
 ]
 
 
@@ -35,6 +49,31 @@ async def show_totals(rings: FigureRingsPart, _: Reader, seconds: Seconds = 60) 
         for name, numbers in totals.items()
     ]
     return FiguresTotals(seconds=seconds, services=sorted(services, key=lambda one: -one.requests))
+
+
+@router.get("/figures/history", responses=refusal_responses(401, 403))
+async def show_history(
+    rings: FigureRingsPart, _: Reader, step: Step = "60", service: Services = (), edge: Edges = ()
+) -> FiguresHistory:
+    """Show services, edges, or without either the fleet, over time; what did nothing has zeros.
+
+    Services and the fleet are kept for a quarter of an hour, 3 or 24 hours by the step, edges for an hour in minutes.
+    """
+    if edge and (service or step != str(STEP_SECONDS)):
+        detail = f"edges have steps of {STEP_SECONDS} s, and no services: ask for them alone"
+        raise Refusal(422, "invalid-request", detail, field="edge")
+    seconds = int(step)
+    first, fleet = rings.steps_of(None, seconds)
+    steps = len(fleet)
+    if edge:
+        lines = [edge_line(each, rings.steps_of_edge(each)) for each in edge]
+        first, steps = first + steps - len(lines[0].requests), len(lines[0].requests)
+    elif service:
+        lines = [service_line(each, rings.steps_of(each, seconds)[1]) for each in service]
+    else:
+        lines = [service_line(None, fleet)]
+    begin = datetime.fromtimestamp(first * seconds, UTC)
+    return FiguresHistory(step_seconds=seconds, begin=begin, steps=steps, lines=lines)
 
 
 @router.get("/services/{name}/figures", responses=refusal_responses(401, 403, 404))

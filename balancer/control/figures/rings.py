@@ -1,11 +1,12 @@
 """Rings of sums: what each service did in steps of ten seconds, a minute and ten minutes, for a day at most."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from balancer.api.figures import NUMBERS, FiguresReport
+from balancer.api.figures import NUMBERS, FiguresReport, ServiceFiguresBody
 from balancer.control.clock import Clock
+from balancer.control.figures.edge_ring import EdgeRing
 
 SERVICES_KEPT = 10_000  # beyond which new names are left out: names come from edges
 
@@ -55,6 +56,8 @@ class FigureRings:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._services: dict[str, tuple[_Ring, ...]] = {}
+        self._fleet = tuple(map(_Ring, RINGS))
+        self._edges: dict[int, EdgeRing] = {}
         self._reported: dict[int, tuple[str | None, int]] = {}
 
     def record_report(self, edge_id: int, instance: str | None, report: FiguresReport | None) -> None:
@@ -63,6 +66,8 @@ class FigureRings:
             return
         self._reported[edge_id] = instance, report.sequence
         now = self._clock.now().timestamp()
+        if report.services:
+            self._add_sums(edge_id, now, report.services.values())
         for name, figures in report.services.items():
             rings = self._services.get(name)
             if rings is None:
@@ -73,8 +78,30 @@ class FigureRings:
             for ring in rings:
                 ring.add_numbers(now, numbers)
 
+    def _add_sums(self, edge_id: int, now: float, services: Iterable[ServiceFiguresBody]) -> None:
+        sums = [sum(column) for column in zip(*(each.as_numbers() for each in services), strict=True)]
+        for ring in self._fleet:
+            ring.add_numbers(now, sums)
+        self._edges.setdefault(edge_id, EdgeRing()).add_numbers(now, sums)
+
     def forget_edge(self, edge_id: int) -> None:
         self._reported.pop(edge_id, None)
+        self._edges.pop(edge_id, None)
+
+    def steps_of(self, service: str | None, step_seconds: int) -> tuple[int, list[list[float]]]:
+        """Return the first step that has ended and is kept, and the sums of each, of a service or of the fleet."""
+        number = [size.seconds for size in RINGS].index(step_seconds)
+        end = self._step_now(RINGS[number])
+        first = end - RINGS[number].steps + 1
+        rings = self._fleet if service is None else self._services.get(service)
+        known = dict(rings[number].read_steps(first, end)) if rings is not None else {}
+        nothing = [0.0] * NUMBERS
+        return first, [known.get(float(step * step_seconds), nothing) for step in range(first, end)]
+
+    def steps_of_edge(self, edge_id: int) -> list[list[float]]:
+        """Return the sums of an edge over the minutes that have ended, which are fewer than `steps_of` has."""
+        ring = self._edges.get(edge_id) or EdgeRing()
+        return ring.read_steps(self._clock.now().timestamp())
 
     def points_of(self, service: str, step_seconds: int) -> list[tuple[float, list[float]]] | None:
         """Return the steps of a service; None where nothing is known of it."""

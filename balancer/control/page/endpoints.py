@@ -32,6 +32,6 @@ def _add_file(path: str, name: str) -> None:
 
 
 _add_file("/", "fleet.html")
-SCRIPTS = ("fleet", "api", "edges", "drawing", "rings", "services", "svg")
+SCRIPTS = ("fleet", "api", "charts", "drawing", "edges", "origins", "rings", "services", "svg", "traffic")
 for _each in ("fleet.css", "icon.svg", *(f"{name}.js" for name in SCRIPTS)):
     _add_file(f"/page/{_each}", _each)

@@ -48,6 +48,11 @@ function newRow(edge, actions) {
       const button = Object.assign(document.createElement("button"), { type: "button" });
       button.addEventListener("click", () => actions.change(row.dataset.edge, button.dataset.to, button));
       made.append(button);
+    } else if (name === "name") {
+      const link = Object.assign(document.createElement("button"), { type: "button", className: "link", title: "Show its traffic" });
+      link.dataset.cell = name;
+      link.addEventListener("click", () => actions.choose(row.dataset.edge));
+      made.append(link);
     } else {
       const text = document.createElement("span");
       text.dataset.cell = name;
@@ -71,7 +76,7 @@ function describeApplied(applied, generation) {
 
 function fillRow(row, edge, generation, mayOperate) {
   cell(row, "id", String(edge.id));
-  cell(row, "name", edge.name);
+  cell(row, "name", edge.name, "link");
   cell(row, "site", edge.site);
   cell(row, "health", edge.health.state, `chip ${colour(edge)}`);
   cell(row, "setting", edge.admin_state, edge.admin_state === "active" ? "" : "chip warn");
@@ -83,18 +88,21 @@ function fillRow(row, edge, generation, mayOperate) {
   reasons.replaceChildren(...edge.health.reasons.map(({ reason, since }) => Object.assign(document.createElement("li"), {
     textContent: `${reason}, since ${clock(since)}`,
   })));
-  const button = row.querySelector("button");
+  const button = row.lastElementChild.querySelector("button");
   const to = edge.admin_state === "active" ? "draining" : "active";
   button.dataset.to = to;
   button.textContent = to === "active" ? "Undrain" : "Drain";
   button.hidden = !mayOperate;
 }
 
-export function showEdges(body, edges, wanted, generation, actions, mayOperate) {
+// `first` is the place of the first row among those that match
+export function showEdges(body, edges, wanted, generation, actions, mayOperate, first) {
   const matching = edges.filter((edge) => [edge.name, edge.site, String(edge.id), edge.state, edge.health.state, edge.admin_state]
     .some((text) => text.includes(wanted)));
+  // those that are not well come first where not all are shown
+  if (matching.length > SHOWN) matching.sort((one, other) => (colour(one) === "good") - (colour(other) === "good"));
   const rows = new Map([...body.rows].map((row) => [row.dataset.edge, row]));
-  const shown = matching.slice(0, SHOWN).map((edge) => {
+  const shown = matching.slice(first, first + SHOWN).map((edge) => {
     const row = rows.get(edge.name) ?? newRow(edge, actions);
     fillRow(row, edge, generation, mayOperate);
     return row;

@@ -4,12 +4,14 @@ import { Refused, ask, every } from "./api.js";
 import { draw } from "./drawing.js";
 import { SHOWN, clock, count, showEdges } from "./edges.js";
 import { learn, showRings } from "./rings.js";
+import { ORIGINS_SHOWN, showOrigins } from "./origins.js";
 import { SERVICES_SHOWN, lookAtServices, showServices } from "./services.js";
+import { lookAtTraffic, scope, showTraffic } from "./traffic.js";
 
 const LOOK = 1_000; // milliseconds between looks at a fleet of up to a thousand edges; more are looked at less often
 const SERVICES_LOOK = 2_000; // milliseconds between looks at up to 500 services; more are looked at less often
 const at = (id) => document.getElementById(id);
-const state = { edges: [], generation: 0, served: { services: [], rollouts: new Map() }, servicesDue: 0, rings: new Map(), ringsAsOf: null, mayOperate: false, timer: null };
+const state = { edges: [], generation: 0, firstEdge: 0, served: { services: [], rollouts: new Map(), totals: new Map(), lines: new Map(), origins: { edges: 0, unhealthy: 0, items: [] } }, trafficDue: 0, transitions: [], servicesDue: 0, rings: new Map(), ringsAsOf: null, mayOperate: false, timer: null };
 
 function show(loggedIn) {
   at("login").hidden = loggedIn;
@@ -32,18 +34,73 @@ function paint() {
   ]) if (number) parts.push(`${number} ${name}`);
   at("summary").textContent = `${parts.join(", ")} · table generation ${count(generation)}`;
   const wanted = at("filter").value.trim().toLowerCase();
-  const matching = showEdges(at("edges"), edges, wanted, generation, { change }, state.mayOperate);
-  at("edges-note").textContent = matching > SHOWN ? `${SHOWN} of ${matching} shown: filter to see others` : "";
+  const matching = showEdges(at("edges"), edges, wanted, generation, { change, choose: chooseEdge }, state.mayOperate, state.firstEdge);
+  paintPages(matching);
   const drawn = draw(at("drawing"), edges);
   at("drawing-note").textContent = drawn < edges.length ? `${drawn} of ${edges.length}: those not well, then the busiest` : "An arrow leads from an edge to another that it sends through the tunnel: subflows to their owner, replies to where they came in.";
   paintRings();
   paintServices();
 }
 
+// which edges of so many are shown, and buttons to the others
+function paintPages(matching) {
+  const last = Math.min(state.firstEdge + SHOWN, matching);
+  at("edges-range").textContent = matching > SHOWN ? `${state.firstEdge + 1} to ${last} of ${matching}, those not well first` : "";
+  at("edges-pager").hidden = matching <= SHOWN;
+  at("edges-before").disabled = state.firstEdge === 0;
+  at("edges-after").disabled = last >= matching;
+}
+
+function turnPage(by) {
+  state.firstEdge = Math.max(0, state.firstEdge + by);
+  paint();
+}
+
+function choose(service, edge) {
+  Object.assign(scope, { service, edge });
+  paintScope();
+  at("traffic-title").scrollIntoView({ block: "nearest" });
+  refreshTraffic();
+}
+
+function chooseEdge(name) {
+  choose(null, state.edges.find((one) => one.name === name));
+}
+
+function paintScope() {
+  at("traffic-title").textContent = scope.edge ? `Traffic of edge ${scope.edge.name}` : scope.service ? `Traffic of service ${scope.service}` : "Traffic of the fleet";
+  at("whole-fleet").hidden = !scope.edge && !scope.service;
+  at("steps").hidden = scope.edge !== null;
+  at("traffic-note").textContent = scope.edge ? "The last hour, minute by minute." : "";
+  for (const button of at("steps").children) button.setAttribute("aria-pressed", String(Number(button.dataset.step) === scope.step));
+}
+
+async function refreshTraffic() {
+  state.trafficDue = Date.now() + (scope.edge ? 10_000 : Math.min(scope.step, 30) * 500);
+  const asked = JSON.stringify(scope);
+  const history = await lookAtTraffic();
+  if (asked === JSON.stringify(scope)) showTraffic(at("traffic"), history);
+}
+
+function paintTransitions() {
+  const names = new Map(state.edges.map((edge) => [edge.id, edge.name]));
+  at("transitions").replaceChildren(...state.transitions.map((one) => {
+    const line = document.createElement("li");
+    const when = Object.assign(document.createElement("time"), { dateTime: one.at, textContent: clock(one.at) });
+    const what = Object.assign(document.createElement("b"), { className: one.what === "down" ? "bad" : "good", textContent: one.what });
+    line.append(when, `${names.get(one.edge_id) ?? `edge ${one.edge_id}`} `, what, one.detail ? `: ${one.detail}` : "");
+    return line;
+  }));
+}
+
 function paintServices() {
   at("services-section").hidden = !state.served.services.length;
   const wanted = at("services-filter").value.trim().toLowerCase();
-  const matching = showServices(at("services"), state.served, wanted);
+  const matching = showServices(at("services"), state.served, wanted, (name) => choose(name, null));
+  const origins = state.served.origins;
+  at("origins-section").hidden = !origins.items.length;
+  const listed = showOrigins(at("origins"), origins, wanted);
+  at("origins-note").textContent = listed > ORIGINS_SHOWN ? `${ORIGINS_SHOWN} of ${listed} shown: filter services to see others` : "";
   at("services-note").textContent = matching > SERVICES_SHOWN ? `${SERVICES_SHOWN} of ${matching} shown: filter to see others` : "";
 }
 
@@ -66,18 +123,20 @@ function paintEvents(events) {
 async function look() {
   clearTimeout(state.timer);
   try {
-    const [health, edges, freeze, events] = await Promise.all([
-      ask("GET", "/v1/health"), every("/v1/edges"), ask("GET", "/v1/freeze"),
+    const [health, edges, freeze, transitions, events] = await Promise.all([
+      ask("GET", "/v1/health"), every("/v1/edges"), ask("GET", "/v1/freeze"), ask("GET", "/v1/transitions?limit=50"),
       state.mayOperate ? ask("GET", "/v1/audit?limit=50") : { items: [] },
     ]);
-    Object.assign(state, { generation: health.generation, edges });
+    Object.assign(state, { generation: health.generation, edges, transitions: transitions.items });
     if (state.ringsAsOf !== health.generation) await lookAtRings();
     if (Date.now() >= state.servicesDue) {
       state.served = await lookAtServices();
       state.servicesDue = Date.now() + SERVICES_LOOK * Math.max(1, state.served.services.length / 500);
     }
+    if (Date.now() >= state.trafficDue) await refreshTraffic();
     at("frozen").hidden = !freeze.frozen;
     paint();
+    paintTransitions();
     paintEvents(events.items);
     connection("good", "live");
     at("failure").textContent = "";
@@ -133,7 +192,17 @@ at("logout").addEventListener("click", async () => {
   show(false);
   connection("", "logged out");
 });
-at("filter").addEventListener("input", paint);
+at("filter").addEventListener("input", () => turnPage(-state.firstEdge));
+at("edges-before").addEventListener("click", () => turnPage(-SHOWN));
+at("edges-after").addEventListener("click", () => turnPage(SHOWN));
+at("whole-fleet").addEventListener("click", () => choose(null, null));
+for (const button of at("steps").children) {
+  button.addEventListener("click", () => {
+    scope.step = Number(button.dataset.step);
+    paintScope();
+    refreshTraffic();
+  });
+}
 at("services-filter").addEventListener("input", paintServices);
 
 enter().catch((error) => {

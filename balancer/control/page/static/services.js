@@ -1,9 +1,12 @@
 // The table of services: what is active, how far it has come at the edges, and how its rollout does.
 
 import { Refused, ask, every } from "./api.js";
+import { sparkline } from "./charts.js";
+import { percent, seconds, short } from "./traffic.js";
 
 export const SERVICES_SHOWN = 200;
 const ROLLOUTS_ASKED = 20;
+const LINES_ASKED = 50; // lines over time, of the busiest services
 
 export async function lookAtServices() {
   const services = await every("/v1/services", "");
@@ -16,7 +19,32 @@ export async function lookAtServices() {
       if (!(error instanceof Refused)) throw error; // it has just ended
     }
   }));
-  return { services, rollouts };
+  const totals = new Map((await ask("GET", "/v1/figures?seconds=60")).services.map((one) => [one.service, one]));
+  return { services, rollouts, totals, lines: await lookAtLines([...totals.keys()].slice(0, LINES_ASKED)), origins: await ask("GET", "/v1/origins") };
+}
+
+async function lookAtLines(names) {
+  if (!names.length) return new Map();
+  const asked = new URLSearchParams([["step", "60"], ...names.map((name) => ["service", name])]);
+  const history = await ask("GET", `/v1/figures/history?${asked}`);
+  return new Map(history.lines.map((line) => [line.service, line.requests.slice(-60)]));
+}
+
+function addFigures(row, total, line) {
+  const numbers = total ? [
+    short(total.requests / 60), null, percent(total.hits / total.requests), percent(total.statuses[5] / total.requests),
+    total.origin_requests ? seconds(total.origin_seconds / total.origin_requests) : "–",
+  ] : ["–", null, "–", "–", "–"];
+  for (const text of numbers) {
+    const cell = row.insertCell();
+    if (text === null) {
+      if (line) cell.append(sparkline(line));
+      continue;
+    }
+    cell.className = "number";
+    cell.textContent = text;
+  }
+  if (total?.statuses[5] > total?.requests / 100) row.cells[row.cells.length - 2].classList.add("bad");
 }
 
 function describeEdges(edges) {
@@ -35,11 +63,15 @@ function describeRollout(service, rollout) {
   return `revision ${rollout.candidate} ${rollout.state}, stage ${rollout.position + 1} of ${rollout.stages.length}, ${of}: ${rollout.health}${why}, ${dwell}`;
 }
 
-function rowOf(service, rollout) {
+function rowOf(service, { rollouts, totals, lines }, choose) {
+  const rollout = rollouts.get(service.name);
   const row = document.createElement("tr");
   row.dataset.service = service.name;
   const names = service.hostnames.slice(0, 3).join(", ") + (service.hostnames.length > 3 ? `, and ${service.hostnames.length - 3} more` : "");
-  for (const text of [service.name, service.kind ?? "–", String(service.active ?? "–"), String(service.newest ?? "–")]) {
+  const name = Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: service.name, title: "Show its traffic" });
+  name.addEventListener("click", () => choose(service.name));
+  row.insertCell().append(name);
+  for (const text of [service.kind ?? "–", String(service.active ?? "–"), String(service.newest ?? "–")]) {
     row.insertCell().textContent = text;
   }
   const [text, kind] = describeEdges(service.edges);
@@ -51,19 +83,21 @@ function rowOf(service, rollout) {
     reasons.append(line);
   }
   row.insertCell().append(chip, reasons);
+  addFigures(row, totals.get(service.name), lines.get(service.name));
   row.insertCell().textContent = describeRollout(service, rollout);
   row.insertCell().textContent = names;
   return row;
 }
 
-// services with something to look at come first
+// services with something to look at come first, then the busiest
 function urgency(service) {
   return service.edges.refused.length ? 0 : service.candidate !== null ? 1 : 2;
 }
 
-export function showServices(body, { services, rollouts }, wanted) {
-  const matching = services.filter((one) => `${one.name} ${one.hostnames.join(" ")}`.includes(wanted));
-  matching.sort((one, other) => urgency(one) - urgency(other));
-  body.replaceChildren(...matching.slice(0, SERVICES_SHOWN).map((one) => rowOf(one, rollouts.get(one.name))));
+export function showServices(body, served, wanted, choose) {
+  const matching = served.services.filter((one) => `${one.name} ${one.hostnames.join(" ")}`.includes(wanted));
+  const busy = (one) => served.totals.get(one.name)?.requests ?? 0;
+  matching.sort((one, other) => urgency(one) - urgency(other) || busy(other) - busy(one));
+  body.replaceChildren(...matching.slice(0, SERVICES_SHOWN).map((one) => rowOf(one, served, choose)));
   return matching.length;
 }

@@ -139,5 +139,46 @@ def test_services_are_listed_with_what_edges_refuse_and_how_a_rollout_does(
     expect(row).to_have_count(0, timeout=PATIENCE)
 
 
+def test_traffic_is_charted_by_fleet_service_and_edge_with_origins_that_are_not_well(
+    page: Page, control: httpx.Client, tmp_path: Path
+) -> None:
+    expect(page.locator("#edges tr")).to_have_count(3, timeout=PATIENCE)
+    document = {"hostnames": ["www.example.org"], "origins": [{"name": "eu", "url": "http://192.0.2.1"}]}
+    control.post("/v1/services", json={"name": "shop"}).raise_for_status()
+    control.post("/v1/services/shop/revisions", json=document).raise_for_status()
+    control.post("/v1/services/shop/activate", json={"revision": 1}).raise_for_status()
+    figures = {"requests": 400, "hits": 300, "statuses": [0, 0, 380, 0, 0, 20], "origin_requests": 100}
+    ejected = {"service": "shop", "origin": "eu", "state": "ejected", "cause": "status 503", "seconds": 9}
+    report = {
+        "health": "ok",
+        "figures": {"sequence": 1, "services": {"shop": figures | {"origin_seconds": 150}}},
+        "origins": {"known": 1, "unhealthy": 1, "listed": [ejected | {"latency": 1.5}]},
+    }
+    own = {"Authorization": "Bearer credential-1"}
+    control.put("/v1/edges/1/lease", json=report, headers=own).raise_for_status()
+
+    # the step of ten seconds ends, then the charts have it
+    charts = page.locator("#traffic")
+    expect(charts.locator("article", has_text="Hit ratio")).to_contain_text("hits 75 %", timeout=PATIENCE)
+    expect(charts.locator("article", has_text="Errors")).to_contain_text("5xx 5 %")
+    expect(charts.locator("article", has_text="Origin latency")).to_contain_text("mean 1.5 s")
+    row = page.locator('#services tr[data-service="shop"]')
+    expect(row).to_contain_text("6.7", timeout=PATIENCE)  # requests a second, over a minute
+    expect(row).to_contain_text("1.5 s")
+    origin = page.locator('#origins tr[data-origin="shop/eu"]')
+    expect(origin).to_contain_text("ejected at edge 1", timeout=PATIENCE)
+    expect(origin).to_contain_text("status 503")
+
+    row.get_by_role("button", name="shop").click()
+    expect(page.locator("#traffic-title")).to_have_text("Traffic of service shop")
+    expect(charts.locator("article", has_text="Hit ratio")).to_contain_text("hits 75 %", timeout=PATIENCE)
+    page.locator('#edges tr[data-edge="edge2"]').get_by_role("button", name="edge2").click()
+    expect(page.locator("#traffic-title")).to_have_text("Traffic of edge edge2")
+    expect(charts.locator("article", has_text="Hit ratio")).to_contain_text("hits –", timeout=PATIENCE)
+    page.get_by_role("button", name="Show the fleet").click()
+    expect(page.locator("#traffic-title")).to_have_text("Traffic of the fleet")
+    page.screenshot(path=tmp_path / "traffic.png", full_page=True)
+
+
 def change(control: httpx.Client, path: str, body: dict[str, Any]) -> None:
     control.patch(path, json=body).raise_for_status()
