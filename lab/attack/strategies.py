@@ -375,9 +375,9 @@ def _rewrite_ingress(
     """ServerNonce with another ingress, and the hash that goes with it and these shares; the MAC stays as it was."""
     other = 3 if answer.observed.ingress_id != 3 else 2
     unbound = ServerNonce.encode_unbound(answer.nonce, Observation(other, answer.observed.client))
-    draft = ServerNonce.build(unbound, bytes(DIGEST_LENGTH), answer.mac)
+    draft = ServerNonce.parse(ServerNonce.encode_without_mac(unbound, bytes(DIGEST_LENGTH)) + answer.mac)
     bound = compute_binding(server.mode, nonce, answer.nonce, client.frame, server.frame, draft.rest)
-    return ServerNonce.build(unbound, bound, answer.mac).frame
+    return ServerNonce.encode_without_mac(unbound, bound) + answer.mac
 
 
 def invent_nonce(client_share: bytes) -> bytes:

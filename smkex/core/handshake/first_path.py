@@ -9,11 +9,12 @@ from smkex.core.wire.messages import Aead, LocatorKind, Mode, Observation
 from smkex.core.wire.named_group import NamedGroup
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FirstPath:
-    """`first` and `second` are the bytes that client and edge sent on path 0; `secrets` go into the key schedule.
+    """`first` and `second` are the bytes that client and edge sent on path 0.
 
-    `commitment` is the client's to its nonce.
+    `secrets` go into the key schedule, and are discarded once the keys are derived. `commitment` is the client's to its
+    nonce.
     """
 
     session_id: bytes

@@ -8,7 +8,7 @@ path 1 is among them.
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -52,11 +52,10 @@ from smkex.core.wire.named_group import NamedGroup
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One pair of nonces, the subflow that it came on, and the keys it gives."""
+    """A pair of nonces by the keys that it gives, the subflow that it came on, and how the edge saw that."""
 
     subflow: int
-    nonce: ClientNonce
-    answer: ServerNonce
+    observed: Observation
     keys: KeySchedule = field(repr=False)
 
 
@@ -185,7 +184,7 @@ class ServerHandshake:
             self._first.group,
             self.session_id,
             self._config.edge_id,
-            (self._first.observed, self._winner.answer.observed),
+            (self._first.observed, self._winner.observed),
             server_name=self._first.server_name,
         )
 
@@ -212,9 +211,8 @@ class ServerHandshake:
         without_mac = ServerNonce.encode_without_mac(unbound, bound)
         th = transcript_hash(first.first, first.second, message, without_mac)
         keys = KeySchedule(first.mode, first.aead, self._secrets, th)
-        answer = ServerNonce.build(unbound, bound, keys.server_mac())
-        self._candidates[subflow] = Candidate(subflow, message, answer, keys)
-        return answer.frame
+        self._candidates[subflow] = Candidate(subflow, observed, keys)
+        return without_mac + keys.server_mac()
 
     def receive_finished(self, subflow: int, frame: bytes) -> None:
         """Verify a Finished that came on `subflow`; raises `FinishedMismatch` or `WrongPath`, which end the session.
@@ -257,7 +255,7 @@ class ServerHandshake:
 
     def _discard_secrets(self) -> None:
         self._secrets = ()
-        self._first = replace(self._first, secrets=())
+        self._first.secrets = ()
 
     def _matching_candidates(self, subflow: int) -> list[Candidate]:
         if subflow == 0:

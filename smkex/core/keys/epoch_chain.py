@@ -1,7 +1,7 @@
 """The data keys of one sender: a chain of epochs of 16 MiB of the stream, without messages.
 
-Each epoch's secret gives its key and the next epoch's secret, and is overwritten. The chain holds the key of the
-current epoch and what the next follows from: earlier keys are gone, later ones are not derived.
+Each epoch's secret gives its key and the next epoch's secret, by which it is overwritten when that epoch begins. The
+chain holds the key and the secret of the current epoch: earlier keys are gone, later ones are not derived.
 """
 
 from typing import Final
@@ -24,8 +24,8 @@ class EpochChain:
         self._aead, self._label = keys.aead, keys.label
         self._sender, self._report = sender, keys.report
         self._secret = bytearray(keys.take_root(f"{sender} data"))
-        self.epoch = -1
-        self._key: AeadKey | None = None
+        self.epoch = 0
+        self._key: AeadKey | None = None  # until it is first used
         self._next: AeadKey | None = None
         self.advance_to(epoch)
 
@@ -35,26 +35,30 @@ class EpochChain:
         Raises `BadRecord` for a later one, which no window permits.
         """
         if epoch == self.epoch:
+            if self._key is None:
+                self._key = self._expand_key(epoch, self._secret)
             return self._key
         if epoch < self.epoch:
             return None
         if epoch > self.epoch + 1:
             raise BadRecord
         if self._next is None:
-            self._next = self._expand_key(epoch)
+            self._next = self._expand_key(epoch, self._next_secret())
         return self._next
 
     def advance_to(self, epoch: int) -> None:
         """Make `epoch` the current one and erase the keys of those before."""
         while self.epoch < epoch:
-            self._key = self._next or self._expand_key(self.epoch + 1)
-            self._next = None
-            self._secret[:] = expand_secret(self._secret, self._label + b" next")
+            self._key, self._next = self._next, None
+            self._secret[:] = self._next_secret()
             self.epoch += 1
 
-    def _expand_key(self, epoch: int) -> AeadKey:
+    def _next_secret(self) -> bytes:
+        return expand_secret(self._secret, self._label + b" next")
+
+    def _expand_key(self, epoch: int, secret: bytes | bytearray) -> AeadKey:
         name = f"{self._sender} data {epoch}"
-        return expand_aead_key(self._aead, self._secret, self._label, name, self._report)
+        return expand_aead_key(self._aead, secret, self._label, name, self._report)
 
     def __repr__(self) -> str:
         return "EpochChain(redacted)"

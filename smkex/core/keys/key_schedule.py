@@ -27,6 +27,7 @@ ROOTS = (
     "exporter",
     "session tag",
 )
+_PURPOSES = [(purpose, b" " + purpose.encode()) for purpose in ROOTS]
 
 
 def mode_label(mode: Mode) -> bytes:
@@ -62,6 +63,17 @@ def transcript_hash(
     ).digest()
 
 
+def _expand_roots(prk: bytes, label: bytes, th: bytes) -> dict[str, bytes]:
+    """HKDF-Expand (RFC 5869) of each root; the key is scheduled once for all of them."""
+    keyed = hmac.new(prk, digestmod="sha256")
+    roots: dict[str, bytes] = {}
+    for purpose, word in _PURPOSES:
+        expansion = keyed.copy()
+        expansion.update(label + word + th + b"\1")
+        roots[purpose] = expansion.digest()
+    return roots
+
+
 class KeySchedule:
     """All keys of one candidate pair of nonces. `secrets` are outputs of key agreements or TLS's exporter.
 
@@ -76,9 +88,7 @@ class KeySchedule:
         self.th = th
         self.label = mode_label(mode)
         prk = hmac.digest(self.label, length_prefixed(*secrets), "sha256")
-        self._roots = {
-            purpose: expand_secret(prk, self.label + b" " + purpose.encode() + th) for purpose in ROOTS
-        }
+        self._roots = _expand_roots(prk, self.label, th)
 
     def root(self, purpose: str) -> bytes:
         """Return a root of `ROOTS` (32 bytes) that was not taken."""

@@ -169,36 +169,52 @@ def _read_ranges(reader: Reader, base: int) -> tuple[tuple[int, int], ...]:
     return tuple(ranges)
 
 
-class ControlSealer:
-    """Seal the control messages of one end on one subflow."""
+class _ControlEnd:
+    """The key and counter of what one end sends on one subflow; the key is derived when it is first used."""
+
+    __slots__ = ("_counter", "_join", "_key", "_keys", "_path", "_sender")
 
     def __init__(self, keys: KeySchedule, sender: str, path: int, join: bytes = b"") -> None:
-        self._key: AeadKey = keys.control_key(sender, path, join)
+        self._keys = keys
+        self._sender = sender
+        self._path = path
+        self._join = join
+        self._key: AeadKey | None = None
         self._counter = 0
+
+    def _find_key(self) -> AeadKey:
+        key = self._key
+        if key is None:
+            key = self._key = self._keys.control_key(self._sender, self._path, self._join)
+        return key
+
+
+class ControlSealer(_ControlEnd):
+    """Seal the control messages of one end on one subflow."""
+
+    __slots__ = ()
 
     def seal(self, control: ControlMessage) -> bytes:
         return self.seal_items(control.encode())
 
     def seal_items(self, items: bytes) -> bytes:
         associated = _HEADER_START + (len(items) + TAG_LENGTH).to_bytes(2, "big")
-        sealed = associated + self._key.seal(self._counter, items, associated)
+        sealed = associated + self._find_key().seal(self._counter, items, associated)
         self._counter += 1
         return sealed
 
 
-class ControlOpener:
+class ControlOpener(_ControlEnd):
     """Open the control messages of the other end: one lost, repeated or moved to another subflow does not open."""
 
-    def __init__(self, keys: KeySchedule, sender: str, path: int, join: bytes = b"") -> None:
-        self._key: AeadKey = keys.control_key(sender, path, join)
-        self._counter = 0
+    __slots__ = ()
 
     def open(self, frame: bytes) -> bytes:
         """Return the items of a message. Raises `MalformedMessage` or `BadRecord`."""
         if not TAG_LENGTH <= len(frame) - HEADER_LENGTH <= CONTROL_LIMIT:
             raise MalformedMessage(f"a control message has {len(frame)} bytes, too few or too many")
         try:
-            items = self._key.open(self._counter, frame[HEADER_LENGTH:], frame[:HEADER_LENGTH])
+            items = self._find_key().open(self._counter, frame[HEADER_LENGTH:], frame[:HEADER_LENGTH])
         except InvalidTag:
             raise BadRecord from None
         self._counter += 1

@@ -321,10 +321,6 @@ class ServerNonce:
         return encode_header(FrameType.SERVER_NONCE, len(body) + DIGEST_LENGTH) + body
 
     @classmethod
-    def build(cls, unbound: bytes, binding: bytes, mac: bytes) -> "ServerNonce":
-        return cls.parse(cls.encode_without_mac(unbound, binding) + mac)
-
-    @classmethod
     def parse(cls, frame: bytes) -> "ServerNonce":
         reader = _body_reader(frame, FrameType.SERVER_NONCE)
         nonce = reader.take(NONCE_LENGTH)

@@ -15,7 +15,7 @@ with covered():
     from smkex.core.session.path_set import MAXIMUM_PATHS
     from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, seal
     from smkex.core.session.session import Session
-    from smkex.core.wire.frame import RECORD_DATA_LIMIT, FrameType, encode_header
+    from smkex.core.wire.frame import RECORD_DATA_LIMIT
     from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import Aead, Mode
 
@@ -111,10 +111,7 @@ class FuzzedSession:
 
     def sealed_items(self, path: int, items: bytes) -> bytes:
         """Seal arbitrary items under the right key."""
-        sealer = self.sealers[path]
-        head = encode_header(FrameType.CONTROL, len(items) + 16)
-        sealer._counter += 1
-        return head + sealer._key.seal(sealer._counter - 1, items, head)
+        return self.sealers[path].seal_items(items)
 
     def step(self) -> None:
         session, source, path = self.session, self.source, self.number(2)
