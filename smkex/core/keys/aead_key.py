@@ -24,17 +24,31 @@ def expand_secret(secret: bytes | bytearray, info: bytes, length: int = SECRET_L
 class AeadKey:
     """A key and the IV that is XORed with a record's number (RFC 8446 section 5.3)."""
 
+    __slots__ = ("_aead", "_cipher", "_iv", "_key")
+
     def __init__(self, aead: Aead, key: bytes, iv: bytes) -> None:
-        cipher = AESGCM(key) if aead is Aead.AES_128_GCM else ChaCha20Poly1305(key)
-        self._encrypt, self._decrypt = cipher.encrypt, cipher.decrypt
+        self._aead = aead
+        self._key = key
         self._iv = int.from_bytes(iv, "big")
+        self._cipher: AESGCM | ChaCha20Poly1305 | None = None
 
     def seal(self, number: int, data: bytes | memoryview, associated: bytes) -> bytes:
-        return self._encrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), data, associated)
+        cipher = self._cipher or self._make_cipher()
+        return cipher.encrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), data, associated)
 
     def open(self, number: int, sealed: bytes | memoryview, associated: bytes | memoryview) -> bytes:
         """Raises `cryptography.exceptions.InvalidTag`."""
-        return self._decrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), sealed, associated)
+        cipher = self._cipher or self._make_cipher()
+        return cipher.decrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), sealed, associated)
+
+    def release_cipher(self) -> None:
+        """Free the cipher's state until it is used again: 2.5 KB of AES-GCM, made within 2 microseconds."""
+        self._cipher = None
+
+    def _make_cipher(self) -> AESGCM | ChaCha20Poly1305:
+        made = AESGCM(self._key) if self._aead is Aead.AES_128_GCM else ChaCha20Poly1305(self._key)
+        self._cipher = made
+        return made
 
     def __repr__(self) -> str:
         return "AeadKey(redacted)"

@@ -53,6 +53,12 @@ class EpochChain:
             self._secret[:] = self._next_secret()
             self.epoch += 1
 
+    def release_ciphers(self) -> None:
+        """Free what the keys can make again when they are used: the session is idle."""
+        for key in (self._key, self._next):
+            if key is not None:
+                key.release_cipher()
+
     def _next_secret(self) -> bytes:
         return expand_secret(self._secret, self._label + b" next")
 

@@ -170,7 +170,11 @@ def _read_ranges(reader: Reader, base: int) -> tuple[tuple[int, int], ...]:
 
 
 class _ControlEnd:
-    """The key and counter of what one end sends on one subflow; the key is derived when it is first used."""
+    """The key and counter of what one end sends on one subflow.
+
+    The key is derived when it is first used, and its cipher made for each message: most sessions are idle and exchange
+    nothing but a ping now and then.
+    """
 
     __slots__ = ("_counter", "_join", "_key", "_keys", "_path", "_sender")
 
@@ -199,7 +203,9 @@ class ControlSealer(_ControlEnd):
 
     def seal_items(self, items: bytes) -> bytes:
         associated = _HEADER_START + (len(items) + TAG_LENGTH).to_bytes(2, "big")
-        sealed = associated + self._find_key().seal(self._counter, items, associated)
+        key = self._find_key()
+        sealed = associated + key.seal(self._counter, items, associated)
+        key.release_cipher()
         self._counter += 1
         return sealed
 
@@ -213,9 +219,11 @@ class ControlOpener(_ControlEnd):
         """Return the items of a message. Raises `MalformedMessage` or `BadRecord`."""
         if not TAG_LENGTH <= len(frame) - HEADER_LENGTH <= CONTROL_LIMIT:
             raise MalformedMessage(f"a control message has {len(frame)} bytes, too few or too many")
+        key = self._find_key()
         try:
-            items = self._find_key().open(self._counter, frame[HEADER_LENGTH:], frame[:HEADER_LENGTH])
+            items = key.open(self._counter, frame[HEADER_LENGTH:], frame[:HEADER_LENGTH])
         except InvalidTag:
             raise BadRecord from None
+        key.release_cipher()
         self._counter += 1
         return items

@@ -18,7 +18,7 @@ class SendingStream:
     """
 
     def __init__(self, keys: EpochChain, window: int, start: int = 0) -> None:
-        self._keys = keys
+        self.keys = keys
         self._unsent: list[bytes] = []
         self._unsent_at = 0  # of the first unsent byte in the first of them
         self._start = start
@@ -77,7 +77,7 @@ class SendingStream:
         if room <= 0:
             return None
         data = self._take_unsent(min(room, self.unsent))
-        record = seal(self._keys, self.next_dsn, data)
+        record = seal(self.keys, self.next_dsn, data)
         self.next_dsn = record.end
         self._kept.append(record)
         self._kept_bytes += len(data)

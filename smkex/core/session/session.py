@@ -314,6 +314,8 @@ class Session:
                 self._repeat_state()
             elif now >= path.ping_due_at:
                 path.ping_due = True
+                self._out.keys.release_ciphers()
+                self._incoming.keys.release_ciphers()
                 path.schedule_state(now)
         reschedule_stalled(self._paths.open, self._out)
         oldest = find_slow_record(self._paths.open, self._out)

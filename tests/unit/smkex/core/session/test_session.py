@@ -16,7 +16,7 @@ from smkex.core.events import (
 )
 from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EPOCH_SHIFT
 from smkex.core.session.control_message import ControlMessage, ControlSealer
-from smkex.core.session.path import INITIAL_WINDOW_RECORD_LIMIT
+from smkex.core.session.path import INITIAL_WINDOW_RECORD_LIMIT, PING_INTERVAL
 from smkex.core.session.path_scheduler import Scheduler, fastest_path
 from smkex.core.session.path_set import MAXIMUM_PATH_NUMBER, MAXIMUM_PATHS
 from smkex.core.session.reassembly import Reassembly
@@ -396,16 +396,34 @@ def test_keys_are_erased_once_sealed_and_once_the_stream_has_passed() -> None:
     net.server.write(bytes(10))
     frame = net.server.data_to_send(0, 0.0)
     assert net.client.receive(0, frame, 0.0) == [DataReceived(bytes(10))]
-    for keys in (net.server._out._keys, net.client._incoming.keys):
+    for keys in (net.server._out.keys, net.client._incoming.keys):
         assert keys.epoch == 1
         assert keys.find_key(0) is None
     with pytest.raises(ValueError, match="erased"):
-        seal(net.server._out._keys, start, bytes(10))
+        seal(net.server._out.keys, start, bytes(10))
     with pytest.raises(KeyError):
         net.server._keys.root("server data")
     # a late copy cannot be opened any more; what it repeats was received
     assert net.client.receive(0, frame, 0.0) == []
     assert net.client.paths == [0]
+
+
+def test_an_idle_session_frees_what_its_keys_can_make_again() -> None:
+    net = Net(0.01, 0.02)
+    net.client.write(b"before")
+    net.run(1)
+    chains = [chain for end in net.ends.values() for chain in (end._out.keys, end._incoming.keys)]
+    assert any(chain._key is not None and chain._key._cipher is not None for chain in chains)
+    net.run(2 * PING_INTERVAL)
+    assert all(chain._key is None or chain._key._cipher is None for chain in chains)
+    for end in net.ends.values():
+        for path in end._paths.open.values():
+            for side in (path.sealer, path.opener):
+                assert side._key is not None
+                assert side._key._cipher is None
+    net.client.write(b" and after")
+    net.run(2 * PING_INTERVAL + 1)
+    assert net.received("server") == b"before and after"
 
 
 def test_a_window_reaches_no_further_than_the_next_epoch() -> None:
