@@ -18,6 +18,7 @@ import httpcore
 from smkex.http.stream import ByteStream
 
 READ_BYTES = 64 << 10  # at once
+BODY_READ_BYTES = 256 << 10  # of a body that is handed on as it came
 HEAD_LIMIT = 100 << 10  # bytes of a head, or of a chunk's or the trailers' lines
 INTERIM_LIMIT = 64  # 1xx responses before the final one
 UNEXPECTED_BODY_DELAY = (
@@ -48,9 +49,10 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         self._keep = keep
         self._state = _State.NEW
         self._stream: ByteStream | None = None
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._h11 = _new_h11()
         self._sending: asyncio.Task[None] | None = None
         self._framing_in_doubt = False
+        self._left: int | None = None  # bytes of the body that h11 does not see; None where it finds the end
         self._rest = 0.0
         self._usable_from = 0.0
         self._expires = float("inf")
@@ -75,10 +77,14 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
             await self.aclose()
             raise
         headers = self._framed(request.method, head)
+        self._left = _plain_length(request.method, head)
+        if self._left is not None and len(self._h11.trailing_data[0]) > self._left:
+            self._framing_in_doubt = True  # more than this response has come
+        receive = self._receive_body if self._left is None else self._receive_plain_body
         return httpcore.Response(
             head.status_code,
             headers=headers,
-            content=_Body(self, self._receive_body(self._stream, timeouts.get("read"))),
+            content=_Body(self, receive(self._stream, timeouts.get("read"))),
             extensions={"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason},
         )
 
@@ -149,6 +155,24 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         while isinstance(event := await self._receive_event(stream, timeout), h11.Data):
             yield bytes(event.data)
 
+    async def _receive_plain_body(self, stream: ByteStream, timeout: float | None) -> AsyncIterator[bytes]:
+        """Receive a body of known length past h11, which would copy it three times."""
+        assert self._left is not None
+        length = self._left
+        early = self._h11.trailing_data[0][:length]  # came with the head
+        if early:
+            self._left -= len(early)
+            yield early
+        while self._left:
+            data = await stream.read(min(BODY_READ_BYTES, self._left), timeout)
+            if not data:
+                raise httpcore.RemoteProtocolError(
+                    "peer closed connection without sending complete message body "
+                    f"(received {length - self._left} bytes, expected {length})"
+                )
+            self._left -= len(data)
+            yield data
+
     async def _receive_event(self, stream: ByteStream, timeout: float | None) -> Any:
         try:
             while (event := self._h11.next_event()) is h11.NEED_DATA:
@@ -179,10 +203,17 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         if self._state is not _State.ACTIVE:
             return
         self._stop_sending()
-        over = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
-        if not over or self._framing_in_doubt or self._h11.trailing_data[0] or not self._is_clean():
+        if self._left is None:
+            received = self._h11.their_state is h11.DONE and not self._h11.trailing_data[0]
+        else:
+            received = self._left == 0
+        over = received and self._h11.our_state is h11.DONE
+        if not over or self._framing_in_doubt or not self._is_clean():
             return await self.aclose()
-        self._h11.start_next_cycle()
+        if self._left is None:
+            self._h11.start_next_cycle()
+        else:
+            self._h11 = _new_h11()
         self._state = _State.IDLE
         now = time.monotonic()
         self._usable_from = now + self._rest
@@ -224,6 +255,20 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
 
     def info(self) -> str:
         return f"{self._origin}, HTTP/1.1, {self._state.name}"
+
+
+def _new_h11() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+
+
+def _plain_length(method: bytes, head: h11.Response) -> int | None:
+    """Return the length of a body that its head alone delimits (RFC 9112 section 6.3); None for any other."""
+    if method in (b"HEAD", b"CONNECT") or head.status_code in (204, 304):
+        return None
+    fields = dict(head.headers)
+    if b"transfer-encoding" in fields or b"content-length" not in fields:
+        return None
+    return int(fields[b"content-length"])  # one number: h11 refuses others
 
 
 def _ignore_interim(status: int, headers: Headers) -> None: ...

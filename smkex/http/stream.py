@@ -34,8 +34,11 @@ class ByteStream:
             self._read += len(data)
             return data
         try:
-            async with asyncio.timeout(timeout):
-                data = await self._reader.read(limit)
+            if self._reader.received != self._read:
+                data = await self._reader.read(limit)  # it has come: a timer would cost more than the read
+            else:
+                async with asyncio.timeout(timeout):
+                    data = await self._reader.read(limit)
         except TimeoutError:
             raise httpcore.ReadTimeout("no data within the time allowed") from None
         except (SmkexError, OSError) as error:

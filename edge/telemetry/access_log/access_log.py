@@ -22,12 +22,18 @@ class LineFormat(Protocol):
 
 
 class AccessLog:
-    """Records of finished requests on their way to `writer`. `sample` is the share of requests that it is given."""
+    """Records of finished requests on their way to `writer`, `limit` at most that wait to be formatted.
 
-    def __init__(self, lines: LineFormat, writer: LogWriter, sample: float = 1.0) -> None:
+    `sample` is the share of requests that it is given.
+    """
+
+    def __init__(
+        self, lines: LineFormat, writer: LogWriter, sample: float = 1.0, limit: int = QUEUE_RECORDS
+    ) -> None:
         self._lines: Any = lines
         self._writer = writer
         self.sample = sample
+        self._limit = limit
         self._queue: list[RequestRecord | StreamRecord | FastHit] = []
         self._timer: asyncio.Handle | None = None
         self._lost = 0
@@ -35,7 +41,7 @@ class AccessLog:
 
     def append(self, record: RequestRecord | StreamRecord | FastHit) -> None:
         """Log a finished request; never waits."""
-        if len(self._queue) >= QUEUE_RECORDS or self._closed:
+        if len(self._queue) >= self._limit or self._closed:
             self._lost += 1
             return
         self._queue.append(record)

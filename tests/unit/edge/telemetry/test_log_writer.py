@@ -10,9 +10,8 @@ import pytest
 from loopback import until
 
 from edge.config.settings import EdgeSettings
-from edge.telemetry.access_log import access_log as access_log_module
 from edge.telemetry.access_log import writer as writer_module
-from edge.telemetry.access_log.access_log import AccessLog
+from edge.telemetry.access_log.access_log import QUEUE_RECORDS, AccessLog
 from edge.telemetry.access_log.file_sink import FileSink
 from edge.telemetry.access_log.json_lines import JsonLines
 from edge.telemetry.access_log.open_log import open_access_log
@@ -27,8 +26,8 @@ class Lines:
         return [b"%s\n" % record for record in records]  # type: ignore[str-bytes-safe]
 
 
-def log_to(sink: LineSink) -> AccessLog:
-    return AccessLog(Lines(), LogWriter(sink))  # type: ignore[arg-type]
+def log_to(sink: LineSink, limit: int = QUEUE_RECORDS) -> AccessLog:
+    return AccessLog(Lines(), LogWriter(sink), limit=limit)  # type: ignore[arg-type]
 
 
 def put(log: AccessLog, first: int, count: int) -> None:
@@ -125,9 +124,8 @@ async def test_a_reader_of_a_pipe_that_hangs_costs_lines_and_no_time(
     assert counts["written"] + sum(counts["lost"].values()) == 30_000
 
 
-async def test_a_queue_that_is_full_loses_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_log_module, "QUEUE_RECORDS", 10)
-    log = log_to(FileSink(tmp_path / "log"))
+async def test_a_queue_that_is_full_loses_the_newest(tmp_path: Path) -> None:
+    log = log_to(FileSink(tmp_path / "log"), limit=10)
     put(log, 0, 25)
     await log.close()
     put(log, 25, 1)
