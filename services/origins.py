@@ -96,6 +96,10 @@ class Origin(Part):
     connections: Annotated[int, Field(ge=1, le=10_000), Number] = 128
     health: HealthCheck | None = Field(default=None, description="Default: no active checks.")
     ejection: Ejection = Ejection()
+    proxy_protocol: Boolean = Field(
+        default=False,
+        description="Whether PROXY protocol v2 goes first on each connection, which then is for one request only.",
+    )
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:

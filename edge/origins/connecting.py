@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import httpcore
 
 from edge.origins.addresses import IPAddress
+from edge.origins.proxy_protocol import header_of_request
 from smkex.http.stream import ByteStream, open_on_socket, verifying_context
 
 FALLBACK_DELAY = 0.25  # seconds that one of several addresses is tried alone (RFC 8305 section 5)
@@ -24,7 +25,8 @@ SocketAddress = tuple[socket.AddressFamily, tuple[str, int]]
 class OriginConnector:
     """Opens connections of one origin, over `tls` where it is https (default: verified by the usual authorities).
 
-    `refusal` says why an address must not be connected to, None if it may.
+    `refusal` says why an address must not be connected to, None if it may. With `proxy_protocol` a connection begins
+    with the address of the client that it is opened for, before TLS.
     """
 
     def __init__(
@@ -32,7 +34,10 @@ class OriginConnector:
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
         refusal: Callable[[IPAddress], str | None] = lambda address: None,
+        *,
+        proxy_protocol: bool = False,
     ) -> None:
+        self._proxy_protocol = proxy_protocol
         self._tls = tls
         self._server_name = server_name
         self._refusal = refusal
@@ -44,6 +49,8 @@ class OriginConnector:
         try:
             async with asyncio.timeout(timeout):
                 connected = await self.open_socket(host, origin.port)
+                if self._proxy_protocol:
+                    await _send_header(connected)
                 return await open_on_socket(connected, tls, self._server_name or host)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host} port {origin.port} does not answer") from None
@@ -67,6 +74,14 @@ class OriginConnector:
         if not usable:
             raise OSError(refused or "the name has no address")
         return _alternate_families(usable)[:ADDRESS_LIMIT]
+
+
+async def _send_header(connected: socket.socket) -> None:
+    try:
+        await asyncio.get_running_loop().sock_sendall(connected, header_of_request())
+    except BaseException:
+        connected.close()
+        raise
 
 
 async def open_plain(origin: httpcore.Origin, timeout: float | None) -> ByteStream:

@@ -48,7 +48,8 @@ class OriginClient:
         self._name = name
         pool = HttpPool(
             connections=origin.connections,
-            idle=max(1, origin.connections // 4),
+            # the header of the PROXY protocol names one client: such a connection is for one request
+            idle=0 if origin.proxy_protocol else max(1, origin.connections // 4),
             keep=KEEP_IDLE_SECONDS,
             open_stream=open_stream,
         )

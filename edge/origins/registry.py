@@ -121,7 +121,9 @@ class OriginRegistry:
     def _open_origin(self, service: str, origin: Origin, secrets: Mapping[str, str]) -> SharedOrigin:
         key = secrets.get(origin.tls.client_key) if origin.tls.client_key is not None else None
         context = make_tls_context(origin.tls, key) if origin.url.startswith("https://") else None
-        connector = OriginConnector(context, origin.tls.server_name, self._refusal)
+        connector = OriginConnector(
+            context, origin.tls.server_name, self._refusal, proxy_protocol=origin.proxy_protocol
+        )
         client = OriginClient(origin, self._name, connector.open_stream)
         state = OriginState(origin.ejection)
         watched = None

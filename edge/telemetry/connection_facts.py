@@ -32,6 +32,9 @@ class ConnectionFacts:
     )
     # Sennit-Session as the edge that has the client's session wrote it, at the edge that shields the service
     given_session: str = ""
+    client_port: int = 0
+    server: str = ""  # address and port that the client connected to
+    server_port: int = 0
     # what a line of the access log has of this connection, and the number of paths that it was made of
     fragment: bytes = field(default=b"", repr=False)
     fragment_paths: int = field(default=-1, repr=False)
@@ -44,15 +47,21 @@ class ConnectionFacts:
         client = _plain_address(peer[0]) if isinstance(peer, tuple) and peer else ""
         if established is None:
             secure = transport.get_extra_info("ssl_object") is not None
-            return cls(HTTPS_MODE if secure else "clear", "tls" if secure else "tcp", owner, client)
-        return cls(
-            established.mode.name.lower(),
-            transport.get_extra_info("transport") or "tcp",
-            owner,
-            client,
-            transport.observed,
-            transport.get_extra_info("path_confirmed"),
-        )
+            found = cls(HTTPS_MODE if secure else "clear", "tls" if secure else "tcp", owner, client)
+        else:
+            found = cls(
+                established.mode.name.lower(),
+                transport.get_extra_info("transport") or "tcp",
+                owner,
+                client,
+                transport.observed,
+                transport.get_extra_info("path_confirmed"),
+            )
+        found.client_port = peer[1] if client else 0
+        own = transport.get_extra_info("sockname")
+        if isinstance(own, tuple) and own:
+            found.server, found.server_port = _plain_address(own[0].partition("%")[0]), own[1]
+        return found
 
     def path_facts(self) -> list[tuple[int, str, int]]:
         """Return number, client address and ingress edge of each path."""

@@ -11,6 +11,7 @@ from smkex.transport.driver import SessionDriver
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _VERSION_AND_PROXY = 0x21
+_VERSION_AND_LOCAL = 0x20
 _TCP4, _TCP6 = 0x11, 0x21
 TYPE_UNIQUE_ID = 0x05
 TYPE_MODE = 0xE0  # name of the mode
@@ -38,6 +39,18 @@ def build_proxy_header(session: SessionDriver) -> bytes:
         )
     )
     return SIGNATURE + struct.pack("!BBH", _VERSION_AND_PROXY, addresses[0], len(body)) + body
+
+
+def build_plain_header(
+    source: tuple[Address, int] | None, destination: tuple[Address, int], unique_id: bytes = b""
+) -> bytes:
+    """Return the header of a connection for a client at `source`; without one it says LOCAL (section 2.2)."""
+    if source is None:
+        return SIGNATURE + struct.pack("!BBH", _VERSION_AND_LOCAL, 0, 0)
+    family, body = _encode_addresses(*source, *destination)
+    if unique_id:
+        body += _encode_tlv(TYPE_UNIQUE_ID, unique_id)
+    return SIGNATURE + struct.pack("!BBH", _VERSION_AND_PROXY, family, len(body)) + body
 
 
 def _encode_addresses(

@@ -76,3 +76,14 @@ async def test_a_stored_response_has_the_id_of_each_request_and_not_the_one_that
     assert all(len(each) == 1 and len(each[0]) == 32 for each in ids)
     assert len({each[0] for each in ids}) == len(ids)
     assert len(origin.asked) == 1
+
+
+async def test_a_header_of_the_proxy_protocol_from_a_client_is_no_request(tmp_path: Path) -> None:
+    origin = ScriptedServer(lambda asked: [answer("body")])
+    header = bytes.fromhex("0d0a0d0a000d0a515549540a") + b"\x21\x11\x00\x0c" + bytes(12)
+    async with served(tmp_path, origin) as [one]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
+        writer.write(header + b"GET / HTTP/1.1\r\nHost: cdn\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(-1), 10)).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    assert not origin.asked
