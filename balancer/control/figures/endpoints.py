@@ -36,7 +36,7 @@ Services = Annotated[
 ]
 Edges = Annotated[
     tuple[Annotated[int, Field(ge=1, le=MAXIMUM_EDGE_ID)], ...],
-    Query(max_length=LINES_LIMIT, description="Ids of edges; repeat for several."),
+    Query(min_length=1, max_length=LINES_LIMIT, description="Ids of edges; repeat for several."),
 ]
 
 
@@ -53,27 +53,23 @@ async def show_totals(rings: FigureRingsPart, _: Reader, seconds: Seconds = 60) 
 
 @router.get("/figures/history", responses=refusal_responses(401, 403))
 async def show_history(
-    rings: FigureRingsPart, _: Reader, step: Step = "60", service: Services = (), edge: Edges = ()
+    rings: FigureRingsPart, _: Reader, step: Step = "60", service: Services = ()
 ) -> FiguresHistory:
-    """Show services, edges, or without either the fleet, over time; what did nothing has zeros.
-
-    Services and the fleet are kept for a quarter of an hour, 3 or 24 hours by the step, edges for an hour in minutes.
-    """
-    if edge and (service or step != str(STEP_SECONDS)):
-        detail = f"edges have steps of {STEP_SECONDS} s, and no services: ask for them alone"
-        raise Refusal(422, "invalid-request", detail, field="edge")
+    """Show services, or without names the fleet, over time; what did nothing has zeros."""
     seconds = int(step)
     first, fleet = rings.steps_of(None, seconds)
-    steps = len(fleet)
-    if edge:
-        lines = [edge_line(each, rings.steps_of_edge(each)) for each in edge]
-        first, steps = first + steps - len(lines[0].requests), len(lines[0].requests)
-    elif service:
-        lines = [service_line(each, rings.steps_of(each, seconds)[1]) for each in service]
-    else:
-        lines = [service_line(None, fleet)]
+    lines = [service_line(each, rings.steps_of(each, seconds)[1]) for each in service]
     begin = datetime.fromtimestamp(first * seconds, UTC)
-    return FiguresHistory(step_seconds=seconds, begin=begin, steps=steps, lines=lines)
+    lines = lines or [service_line(None, fleet)]
+    return FiguresHistory(step_seconds=seconds, begin=begin, steps=len(fleet), lines=lines)
+
+
+@router.get("/figures/edges", responses=refusal_responses(401, 403))
+async def show_edges(rings: FigureRingsPart, _: Reader, edge: Edges) -> FiguresHistory:
+    """Show edges over the last hour, minute by minute; what did nothing has zeros."""
+    first, lines = rings.first_of_edges(), [edge_line(each, rings.steps_of_edge(each)) for each in edge]
+    begin = datetime.fromtimestamp(first * STEP_SECONDS, UTC)
+    return FiguresHistory(step_seconds=STEP_SECONDS, begin=begin, steps=len(lines[0].requests), lines=lines)
 
 
 @router.get("/services/{name}/figures", responses=refusal_responses(401, 403, 404))

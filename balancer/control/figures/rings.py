@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from balancer.api.figures import NUMBERS, FiguresReport, ServiceFiguresBody
 from balancer.control.clock import Clock
-from balancer.control.figures.edge_ring import EdgeRing
+from balancer.control.figures.edge_ring import STEP_SECONDS, STEPS, EdgeRing
 
 SERVICES_KEPT = 10_000  # beyond which new names are left out: names come from edges
 
@@ -99,9 +99,13 @@ class FigureRings:
         return first, [known.get(float(step * step_seconds), nothing) for step in range(first, end)]
 
     def steps_of_edge(self, edge_id: int) -> list[list[float]]:
-        """Return the sums of an edge over the minutes that have ended, which are fewer than `steps_of` has."""
+        """Return the sums of an edge over the minutes that have ended, from `first_of_edges` on."""
         ring = self._edges.get(edge_id) or EdgeRing()
         return ring.read_steps(self._clock.now().timestamp())
+
+    def first_of_edges(self) -> int:
+        """Return the first minute since 1970 that edges' rings keep."""
+        return int(self._clock.now().timestamp() // STEP_SECONDS) - STEPS + 1
 
     def points_of(self, service: str, step_seconds: int) -> list[tuple[float, list[float]]] | None:
         """Return the steps of a service; None where nothing is known of it."""

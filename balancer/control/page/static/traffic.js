@@ -4,7 +4,6 @@ import { ask } from "./api.js";
 import { drawChart } from "./charts.js";
 import { bits } from "./edges.js";
 
-const EDGE_STEP = 60; // seconds: the only step that edges have
 export const scope = { service: null, edge: null, step: 10 };
 
 export function short(number) {
@@ -24,9 +23,9 @@ export function seconds(value) {
 }
 
 export async function lookAtTraffic() {
-  const asked = new URLSearchParams({ step: scope.edge ? EDGE_STEP : scope.step });
-  if (scope.edge) asked.append("edge", scope.edge.id);
-  else if (scope.service) asked.append("service", scope.service);
+  if (scope.edge) return ask("GET", `/v1/figures/edges?edge=${scope.edge.id}`);
+  const asked = new URLSearchParams({ step: scope.step });
+  if (scope.service) asked.append("service", scope.service);
   return ask("GET", `/v1/figures/history?${asked}`);
 }
 
