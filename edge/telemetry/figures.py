@@ -18,6 +18,7 @@ class ServiceFigures:
     __slots__ = (
         "bytes_in",
         "bytes_out",
+        "exemplar",
         "hits",
         "incomplete",
         "log_share",
@@ -52,6 +53,8 @@ class ServiceFigures:
         self.shielded_requests = 0  # of other edges, which count their clients' themselves
         self.shielded_hits = 0
         self.open_streams = 0
+        # request id, seconds, and time since the epoch of the last request to an origin
+        self.exemplar: tuple[str, float, float] | None = None
         self.stream_ends: dict[str, int] = {}  # of kind tcp, by why they ended
         self.origin_seconds = 0.0
         self.origin_latency = [0] * (len(LATENCY_BOUNDS) + 1)
@@ -122,6 +125,10 @@ class Figures:
     def open_streams(self) -> dict[str, int]:
         """Return how many streams of each service of kind tcp are open now."""
         return {name: each.open_streams for name, each in self._services.items() if each.open_streams}
+
+    def exemplars(self) -> dict[str, tuple[str, float, float]]:
+        """Return request id, seconds and time of the last request to an origin, by service."""
+        return {name: each.exemplar for name, each in self._services.items() if each.exemplar is not None}
 
     def as_counts(self) -> dict[str, Counts]:
         return {name: figures.as_counts() for name, figures in self._services.items()}

@@ -39,6 +39,7 @@ class RecordedTransport(httpx.AsyncBaseTransport):
                 record.figures.count_shield(failed=failed)
             else:
                 record.figures.count_origin(record.origin_seconds, failed=failed)
+                record.figures.exemplar = record.request_id, record.origin_seconds, time.time()
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -156,6 +156,7 @@ class Telemetry:
         facts: dict[str, Any] = {
             "figures": self.figures.as_counts(),
             "open_streams": self.figures.open_streams(),
+            "exemplars": self.figures.exemplars(),
         }
         if self.log is not None:
             facts["access_log"] = self.log.counts()

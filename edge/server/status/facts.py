@@ -20,9 +20,12 @@ def combine_facts(
     parts = list(workers)
     growing: dict[str, Any] = {"failures": {}, "figures": {}}
     open_streams: Counter[str] = Counter()
+    exemplars: dict[str, Any] = {}
     for facts in parts:
         growing = add_counts(growing, growing_counts(facts))
         open_streams.update(facts.get("open_streams", {}))
+        for name, exemplar in facts.get("exemplars", {}).items():
+            exemplars[name] = max(exemplars.get(name, exemplar), exemplar, key=lambda each: each[2])
     found = sorted({reason for facts in parts for reason in facts.get("reasons", [])})
     found = [*reasons, *find_faults(parts), *found]
     return {
@@ -32,6 +35,7 @@ def combine_facts(
         "draining": any(facts.get("draining", False) for facts in parts),
         **{name: sum(facts.get(name, 0) for facts in parts) for name in COUNTS},
         "open_streams": dict(open_streams),
+        "exemplars": exemplars,
         **growing,
         **combine_services(parts),
         **combine_origins(parts),

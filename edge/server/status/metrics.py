@@ -32,7 +32,9 @@ class EdgeMetrics(Collector):
         for error, count in sorted(facts["failures"].items()):
             failures.add_metric([error], count)
         yield failures
-        yield from service_metrics(facts.get("figures", {}), facts.get("open_streams", {}))
+        yield from service_metrics(
+            facts.get("figures", {}), facts.get("open_streams", {}), facts.get("exemplars", {})
+        )
         if "origins" in facts:
             yield from origin_metrics(facts["origins"])
         if "access_log" in facts:

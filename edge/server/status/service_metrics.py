@@ -1,10 +1,12 @@
 """Prometheus metrics of the services, and of the access log."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.samples import Exemplar
 
 from edge.telemetry.figures import LATENCY_BOUNDS, STATUS_CLASSES
 
@@ -35,8 +37,13 @@ _COUNTERS = {
 }
 
 
-def service_metrics(services: dict[str, Any], open_streams: dict[str, int]) -> Iterator[Metric]:
-    """Yield the metrics of all services, and the number of streams that are open now."""
+def service_metrics(
+    services: dict[str, Any], open_streams: dict[str, int], exemplars: dict[str, Any]
+) -> Iterator[Metric]:
+    """Yield the metrics of all services, and the number of streams that are open now.
+
+    The bucket of a service's last request to an origin has its id as exemplar, which OpenMetrics alone shows.
+    """
     yield from _stream_metrics(services, open_streams)
     requests = CounterMetricFamily(
         "sennit_edge_service_requests_total",
@@ -60,13 +67,23 @@ def service_metrics(services: dict[str, Any], open_streams: dict[str, int]) -> I
         transferred.add_metric([name, "in"], counts["bytes_in"])
         transferred.add_metric([name, "out"], counts["bytes_out"])
         below = accumulate(counts["origin_latency"])
-        latency.add_metric([name], list(zip(bounds, below, strict=True)), counts["origin_seconds"])
+        buckets = _add_exemplar(list(zip(bounds, below, strict=True)), exemplars.get(name))
+        latency.add_metric([name], buckets, counts["origin_seconds"])
     yield from (requests, transferred, latency)
     for key, (metric, text) in _COUNTERS.items():
         counter = CounterMetricFamily(metric, text, labels=["service"])
         for name, counts in sorted(services.items()):
             counter.add_metric([name], counts[key])
         yield counter
+
+
+def _add_exemplar(buckets: list[Any], exemplar: Any) -> list[Any]:
+    if exemplar is None:
+        return buckets
+    request_id, seconds, at = exemplar
+    number = bisect_left(LATENCY_BOUNDS, seconds)
+    buckets[number] = (*buckets[number], Exemplar({"request_id": request_id}, seconds, at))
+    return buckets
 
 
 def _stream_metrics(services: dict[str, Any], open_streams: dict[str, int]) -> Iterator[Metric]:
