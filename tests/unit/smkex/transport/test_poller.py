@@ -1,0 +1,59 @@
+"""Deadlines and descriptors on both kinds of loop: moved, cancelled, faulty, and fair to asyncio's own work."""
+
+import asyncio
+import socket
+import time
+
+from smkex.transport.event_loop import running_poller
+from smkex.transport.poller import NEVER, READABLE, Timer
+
+BOUND = 10  # seconds any wait may take
+
+
+async def until_rung(rung: list[float]) -> None:
+    async with asyncio.timeout(BOUND):
+        while not rung:
+            await asyncio.sleep(0)
+
+
+async def test_a_timer_rings_once_and_not_before_what_it_was_armed_for_last() -> None:
+    poller, rung = running_poller(), list[float]()
+    timer = Timer(rung.append)
+    start = time.monotonic()
+    for at in (0.01, 0.05, 0.03):
+        poller.arm(timer, start + at)
+    await until_rung(rung)
+    assert rung[0] >= start + 0.03
+    assert (timer.due, timer.queued) == (NEVER, NEVER)
+
+
+async def test_a_disarmed_timer_does_not_ring_and_may_be_armed_again() -> None:
+    poller, rung, other = running_poller(), list[float](), list[float]()
+    timer = Timer(rung.append)
+    start = time.monotonic()
+    poller.arm(timer, start)
+    poller.disarm(timer)
+    poller.arm(Timer(other.append), start + 0.01)
+    await until_rung(other)
+    assert not rung
+    poller.arm(timer, start)
+    await until_rung(rung)
+
+
+async def test_a_descriptor_that_is_always_ready_leaves_asyncio_its_turn() -> None:
+    near, far = socket.socketpair()
+    far.send(b"never read")
+    poller, served = running_poller(), list[float]()
+
+    class Handler:
+        def on_event(self, mask: int, now: float) -> None:
+            served.append(now)
+
+        def on_fault(self, error: Exception) -> None: ...
+
+    poller.add(near.fileno(), Handler(), READABLE)
+    await asyncio.wait_for(asyncio.sleep(0.01), BOUND)
+    poller.remove(near.fileno())
+    assert served
+    near.close()
+    far.close()
