@@ -45,7 +45,7 @@ class RecordedSession:
 def read_event_log(path: Path) -> list[RecordedSession]:
     """Return the sessions of an event log in the order in which they began.
 
-    Raises `OSError`, and `ValueError` for a file that is none. Events of other programs, and a last event that is not
+    Raises `OSError`, and `ValueError` for any other file. Events of other programs, and a last event that is not
     whole yet, are passed over.
     """
     sessions: dict[str, RecordedSession] = {}
