@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from smkex.transport.event_loop import running_poller
 from smkex.transport.flow import configure_connection
-from smkex.transport.mptcp.info import IPPROTO_MPTCP
+from smkex.transport.mptcp.info import IPPROTO_MPTCP, speaks_mptcp
 from smkex.transport.poller import READABLE
 
 log = logging.getLogger("smkex.server.acceptor")
@@ -44,8 +44,9 @@ class Acceptor:
         listening.setblocking(False)
         if self._inherited:
             configure_connection(listening)
-        with contextlib.suppress(OSError):  # a kernel without it wakes this process twice
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
+            with contextlib.suppress(OSError):  # a kernel without it wakes this process twice
+                # not for MPTCP: a second subflow carries nothing at first, would wait, and would lose its mark
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT)
         self._start()
 
     def _start(self) -> None:
@@ -76,7 +77,8 @@ class Acceptor:
                 self._pause = self._loop.call_later(RETRY_DELAY, self._start)
                 return
             connection.setblocking(False)
-            if not self._inherited:
+            # an option set on a connection of MPTCP would overwrite the mark of the subflows that join it
+            if not self._inherited and not speaks_mptcp(connection):
                 configure_connection(connection)
             self._on_accepted(connection, address)
 
