@@ -52,7 +52,8 @@ class Attack:
     names_forged: tuple[int, ...] = ()
     genuine_certificate: bool = False  # the false edge shows it; it has not the key
     on_records: bool = False  # of the running session, which then uses both paths
-    on_the_side: bool = False  # `first` is a packet spoofed on path 0, where nothing is stopped
+    # `first` is a packet spoofed on path 0, where nothing is stopped: safe where it comes behind the edge's own
+    on_the_side: bool = False
     host: str = SERVICE_NAME  # as the user writes it
 
 
