@@ -12,6 +12,7 @@ from edge.http.fields import Fields, Pairs, combine_fields, list_members
 from edge.http.forwarded import forwarded_fields, is_untrusted_field
 from edge.telemetry.request_record import REQUEST_RECORD
 from smkex.http.semantics.authority import Authority
+from smkex.http.semantics.integers import parse_integer
 from smkex.http.semantics.targets import normalize_target, parse_target, parse_url, resolve_reference
 from smkex.http.server.http1 import RAW_TARGET
 
@@ -54,7 +55,11 @@ class ClientRequest:
         client, _ = scope.get("client") or ("", 0)
         named = {token for name, value in pairs if name == "connection" for token in list_members(value)}
         removed = (named - ESSENTIAL) | {"connection", "host"}
-        kept = [pair for pair in pairs if pair[0] not in removed and not is_untrusted_field(pair[0])]
+        kept = [
+            (name, _canonical_length(value) if name == "content-length" else value)
+            for name, value in pairs
+            if name not in removed and not is_untrusted_field(name)
+        ]
         own = [("host", str(authority))] if hosts or target.authority else []
         record = scope.get("extensions", {}).get(REQUEST_RECORD)
         identity = record.origin_fields() if record is not None else []
@@ -84,6 +89,12 @@ def url_cache_key(url: str) -> str:
 def reference_cache_key(host: str, target: bytes, reference: str) -> str:
     """Cache key of a Location or Content-Location in the response to a request. Raises `ValueError`."""
     return _join_key(*resolve_reference(Authority.parse(host), target, reference.encode("latin-1")))
+
+
+def _canonical_length(value: str) -> str:
+    """Return the length without leading zeros, which an origin may read as an octal number."""
+    length = parse_integer(value)
+    return value if length is None else str(length)
 
 
 def _join_key(authority: Authority, target: bytes) -> str:

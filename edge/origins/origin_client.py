@@ -152,10 +152,12 @@ def _explain_failure(error: httpx.TransportError) -> OriginFailed:
 
 
 def _check_answers(request: httpx.Request, status: int) -> None:
-    """Raise `OriginFailed` for a 304 to a request without a condition: no client can use it."""
+    """Raise `OriginFailed` for a 304 without a condition and a 206 without a range: no client can use it."""
     conditions = ("if-none-match", "if-modified-since")
     if status == 304 and not any(name in request.headers for name in conditions):
         raise OriginFailed(502, "the origin answered what was not asked", cause="304 without a condition")
+    if status == 206 and "range" not in request.headers:  # a part that would pass as the whole
+        raise OriginFailed(502, "the origin answered what was not asked", cause="206 without a range")
 
 
 def _parse_head(response: httpx.Response) -> OriginResponse:

@@ -144,6 +144,9 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
     ) -> h11.Response:
         for _ in range(INTERIM_LIMIT):
             event = await self._receive_event(stream, timeout)
+            version = getattr(event, "http_version", b"1.1")
+            if not version.startswith(b"1."):  # its rules of framing are unknown (RFC 9110 section 2.5)
+                raise httpcore.RemoteProtocolError(f"the server answered in HTTP/{version.decode('ascii')}")
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:

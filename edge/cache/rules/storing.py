@@ -1,5 +1,6 @@
 """Whether a shared cache may store a response (RFC 9111 section 3)."""
 
+import re
 from collections.abc import Mapping
 
 from edge.cache.rules.freshness import HEURISTIC_STATUS, has_explicit_lifetime
@@ -34,6 +35,7 @@ UNDERSTOOD_STATUS = frozenset(
         504,
     }
 )
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VARY_LIMIT = 16  # field names: with more, nearly every request is a variant of its own
 
 
@@ -63,7 +65,8 @@ def storage_obstacle(method: str, asked: Fields, status: int, fields: Fields) ->
     if "set-cookie" in fields:
         return "set-cookie"
     vary = list_members(fields.get("vary", ""))
-    if "*" in vary or len(vary) > VARY_LIMIT:
+    # no request can be compared in what is not the name of a field: "accept-language cookie" counts as "*"
+    if len(vary) > VARY_LIMIT or "*" in vary or not all(map(_FIELD_NAME.fullmatch, vary)):
         return "vary"
     if not (has_explicit_lifetime(fields) or "public" in control or status in HEURISTIC_STATUS):
         return "status"

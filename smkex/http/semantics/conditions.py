@@ -10,6 +10,7 @@ from smkex.http.semantics.dates import parse_http_date
 Fields = Mapping[str, str]  # names in lower case; several lines of one field joined by ", "
 # an entity-tag, or what servers in the field write without quotes; commas within quotes belong to the tag
 _TAG = re.compile(r'(W/)?("[^"]*"|[^",\s]+)')
+_LISTED = re.compile(r'(?:"[^"]*"|[^",])+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +96,6 @@ def _lists_tag(value: str, etag: EntityTag | None, *, strongly: bool) -> bool:
         return True
     if etag is None:
         return False
-    listed = [EntityTag(match[2], match[1] is not None) for match in _TAG.finditer(value)]
+    # a member that is no tag, such as w/"1", matches nothing, and no part of it does
+    listed = [tag for part in _LISTED.findall(value) if (tag := EntityTag.parse(part)) is not None]
     return any(etag.matches_strongly(tag) if strongly else etag.matches_weakly(tag) for tag in listed)

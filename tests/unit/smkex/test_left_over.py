@@ -173,6 +173,8 @@ async def test_a_body_that_is_not_read_to_its_end_closes_the_connection() -> Non
         b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000,
         b"rubbish\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/0.9 200 OK\r\ncontent-length: 0\r\n\r\n",
     ],
 )
 async def test_what_is_no_response_is_an_error_of_the_server(sent: bytes) -> None:

@@ -84,7 +84,7 @@ RULES = [
         [
             Step(
                 "fwd=uri-miss; fwd-status=206",
-                {"range": "bytes=0-1"},
+                {"range": "bytes=5000000-"},
                 stored("max-age=60", content_range="bytes 0-1/4"),
                 status=206,
                 gives=206,
@@ -563,7 +563,7 @@ RULES = [
         [
             Step(
                 "fwd=uri-miss; fwd-status=206",
-                {"range": "bytes=1-2"},
+                {"range": "bytes=5000000-"},
                 stored("max-age=60"),
                 gives=206,
                 status=206,
@@ -682,6 +682,14 @@ RULES = [
         twice(HIT, stored("max-age=60", cdn_cache_control="MAX-AGE=0")),
     ),
     # --- selecting fields
+    *(
+        Rule(
+            "4.1",
+            f"Vary with what is not the name of a field selects nothing: {value!r}",
+            twice(FIRST, stored("max-age=60", vary=value)),
+        )
+        for value in ("accept-language cookie", "accept-language; cookie", "a, b c", '"a"')
+    ),
     Rule(
         "4.1",
         "white space around commas makes no variant",

@@ -44,3 +44,10 @@ def test_what_no_url_holds_is_refused(target: bytes) -> None:
 def test_what_is_no_url_has_no_key(url: str) -> None:
     with pytest.raises(ValueError):
         url_cache_key(url)
+
+
+@pytest.mark.parametrize(("length", "sent"), [(b"005", "5"), (b"0010", "10"), (b"000", "0"), (b"7", "7")])
+def test_a_length_is_forwarded_without_leading_zeros(length: bytes, sent: str) -> None:
+    headers = [(b"host", b"cdn.example"), (b"content-length", length)]
+    request = ClientRequest.of({"method": "POST", "raw_path": b"/", "query_string": b"", "headers": headers})
+    assert request.fields["content-length"] == sent
