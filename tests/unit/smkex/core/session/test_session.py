@@ -217,6 +217,18 @@ def test_the_window_grows_by_what_is_acknowledged_to_its_limit(count: int) -> No
     assert stream.window == min(8 << 20, INITIAL_WINDOW + count)
 
 
+def test_a_record_that_arrived_is_not_sent_again() -> None:
+    stream = SendingStream(data_chain(fresh_keys(), "server"), 8 << 20)
+    stream.write(bytes(200))
+    first, second = stream.next_record(100), stream.next_record(100)
+    assert first is not None
+    assert second is not None
+    stream.acknowledge(0, 8 << 20, ((second.dsn, second.end),))
+    stream.schedule_retransmission(first)
+    stream.schedule_retransmission(second)
+    assert stream.pending_retransmissions() == [first]
+
+
 def test_a_receiver_takes_nothing_back_that_it_granted_and_counts_all_that_it_keeps() -> None:
     incoming = Reassembly(1000)
     incoming.limit_window(100)
