@@ -16,6 +16,7 @@ from edge.proxy.caching_proxy import CachingProxy
 from edge.proxy.peer_application import PeerApplication
 from edge.proxy.purge import PurgeApplier
 from edge.services.active_service import ActiveService, ServiceDefaults
+from edge.services.admission.rate_table import RateTable
 from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
 from edge.services.origin_side import OriginSide
@@ -43,7 +44,7 @@ class BuiltInCache:
 
 @asynccontextmanager
 async def built_in_cache(
-    settings: EdgeSettings, name: str, telemetry: Telemetry
+    settings: EdgeSettings, name: str, telemetry: Telemetry, rates: RateTable
 ) -> AsyncIterator[BuiltInCache]:
     """Run the caching proxy within the context. Raises OSError or sqlite3.Error if the folder is unusable."""
     store = ResponseStore(
@@ -58,7 +59,7 @@ async def built_in_cache(
     registry = OriginRegistry(name, addresses.refusal, secrets.randbits(32), peers)
     services = ServiceDirectory(
         lambda service: make_service_origins(service, registry, upstream),
-        ServiceDefaults(settings.negative_seconds),
+        ServiceDefaults(settings.negative_seconds, rates),
         on_activation=lambda catalogue: telemetry.set_log_shares(catalogue.log_shares()),
     )
     follower = ServiceFollower(settings.state, services)

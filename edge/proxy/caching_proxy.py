@@ -140,10 +140,9 @@ class CachingProxy:
         send: Send,
     ) -> None:
         """Serve a request that the service admits."""
-        now = time.monotonic()
         try:
-            service.admit_connection(connection, now)
-            check_rate(connection.bucket, now)
+            service.admit_connection(connection)
+            check_rate(connection.bucket, time.monotonic())
             redirect = service.redirects.find_redirect(request.target.decode("ascii"))
             if redirect is None:
                 request = verify_url(service, request, self._clock())

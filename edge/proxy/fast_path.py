@@ -200,7 +200,7 @@ class CacheFastPath:
         if not self._catalogue.may_ask(connection.server_name, service):
             return False
         try:
-            service.admit_connection(connection, time.monotonic())
+            service.admit_connection(connection)
         except NotAdmitted:
             return False
         connection.catalogue = self._catalogue

@@ -14,6 +14,7 @@ from edge.config.settings import EdgeSettings
 from edge.origins.addresses import OriginAddresses
 from edge.proxy.assembly import built_in_cache
 from edge.server.shield import ShieldFollower
+from edge.services.admission.rate_table import RateTable
 from edge.services.served_connection import ServedConnection
 from edge.streams.stream_services import StreamServices
 from edge.telemetry.figures import DEFAULT_SERVICE
@@ -38,7 +39,7 @@ class ApplicationUnusable(Exception):
 
 @asynccontextmanager
 async def run_application(
-    settings: EdgeSettings, name: str, telemetry: Telemetry
+    settings: EdgeSettings, name: str, telemetry: Telemetry, rates: RateTable
 ) -> AsyncIterator[Application]:
     """Run the HTTP server of the application. Raises `ApplicationUnusable`, or OSError for the cache's directory."""
 
@@ -47,7 +48,7 @@ async def run_application(
 
     if settings.app is None:
         async with (
-            built_in_cache(settings, name, telemetry) as cache,
+            built_in_cache(settings, name, telemetry, rates) as cache,
             _run_server(
                 HttpServer(
                     RecordedApplication(cache.proxy, telemetry),

@@ -19,6 +19,7 @@ from edge.ingress.listener import Listener
 from edge.ingress.listening_sockets import ListeningSockets
 from edge.server.application import Application, run_application
 from edge.server.draining import follow_admin_state
+from edge.services.admission.rate_table import RateTable
 from edge.telemetry.access_log.open_log import open_access_log
 from edge.telemetry.telemetry import Telemetry
 from node.state.identity import NodeIdentity
@@ -108,6 +109,7 @@ async def run_worker(
     node: NodeIdentity,
     sockets: ListeningSockets,
     path_manager: socket.socket | None,
+    rates: RateTable,
     handover: Handover | None = None,
 ) -> AsyncIterator[EdgeWorker]:
     """Run one worker; it accepts from `start_accepting` on.
@@ -119,7 +121,7 @@ async def run_worker(
     manager = PathManagerClient(path_manager) if path_manager is not None else None
     async with (
         run_telemetry(settings, node) as telemetry,
-        run_application(settings, f"{node.name}.sennit", telemetry) as application,
+        run_application(settings, f"{node.name}.sennit", telemetry, rates) as application,
     ):
         server = application.server
         https = _make_https(server, settings) if sockets.https is not None else None

@@ -18,6 +18,7 @@ from edge.server.status.applied_services import combine_applied
 from edge.server.status.endpoints import run_endpoints
 from edge.server.status.facts import combine_facts
 from edge.server.workers.supervisor import Supervisor
+from edge.services.admission.rate_table import RateTable
 from node.state.identity import NodeIdentity, wait_for_identity
 from runtime.core_dumps import forbid_core_dumps
 from runtime.systemd import feed_watchdog, notify_systemd
@@ -59,7 +60,7 @@ async def _serve_alone(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with run_worker(settings, node, sockets, path_manager) as worker:
+    async with run_worker(settings, node, sockets, path_manager, RateTable.private()) as worker:
         loop.add_signal_handler(signal.SIGHUP, worker.reopen_log)
 
         def facts(reasons: list[str]) -> dict[str, Any]:

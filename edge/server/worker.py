@@ -22,6 +22,7 @@ from edge.limits.garbage_collector import raise_gc_thresholds
 from edge.server.edge_worker import run_worker
 from edge.server.privileged_start import drop_privileges
 from edge.server.workers.config import CONFIG_VARIABLE, WorkerConfig
+from edge.services.admission.rate_table import RateTable
 from node.state.identity import wait_for_identity
 from runtime.core_dumps import forbid_core_dumps
 from smkex.transport.event_loop import run_in_reactor
@@ -53,7 +54,8 @@ async def serve_worker(config: WorkerConfig) -> None:
     )
     path_manager = _socket_of(config.path_manager) if config.path_manager is not None else None
     reader, writer = await asyncio.open_connection(sock=_socket_of(config.control))
-    async with run_worker(settings, node, sockets, path_manager, handover) as worker:
+    rates = RateTable(config.rates)
+    async with run_worker(settings, node, sockets, path_manager, rates, handover) as worker:
 
         def facts() -> bytes:
             return json.dumps({**worker.facts(), "passed_over": handover.passed}).encode() + b"\n"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.services.admission.gate import ServiceGate
+from edge.services.admission.rate_table import RateTable
 from edge.services.cache_rule import CompiledRule, RuleList
 from edge.services.origin_side import OriginSide
 from edge.services.served_connection import ServedConnection
@@ -25,9 +26,10 @@ MakeOrigins = Callable[["ActiveService"], OriginSide]
 
 @dataclass(frozen=True, slots=True)
 class ServiceDefaults:
-    """Settings of the edge that count where a document says nothing."""
+    """What services take from their edge: settings where a document says nothing, and the table of request rates."""
 
     negative_seconds: float = 0
+    rates: RateTable | None = None  # shared by the edge's workers
 
 
 NO_DEFAULTS = ServiceDefaults()
@@ -57,7 +59,7 @@ class ActiveService:
         self.key_prefix = f"{name}|" if name else ""
         rules = document.cache if isinstance(document, HttpService) else ()
         self._rules = RuleList(rules, defaults.negative_seconds)
-        self.gate = _make_gate(document, name, secrets)
+        self.gate = _make_gate(document, name, secrets, defaults.rates)
         http = document if isinstance(document, HttpService) else None
         self.redirects = RedirectList(http.redirects if http is not None else ())
         self.origin_fields = FieldChanges(http.headers.origin if http is not None else ())
@@ -69,7 +71,7 @@ class ActiveService:
         self._requests = 0
         self._on_idle: Callable[[OriginSide], Any] | None = None
 
-    def admit_connection(self, connection: ServedConnection, now: float) -> None:
+    def admit_connection(self, connection: ServedConnection) -> None:
         """Admit a connection once, as long as no other service is asked over it; raises `NotAdmitted`.
 
         The server name has been checked.
@@ -79,7 +81,7 @@ class ActiveService:
         connection.admitted = None
         self.gate.check_connection(connection)
         connection.is_limited = self.gate.is_limited
-        connection.bucket = self.gate.find_bucket(connection.client, now)
+        connection.bucket = self.gate.find_bucket(connection.client)
         pacer, connection.pacer = connection.pacer, self.gate.make_pacer()
         if pacer is not None and connection.pacer is not None:
             connection.pacer.continue_from(pacer)
@@ -125,8 +127,10 @@ class ActiveService:
             self._on_idle(origins)
 
 
-def _make_gate(document: HttpService | TcpService | None, name: str, secrets: dict[str, str]) -> ServiceGate:
+def _make_gate(
+    document: HttpService | TcpService | None, name: str, secrets: dict[str, str], rates: RateTable | None
+) -> ServiceGate:
     if document is None:
         return ServiceGate(Required(), Access(), Limits(), {}, ())
     names = (name, *document.hostnames)
-    return ServiceGate(document.required, document.access, document.limits, secrets, names)
+    return ServiceGate(document.required, document.access, document.limits, secrets, names, rates)

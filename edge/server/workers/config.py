@@ -21,11 +21,12 @@ class WorkerConfig:
     peers: list[int]
     older: list[int]
     path_manager: int | None
+    rates: int
 
     def encode(self) -> str:
         return json.dumps(asdict(self))
 
     @property
     def descriptors(self) -> list[int]:
-        single = [self.control, self.inbox, self.https, self.path_manager]
+        single = [self.control, self.inbox, self.https, self.path_manager, self.rates]
         return [*self.listening, *self.peers, *self.older, *(one for one in single if one is not None)]

@@ -26,6 +26,7 @@ from edge.server.status.endpoints import run_endpoints
 from edge.server.status.facts import combine_facts, growing_counts
 from edge.server.workers.config import CONFIG_VARIABLE, WorkerConfig
 from edge.server.workers.generation import WorkerGeneration, WorkerProcess
+from edge.services.admission.rate_table import create_rate_memory
 from edge.telemetry.figures import add_counts
 from node.state.identity import NodeIdentity
 from services.published_file import AppliedServices
@@ -60,6 +61,7 @@ class Supervisor:
         self._path_managers = path_managers
         self._count = settings.workers
         self._secret = secrets.token_hex(32)
+        self._rates = create_rate_memory()  # one limit for the workers of all generations
         self._current: WorkerGeneration | None = None
         self._older: WorkerGeneration | None = None
         self._stopping = False
@@ -171,6 +173,7 @@ class Supervisor:
             peers=[each.fileno() for each in generation.outboxes],
             older=[each.fileno() for each in older.outboxes] if older is not None else [],
             path_manager=self._path_managers[channel].fileno() if self._path_managers else None,
+            rates=self._rates,
         )
 
     async def _watch_worker(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from edge.services.admission.client_prefixes import ClientPrefixes
 from edge.services.admission.pacing import SessionPacer
+from edge.services.admission.rate_table import RateTable
 from edge.services.admission.request_rates import RequestRates, TokenBucket
 from edge.services.admission.signed_urls import UrlVerifier, read_keys
 from edge.services.served_connection import ServedConnection
@@ -20,7 +21,10 @@ class NotAdmitted(Exception):
 
 
 class ServiceGate:
-    """The conditions of one service. Raises `ValueError` for a secret that is missing, or no key."""
+    """The conditions of one service, whose name is the first of `names`; `rates` is shared by the edge's workers.
+
+    Raises `ValueError` for a secret that is missing, or no key.
+    """
 
     def __init__(
         self,
@@ -29,13 +33,16 @@ class ServiceGate:
         limits: Limits,
         secrets: Mapping[str, str],
         names: tuple[str, ...],
+        rates: RateTable | None = None,
     ) -> None:
         self._modes = frozenset(required.modes)
         self._both_paths = required.both_paths
         self._prefixes = ClientPrefixes(access)
         self._rates: RequestRates | None = None
         if limits.requests_per_second is not None:
-            self._rates = RequestRates(limits.requests_per_second, limits.burst)
+            service = names[0] if names else ""
+            table = rates or RateTable.private()
+            self._rates = RequestRates(table, service, limits.requests_per_second, limits.burst)
         self._session_rate = limits.session_bytes_per_second
         self.is_limited = limits.requests_per_second is not None or self._session_rate is not None
         self.verifier = _make_verifier(access.signed_urls, secrets, names)
@@ -49,9 +56,9 @@ class ServiceGate:
         if not self._prefixes.allows(connection.client):
             raise NotAdmitted(403, "this service is not for this client")
 
-    def find_bucket(self, client: str, now: float) -> TokenBucket | None:
+    def find_bucket(self, client: str) -> TokenBucket | None:
         """Return the bucket that requests of a client take from, None without a limit."""
-        return self._rates.bucket_of(client, now) if self._rates is not None else None
+        return self._rates.bucket_of(client) if self._rates is not None else None
 
     def make_pacer(self) -> SessionPacer | None:
         """Return a pacer for one connection, None without a limit."""

@@ -81,6 +81,32 @@ async def test_an_edge_killed_in_the_middle_serves_one_revision_or_the_other(tmp
             await connection.close()
 
 
+async def test_workers_allow_one_rate_together_also_after_a_reload(tmp_path: Path) -> None:
+    limited = PublishedService.of(
+        "shop",
+        1,
+        {
+            "hostnames": ["shop.example"],
+            "origins": [{"name": "main", "url": "http://127.0.0.1:1"}],
+            "redirects": [{"path": "/*", "to": "https://shop.example/", "status": 302}],
+            "limits": {"requests_per_second": 0.001, "burst": 20},
+        },
+        {},
+    )
+    async with published_edge(tmp_path, limited, "--workers", "2", "--finish-timeout", "1") as edge:
+        sessions = [await open_session(edge) for _ in range(8)]  # at both workers but for one run in 128
+        statuses = [(await ask(each, "shop.example"))[0] for _ in range(5) for each in sessions]
+        assert statuses == [302] * 20 + [429] * 20
+        edge.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(60):
+            while "reloaded: 2 workers" not in edge.log.read_text():
+                await asyncio.sleep(0.05)
+        later = await open_session(edge)
+        assert (await ask(later, "shop.example"))[0] == 429
+        for each in (*sessions, later):
+            await each.close()
+
+
 async def test_names_of_no_service_are_misdirected_and_refusals_are_reported(tmp_path: Path) -> None:
     async with origin() as (url, _), published_edge(tmp_path, shop(1, url), "--workers", "2") as edge:
         connection = await open_session(edge)

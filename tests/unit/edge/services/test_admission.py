@@ -1,6 +1,7 @@
 """Who may use a service, and how much: each condition on both paths through the proxy."""
 
 import asyncio
+import os
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from one_service import put_in_force
 from edge.services.active_service import ActiveService
 from edge.services.admission.client_prefixes import ClientPrefixes
 from edge.services.admission.pacing import SessionPacer
-from edge.services.admission.request_rates import BUCKETS_LIMIT, RequestRates, TokenBucket
+from edge.services.admission.rate_table import TOLERANCE, RateTable, create_rate_memory
+from edge.services.admission.request_rates import RequestRates, TokenBucket
 from edge.services.catalogue import ServiceCatalogue
 from edge.services.preparation import PreparedCatalogue
 from edge.services.served_connection import ServedConnection
@@ -159,23 +161,60 @@ async def test_a_miss_takes_one_token(tmp_path: Path) -> None:
         assert (await ask(it, connection))[0] == 200
 
 
-def test_one_subscriber_line_has_one_bucket_and_the_table_is_bounded() -> None:
-    rates = RequestRates(1, 1)
-    assert rates.bucket_of("2001:db8::1", 0) is rates.bucket_of("2001:db8::ffff:1", 0)
-    assert rates.bucket_of("2001:db8::1", 0) is not rates.bucket_of("2001:db8:0:1::1", 0)
-    assert rates.bucket_of("192.0.2.1", 0) is rates.bucket_of("::ffff:192.0.2.1", 0)
-    for number in range(BUCKETS_LIMIT + 10):
-        rates.bucket_of(str(ip_address(number)), 0)
-    assert len(rates) == BUCKETS_LIMIT
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("", "unix:", True),
+    ],
+)
+def test_one_subscriber_line_has_one_bucket(one: str, other: str, is_same: bool) -> None:
+    rates = RequestRates(RateTable.private(), "shop", 1, 1)
+    assert rates.bucket_of(one).take_token(5.0)
+    assert rates.bucket_of(other).take_token(5.0) is not is_same
+
+
+def test_services_and_limits_have_buckets_of_their_own_and_a_revision_with_the_same_goes_on() -> None:
+    table = RateTable.private()
+    assert RequestRates(table, "shop", 1, 1).bucket_of(CLIENT).take_token(5.0)
+    assert not RequestRates(table, "shop", 1, 1).bucket_of(CLIENT).take_token(5.5)
+    assert RequestRates(table, "shop", 2, 1).bucket_of(CLIENT).take_token(5.5)
+    assert RequestRates(table, "news", 1, 1).bucket_of(CLIENT).take_token(5.5)
+
+
+def test_processes_take_from_one_bucket() -> None:
+    memory = create_rate_memory()
+    tables = [RateTable(memory), RateTable(memory)]
+    os.close(memory)
+    buckets = [RequestRates(table, "shop", 1, 5).bucket_of(CLIENT) for table in tables]
+    assert [buckets[n % 2].take_token(9.0) for n in range(8)] == [True] * 5 + [False] * 3
+    assert [bucket.retry_after for bucket in buckets] == [1, 1]
+
+
+def test_more_prefixes_than_entries_replace_those_that_are_full_again_the_soonest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge.services.admission.rate_table.ENTRIES", 64)
+    table = RateTable.private()
+    rates = RequestRates(table, "shop", 0.001, 1000)
+    greedy = rates.bucket_of(CLIENT)
+    while greedy.take_token(1.0):
+        pass
+    for number in range(1000):
+        assert rates.bucket_of(str(ip_address(number))).take_token(1.0)
+    assert not rates.bucket_of(CLIENT).take_token(1.0)
 
 
 @given(st.lists(st.floats(0, 10), max_size=60), st.floats(0.1, 10), st.integers(1, 5))
 def test_no_more_requests_pass_than_the_rate_allows(waits: list[float], rate: float, burst: int) -> None:
-    bucket, now, passed = TokenBucket(rate, burst, 0.0), 0.0, 0
+    bucket, now, passed = TokenBucket(RateTable.private(), 1, rate, burst), 0.0, 0
     for wait in waits:
         now += wait
         passed += bucket.take_token(now)
-    assert passed <= burst + now * rate + 1e-6
+    assert passed <= burst + (now + TOLERANCE) * rate + 1e-6
 
 
 @pytest.mark.parametrize("length", [10, 3_000_000])
