@@ -1,21 +1,26 @@
 """What `sennit services top` prints."""
 
-from balancer.api.figures import FiguresTotals, ServiceTotal, latency_quantile
+from balancer.api.figures import HANDSHAKE_REASONS, FiguresTotals, ServiceTotal, latency_quantile
 from sennit import remote
 
-HEADS = ("SERVICE", "REQ/S", "HIT", "MBIT/S", "4XX", "5XX", "ORIGIN/S", "FAILED", "P50", "P99")
+HEADS = (
+    *("SERVICE", "SESSIONS", "REFUSED", "REQ/S", "HIT", "MBIT/S", "4XX", "5XX"),
+    *("ORIGIN/S", "FAILED", "P50", "P99"),
+)
 
 
 def totals_table(totals: FiguresTotals) -> str:
     """Return a table of all services that did something."""
     if not totals.services:
-        return f"no request in the last {totals.seconds} s"
+        return f"no session in the last {totals.seconds} s"
     return remote.format_table(HEADS, [_total_row(each, totals.seconds) for each in totals.services])
 
 
 def _total_row(total: ServiceTotal, seconds: int) -> tuple[str, ...]:
     return (
         total.service,
+        f"{total.session_seconds / seconds:.1f}",
+        _failures_text(total.handshake_failures),
         f"{total.requests / seconds:.1f}",
         _share_text(total.hits, total.requests),
         f"{total.bytes_out * 8 / seconds / 1e6:.1f}",
@@ -26,6 +31,12 @@ def _total_row(total: ServiceTotal, seconds: int) -> tuple[str, ...]:
         _seconds_text(latency_quantile(total.origin_latency, 0.5)),
         _seconds_text(latency_quantile(total.origin_latency, 0.99)),
     )
+
+
+def _failures_text(failures: list[int]) -> str:
+    """Return how many handshakes failed, and why most of them did."""
+    count, reason = max(zip(failures, HANDSHAKE_REASONS, strict=True), key=lambda each: each[0])
+    return f"{sum(failures)} {reason}" if count else "-"
 
 
 def _share_text(part: int, whole: int) -> str:

@@ -10,7 +10,19 @@ from balancer.api.numbers import Count
 # upper bounds in seconds of the buckets of origins' latency; the last bucket has none
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STATUS_CLASSES = 6  # none, 1xx, 2xx, 3xx, 4xx, 5xx
-SERVICES_LIMIT = 64  # services in one heartbeat, some 21 KB: the others follow with the next ones
+# why handshakes fail; docs/metrics.md says what each is
+HANDSHAKE_REASONS = (
+    "overloaded",
+    "draining",
+    "timeout",
+    "connection-lost",
+    "client-aborted",
+    "mismatch",
+    "certificate",
+    "unsupported",
+    "invalid",
+)
+SERVICES_LIMIT = 64  # services in one heartbeat, some 26 KB: the others follow with the next ones
 ServiceName = Annotated[str, Field(max_length=63)]
 Statuses = Annotated[
     list[Count],
@@ -30,6 +42,17 @@ Latency = Annotated[
 ]
 
 
+HandshakeFailures = Annotated[
+    list[Count],
+    Field(
+        min_length=len(HANDSHAKE_REASONS),
+        max_length=len(HANDSHAKE_REASONS),
+        description=f"By reason: {', '.join(HANDSHAKE_REASONS)}.",
+    ),
+]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class ServiceFiguresBody(BaseModel):
     """What a service did in some time."""
 
@@ -40,8 +63,16 @@ class ServiceFiguresBody(BaseModel):
     statuses: Statuses = [0] * STATUS_CLASSES
     origin_requests: Count = 0
     origin_failures: Count = 0
-    origin_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    origin_seconds: Seconds = 0.0
     origin_latency: Latency = [0] * (len(LATENCY_BOUNDS) + 1)
+    sessions: Annotated[Count, Field(description="That were established.")] = 0
+    session_seconds: Annotated[
+        Seconds,
+        Field(
+            description="Sum of how long sessions were open: divided by the time, how many were on average."
+        ),
+    ] = 0.0
+    handshake_failures: HandshakeFailures = [0] * len(HANDSHAKE_REASONS)
 
     def as_numbers(self) -> list[float]:
         """Return all counts in one fixed order."""
@@ -50,6 +81,8 @@ class ServiceFiguresBody(BaseModel):
             *(self.origin_requests, self.origin_failures, self.origin_seconds),
             *self.statuses,
             *self.origin_latency,
+            *(self.sessions, self.session_seconds),
+            *self.handshake_failures,
         ]
 
     @classmethod
@@ -59,11 +92,20 @@ class ServiceFiguresBody(BaseModel):
         return {
             **{name: int(value) for name, value in zip(names, numbers[:6], strict=True)},
             "origin_seconds": numbers[6],
-            "statuses": [int(value) for value in numbers[7 : 7 + STATUS_CLASSES]],
-            "origin_latency": [int(value) for value in numbers[7 + STATUS_CLASSES :]],
+            "statuses": [int(value) for value in numbers[STATUSES]],
+            "origin_latency": [int(value) for value in numbers[ORIGIN_LATENCY]],
+            "sessions": int(numbers[SESSIONS]),
+            "session_seconds": numbers[SESSION_SECONDS],
+            "handshake_failures": [int(value) for value in numbers[FAILURES]],
         }
 
 
+# places in `as_numbers`
+STATUSES = slice(7, 7 + STATUS_CLASSES)
+ORIGIN_LATENCY = slice(STATUSES.stop, STATUSES.stop + len(LATENCY_BOUNDS) + 1)
+SESSIONS = ORIGIN_LATENCY.stop
+SESSION_SECONDS = SESSIONS + 1
+FAILURES = slice(SESSION_SECONDS + 1, SESSION_SECONDS + 1 + len(HANDSHAKE_REASONS))
 NUMBERS = len(ServiceFiguresBody().as_numbers())
 
 
@@ -118,6 +160,12 @@ class FiguresLine(BaseModel):
         default=[],
         description="Upper bound in seconds; None without origin requests or above 30 s. None at all for an edge.",
     )
+
+    open_sessions: list[float] = Field(
+        default=[],
+        description="On average of the step. None at all for an edge, whose lease has their number.",
+    )
+    handshake_failures: list[int] = Field(default=[], description="None at all for an edge.")
 
 
 class FiguresHistory(BaseModel):

@@ -15,11 +15,13 @@ from edge.ingress.handover import Handover
 from edge.ingress.listening_sockets import listen_on_vip
 from edge.ingress.subflow_steering import SubflowSteering
 from edge.streams.stream_services import StreamServices
+from edge.telemetry.session_figures import SessionFigures
 from node.mark import ingress_of_mark
 from node.state.catalogue import FAST_OPEN_KEYS
 from node.state.identity import NodeIdentity
 from smkex.core.handshake.config import ServerConfig
 from smkex.http.server.http_server import HttpServer
+from smkex.server.failures import ignore_failure
 from smkex.server.handshake.path_manager.client import PathManagerClient
 from smkex.server.identity import Identity
 from smkex.server.listener import SessionListener
@@ -40,6 +42,7 @@ class Listener(SessionListener):
         manager: PathManagerClient | None,
         handover: Handover | None = None,
         streams: StreamServices | None = None,
+        figures: SessionFigures | None = None,
     ) -> None:
         super().__init__(
             self._server_config,
@@ -49,9 +52,11 @@ class Listener(SessionListener):
             require_both=settings.require_both,
             manager=manager,
             ingress_of_mark=ingress_of_mark,
+            observe_failure=figures.count_failure if figures is not None else ignore_failure,
         )
         self._server = server
         self._streams = streams
+        self._figures = figures
         self._node = node
         self._identity = identity
         self._settings = settings
@@ -63,6 +68,8 @@ class Listener(SessionListener):
 
     def _make_protocol(self, session: SessionDriver) -> asyncio.Protocol:
         """HTTP, unless the server name belongs to a service of kind tcp."""
+        if self._figures is not None:
+            self._figures.begin_session(session)
         stream = self._streams.create_protocol(session) if self._streams is not None else None
         return stream if stream is not None else self._server.create_protocol()
 

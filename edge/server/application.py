@@ -31,6 +31,8 @@ class Application:
     server: HttpServer
     facts: Callable[[], dict[str, Any]]
     streams: StreamServices | None = None  # without services from the control plane every session is HTTP
+    # the name of the service that a session's server name belongs to
+    service_of: Callable[[str], str | None] = lambda server_name: DEFAULT_SERVICE
 
 
 class ApplicationUnusable(Exception):
@@ -66,8 +68,12 @@ async def run_application(
             following = asyncio.create_task(follower.follow_file())
             try:
                 refusal = OriginAddresses(settings.origin_allow, settings.origin_deny).refusal
+                services = cache.proxy.services
                 yield Application(
-                    server, cache.proxy.facts, StreamServices(cache.proxy.services, refusal, telemetry)
+                    server,
+                    cache.proxy.facts,
+                    StreamServices(services, refusal, telemetry),
+                    lambda server_name: services.current.owner_name(server_name),
                 )
             finally:
                 following.cancel()

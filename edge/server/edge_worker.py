@@ -21,6 +21,7 @@ from edge.server.application import Application, run_application
 from edge.server.draining import follow_admin_state
 from edge.services.admission.rate_table import RateTable
 from edge.telemetry.access_log.open_log import open_access_log
+from edge.telemetry.session_figures import SessionFigures
 from edge.telemetry.telemetry import Telemetry
 from node.state.identity import NodeIdentity
 from smkex.http.server.http_server import HttpServer
@@ -125,7 +126,16 @@ async def run_worker(
     ):
         server = application.server
         https = _make_https(server, settings) if sockets.https is not None else None
-        listener = Listener(node, identity, settings, server, manager, handover, streams=application.streams)
+        listener = Listener(
+            node,
+            identity,
+            settings,
+            server,
+            manager,
+            handover,
+            streams=application.streams,
+            figures=SessionFigures(telemetry.figures, application.service_of),
+        )
         worker = EdgeWorker(identity, listener, https, application, sockets, telemetry)
         drain = asyncio.create_task(follow_admin_state(settings.state, listener))
         try:

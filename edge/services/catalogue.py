@@ -68,6 +68,15 @@ class ServiceCatalogue:
         """Return whether a session of this server name may use a service."""
         return not server_name or self.hosts.find_owner(server_name) is service
 
+    def owner_name(self, server_name: str) -> str | None:
+        """Return the name of the service that a session's server name belongs to, None where it belongs to none."""
+        try:
+            host = canonical_host(server_name) if server_name else ""
+        except ValueError:
+            return None
+        service = self.hosts.find_owner(host)
+        return service.name if service is not None else None
+
     def purged_key(self, url: str) -> str:
         """Return the key under which responses for an absolute URL are stored; raises `ValueError`."""
         key = url_cache_key(url)

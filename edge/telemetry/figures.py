@@ -1,5 +1,6 @@
 """Counts per service of one worker: they only grow, and are summed over workers and edges."""
 
+import time
 from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,20 @@ NO_SERVICE = "none"  # of requests that were refused before their service was kn
 # upper bounds in seconds of the buckets of an origin's latency; the last bucket has none
 LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # none: the client left before a status was sent
+# why handshakes fail: at the edge's bounds, while it drains, in time, by the connection, by the client without another
+# of these reasons, by keys or hashes that disagree at either end (an attacker, or a fault), by TLS or a certificate at
+# either end, by algorithms and versions, and by messages that are not valid
+HANDSHAKE_REASONS = (
+    "overloaded",
+    "draining",
+    "timeout",
+    "connection-lost",
+    "client-aborted",
+    "mismatch",
+    "certificate",
+    "unsupported",
+    "invalid",
+)
 Counts = dict[str, Any]
 
 
@@ -19,16 +34,21 @@ class ServiceFigures:
         "bytes_in",
         "bytes_out",
         "exemplar",
+        "handshake_failures",
         "hits",
         "incomplete",
         "log_share",
         "name",
+        "open_sessions",
         "open_streams",
         "origin_failures",
         "origin_latency",
         "origin_requests",
         "origin_seconds",
         "requests",
+        "session_seconds",
+        "sessions",
+        "sessions_counted_at",
         "shield_failures",
         "shield_requests",
         "shielded_hits",
@@ -56,6 +76,11 @@ class ServiceFigures:
         # request id, seconds, and time since the epoch of the last request to an origin
         self.exemplar: tuple[str, float, float] | None = None
         self.stream_ends: dict[str, int] = {}  # of kind tcp, by why they ended
+        self.sessions = 0
+        self.open_sessions = 0
+        self.session_seconds = 0.0  # sum over the sessions of how long each has been open
+        self.sessions_counted_at = 0.0  # time of the monotonic clock that this sum is of
+        self.handshake_failures = [0] * len(HANDSHAKE_REASONS)
         self.origin_seconds = 0.0
         self.origin_latency = [0] * (len(LATENCY_BOUNDS) + 1)
 
@@ -78,7 +103,22 @@ class ServiceFigures:
         self.shield_requests += 1
         self.shield_failures += failed
 
+    def begin_session(self) -> None:
+        self._sum_sessions()
+        self.sessions += 1
+        self.open_sessions += 1
+
+    def end_session(self) -> None:
+        self._sum_sessions()
+        self.open_sessions -= 1
+
+    def _sum_sessions(self) -> None:
+        now = time.monotonic()
+        self.session_seconds += self.open_sessions * (now - self.sessions_counted_at)
+        self.sessions_counted_at = now
+
     def as_counts(self) -> Counts:
+        self._sum_sessions()
         return {
             "requests": self.requests,
             "hits": self.hits,
@@ -93,6 +133,9 @@ class ServiceFigures:
             "shield_failures": self.shield_failures,
             "shielded_requests": self.shielded_requests,
             "shielded_hits": self.shielded_hits,
+            "sessions": self.sessions,
+            "session_seconds": self.session_seconds,
+            "handshake_failures": list(self.handshake_failures),
             "origin_seconds": self.origin_seconds,
             "origin_latency": list(self.origin_latency),
         }
@@ -125,6 +168,10 @@ class Figures:
     def open_streams(self) -> dict[str, int]:
         """Return how many streams of each service of kind tcp are open now."""
         return {name: each.open_streams for name, each in self._services.items() if each.open_streams}
+
+    def open_sessions(self) -> dict[str, int]:
+        """Return how many sessions of each service are open now."""
+        return {name: each.open_sessions for name, each in self._services.items() if each.open_sessions}
 
     def exemplars(self) -> dict[str, tuple[str, float, float]]:
         """Return request id, seconds and time of the last request to an origin, by service."""

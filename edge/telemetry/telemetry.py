@@ -155,6 +155,7 @@ class Telemetry:
         """Return what the health endpoint and the metrics publish."""
         facts: dict[str, Any] = {
             "figures": self.figures.as_counts(),
+            "open_sessions": self.figures.open_sessions(),
             "open_streams": self.figures.open_streams(),
             "exemplars": self.figures.exemplars(),
         }

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from smkex.core.errors import Overloaded
 from smkex.core.handshake.config import ServerConfig
 from smkex.server.acceptor import Acceptor
+from smkex.server.failures import FailureObserver, ignore_failure
 from smkex.server.handshake.mptcp import MptcpHandshakes
 from smkex.server.handshake.observation import IngressOfMark, SubflowObserver, ignore_mark
 from smkex.server.handshake.path_manager.client import PathManagerClient
@@ -40,14 +42,16 @@ class SessionListener:
         require_both: bool = False,
         manager: PathManagerClient | None = None,
         ingress_of_mark: IngressOfMark = ignore_mark,
+        observe_failure: FailureObserver = ignore_failure,
     ) -> None:
+        self._observe_failure = observe_failure
         self._limits = limits
         self._in_handshake = PrefixLimiter(limits.handshakes_per_prefix)
         self._sockets: list[socket.socket] = []
         self._acceptors: list[Acceptor] = []
         self._mptcp_tasks: set[asyncio.Task[None]] = set()
         self.failures: Counter[str] = Counter()
-        self.registry = SessionRegistry(limits, make_protocol, self.failures)
+        self.registry = SessionRegistry(limits, make_protocol, self.failures, observe_failure)
         observer = SubflowObserver(ingress_of_mark)
         self.handshakes = TcpHandshakes(
             config,
@@ -59,6 +63,7 @@ class SessionListener:
             admit=self.registry.check_room,
             left=self._in_handshake.release,
             failures=self.failures,
+            observe_failure=observe_failure,
             observer=observer,
         )
         self._mptcp: MptcpHandshakes | None = None
@@ -70,6 +75,7 @@ class SessionListener:
                 self.registry.serve_session,
                 timeout=limits.handshake_timeout,
                 failures=self.failures,
+                observe_failure=observe_failure,
                 observer=observer,
             )
 
@@ -127,6 +133,7 @@ class SessionListener:
 
     def _refuse_subflow(self, connection: socket.socket) -> None:
         self.failures["Overloaded"] += 1
+        self._observe_failure(Overloaded(), None)
         refuse_overloaded(connection)
 
     def _start_mptcp(self, connection: socket.socket, address: str, key: int) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from smkex.core.errors import Cancelled, Overloaded
+from smkex.server.failures import FailureObserver, ignore_failure
 from smkex.server.limits.admission import PrefixLimiter
 from smkex.server.limits.held_bytes import HeldBytesBudget, HoldingSession, default_budget
 from smkex.server.limits.memory_bound import MemoryBound, default_limit
@@ -23,10 +24,12 @@ class SessionRegistry:
         limits: ServerLimits,
         make_protocol: Callable[[SessionDriver], asyncio.Protocol],
         failures: Counter[str],
+        observe_failure: FailureObserver = ignore_failure,
     ) -> None:
         self._limit = limits.sessions
         self._make_protocol = make_protocol
         self._failures = failures
+        self._observe_failure = observe_failure
         self._per_prefix = PrefixLimiter(limits.sessions_per_prefix)
         self._sessions: set[SessionDriver] = set()
         self._movable: set[SessionDriver] = set()  # that began at a service address
@@ -65,8 +68,10 @@ class SessionRegistry:
         if key is None or len(self._sessions) >= self._limit:
             if key is not None:
                 self._per_prefix.release(key)
+            overloaded = Overloaded()
             self._failures["Overloaded"] += 1
-            session.fail(Overloaded())
+            self._observe_failure(overloaded, session.established.server_name)
+            session.fail(overloaded)
             return
         self._sessions.add(session)
         # over MPTCP the kernel manages the paths: such a session cannot be asked to move them

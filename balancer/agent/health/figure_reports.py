@@ -5,7 +5,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from balancer.api.figures import SERVICES_LIMIT, FiguresReport, ServiceFiguresBody
+from balancer.api.figures import (
+    FAILURES,
+    SERVICES_LIMIT,
+    SESSION_SECONDS,
+    FiguresReport,
+    ServiceFiguresBody,
+)
 
 
 class FigureReporter:
@@ -21,7 +27,9 @@ class FigureReporter:
         """Take in the edge's counts by service, and return what to report; None where there is nothing."""
         self._take_in(figures)
         if self._sent is None and self._waiting:
-            busiest = sorted(self._waiting, key=lambda name: -self._waiting[name][0])[:SERVICES_LIMIT]
+            busiest = sorted(self._waiting, key=lambda name: -_waiting_weight(self._waiting[name]))[
+                :SERVICES_LIMIT
+            ]
             self._sequence += 1
             self._sent = FiguresReport(
                 sequence=self._sequence,
@@ -53,6 +61,11 @@ class FigureReporter:
             if any(grown):
                 waiting = self._waiting.get(name, [0.0] * len(numbers))
                 self._waiting[name] = [left + right for left, right in zip(waiting, grown, strict=True)]
+
+
+def _waiting_weight(numbers: list[float]) -> float:
+    """Grow with the time that a service waits, also one whose sessions ask for nothing."""
+    return numbers[0] + numbers[SESSION_SECONDS] + sum(numbers[FAILURES])
 
 
 def _numbers_of(counts: Any) -> list[float] | None:

@@ -58,9 +58,9 @@ async def show_history(
     """Show services, or without names the fleet, over time; what did nothing has zeros."""
     seconds = int(step)
     first, fleet = rings.steps_of(None, seconds)
-    lines = [service_line(each, rings.steps_of(each, seconds)[1]) for each in service]
+    lines = [service_line(each, rings.steps_of(each, seconds)[1], seconds) for each in service]
     begin = datetime.fromtimestamp(first * seconds, UTC)
-    lines = lines or [service_line(None, fleet)]
+    lines = lines or [service_line(None, fleet, seconds)]
     return FiguresHistory(step_seconds=seconds, begin=begin, steps=len(fleet), lines=lines)
 
 

@@ -2,17 +2,26 @@
 
 from collections.abc import Sequence
 
-from balancer.api.figures import STATUS_CLASSES, FiguresLine, latency_quantile
+from balancer.api.figures import (
+    FAILURES,
+    ORIGIN_LATENCY,
+    SESSION_SECONDS,
+    FiguresLine,
+    latency_quantile,
+)
 from balancer.control.figures.edge_ring import KEPT
 
-LATENCY_AT = 7 + STATUS_CLASSES  # in `ServiceFiguresBody.as_numbers`
 
-
-def service_line(service: str | None, steps: Sequence[list[float]]) -> FiguresLine:
-    """Return the line of a service, or of the fleet; `steps` has all numbers of each step."""
+def service_line(service: str | None, steps: Sequence[list[float]], seconds: int) -> FiguresLine:
+    """Return the line of a service, or of the fleet; `steps` of so many seconds have all numbers."""
     short = [[step[place] for place in KEPT] for step in steps]
-    p95 = [_highest_quantile(step[LATENCY_AT:]) for step in steps]
-    return _make_line(short).model_copy(update={"service": service, "origin_p95": p95})
+    more = {
+        "service": service,
+        "origin_p95": [_highest_quantile(step[ORIGIN_LATENCY]) for step in steps],
+        "open_sessions": [round(step[SESSION_SECONDS] / seconds, 2) for step in steps],
+        "handshake_failures": [int(sum(step[FAILURES])) for step in steps],
+    }
+    return _make_line(short).model_copy(update=more)
 
 
 def edge_line(edge_id: int, steps: Sequence[list[float]]) -> FiguresLine:

@@ -19,10 +19,12 @@ def combine_facts(
     """Sum the facts of the workers; `reasons` are those of the edge as a whole. Any reason means degraded."""
     parts = list(workers)
     growing: dict[str, Any] = {"failures": {}, "figures": {}}
+    open_sessions: Counter[str] = Counter()
     open_streams: Counter[str] = Counter()
     exemplars: dict[str, Any] = {}
     for facts in parts:
         growing = add_counts(growing, growing_counts(facts))
+        open_sessions.update(facts.get("open_sessions", {}))
         open_streams.update(facts.get("open_streams", {}))
         for name, exemplar in facts.get("exemplars", {}).items():
             exemplars[name] = max(exemplars.get(name, exemplar), exemplar, key=lambda each: each[2])
@@ -34,6 +36,7 @@ def combine_facts(
         "edge_id": node.edge_id,
         "draining": any(facts.get("draining", False) for facts in parts),
         **{name: sum(facts.get(name, 0) for facts in parts) for name in COUNTS},
+        "open_sessions": dict(open_sessions),
         "open_streams": dict(open_streams),
         "exemplars": exemplars,
         **growing,

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.server.status.origin_metrics import origin_metrics
-from edge.server.status.service_metrics import access_log_metrics, service_metrics
+from edge.server.status.service_metrics import access_log_metrics, service_metrics, session_metrics
 
 
 class EdgeMetrics(Collector):
@@ -35,6 +35,7 @@ class EdgeMetrics(Collector):
         yield from service_metrics(
             facts.get("figures", {}), facts.get("open_streams", {}), facts.get("exemplars", {})
         )
+        yield from session_metrics(facts.get("figures", {}), facts.get("open_sessions", {}))
         if "origins" in facts:
             yield from origin_metrics(facts["origins"])
         if "access_log" in facts:

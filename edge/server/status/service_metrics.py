@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.samples import Exemplar
 
-from edge.telemetry.figures import LATENCY_BOUNDS, STATUS_CLASSES
+from edge.telemetry.figures import HANDSHAKE_REASONS, LATENCY_BOUNDS, STATUS_CLASSES
 
 _COUNTERS = {
     "hits": ("sennit_edge_service_hits_total", "Requests answered from the cache."),
@@ -102,6 +102,28 @@ def _stream_metrics(services: dict[str, Any], open_streams: dict[str, int]) -> I
         if ends or name in open_streams:
             running.add_metric([name], open_streams.get(name, 0))
     yield from (ended, running)
+
+
+def session_metrics(services: dict[str, Any], open_sessions: dict[str, int]) -> Iterator[Metric]:
+    """Yield what is known of the services' sessions, and of handshakes that ended without one."""
+    begun = CounterMetricFamily(
+        "sennit_edge_service_sessions_total", "Sessions that were established.", labels=["service"]
+    )
+    running = GaugeMetricFamily("sennit_edge_service_sessions_open", "Open sessions.", labels=["service"])
+    failed = CounterMetricFamily(
+        "sennit_edge_service_handshake_failures_total",
+        "Handshakes that failed, by reason.",
+        labels=["service", "reason"],
+    )
+    for name, counts in sorted(services.items()):
+        failures = counts["handshake_failures"]
+        if counts["sessions"] or any(failures):
+            begun.add_metric([name], counts["sessions"])
+            running.add_metric([name], open_sessions.get(name, 0))
+        for reason, count in zip(HANDSHAKE_REASONS, failures, strict=True):
+            if count:
+                failed.add_metric([name, reason], count)
+    yield from (begun, running, failed)
 
 
 def access_log_metrics(counts: dict[str, Any]) -> Iterator[Metric]:

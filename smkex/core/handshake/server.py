@@ -161,6 +161,10 @@ class ServerHandshake:
         return self._first.session_id
 
     @property
+    def server_name(self) -> str:
+        return self._first.server_name
+
+    @property
     def server_share(self) -> bytes:
         """What answers the ClientShare: a frame; in mode mtls ServerInfo, which TLS has carried already."""
         return self._first.second

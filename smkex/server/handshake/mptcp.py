@@ -15,6 +15,7 @@ from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import ClientNonce, Endpoint, Observation, Ready, encode_abort, parse_abort
+from smkex.server.failures import FailureObserver, ignore_failure, read_server_name
 from smkex.server.handshake.observation import SubflowObserver
 from smkex.server.handshake.path_manager.client import ConnectionSteering, PathManagerClient
 from smkex.transport.driver import SessionDriver
@@ -38,6 +39,7 @@ class MptcpHandshakes:
         *,
         timeout: float,
         failures: Counter[str],
+        observe_failure: FailureObserver = ignore_failure,
         observer: SubflowObserver | None = None,
     ) -> None:
         """`locator_of` returns where joins arrive to a connection at the given address of this server."""
@@ -48,33 +50,41 @@ class MptcpHandshakes:
         self._serve = serve
         self._timeout = timeout
         self._failures = failures
+        self._observe_failure = observe_failure
 
     async def run(self, connection: socket.socket) -> None:
         """Take one accepted MPTCP connection through its handshake; never raises what a peer caused."""
-        pinned: PinnedConnection | None = None
+        names: list[str | None] = []
         try:
             async with asyncio.timeout(self._timeout):
                 steering = self._manager.connection_steering(connection)
                 pinned = PinnedConnection(connection, steering, timeout=self._timeout)
-                await self._handshake(pinned, steering)
+                await self._handshake(pinned, steering, names)
         except TimeoutError:
-            self._refuse(connection, DeadlineMissed())
+            self._refuse(connection, DeadlineMissed(), names)
         except (SmkexError, OSError) as error:
-            self._refuse(connection, error)
+            self._refuse(connection, error, names)
         except asyncio.CancelledError:
             connection.close()
             raise
 
-    def _refuse(self, connection: socket.socket, error: SmkexError | OSError) -> None:
+    def _refuse(
+        self, connection: socket.socket, error: SmkexError | OSError, names: list[str | None]
+    ) -> None:
         self._failures[type(error).__name__] += 1
+        self._observe_failure(error, names[-1] if names else None)
         log.info("handshake failed: %s: %s", type(error).__name__, error)
         with contextlib.suppress(OSError):
             if isinstance(error, SmkexError):
                 connection.send(encode_abort(error.code))
         connection.close()
 
-    async def _handshake(self, pinned: PinnedConnection, steering: ConnectionSteering) -> None:
+    async def _handshake(
+        self, pinned: PinnedConnection, steering: ConnectionSteering, names: list[str | None]
+    ) -> None:
+        """`names` gets the server name once the client's share is read."""
         share = await _receive_expected(pinned, 0, FrameType.CLIENT_SHARE)
+        names.append(read_server_name(share))
         handshake = ServerHandshake.answer_client_share(
             self._config(), share, await self._observe(pinned, steering, 0), os.urandom(32)
         )

@@ -63,6 +63,7 @@ class HandshakeSubflow:
         self.join: JoinAcceptor | None = None
         self.joining: SessionDriver | None = None
         self.path = -1  # that it joins as
+        self.server_name: str | None = None  # of a share that was read and refused
         self.seen: Observation | None = None
 
     def _on_timer(self, now: float) -> None:

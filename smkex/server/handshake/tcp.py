@@ -30,6 +30,7 @@ from smkex.core.handshake.tls import FIRST_BYTE as TLS_FIRST_BYTE
 from smkex.core.handshake.tls import TlsServer
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameType
 from smkex.core.wire.messages import ClientNonce, encode_abort, parse_abort
+from smkex.server.failures import FailureObserver, ignore_failure, read_server_name
 from smkex.server.handshake.observation import SubflowObserver
 from smkex.server.handshake.pending_sessions import PendingSessions
 from smkex.server.handshake.steering import HERE, LATER, MORE, RETRY_DELAY, WorkerSteering
@@ -73,6 +74,7 @@ class TcpHandshakes:
         admit: Callable[[str], None] = lambda address: None,
         left: Callable[[int], None] = lambda key: None,
         failures: Counter[str] | None = None,
+        observe_failure: FailureObserver = ignore_failure,
         observer: SubflowObserver | None = None,
     ) -> None:
         """`admit` is called with the address of each new client, and raises `Overloaded` when there is no room.
@@ -94,6 +96,7 @@ class TcpHandshakes:
         self._running: dict[bytes, SessionDriver] = {}
         self.steering: WorkerSteering | None = None
         self.failures: Counter[str] = Counter() if failures is None else failures
+        self._observe_failure = observe_failure
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -258,7 +261,11 @@ class TcpHandshakes:
         self._check_room(subflow)
         config = self._config()
         seen = self._observe(subflow, config)
-        handshake = ServerHandshake.answer_client_share(config, frame, seen, os.urandom(32))
+        try:
+            handshake = ServerHandshake.answer_client_share(config, frame, seen, os.urandom(32))
+        except SmkexError:
+            subflow.server_name = read_server_name(frame)
+            raise
         self._admit(handshake, subflow)
         subflow.flow.write(handshake.server_share)
         self._serve_waiting(handshake)
@@ -460,7 +467,10 @@ class TcpHandshakes:
     def _refuse(self, subflow: HandshakeSubflow, error: SmkexError) -> None:
         """End a subflow that belongs to no session yet."""
         if not subflow.flow.closing:
-            self._count_failure(error)
+            joining = subflow.joining
+            self._count_failure(
+                error, joining.established.server_name if joining is not None else subflow.server_name
+            )
             log.info("handshake refused: %s: %s", type(error).__name__, error)
             self._abort(subflow, error)
         self._leave(subflow)
@@ -475,7 +485,7 @@ class TcpHandshakes:
         if session.ended:
             subflow.flow.close()
             return
-        self._count_failure(error)
+        self._count_failure(error, session.handshake.server_name)
         log.info("handshake failed on subflow %d: %s: %s", number, type(error).__name__, error)
         if present is not None:
             self._abort(subflow, error)
@@ -500,8 +510,9 @@ class TcpHandshakes:
         session.subflows.clear()
         self._pending.remove(session)
 
-    def _count_failure(self, error: SmkexError) -> None:
+    def _count_failure(self, error: SmkexError, server_name: str | None) -> None:
         self.failures[type(error).__name__] += 1
+        self._observe_failure(error, server_name)
 
     def _abort(self, subflow: HandshakeSubflow, error: SmkexError) -> None:
         """Send Abort in clear, and close."""

@@ -30,11 +30,22 @@ async function lookAtLines(names) {
   return new Map(history.lines.map((line) => [line.service, line.requests.slice(-60)]));
 }
 
+// as `sennit services top` has them
+const REASONS = ["overloaded", "draining", "timeout", "connection lost", "client aborted", "mismatch", "certificate", "unsupported", "invalid"];
+
+function describeFailures(failures) {
+  const most = Math.max(...failures);
+  return most ? `${failures.reduce((sum, one) => sum + one, 0)} ${REASONS[failures.indexOf(most)]}` : "–";
+}
+
+const share = (part, whole) => (whole ? percent(part / whole) : "–");
+
 function addFigures(row, total, line) {
   const numbers = total ? [
-    short(total.requests / 60), null, percent(total.hits / total.requests), percent(total.statuses[5] / total.requests),
+    short(total.session_seconds / 60), describeFailures(total.handshake_failures),
+    short(total.requests / 60), null, share(total.hits, total.requests), share(total.statuses[5], total.requests),
     total.origin_requests ? seconds(total.origin_seconds / total.origin_requests) : "–",
-  ] : ["–", null, "–", "–", "–"];
+  ] : ["–", "–", "–", null, "–", "–", "–"];
   for (const text of numbers) {
     const cell = row.insertCell();
     if (text === null) {

@@ -51,7 +51,13 @@ export function showTraffic(box, history) {
       { name: "mean", hue: "hue0", values: ratio(line.origin_seconds, line.origin_requests) },
       ...(line.origin_p95.length ? [{ name: "p95", hue: "hue3", values: line.origin_p95 }] : []),
     ] },
+    // not kept for an edge
+    ...(line.open_sessions.length ? [{ title: "Sessions", format: short, lines: [
+      { name: "open", hue: "hue0", values: line.open_sessions },
+      { name: "failed handshakes/s", hue: "hue4", values: per(line.handshake_failures) },
+    ] }] : []),
   ];
   while (box.children.length < charts.length) box.append(document.createElement("article"));
+  while (box.children.length > charts.length) box.lastElementChild.remove();
   charts.forEach((chart, at) => drawChart(box.children[at], { ...common, ...chart, label: `${chart.title} over time` }));
 }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from balancer.api.figures import LATENCY_BOUNDS, NUMBERS, FiguresTotals, latency_quantile
+from balancer.api.figures import HANDSHAKE_REASONS, LATENCY_BOUNDS, NUMBERS, FiguresTotals, latency_quantile
 from balancer.control.figures.edge_ring import EdgeRing
 from balancer.control.figures.rings import RINGS
 from sennit.figure_texts import totals_table
@@ -42,7 +42,7 @@ async def test_reports_of_all_edges_add_up_and_a_repeated_one_counts_once(api: A
     totals = (await api.ask("GET", "/v1/figures")).json()
     assert [(each["service"], each["requests"]) for each in totals["services"]] == [("blog", 9), ("shop", 7)]
     table = totals_table(FiguresTotals.model_validate(totals)).splitlines()
-    assert table[2].split()[:3] == ["shop", "0.1", "28.6%"]
+    assert table[2].split()[:5] == ["shop", "0.0", "-", "0.1", "28.6%"]
     assert table[2].split()[-2:] == [">30", "s"]
 
 
@@ -98,6 +98,28 @@ async def test_services_edges_and_the_fleet_over_time_add_up_to_what_was_reporte
     whole = await history(api, "step=600")
     assert sum(whole["lines"][0]["requests"]) == 0  # its first ten minutes have not ended
     assert whole["steps"] == 143
+
+
+async def test_open_sessions_are_averages_and_failed_handshakes_have_their_reason(api: Any) -> None:
+    for number in (1, 2):
+        await api.enrol(number, instance=INSTANCE)
+    failures = [0] * len(HANDSHAKE_REASONS)
+    failures[HANDSHAKE_REASONS.index("timeout")] = 3
+    failures[HANDSHAKE_REASONS.index("draining")] = 1
+    await report(api, 1, 1, shop={"sessions": 2, "session_seconds": 90.0, "handshake_failures": failures})
+    await report(
+        api, 2, 1, shop={"sessions": 1, "session_seconds": 60.0}, none={"handshake_failures": failures}
+    )
+    api.clock.seconds += 60
+    totals = FiguresTotals.model_validate((await api.ask("GET", "/v1/figures")).json())
+    shown = {line.split()[0]: line.split()[1:4] for line in totals_table(totals).splitlines()[1:]}
+    assert shown == {"shop": ["2.5", "4", "timeout"], "none": ["0.0", "4", "timeout"]}
+    lines = (await history(api, "step=60&service=shop&service=none"))["lines"]
+    assert [line["open_sessions"][-1] for line in lines] == [2.5, 0.0]
+    assert [line["handshake_failures"][-1] for line in lines] == [4, 4]
+    assert (await history(api, "step=60"))["lines"][0]["handshake_failures"][-1] == 8
+    [point] = await points(api, 60)
+    assert (point["sessions"], point["handshake_failures"]) == (3, failures)
 
 
 async def test_a_history_names_at_most_fifty_and_edges_have_minutes(api: Any) -> None:

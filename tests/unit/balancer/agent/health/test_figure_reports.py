@@ -86,3 +86,14 @@ def test_over_any_losses_the_sum_of_answered_reports_is_what_the_edge_counted() 
         received[report.sequence] = report.services["shop"].requests
         reporter.acknowledge(report)
     assert sum(received.values()) == total
+
+
+def test_a_service_with_idle_sessions_alone_is_not_left_out_for_busy_ones() -> None:
+    reporter, heard = FigureReporter(), False
+    reporter.next_report({"s0": counts(0)})
+    for turn in range(1, 40):
+        figures = {f"s{number}": counts(turn * 20) for number in range(SERVICES_LIMIT)}
+        report = reporter.next_report(figures | {"idle": counts(0) | {"session_seconds": turn * 3.3}})
+        heard = heard or (report is not None and "idle" in report.services)
+        reporter.acknowledge(report)
+    assert heard
