@@ -106,7 +106,7 @@ class EdgeSettings(DaemonSettings):
     max_pending_tls: int = Field(default=1024, ge=1, description="maximum TLS handshakes in progress")
     fast_open_keys: Path | None = Field(
         default=None,
-        description="file with the fleet's TCP Fast Open keys (default: agent/fast-open.keys in --state)",
+        description="file with the fleet's TCP Fast Open keys (default: agent-edge/fast-open.keys in --state)",
     )
     access_log: str | None = Field(
         default=None,

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from node.state.fast_open_keys import parse_keys
@@ -22,9 +23,9 @@ KERNEL_SETTING = Path("/proc/sys/net/ipv4/tcp_fastopen")
 SERVER_ENABLED = 2
 
 
-def read_keys(path: Path) -> bytes:
-    """Return one or two keys of 16 bytes as the kernel expects them. Raises OSError, `ValueError`."""
-    return b"".join(parse_keys(path.read_text()))
+def encode_keys(text: str) -> bytes:
+    """Return one or two keys of 16 bytes as the kernel expects them. Raises `ValueError`."""
+    return b"".join(parse_keys(text))
 
 
 def kernel_allows_fast_open() -> bool:
@@ -41,8 +42,11 @@ def apply_keys(listening: socket.socket, keys: bytes) -> None:
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, PENDING_LIMIT)
 
 
-async def follow_key_file(listening: socket.socket, path: Path) -> None:
-    """Apply the keys in `path` to `listening` at each change, until cancelled. Invalid keys are not applied."""
+async def follow_key_file(listening: socket.socket, path: Path, read_text: Callable[[], str]) -> None:
+    """Apply the keys in `path` to `listening` at each change, until cancelled. Invalid keys are not applied.
+
+    `read_text` returns the content, or raises OSError or `ValueError` where it is not to be believed.
+    """
     if _file_version(path) is None:
         log.info("no Fast Open until %s exists", path)
     seen = None
@@ -53,7 +57,7 @@ async def follow_key_file(listening: socket.socket, path: Path) -> None:
                 log.warning("no Fast Open: net.ipv4.tcp_fastopen lacks bit %d", SERVER_ENABLED)
             seen = version
             try:
-                apply_keys(listening, read_keys(path))
+                apply_keys(listening, encode_keys(read_text()))
             except (OSError, ValueError) as error:
                 unknown = isinstance(error, OSError) and error.errno == errno.ENOPROTOOPT
                 why = "listeners of MPTCP accept keys from Linux 6.2 on" if unknown else error

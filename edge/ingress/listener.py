@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from edge.config.settings import EdgeSettings
 from edge.ingress import fast_open
@@ -79,9 +80,12 @@ class Listener(SessionListener):
         self.registry.service_addresses = {listening.getsockname()[:2] for listening in self._sockets[::2]}
         if self._handover is not None:
             self._handover.start(self._accept_handed_over)
-        keys = self._settings.fast_open_keys or FAST_OPEN_KEYS.path_in(self._settings.state)
+        given, state = self._settings.fast_open_keys, self._settings.state
+        path = given or FAST_OPEN_KEYS.path_in(state)
+        read_text = given.read_text if given else partial(FAST_OPEN_KEYS.read_text, state)
         for locator in self._sockets[1::2]:
-            self._key_followers.append(asyncio.create_task(fast_open.follow_key_file(locator, keys)))
+            following = fast_open.follow_key_file(locator, path, read_text)
+            self._key_followers.append(asyncio.create_task(following))
 
     async def stop_accepting(self) -> None:
         """Leave the listening sockets to the other workers; what has begun goes on."""

@@ -25,7 +25,7 @@ def attack_state_folder(state: Path, daemon: Daemon) -> list[str]:
     """Return the names of the tricks that succeeded."""
     own = state / daemon.value
     done = []
-    for name, trick in (*_tricks_on_folders(state, own), *_tricks_on_files(state, own, daemon)):
+    for name, trick in (*_tricks_on_folders(state, own, daemon), *_tricks_on_files(state, own, daemon)):
         with suppress(OSError):
             trick()
             done.append(name)
@@ -33,11 +33,9 @@ def attack_state_folder(state: Path, daemon: Daemon) -> list[str]:
     return done
 
 
-def _tricks_on_folders(state: Path, own: Path) -> Iterator[Trick]:
-    for folder in (state / daemon.value for daemon in Daemon):
-        if folder == own:
-            continue
-        name = folder.name
+def _tricks_on_folders(state: Path, own: Path, daemon: Daemon) -> Iterator[Trick]:
+    for name in dict.fromkeys(file.folder for file in ALL if file.writer is not daemon):
+        folder = state / name
         yield f"move {name}/ away", partial(folder.rename, folder.with_name("away"))
         yield f"put a link in place of {name}/", partial(folder.symlink_to, own)
         yield f"open {name}/ to all", partial(folder.chmod, 0o777)
@@ -62,7 +60,7 @@ def _tricks_on_files(state: Path, own: Path, daemon: Daemon) -> Iterator[Trick]:
         yield f"replace {name} by a link", partial(path.symlink_to, own / "lie")
         yield f"link {name} into its own folder", partial(os.link, path, own / f"hard-{name}")
         yield f"change the mode of {name}", partial(path.chmod, 0o666)
-        if not file.mode & 0o070:
+        if not file.mode & 0o070 or file.only_reader not in (None, daemon):
             yield f"read {name}", partial(_open_and_close, path, os.O_RDONLY)
             yield f"lock {name}", partial(_lock_file, path)
 

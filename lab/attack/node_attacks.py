@@ -17,7 +17,7 @@ from lab.attack.other_user import run_as_user
 from lab.attack.run import AttackRunner, Result
 from lab.topology import VIP, LabNode
 from lab.wait import wait_for
-from node.state.catalogue import ALL, EDGE_SOCKET
+from node.state.catalogue import ALL
 from node.state.state_file import Daemon
 
 NODE = "the edges' nodes"
@@ -54,19 +54,24 @@ def attack_by_writer(runner: AttackRunner, folder: Path) -> str:
     """Have a stranger own the edge server's folder, and try to change what the other daemons believe."""
     edge = runner.lab.topology.edges()[0]
     state = runner.lab.place.node(edge.name)
-    own = EDGE_SOCKET.path_in(state).parent
+    own = {file.path_in(state).parent for file in ALL if file.writer is Daemon.EDGE}
     before, mode = _others_files(state), state.stat().st_mode & 0o777
     try:
         for path in (*state.parents, state):
             if path.is_relative_to(runner.lab.place.folder):
                 path.chmod(path.stat().st_mode | 0o011)
-        os.chown(own, STRANGER, STRANGER)
+        _own_folders(own, STRANGER, STRANGER)
         done: list[str] = run_as_user(STRANGER, STRANGER, lambda: attack_state_folder(state, Daemon.EDGE))
     finally:
-        os.chown(own, os.geteuid(), os.getegid())
+        _own_folders(own, os.geteuid(), os.getegid())
         state.chmod(mode)
     lost = before - _others_files(state)
     return "; ".join([*done, *(f"{name} is gone" for name in sorted(lost))])
+
+
+def _own_folders(folders: set[Path], user: int, group: int) -> None:
+    for folder in filter(Path.exists, folders):
+        os.chown(folder, user, group)
 
 
 def _others_files(state: Path) -> set[str]:

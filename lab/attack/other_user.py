@@ -3,19 +3,19 @@
 import json
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lab.errors import LabFailed
 
 
-def run_as_user(user: int, group: int, action: Callable[[], Any]) -> Any:
+def run_as_user(user: int, group: int, action: Callable[[], Any], supplementary: Sequence[int] = ()) -> Any:
     """Run `action` in a child that has become this user; return its value, which must be JSON. Raises `LabFailed`."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
+            os.setgroups(list(supplementary))
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
             os.write(writing, json.dumps(action()).encode())

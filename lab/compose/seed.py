@@ -15,6 +15,7 @@ from lab.sample import SAMPLE, make_sample
 from lab.secrets import SERVICE, copy_service_certificate, make_certificates, make_token, write_secret
 from lab.services import origin_tls_files, publish_services
 from lab.topology import CONTROL_PORT, SERVICE_NAME, SHOP_NAME, VIP, Topology
+from node.state.catalogue import ALL
 from node.state.state_file import Daemon
 
 ACCESS = "access"
@@ -76,8 +77,9 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
             # with compose.mptcp.yml the edge is root of the same group, without the capabilities of root
             for key in (KEY, f"{SERVICE}.key"):
                 (edges / edge.name / key).chmod(0o640)
-            (edges / edge.name / Daemon.EDGE).mkdir()
-            (edges / edge.name / Daemon.EDGE).chmod(0o770)
+            for folder in {file.folder for file in ALL if file.writer is Daemon.EDGE}:
+                (edges / edge.name / folder).mkdir()
+                (edges / edge.name / folder).chmod(0o770)
         shutil.copy(control / "ca.pem", edges / edge.name / "ca.pem")
         (edges / edge.name / TOKEN).chmod(0o600)
     shutil.copy(control / "ca.pem", edges / "phone" / "ca.pem")

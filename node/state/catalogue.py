@@ -17,10 +17,14 @@ TABLE_KEY = StateFile(
 )
 TABLE = StateFile("table.json", Daemon.AGENT, (Daemon.AGENT, Daemon.FORWARDER, Daemon.PROBE), durable=True)
 DESIRED_STATE = StateFile("agent.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
-SERVICES = StateFile("services.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
-SHIELD = StateFile("shield.json", Daemon.AGENT, (Daemon.EDGE,), durable=True)
+SERVICES = StateFile(
+    "services.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True, only_reader=Daemon.EDGE
+)
+SHIELD = StateFile("shield.json", Daemon.AGENT, (Daemon.EDGE,), durable=True, only_reader=Daemon.EDGE)
 PURGES = StateFile("purges.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
-FAST_OPEN_KEYS = StateFile("fast-open.keys", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
+FAST_OPEN_KEYS = StateFile(
+    "fast-open.keys", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True, only_reader=Daemon.EDGE
+)
 CONTACT = StateFile("contact", Daemon.AGENT, (Daemon.FORWARDER,))
 AGENT_ALIVE = StateFile("agent.alive", Daemon.AGENT, (Daemon.AGENT,))
 PROBE_RESULTS = StateFile("probes.json", Daemon.PROBE, (Daemon.AGENT,))
@@ -29,7 +33,9 @@ APPLIED = StateFile("applied.json", Daemon.FORWARDER, (Daemon.AGENT,))
 TRAFFIC = StateFile("traffic.json", Daemon.FORWARDER, (Daemon.AGENT,))
 HOST_STATE = StateFile("host.json", Daemon.FORWARDER, (Daemon.AGENT,))
 HOST_LOCK = StateFile("host.lock", Daemon.FORWARDER, (Daemon.FORWARDER,), mode=0o600)
-SERVICES_APPLIED = StateFile("services-applied.json", Daemon.EDGE, (Daemon.AGENT, Daemon.EDGE), durable=True)
+SERVICES_APPLIED = StateFile(
+    "services-applied.json", Daemon.EDGE, (Daemon.AGENT, Daemon.EDGE), durable=True, only_reader=Daemon.AGENT
+)
 PURGED = StateFile("purged.json", Daemon.EDGE, (Daemon.AGENT, Daemon.EDGE))
 EDGE_SOCKET = StateFile("edge.sock", Daemon.EDGE, (Daemon.AGENT,), mode=0o660)
 

@@ -46,20 +46,29 @@ class StateFileInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StateFile:
-    """A file by name, with its only writer. `durable`: it is synced to disk before it replaces the old one."""
+    """A file by name, with its only writer. `durable`: it is synced to disk before it replaces the old one.
+
+    `only_reader`: it holds secrets for this daemon, and lies in a folder that the writer's other readers cannot enter.
+    """
 
     name: str
     writer: Daemon
     readers: tuple[Daemon, ...]
     mode: int = 0o640
     durable: bool = False
+    only_reader: Daemon | None = None
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder: the writer's, or that of writer and only reader, such as `agent-edge`."""
+        return "-".join(daemon.value for daemon in (self.writer, self.only_reader) if daemon is not None)
 
     def path_in(self, state: Path) -> Path:
-        """Return where the file is: in its writer's folder."""
-        return state / self.writer.value / self.name
+        """Return where the file is."""
+        return state / self.folder / self.name
 
     def create_folder(self, state: Path) -> None:
-        """Create the writer's folder where the host's setup has not: in labs and tests."""
+        """Create the file's folder where the host's setup has not: in labs and tests."""
         self.path_in(state).parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
     def version_in(self, state: Path) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """Checks of an edge's host: the state folder, its daemons, BPF, BIRD, capabilities."""
 
+import grp
 import socket
 import stat
 import time
@@ -11,7 +12,7 @@ from node.state.catalogue import ALL, EDGE_SOCKET
 from node.state.host_state import STALE_AFTER, read_host_state
 from node.state.identity import find_identity
 from node.state.signs import LifeSign, contact_age
-from node.state.state_file import FOLDER_MODE, StateFile, StateFileInvalid
+from node.state.state_file import FOLDER_MODE, USER_PREFIX, Daemon, StateFile, StateFileInvalid
 from runtime.capabilities import BPF, NET_ADMIN, NET_BIND_SERVICE
 from sennit.doctor.check_result import CheckResult, Report
 from sennit.doctor.host_checks import read_sysctl
@@ -77,6 +78,8 @@ def _check_file(file: StateFile, state: Path) -> CheckResult | None:
             return CheckResult.error(
                 check, f"{where} has mode {mode:04o}, {extra:04o} too much", f"`chmod {allowed:04o} {where}`"
             )
+    if file.only_reader is not None and (finding := _check_group(file.only_reader, path, folder.st_gid)):
+        return finding
     if file is EDGE_SOCKET:
         return None
     try:
@@ -89,6 +92,20 @@ def _check_file(file: StateFile, state: Path) -> CheckResult | None:
     except OSError as error:
         return CheckResult.error(check, f"{path}: {error.strerror}", "run the doctor as root")
     return None
+
+
+def _check_group(reader: Daemon, path: Path, group: int) -> CheckResult | None:
+    """Return what is wrong with the group of a folder of secrets; nothing on a host without a group for each daemon."""
+    name = f"{USER_PREFIX}{reader.value}"
+    try:
+        wanted = grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+    if group == wanted:
+        return None
+    found = f"{path.parent} belongs to group {group}, not to {name}"
+    remedy = f"`chgrp -R {name} {path.parent} && chmod 2750 {path.parent}`, as systemd-tmpfiles makes it"
+    return CheckResult.error(f"state file {path.name}", found, remedy)
 
 
 def _check_agent(state: Path) -> CheckResult:

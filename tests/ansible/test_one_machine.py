@@ -95,6 +95,39 @@ def test_a_neighbour_hears_the_service_address_and_a_phone_downloads(lab: Contai
     )
 
 
+def test_what_an_earlier_release_left_for_the_group_is_readable_by_its_reader_alone(
+    lab: ContainerLab, archive: Path
+) -> None:
+    machine = lab.machines["edge1"]
+    left = {"agent/shield.json": "sennit-agent", "edge/services-applied.json": "sennit-edge"}
+    for name, owner in left.items():
+        machine.run(
+            "install", "-o", owner, "-g", "sennit", "-m", "0640", "/etc/hostname", f"/var/lib/sennit/{name}"
+        )
+    done = lab.playbook("site", archive, "--limit", "edge1")
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    shown = machine.run(
+        "sh", "-c", "cd /var/lib/sennit; stat -c '%n %U %G %a' */shield.json */services*.json"
+    )
+    found = dict(line.split(" ", 1) for line in shown.stdout.splitlines())
+    assert not left.keys() & found.keys()
+    assert found["agent-edge/shield.json"] == "sennit-agent sennit-edge 640"
+    assert found["edge-agent/services-applied.json"] == "sennit-edge sennit-agent 640"
+    assert found["agent-edge/services.json"] == "sennit-agent sennit-edge 640"
+    for user in ("sennit-forwarder", "sennit-probe"):
+        read = (
+            "runuser",
+            "-u",
+            user,
+            "-g",
+            "sennit",
+            "--",
+            "cat",
+            "/var/lib/sennit/agent-edge/services.json",
+        )
+        assert "Permission denied" in machine.run(*read, check=False).stderr
+
+
 def test_the_prober_goes_when_the_inventory_says_so_and_the_edge_announces_on(
     lab: ContainerLab, archive: Path
 ) -> None:

@@ -128,11 +128,20 @@ WITHOUT_CONTENT = {"agent.alive", "edge.sock", "host.lock"}
 
 def row(file: StateFile) -> tuple[str, ...]:
     readers = ", ".join(daemon.value for daemon in file.readers)
-    return file.name, file.writer.value, readers, f"{file.mode:04o}", "yes" if file.durable else "no"
+    return (
+        file.name,
+        file.writer.value,
+        file.folder,
+        readers,
+        f"{file.mode:04o}",
+        "yes" if file.durable else "no",
+    )
 
 
 def test_the_page_has_a_row_for_each_file() -> None:
-    rows = re.findall(r"^\| `(\S+)` \| (\w+) \| ([\w, ]+) \| (\d{4}) \| (\w+) \| \S", PAGE, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\S+)` \| (\w+) \| `([\w-]+)` \| ([\w, ]+) \| (\d{4}) \| (\w+) \| \S", PAGE, re.MULTILINE
+    )
     assert rows == [row(file) for file in catalogue.ALL]
 
 

@@ -1,17 +1,20 @@
 """`sennit doctor --edge`: a good edge has no error, and each broken one is named with its remedy."""
 
+import grp
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edge.server.status.health import HealthEndpoint
-from node.state.catalogue import CREDENTIAL, EDGE_SOCKET
+from node.state.catalogue import CREDENTIAL, EDGE_SOCKET, FAST_OPEN_KEYS
+from node.state.fast_open_keys import write_keys
 from node.state.host_state import HostState, ItemState, write_host_state
 from node.state.identity import NodeIdentity, write_identity
 from node.state.signs import LifeSign, write_contact
@@ -133,6 +136,23 @@ async def test_what_is_wrong_is_named_with_its_remedy(
     assert found in errors[check].found
     assert remedy in errors[check].remedy
     assert len(errors) == 1
+
+
+async def test_a_folder_of_secrets_of_another_group_than_its_reader_s_is_named(
+    tmp_path: Path, bird: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = EdgeHost(tmp_path)
+    await host.endpoint.start()
+    write_keys(host.state, ["22" * 16])
+    group = FAST_OPEN_KEYS.path_in(host.state).stat().st_gid
+    monkeypatch.setattr(grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=group + 1))
+    (error,) = (await host.find_errors()).values()
+    assert error.check == "state file fast-open.keys"
+    assert f"agent-edge belongs to group {group}, not to sennit-edge" in error.found
+    assert "chgrp -R sennit-edge" in error.remedy
+    monkeypatch.setattr(grp, "getgrnam", lambda name: SimpleNamespace(gr_gid=group))
+    assert await host.find_errors() == {}
+    await host.endpoint.stop()
 
 
 async def test_an_edge_that_does_not_listen_is_named(tmp_path: Path, bird: None) -> None:

@@ -8,32 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from edge.ingress.fast_open import TCP_FASTOPEN_KEY, follow_key_file, read_keys
+from edge.ingress.fast_open import TCP_FASTOPEN_KEY, encode_keys, follow_key_file
 from node.state.catalogue import FAST_OPEN_KEYS
 
 
-def test_one_key_or_two_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "keys"
-    path.write_text("00" * 16)
-    assert read_keys(path) == bytes(16)
-    path.write_text("ff" * 16 + "\n" + "00" * 16 + "\n")
-    assert read_keys(path) == b"\xff" * 16 + bytes(16)
+def test_one_key_or_two_are_read() -> None:
+    assert encode_keys("00" * 16) == bytes(16)
+    assert encode_keys("ff" * 16 + "\n" + "00" * 16 + "\n") == b"\xff" * 16 + bytes(16)
 
 
 @pytest.mark.parametrize(
     "content", ["", "00" * 15, "00" * 17, "xy" * 16, "00" * 16 + "\n" + "00" * 8, "00 " * 3]
 )
-def test_anything_else_is_refused(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "keys"
-    path.write_text(content)
+def test_anything_else_is_refused(content: str) -> None:
     with pytest.raises(ValueError):
-        read_keys(path)
+        encode_keys(content)
 
 
 @contextlib.asynccontextmanager
 async def following(sock: socket.socket, path: Path) -> AsyncIterator[None]:
     """The keys are followed meanwhile, to the end: nothing that happens may end it."""
-    task = asyncio.create_task(follow_key_file(sock, path))
+    task = asyncio.create_task(follow_key_file(sock, path, path.read_text))
     try:
         yield
         assert not task.done()
@@ -53,7 +48,7 @@ async def test_a_listening_socket_takes_the_keys_of_the_file_as_it_comes_and_cha
                 path.with_suffix(".new").write_text(content)
                 path.with_suffix(".new").replace(path)
                 async with asyncio.timeout(30):
-                    while kernel_keys(listening) != read_keys(path):
+                    while kernel_keys(listening) != encode_keys(path.read_text()):
                         await asyncio.sleep(0.02)
             path.write_text("no key")
             async with asyncio.timeout(30):

@@ -1,14 +1,16 @@
 """A daemon that was taken over, in the state folder: it changes nothing of what the others believe or can write."""
 
+import contextlib
 import os
 import pwd
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from provisioned_state import create_state_folder, find_user, own_file, run_as
+from provisioned_state import SYSTEMD, create_state_folder, find_user, own_file, run_as
 from signed_table import write_signed_table
 
 from balancer.agent.state import NodeState
@@ -19,7 +21,7 @@ from balancer.model.table import ForwardingTable, TableEdge
 from balancer.model.table_file import load_table
 from lab.attack.hostile_writer import attack_state_folder
 from node.state import state_file
-from node.state.catalogue import ALL, APPLIED, HOST_LOCK
+from node.state.catalogue import ALL, APPLIED, FAST_OPEN_KEYS, HOST_LOCK, SERVICES, SERVICES_APPLIED, SHIELD
 from node.state.credential import Credential, write_credential
 from node.state.desired_state import AdminState
 from node.state.fast_open_keys import write_keys
@@ -107,6 +109,36 @@ def test_no_trick_in_the_folder_succeeds_and_all_believe_what_they_did(state: Pa
     assert read_applied_generation(state) == 13
     with lock_host(state):
         pass
+
+
+SECRETS = (SERVICES, SHIELD, FAST_OPEN_KEYS, SERVICES_APPLIED)
+
+
+@pytest.mark.parametrize("daemon", [Daemon.FORWARDER, Daemon.PROBE])
+def test_no_other_daemon_reads_the_secrets_that_agent_and_edge_exchange(state: Path, daemon: Daemon) -> None:
+    for file in SECRETS:
+        assert run_as(
+            f"sennit-{file.writer.value}", lambda file=file: bool(file.write_text(state, "{}") or True)
+        )
+        assert run_as(f"sennit-{file.only_reader}", lambda file=file: file.read_text(state)) == "{}"
+        assert file.path_in(state).stat().st_mode & 0o777 == 0o640
+
+    def read_all() -> list[str]:
+        found = []
+        for file in SECRETS:
+            with contextlib.suppress(PermissionError):
+                found.append(file.path_in(state).read_text())
+        return found
+
+    assert run_as(f"sennit-{daemon.value}", read_all) == []
+
+
+@pytest.mark.parametrize("daemon", [Daemon.AGENT, Daemon.EDGE])
+def test_the_unit_of_a_daemon_may_write_its_folders_alone(daemon: Daemon) -> None:
+    text = (SYSTEMD / f"sennit-{daemon.value}.service").read_text()
+    (line,) = re.findall(r"^ReadWritePaths=(.*)$", text, re.MULTILINE)
+    folders = {path.removeprefix("/var/lib/sennit/") for path in line.split() if path.startswith("/var/lib")}
+    assert folders == {file.folder for file in ALL if file.writer is daemon}
 
 
 def test_what_lies_in_another_s_folder_is_still_judged_by_its_owner(state: Path) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from node.state import state_file
-from node.state.catalogue import ALL, APPLIED, CREDENTIAL, PURGES
+from node.state.catalogue import ALL, APPLIED, CREDENTIAL, PURGES, SHIELD
 from node.state.forwarder import read_applied_generation, write_applied_generation
 from node.state.purges import Purge, read_purges, write_purges
 from node.state.state_file import FileWatch, StateFileInvalid
@@ -22,10 +22,13 @@ def test_a_file_is_written_with_its_mode_and_leaves_nothing_behind(tmp_path: Pat
     for number in range(3):
         CREDENTIAL.write_object(tmp_path, {"edge_id": number})
         APPLIED.write_object(tmp_path, {"generation": number})
+        SHIELD.write_object(tmp_path, {"key": "", "sites": {}})
     written = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
     assert written == {
         "agent": 0o750,
         "agent/credential.json": 0o600,
+        "agent-edge": 0o750,
+        "agent-edge/shield.json": 0o640,
         "forwarder": 0o750,
         "forwarder/applied.json": 0o640,
     }
