@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from smkex.core.errors import Cancelled, SmkexError
 from smkex.core.events import (
@@ -47,10 +47,12 @@ class PathStatistics:
     received: int
 
 
-class HeldBytesObserver(Protocol):
-    """Is called whenever the bytes that a session holds may have changed."""
+class HeldBytesAccount:
+    """What a budget of held bytes has of one session."""
 
-    def observe_session(self, session: "SessionDriver") -> None: ...
+    def report(self, held: int, progress: int, now: float) -> int:
+        """Account for `held` bytes whenever they may have changed; return the limit of the session's windows."""
+        raise NotImplementedError
 
 
 class SessionDriver:
@@ -77,12 +79,12 @@ class SessionDriver:
         self.on_closed: Callable[[], None] = lambda: None
         self.on_path_dropped: Callable[[PathDropped], None] = lambda event: None
         self.on_rehome_asked: Callable[[], None] = lambda: None
-        self.held_bytes_observer: HeldBytesObserver | None = None
+        self.held_bytes_account: HeldBytesAccount | None = None
         self.statistics_from: Callable[[int], PathStatistics] = self._statistics
         self._loop = asyncio.get_running_loop()
         self._session = Session(established.keys, role, scheduler=scheduler)
         self._poller = running_poller()
-        self._flows: dict[int, Flow] = {}
+        self._flows: list[Flow] = []  # one of each open path
         self._protocol: asyncio.Protocol | None = None
         self._early: deque[bytes | bytearray] = deque()
         self._peer_ended = False
@@ -101,7 +103,7 @@ class SessionDriver:
         if not self._session.can_add_path(path):
             flow.abort()
             return
-        self._flows[path] = flow
+        self._flows.append(flow)
         rtt = flow.become_path(self, path)
         now = time.monotonic()
         self._handle(self._session.add_path(path, reader, rtt, now, join), now)
@@ -195,10 +197,11 @@ class SessionDriver:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing or self._lost:
             return
-        self._session.write(data)
+        session = self._session
+        session.write(data)
         if not self._handling:
             self._send_pending(time.monotonic())
-        if self._session.unsent > self._high_water and not self._writing_paused and self._protocol:
+        if not self._writing_paused and session.unsent > self._high_water and self._protocol:
             self._writing_paused = True
             self._protocol.pause_writing()
 
@@ -316,8 +319,9 @@ class SessionDriver:
                 self._peer_ended = True
             case PathDropped(path):
                 self.dropped.append(event)
-                flow = self._flows.pop(path, None)
+                flow = next((flow for flow in self._flows if flow.path == path), None)
                 if flow is not None:
+                    self._flows = [other for other in self._flows if other is not flow]
                     flow.write(event.last_word)
                     # queued data is retransmitted on other paths; an unresponsive path would hold it for minutes
                     flow.abort()
@@ -378,14 +382,19 @@ class SessionDriver:
             self._poller.arm(self._timer, at)
 
     def _send_pending(self, now: float) -> None:
-        if self.held_bytes_observer is not None:
+        session = self._session
+        account = self.held_bytes_account
+        if account is not None:
             # before anything is sealed: that changes the windows, and not what is held
-            self.held_bytes_observer.observe_session(self)
-        for path, flow in list(self._flows.items()):
-            while flow.writable and not flow.lost and (frames := self._next_frames(path, now)):
+            session.limit_windows(account.report(session.held_bytes, session.progress, now))
+        for flow in self._flows:
+            while flow.writable and not flow.lost and (frames := self._next_frames(flow.path, now)):
                 flow.write(frames)
-        low_water = min(LOW_WATER, self._high_water // 2)
-        if self._writing_paused and self._session.unsent <= low_water and self._protocol:
+        if (
+            self._writing_paused
+            and session.unsent <= min(LOW_WATER, self._high_water // 2)
+            and self._protocol
+        ):
             self._writing_paused = False
             self._protocol.resume_writing()
         self._set_timer()
@@ -408,7 +417,7 @@ class SessionDriver:
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._session.discard_streams()  # not whenever the garbage collector finds the session
-        for flow in self._flows.values():
+        for flow in self._flows:
             flow.close()
             if flow.unsent:
                 self._loop.call_later(LINGER_TIMEOUT, flow.abort)

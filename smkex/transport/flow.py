@@ -23,6 +23,7 @@ SEND_BUFFER: Final = 64 << 10  # bytes a flow queues in user space before it ask
 UNSENT_LIMIT: Final = 128 << 10  # bytes in the kernel that were never sent: more would only make latency
 UNSENT_LIMIT_FAR: Final = 16 << 10  # the same where round trips take time: a path may be slow to start
 RECEIVE_BUFFER: Final = 256 << 10  # bytes taken from the kernel at once
+SHORT_READ: Final = 4 << 10  # bytes that a flow reads at once until that many came
 TCP_NOTSENT_LOWAT: Final = 25  # linux/tcp.h
 RTT_AT: Final = 68  # tcpi_rtt in struct tcp_info, microseconds
 TCP_INFO_SIZE: Final = 104
@@ -77,6 +78,7 @@ class Flow:
         self._loop = asyncio.get_running_loop()
         self._number = sock.fileno()
         self._buffer = receive_buffer()[:HANDSHAKE_LIMIT]
+        self._reads_much = False
         self._queue: deque[memoryview] = deque()
         self._queued = 0
         self._broken = False
@@ -133,14 +135,20 @@ class Flow:
 
     def _read(self, now: float) -> None:
         try:
-            count: int = self.socket.recv_into(self._buffer)
+            if self._reads_much:
+                count: int = self.socket.recv_into(self._buffer)
+                data = bytes(self._buffer[:count])
+                self._reads_much = count > SHORT_READ
+            else:  # a request: half the objects of the other way
+                data = self.socket.recv(SHORT_READ)
+                self._reads_much = len(data) == SHORT_READ
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._close_now(error)
             return
-        if count:
-            self.owner.flow_received(self, bytes(self._buffer[:count]), now)
+        if data:
+            self.owner.flow_received(self, data, now)
         else:
             self.close()
 

@@ -73,7 +73,7 @@ async def capture_client_share() -> bytes:
 
 
 def stop_reading(connection: Connection) -> None:
-    for flow in list(connection.session._flows.values()):
+    for flow in list(connection.session._flows):
         flow.pause_reading()
 
 
@@ -139,7 +139,7 @@ async def reset_in_the_middle(victim: Victim) -> None:
     connection = await victim.open_session()
     connection.writer.write(GET)
     await connection.reader.readexactly(1 << 16)
-    for flow in list(connection.session._flows.values()):
+    for flow in list(connection.session._flows):
         flow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         flow.abort()
     connection.session.abort()

@@ -216,8 +216,10 @@ class Session:
     @property
     def held_bytes(self) -> int:
         """Bytes kept here: unsent, unacknowledged, out of order, unread, and parts of frames."""
-        partial = sum([path.reader.pending for path in self._paths.open.values()])
-        return self._out.held_bytes + self._incoming.held_bytes + partial
+        held = self._out.held_bytes + self._incoming.held_bytes
+        for path in self._paths.open.values():
+            held += path.reader.pending
+        return held
 
     @property
     def progress(self) -> int:

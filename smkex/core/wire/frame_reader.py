@@ -40,7 +40,8 @@ class FrameReader:
             self._partial += data
             self._bytes, self._at = b"", 0
         else:
-            self._bytes = bytes(data)  # common case, whole frames: sliced from bytes, they are copied once
+            # common case, whole frames: sliced from bytes, they are copied once
+            self._bytes = data if isinstance(data, bytes) else bytes(data)
 
     def take_frame(self) -> bytes | None:
         """Remove and return the first frame with its header; None until it is whole.

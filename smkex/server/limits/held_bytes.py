@@ -9,11 +9,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from smkex.core.errors import SmkexError
-from smkex.transport.driver import HeldBytesObserver
+from smkex.transport.driver import HeldBytesAccount
 
 log = logging.getLogger("smkex.server.limits.held_bytes")
 
@@ -34,7 +33,7 @@ def default_budget(memory_limit: int) -> int:
 class HoldingSession(Protocol):
     """What the budget needs of a session (`SessionDriver`)."""
 
-    held_bytes_observer: HeldBytesObserver | None
+    held_bytes_account: HeldBytesAccount | None
 
     @property
     def held_bytes(self) -> int: ...
@@ -44,20 +43,22 @@ class HoldingSession(Protocol):
     def fail(self, error: SmkexError) -> None: ...
 
 
-@dataclass(slots=True)
-class Holder:
+class Holder(HeldBytesAccount):
     """What one session holds, and how fast it makes progress; times are monotonic seconds."""
 
-    progress: int
-    measured_at: float
-    held: int = 0
-    rate: float = 0.0
+    def __init__(self, budget: "HeldBytesBudget", progress: int, now: float) -> None:
+        self._budget = budget
+        self.progress = progress
+        self.measured_at = now
+        self.held = 0
+        self.rate = 0.0
 
-    def measure_rate(self, progress: int, now: float) -> None:
-        elapsed = now - self.measured_at
-        if elapsed >= RATE_INTERVAL:
-            self.rate = (progress - self.progress) / elapsed
+    def report(self, held: int, progress: int, now: float) -> int:
+        if now - self.measured_at >= RATE_INTERVAL:
+            self.rate = (progress - self.progress) / (now - self.measured_at)
             self.progress, self.measured_at = progress, now
+        added, self.held = held - self.held, held
+        return self._budget.add_held(added)
 
     def drain_time(self, progress: int, now: float) -> float:
         """Return the seconds that it would take to drain what is held; progress that stopped counts for less."""
@@ -78,29 +79,26 @@ class HeldBytesBudget:
         self._ending = False
 
     def add_session(self, session: HoldingSession) -> None:
-        self._holders[session] = Holder(session.progress, time.monotonic())
-        session.held_bytes_observer = self
-        self.observe_session(session)
+        """Account for a session, which reports what it holds from now on."""
+        now = time.monotonic()
+        holder = Holder(self, session.progress, now)
+        self._holders[session] = session.held_bytes_account = holder
+        session.limit_windows(holder.report(session.held_bytes, session.progress, now))
 
     def remove_session(self, session: HoldingSession) -> None:
         holder = self._holders.pop(session, None)
         if holder is not None:
+            session.held_bytes_account = None
             self.held -= holder.held
 
-    def observe_session(self, session: HoldingSession) -> None:
-        """Account for what the session holds now, and set its windows."""
-        holder = self._holders.get(session)
-        if holder is None:
-            return
-        held = session.held_bytes
-        self.held += held - holder.held
-        holder.held = held
-        holder.measure_rate(session.progress, time.monotonic())
-        session.limit_windows(max(SMALLEST_WINDOW, (self.limit - self.held) // FREE_SHARE))
+    def add_held(self, added: int) -> int:
+        """Account for `added` bytes more, or less; return the limit of a window now."""
+        self.held += added
         if self.held > self.limit and not self._ending:
             self._ending = True
             # not here: this is called from within a session
             asyncio.get_running_loop().call_soon(self._end_largest)
+        return max(SMALLEST_WINDOW, (self.limit - self.held) // FREE_SHARE)
 
     def _end_largest(self) -> None:
         """End sessions, the longest drain time first, until a part of the budget is free again."""

@@ -28,7 +28,7 @@ async def take_and_stop(edge: EdgeProcess, count: int) -> Connection:
     )
     connection.writer.write(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
     await asyncio.wait_for(connection.reader.readexactly(count), 60)
-    for flow in list(connection.session._flows.values()):
+    for flow in list(connection.session._flows):
         flow.pause_reading()
     return connection
 

@@ -7,7 +7,7 @@ import pytest
 
 from smkex.server.limits import held_bytes
 from smkex.server.limits.held_bytes import FREE_SHARE, SMALLEST_WINDOW, HeldBytesBudget
-from smkex.transport.driver import SessionDriver
+from smkex.transport.driver import HeldBytesAccount, SessionDriver
 
 MB = 1 << 20
 
@@ -19,7 +19,7 @@ class Held:
         self.held_bytes = 0
         self.progress = 0
         self.window = 0
-        self.held_bytes_observer: object = None
+        self.held_bytes_account: HeldBytesAccount | None = None
 
     def limit_windows(self, limit: int) -> None:
         self.window = limit
@@ -47,7 +47,8 @@ class Budget:
     def hold(self, session: Held, held: int, progress: int = 0) -> None:
         session.held_bytes = held
         session.progress += progress
-        self.it.observe_session(cast(SessionDriver, session))
+        if session.held_bytes_account is not None:
+            session.window = session.held_bytes_account.report(held, session.progress, self.now)
 
 
 @pytest.fixture
