@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
 from balancer.api.numbers import Whole
 from node.vip import MAXIMUM_EDGE_ID
@@ -23,8 +23,6 @@ class FleetHealth(StrEnum):
 class PeerReport(BaseModel):
     """Whether the sender reached another edge. None where it could not try that way."""
 
-    model_config = ConfigDict(extra="forbid")
-
     edge_id: Annotated[int, Field(ge=1, le=MAXIMUM_EDGE_ID), Whole]
     forwarding: StrictBool | None = Field(
         default=None, description="By a key exchange through hook and tunnel, at its locator."
@@ -40,8 +38,6 @@ class PeerReport(BaseModel):
 
 class ForwardRate(BaseModel):
     """What an edge sends through the tunnel to another."""
-
-    model_config = ConfigDict(extra="forbid")
 
     edge_id: int = Field(ge=1, le=MAXIMUM_EDGE_ID)
     packets_per_second: int = Field(ge=0, le=2**53)

@@ -266,7 +266,9 @@ class EdgePatch(Body):
 
 
 class LeaseRequest(Body):
-    """One heartbeat."""
+    """One heartbeat. Members that this version does not know, of a newer agent, are ignored and counted."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_add_example)
 
     health: Health = Field(examples=["ok"])
     reasons: list[Text] = Field(default=[], max_length=16)
@@ -297,6 +299,13 @@ class LeaseRequest(Body):
     def is_well(self) -> bool:
         """Return whether it announces and reports no failure."""
         return self.announcing and not self.withdraw and self.health is Health.OK
+
+    def drop_unknown_members(self) -> int:
+        """Forget members that this version does not know; return how many there were."""
+        unknown = self.model_extra or {}
+        count = len(unknown)
+        unknown.clear()
+        return count
 
 
 class LeaseGrant(BaseModel):

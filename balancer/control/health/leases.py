@@ -23,6 +23,7 @@ class Leases:
         self.seconds = seconds
         self._leases: dict[int, Lease] = {}
         self._successors: dict[int, str] = {}
+        self.unknown_members = 0  # ignored in heartbeats of newer agents
 
     def grant_grace(self, edge_ids: Iterable[int]) -> None:
         """Give every edge one lease after a start, since heartbeats could not arrive before."""
@@ -31,6 +32,7 @@ class Leases:
 
     def renew(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> Lease:
         """Record a heartbeat received `age` seconds ago; one older than the known one is ignored."""
+        self.unknown_members += heartbeat.drop_unknown_members()
         lease = Lease(self._clock.monotonic() + self.seconds - age, heartbeat)
         known = self._leases.get(edge_id)
         if known is not None and known.heartbeat is not None and known.ends_at > lease.ends_at:

@@ -1,10 +1,10 @@
-"""The control plane's gauges: read from memory at each scrape, without a query."""
+"""The control plane's metrics: read from memory at each scrape, without a query."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from balancer.control.grants.book import GrantBook
@@ -48,6 +48,11 @@ class ControlMetrics(Collector):
         yield _make_gauge("leases", "edges that hold a lease", self._leases.count())
         yield _make_gauge("grants", "edges that hold a withdrawal grant", len(self._grants.holders()))
         yield _make_gauge("purge_newest", "id of the newest purge", self._newest.purge)
+        yield CounterMetricFamily(
+            "sennit_control_unknown_members",
+            "members of heartbeats that this version does not know",
+            value=self._leases.unknown_members,
+        )
 
     def _edges(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(

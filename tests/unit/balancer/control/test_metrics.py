@@ -32,9 +32,27 @@ async def test_the_page_explains_every_figure(api: Any) -> None:
     text = PAGE.read_text()
     answer = await api.ask("GET", "/v1/metrics")
     for family in text_string_to_metric_families(answer.text):
-        assert family.name.startswith("process_") or f"| `{family.name}` |" in text, family.name
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert name.startswith("process_") or f"| `{name}` |" in text, name
 
 
 async def test_an_edge_may_not_read_metrics(api: Any) -> None:
     await api.enrol(1)
     assert (await api.ask("GET", "/v1/metrics", token="credential-1")).status_code == 403
+
+
+async def test_a_heartbeat_of_a_newer_agent_is_taken_and_what_is_unknown_in_it_counted(api: Any) -> None:
+    await api.enrol(1)
+    await api.enrol(2)
+    newer = {
+        "peers": [{"edge_id": 2, "backbone": True, "sideways": True}],
+        "colour": "red",
+        "mood": {"is": [1]},
+    }
+    assert (await api.heartbeat(1, applied_generation=1, **newer)).status_code == 200
+    await api.heartbeat(1, applied_generation=1)
+    shown = await figures(api)
+    assert shown["sennit_control_unknown_members_total"] == 2
+    assert shown["sennit_control_leases"] == 1
+    wrong = await api.ask("PATCH", "/v1/edges/1", {"weigth": 5})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "weigth")
