@@ -1,8 +1,8 @@
 """What `sennit services` prints of origins."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from balancer.api.origins import OriginsView
+from balancer.api.origins import OriginsView, OriginView
 from sennit import remote
 
 HEADS = ("SERVICE", "ORIGIN", "EDGE", "STATE", "SINCE", "LATENCY", "CAUSE")
@@ -28,9 +28,9 @@ def origins_table(view: OriginsView) -> str:
     return remote.format_table(HEADS, rows)
 
 
-def unhealthy_lines(view: OriginsView) -> Iterator[str]:
+def unhealthy_lines(origins: Iterable[OriginView]) -> Iterator[str]:
     """Yield a line for each origin that is not healthy at an edge."""
-    for origin in view.items:
+    for origin in origins:
         if not origin.unhealthy_edges:
             continue
         first = origin.edges[0]

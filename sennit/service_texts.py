@@ -4,11 +4,11 @@ import argparse
 import json
 from typing import Any
 
-from balancer.api.origins import OriginsView
-from balancer.api.services import FieldChange, RevisionView, RolloutView, SecretView, ServiceView
+from balancer.api.services import FieldChange, RolloutView, SecretView, ServiceView
 from sennit import remote
 from sennit.figure_texts import totals_table
 from sennit.origin_texts import origins_table, unhealthy_lines
+from sennit.service_views import ShownService
 from sennit.yaml_documents import format_document
 
 
@@ -19,15 +19,13 @@ def describe_result(options: argparse.Namespace, result: Any) -> str:
             heads = ("NAME", "KIND", "ACTIVE", "NEWEST", "EDGES", "HOSTNAMES")
             return remote.format_table(heads, [_service_row(each) for each in result])
         case "top":
-            totals, origins = result
-            return "\n".join((totals_table(totals), *unhealthy_lines(origins)))
+            return "\n".join((totals_table(result), *unhealthy_lines(result.origins)))
         case "origins":
             return origins_table(result)
         case "show" if options.revisions:
             return _revisions_table(result)
         case "show":
-            *shown, origins = result
-            return _describe_service(origins, *shown)
+            return _describe_service(result)
         case "validate":
             return "\n".join(("no faults", *map(_change_line, result.changes)))
         case "diff" | "apply":
@@ -49,14 +47,13 @@ def summarise_service(view: ServiceView) -> str:
     return f"{view.name}: {active}, newest {view.newest or '-'}, edges {_edges_text(view)}"
 
 
-def _describe_service(
-    origins: OriginsView, service: ServiceView, revision: RevisionView | None = None
-) -> str:
+def _describe_service(shown: ShownService) -> str:
+    service, revision = shown.service, shown.revision
     lines = [f"# {summarise_service(service)}"]
     lines += [
         f"# edge {one.edge_id} refuses revision {one.revision}: {one.reason}" for one in service.edges.refused
     ]
-    lines += [f"# {line}" for line in unhealthy_lines(origins)]
+    lines += [f"# {line}" for line in unhealthy_lines(shown.origins)]
     if revision is not None:
         why = f": {revision.why}" if revision.why else ""
         made = f"{revision.created_at:%Y-%m-%d %H:%M} by {revision.created_by}{why}"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import CommandError, ExitStatus
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from balancer.api.services_client import ServicesClient
+    from sennit.service_views import ShownService
 
 
 def run(arguments: list[str]) -> int:
@@ -115,13 +114,15 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
         ServiceRollback,
     )
     from sennit.service_edits import add_edited_revision, read_document_file
+    from sennit.service_views import ServiceActivity
 
     name = getattr(options, "name", "")
     match options.action:
         case "list":
             return await client.services()
         case "top":
-            return [await client.figure_totals(options.seconds), await client.origins()]
+            totals, origins = await client.figure_totals(options.seconds), await client.origins()
+            return ServiceActivity(seconds=totals.seconds, services=totals.services, origins=origins.items)
         case "origins":
             return await client.origins(options.name)
         case "show" if options.revisions:
@@ -199,11 +200,13 @@ def _read_stage(text: str) -> "dict[str, Any]":
         raise CommandError(f"--stage {text}: not a share", hint="10%", status=ExitStatus.USAGE) from None
 
 
-async def _show_service(client: "ServicesClient", name: str, number: int | None) -> "list[BaseModel]":
+async def _show_service(client: "ServicesClient", name: str, number: int | None) -> "ShownService":
+    from sennit.service_views import ShownService
+
     service = await client.service(name)
     shown = number or service.active or service.newest
-    revision = [] if shown is None else [await client.revision(name, shown)]
-    return [service, *revision, await client.origins(name)]
+    revision = None if shown is None else await client.revision(name, shown)
+    return ShownService(service=service, revision=revision, origins=(await client.origins(name)).items)
 
 
 async def _change_secret(client: "ServicesClient", options: argparse.Namespace) -> Any:

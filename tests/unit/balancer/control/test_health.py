@@ -125,7 +125,9 @@ async def test_a_removed_edge_is_forgotten(api: Any) -> None:
     assert await api.states() == {2: "down", 3: "down"}
 
 
-@pytest.mark.parametrize("peers", [[{"edge_id": 0}], [{"edge_id": 1, "backbone": "yes"}], [{"edge_id": 1}] * 17])
+@pytest.mark.parametrize(
+    "peers", [[{"edge_id": 0}], [{"edge_id": 1, "backbone": "yes"}], [{"edge_id": 1}] * 17]
+)
 async def test_reports_that_make_no_sense_are_refused(api: Any, peers: Any) -> None:
     await api.enrol(1)
     answer = await api.heartbeat(1, peers=peers)

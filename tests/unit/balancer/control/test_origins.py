@@ -34,7 +34,7 @@ async def test_the_fleet_sees_which_origin_is_not_healthy_where_since_when_and_w
     assert [each["origin"] for each in of_blog["items"]] == ["main"]
 
     view = OriginsView.model_validate(shown)
-    assert list(unhealthy_lines(view)) == [
+    assert list(unhealthy_lines(view.items)) == [
         "origin eu of shop is ejected at edge 1 since 2026-01-01 00:00:40: status 503"
     ]
     rows = [line.split() for line in origins_table(view).splitlines()]

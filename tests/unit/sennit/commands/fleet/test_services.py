@@ -73,6 +73,7 @@ def test_a_service_is_added_in_three_commands_and_changed_and_back(control: Path
     (control / "first.yml").write_text(FIRST)
     (control / "second.yml").write_text(SECOND)
     assert services("create", "shop")[0] == 0
+    assert json.loads(services("show", "shop", "--json")[1])["revision"] is None
     assert services("edit", "shop", "--file", f"{control}/first.yml") == (0, "shop: revision 1, draft\n", "")
     assert services("activate", "shop")[1] == "shop: revision 1 is active, newest 1, edges 0/0\n"
     changed = '~ origins[eu].url: "http://192.0.2.1" -> "http://192.0.2.2"\n'
@@ -86,6 +87,10 @@ def test_a_service_is_added_in_three_commands_and_changed_and_back(control: Path
     assert "superseded" in services("show", "shop", "--revisions")[1]
     assert services("list")[1].splitlines()[1].split() == ["shop", "http", "1", "2", "0/0", "www.example.org"]
     assert json.loads(services("list", "--json")[1])[0]["active"] == 1
+    shown = json.loads(services("show", "shop", "--json")[1])
+    assert (shown["service"]["name"], shown["revision"]["number"], shown["origins"]) == ("shop", 1, [])
+    assert json.loads(services("top", "--json")[1]) == {"seconds": 60, "services": [], "origins": []}
+    assert services("top")[1].endswith(" in the last 60 s\n")
     assert services("delete", "shop")[0] == 2
     assert services("delete", "shop", "--yes") == (0, "", "")
     assert services("show", "shop")[0] == 5
