@@ -68,8 +68,9 @@ def _choose_mode(offered: tuple[int, ...], accepted: tuple[Mode, ...]) -> Mode:
 
 def _choose_aead(offered: tuple[int, ...], accepted: tuple[Aead, ...]) -> Aead:
     for aead in offered:
-        if aead in accepted:
-            return Aead(aead)
+        for own in accepted:
+            if own == aead:
+                return own
     raise NoCommonAead
 
 
