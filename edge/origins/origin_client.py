@@ -166,7 +166,8 @@ def _parse_head(response: httpx.Response) -> OriginResponse:
             502, "the origin returned an invalid status", cause=f"invalid status {response.status_code}"
         )
     pairs = _check_fields(response)
-    return OriginResponse(response.status_code, end_to_end(pairs), _response_parts(response))
+    parts = _no_parts() if response.status_code == 205 else _response_parts(response)
+    return OriginResponse(response.status_code, end_to_end(pairs), parts)
 
 
 def _check_fields(response: httpx.Response) -> Pairs:
@@ -182,7 +183,14 @@ def _check_fields(response: httpx.Response) -> Pairs:
         found.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
     if response.status_code == 204:  # RFC 9110 section 8.6
         found = [pair for pair in found if pair[0] != "content-length"]
+    if response.status_code == 205:  # it has no content, whatever has come (RFC 9110 section 15.3.6)
+        found = [pair for pair in found if pair[0] != "content-length"] + [("content-length", "0")]
     return found
+
+
+async def _no_parts() -> AsyncIterator[bytes]:
+    for _ in ():
+        yield b""
 
 
 async def _response_parts(response: httpx.Response) -> AsyncIterator[bytes]:

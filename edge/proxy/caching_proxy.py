@@ -51,6 +51,7 @@ from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
 from edge.telemetry.telemetry import Telemetry
 from smkex.http.semantics.integers import parse_integer
+from smkex.http.semantics.ranges import first_position
 from smkex.http.server.http1 import CLIENT_GONE, CONNECTION, EARLY_HINTS
 
 log = logging.getLogger("edge.proxy.caching_proxy")
@@ -345,7 +346,7 @@ class CachingProxy:
         value = request.fields.get("range")
         if value is None:
             return False
-        first = parse_integer(value.removeprefix("bytes=").split("-")[0])
+        first = first_position(value)
         if first is None or not self.fetches.may_share(request.key):
             return True
         spools = [

@@ -210,6 +210,8 @@ class CacheFastPath:
         """Parse one complete simple request; None for anything else."""
         if not data.startswith(b"GET /") or data.find(HEAD_END) != len(data) - 4 or len(data) > HEAD_LIMIT:
             return None
+        if b"  " in data[: data.find(b"\r\n")]:
+            return None  # the general path refuses it
         head = self._parse(data)
         if head is None or head.fields is None or not head.host:
             return None

@@ -49,9 +49,9 @@ def _canonical_address(host: str) -> str:
 def _canonical_name(host: str) -> str:
     if _REG_NAME.fullmatch(host) is None or len(host) > HOST_LIMIT:
         raise ValueError(f"not a host name: {host[:80]!r}")
-    decoded = _PERCENT.sub(_decode_unreserved, host)
-    name = _PERCENT.sub(lambda found: found[0].upper(), decoded.lower())
-    name = name.removesuffix(".")
+    name = _PERCENT.sub(_decode_unreserved, host).lower().removesuffix(".")
+    if "%" in name:  # a delimiter or an octet that no DNS name has: what reads it next may see another host
+        raise ValueError(f"not a host name: {host[:80]!r}")
     if name.endswith(".") or name.startswith(".") or ".." in name:
         raise ValueError(f"an empty label in the host name: {host[:80]!r}")
     return name

@@ -34,7 +34,7 @@ def parse_ranges(value: str | None, size: int) -> list[ByteRange] | None:
     if value is None:
         return None
     unit, equals, specs = value.partition("=")
-    if unit.strip().lower() != "bytes" or not equals:
+    if unit.lower() != "bytes" or not equals:
         return None
     parts = [part.strip(" \t") for part in specs.split(",") if part.strip(" \t")]
     if not parts or len(parts) > RANGES_LIMIT:
@@ -42,14 +42,23 @@ def parse_ranges(value: str | None, size: int) -> list[ByteRange] | None:
     found = []
     for part in parts:
         bounds = parse_range_spec(part)
-        if bounds is None:
-            return None
+        if bounds is None or (bounds[0] is None and bounds[1] and not size):
+            return (
+                None  # the end of an empty body is satisfiable, and Content-Range cannot express it (14.1.2)
+            )
         made = _clip_range(*bounds, size)
         if made is not None:
             found.append(made)
     if not found:
         raise RangeNotSatisfiable
     return None if _any_overlap(found) else found
+
+
+def first_position(value: str) -> int | None:
+    """Where the first requested range begins; None for the end of the body, 0 for a field that is ignored."""
+    unit, _, specs = value.partition("=")
+    bounds = parse_range_spec(specs.split(",")[0].strip(" \t")) if unit.lower() == "bytes" else (0, None)
+    return 0 if bounds is None else bounds[0]
 
 
 def parse_range_spec(part: str) -> tuple[int | None, int | None] | None:

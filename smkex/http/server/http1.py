@@ -91,9 +91,13 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self.deadline = NEVER
         self._in_head = False
         self._in_body = False
+        self._line: bytes | None = None  # the last octet of a request line that has not ended
         self._head_size = 0
-        self._beside = 0  # bytes without body data: trailers and chunk extensions
+        self._beside = 0  # bytes of chunk extensions and trailers in the whole body
+        self._chunk = 0  # bytes of data in the current chunk
+        self._completed = 0  # requests that the data received last has completed
         self._count = 0
+        self._previous: Any = None  # the cycle before the newest
         self._hosts: list[bytes] = []
         self._without_upgrade: bytes | None = None
         self._rejection: RequestRejected | None = None
@@ -109,19 +113,31 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         if self._rejection is not None or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
+        self._completed = 0
+        if not self._in_head and not self._in_body:
+            self._line = b""
+        if self._line is not None and self._has_two_spaces(self._line, data):
+            return self.reject(RequestRejected(400, "two spaces in the request line"))
         if self._in_head:
             # no callback reports an unfinished line: count the bytes as they arrive
             self._head_size += len(data)
             if self._head_size > self.limits.head:
                 return self.reject(RequestRejected(431, "the head exceeds the limit"))
         elif self._in_body:
-            if self._beside > self.limits.head:
-                return self.reject(RequestRejected(431, "trailers or chunk extensions exceed the limit"))
-            self._beside += len(data)
+            self._beside += len(data)  # the callbacks take off what is data, and what a chunk needs around it
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            self.reject(self._rejection or _rejection_of(error, data))
+            return self.reject(self._rejection or _rejection_of(error, data, self._completed))
+        self._beside = max(0, self._beside)  # a head's own data was not counted
+        if self._in_body and self._beside > self.limits.head:
+            self.reject(RequestRejected(431, "trailers or chunk extensions exceed the limit"))
+
+    def _has_two_spaces(self, before: bytes, data: bytes) -> bool:
+        """Whether a request line has an element too many, which the parser would not mind (RFC 9112 section 3)."""
+        line, end, _ = (data if before else data.lstrip(b"\r\n")).partition(b"\n")
+        self._line = None if end else line[-1:] or before
+        return b"  " in before + line
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser. A head with Upgrade is parsed again without it: the parser would drop the body."""
@@ -159,12 +175,14 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
     def eof_received(self) -> bool:
         """The client has ended its direction, which is not leaving: answer what it asked, then close.
 
-        Return False to close once everything written has left: no request waits for its response, or one is incomplete.
+        Return False to close once everything written has left: no complete request waits for its response.
         """
-        last = self.pipeline[0][0] if self.pipeline else self.cycle
-        if self._in_head or self._in_body or last is None or last.response_complete:
+        self._in_head = False
+        self.deadline = NEVER
+        self._withdraw_incomplete()
+        if self.cycle is None or self.cycle.response_complete:
             return False
-        last.keep_alive = False  # the server closes after this response
+        self.cycle.keep_alive = False  # the server closes after this response
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -223,8 +241,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._check_expectation(version)
         if len(self.pipeline) >= self.limits.waiting - 1:
             self._raise_rejection(400, "too many pipelined requests")
-        self._in_body = True
-        self._beside = 0
+        self._beside = self._chunk = 0
         self.deadline = self.loop.time() + self.limits.body_wait
         self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing, RAW_TARGET: self.url}
         if self._connection is not None:
@@ -234,7 +251,9 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
             self.scope["extensions"][EXPORTER] = established.exporter
         if self._path_confirmed is not None:
             self.scope["extensions"][PATH_CONFIRMED] = self._path_confirmed
+        previous = self.cycle
         super().on_headers_complete()
+        self._previous, self._in_body = previous, True
         if version == "1.1":
             self.scope["extensions"][EARLY_HINTS] = partial(self._send_early_hints, self.cycle)
         else:
@@ -291,46 +310,74 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def on_body(self, body: bytes) -> None:
-        self._beside = 0
+        self._beside -= len(body)
+        self._chunk += len(body)
         self.deadline = self.loop.time() + self.limits.body_wait
         super().on_body(body)
+
+    def on_chunk_complete(self) -> None:
+        self._beside -= len(b"%x\r\n\r\n" % self._chunk)
+        self._chunk = 0
 
     def on_message_complete(self) -> None:
         if self._without_upgrade is not None:
             return  # the head is parsed again
         self._in_body = False
+        self._completed += 1
         self.deadline = NEVER
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if self._rejection is not None and was_last:
+            self._send_rejection(self._rejection, None)
 
     # --- called by the server
 
     def on_deadline(self) -> None:
         """Reject or close: the client exceeded a deadline."""
-        if self._in_body and self.flow.read_paused:
-            return  # the application has not read the data that arrived
-        if self.flow.write_paused or (self.cycle is not None and self.cycle.response_started):
+        is_incomplete = self._in_head or self._in_body
+        if is_incomplete and self.flow.read_paused:
+            # the rest may have come: it is not read before the application takes it, or answers
+            self.deadline = self.loop.time() + self.limits.body_wait
+        elif self.flow.write_paused or (self._in_body and self.cycle.response_started):
             self.deadline = NEVER
             self.transport.abort()
-        elif self._in_head or self._in_body:
+        elif is_incomplete:
             self.reject(RequestRejected(408, "the request was not complete in time"))
         else:
             self.transport.close()
 
     def reject(self, rejection: RequestRejected) -> None:
-        """Send an error unless a response has started, and close."""
+        """Answer the requests before this one, then send the error and close.
+
+        A response that has begun before its request was complete is cut.
+        """
         self._rejection = rejection
         self.deadline = NEVER
-        is_current = self.cycle is not None and not self.cycle.response_complete and not self.pipeline
-        scope = None
-        if is_current and not self.cycle.response_started:
-            scope = self.cycle.scope
-            self._end_cycle()
-            is_current = False
-        if not is_current and not self.pipeline:
+        rejected = self._withdraw_incomplete()
+        if rejected is not None and rejected.response_started:
+            self.transport.close()
+        elif self.cycle is None or self.cycle.response_complete:
+            self._send_rejection(rejection, rejected.scope if rejected is not None else None)
+
+    def _send_rejection(self, rejection: RequestRejected, scope: MutableMapping[str, Any] | None) -> None:
+        if not self.transport.is_closing():
             self.transport.write(self._rejection_response(rejection, scope))
-        else:
-            self._end_cycle()  # a response is in progress
-        self.transport.close()
+            self.transport.close()
+
+    def _withdraw_incomplete(self) -> Any:
+        """Take back the request whose body has not come whole, and return its cycle; None if there is none."""
+        if not self._in_body:
+            return None
+        self._in_body = False
+        withdrawn, self.cycle = self.cycle, self._previous
+        if self.pipeline:
+            self.pipeline.popleft()  # it has not begun
+        withdrawn.disconnected = True
+        withdrawn.message_event.set()
+        return withdrawn
 
     def _rejection_response(
         self, rejection: RequestRejected, scope: MutableMapping[str, Any] | None
@@ -354,20 +401,16 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
             )
         )
 
-    def _end_cycle(self) -> None:
-        """Tell the application that the client is gone."""
-        self.cycle.disconnected = True
-        self.cycle.message_event.set()
-
     def _raise_rejection(self, status: int, text: str) -> None:
         """Leave the parser, which wraps exceptions of callbacks."""
         self._rejection = RequestRejected(status, text)
         raise self._rejection
 
 
-def _rejection_of(error: Exception, data: bytes) -> RequestRejected:
-    """What the parser refused: a method that it does not know, a version, or no request at all."""
-    if isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(data):
+def _rejection_of(error: Exception, data: bytes, completed: int) -> RequestRejected:
+    """What the parser refused behind `completed` requests: a method that it does not know, a version, or garbage."""
+    refused = data.split(b"\r\n\r\n", completed)[-1]  # where none of those has a body
+    if isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(refused):
         return RequestRejected(501, "the method is not supported")
     if "HTTP version" in str(error):
         return RequestRejected(505, "this version of HTTP is not supported")

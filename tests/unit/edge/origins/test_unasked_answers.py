@@ -1,4 +1,4 @@
-"""A 304 or a 206 that no client asked for is a failure of the origin, and is not stored."""
+"""A 304 or a 206 that no client asked for is a failure of the origin, and is not stored; nor is what a 205 carries."""
 
 from pathlib import Path
 
@@ -41,3 +41,18 @@ async def test_a_part_that_a_client_asked_for_is_passed_on(tmp_path: Path) -> No
     async with served(tmp_path, origin) as (worker,):
         far = await worker.get("/a", range="bytes=5000000-")
         assert (far.status_code, far.content) == (206, b"part")
+
+
+@pytest.mark.parametrize("coded", [False, True], ids=["a length", "chunks"])
+async def test_a_205_has_no_content(tmp_path: Path, coded: bool) -> None:
+    framing = (
+        b"transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+        if coded
+        else b"content-length: 4\r\n\r\nbody"
+    )
+    origin = ScriptedServer(lambda asked: [b"HTTP/1.1 205 Reset Content\r\n" + framing])
+    async with served(tmp_path, origin) as (worker,):
+        for method in ("POST", "GET"):
+            answer = await worker.client.request(method, "/a")
+            assert (answer.status_code, answer.headers["content-length"], answer.content) == (205, "0", b"")
+            assert "transfer-encoding" not in answer.headers

@@ -75,6 +75,7 @@ async def test_it_says_what_the_general_path_says(it: Cdn, more: bytes) -> None:
         b"GET /a HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost:\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
         b"GET /b HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
+        b"GET /a  HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding : gzip\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: cdn\r\nAccept-Encoding: gzip\nx: y\r\n\r\n",
     ],
@@ -215,6 +216,27 @@ async def test_fast_path_and_other_requests_take_turns_on_one_session(it: Cdn) -
     assert await answers(simple[:20], 0) == []
     assert await answers(simple[20:], 1) == [b"200"]
     assert it.proxy.fast_path.hits == before + 1
+    await server.stop()
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+@pytest.mark.parametrize("separate", [False, True], ids=["one packet", "two packets"])
+@pytest.mark.parametrize("range_", [b"", b"Range: bytes=1-2\r\n"], ids=["fast path", "general path"])
+async def test_a_hit_before_garbage_is_answered_before_the_error(
+    it: Cdn, range_: bytes, separate: bool, more: bytes
+) -> None:
+    server = HttpServer(it.proxy, date=False, fast_path=it.proxy.fast_path.answer)
+    await server.start()
+    connection, transport = server.create_protocol(), Recorder()
+    connection.connection_made(transport)
+    request = SIMPLE % (b"Accept-Encoding: gzip\r\n" + range_ + more)
+    for data in (request, b"\x00garbage") if separate else (request + b"\x00garbage",):
+        connection.data_received(data)
+    async with asyncio.timeout(5):
+        while not transport.closed:
+            await asyncio.sleep(0.001)
+    expected = [b"206" if range_ else b"200", *([] if more else [b"400"])]
+    assert [part[:3] for part in transport.written.split(b"HTTP/1.1 ")[1:]] == expected
     await server.stop()
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smkex.http.semantics.ranges import RangeNotSatisfiable, parse_ranges
+from smkex.http.semantics.ranges import RangeNotSatisfiable, first_position, parse_ranges
 
 
 @given(size=st.integers(0, 1000), first=st.integers(0, 1200), last=st.integers(0, 1200))
@@ -22,7 +22,18 @@ def test_a_range_is_the_slice_that_it_says(size: int, first: int, last: int) -> 
 
 
 @pytest.mark.parametrize(
-    "value", [None, "bytes=\xb2-", "bytes=+1-", "bytes=1 - 2", "bytes=-", "bytes=", "lines=1-2"]
+    "value",
+    [
+        None,
+        "bytes=\xb2-",
+        "bytes=+1-",
+        "bytes=1 - 2",
+        "bytes=-",
+        "bytes=",
+        "lines=1-2",
+        "bytes =0-1",
+        "bytes\t=0-1",
+    ],
 )
 def test_an_invalid_range_is_ignored(value: str | None) -> None:
     assert parse_ranges(value, 10) is None
@@ -36,3 +47,31 @@ def test_positions_have_any_size() -> None:
     assert [(part.first, part.last) for part in parse_ranges(f"bytes=-{'9' * 5000}", 10) or []] == [(0, 9)]
     with pytest.raises(RangeNotSatisfiable):
         parse_ranges("bytes=" + "9" * 5000 + "-", 10)
+
+
+def test_the_name_of_a_unit_has_no_case() -> None:
+    assert [(part.first, part.last) for part in parse_ranges("Bytes=2-3", 10) or []] == [(2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("value", "position"),
+    [
+        ("bytes=7-9", 7),
+        ("BYTES=7-", 7),
+        ("bytes= 7-9 , 1-2", 7),
+        ("bytes=-5", None),
+        ("bytes =7-9", 0),
+        ("bytes=x-9", 0),
+        ("bytes", 0),
+        ("lines=7-9", 0),
+    ],
+)
+def test_where_a_range_begins(value: str, position: int | None) -> None:
+    assert first_position(value) == position
+
+
+def test_the_end_of_an_empty_body_is_all_of_it() -> None:
+    assert parse_ranges("bytes=-5", 0) is None
+    for value in ("bytes=0-", "bytes=-0"):
+        with pytest.raises(RangeNotSatisfiable):
+            parse_ranges(value, 0)

@@ -1,6 +1,7 @@
 """HTTP/1.1 inside real sessions over loopback: what is understood, and what is refused."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +29,8 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, A
         body, more = body + message.get("body", b""), message.get("more_body", False)
     if scope["path"] == "/slow":
         await asyncio.sleep(0.1)
+    if scope["path"] == "/slower":
+        await asyncio.sleep(2.5)
     text = b"%s %s [%s]" % (scope["method"].encode(), scope["raw_path"], body)
     names = b",".join(sorted(name for name, _ in scope["headers"]))
     hosts = b",".join(value for name, value in scope["headers"] if name == b"host")
@@ -148,6 +151,85 @@ async def test_a_client_that_ends_its_direction_within_a_request_is_closed(
 async def test_a_request_that_comes_byte_by_byte_is_a_request(connection: Connection) -> None:
     answer = await ask(connection, *[bytes([one]) for one in GET % b"a"], end=b"GET /a []")
     assert statuses(answer) == [200]
+
+
+INVALID = [
+    (b"garbage", 400),
+    (b"\x00", 400),
+    (b"GET /b HTTP/1.1\r\nhost: a b\r\n\r\n", 400),
+    (b"GET /b HTTP/2.0\r\nhost: cdn\r\n\r\n", 505),
+    (b"BREW /b HTTP/1.1\r\nhost: cdn\r\n\r\n", 501),
+    (b"POST /b HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: gzip, chunked\r\n\r\n", 501),
+    (b"POST /b HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", 400),
+    (b"GET /b HTTP/1.1\r\nhost: cdn\r\n" + b"x: y\r\n" * 200, 431),
+    (b"GET /" + b"b" * 9000, 414),
+]
+
+
+@pytest.mark.parametrize("separate", [False, True], ids=["one packet", "two packets"])
+@pytest.mark.parametrize("before", [(b"a",), (b"slow",), (b"lines",), (b"slow", b"a", b"lines")])
+@pytest.mark.parametrize(("invalid", "status"), INVALID)
+async def test_the_requests_before_an_invalid_one_are_answered_first(
+    connection: Connection, before: tuple[bytes, ...], invalid: bytes, status: int, separate: bool
+) -> None:
+    valid = b"".join(GET % name for name in before)
+    pieces = (valid, invalid) if separate else (valid + invalid,)
+    answer = await ask(connection, *pieces, pause=0.02)
+    assert statuses(answer) == [*[200] * len(before), status]
+    assert all(b"/%s []" % name in re.sub(rb"\r\n\w\r\n", b"", answer) for name in before)
+    assert answer.count(b"connection: close") == 1
+
+
+async def test_a_body_before_an_invalid_request_is_complete(connection: Connection) -> None:
+    request = b"POST /slow HTTP/1.1\r\nhost: cdn\r\ncontent-length: 3\r\n\r\nabc"
+    answer = await ask(connection, request + b"\x00" + GET % b"b")
+    assert statuses(answer) == [200, 400]
+    assert b"POST /slow [abc]" in answer
+
+
+async def test_a_request_behind_the_invalid_one_is_not_answered(connection: Connection) -> None:
+    answer = await ask(connection, GET % b"slow" + b"\x00" + GET % b"b", GET % b"c", pause=0.02)
+    assert statuses(answer) == [200, 400]
+
+
+async def test_a_request_that_stops_does_not_take_the_answer_of_the_one_before(hurried: Connection) -> None:
+    answer = await ask(hurried, GET % b"slower" + b"GET /b HTTP/1.1\r\n")
+    assert statuses(answer) == [200, 408]
+    assert b"GET /slower []" in answer
+
+
+async def test_a_request_that_stops_behind_an_answered_one_is_given_up(hurried: Connection) -> None:
+    answer = await ask(hurried, GET % b"a" + b"GET /b HTTP/1.1\r\n")
+    assert statuses(answer) == [200, 408]
+
+
+@pytest.mark.parametrize(
+    "cut", [b"GET /b HT", b"POST /b HTTP/1.1\r\nhost: cdn\r\ncontent-length: 5\r\n\r\nabc"]
+)
+async def test_a_client_that_ends_its_direction_within_a_later_request_gets_the_earlier_answer(
+    connection: Connection, cut: bytes
+) -> None:
+    connection.writer.write(GET % b"slow" + cut)
+    connection.writer.write_eof()
+    answer = await ask(connection)
+    assert statuses(answer) == [200]
+    assert answer.endswith(b"GET /slow []")
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.002], ids=["at once", "byte by byte"])
+@pytest.mark.parametrize("line", [b"GET  /a HTTP/1.1", b"GET /a  HTTP/1.1", b"\r\nGET  /a HTTP/1.1"])
+async def test_two_spaces_in_a_request_line_are_refused(
+    connection: Connection, line: bytes, pause: float
+) -> None:
+    request = line + b"\r\nhost: cdn\r\n\r\n"
+    pieces = [request] if not pause else [bytes([one]) for one in request]
+    assert statuses(await ask(connection, *pieces, pause=pause)) == [400]
+
+
+async def test_spaces_in_fields_and_bodies_are_theirs(connection: Connection) -> None:
+    head = b"POST /a HTTP/1.1\r\nhost: cdn\r\nx:  a  b\r\ncontent-length: 4\r\n\r\n"
+    for pieces in ([head + b"a  b"], [head, b"a  b"], [bytes([one]) for one in head + b"a  b"]):
+        assert statuses(await ask(connection, *pieces, end=b"POST /a [a  b]", pause=0.001)) == [200]
 
 
 async def test_chunks_both_ways(connection: Connection) -> None:
@@ -395,9 +477,23 @@ async def test_the_extensions_of_chunks_are_bounded(connection: Connection) -> N
     assert 200 not in statuses(answer)
 
 
+async def test_the_extensions_of_all_chunks_together_are_bounded(connection: Connection) -> None:
+    chunk = b"1;x=" + b"y" * 1000 + b"\r\na\r\n"
+    answer = await ask(connection, CHUNKED, *[chunk] * 40, b"0\r\n\r\n", pause=0.001)
+    assert statuses(answer) == [431]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100, 5000])
+async def test_chunks_without_extensions_are_as_many_as_they_are(connection: Connection, size: int) -> None:
+    chunk = b"%x\r\n%s\r\n" % (size, b"a" * size)
+    sent = CHUNKED + chunk * 20_000 + b"0\r\n\r\n" if size < 1000 else CHUNKED + chunk * 50 + b"0\r\n\r\n"
+    pieces = [sent[at : at + 10_001] for at in range(0, len(sent), 10_001)]
+    assert statuses(await ask(connection, *pieces, end=b"]")) == [200]
+
+
 async def test_requests_that_wait_for_an_answer_are_bounded(connection: Connection) -> None:
     answer = await ask(connection, (GET % b"slow") + (GET % b"a") * 1000)
-    assert len(statuses(answer)) <= LIMITS.waiting
+    assert statuses(answer) == [*[200] * LIMITS.waiting, 400]
 
 
 async def test_targets_are_bounded(connection: Connection) -> None:
