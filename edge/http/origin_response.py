@@ -26,10 +26,14 @@ class OriginFailed(Exception):
 
 @dataclass(slots=True)
 class OriginResponse:
-    """Head of the origin's response, and its body as it arrives; which origin it was, and the time until the head."""
+    """Head of the origin's response, and its body as it arrives; which origin it was, and the time until the head.
+
+    `framing_in_doubt`: another recipient may find the end of the body elsewhere, so that it must not be stored.
+    """
 
     status: int
     headers: Pairs
     parts: AsyncIterator[bytes]
+    framing_in_doubt: bool = False
     origin: str = ""
     seconds: float = 0.0

@@ -16,7 +16,7 @@ from edge.origins.early_hints import hints_extension
 from edge.origins.exchange import IDEMPOTENT_METHODS, end_to_end
 from edge.telemetry.recorded_transport import RecordedTransport
 from services.origins import Origin
-from smkex.http.connection import NEW_CONNECTION, OpenStream
+from smkex.http.connection import FRAMING_IN_DOUBT, NEW_CONNECTION, OpenStream
 from smkex.http.httpx_transport import PoolTransport
 from smkex.http.pool import HttpPool
 from smkex.server.limits.admission import prefix_of
@@ -167,7 +167,8 @@ def _parse_head(response: httpx.Response) -> OriginResponse:
         )
     pairs = _check_fields(response)
     parts = _no_parts() if response.status_code == 205 else _response_parts(response)
-    return OriginResponse(response.status_code, end_to_end(pairs), parts)
+    in_doubt = bool(response.extensions.get(FRAMING_IN_DOUBT))
+    return OriginResponse(response.status_code, end_to_end(pairs), parts, in_doubt)
 
 
 def _check_fields(response: httpx.Response) -> Pairs:

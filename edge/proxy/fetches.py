@@ -26,7 +26,7 @@ from edge.cache.storage.leases import FetchLeases
 from edge.cache.storage.spool import Spool, SpoolFailed
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
 from edge.http.early_hints import hints_receiver
-from edge.http.fields import Fields, Pairs, combine_fields
+from edge.http.fields import Fields, combine_fields
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.proxy.backoff import RevalidationBackoff
 from edge.proxy.fetch import ERROR_STATUS, Fetch, FetchResult
@@ -199,7 +199,7 @@ class Fetches:
                 await self._receive(fetch, answer, requested_at, received_at)
                 return
             if confirms_stored(stored, answer.headers):
-                await self._confirm(fetch, stored, answer.headers, requested_at, received_at)
+                await self._confirm(fetch, stored, answer, requested_at, received_at)
                 return
         # the 304 does not match the stored response (RFC 9111 section 4.3.4): fetch without conditions
         await self._store.remove(fetch.key)
@@ -207,8 +207,14 @@ class Fetches:
         await self._ask(fetch)
 
     async def _confirm(
-        self, fetch: Fetch, stored: StoredResponse, fresh: Pairs, requested_at: float, received_at: float
+        self,
+        fetch: Fetch,
+        stored: StoredResponse,
+        answer: OriginResponse,
+        requested_at: float,
+        received_at: float,
     ) -> None:
+        fresh = answer.headers
         if "date" not in combine_fields(fresh):
             fresh = [*fresh, ("date", format_http_date(received_at))]
         entry = StoredResponse(
@@ -226,7 +232,9 @@ class Fetches:
         )
         # a 304 to credentials, or under the request's no-store, applies to that client alone
         storing = (
-            not fetch.discarded and storage_obstacle("GET", fetch.asked, entry.status, entry.fields) is None
+            not fetch.discarded
+            and not answer.framing_in_doubt
+            and storage_obstacle("GET", fetch.asked, entry.status, entry.fields) is None
         )
         if storing:
             self._note_reuse(entry)
@@ -237,16 +245,15 @@ class Fetches:
         self, fetch: Fetch, answer: OriginResponse, requested_at: float, received_at: float
     ) -> None:
         entry = self._entry(fetch, answer, requested_at, received_at)
-        storing = not fetch.discarded and self._may_store(fetch, entry, fetch.asked)
+        unusable = fetch.discarded or answer.framing_in_doubt  # by any other request
+        storing = not unusable and self._may_store(fetch, entry, fetch.asked)
         limit = self._store.object_limit if storing else 0
         spool = fetch.spool = Spool(self._store.body_file, small=INLINE_BODY_LIMIT, limit=limit)
         if fetch.has_leader:
             fetch.leader = spool.open_reader()
         if not storing:
             self._remove_running(fetch)
-            if fetch.discarded or not self._may_store(
-                fetch, entry, {}
-            ):  # else only this request forbids storing
+            if unusable or not self._may_store(fetch, entry, {}):  # else only this request forbids storing
                 self._mark_not_shared(fetch.key)
                 if fetch.stored is not None and entry.status not in ERROR_STATUS:
                     # the stored response is outdated, and the new one must not be stored

@@ -15,6 +15,7 @@ from typing import Any
 import h11
 import httpcore
 
+from smkex.http.chunked import ChunkedDecoder
 from smkex.http.stream import ByteStream
 
 READ_BYTES = 64 << 10  # at once
@@ -27,6 +28,8 @@ UNEXPECTED_BODY_DELAY = (
 NEW_CONNECTION = "sennit.new_connection"  # request extension: do not use a kept connection
 # request extension: a function that receives status and fields of each 1xx response before the final one
 ON_INTERIM = "sennit.on_interim"
+# response extension: True where the head delimits its body in a way that another recipient may read otherwise
+FRAMING_IN_DOUBT = "sennit.framing_in_doubt"
 
 OpenStream = Callable[[httpcore.Origin, float | None], Awaitable[ByteStream]]
 Headers = list[tuple[bytes, bytes]]
@@ -52,7 +55,9 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         self._h11 = _new_h11()
         self._sending: asyncio.Task[None] | None = None
         self._framing_in_doubt = False
-        self._left: int | None = None  # bytes of the body that h11 does not see; None where it finds the end
+        # of a body that h11 does not see: the bytes left, or the decoder; both None where it finds the end
+        self._left: int | None = None
+        self._chunks: ChunkedDecoder | None = None
         self._rest = 0.0
         self._usable_from = 0.0
         self._expires = float("inf")
@@ -76,16 +81,21 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         except BaseException:
             await self.aclose()
             raise
-        headers = self._framed(request.method, head)
+        headers, in_doubt = self._framed(request.method, head)
         self._left = _plain_length(request.method, head)
-        if self._left is not None and len(self._h11.trailing_data[0]) > self._left:
-            self._framing_in_doubt = True  # more than this response has come
-        receive = self._receive_body if self._left is None else self._receive_plain_body
+        self._chunks = ChunkedDecoder(HEAD_LIMIT) if _is_chunked(request.method, head) else None
+        early = self._h11.trailing_data[0]
+        # or more than this response has come
+        self._framing_in_doubt = in_doubt or (self._left is not None and len(early) > self._left)
         return httpcore.Response(
             head.status_code,
             headers=headers,
-            content=_Body(self, receive(self._stream, timeouts.get("read"))),
-            extensions={"http_version": b"HTTP/" + head.http_version, "reason_phrase": head.reason},
+            content=_Body(self, self._receive_any_body(self._stream, timeouts.get("read"))),
+            extensions={
+                "http_version": b"HTTP/" + head.http_version,
+                "reason_phrase": head.reason,
+                FRAMING_IN_DOUBT: in_doubt,
+            },
         )
 
     async def _exchange(
@@ -154,6 +164,13 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
             on_interim(event.status_code, list(event.headers.raw_items()))
         raise httpcore.RemoteProtocolError(f"the server has sent {INTERIM_LIMIT} interim responses")
 
+    def _receive_any_body(self, stream: ByteStream, timeout: float | None) -> AsyncIterator[bytes]:
+        if self._chunks is not None:
+            return self._receive_chunks(self._chunks, stream, timeout)
+        if self._left is not None:
+            return self._receive_plain_body(stream, timeout)
+        return self._receive_body(stream, timeout)
+
     async def _receive_body(self, stream: ByteStream, timeout: float | None) -> AsyncIterator[bytes]:
         while isinstance(event := await self._receive_event(stream, timeout), h11.Data):
             yield bytes(event.data)
@@ -176,6 +193,23 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
             self._left -= len(data)
             yield data
 
+    async def _receive_chunks(
+        self, chunks: ChunkedDecoder, stream: ByteStream, timeout: float | None
+    ) -> AsyncIterator[bytes]:
+        data = self._h11.trailing_data[0]  # came with the head
+        while True:
+            try:
+                parts = chunks.decode(data)
+            except ValueError as error:
+                raise httpcore.RemoteProtocolError(str(error)) from None
+            for part in parts:
+                yield part
+            if chunks.ended:
+                return
+            data = await stream.read(BODY_READ_BYTES, timeout)
+            if not data:
+                raise httpcore.RemoteProtocolError("peer closed connection within a chunked body")
+
     async def _receive_event(self, stream: ByteStream, timeout: float | None) -> Any:
         try:
             while (event := self._h11.next_event()) is h11.NEED_DATA:
@@ -187,8 +221,12 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
             raise httpcore.RemoteProtocolError(str(error)) from error
         return event
 
-    def _framed(self, method: bytes, head: h11.Response) -> Headers:
-        """Note what the head says of the body; return its fields, without a length that a coding overrides."""
+    def _framed(self, method: bytes, head: h11.Response) -> tuple[Headers, bool]:
+        """Note what the head says of the body; return its fields, without a length that a coding overrides.
+
+        And whether the framing is in doubt (RFC 9112 section 6.3): a coding beside a length, or in HTTP/1.0, which does
+        not know one (section 6.1).
+        """
         headers: Headers = list(head.headers.raw_items())
         lengths = [value for name, value in headers if name.lower() == b"content-length"]
         coded = any(name.lower() == b"transfer-encoding" for name, _ in headers)
@@ -196,24 +234,25 @@ class HttpConnection(httpcore.AsyncConnectionInterface):
         self._rest = (
             UNEXPECTED_BODY_DELAY if bodyless and (coded or any(value != b"0" for value in lengths)) else 0.0
         )
-        if coded and lengths:  # RFC 9112 section 6.3: it ought to be handled as an error
-            self._framing_in_doubt = True
+        if coded:
             headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
-        return headers
+        return headers, coded and (bool(lengths) or head.http_version == b"1.0")
 
     async def finish(self) -> None:
         """End an exchange: keep the connection for another if all of this one, and no more, has come."""
         if self._state is not _State.ACTIVE:
             return
         self._stop_sending()
-        if self._left is None:
-            received = self._h11.their_state is h11.DONE and not self._h11.trailing_data[0]
-        else:
+        if self._chunks is not None:
+            received = self._chunks.ended and not self._chunks.left_over
+        elif self._left is not None:
             received = self._left == 0
+        else:
+            received = self._h11.their_state is h11.DONE and not self._h11.trailing_data[0]
         over = received and self._h11.our_state is h11.DONE
         if not over or self._framing_in_doubt or not self._is_clean():
             return await self.aclose()
-        if self._left is None:
+        if self._left is None and self._chunks is None:
             self._h11.start_next_cycle()
         else:
             self._h11 = _new_h11()
@@ -266,12 +305,19 @@ def _new_h11() -> h11.Connection:
 
 def _plain_length(method: bytes, head: h11.Response) -> int | None:
     """Return the length of a body that its head alone delimits (RFC 9112 section 6.3); None for any other."""
-    if method in (b"HEAD", b"CONNECT") or head.status_code in (204, 304):
-        return None
     fields = dict(head.headers)
-    if b"transfer-encoding" in fields or b"content-length" not in fields:
+    if _has_no_content(method, head) or b"transfer-encoding" in fields or b"content-length" not in fields:
         return None
     return int(fields[b"content-length"])  # one number: h11 refuses others
+
+
+def _is_chunked(method: bytes, head: h11.Response) -> bool:
+    """Whether a body in the chunked coding follows: h11 refuses other codings."""
+    return not _has_no_content(method, head) and b"transfer-encoding" in dict(head.headers)
+
+
+def _has_no_content(method: bytes, head: h11.Response) -> bool:
+    return method in (b"HEAD", b"CONNECT") or head.status_code in (204, 304)
 
 
 def _ignore_interim(status: int, headers: Headers) -> None: ...

@@ -358,7 +358,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self.deadline = NEVER
         rejected = self._withdraw_incomplete()
         if rejected is not None and rejected.response_started:
-            self.transport.close()
+            rejected.transport.close()
         elif self.cycle is None or self.cycle.response_complete:
             self._send_rejection(rejection, rejected.scope if rejected is not None else None)
 
@@ -426,6 +426,7 @@ def _end_body_by_closing(cycle: Any) -> Callable[[MutableMapping[str, Any]], Awa
             headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"transfer-encoding"]
             has_body = cycle.scope["method"] != "HEAD" and message["status"] not in (204, 304)
             if has_body and all(name.lower() != b"content-length" for name, _ in headers):
+                cycle.transport = _DelimitingTransport(cycle)
                 cycle.chunked_encoding, cycle.expected_content_length = False, sys.maxsize
             message = {**message, "headers": headers}
         elif cycle.expected_content_length > sys.maxsize // 2 and not message.get("more_body", False):
@@ -433,3 +434,23 @@ def _end_body_by_closing(cycle: Any) -> Callable[[MutableMapping[str, Any]], Awa
         await send(message)
 
     return send_without_coding
+
+
+class _DelimitingTransport:
+    """A transport whose close is the end of a body: the connection of an incomplete one is aborted instead."""
+
+    def __init__(self, cycle: Any) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return bool(self._transport.is_closing())
+
+    def close(self) -> None:
+        if self._cycle.response_complete:
+            self._transport.close()
+        else:
+            self._transport.abort()

@@ -10,6 +10,7 @@ import pytest
 from loopback import LoopbackEdge, until
 
 from smkex.client.connection import Connection
+from smkex.core.errors import SmkexError
 from smkex.http.server.http1 import EXPORTER, PATH_CONFIRMED, RequestLimits
 from smkex.http.server.http_server import HttpServer
 from smkex.transport.driver import SessionDriver
@@ -35,6 +36,10 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, A
     names = b",".join(sorted(name for name, _ in scope["headers"]))
     hosts = b",".join(value for name, value in scope["headers"] if name == b"host")
     headers = [(b"x-names", names), (b"x-host", hosts)]
+    if scope["path"] == "/cut":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": text, "more_body": True})
+        return
     if scope["path"] == "/large":
         text = bytes(64 << 20)
     if scope["path"] != "/lines":
@@ -306,6 +311,12 @@ async def test_http_1_0_gets_no_transfer_coding_and_the_end_is_the_close(
     assert b"transfer-encoding" not in answer
     assert b"connection: close" in answer
     assert answer.endswith(b"\r\n\r\nGET /%s []" % name)
+
+
+async def test_a_body_that_ends_with_the_connection_is_not_cut_by_a_clean_end(connection: Connection) -> None:
+    connection.writer.write(b"GET /cut HTTP/1.0\r\nhost: cdn\r\n\r\n")
+    with pytest.raises((SmkexError, ConnectionError)):
+        await asyncio.wait_for(connection.reader.read(), 5)
 
 
 async def test_white_space_around_values_is_no_part_of_them(connection: Connection) -> None:
