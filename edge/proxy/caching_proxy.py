@@ -19,6 +19,7 @@ from edge.cache.rules.reuse import (
     request_directives,
     requires_validation,
 )
+from edge.cache.rules.safe_methods import SAFE_METHODS
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.spool import SpoolFailed
 from edge.cache.storage.store import ResponseStore
@@ -32,6 +33,7 @@ from edge.proxy.coded_responses import CodedResponses
 from edge.proxy.fast_path import CacheFastPath
 from edge.proxy.fetch import Fetch, FetchResult
 from edge.proxy.fetches import Fetches
+from edge.proxy.leaving import UntilClientLeaves
 from edge.proxy.pass_through import BodyTooLarge, ClientLeft, forward_request, request_body
 from edge.proxy.responses import (
     Send,
@@ -60,8 +62,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 TARGET_LIMIT = 8192
-# every other method is unsafe, also one that is unknown (RFC 9111 section 4.4)
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "SEARCH", "REPORT"})
 ALLOWED = "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"
 UNSUPPORTED_METHODS = frozenset({"CONNECT", "TRACE"})
 UNSUITABLE_LIMIT = 8  # responses of other fetches that did not suit a request, before it fetches itself
@@ -128,7 +128,8 @@ class CachingProxy:
         self._telemetry.assign_service(service.name, service.revision)
         service.begin_request()
         try:
-            await self._admit(service, connection, request, receive, send)
+            async with UntilClientLeaves(scope):
+                await self._admit(service, connection, request, receive, send)
         finally:
             service.end_request()
 
@@ -270,14 +271,16 @@ class CachingProxy:
                 break
             fetch = others[0]
             seen.add(fetch)
-            await asyncio.wait([fetch.head])
+            with self.fetches.use(fetch):
+                await asyncio.wait([fetch.head])
             if fetch.can_answer(request.fields, self._clock()):
                 collapsed = True
                 break
-        head = await asyncio.shield(fetch.head)
         status = CacheStatus(forward=reason, collapsed=collapsed)
         try:
-            await self._send_fetched(fetch, head, stored, request, status, send)
+            with self.fetches.use(fetch):
+                head = await asyncio.shield(fetch.head)
+                await self._send_fetched(fetch, head, stored, request, status, send)
         finally:
             if not collapsed and fetch.leader is not None:
                 fetch.leader.close()

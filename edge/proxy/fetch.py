@@ -51,6 +51,8 @@ class Fetch:
     leader: SpoolReader | None = None
     has_leader: bool = True
     direct: bool = True  # asks an origin, not the edge that shields the key
+    clients: int = 0  # requests that wait for it or read its body
+    abandoned: bool = False  # by its clients, before its head
     discarded: bool = False
     leased: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -58,6 +60,15 @@ class Fetch:
     @property
     def authorized(self) -> bool:
         return "authorization" in self.asked
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether nobody would have anything of the rest: its clients have left, and it is not being stored."""
+        if not self.has_leader or self.clients:
+            return False  # in the background it renews what is stored
+        if not self.head.done():
+            return True
+        return not self.head.result().storing and self.spool is not None and not self.spool.ended
 
     @property
     def can_be_joined(self) -> bool:

@@ -1,16 +1,18 @@
 """Fetches: requests to the origin that may fill the store, shared by concurrent requests for the same URL.
 
-A fetch continues after its client leaves, as long as it is being stored. A request that arrives meanwhile waits for the
-head and follows the fetch if the store's own rules would serve it that response at that moment (RFC 9111 section 4);
-else it fetches itself. A fetch with Authorization can be followed only after its head shows that RFC 9111 section 3.5
-allows it.
+A fetch continues after its last client has left once its head has come and it is being stored; else it is cancelled:
+of an origin that is silent, it is not known whether there will be anything to store. A request that arrives meanwhile
+waits for the head and follows the fetch if the store's own rules would serve it that response at that moment (RFC 9111
+section 4); else it fetches itself. A fetch with Authorization can be followed only after its head shows that RFC 9111
+section 3.5 allows it.
 """
 
 import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 
 from edge.cache.rules.conditions import CACHE_CONDITIONS, revalidation_headers
@@ -106,6 +108,19 @@ class Fetches:
         task.add_done_callback(lambda _: fetch.service.end_request())
         return fetch
 
+    @contextmanager
+    def use(self, fetch: Fetch) -> Iterator[None]:
+        """Keep `fetch` running within the context; without anybody who wants it, it is cancelled."""
+        fetch.clients += 1
+        try:
+            yield
+        finally:
+            fetch.clients -= 1
+            if fetch.is_unwanted and fetch.task is not None and not fetch.task.done():
+                fetch.abandoned = not fetch.head.done()
+                self._remove_running(fetch)
+                fetch.task.cancel()
+
     def discard_running(self, url: str) -> None:
         """Prevent running fetches of a URL from being stored: they may bring an older state."""
         for key in [key for key in self._running if url_of(key) == url]:
@@ -140,7 +155,7 @@ class Fetches:
             self._fail(fetch, OriginFailed(502, "the edge cancelled the request"))
             raise
         finally:
-            if fetch.head.done() and not fetch.head.cancelled():
+            if fetch.head.done() and not fetch.abandoned:
                 self._backoff.record(fetch.key, fetch.head.result().is_error, self._clock())
             self._remove_running(fetch)
             self._release_lease(fetch)

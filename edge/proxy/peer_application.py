@@ -11,6 +11,7 @@ from edge.http.request import ClientRequest
 from edge.origins.exchange import is_request_loop
 from edge.origins.shield_exchange import SHIELD_CLIENT_FIELD, SHIELD_PURGE_FIELD, SHIELD_REFUSED_FIELD
 from edge.proxy.caching_proxy import CachingProxy, Receive, Scope
+from edge.proxy.leaving import UntilClientLeaves
 from edge.proxy.responses import Send, send_text
 from edge.proxy.service_request import ServiceRequest
 from edge.services.catalogue import Misdirected
@@ -56,7 +57,8 @@ class PeerApplication:
         service.begin_request()
         try:
             peer_request = ServiceRequest.of(request, service, for_peer=True)
-            await self._proxy.serve_request(peer_request, receive, send)
+            async with UntilClientLeaves(scope):
+                await self._proxy.serve_request(peer_request, receive, send)
         finally:
             service.end_request()
 

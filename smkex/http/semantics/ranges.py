@@ -55,10 +55,10 @@ def parse_ranges(value: str | None, size: int) -> list[ByteRange] | None:
 
 
 def first_position(value: str) -> int | None:
-    """Where the first requested range begins; None for the end of the body, 0 for a field that is ignored."""
+    """Where the first requested range begins; None from the end of the body, and for anything invalid."""
     unit, _, specs = value.partition("=")
-    bounds = parse_range_spec(specs.split(",")[0].strip(" \t")) if unit.lower() == "bytes" else (0, None)
-    return 0 if bounds is None else bounds[0]
+    bounds = parse_range_spec(specs.split(",")[0].strip(" \t")) if unit.lower() == "bytes" else None
+    return None if bounds is None else bounds[0]
 
 
 def parse_range_spec(part: str) -> tuple[int | None, int | None] | None:

@@ -27,6 +27,8 @@ RAW_TARGET = (
     "sennit.target"  # ASGI extension: the target in origin form as written, which tells "/a?" from "/a"
 )
 CLIENT_GONE = "sennit.client_gone"  # ASGI extension: a function that returns True once the client is gone
+# ASGI extension: a function that sets what is called, once, when the connection of the running request is lost
+ON_CLIENT_LEFT = "sennit.on_client_left"
 # ASGI extension: a function that returns True once path 1 is confirmed too; absent over HTTPS
 PATH_CONFIRMED = "sennit.path_confirmed"
 # ASGI extension: the session's tag and exports (`SessionExporter`); absent over HTTPS
@@ -98,6 +100,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._completed = 0  # requests that the data received last has completed
         self._count = 0
         self._previous: Any = None  # the cycle before the newest
+        self._is_lost = False
+        self._on_left: tuple[Any, Callable[[], object]] | None = None  # with the cycle
         self._hosts: list[bytes] = []
         self._without_upgrade: bytes | None = None
         self._rejection: RequestRejected | None = None
@@ -187,7 +191,17 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.deadline = NEVER
+        self._is_lost = True
+        if self._on_left is not None:
+            cycle, on_left = self._on_left
+            cycle.disconnected = True  # uvicorn sets that of the newest request alone
+            on_left()
         super().connection_lost(exc)
+
+    def _watch_client(self, cycle: Any, on_left: Callable[[], object] | None) -> None:
+        self._on_left = (cycle, on_left) if on_left is not None else None
+        if self._is_lost and on_left is not None:
+            self.loop.call_soon(on_left)  # lost before the application began
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -254,6 +268,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         previous = self.cycle
         super().on_headers_complete()
         self._previous, self._in_body = previous, True
+        self.scope["extensions"][ON_CLIENT_LEFT] = partial(self._watch_client, self.cycle)
         if version == "1.1":
             self.scope["extensions"][EARLY_HINTS] = partial(self._send_early_hints, self.cycle)
         else:

@@ -60,10 +60,10 @@ def test_the_name_of_a_unit_has_no_case() -> None:
         ("BYTES=7-", 7),
         ("bytes= 7-9 , 1-2", 7),
         ("bytes=-5", None),
-        ("bytes =7-9", 0),
-        ("bytes=x-9", 0),
-        ("bytes", 0),
-        ("lines=7-9", 0),
+        ("bytes =7-9", None),
+        ("bytes=x-9", None),
+        ("bytes", None),
+        ("lines=7-9", None),
     ],
 )
 def test_where_a_range_begins(value: str, position: int | None) -> None:
