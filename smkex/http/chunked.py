@@ -34,7 +34,7 @@ class ChunkedDecoder:
     def decode(self, data: bytes) -> list[bytes]:
         """Return the parts of the body in `data`. Raises `ValueError` for an invalid coding."""
         data, self._held = self._held + data, b""
-        found = []
+        found: list[bytes] = []
         at = 0
         while not self.ended:
             if self._left:
