@@ -63,7 +63,7 @@ class Fetch:
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether nobody would have anything of the rest: its clients have left, and it is not being stored."""
+        """Whether the rest is of no use: its clients have left, and it is not being stored."""
         if not self.has_leader or self.clients:
             return False  # in the background it renews what is stored
         if not self.head.done():

@@ -110,7 +110,7 @@ class Fetches:
 
     @contextmanager
     def use(self, fetch: Fetch) -> Iterator[None]:
-        """Keep `fetch` running within the context; without anybody who wants it, it is cancelled."""
+        """Keep `fetch` running within the context; the last to leave cancels it unless it is being stored."""
         fetch.clients += 1
         try:
             yield
