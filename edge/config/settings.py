@@ -98,6 +98,10 @@ class EdgeSettings(DaemonSettings):
     tofu_certificate: Path | None = Field(
         default=None, description="certificate of --tofu-key (`sennit fleet-key certify`)"
     )
+    name_keys: Path | None = Field(
+        default=None,
+        description="file with the fleet's keys for sealed server names (`sennit fleet-key name-key`)",
+    )
     tls_certificate: Path | None = Field(
         default=None, description="certificate chain for mode mtls and HTTPS (PEM)"
     )

@@ -199,6 +199,32 @@ _REPLAY = Attack(
     talk=True,
     genuine_certificate=True,
 )
+_SEALED_NAME = (
+    Attack(
+        "the name in clear in place of its seal",
+        Powers.ONE,
+        "strip-seal",
+        None,
+        AttackOutcome.DETECTED,
+        ("BindingMismatch",),
+    ),
+    Attack(
+        "the sealed name pasted into another share",
+        Powers.ONE,
+        "paste-seal",
+        None,
+        AttackOutcome.DETECTED,
+        ("PeerAborted",),
+    ),
+    Attack(
+        "the sealed name refused, with a key of its own",
+        Powers.ONE,
+        "refuse-seal",
+        None,
+        AttackOutcome.DETECTED,
+        ("PeerAborted",),
+    ),
+)
 
 
 _FORGED_CERTIFICATE = Attack(
@@ -269,4 +295,9 @@ def _of_frames(row: Row) -> tuple[Attack, ...]:
         else one
         for one in tofu
     ]
-    return (*known, _DOWNGRADE, _REPLAY)
+    # in a ClientShare that was changed the edge cannot open the name, and says so
+    known = [
+        replace(one, errors=("PeerAborted",)) if one.first in ("session-ids", "modes") else one
+        for one in (*known, _DOWNGRADE)
+    ]
+    return (*known, _REPLAY, *_SEALED_NAME)

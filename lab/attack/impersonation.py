@@ -14,6 +14,7 @@ from typing import cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from lab.attack.strategies import rebuild_share
 from lab.attack.tls_path import AttackerIdentity, accept_tls
 from smkex.core.handshake.config import LongTermKey, ServerConfig
 from smkex.core.handshake.server import ServerHandshake
@@ -21,7 +22,7 @@ from smkex.core.handshake.server_info import ServerInfo
 from smkex.core.handshake.tls import FIRST_BYTE
 from smkex.core.keys.certificate import EdgeCertificate
 from smkex.core.keys.keyfile import read_certificate
-from smkex.core.wire.messages import Endpoint, Mode, Observation
+from smkex.core.wire.messages import Aead, ClientShare, Endpoint, Mode, Observation
 from smkex.transport.driver import SessionDriver
 from smkex.transport.frame_channel import FrameChannel
 
@@ -112,7 +113,11 @@ class Impersonator:
             first.send(tls.to_send())
             return handshake
         _, frame = await first.next_frame()
-        handshake = ServerHandshake.answer_client_share(self._config, frame, seen, os.urandom(32))
+        share = ClientShare.parse(frame)
+        # a false edge cannot open the name, nor needs it; the transcript is over what the client has sent
+        bare = rebuild_share(share, share.shares, tuple(map(Aead, share.aeads)))
+        handshake = ServerHandshake.answer_client_share(self._config, bare, seen, os.urandom(32))
+        handshake._first.first = frame
         first.send(handshake.server_share)
         return handshake
 

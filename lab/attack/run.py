@@ -14,7 +14,7 @@ from lab.attack.cells import Attack, AttackOutcome, Powers, Row
 from lab.attack.impersonation import FORGED
 from lab.attack.interception import PORT, RESOLVER_PORT, intercept_connections, names_forged
 from lab.errors import LabFailed
-from lab.fleet import CERTIFICATE, fleet_fingerprint
+from lab.fleet import CERTIFICATE, fleet_fingerprint, published_name_key
 from lab.namespace.running import NamespaceLab
 from lab.sample import SAMPLE
 from lab.secrets import SERVICE, make_certificates
@@ -89,6 +89,7 @@ class AttackRunner:
             stack.close()
             if recordings and outcome is AttackOutcome.SAFE:
                 self._search(recordings)
+                self._search_name(recordings[0], sealed=row is Row.KEY_KNOWN)
         edges = self._failures()
         grown = sorted(name for name in edges if edges[name] > before.get(name, 0))
         ok = outcome is attack.expected and (not attack.errors or error in attack.errors)
@@ -107,8 +108,9 @@ class AttackRunner:
             return ("--mode", "mtls", "--ca", str(folder / "trusted.pem"))
         known = KnownHosts(folder / "known_hosts")
         if row is Row.KEY_KNOWN:
-            key = fleet_fingerprint(self.lab.place.node("control"))
-            known.remember(KnownHost(SERVICE_NAME, key))
+            control = self.lab.place.node("control")
+            key = fleet_fingerprint(control)
+            known.remember(KnownHost(SERVICE_NAME, key, name_key=published_name_key(control)))
         return ("--mode", "tofu", "--known-hosts", str(known.path))
 
     def _download_until_acted(
@@ -232,6 +234,12 @@ class AttackRunner:
             for at in range(0, len(self.sample) - SNAPSHOT, len(self.sample) // 64):
                 if self.sample[at : at + SNAPSHOT] in data:
                     raise LabFailed(f"{recording.name} holds the file in clear")
+
+    def _search_name(self, recording: Path, *, sealed: bool) -> None:
+        """What path 0 shows must have the server's name in it, unless that is sealed."""
+        if (SERVICE_NAME.encode() in recording.read_bytes()) is sealed:
+            found = "has" if sealed else "has not"
+            raise LabFailed(f"{recording.name} {found} the server's name in clear")
 
     # --- the comparison: TLS 1.3, whose client trusts an authority that the attacker has got a certificate from
 

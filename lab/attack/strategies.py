@@ -8,11 +8,15 @@ import asyncio
 import os
 from ipaddress import IPv4Address
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from lab.attack.talk import AttackerChannel
+from lab.topology import SERVICE_NAME
+from smkex.core.errors import AbortCode
 from smkex.core.keys.key_agreement import KEM_SEED_LENGTH, ClientKeys, answer_share
 from smkex.core.keys.key_schedule import KeySchedule, compute_binding, transcript_hash
+from smkex.core.keys.name_key import NameKey
 from smkex.core.wire.codec import u16
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType
 from smkex.core.wire.messages import (
@@ -30,6 +34,7 @@ from smkex.core.wire.messages import (
     Observation,
     ServerNonce,
     ServerShare,
+    encode_abort,
 )
 from smkex.core.wire.named_group import NamedGroup
 
@@ -126,11 +131,10 @@ class Replay(_AfterSome):
 
 
 def rebuild_share(share: ClientShare, shares: KeyShares, aeads: tuple[Aead, ...] = tuple(Aead)) -> bytes:
-    """The frame of a ClientShare with other shares or AEADs."""
+    """The frame of a ClientShare with other shares or AEADs, and the name in clear: its seal would not open."""
     modes = tuple(map(Mode, share.modes))
-    return ClientShare.build(
-        share.session_id, modes, aeads, share.commitment, shares, share.server_name
-    ).frame
+    name = share.server_name if share.sealed_name is None else SERVICE_NAME
+    return ClientShare.build(share.session_id, modes, aeads, share.commitment, shares, name).frame
 
 
 class Shares(Strategy):
@@ -175,6 +179,41 @@ class StripHybrid(Strategy):
             return frame
         share = ClientShare.parse(frame)
         return rebuild_share(share, tuple(one for one in share.shares if one[0] == NamedGroup.X25519))
+
+
+class StripSeal(Strategy):
+    """The name in clear in the place of its seal, as if the client knew no key; that of the lab is no secret."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.CLIENT_SHARE:
+            return frame
+        share = ClientShare.parse(frame)
+        return rebuild_share(share, share.shares, tuple(map(Aead, share.aeads)))
+
+
+class PasteSeal(Shares):
+    """The client's sealed name in a ClientShare of the attacker's, to see by the edge what it opens to."""
+
+    async def to_edge(self, kind: FrameType, frame: bytes) -> bytes:
+        changed = await super().to_edge(kind, frame)
+        if kind is not FrameType.CLIENT_SHARE:
+            return changed
+        genuine, own = ClientShare.parse(frame), ClientShare.parse(changed)
+        modes, aeads = tuple(map(Mode, own.modes)), tuple(map(Aead, own.aeads))
+        return ClientShare.build(
+            own.session_id, modes, aeads, own.commitment, own.shares, "", genuine.options
+        ).frame
+
+
+class RefuseSeal(Strategy):
+    """A refusal of the sealed name, with a key of the attacker's own to seal it with instead."""
+
+    async def to_client(self, kind: FrameType, frame: bytes) -> bytes:
+        if kind is not FrameType.SERVER_SHARE:
+            return frame
+        public = X25519PrivateKey.from_private_bytes(AGREED).public_key().public_bytes_raw()
+        own = NameKey.issue(Ed25519PrivateKey.generate(), public, (1 << 64) - 1)
+        return encode_abort(AbortCode.NAME_NOT_OPENED, own.encode())
 
 
 class Modes(Strategy):
@@ -395,6 +434,9 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "replay": Replay,
     "late-control": LateControl,
     "strip-hybrid": StripHybrid,
+    "strip-seal": StripSeal,
+    "paste-seal": PasteSeal,
+    "refuse-seal": RefuseSeal,
     "modes": Modes,
     "session-ids": SessionIds,
     "edge-ids": EdgeIds,

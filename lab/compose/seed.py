@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.enrol import TOKEN, enrol
 from lab.errors import LabFailed
-from lab.fleet import KEY, certify_edge, make_fleet_key
+from lab.fleet import KEY, NAME_KEYS, certify_edge, make_fleet_key, make_name_keys
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import SERVICE, copy_service_certificate, make_certificates, make_token, write_secret
 from lab.services import origin_tls_files, publish_services
@@ -80,6 +80,8 @@ def enrol_edges(topology: Topology, control: Path, edges: Path) -> None:
             for folder in {file.folder for file in ALL if file.writer is Daemon.EDGE}:
                 (edges / edge.name / folder).mkdir()
                 (edges / edge.name / folder).chmod(0o770)
+        write_secret(edges / edge.name / NAME_KEYS, make_name_keys(fleet, control))
+        (edges / edge.name / NAME_KEYS).chmod(0o640)
         shutil.copy(control / "ca.pem", edges / edge.name / "ca.pem")
         (edges / edge.name / TOKEN).chmod(0o600)
     shutil.copy(control / "ca.pem", edges / "phone" / "ca.pem")

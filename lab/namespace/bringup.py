@@ -11,7 +11,7 @@ from pathlib import Path
 from lab import bird, resolver
 from lab.enrol import enrol
 from lab.errors import LabFailed
-from lab.fleet import certify_edge, make_fleet_key
+from lab.fleet import NAME_KEYS, certify_edge, make_fleet_key, make_name_keys
 from lab.host import ip_commands
 from lab.namespace import daemons
 from lab.namespace.daemons import run, spawn_daemon
@@ -19,7 +19,7 @@ from lab.namespace.network import build_network, existing_namespaces, remove_nam
 from lab.namespace.place import LabFolder
 from lab.namespace.processes import end_processes
 from lab.sample import SAMPLE, make_sample
-from lab.secrets import copy_service_certificate, make_certificates, make_token
+from lab.secrets import copy_service_certificate, make_certificates, make_token, write_secret
 from lab.services import publish_services
 from lab.topology import SERVICE_NAME, SHOP_NAME, VIP, LabNode, Topology
 from lab.wait import wait_for
@@ -89,6 +89,7 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
     for edge in topology.edges():
         assert edge.edge_id is not None
         certify_edge(fleet, place.node(edge.name), edge.edge_id)
+        write_secret(place.node(edge.name) / NAME_KEYS, make_name_keys(fleet, place.node("control")))
         copy_service_certificate(control, place.node(edge.name))
     print_progress("agents, forwarders and edges")
     for edge in topology.edges():

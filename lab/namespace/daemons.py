@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.bird import STATE_FILE
 from lab.enrol import TOKEN
 from lab.errors import LabFailed
-from lab.fleet import CERTIFICATE, KEY
+from lab.fleet import CERTIFICATE, KEY, NAME_KEYS
 from lab.namespace.place import LabFolder
 from lab.namespace.processes import record_process
 from lab.services import origin_options
@@ -110,6 +110,7 @@ def edge_command(place: LabFolder, topology: Topology, node: LabNode) -> list[st
         *("--cache", str(folder / "cache")),
         *("--tls-certificate", str(folder / "service.pem"), "--tls-key", str(folder / "service.key")),
         *("--tofu-key", str(folder / KEY), "--tofu-certificate", str(folder / CERTIFICATE)),
+        *("--name-keys", str(folder / NAME_KEYS)),
     ]
 
 

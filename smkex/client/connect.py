@@ -7,14 +7,16 @@ from dataclasses import replace
 from smkex.client.connection import Connection
 from smkex.client.drains import retry_while_draining
 from smkex.client.establish import ExchangePlan, establish_over_mptcp, establish_over_tcp
-from smkex.client.known_hosts import KnownHost, KnownHosts
+from smkex.client.known_hosts import KnownHost, KnownHosts, newest_name_key
 from smkex.client.options import ConnectOptions
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.client.recording.session_recorder import SessionRecorder
-from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly
+from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, PeerAborted
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.handshake.established import Established
+from smkex.core.keys.certificate import fleet_key_fingerprint
 from smkex.core.keys.key_agreement import require_groups
+from smkex.core.keys.name_key import read_replacement
 from smkex.core.wire.locator import SERVICE_PORT
 from smkex.core.wire.messages import Mode
 from smkex.transport.counting_reader import CountingReader
@@ -63,6 +65,7 @@ async def connect(
         groups=tuple(options.kex),
         fleet_keys={entry.fingerprint: entry.floor for entry in entries},
         now=int(time.time()),
+        name_key=newest_name_key(entries),
         key_log=options.key_log.log_key if options.key_log is not None else None,
     )
     started = time.monotonic()
@@ -71,7 +74,16 @@ async def connect(
     )
 
     async def attempt(seconds: float) -> tuple[SessionDriver, Target]:
-        return await establish(targets, replace(plan, timeout=seconds))
+        began = time.monotonic()
+        try:
+            return await establish(targets, replace(plan, timeout=seconds))
+        except PeerAborted as refusal:
+            newer = read_replacement(refusal, config.name_key, config.fleet_keys)
+            if newer is None:
+                raise  # the name goes sealed or not at all
+        left = seconds - (time.monotonic() - began)
+        resealed = replace(config, name_key=newer)
+        return await establish(targets, replace(plan, timeout=left, config=resealed))
 
     session, target = await retry_while_draining(attempt, options.timeout)
     setup = time.monotonic() - started
@@ -79,23 +91,32 @@ async def connect(
     first_contact = fleet_key is not None and not entries
     connection = _start_connection(session, target, interfaces, options, setup, first_contact)
     if fleet_key is not None and first_contact:
-        found = KnownHost(host, fleet_key, floor=session.established.revocation_floor)
+        established = session.established
+        found = KnownHost(host, fleet_key, floor=established.revocation_floor, name_key=established.name_key)
         connection.key_note = _save_fleet_key(options.known_hosts, found)
     elif fleet_key is not None:
-        connection.key_note = _raise_floor(options.known_hosts, session.established, entries)
+        connection.key_note = _keep_newer(options.known_hosts, session.established, entries)
     return connection
 
 
-def _raise_floor(known_hosts: KnownHosts | None, established: Established, entries: list[KnownHost]) -> str:
-    """Save a revocation floor newer than the remembered one; return what the report says if that fails."""
+def _keep_newer(known_hosts: KnownHosts | None, established: Established, entries: list[KnownHost]) -> str:
+    """Save a newer revocation floor or name key than the remembered; return what the report says if that fails."""
+    floor, key = established.revocation_floor, established.name_key
     for entry in entries:
-        if entry.fingerprint != established.fleet_key or entry.floor >= established.revocation_floor:
+        if entry.fingerprint != established.fleet_key:
+            continue
+        newer_key = (
+            key is not None
+            and fleet_key_fingerprint(key.fleet_key) == entry.fingerprint
+            and key.replaces(entry.name_key)
+        )
+        if not (newer_key or floor > entry.floor):
             continue
         assert known_hosts is not None  # it has the entry
         try:
-            known_hosts.remember(replace(entry, floor=established.revocation_floor))
+            known_hosts.remember(replace(entry, floor=floor, name_key=key if newer_key else None))
         except OSError as error:
-            return f"the fleet's revocation floor is not saved: {error.strerror or error}"
+            return f"the fleet's revocation floor and name key are not saved: {error.strerror or error}"
     return ""
 
 

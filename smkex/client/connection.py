@@ -89,6 +89,7 @@ class Connection:
             self._notes(),
             established.exporter.tag.hex(),
             established.fleet_key,
+            established.name,
         )
 
     def _notes(self) -> tuple[str, ...]:

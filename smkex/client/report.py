@@ -39,6 +39,9 @@ class ConnectionReport:
     notes: tuple[str, ...]
     session_tag: str  # in hexadecimal, the same at the edge
     fleet_key: str | None = None  # fingerprint, in mode tofu
+    name: str = (
+        "none"  # how the server name travelled: "sealed", "clear", "none" where an address was dialled
+    )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,7 +67,7 @@ class ConnectionReport:
         """A few lines for people."""
         lines = [
             f"session   {self.transport} to {self.vip}, {self.mode}, {self.kex}, {self.aead},"
-            f" owner edge {self.owner_id}, set up in {self.setup * 1000:.1f} ms"
+            f" owner edge {self.owner_id}, set up in {self.setup * 1000:.1f} ms, name {self.name}"
         ]
         if self.fleet_key is not None:
             lines.append(f"fleet     {self.fleet_key}")

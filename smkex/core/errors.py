@@ -43,12 +43,14 @@ class AbortCode(IntEnum):
     NO_COMMON_GROUP = 29
     COMMITMENT_MISMATCH = 30
     SERVICE_REFUSED = 31
+    NAME_NOT_OPENED = 32
 
 
 class SmkexError(Exception):
     """Base of all errors of the protocol; Abort carries `code` to the other end."""
 
     code: ClassVar[AbortCode]
+    detail: bytes = b""  # what Abort carries behind the code
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0].rstrip("."))
@@ -204,6 +206,16 @@ class ServiceRefused(SmkexError):
     code = AbortCode.SERVICE_REFUSED
 
 
+class NameNotOpened(SmkexError):
+    """No name key of this edge opens the sealed server name; `detail` is the one that it gives to clients, if any."""
+
+    code = AbortCode.NAME_NOT_OPENED
+
+    def __init__(self, detail: bytes = b"") -> None:
+        super().__init__("no name key of this edge opens the sealed server name")
+        self.detail = detail
+
+
 class BadRecord(SmkexError):
     """A record or control message does not authenticate; its subflow is closed."""
 
@@ -241,11 +253,14 @@ class Cancelled(SmkexError):
 
 
 class PeerAborted(SmkexError):
-    """The other end aborted; `peer_code` is its reason, only a hint unless `authenticated`."""
+    """The other end aborted; `peer_code` is its reason, only a hint unless `authenticated`.
+
+    `peer_detail` is what came behind the code.
+    """
 
     code = AbortCode.CANCELLED
 
-    def __init__(self, peer_code: int, *, authenticated: bool) -> None:
+    def __init__(self, peer_code: int, *, authenticated: bool, peer_detail: bytes = b"") -> None:
         try:
             name = AbortCode(peer_code).name.lower().replace("_", "-")
         except ValueError:
@@ -253,3 +268,4 @@ class PeerAborted(SmkexError):
         super().__init__(f"the other end aborted: {name}" + ("" if authenticated else " (not authenticated)"))
         self.peer_code = peer_code
         self.authenticated = authenticated
+        self.peer_detail = peer_detail

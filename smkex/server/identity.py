@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from smkex.core.errors import CertificateRefused, NoCommonGroup, TlsFailed
 from smkex.core.handshake.config import LongTermKey, ServerConfig
 from smkex.core.keys.key_agreement import require_groups
-from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_edge_key
+from smkex.core.keys.keyfile import KeyFileDamaged, read_certificate, read_edge_key, read_name_keys
+from smkex.core.keys.name_key import NamePrivateKey
 from smkex.core.wire.messages import LocatorKind, Mode
 from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
@@ -35,6 +36,7 @@ class Identity:
     locator: LocatorKind = LocatorKind.PORT
     modes: tuple[Mode, ...] = (Mode.TOFU, Mode.OPPORTUNISTIC)
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
+    name_keys: tuple[NamePrivateKey, ...] = ()
 
     def config(self) -> ServerConfig:
         usable = self.long_term is not None and self.long_term.certificate.valid_at(int(self.clock()))
@@ -42,7 +44,7 @@ class Identity:
         config = ServerConfig(
             self.edge_id, modes=modes, groups=self.groups, locator=self.locator, tls=self.tls
         )
-        return replace(config, long_term=self.long_term) if usable else config
+        return replace(config, long_term=self.long_term, name_keys=self.name_keys) if usable else config
 
     @property
     def reasons(self) -> list[str]:
@@ -94,3 +96,18 @@ def load_long_term_key(certificate: Path | None, key: Path | None, edge_id: int)
     if private.public_key().public_bytes_raw() != certified.share:
         raise IdentityUnusable(f"{certificate} is not for the key in {key}")
     return LongTermKey(private.private_bytes_raw(), certified)
+
+
+def load_name_keys(file: Path | None, long_term: LongTermKey | None) -> tuple[NamePrivateKey, ...]:
+    """Read the fleet's name keys; none without the file. Raises `IdentityUnusable`."""
+    if file is None:
+        return ()
+    if long_term is None:
+        raise IdentityUnusable("--name-keys needs --tofu-key and --tofu-certificate")
+    try:
+        keys = read_name_keys(file.read_text())
+    except (OSError, UnicodeDecodeError, KeyFileDamaged) as error:
+        raise IdentityUnusable(f"{file}: {error}") from None
+    if any(key.signed.fleet_key != long_term.certificate.fleet_key for key in keys):
+        raise IdentityUnusable(f"{file}: a name key is signed by another fleet key than the certificate")
+    return keys

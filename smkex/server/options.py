@@ -15,8 +15,8 @@ class ServerOptions:
 
     First subflows go to the service port, second ones to `id_port_base` + `server_id` at the same address; clients
     need the same `id_port_base` (`ConnectOptions`). `modes` are those accepted beside mtls, `kex` the groups of the key
-    exchange, the preferred first; mode tofu needs
-    `tofu_certificate` and `tofu_key` (`sennit edge-key create`, `sennit fleet-key certify`), mode mtls needs
+    exchange, the preferred first. Mode tofu needs `tofu_certificate` and `tofu_key` (`sennit edge-key create`, `sennit
+    fleet-key certify`); with `name_keys` (`sennit fleet-key name-key`) clients seal server names in it. Mode mtls needs
     `tls_certificate` and `tls_key` (PEM). `require_both` delivers nothing before both paths are confirmed. `mptcp`
     serves transport mptcp too: it needs CAP_NET_ADMIN at the start, takes over the path manager of the network
     namespace, and serves IPv4 addresses only.
@@ -28,6 +28,7 @@ class ServerOptions:
     kex: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     tofu_certificate: Path | None = None
     tofu_key: Path | None = None
+    name_keys: Path | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     require_both: bool = False

@@ -19,6 +19,7 @@ from smkex.server.identity import (
     Identity,
     IdentityUnusable,
     load_long_term_key,
+    load_name_keys,
     load_tls_context,
     require_known_groups,
 )
@@ -240,4 +241,5 @@ def _load_identity(options: ServerOptions) -> Identity:
         load_tls_context(options.tls_certificate, options.tls_key, options.kex),
         modes=options.modes,
         groups=options.kex,
+        name_keys=load_name_keys(options.name_keys, long_term),
     )

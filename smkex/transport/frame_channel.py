@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
-from smkex.core.errors import PeerAborted, SmkexError, Truncated
+from smkex.core.errors import SmkexError, Truncated
 from smkex.core.wire.frame import HANDSHAKE_LIMIT, FrameType
 from smkex.core.wire.frame_reader import FrameReader
 from smkex.core.wire.messages import encode_abort, parse_abort
@@ -61,7 +61,7 @@ class FrameChannel:
         """Wait for one whole TLS record (mode mtls). Raises as `next_frame`, or `PeerAborted` for an Abort instead."""
         if await self.first_byte() == FrameType.ABORT:
             _, frame = await self.next_frame()
-            raise PeerAborted(parse_abort(frame), authenticated=False)
+            raise parse_abort(frame)
         while (record := self.reader.next_tls_record()) is None:
             await self._wait_for_data()
         return record

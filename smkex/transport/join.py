@@ -2,7 +2,7 @@
 
 import os
 
-from smkex.core.errors import PeerAborted, UnexpectedMessage
+from smkex.core.errors import UnexpectedMessage
 from smkex.core.handshake.join import JoinInitiator
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Observation, parse_abort
@@ -27,7 +27,7 @@ async def join_session(
         channel.send(initiator.join)
         kind, frame = await channel.next_frame()
         if kind is FrameType.ABORT:
-            raise PeerAborted(parse_abort(frame), authenticated=False)
+            raise parse_abort(frame)
         if kind is not FrameType.JOIN_CHALLENGE:
             raise UnexpectedMessage(f"{kind.name} came instead of JOIN_CHALLENGE")
         response, joined, observed = initiator.answer_challenge(frame)

@@ -39,7 +39,11 @@ def _describe_message(kind: FrameType, frame: bytes) -> tuple[str, str]:
             share = ClientShare.parse(frame)
             modes = ", ".join(Mode(mode).name.lower() for mode in share.modes)
             groups = ", ".join(NamedGroup(group).name.lower() for group, _ in share.shares)
-            return "ClientShare", f"session {share.session_id.hex()[:8]}..., offers {modes}; {groups}; g^x"
+            name = _name_privacy(share)
+            return (
+                "ClientShare",
+                f"session {share.session_id.hex()[:8]}..., offers {modes}; {groups}; name {name}; g^x",
+            )
         case FrameType.SERVER_SHARE:
             answer = ServerShare.parse(frame)
             chosen = ", ".join(
@@ -65,9 +69,15 @@ def _describe_message(kind: FrameType, frame: bytes) -> tuple[str, str]:
         case FrameType.READY:
             return "Ready", f"path {Ready.parse(frame).path} carries the session"
         case FrameType.ABORT:
-            return "Abort", f"code {parse_abort(frame)}"
+            return "Abort", f"code {parse_abort(frame).peer_code}"
         case _:
             return kind.name.title(), ""
+
+
+def _name_privacy(share: ClientShare) -> str:
+    if share.sealed_name is not None:
+        return "sealed"
+    return "clear" if share.server_name else "none"
 
 
 def _describe_observation(observed: Observation) -> str:

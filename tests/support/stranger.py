@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import struct
 
+import hpke_stranger
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -54,14 +55,28 @@ class Stranger:
         *,
         kem_seed: bytes = bytes(64),
         groups: tuple[int, ...] = (HYBRID, CLASSICAL),
+        name_key: bytes = b"",
+        ephemeral: bytes = b"",
     ) -> None:
+        """With a name key (as remembered of the host) the name goes sealed, by this ephemeral key of HPKE."""
         self._x25519 = X25519PrivateKey.from_private_bytes(private_key)
         self._mlkem = MLKEM768PrivateKey.from_seed_bytes(kem_seed)
         public = self._x25519.public_key().public_bytes_raw()
         shares = {HYBRID: self._mlkem.public_key().public_bytes_raw() + public, CLASSICAL: public}
         offers = vec8(b"\2") + vec8(bytes([mode])) + vec8(bytes([aead])) + commitment(session_id, nonce)
         offered = vec16(b"".join(struct.pack("!H", group) + vec16(shares[group]) for group in groups))
-        self.client_share = encode_frame(1, b"\2" + session_id + offers + offered + vec8(name) + b"\0\0")
+        fields = b"\2" + session_id + offers + offered
+        self.client_share = encode_frame(1, fields + vec8(name) + vec16(b""))
+        if name_key:
+            padded = vec8(name) + bytes(-(1 + len(name)) % 32)
+
+            def share(sealed: bytes) -> bytes:
+                return encode_frame(1, fields + vec8(b"") + vec16(b"\0\1" + vec16(sealed)))
+
+            info = length_prefixed(b"sennit smkex 2 server name", share(bytes(48 + len(padded))))
+            public = self._name_key_public(name_key)
+            self.client_share = share(hpke_stranger.seal(public, ephemeral, info, b"", padded))
+        self.given_name_key = b""
         self.client_nonce = encode_frame(3, session_id + nonce)
         self._nonce, self._aead, self._mode = nonce, aead, mode
 
@@ -80,7 +95,18 @@ class Stranger:
         (length,) = struct.unpack("!H", message[at : at + 2])
         if length:
             self._agreed.append(self._exchange(self._certified(message[at + 2 : at + 2 + length])))
+        at += 2 + length + 2
+        if message[at : at + 2] == b"\0\1":
+            self.given_name_key = message[at + 4 :]
+            self._name_key_public(self.given_name_key)
         return int(edge_id)
+
+    def _name_key_public(self, key: bytes) -> bytes:
+        """Return the X25519 key in a name key, after the fleet key's signature; raises InvalidSignature."""
+        signed, signature = key[:73], key[73:]
+        assert signed[0] == 1
+        Ed25519PublicKey.from_public_bytes(signed[41:]).verify(signature, b"sennit name key 1\0" + signed)
+        return signed[9:41]
 
     def _exchange(self, share: bytes) -> bytes:
         return self._x25519.exchange(X25519PublicKey.from_public_bytes(share))

@@ -7,10 +7,12 @@ it is unless `--record` asks for another.
 
 import json
 import sys
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import hpke_stranger
 import tls_exchange
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -25,6 +27,7 @@ from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
 from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EpochChain
 from smkex.core.keys.key_agreement import encapsulate_mlkem
 from smkex.core.keys.key_schedule import ROOTS, KeySchedule
+from smkex.core.keys.name_key import NameKey, NamePrivateKey
 from smkex.core.session.control_message import ControlMessage, ControlSealer
 from smkex.core.session.record import seal
 from smkex.core.wire.frame import FrameType
@@ -33,6 +36,7 @@ from smkex.core.wire.named_group import DEFAULT_GROUPS, MLKEM_KEY_LENGTH, NamedG
 
 FOLDER = Path(__file__).parent
 FLEET_KEY, LONG_TERM_KEY, FLOOR = bytes(range(160, 192)), bytes(range(192, 224)), 1_699_000_000
+NAME_PRIVATE_KEY, OLD_NAME_PRIVATE_KEY, EPHEMERAL = (bytes(range(n, n + 32)) for n in (11, 22, 44))
 NOT_BEFORE, NOW, NOT_AFTER = 1_700_000_000, 1_700_500_000, 1_702_592_000
 ENTROPY = ClientEntropy(bytes(range(16)), bytes(range(32, 64)), bytes(range(64, 96)), bytes(range(64, 128)))
 SERVER_PRIVATE_KEY, SERVER_NONCE = bytes(range(96, 128)), bytes(range(128, 160))
@@ -63,15 +67,34 @@ def long_term() -> LongTermKey:
     return LongTermKey(LONG_TERM_KEY, EdgeCertificate.issue(fleet, 7, share, NOT_BEFORE, NOT_AFTER, FLOOR))
 
 
-def make(mode: Mode, aead: Aead, group: NamedGroup, encapsulated: dict[str, str]) -> dict[str, Any]:
-    """Run one exchange with inputs that are all different; what ML-KEM encapsulated is a recording."""
+def name_key(private: bytes, serial: int) -> NamePrivateKey:
+    public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    return NamePrivateKey(
+        private, NameKey.issue(Ed25519PrivateKey.from_private_bytes(FLEET_KEY), public, serial)
+    )
+
+
+def make(
+    mode: Mode, aead: Aead, group: NamedGroup, encapsulated: dict[str, str], *, sealed: bool = False
+) -> dict[str, Any]:
+    """Run one exchange with inputs that are all different; what ML-KEM encapsulated is a recording.
+
+    With `sealed` the name is sealed under a key that is no longer the newest, so that the edge gives that one.
+    """
     certified = long_term() if mode is Mode.TOFU else None
     config = ClientConfig(
         server_name="cdn.example", modes=(mode,), aeads=(aead,), groups=_offer(group), now=NOW
     )
-    client = ClientHandshake.begin(config, ENTROPY)
+    new, old = name_key(NAME_PRIVATE_KEY, NOW), name_key(OLD_NAME_PRIVATE_KEY, NOT_BEFORE)
+    if sealed:
+        config = replace(config, name_key=old.signed)
+    client = ClientHandshake.begin(
+        config,
+        ENTROPY,
+        lambda public, clear, info: hpke_stranger.seal(public, EPHEMERAL, info, b"", clear),
+    )
     server = ServerHandshake.answer_client_share(
-        ServerConfig(edge_id=7, modes=(mode,), long_term=certified),
+        ServerConfig(edge_id=7, modes=(mode,), long_term=certified, name_keys=(new, old) if sealed else ()),
         client.client_share,
         CELLULAR,
         SERVER_PRIVATE_KEY,
@@ -85,6 +108,7 @@ def make(mode: Mode, aead: Aead, group: NamedGroup, encapsulated: dict[str, str]
         "server_private_key": SERVER_PRIVATE_KEY.hex(),
         **({"encapsulated": encapsulated} if group is NamedGroup.X25519MLKEM768 else {}),
         **(_tofu_inputs() if certified else {}),
+        **(_name_inputs(new, old) if sealed else {}),
     }
     first = {"client_share": client.client_share.hex(), "server_share": server.server_share.hex()}
     return _rest(mode, aead, client, server, inputs, first)
@@ -252,6 +276,15 @@ def _tofu_inputs() -> dict[str, Any]:
     }
 
 
+def _name_inputs(new: NamePrivateKey, old: NamePrivateKey) -> dict[str, str]:
+    return {
+        "name_private_key": old.private_key.hex(),
+        "name_key": old.signed.encode().hex(),
+        "given_name_key": new.signed.encode().hex(),
+        "hpke_ephemeral_private_key": EPHEMERAL.hex(),
+    }
+
+
 def files(*, record: bool = False) -> dict[Path, str]:
     made: dict[Path, dict[str, Any]] = {}
     encapsulated = encapsulate() if record else _recorded(_path("opportunistic-aes-128-gcm"))["encapsulated"]
@@ -262,6 +295,9 @@ def files(*, record: bool = False) -> dict[Path, str]:
         made[_path(mode.name, Aead.AES_128_GCM.name, "x25519")] = make(
             mode, Aead.AES_128_GCM, NamedGroup.X25519, encapsulated
         )
+    made[_path(Mode.TOFU.name, Aead.AES_128_GCM.name, "sealed-name")] = make(
+        Mode.TOFU, Aead.AES_128_GCM, hybrid, encapsulated, sealed=True
+    )
     for aead, retry in ((Aead.AES_128_GCM, False), (Aead.CHACHA20_POLY1305, False), (Aead.AES_128_GCM, True)):
         path = _path(Mode.MTLS.name, aead.name, *(["hello-retry"] if retry else []))
         recorded = tls_exchange.record(aead, ENTROPY.nonce, retry=retry) if record else _recorded(path)["tls"]

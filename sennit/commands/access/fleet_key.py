@@ -45,6 +45,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     certify.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     certify.set_defaults(do=_certify_edge)
+    name_key = actions.add_parser(
+        "name-key", help="make a key under which clients seal server names, signed by the fleet key"
+    )
+    name_key.add_argument("--key", type=Path, required=True, metavar="FILE", help="the fleet key")
+    name_key.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="for every edge (--name-keys); a rotation joins two such files",
+    )
+    name_key.set_defaults(do=_make_name_key)
     show = actions.add_parser("show", help="the fingerprint, of a fleet key or of an edge's certificate")
     show.add_argument("file", type=Path)
     show.set_defaults(do=_show_fingerprint)
@@ -86,6 +99,22 @@ def _certify_edge(options: argparse.Namespace) -> None:
         options.output.write_text(certificate_pem(made))
     except OSError as error:
         raise CommandError(str(error)) from None
+
+
+def _make_name_key(options: argparse.Namespace) -> None:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    from sennit.secret_file import read_file, write_secret
+    from smkex.client.known_hosts import name_key_text
+    from smkex.core.keys.keyfile import name_keys_text, read_fleet_key
+    from smkex.core.keys.name_key import NameKey, NamePrivateKey
+
+    fleet = read_fleet_key(read_file(options.key))
+    private = X25519PrivateKey.generate()
+    signed = NameKey.issue(fleet, private.public_key().public_bytes_raw(), int(time.time()))
+    made = NamePrivateKey(private.private_bytes_raw(), signed)
+    write_secret(options.output, name_keys_text([made]).encode())
+    print(name_key_text(signed))
 
 
 def _show_fingerprint(options: argparse.Namespace) -> None:

@@ -67,6 +67,7 @@ def _add_listen_options(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("--tofu-certificate", "certificate of --tofu-key (`sennit fleet-key certify`)"),
         ("--tofu-key", "private key for mode tofu (`sennit edge-key create`)"),
+        ("--name-keys", "keys for sealed server names, in mode tofu (`sennit fleet-key name-key`)"),
         ("--tls-certificate", "certificate chain for mode mtls (PEM)"),
         ("--tls-key", "private key of --tls-certificate (PEM)"),
     ):
@@ -229,6 +230,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
         modes=modes,
         tofu_certificate=options.tofu_certificate,
         tofu_key=options.tofu_key,
+        name_keys=options.name_keys,
         tls_certificate=options.tls_certificate,
         tls_key=options.tls_key,
         require_both=not options.allow_unconfirmed,

@@ -13,13 +13,13 @@ from ipaddress import ip_network
 
 from smkex.core.errors import (
     BindingMismatch,
+    CertificateRefused,
     FleetKeyChanged,
     MacMismatch,
     MalformedMessage,
     NoCommonAead,
     NoCommonGroup,
     NoCommonMode,
-    PeerAborted,
     SharedPath,
     UnexpectedMessage,
     WrongPath,
@@ -31,14 +31,19 @@ from smkex.core.handshake.server_info import TlsOutcome
 from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
 from smkex.core.keys.key_agreement import ClientKeys
 from smkex.core.keys.key_schedule import KeySchedule, commit_to_nonce, compute_binding, transcript_hash
+from smkex.core.keys.name_key import NameKey
+from smkex.core.keys.sealed_name import HpkeSeal, hpke_seal, seal_server_name
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import (
+    NAME_KEY,
+    SEALED_NAME,
     ClientNonce,
     ClientShare,
     Finished,
     LocatorKind,
     Mode,
     Observation,
+    Options,
     ServerNonce,
     ServerShare,
     parse_abort,
@@ -85,17 +90,29 @@ class ClientHandshake:
         self._established: Established | None = None
 
     @classmethod
-    def begin(cls, config: ClientConfig, entropy: ClientEntropy) -> "ClientHandshake":
-        """Start with a ClientShare. Use `entropy` for this handshake only."""
+    def begin(
+        cls, config: ClientConfig, entropy: ClientEntropy, seal: HpkeSeal = hpke_seal
+    ) -> "ClientHandshake":
+        """Start with a ClientShare. Use `entropy` for this handshake only; `seal` draws the randomness of HPKE."""
         private = ClientKeys(entropy.private_key, entropy.kem_seed, config.groups)
-        share = ClientShare.build(
-            entropy.session_id,
-            config.modes,
-            config.aeads,
-            commit_to_nonce(entropy.session_id, entropy.nonce),
-            private.shares,
-            config.server_name,
-        )
+        commitment = commit_to_nonce(entropy.session_id, entropy.nonce)
+
+        def build(server_name: str, options: Options) -> ClientShare:
+            return ClientShare.build(
+                entropy.session_id,
+                config.modes,
+                config.aeads,
+                commitment,
+                private.shares,
+                server_name,
+                options,
+            )
+
+        name, key = config.server_name, config.name_key
+        if key is not None and name:
+            share = seal_server_name(key, name, lambda value: build("", ((SEALED_NAME, value),)), seal)
+        else:
+            share = build(name, ())
         nonce = ClientNonce.build(entropy.session_id, entropy.nonce)
         return cls(config, nonce, ClientState.AWAIT_SERVER_SHARE, private=private, share=share)
 
@@ -161,7 +178,7 @@ class ClientHandshake:
 
     def _receive(self, path: int, kind: FrameType, frame: bytes) -> None:
         if kind is FrameType.ABORT:
-            raise PeerAborted(parse_abort(frame), authenticated=False)
+            raise parse_abort(frame)
         if self.state not in _EXPECTED or kind is not _EXPECTED[self.state][0]:
             raise UnexpectedMessage(f"{kind.name} came in state {self.state.name}")
         if path != _EXPECTED[self.state][1]:
@@ -202,6 +219,7 @@ class ClientHandshake:
             self._client_share.commitment,
             secrets,
             certificate,
+            name_key=dict(message.options).get(NAME_KEY, b""),
         )
         self.state = ClientState.AWAIT_SERVER_NONCE
 
@@ -254,9 +272,27 @@ class ClientHandshake:
             self._check_paths(first.observed, message.observed),
             fleet_key,
             certificate.floor if certificate else 0,
+            name=self._name_privacy(),
+            name_key=self._take_name_key(first.name_key, certificate),
         )
         self._first = None
         self.state = ClientState.DONE
+
+    def _name_privacy(self) -> str:
+        if self._client_share is not None and self._client_share.sealed_name is not None:
+            return "sealed"
+        return "clear" if self._config.server_name else "none"
+
+    def _take_name_key(self, given: bytes, certificate: EdgeCertificate | None) -> NameKey | None:
+        """Return the newest name key. Raises `CertificateRefused` or `MalformedMessage` for one not of the fleet."""
+        held = self._config.name_key
+        if not given or certificate is None:
+            return held
+        shown = NameKey.parse(given)
+        shown.verify()
+        if shown.fleet_key != certificate.fleet_key:
+            raise CertificateRefused("the name key is of another fleet key than the edge's certificate")
+        return shown if shown.replaces(held) else held
 
     def _check_paths(self, first: Observation, second: Observation) -> tuple[str, ...]:
         """Check how the edge saw both subflows, which binding and MAC have just authenticated."""

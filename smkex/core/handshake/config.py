@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smkex.core.keys.certificate import EdgeCertificate
 from smkex.core.keys.key_agreement import KEM_SEED_LENGTH
+from smkex.core.keys.name_key import NameKey, NamePrivateKey
 from smkex.core.wire.messages import NONCE_LENGTH, SESSION_ID_LENGTH, SHARE_LENGTH, Aead, LocatorKind, Mode
 from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
@@ -23,8 +24,9 @@ class ClientConfig:
     """What the client offers and accepts. `modes`, `aeads` and `groups` in its order of preference.
 
     `fleet_keys` are fingerprints of the keys remembered for this host (empty: first contact), each with the newest
-    revocation floor that it has signed; certificates must be valid at `now` (unix time). `key_log` is
-    called with the session id and each key of the session.
+    revocation floor that it has signed; certificates must be valid at `now` (unix time). With a `name_key` of one of
+    them the server name travels sealed, and never otherwise. `key_log` is called with the session id and each key of
+    the session.
     """
 
     server_name: str = ""
@@ -36,6 +38,7 @@ class ClientConfig:
     allow_shared_path: bool = False
     fleet_keys: Mapping[str, int] = field(default_factory=dict)
     now: int = 0
+    name_key: NameKey | None = None
     key_log: SessionKeyLog | None = None
 
 
@@ -49,7 +52,10 @@ class LongTermKey:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The edge's id, keys and what it accepts; `modes` and `groups` in its order of preference, which decides."""
+    """The edge's id, keys and what it accepts; `modes` and `groups` in its order of preference, which decides.
+
+    `name_keys` open sealed server names; the first is given to clients.
+    """
 
     edge_id: int
     modes: tuple[Mode, ...] = (Mode.OPPORTUNISTIC,)
@@ -57,6 +63,7 @@ class ServerConfig:
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     locator: LocatorKind = LocatorKind.PORT
     long_term: LongTermKey | None = None  # mode tofu needs it
+    name_keys: tuple[NamePrivateKey, ...] = ()
     tls: "SSL.Context | None" = None  # mode mtls needs it
     maximum_candidates: int = MAXIMUM_CANDIDATES
     draining: bool = False  # refuse every new session

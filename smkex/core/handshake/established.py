@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from smkex.core.keys.exporter import SessionExporter
 from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.keys.name_key import NameKey
 from smkex.core.wire.messages import Mode, Observation
 from smkex.core.wire.named_group import NamedGroup
 
@@ -26,6 +27,8 @@ class Established:
     fleet_key: str | None = None  # its fingerprint, in mode tofu
     revocation_floor: int = 0  # of the fleet key, as its certificate states it (unix time)
     server_name: str = ""  # that the client asked for, at the edge
+    name: str = ""  # at the client, how the server name travelled: "sealed", "clear", "none" of an address
+    name_key: NameKey | None = None  # at the client, the newest that it has now
 
     @property
     def exporter(self) -> SessionExporter:

@@ -30,6 +30,7 @@ class FirstPath:
     secrets: Sequence[bytes] = field(repr=False)
     certificate: EdgeCertificate | None = None  # that the client was shown
     server_name: str = ""
+    name_key: bytes = b""  # that the client was given
 
     @classmethod
     def from_tls(cls, outcome: TlsOutcome) -> "FirstPath":

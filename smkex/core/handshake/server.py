@@ -35,7 +35,9 @@ from smkex.core.keys.key_agreement import (
     x25519_share,
 )
 from smkex.core.keys.key_schedule import KeySchedule, commit_to_nonce, compute_binding, transcript_hash
+from smkex.core.keys.sealed_name import open_server_name
 from smkex.core.wire.messages import (
+    NAME_KEY,
     NONCE_LENGTH,
     Aead,
     ClientNonce,
@@ -82,6 +84,14 @@ def _choose_share(offered: KeyShares, accepted: tuple[NamedGroup, ...]) -> tuple
     raise NoCommonGroup
 
 
+def _read_name(message: ClientShare, config: ServerConfig) -> tuple[str, bool]:
+    """Return the server name, and whether it is under the name key that clients are given."""
+    if message.sealed_name is None:
+        return message.server_name, False
+    name, key = open_server_name(message, config.name_keys)
+    return name, key is config.name_keys[0]
+
+
 class ServerHandshake:
     """One handshake. Subflow 0 is the one that ClientShare came on; others are numbered by the caller."""
 
@@ -111,6 +121,7 @@ class ServerHandshake:
         message = ClientShare.parse(client_share)
         if config.draining:
             raise Draining
+        server_name, up_to_date = _read_name(message, config)
         private = X25519PrivateKey.from_private_bytes(private_key)
         mode = _choose_mode(message.modes, config.modes)
         long_term = config.long_term if mode is Mode.TOFU else None
@@ -123,6 +134,7 @@ class ServerHandshake:
         if long_term is not None:
             certified = X25519PrivateKey.from_private_bytes(long_term.private_key)
             secrets.append(exchange_x25519(certified, x25519_share(offered)))
+        given = config.name_keys[:1] if long_term is not None and not up_to_date else ()
         answer = ServerShare.build(
             mode,
             aead,
@@ -132,6 +144,7 @@ class ServerHandshake:
             group,
             share,
             long_term.certificate.encode() if long_term else b"",
+            tuple((NAME_KEY, key.signed.encode()) for key in given),
         )
         first = FirstPath(
             message.session_id,
@@ -145,7 +158,7 @@ class ServerHandshake:
             observed,
             message.commitment,
             secrets,
-            server_name=message.server_name,
+            server_name=server_name,
         )
         return cls(config, first)
 

@@ -1,6 +1,7 @@
 """Keys and certificates as text, for files: PEM (RFC 7468), so that other tools can read and make the keys."""
 
 import base64
+from collections.abc import Sequence
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -14,8 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from smkex.core.errors import MalformedMessage
+from smkex.core.errors import CertificateRefused, MalformedMessage
 from smkex.core.keys.certificate import EdgeCertificate
+from smkex.core.keys.name_key import KEPT_KEYS, NameKey, NamePrivateKey
+from smkex.core.wire.messages import SHARE_LENGTH
 
 _BEGIN, _END = "-----BEGIN SENNIT EDGE CERTIFICATE-----", "-----END SENNIT EDGE CERTIFICATE-----"
 
@@ -82,3 +85,29 @@ def read_certificate(text: str) -> EdgeCertificate:
         return EdgeCertificate.parse(base64.b64decode("".join(inside.split()), validate=True))
     except (ValueError, MalformedMessage) as error:
         raise KeyFileDamaged(f"not an edge certificate: {error}") from None
+
+
+def name_keys_text(keys: Sequence[NamePrivateKey]) -> str:
+    """The file of an edge's name keys: a line for each, both halves in base64, the one that clients are given first."""
+    return "".join(f"{base64.b64encode(key.private_key + key.signed.encode()).decode()}\n" for key in keys)
+
+
+def read_name_keys(text: str) -> tuple[NamePrivateKey, ...]:
+    """Read one or two lines of `name_keys_text`, and verify their signatures. Raises `KeyFileDamaged`."""
+    lines = text.split()
+    if not 1 <= len(lines) <= KEPT_KEYS:
+        raise KeyFileDamaged("one or two lines with name keys are expected")
+    return tuple(map(_read_name_key, lines))
+
+
+def _read_name_key(line: str) -> NamePrivateKey:
+    try:
+        data = base64.b64decode(line, validate=True)
+        private, signed = data[:SHARE_LENGTH], NameKey.parse(data[SHARE_LENGTH:])
+        signed.verify()
+        public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+    except (ValueError, MalformedMessage, CertificateRefused) as error:
+        raise KeyFileDamaged(f"not a name key: {error}") from None
+    if public != signed.public:
+        raise KeyFileDamaged("the signed half of a name key is not that of its private half")
+    return NamePrivateKey(private, signed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum, unique
 from ipaddress import IPv4Address, IPv6Address
 
-from smkex.core.errors import MalformedMessage, UnsupportedVersion
+from smkex.core.errors import AbortCode, MalformedMessage, PeerAborted, UnsupportedVersion
 from smkex.core.wire.codec import Reader, u8, u16, vec8, vec16
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType, encode_frame, encode_header
 from smkex.core.wire.named_group import (
@@ -83,6 +83,8 @@ class Observation:
 
 
 Options = tuple[tuple[int, bytes], ...]
+SEALED_NAME = 1  # option of ClientShare: the server name under the fleet's name key
+NAME_KEY = 1  # option of ServerShare: the name key under which the client shall seal names
 
 
 def encode_options(options: Options) -> bytes:
@@ -176,6 +178,7 @@ class ClientShare:
         commitment: bytes,
         shares: KeyShares,
         server_name: str,
+        options: Options = (),
     ) -> "ClientShare":
         body = (
             u8(VERSION)
@@ -186,7 +189,7 @@ class ClientShare:
             + commitment
             + vec16(b"".join(encode_share(group, share) for group, share in shares))
             + vec8(server_name.encode("ascii"))
-            + encode_options(())
+            + encode_options(options)
         )
         return cls.parse(encode_frame(FrameType.CLIENT_SHARE, body))
 
@@ -205,7 +208,20 @@ class ClientShare:
             raise MalformedMessage("the server name is not ASCII") from None
         options = read_options(reader)
         reader.finish()
-        return cls(session_id, modes, aeads, commitment, shares, server_name, options, frame)
+        made = cls(session_id, modes, aeads, commitment, shares, server_name, options, frame)
+        if server_name and made.sealed_name is not None:
+            raise MalformedMessage("the server name is there in clear and under seal")
+        return made
+
+    @property
+    def sealed_name(self) -> bytes | None:
+        """The server name under seal, None where there is none."""
+        return dict(self.options).get(SEALED_NAME)
+
+    def frame_with(self, option: int, value: bytes) -> bytes:
+        """Return the frame with another value, of the same length, of an option that it has."""
+        changed = tuple((kind, value if kind == option else old) for kind, old in self.options)
+        return self.frame[: -len(encode_options(self.options))] + encode_options(changed)
 
 
 def read_chosen_share(reader: Reader) -> tuple[NamedGroup, bytes]:
@@ -245,6 +261,7 @@ class ServerShare:
         group: NamedGroup,
         share: bytes,
         certified_share: bytes = b"",
+        options: Options = (),
     ) -> "ServerShare":
         body = (
             u8(VERSION)
@@ -256,10 +273,10 @@ class ServerShare:
             + observed.client.encode()
             + encode_share(group, share)
             + vec16(certified_share)
-            + encode_options(())
+            + encode_options(options)
         )
         frame = encode_frame(FrameType.SERVER_SHARE, body)
-        return cls(mode, aead, edge_id, locator, observed, group, share, certified_share, (), frame)
+        return cls(mode, aead, edge_id, locator, observed, group, share, certified_share, options, frame)
 
     @classmethod
     def parse(cls, frame: bytes) -> "ServerShare":
@@ -381,13 +398,15 @@ class Ready:
         return cls(path, verify, frame)
 
 
-def encode_abort(code: int) -> bytes:
+def encode_abort(code: int, detail: bytes = b"") -> bytes:
     """Encode an unauthenticated Abort: a hint only, since no keys exist yet."""
-    return encode_frame(FrameType.ABORT, u16(code))
+    return encode_frame(FrameType.ABORT, u16(code) + detail)
 
 
-def parse_abort(frame: bytes) -> int:
+def parse_abort(frame: bytes) -> PeerAborted:
+    """Return the error that an Abort in clear stands for. Only that of code 32 has anything behind the code."""
     reader = _body_reader(frame, FrameType.ABORT)
     code = reader.u16()
+    detail = reader.rest() if code == AbortCode.NAME_NOT_OPENED else b""
     reader.finish()
-    return code
+    return PeerAborted(code, authenticated=False, peer_detail=detail)

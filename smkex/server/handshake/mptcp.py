@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from smkex.core.errors import DeadlineMissed, PeerAborted, SmkexError, UnexpectedMessage
+from smkex.core.errors import DeadlineMissed, SmkexError, UnexpectedMessage
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType
@@ -76,7 +76,7 @@ class MptcpHandshakes:
         log.info("handshake failed: %s: %s", type(error).__name__, error)
         with contextlib.suppress(OSError):
             if isinstance(error, SmkexError):
-                connection.send(encode_abort(error.code))
+                connection.send(encode_abort(error.code, error.detail))
         connection.close()
 
     async def _handshake(
@@ -145,7 +145,7 @@ async def _receive_expected(
 ) -> bytes:
     kind, frame = await receive_frame(pinned, path, then=then, verify=then is None)
     if kind is FrameType.ABORT:
-        raise PeerAborted(parse_abort(frame), authenticated=False)
+        raise parse_abort(frame)
     if kind is not wanted:
         raise UnexpectedMessage(f"{kind.name} came instead of {wanted.name}")
     return frame

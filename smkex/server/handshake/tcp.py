@@ -246,7 +246,7 @@ class TcpHandshakes:
             else:
                 raise UnexpectedMessage(f"a subflow began with {kind.name}")
         elif kind is FrameType.ABORT:
-            raise PeerAborted(parse_abort(frame), authenticated=False)
+            raise parse_abort(frame)
         elif subflow.stage == AWAIT_FINISHED:
             if kind is not FrameType.FINISHED:
                 raise UnexpectedMessage(f"{kind.name} came instead of FINISHED")
@@ -516,7 +516,7 @@ class TcpHandshakes:
 
     def _abort(self, subflow: HandshakeSubflow, error: SmkexError) -> None:
         """Send Abort in clear, and close."""
-        subflow.flow.write(encode_abort(error.code))
+        subflow.flow.write(encode_abort(error.code, error.detail))
         subflow.flow.close()
 
 

@@ -2,7 +2,7 @@
 
 import hmac
 
-from smkex.core.errors import MacMismatch, PeerAborted, UnexpectedMessage, WrongPath
+from smkex.core.errors import MacMismatch, UnexpectedMessage, WrongPath
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType
 from smkex.core.wire.frame_reader import FrameReader
@@ -37,7 +37,7 @@ async def receive_ready(connection: PinnedConnection, path: int, keys: KeySchedu
     """
     kind, frame = await receive_frame(connection, path)
     if kind is FrameType.ABORT:
-        raise PeerAborted(parse_abort(frame), authenticated=False)
+        raise parse_abort(frame)
     if kind is not FrameType.READY:
         raise UnexpectedMessage(f"{kind.name} came instead of READY")
     ready = Ready.parse(frame)

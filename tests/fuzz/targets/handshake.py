@@ -3,6 +3,8 @@
 What must hold: if the client is done, the edge has a candidate with the very same keys.
 """
 
+from dataclasses import replace
+
 from harness import covered, fuzz
 
 with covered():
@@ -14,12 +16,17 @@ with covered():
     from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import Aead, Mode
 
+import hpke_stranger
 from atheris import FuzzedDataProvider
 from exchanges import CELLULAR, WIFI, entropy
-from generate import NOW, long_term
+from generate import NAME_PRIVATE_KEY, NOT_BEFORE, NOW, OLD_NAME_PRIVATE_KEY, long_term, name_key
 
-CLIENT = ClientConfig("cdn.example", (Mode.TOFU, Mode.OPPORTUNISTIC), tuple(Aead), now=NOW)
-SERVER = ServerConfig(7, (Mode.TOFU, Mode.OPPORTUNISTIC), tuple(Aead), long_term=long_term())
+NEW, OLD = name_key(NAME_PRIVATE_KEY, NOW), name_key(OLD_NAME_PRIVATE_KEY, NOT_BEFORE)
+CLEAR = ClientConfig("cdn.example", (Mode.TOFU, Mode.OPPORTUNISTIC), tuple(Aead), now=NOW)
+SEALED = replace(CLEAR, name_key=OLD.signed)
+SERVER = ServerConfig(
+    7, (Mode.TOFU, Mode.OPPORTUNISTIC), tuple(Aead), long_term=long_term(), name_keys=(NEW, OLD)
+)
 
 
 def tampered(source: FuzzedDataProvider, genuine: bytes) -> list[tuple[FrameType, bytes]]:
@@ -76,11 +83,18 @@ def finish(source: FuzzedDataProvider, client: ClientHandshake, server: ServerHa
             continue
     if server.confirmed:
         assert server.established.keys.th == client.established.keys.th
+        assert server.established.server_name == "cdn.example"
+        assert client.established.name_key in (NEW.signed, OLD.signed)
+
+
+def seal(public: bytes, clear: bytes, info: bytes) -> bytes:
+    """As HPKE seals, with the same ephemeral key in every run."""
+    return hpke_stranger.seal(public, bytes(range(32)), info, b"", clear)
 
 
 def one(data: bytes) -> None:
     source = FuzzedDataProvider(data)
-    client = ClientHandshake.begin(CLIENT, entropy())
+    client = ClientHandshake.begin(SEALED if source.ConsumeBool() else CLEAR, entropy(), seal)
     try:
         server = exchange(source, client)
     except SmkexError:

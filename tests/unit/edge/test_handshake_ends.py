@@ -199,7 +199,7 @@ async def test_a_racer_whose_nonce_came_first_and_who_leaves_takes_no_client_alo
     await racer.frame()
     racer.end.send(encode_header(FrameType.FINISHED, 33) + bytes([1]) + bytes(32))
     kind, aborted = await racer.frame()
-    assert (kind, parse_abort(aborted)) == (FrameType.ABORT, AbortCode.FINISHED_MISMATCH)
+    assert (kind, parse_abort(aborted).peer_code) == (FrameType.ABORT, AbortCode.FINISHED_MISMATCH)
     second.end.send(client.client_nonce)
     second.serve(edge.handshakes)
     client.receive(1, *await second.frame())

@@ -17,7 +17,8 @@ from node.vip import Vip
 from runtime.errors import CommandError
 from sennit.main import main
 from sennit.session_options import add_session_options, connect_options
-from smkex.core.keys.keyfile import read_certificate
+from smkex.client.known_hosts import KnownHosts, name_key_text
+from smkex.core.keys.keyfile import read_certificate, read_name_keys
 from smkex.core.wire.messages import Mode
 from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 from smkex.server.identity import Identity, IdentityUnusable
@@ -147,10 +148,50 @@ def test_known_hosts_are_listed_accepted_and_removed(
     assert main(["known-hosts", "accept", *file, "cdn.example", key, "--pin", "203.0.113.1"]) == 0
     assert main(["known-hosts", "list", *file, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [
-        {"host": "cdn.example", "fingerprint": key, "addresses": ["203.0.113.1"]}
+        {
+            "host": "cdn.example",
+            "fingerprint": key,
+            "addresses": ["203.0.113.1"],
+            "floor": 0,
+            "name_key": None,
+        }
     ]
     assert main(["known-hosts", "accept", *file, "cdn.example", "MD5:00"]) == 2
     assert main(["known-hosts", "remove", *file, "unknown.example"]) == 1
     assert main(["known-hosts", "remove", *file, "cdn.example"]) == 0
     assert main(["known-hosts", "list", *file]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_the_list_of_known_hosts_says_what_is_revoked_and_since_when_names_are_sealed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "known_hosts"
+    fleet, made = tmp_path / "fleet.key", tmp_path / "name.keys"
+    assert main(["fleet-key", "create", "-o", str(fleet)]) == 0
+    fingerprint = capsys.readouterr().out.strip()
+    assert main(["fleet-key", "name-key", "--key", str(fleet), "-o", str(made)]) == 0
+    name_key = capsys.readouterr().out.strip()
+    (kept,) = read_name_keys(made.read_text())
+    assert name_key == name_key_text(kept.signed)
+    assert made.stat().st_mode & 0o077 == 0
+    file = ["--known-hosts", str(path)]
+    assert main(["known-hosts", "accept", *file, "cdn.example", fingerprint, "--name-key", name_key]) == 0
+    assert KnownHosts(path).entries()[0].name_key == kept.signed
+    path.write_text(
+        path.read_text() + f"b.example {fingerprint} 192.0.2.1 floor=1700000000\n"
+        f"c.example {fingerprint} floor=9999999999999999999\n"
+    )
+    assert main(["known-hosts", "list", *file]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"cdn.example  {fingerprint}  name sealed, key of 20")
+    assert second == f"b.example  {fingerprint}  192.0.2.1  revoked before 2023-11-14 22:13:20 UTC"
+    assert third == f"c.example  {fingerprint}  revoked before unix time 9999999999999999999"
+    assert main(["known-hosts", "list", *file, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [each["floor"] for each in shown] == [0, 1_700_000_000, 9_999_999_999_999_999_999]
+    assert [each["name_key"] for each in shown] == [name_key, None, None]
+    for host, key in (("d.example", "not base64"), ("d.example", "AAAA")):
+        assert main(["known-hosts", "accept", *file, host, fingerprint, "--name-key", key]) == 2
+    another = "SHA256:" + "A" * 43
+    assert main(["known-hosts", "accept", *file, "d.example", another, "--name-key", name_key]) == 2

@@ -213,7 +213,7 @@ async def test_a_floor_that_cannot_be_saved_is_noted(tmp_path: Path, monkeypatch
     key = long_term(FLEET, 1, LATER, LATER - 7200, 9)
     async with LoopbackEdge(ServerConfig(1, (Mode.TOFU,), long_term=key)) as edge:
         connection = await edge.connect(known_hosts=known)
-        assert "floor is not saved: Permission denied" in connection.report().notes[0]
+        assert "floor and name key are not saved: Permission denied" in connection.report().notes[0]
         await connection.close()
 
 

@@ -53,11 +53,24 @@ def stranger_of(vector: dict[str, Any]) -> Stranger:
     session_id, private_key, kem_seed = (bytes.fromhex(inputs[name]) for name in given)
     name = inputs["server_name"].encode()
     groups = (HYBRID, CLASSICAL) if vector["group"] == "X25519MLKEM768" else (CLASSICAL,)
+    key, ephemeral = (
+        bytes.fromhex(inputs.get(name, "")) for name in ("name_key", "hpke_ephemeral_private_key")
+    )
     stranger = Stranger(
-        session_id, private_key, nonce, name, aead, MODES[vector["mode"]], kem_seed=kem_seed, groups=groups
+        session_id,
+        private_key,
+        nonce,
+        name,
+        aead,
+        MODES[vector["mode"]],
+        kem_seed=kem_seed,
+        groups=groups,
+        name_key=key,
+        ephemeral=ephemeral,
     )
     assert stranger.client_share.hex() == messages["client_share"]
     assert stranger.receive_server_share(bytes.fromhex(messages["server_share"])) == inputs["edge_id"]
+    assert stranger.given_name_key.hex() == inputs.get("given_name_key", "")
     if "fleet_fingerprint" in inputs:
         assert (stranger.fleet, stranger.floor) == (inputs["fleet_fingerprint"], inputs["floor"])
     return stranger

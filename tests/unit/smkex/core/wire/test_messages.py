@@ -116,7 +116,10 @@ def test_ready_and_abort_are_read_as_written() -> None:
     assert Ready.parse(Ready.build(1, b"v" * 32).frame) == Ready(
         1, b"v" * 32, Ready.build(1, b"v" * 32).frame
     )
-    assert parse_abort(encode_abort(errors.AbortCode.OVERLOADED)) == errors.AbortCode.OVERLOADED
+    said = parse_abort(encode_abort(errors.AbortCode.OVERLOADED))
+    assert (said.peer_code, said.peer_detail, said.authenticated) == (errors.AbortCode.OVERLOADED, b"", False)
+    said = parse_abort(encode_abort(errors.AbortCode.NAME_NOT_OPENED, b"key"))
+    assert (said.peer_code, said.peer_detail) == (errors.AbortCode.NAME_NOT_OPENED, b"key")
     with pytest.raises(errors.MalformedMessage):
         Ready.parse(encode_abort(errors.AbortCode.OVERLOADED))
     with pytest.raises(errors.MalformedMessage):
