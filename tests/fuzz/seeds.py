@@ -32,7 +32,10 @@ def items() -> Iterator[bytes]:
         yield bytes.fromhex(vector["messages"].get("server_info", ""))
         if vector["mode"] == "TOFU":
             share = bytes.fromhex(vector["messages"]["server_share"])
-            yield share[-2 - 155 : -2]  # the certificate, before empty options
+            given = bytes.fromhex(vector["inputs"].get("given_name_key", ""))
+            options = 2 + (4 + len(given) if given else 0)
+            yield share[-options - 155 : -options]  # the certificate
+            yield given
 
 
 def netlink() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Items of control messages, certificates, ServerInfo: read or refused, and read again as written."""
+"""Items of control messages, certificates, name keys, ServerInfo: read or refused, and read again as written."""
 
 from harness import covered, fuzz
 
@@ -6,6 +6,7 @@ with covered():
     from smkex.core.errors import SmkexError
     from smkex.core.handshake.server_info import ServerInfo
     from smkex.core.keys.certificate import EdgeCertificate
+    from smkex.core.keys.name_key import NameKey
     from smkex.core.session.control_message import ControlMessage
 
 
@@ -22,13 +23,19 @@ def certificate(data: bytes) -> None:
     read.verify(read.edge_id, read.not_before)
 
 
+def name_key(data: bytes) -> None:
+    read = NameKey.parse(data)
+    assert read.encode() == data
+    read.verify()
+
+
 def server_info(data: bytes) -> None:
     info = ServerInfo.parse(data)
     assert ServerInfo.parse(info.encode()) == info
 
 
 def one(data: bytes) -> None:
-    for reads in (control, certificate, server_info):
+    for reads in (control, certificate, name_key, server_info):
         try:
             reads(data)
         except SmkexError:
