@@ -1,7 +1,7 @@
 """Prove the symbolic models of docs/protocol/model/symbolic with ProVerif, and keep what it said beside them.
 
-`python tools/prove_protocol.py --prover FILE [CASE ...]` (some forty minutes of one processor) writes results.json and
-the table of the models' page. A test holds that the results are those of the models as they stand.
+`python tools/prove_protocol.py --prover FILE [CASE ...]` (an hour of one processor) writes results.json and
+the tables of the models' page. A test holds that the results are those of the models as they stand.
 """
 
 import argparse
@@ -157,32 +157,77 @@ def prove(case: Case | Epochs, prover: str) -> dict[str, str]:
 
 
 BEGIN, END = "<!-- generated: tools/prove_protocol.py -->", "<!-- end -->"
+Kept = dict[str, dict[str, dict[str, str]]]
 PAIR_NAMES = {"PP": "P on all", "AN": "A on 0", "NA": "A on 1", "AP": "A-P", "PA": "P-A", "AA": "A-A"}
+LATER = {  # what they do afterwards, and whether the client offers the hybrid
+    ("stolen", True): "who steals the long-term keys",
+    ("quantum", True): "who has a quantum computer",
+    ("quantum", False): "the same, X25519 alone",
+}
 CLAIMS = {"": ("secrecy", "agreement", "hybrid"), ", the edge's": ("edge's secrecy", "edge's claim")}
 
 
-def table(kept: dict[str, dict[str, dict[str, str]]]) -> str:
-    """Return the page's table: for each kind of client its claims, and those of the edge that serves it."""
-    lines = [f"| | {' | '.join(PAIR_NAMES.values())} |", "|---" * (len(PAIR_NAMES) + 1) + "|"]
+def page_tables(kept: Kept) -> str:
+    """Return the page's tables: each pair of attackers, what comes after the session, epochs."""
+    return "\n".join([_pairs(kept), _later(kept), _epochs(kept)])
+
+
+def _pairs(kept: Kept) -> str:
+    """For each kind of client its claims, and those of the edge that serves it."""
+    rows = []
     for client, also in (*((client, "") for client in KINDS), ("mtls", "forged")):
         for whose, claims in CLAIMS.items():
-            cells = []
-            for pair in PAIRS:
-                case = kept.get(Case(client, pair, also).name)
-                cells.append(_cell([case["results"][claim] for claim in claims]) if case else "")
-            forged = ", forged certificate" if also else ""
-            lines.append(f"| {KINDS[client].name}{forged}{whose} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+            cells = [_cell(kept, Case(client, pair, also), claims) for pair in PAIRS]
+            rows.append([f"{KINDS[client].name}{', forged certificate' if also else ''}{whose}", *cells])
+    return _table(["", *PAIR_NAMES.values()], rows)
 
 
-def _cell(results: list[str]) -> str:
-    said = sorted(set(results))
-    return "holds" if said == ["holds"] else "**violated**" if said == ["violated"] else " and ".join(said)
+def _later(kept: Kept) -> str:
+    rows = []
+    for client, kind in KINDS.items():
+        cases = [Case(client, "PP", also, hybrid) for also, hybrid in LATER]
+        rows.append([kind.name, *(_cell(kept, case, ("secrecy", "edge's secrecy")) for case in cases)])
+    return _table(["secrecy against P on all,", *LATER.values()], rows)
 
 
-def write_table(kept: dict[str, dict[str, dict[str, str]]]) -> None:
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(kept)}\n{END}{rest.partition(END)[2]}")
+def _epochs(kept: Kept) -> str:
+    case = Epochs()
+    return _table(
+        ["secrecy of", "in epochs.pv"], [[name, _cell(kept, case, (name,))] for name in case.queries()]
+    )
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [" | ".join(cells) for cells in (head, *rows)]
+    lines.insert(1, "|".join(["---"] * len(head)))
+    return "".join(f"|{line}|\n" if line.startswith("---") else f"| {line} |\n" for line in lines)
+
+
+def _cell(kept: Kept, case: Case | Epochs, claims: tuple[str, ...]) -> str:
+    """All of these claims as one word; the claims that differ by name."""
+    if case not in CASES:
+        return "-"
+    if case.name not in kept:
+        return "not run"
+    results = {claim: kept[case.name]["results"][claim] for claim in claims}
+    if len(set(results.values())) > 1:
+        return ", ".join(f"{claim}: {_emphasize(result)}" for claim, result in results.items())
+    return _emphasize(results[claims[0]])
+
+
+def _emphasize(result: str) -> str:
+    return result if result == "holds" else f"**{result}**"
+
+
+def write_page(page: str, kept: Kept) -> str:
+    """Return the page with its tables renewed."""
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{page_tables(kept)}\n{END}{rest.partition(END)[2]}"
+
+
+def format_results(kept: Kept) -> str:
+    """Return the text of results.json, in the order of the cases."""
+    return json.dumps({case.name: kept[case.name] for case in CASES if case.name in kept}, indent=1) + "\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -190,16 +235,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--prover", default="proverif", help="the program (proverif)")
     parser.add_argument("names", nargs="*", metavar="CASE", help=f"{', '.join(c.name for c in CASES)} (all)")
     options = parser.parse_args(arguments)
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept = {case.name: kept[case.name] for case in CASES if case.name in kept}
+    kept: Kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for case in CASES:
         if options.names and case.name not in options.names:
             continue
         started = time.monotonic()
         kept[case.name] = {"model": digest(case.text()), "results": prove(case, options.prover)}
         print(f"{case.name}: {time.monotonic() - started:.0f} s {kept[case.name]['results']}", flush=True)
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-    write_table(kept)
+        RESULTS.write_text(format_results(kept))
+    PAGE.write_text(write_page(PAGE.read_text(), kept))
     return 0
 
 
