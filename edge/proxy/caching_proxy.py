@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from edge.cache.rules.cache_status import CacheStatus
 from edge.cache.rules.conditions import ORIGIN_CONDITIONS
+from edge.cache.rules.groups import invalidated_tags
 from edge.cache.rules.reuse import (
     Reuse,
     decide_reuse,
@@ -185,8 +186,10 @@ class CachingProxy:
         unconditional = all(name not in request.fields for name in ORIGIN_CONDITIONS)
         if request.rule.bypass or not unconditional or _has_body(request):
             return await self._pass(request, "bypass", send, receive)
-        entry = self._store.find(request.key, request.fields, request.rule.policy)
+        entry = self._find_stored(request)
         if entry is not None:
+            if entry.key != request.key:
+                request = request.with_key(entry.key)
             reason = await self._from_store(entry, request, send)
             if reason is None:
                 return
@@ -203,6 +206,16 @@ class CachingProxy:
         await self._from_origin(request, entry, reason, send)
 
     # --- from the store
+
+    def _find_stored(self, request: ServiceRequest) -> StoredResponse | None:
+        """Find the response of the URL; where it is missing or stale, a newer one of an equivalent URL."""
+        entry = self._store.find(request.key, request.fields, request.rule.policy)
+        if entry is not None and self._clock() < entry.fresh_until:
+            return entry
+        other = self._store.find_equivalent(request.key, request.fields, request.rule.policy)
+        if entry is None or (other is not None and other.received_at > entry.received_at):
+            return other
+        return entry
 
     async def _from_store(self, entry: StoredResponse, request: ServiceRequest, send: Send) -> str | None:
         """Answer if the rules allow it; else return the reason for the forward."""
@@ -366,7 +379,7 @@ class CachingProxy:
 
         async def on_head(answer: OriginResponse) -> Pairs:
             # before the response is sent: the next request of this client must not get the old state
-            if request.method not in SAFE_METHODS and 200 <= answer.status < 400:
+            if request.method not in SAFE_METHODS:
                 await self._invalidate(request, answer)
             elif request.method == "HEAD" and answer.status == 200:
                 await self._compare_with_head(request, answer)
@@ -376,14 +389,22 @@ class CachingProxy:
         await forward_request(request.service.origins, request, body, on_head, send)
 
     async def _invalidate(self, request: ServiceRequest, answer: OriginResponse) -> None:
-        """Invalidate the URL, Location and Content-Location of an unsafe method (RFC 9111 section 4.4)."""
-        keys = {request.url_key}
-        for name, value in answer.headers:
-            if name in ("location", "content-location"):
-                with contextlib.suppress(ValueError):  # an invalid URL was never stored
-                    key = request.reference_key(value)
-                    keys |= {key} if key is not None else set()
-        await self._store.invalidate(keys)
+        """Invalidate what an unsafe request may have changed, before its client is answered.
+
+        After a success the URL, Location and Content-Location (RFC 9111 section 4.4); and the groups that the origin
+        names, whatever the status (RFC 9875 section 3).
+        """
+        keys = set[str]()
+        if 200 <= answer.status < 400:
+            keys.add(request.url_key)
+            for name, value in answer.headers:
+                if name in ("location", "content-location"):
+                    with contextlib.suppress(ValueError):  # an invalid URL was never stored
+                        key = request.reference_key(value)
+                        keys |= {key} if key is not None else set()
+        groups = invalidated_tags(request.url_key, combine_fields(answer.headers))
+        if keys or groups:
+            await self._store.invalidate(keys, groups, request.url_key if groups else "")
 
     async def _compare_with_head(self, request: ServiceRequest, answer: OriginResponse) -> None:
         """Invalidate what a HEAD shows to be outdated (RFC 9111 section 4.3.5)."""

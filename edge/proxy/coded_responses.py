@@ -5,7 +5,7 @@ import logging
 from collections import OrderedDict
 
 from edge.cache.rules.stored_response import StoredResponse
-from edge.cache.rules.tags import parse_tags
+from edge.cache.rules.tags import index_tags
 from edge.cache.storage.store import INLINE_BODY_LIMIT, ResponseStore
 from edge.services.transforms.content_coding import (
     ContentCodings,
@@ -113,7 +113,7 @@ class CodedResponses:
         self, source: StoredResponse, key: str, data: bytes, since: int
     ) -> StoredResponse | None:
         entry = StoredResponse(key, (), 200, [], source.requested_at, source.received_at, len(data))
-        tags = parse_tags(source.fields)
+        tags = index_tags(source.key, source.fields)
         if len(data) <= INLINE_BODY_LIMIT:
             entry.body = data
             return entry if await self._store.insert(entry, None, tags, since) else None

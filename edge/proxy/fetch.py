@@ -41,6 +41,7 @@ class Fetch:
     service: ActiveService
     policy: LifetimePolicy
     key: str
+    own_key: str  # that of the URL: `key` may be that of an equivalent one (No-Vary-Search)
     target: bytes
     headers: Pairs
     asked: Fields

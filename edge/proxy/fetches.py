@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from contextvars import copy_context
 
 from edge.cache.rules.conditions import CACHE_CONDITIONS, revalidation_headers
-from edge.cache.rules.keys import url_of
+from edge.cache.rules.keys import all_of_host, url_of
 from edge.cache.rules.reuse import Reuse, decide_reuse, requires_validation
+from edge.cache.rules.search_variance import SearchVariance
 from edge.cache.rules.stored_response import StoredResponse, merge_headers
 from edge.cache.rules.storing import is_worth_storing, storage_obstacle
-from edge.cache.rules.tags import parse_tags
+from edge.cache.rules.tags import index_tags
 from edge.cache.rules.validation import confirms_stored
 from edge.cache.rules.variants import variant_of
 from edge.cache.storage.body_files import BodyFile
@@ -87,6 +88,7 @@ class Fetches:
             request.service,
             request.rule.policy,
             request.key,
+            request.own_key or request.key,
             request.target,
             request.headers,
             request.fields,
@@ -122,8 +124,8 @@ class Fetches:
                 fetch.task.cancel()
 
     def discard_running(self, url: str) -> None:
-        """Prevent running fetches of a URL from being stored: they may bring an older state."""
-        for key in [key for key in self._running if url_of(key) == url]:
+        """Prevent running fetches of a URL, or of all of a host, from being stored: they may bring an older state."""
+        for key in [key for key in self._running if url in (url_of(key), all_of_host(key))]:
             for fetch in self._running.pop(key, []):
                 fetch.discarded = True
                 self._release_lease(fetch)  # no other worker waits for a response that is not stored
@@ -253,7 +255,7 @@ class Fetches:
         )
         if storing:
             self._note_reuse(entry)
-            storing = await self._store.refresh(entry, fetch.since)
+            storing = await self._store.refresh(entry, index_tags(entry.key, entry.fields), fetch.since)
         fetch.head.set_result(FetchResult(entry, confirmed=True, storing=storing))
 
     async def _receive(
@@ -293,9 +295,12 @@ class Fetches:
             entry.size = spool.size
             entry.body = spool.content()
             entry.file = file.name if file is not None else None
-            kept = await self._store.insert(entry, file, parse_tags(entry.fields), fetch.since)
+            tags = index_tags(entry.key, entry.fields)
+            kept = await self._store.insert(entry, file, tags, fetch.since, asked_key=fetch.key)
             if kept and fetch.discarded:
-                await self._store.remove(fetch.key)  # invalidated during the write
+                await self._store.remove(entry.key)  # invalidated during the write
+            if kept and fetch.key != entry.key:
+                await self._store.remove(fetch.key)  # an older one, which varied otherwise by the query
         if not kept and file is not None:
             file.discard()
 
@@ -307,8 +312,9 @@ class Fetches:
         if "date" not in fields:
             headers = [*headers, ("date", format_http_date(received_at))]
         length = parse_integer(fields.get("content-length"))
+        search = SearchVariance.parse(fields.get("no-vary-search"))
         return StoredResponse(
-            key=fetch.key,
+            key=fetch.own_key if search is None else search.canonical_key(fetch.own_key),
             variant=variant_of(fields.get("vary", ""), fetch.asked),
             status=answer.status,
             headers=headers,

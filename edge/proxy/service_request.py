@@ -32,6 +32,7 @@ class ServiceRequest:
     fields: Fields
     client: str
     for_peer: bool = False
+    own_key: str = ""  # where `key` is that of an equivalent URL (No-Vary-Search)
 
     @classmethod
     def of(
@@ -72,6 +73,10 @@ class ServiceRequest:
     def with_headers(self, headers: Pairs) -> Self:
         """Return the request with other header lines for the origin."""
         return replace(self, headers=headers)
+
+    def with_key(self, key: str) -> Self:
+        """Return the request with the key of an equivalent URL's stored response."""
+        return replace(self, key=key, own_key=self.key)
 
     def reference_key(self, reference: str) -> str | None:
         """Return the key of a Location or Content-Location's URL, None outside of this host; raises `ValueError`."""

@@ -1,5 +1,7 @@
-"""Tags by which the origin groups responses for purges: Cache-Tag and Surrogate-Key."""
+"""Tags of stored responses: those by which the origin groups them for purges, and those that the rules make."""
 
+from edge.cache.rules.groups import group_tags
+from edge.cache.rules.search_variance import SearchVariance
 from edge.http.fields import Fields
 
 # between origin and edge: removed from responses to clients
@@ -14,3 +16,11 @@ def parse_tags(fields: Fields) -> list[str]:
     # a second line of Surrogate-Key is joined to the first by a comma
     named += fields.get("surrogate-key", "").replace(",", " ").split()
     return sorted({tag for tag in named if tag and len(tag) <= TAG_LIMIT})[:TAGS_LIMIT]
+
+
+def index_tags(key: str, fields: Fields) -> list[str]:
+    """All tags of a response stored under `key`, as the index has them."""
+    variance = SearchVariance.parse(fields.get("no-vary-search"))
+    return (
+        parse_tags(fields) + group_tags(key, fields) + ([variance.tag(key)] if variance is not None else [])
+    )

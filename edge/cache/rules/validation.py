@@ -1,5 +1,6 @@
 """Whether a 304 validates a stored response (RFC 9111 section 4.3.4)."""
 
+from edge.cache.rules.search_variance import SearchVariance
 from edge.cache.rules.stored_response import StoredResponse, merge_headers
 from edge.cache.rules.storing import storage_obstacle
 from edge.http.fields import Fields, Pairs, combine_fields, list_members
@@ -12,6 +13,10 @@ def confirms_stored(stored: StoredResponse, headers: Pairs) -> bool:
         return False
     fields = combine_fields(merge_headers(stored.headers, headers))
     varies = set(list_members(fields.get("vary", ""))) != {name for name, _ in stored.variant}
+    if SearchVariance.parse(fields.get("no-vary-search")) != SearchVariance.parse(
+        stored.fields.get("no-vary-search")
+    ):
+        return False  # it is stored under the form of its URL that the field defines
     return not varies and storage_obstacle("GET", {}, stored.status, fields) is None
 
 

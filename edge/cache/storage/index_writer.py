@@ -5,14 +5,16 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.cache.rules.keys import url_of
+from edge.cache.rules.keys import all_of_host, url_of
+from edge.cache.rules.search_variance import SearchVariance, tag_range, variance_of_tag
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.storage.change_number import ChangeNumber
 from edge.cache.storage.purge_scope import PurgeScope
 
+SEARCH_VARIANCES_LIMIT = 8  # different No-Vary-Search of one path that are looked at
 VARIANTS_LIMIT = 16  # stored responses of one URL; the oldest is evicted
 EVICTION_LOW_WATER = 0.97  # fraction of the limit that eviction leaves, so that not every insert evicts
 EVICTION_BATCH = 64  # entries evicted at once
@@ -48,6 +50,20 @@ def last_change(index: sqlite3.Connection) -> int:
     return int(row[0]) if row is not None else 0
 
 
+def search_variances(index: sqlite3.Connection, key: str) -> list[SearchVariance]:
+    """The different No-Vary-Search of stored responses with the path of `key`."""
+    found: list[SearchVariance] = []
+    last, end = tag_range(key)
+    while len(found) < SEARCH_VARIANCES_LIMIT:
+        query = "SELECT tag FROM tag WHERE tag > ? AND tag < ? ORDER BY tag LIMIT 1"
+        row = index.execute(query, (last, end)).fetchone()
+        if row is None:
+            break
+        last = row[0]
+        found.append(variance_of_tag(last))
+    return found
+
+
 class IndexWriter:
     """This worker's only writing connection."""
 
@@ -60,15 +76,19 @@ class IndexWriter:
         self._limit = limit
         self._name = name
 
-    def insert(self, entry: StoredResponse, tags: Sequence[str], since: int | None = None) -> bool:
+    def insert(
+        self, entry: StoredResponse, tags: Sequence[str], since: int | None = None, asked_key: str = ""
+    ) -> bool:
         """Replace the response of this key and variant, then evict down to the limit.
 
-        Return False, with nothing stored, if the key was invalidated after change `since`.
+        Return False, with nothing stored, if the key, or that of the request, was invalidated after change `since`.
         """
         variant = json.dumps(entry.variant)
         cost = entry.cost()
         with self._transaction() as files:
-            if self._is_invalidated(entry.key, since):
+            if self._is_invalidated(entry.key, since) or (
+                asked_key and self._is_invalidated(asked_key, since)
+            ):
                 return False
             files += self._delete("key = ? AND variant = ?", (entry.key, variant))
             others = "SELECT id FROM entry WHERE key = ? ORDER BY received_at DESC, id DESC LIMIT -1 OFFSET ?"
@@ -92,14 +112,12 @@ class IndexWriter:
                 ),
             )
             entry.id = done.lastrowid or 0
-            self._index.executemany(
-                "INSERT OR IGNORE INTO tag VALUES (?, ?)", [(tag, entry.id) for tag in tags]
-            )
+            self._set_tags(entry.id, tags)
             self._log_changes([entry.key])
         return True
 
-    def refresh(self, entry: StoredResponse, since: int | None = None) -> bool:
-        """Update headers and times of a validated entry; False if it was invalidated after change `since`."""
+    def refresh(self, entry: StoredResponse, tags: Sequence[str], since: int | None = None) -> bool:
+        """Update headers, tags and times of a validated entry; False if it was invalidated after change `since`."""
         with self._transaction():
             if self._is_invalidated(entry.key, since):
                 return False
@@ -107,20 +125,38 @@ class IndexWriter:
                 "UPDATE entry SET headers = ?, requested_at = ?, received_at = ?, purged_at = NULL WHERE id = ?",
                 (json.dumps(entry.headers), entry.requested_at, entry.received_at, entry.id),
             )
+            if self._index.execute("SELECT 1 FROM entry WHERE id = ?", (entry.id,)).fetchone() is not None:
+                self._index.execute("DELETE FROM tag WHERE entry = ?", (entry.id,))
+                self._set_tags(entry.id, tags)
             self._log_changes([entry.key])
         return True
 
-    def invalidate(self, urls: Iterable[str]) -> list[str]:
-        """Remove all responses of URLs and keep running fetches for them, in any worker, out of the index.
+    def _set_tags(self, number: int, tags: Sequence[str]) -> None:
+        self._index.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?)", [(tag, number) for tag in tags])
 
-        Return the keys that lost a response.
+    def invalidate(self, urls: Iterable[str], tags: Iterable[str] = (), host_key: str = "") -> list[str]:
+        """Remove all responses of URLs and of tags, and keep running fetches for them, in any worker, out of the index.
+
+        What tags a running fetch will have is not known: with tags none of the host of `host_key` is stored. Return the
+        keys that lost a response.
         """
         touched: list[str] = []
         with self._transaction() as files:
-            for url in urls:
+            for url in self._with_equivalents(urls):
                 touched += self._remove_matching(files, _OF_URL, (url, url, url))
                 self._log_invalidation(url)
+            for tag in tags:
+                touched += self._remove_matching(files, _OF_TAG, (tag,))
+            if host_key:
+                self._log_invalidation(all_of_host(host_key))
         return touched
+
+    def _with_equivalents(self, urls: Iterable[str]) -> list[str]:
+        """Return the URLs, and the form of each under which a response for it may be stored (No-Vary-Search)."""
+        found = dict.fromkeys(urls)
+        for url in list(found):
+            found |= dict.fromkeys(one.canonical_key(url) for one in search_variances(self._index, url))
+        return list(found)
 
     def remove_key(self, key: str) -> int:
         with self._transaction() as files:
@@ -137,6 +173,7 @@ class IndexWriter:
             if number <= last:
                 return None
             touched: list[str] = []
+            scope = replace(scope, urls=tuple(self._with_equivalents(scope.urls)))
             for where, values in _conditions_of(scope):
                 touched += self._purge_matching(files, where, values, soft_at=scope.soft_at)
             outcome = PurgeOutcome(len(touched), None if scope.ranges else touched)
@@ -211,8 +248,8 @@ class IndexWriter:
 
     def _is_invalidated(self, key: str, since: int | None) -> bool:
         found = self._index.execute(
-            "SELECT 1 FROM gone WHERE seq > ? AND key IN (?, ?) AND by IS NULL LIMIT 1",
-            (since, url_of(key), ALL_KEYS),
+            "SELECT 1 FROM gone WHERE seq > ? AND key IN (?, ?, ?) AND by IS NULL LIMIT 1",
+            (since, url_of(key), all_of_host(key), ALL_KEYS),
         )
         return since is not None and found.fetchone() is not None
 

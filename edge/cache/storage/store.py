@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from edge.cache.rules.lifetimes import NO_POLICY, LifetimePolicy
+from edge.cache.rules.search_variance import SearchVariance
 from edge.cache.rules.stored_response import StoredResponse
 from edge.cache.rules.variants import variant_matches
 from edge.cache.storage.body_files import BodyFile, read_cached, remove_orphans
 from edge.cache.storage.change_number import ChangeNumber
 from edge.cache.storage.index_schema import open_index
-from edge.cache.storage.index_writer import ALL_KEYS, ALL_MEMORY, IndexWriter, last_change
+from edge.cache.storage.index_writer import ALL_KEYS, ALL_MEMORY, IndexWriter, last_change, search_variances
 from edge.cache.storage.memory import MemoryCache
 from edge.cache.storage.purge_scope import PurgeScope
 from edge.http.fields import Fields
@@ -124,6 +125,21 @@ class ResponseStore:
         self._memory.put(key, entries)
         return entries
 
+    def find_equivalent(
+        self, key: str, asked: Fields, policy: LifetimePolicy = NO_POLICY
+    ) -> StoredResponse | None:
+        """Like `find`, for a URL that differs from that of a stored response in what its No-Vary-Search allows."""
+        try:
+            variances = search_variances(self._reader, key)
+        except sqlite3.Error as error:
+            log.warning("cannot read the cache index: %s", error)
+            return None
+        for variance in variances:
+            entry = self.find(variance.canonical_key(key), asked, policy)
+            if entry is not None and SearchVariance.parse(entry.fields.get("no-vary-search")) == variance:
+                return entry
+        return None
+
     def has_variants(self, key: str, policy: LifetimePolicy = NO_POLICY) -> bool:
         """Whether any response of `key` is stored, selected or not."""
         return bool(self._memory.get(key) or self.load(key, policy))
@@ -158,18 +174,25 @@ class ResponseStore:
         return BodyFile(self.folder)
 
     async def insert(
-        self, entry: StoredResponse, file: BodyFile | None, tags: Iterable[str], since: int | None = None
+        self,
+        entry: StoredResponse,
+        file: BodyFile | None,
+        tags: Iterable[str],
+        since: int | None = None,
+        *,
+        asked_key: str = "",
     ) -> bool:
         """Store a complete response with its body in the entry or in `file`.
 
-        Return False if the disk fails, or if the key was invalidated after change `since` (`last_change`).
+        Return False if the disk fails, or if the key, or the one that was asked for, was invalidated after change
+        `since` (`last_change`).
         """
         names = sorted(set(tags))
 
         def write() -> bool:
             if file is not None:
                 file.sync()
-            return self._writer.insert(entry, names, since)
+            return self._writer.insert(entry, names, since, asked_key)
 
         try:
             kept = await self._write(write)
@@ -179,19 +202,25 @@ class ResponseStore:
         self._memory.evict(entry.key)
         return kept
 
-    async def refresh(self, entry: StoredResponse, since: int | None = None) -> bool:
-        """Write headers and times of an entry that a 304 validated; False as in `insert`."""
-        kept = await self._attempt(lambda: self._writer.refresh(entry, since))
+    async def refresh(
+        self, entry: StoredResponse, tags: Iterable[str] = (), since: int | None = None
+    ) -> bool:
+        """Write headers, tags and times of an entry that a 304 validated; False as in `insert`."""
+        names = sorted(set(tags))
+        kept = await self._attempt(lambda: self._writer.refresh(entry, names, since))
         self._memory.evict(entry.key)
         return bool(kept)
 
-    async def invalidate(self, urls: Iterable[str]) -> None:
-        """Invalidate URLs in every worker, running fetches included (RFC 9111 section 4.4)."""
-        named = list(urls)
+    async def invalidate(self, urls: Iterable[str], tags: Iterable[str] = (), host_key: str = "") -> None:
+        """Invalidate URLs in every worker, running fetches included (RFC 9111 section 4.4).
+
+        And what has any of `tags`, for which no running fetch of the host of `host_key` is stored.
+        """
+        named, groups = list(urls), list(tags)
         for url in named:
             self._memory.evict(url)
             self._on_invalidated(url)
-        for key in await self._attempt(lambda: self._writer.invalidate(named)) or ():
+        for key in await self._attempt(lambda: self._writer.invalidate(named, groups, host_key)) or ():
             self._memory.evict(key)
         self.apply_invalidations()
 

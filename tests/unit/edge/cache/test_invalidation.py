@@ -131,7 +131,7 @@ async def test_a_confirmation_from_before_the_change_brings_nothing_back(
     (entry,) = other.store.load("cdn /a")
     since = other.store.last_change
     await one.client.post("/a")
-    assert not await other.store.refresh(entry, since)
+    assert not await other.store.refresh(entry, (), since)
     assert not await other.store.insert(entry, None, (), since)
     assert other.store.find("cdn /a", {}) is None
 
