@@ -75,7 +75,7 @@ def test_a_dictionary(text: str, members: dict[str, object] | None) -> None:
     ("text", "strings"),
     [(None, None), ("", []), ('"a", "b"', ["a", "b"]), ('"a", b', None), ('"a", 1', None), ("(", None)],
 )
-def test_strings_are_told_from_tokens(text: str | None, strings: list[str] | None) -> None:
+def test_a_token_is_no_string(text: str | None, strings: list[str] | None) -> None:
     assert parse_strings(text) == strings
     assert strings_of(Token("a")) is None
 
