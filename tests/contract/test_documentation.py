@@ -168,6 +168,13 @@ def test_every_claim_of_the_security_page_names_a_test() -> None:
     assert [row for row in rows if "::test_" not in row] == []
 
 
+def test_every_fault_names_its_tests_or_is_open() -> None:
+    text = (ROOT / "docs" / "faults.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| what")]
+    assert len(rows) > 100
+    assert [row for row in rows if ("::test_" in row) is row.endswith("| **open** |")] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_the_python_of_a_page_imports_exists(page: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
