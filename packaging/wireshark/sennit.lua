@@ -12,12 +12,15 @@ sennit.prefs.key_log = Pref.string("Key log", "", "File written by --key-log")
 local FRAME_TYPES = {
   [1] = "ClientShare", [2] = "ServerShare", [3] = "ClientNonce", [4] = "ServerNonce", [5] = "Finished",
   [6] = "Abort", [7] = "Ready", [8] = "Join", [9] = "JoinChallenge", [10] = "JoinResponse",
-  [16] = "Data", [17] = "Control",
+  [16] = "Data", [17] = "Control", [18] = "Step", [19] = "Switch",
+}
+local STEP_KINDS = {
+  [1] = "StepShare", [2] = "StepAnswer", [3] = "StepNonce", [4] = "StepBinding", [5] = "StepFinished",
 }
 local MODES = { [1] = "opportunistic", [2] = "tofu", [3] = "mtls" }
 local AEADS = { [1] = "AES-128-GCM", [2] = "ChaCha20-Poly1305" }
 local GROUPS = { [0x001d] = "X25519", [0x11ec] = "X25519MLKEM768" }
-local DATA, CONTROL, TAG = 16, 17, 16
+local DATA, CONTROL, STEP, SWITCH, TAG = 16, 17, 18, 19, 16
 
 local f = {
   type = ProtoField.uint8("sennit.type", "Type", base.DEC, FRAME_TYPES),
@@ -40,6 +43,11 @@ local f = {
   sealed = ProtoField.bytes("sennit.sealed", "Sealed"),
   data = ProtoField.bytes("sennit.data", "Stream data"),
   text = ProtoField.string("sennit.text", "Stream data as text"),
+  phase = ProtoField.uint8("sennit.phase", "Phase", base.DEC, nil, 0xc0),
+  step = ProtoField.uint64("sennit.step", "Key step"),
+  step_kind = ProtoField.uint8("sennit.step_kind", "Message of a key step", base.DEC, STEP_KINDS),
+  step_from = ProtoField.uint64("sennit.step_from", "Key step begins at DSN"),
+  attempt = ProtoField.uint32("sennit.attempt", "Attempt"),
   counter = ProtoField.uint32("sennit.counter", "Counter"),
   acknowledged = ProtoField.uint64("sennit.acknowledged", "Acknowledged"),
   limit = ProtoField.uint64("sennit.limit", "Limit"),
@@ -188,7 +196,7 @@ local function read_key_log()
   local file = sennit.prefs.key_log ~= "" and io.open(sennit.prefs.key_log) or nil
   if not file then return end
   for line in file:lines() do
-    local session, name, key, iv = line:match("^sennit%-2 (%x+) (%l+ %l+ %d+) (%x+) (%x+)$")
+    local session, name, key, iv = line:match("^sennit%-2 (%x+) (%l+ %l+ %d+ %d+) (%x+) (%x+)$")
     if session then keys[session .. " " .. name] = { key = bytes_of(key), iv = bytes_of(iv) } end
   end
   file:close()
@@ -221,8 +229,10 @@ end
 
 -- --- messages
 
--- per TCP stream: session id, path, the client's port, counters of control messages by sender
+-- per TCP stream: session id, path, the client's port, key step and counter of control messages by sender
 local streams = {}
+-- per session id: the highest key step that a Switch or Join has shown
+local steps = {}
 
 local function show_client_share(tvb, tree)
   tree:add(f.version, tvb(4, 1))
@@ -271,6 +281,11 @@ local ITEMS = {
     tree:add(f.state, tvb(0, 8))
     tree:add(f.scheduler, tvb(8, 1))
   end,
+  [11] = function(tvb, tree)
+    tree:add(f.step, tvb(0, 8))
+    tree:add(f.step_from, tvb(8, 8))
+  end,
+  [12] = function(tvb, tree) tree:add(f.step, tvb(0, 8)) end,
 }
 
 local function show_control(opened, tree)
@@ -284,13 +299,33 @@ local function show_control(opened, tree)
   end
 end
 
-local function show_data(state, who, tvb, tree)
-  tree:add(f.dsn, tvb(4, 8))
+local function show_step(opened, tree)
+  local tvb = opened:tvb("Opened message of a key step")
+  if tvb:len() < 13 then return end
+  tree:add(f.step_kind, tvb(0, 1))
+  tree:add(f.step, tvb(1, 8))
+  tree:add(f.attempt, tvb(9, 4))
+end
+
+-- the key step of a record by its phase: the one before the highest known, that one, or one of the next two
+local function find_step(session, phase)
+  local known = steps[session] or 0
+  return known - 1 + (phase - (known - 1)) % 4
+end
+
+local function show_data(state, who, tvb, pinfo, tree)
+  tree:add(f.phase, tvb(4, 1))
+  tree:add(f.dsn, tvb(4, 8), tvb(4, 8):uint64():lshift(2):rshift(2))
   tree:add(f.sealed, tvb(12))
   local number = {}
   for n = 0, 7 do number[n + 1] = tvb(4 + n, 1):uint() end
-  local epoch = tvb(4, 5):bytes():tohex()
-  local found = keys[string.format("%s %s data %d", state.session, who, tonumber(epoch, 16))]
+  local phase = math.floor(number[1] / 64)
+  number[1] = number[1] % 64
+  local epoch = number[5]
+  for n = 4, 1, -1 do epoch = epoch + number[n] * 256 ^ (5 - n) end
+  local place = pinfo.number .. " " .. tvb(4, 8):bytes():tohex()
+  state.places[place] = state.places[place] or { step = find_step(state.session, phase) }
+  local found = keys[string.format("%s %s data %d %d", state.session, who, state.places[place].step, epoch)]
   if not found then return end
   local opened = open_sealed(found, number, tvb(12):bytes())
   local inner = opened:tvb("Opened record")
@@ -298,24 +333,35 @@ local function show_data(state, who, tvb, tree)
   tree:add(f.text, inner())
 end
 
-local function show_sealed_control(state, who, tvb, pinfo, tree)
+local function show_sealed_control(state, who, kind, tvb, pinfo, tree)
   local place = pinfo.number .. tvb(4, math.min(16, tvb:len() - 4)):bytes():tohex()
   if not state.places[place] then
-    state.places[place] = state.counters[who]
-    state.counters[who] = state.counters[who] + 1
+    local next_one = state.counters[who]
+    if kind == SWITCH then
+      next_one.step, next_one.counter = next_one.step + 1, 0
+      steps[state.session] = math.max(steps[state.session] or 0, next_one.step)
+    end
+    state.places[place] = { step = next_one.step, counter = next_one.counter }
+    next_one.counter = next_one.counter + 1
   end
-  tree:add(f.counter, state.places[place]):set_generated()
+  local at = state.places[place]
+  tree:add(f.step, UInt64(at.step)):set_generated()
+  tree:add(f.counter, at.counter):set_generated()
   tree:add(f.sealed, tvb(4))
-  local found = keys[string.format("%s %s control %d", state.session, who, state.path)]
-  if found then show_control(open_sealed(found, number_bytes(state.places[place]), tvb(4):bytes()), tree) end
+  local found = keys[string.format("%s %s control %d %d", state.session, who, at.step, state.path)]
+  if not found then return end
+  local opened = open_sealed(found, number_bytes(at.counter), tvb(4):bytes())
+  if kind == STEP then show_step(opened, tree) else show_control(opened, tree) end
 end
 
-local function begin_stream(stream, pinfo, session, path)
+local function begin_stream(stream, pinfo, session, path, step)
   if not streams[stream] then
+    local id = session:bytes():tohex():lower()
     streams[stream] = {
-      session = session:bytes():tohex():lower(), path = path, client_port = pinfo.src_port,
-      counters = { client = 0, server = 0 }, places = {},
+      session = id, path = path, client_port = pinfo.src_port, places = {},
+      counters = { client = { step = step, counter = 0 }, server = { step = step, counter = 0 } },
     }
+    steps[id] = math.max(steps[id] or 0, step)
   end
 end
 
@@ -329,12 +375,12 @@ local function show_frame(tvb, pinfo, tree)
   pinfo.cols.protocol = "Sennit"
   pinfo.cols.info:append(" " .. name)
   if kind == 1 then
-    begin_stream(stream, pinfo, tvb(5, 16), 0)
+    begin_stream(stream, pinfo, tvb(5, 16), 0, 0)
     show_client_share(tvb, sub)
   elseif kind == 2 then
     show_server_share(tvb, sub)
   elseif kind == 3 then
-    begin_stream(stream, pinfo, tvb(4, 16), 1)
+    begin_stream(stream, pinfo, tvb(4, 16), 1, 0)
     sub:add(f.session, tvb(4, 16))
     sub:add(f.nonce, tvb(20, 32))
   elseif kind == 4 then
@@ -347,25 +393,26 @@ local function show_frame(tvb, pinfo, tree)
   elseif kind == 6 then
     sub:add(f.code, tvb(4, 2))
   elseif kind == 8 then
-    begin_stream(stream, pinfo, tvb(4, 16), tvb(20, 1):uint())
+    begin_stream(stream, pinfo, tvb(4, 16), tvb(28, 1):uint(), tvb(20, 8):uint64():tonumber())
     sub:add(f.session, tvb(4, 16))
-    sub:add(f.path, tvb(20, 1))
+    sub:add(f.step, tvb(20, 8))
+    sub:add(f.path, tvb(28, 1))
   end
   local state = streams[stream]
-  if state and (kind == DATA or kind == CONTROL) then
+  if state and kind >= DATA and kind <= SWITCH then
     local who = pinfo.src_port == state.client_port and "client" or "server"
     sub:add(f.path, state.path):set_generated()
     if kind == DATA then
-      show_data(state, who, tvb, sub)
+      show_data(state, who, tvb, pinfo, sub)
     else
-      show_sealed_control(state, who, tvb, pinfo, sub)
+      show_sealed_control(state, who, kind, tvb, pinfo, sub)
     end
   end
   return tvb:len()
 end
 
 function sennit.init()
-  streams = {}
+  streams, steps = {}, {}
   read_key_log()
 end
 
@@ -382,7 +429,7 @@ sennit:register_heuristic("tcp", function(tvb, pinfo, tree)
   if tvb:len() < 5 then return false end
   local kind, length = tvb(0, 1):uint(), tvb(1, 3):uint()
   local begins = (kind == 1 and length <= 4092 and tvb(4, 1):uint() == 2)
-    or (kind == 3 and length == 48) or (kind == 8 and length == 49)
+    or (kind == 3 and length == 48) or (kind == 8 and length == 57)
   if not begins then return false end
   pinfo.conversation = sennit
   if tvb:len() < 4 + length then

@@ -146,6 +146,7 @@ def _start_connection(
     reader = CountingReader(READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     addresses = session.get_extra_info("addresses")
+    session.schedule_steps(options.step_age, options.step_volume)
     session.start(protocol)
     writer = asyncio.StreamWriter(as_transport(session), protocol, reader, loop)
     known = {

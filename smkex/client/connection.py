@@ -48,6 +48,10 @@ class Connection:
         """Use a path only while no other works (in both directions), or normally again."""
         self.session.set_backup(index, backup)
 
+    def request_step(self) -> None:
+        """Make a key step as soon as possible, whatever the last one's age."""
+        self.session.request_step()
+
     async def rehome(self) -> None:
         """Move path 0 from the service port to the owner's locator. Raises as `add_path`."""
         await self._require_keeper().rehome()
@@ -90,6 +94,7 @@ class Connection:
             established.exporter.tag.hex(),
             established.fleet_key,
             established.name,
+            self.session.step_report,
         )
 
     def _notes(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from smkex.client.edge_cache import EdgeCache
 from smkex.client.known_hosts import KnownHosts
 from smkex.client.recording.event_log import EventLog
 from smkex.client.recording.key_log import KeyLog
+from smkex.core.session.key_steps import STEP_AGE, STEP_VOLUME
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.wire.locator import ID_PORT_BASE
 from smkex.core.wire.messages import LocatorKind, Mode
@@ -33,7 +34,8 @@ class ConnectOptions:
     IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, by `authorities` (PEM) or those of the system. `kex` are the
     groups of the key exchange to offer, by default X25519MLKEM768 and X25519, of which an edge takes the first. With a
     `key_log` each key is written to its file: its readers open the session's recording. An `event_log` records what
-    happens to the session and its paths.
+    happens to the session and its paths. A key step is made each `step_age` seconds, and after `step_volume` bytes, a
+    minute apart at least: who knew the session's keys before is out.
     """
 
     paths: Sequence[str] | None = None
@@ -52,4 +54,6 @@ class ConnectOptions:
     locator: LocatorKind | None = None
     key_log: KeyLog | None = None
     event_log: EventLog | None = None
+    step_age: float = STEP_AGE
+    step_volume: int = STEP_VOLUME
     timeout: float = HANDSHAKE_TIMEOUT

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from smkex.core.errors import MacMismatch, MisusedStream, SmkexError
+from smkex.core.errors import MacMismatch, MisusedStream, SmkexError, StepChanged
 from smkex.core.events import PathDropped
 from smkex.core.wire.messages import Observation
 from smkex.transport.driver import SessionDriver
@@ -78,11 +78,19 @@ class PathMaintainer:
                 raise MisusedStream("the session is over, or has as many paths as it may")
             # the number is used even if the join fails: the edge may have seen it succeed
             self._next += 1
+            steps = self.session.join_steps
             try:
                 async with asyncio.timeout(JOIN_TIMEOUT):
                     address, observed = await join_session(self.session, self.target, interface, number)
             except MacMismatch as error:
                 self._record_forged_join(interface, error)
+                raise
+            except StepChanged:
+                if len(steps) == 1 and steps == self.session.join_steps:
+                    self._add_evidence(
+                        f"the join from {interface} was refused as of another key step, which this end has not made:"
+                        " that path is under attack, or a thief of the session's keys has taken the edge's end over"
+                    )
                 raise
             now = asyncio.get_running_loop().time()
             self.known[number] = KnownPath(interface, address, observed, now)
@@ -97,11 +105,14 @@ class PathMaintainer:
             if third
             else "that path is under attack"
         )
+        self._add_evidence(found)
+        if third and self.strict:
+            self.session.fail(error)
+
+    def _add_evidence(self, found: str) -> None:
         if found not in self.evidence:
             self.evidence.append(found)
             log.warning("%s", found)
-        if third and self.strict:
-            self.session.fail(error)
 
     def remove(self, path: int) -> None:
         """Remove a path at both ends. Raises `ValueError` for the last path and for an unknown one."""

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smkex.transport.driver import NO_STEP, StepReport
+
 
 @dataclass(frozen=True, slots=True)
 class PathReport:
@@ -42,6 +44,7 @@ class ConnectionReport:
     name: str = (
         "none"  # how the server name travelled: "sealed", "clear", "none" where an address was dialled
     )
+    steps: StepReport = NO_STEP
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,6 +74,7 @@ class ConnectionReport:
         ]
         if self.fleet_key is not None:
             lines.append(f"fleet     {self.fleet_key}")
+        lines.append(f"key steps {self.steps.text()}")
         for path in self.paths:
             rtt = "gone" if path.rtt is None else f"{path.rtt * 1000:.2f} ms"
             lines.append(

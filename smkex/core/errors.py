@@ -44,6 +44,10 @@ class AbortCode(IntEnum):
     COMMITMENT_MISMATCH = 30
     SERVICE_REFUSED = 31
     NAME_NOT_OPENED = 32
+    STEP_CHANGED = 33
+    STEP_MISMATCH = 34
+    STEP_MISSED = 35
+    TOO_MANY_STEPS = 36
 
 
 class SmkexError(Exception):
@@ -244,6 +248,30 @@ class Truncated(SmkexError):
     """All paths were lost before the end of the stream was authenticated."""
 
     code = AbortCode.TRUNCATED
+
+
+class StepChanged(SmkexError):
+    """A join names another key step than the session's: it is to be tried again with the present one."""
+
+    code = AbortCode.STEP_CHANGED
+
+
+class StepMismatch(SmkexError):
+    """The paths of a key step disagree: an attacker who holds the session's keys is on one of them."""
+
+    code = AbortCode.STEP_MISMATCH
+
+
+class StepMissed(SmkexError):
+    """A key step was not completed in time although a path works."""
+
+    code = AbortCode.STEP_MISSED
+
+
+class TooManySteps(SmkexError):
+    """The peer asks for key steps more often than it may."""
+
+    code = AbortCode.TOO_MANY_STEPS
 
 
 class Cancelled(SmkexError):

@@ -49,6 +49,17 @@ class RehomeRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class StepCompleted:
+    """Both ends hold the keys of key step `step`: who knew the state before it is out.
+
+    `active_on_one` when that includes an attacker who is active on one path; otherwise only one who listens.
+    """
+
+    step: int
+    active_on_one: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SessionClosed:
     """Both streams are complete and acknowledged: the driver may close all subflows."""
 
@@ -60,4 +71,6 @@ class SessionFailed:
     error: SmkexError
 
 
-SessionEvent = DataReceived | StreamEnded | PathDropped | RehomeRequested | SessionClosed | SessionFailed
+SessionEvent = (
+    DataReceived | StreamEnded | PathDropped | RehomeRequested | StepCompleted | SessionClosed | SessionFailed
+)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smkex.core.session.key_steps import STEP_AGE, STEP_VOLUME
 from smkex.core.wire.locator import ID_PORT_BASE
 from smkex.core.wire.messages import Mode
 from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
@@ -19,7 +20,8 @@ class ServerOptions:
     fleet-key certify`); with `name_keys` (`sennit fleet-key name-key`) clients seal server names in it. Mode mtls needs
     `tls_certificate` and `tls_key` (PEM). `require_both` delivers nothing before both paths are confirmed. `mptcp`
     serves transport mptcp too: it needs CAP_NET_ADMIN at the start, takes over the path manager of the network
-    namespace, and serves IPv4 addresses only.
+    namespace, and serves IPv4 addresses only. A client that has made no key step for `step_age` seconds, or
+    `step_volume` bytes, is asked to.
     """
 
     server_id: int = 1
@@ -33,4 +35,6 @@ class ServerOptions:
     tls_key: Path | None = None
     require_both: bool = False
     mptcp: bool = False
+    step_age: float = STEP_AGE
+    step_volume: int = STEP_VOLUME
     limits: ServerLimits = field(default_factory=ServerLimits)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from smkex.transport.driver import SessionDriver
+from smkex.transport.driver import NO_STEP, SessionDriver, StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class SessionReport:
     path_confirmed: bool
     paths: tuple[AcceptedPath, ...]
     session_tag: str  # in hexadecimal, the same at the client
+    steps: StepReport = NO_STEP
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,6 +45,7 @@ class SessionReport:
         lines = [
             f"session   {self.transport}, {self.mode}, {self.kex}, {self.aead}, server {self.server_id}, {confirmed}"
         ]
+        lines.append(f"key steps {self.steps.text()}")
         for path in self.paths:
             rtt = "gone" if path.rtt is None else f"{path.rtt * 1000:.2f} ms"
             lines.append(
@@ -87,4 +89,5 @@ def report_session(session: SessionDriver) -> SessionReport:
         bool(session.get_extra_info("path_confirmed")()),
         tuple(paths),
         established.exporter.tag.hex(),
+        session.step_report,
     )

@@ -130,13 +130,17 @@ class SessionServer:
         self._addresses = [bound.getsockname()[:2] for bound in sockets]
         self._listener = SessionListener(
             self._identity.config,
-            self._make_protocol,
+            self._make_scheduled_protocol,
             self._locator_of,
             self._options.limits,
             require_both=self._options.require_both,
             manager=manager,
         )
         self._listener.start_accepting(sockets)
+
+    def _make_scheduled_protocol(self, session: SessionDriver) -> asyncio.Protocol:
+        session.schedule_steps(self._options.step_age, self._options.step_volume)
+        return self._make_protocol(session)
 
     async def _start_path_manager(self, hosts: Sequence[str]) -> PathManagerClient:
         process, (channel,) = await asyncio.to_thread(start_path_manager, hosts)

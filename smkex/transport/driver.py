@@ -11,16 +11,19 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from smkex.core.errors import Cancelled, SmkexError
+from smkex.core.errors import Cancelled, SmkexError, StepChanged
 from smkex.core.events import (
     DataReceived,
     PathDropped,
     RehomeRequested,
     SessionEvent,
     SessionFailed,
+    StepCompleted,
     StreamEnded,
 )
 from smkex.core.handshake.established import Established
+from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.session.key_steps import StepSettings
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
@@ -35,6 +38,8 @@ LOW_WATER: Final = 256 << 10
 COALESCE_LIMIT: Final = 16 << 10  # bytes of a frame that another may follow in one write
 # bytes of received pieces that wait as one: an object for each tiny one would exceed the window
 JOIN_LIMIT: Final = 16 << 10
+ACTIVE_ON_ONE: Final = "active on one path"
+PASSIVE: Final = "passive"
 LINGER_TIMEOUT: Final = 5.0  # seconds the last bytes of a session may take to leave a subflow
 
 
@@ -45,6 +50,27 @@ class PathStatistics:
     rtt: float | None
     sent: int
     received: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """Key steps of a session: their number, seconds since the last, and whom it threw out who knew the state before.
+
+    `against` is "active on one path" or "passive"; None, like `since`, before the first step.
+    """
+
+    count: int
+    since: float | None
+    against: str | None
+
+    def text(self) -> str:
+        """One line for people."""
+        if self.since is None:
+            return "none yet"
+        return f"{self.count}, the last {self.since:.0f} s ago: healed against who was {self.against}"
+
+
+NO_STEP: Final = StepReport(0, None, None)
 
 
 class HeldBytesAccount:
@@ -80,9 +106,12 @@ class SessionDriver:
         self.on_path_dropped: Callable[[PathDropped], None] = lambda event: None
         self.on_rehome_asked: Callable[[], None] = lambda: None
         self.held_bytes_account: HeldBytesAccount | None = None
+        self.on_step_completed: Callable[[StepCompleted], None] = lambda event: None
         self.statistics_from: Callable[[int], PathStatistics] = self._statistics
         self._loop = asyncio.get_running_loop()
-        self._session = Session(established.keys, role, scheduler=scheduler)
+        self._session = Session(
+            established.keys, role, scheduler=scheduler, steps=StepSettings(established.group)
+        )
         self._poller = running_poller()
         self._flows: list[Flow] = []  # one of each open path
         self._protocol: asyncio.Protocol | None = None
@@ -98,15 +127,19 @@ class SessionDriver:
 
     # --- subflows
 
-    def add_flow(self, path: int, flow: Flow, reader: FrameReader, join: bytes = b"") -> None:
-        """Add a flow as `path`, after its handshake or the join of hash `join`, with what `reader` still holds."""
-        if not self._session.can_add_path(path):
+    def add_flow(self, path: int, flow: Flow, reader: FrameReader, join: bytes = b"", step: int = 0) -> None:
+        """Add a flow as `path`, after its handshake or the join of hash `join`, with what `reader` still holds.
+
+        `step` is the key step that the join named: a flow that comes after the next one is closed.
+        """
+        if not self._session.can_add_path(path) or step not in self._session.join_steps:
             flow.abort()
             return
         self._flows.append(flow)
         rtt = flow.become_path(self, path)
         now = time.monotonic()
-        self._handle(self._session.add_path(path, reader, rtt, now, join), now)
+        ingress = self.observed[path].ingress_id
+        self._handle(self._session.add_path(path, reader, rtt, now, join, ingress=ingress, step=step), now)
         if flow.lost:
             self._handle(self._session.path_lost(path), now)
 
@@ -123,6 +156,36 @@ class SessionDriver:
         """Ask the client to leave the service port, as an edge does that drains."""
         self._session.ask_to_rehome()
         self._send_pending(time.monotonic())
+
+    @property
+    def join_steps(self) -> tuple[int, ...]:
+        """The key steps that a join may name, the present one first."""
+        return self._session.join_steps
+
+    def find_join_keys(self, step: int) -> KeySchedule:
+        """Return the keys for a join that names `step`; raises `StepChanged` where it is not a present one."""
+        keys = self._session.find_join_keys(step)
+        if keys is None:
+            raise StepChanged
+        return keys
+
+    def schedule_steps(self, age: float, volume: int) -> None:
+        """Make a key step each `age` seconds, and each `volume` bytes of both streams."""
+        self._session.schedule_steps(age, volume)
+
+    def request_step(self) -> None:
+        """Make a key step as soon as possible; an edge asks the client to begin it."""
+        now = time.monotonic()
+        self._handle(self._session.request_step(now), now)
+
+    @property
+    def step_report(self) -> StepReport:
+        """How often the session made a key step, when the last time, and against whom."""
+        completed = self._session.completed_step
+        if completed is None:
+            return NO_STEP
+        against = ACTIVE_ON_ONE if completed.active_on_one else PASSIVE
+        return StepReport(completed.step, time.monotonic() - self._session.completed_step_at, against)
 
     def can_add_path(self, path: int) -> bool:
         return self._session.can_add_path(path)
@@ -326,6 +389,8 @@ class SessionDriver:
                     # queued data is retransmitted on other paths; an unresponsive path would hold it for minutes
                     flow.abort()
                 self.on_path_dropped(event)
+            case StepCompleted():
+                self.on_step_completed(event)
             case RehomeRequested():
                 self.on_rehome_asked()
             case SessionFailed(error):

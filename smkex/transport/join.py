@@ -2,7 +2,7 @@
 
 import os
 
-from smkex.core.errors import UnexpectedMessage
+from smkex.core.errors import AbortCode, SmkexError, StepChanged, UnexpectedMessage
 from smkex.core.handshake.join import JoinInitiator
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.messages import Observation, parse_abort
@@ -17,17 +17,33 @@ async def join_session(
 ) -> tuple[str, Observation]:
     """Join from `interface` as `path`; return (local address, address as the edge saw it).
 
-    The caller bounds the time. Raises `SmkexError`, or OSError if the connection fails.
+    The caller bounds the time. Raises `SmkexError`, or OSError if the connection fails; `StepChanged` when the edge is
+    at another key step than the join names, which the next attempt may not be.
     """
+    error: SmkexError = StepChanged()
+    for step in session.join_steps:
+        try:
+            return await _join_at_step(session, target, interface, path, step)
+        except StepChanged as changed:
+            error = changed
+    raise error
+
+
+async def _join_at_step(
+    session: SessionDriver, target: Target, interface: str, path: int, step: int
+) -> tuple[str, Observation]:
     established = session.established
     sock = await connect_from(interface, *target.locator(established.edge_id))
     channel = FrameChannel.from_socket(sock)
-    initiator = JoinInitiator(established.keys, established.session_id, path, os.urandom(32))
+    initiator = JoinInitiator(session.find_join_keys(step), established.session_id, path, os.urandom(32))
     try:
         channel.send(initiator.join)
         kind, frame = await channel.next_frame()
         if kind is FrameType.ABORT:
-            raise parse_abort(frame)
+            refusal = parse_abort(frame)
+            if refusal.peer_code == AbortCode.STEP_CHANGED:
+                raise StepChanged
+            raise refusal
         if kind is not FrameType.JOIN_CHALLENGE:
             raise UnexpectedMessage(f"{kind.name} came instead of JOIN_CHALLENGE")
         response, joined, observed = initiator.answer_challenge(frame)
@@ -36,5 +52,6 @@ async def join_session(
     except BaseException:
         channel.flow.abort()
         raise
-    session.add_flow(path, channel.flow, channel.reader, joined)
+    session.observed[path] = observed
+    session.add_flow(path, channel.flow, channel.reader, joined, step)
     return address, observed

@@ -24,11 +24,14 @@ def frames() -> Iterator[bytes]:
         yield from (b"\xff" + bytes.fromhex(message) for message in messages)
         yield from (b"\xff" + bytes.fromhex(vector["join"][name]) for name in ("join", "join_challenge"))
         yield b"\xfe" + bytes.fromhex(vector["controls"][0]["frame"] + vector["records"][0]["frame"])
+        yield b"\xfe" + b"".join(bytes.fromhex(message["frame"]) for message in vector["step"]["messages"])
+        yield b"\xfe" + bytes.fromhex(vector["step"]["changed"][0]["switch"])
 
 
 def items() -> Iterator[bytes]:
     for vector in map(json.loads, (path.read_text() for path in VECTORS)):
         yield from (bytes.fromhex(control["items"]) for control in vector["controls"])
+        yield from (bytes.fromhex(message["body"]) for message in vector["step"]["messages"])
         yield bytes.fromhex(vector["messages"].get("server_info", ""))
         if vector["mode"] == "TOFU":
             share = bytes.fromhex(vector["messages"]["server_share"])

@@ -44,6 +44,8 @@ def commitment(session_id: bytes, nonce: bytes) -> bytes:
 class Stranger:
     """One exchange. `aead` as on the wire: 1 AES-128-GCM, 2 ChaCha20-Poly1305; `groups` in the order of preference."""
 
+    group = HYBRID  # that was chosen
+
     def __init__(
         self,
         session_id: bytes,
@@ -91,7 +93,7 @@ class Stranger:
         secret = self._exchange(share[-32:])
         if group == HYBRID:
             secret = self._mlkem.decapsulate(share[:1088]) + secret
-        self._agreed = [secret]
+        self._agreed, self.group = [secret], group
         (length,) = struct.unpack("!H", message[at : at + 2])
         if length:
             self._agreed.append(self._exchange(self._certified(message[at + 2 : at + 2 + length])))
@@ -132,6 +134,7 @@ class Stranger:
         messages = length_prefixed(*self._path_0(), self.client_nonce, message[:-32])
         self.th = hashlib.sha256(messages).digest()
         self._prk = hmac.digest(self._label, length_prefixed(*self._secrets()), "sha256")
+        self.step, self._epochs = 0, {"client": 0, "server": 0}
         return hmac.digest(self.root("server mac"), self.th, "sha256") == mac
 
     @property
@@ -148,9 +151,48 @@ class Stranger:
     def root(self, purpose: str) -> bytes:
         return hkdf_expand(self._prk, self._label + b" " + purpose.encode() + self.th, 32)
 
+    def begin_step(
+        self, private_key: bytes, kem_seed: bytes, nonce: bytes, epoch: int, paths: tuple[int, int] = (0, 1)
+    ) -> tuple[bytes, bytes]:
+        """Return the bodies of StepShare and StepNonce of the next key step's first attempt."""
+        self._x25519 = X25519PrivateKey.from_private_bytes(private_key)
+        self._mlkem = MLKEM768PrivateKey.from_seed_bytes(kem_seed)
+        share = self._x25519.public_key().public_bytes_raw()
+        if self.group == HYBRID:
+            share = self._mlkem.public_key().public_bytes_raw() + share
+        head = struct.pack("!QI", self.step + 1, 1)
+        self._step_share = b"\1" + head + bytes(paths) + struct.pack("!Q", epoch) + vec16(share)
+        self._step_nonce = b"\3" + head + nonce
+        self._step_epochs = {"client": epoch}
+        self._nonce = nonce
+        return self._step_share, self._step_nonce
+
+    def finish_step(self, answer: bytes, binding: bytes) -> bytes | None:
+        """Return the body of StepFinished, and go over to the step; None where binding or MAC do not verify."""
+        head = struct.pack("!QI", self.step + 1, 1)
+        assert (answer[:13], binding[:13]) == (b"\2" + head, b"\4" + head)
+        (self._step_epochs["server"],) = struct.unpack("!Q", answer[13:21])
+        share = answer[23:]
+        label = self._label + b" step"
+        bound = length_prefixed(label + b" binding", self._nonce, binding[13:45], self._step_share, answer)
+        if hashlib.sha256(bound).digest() != binding[45:77]:
+            return None
+        secret = self._exchange(share[-32:])
+        if self.group == HYBRID:
+            secret = self._mlkem.decapsulate(share[:1088]) + secret
+        transcript = length_prefixed(label, self._step_share, answer, self._step_nonce, binding[:-32])
+        rk = self.root("step")
+        self.th = hashlib.sha256(transcript).digest()
+        self._prk = hmac.digest(rk, length_prefixed(secret), "sha256")
+        if hmac.digest(self.root("server mac"), self.th, "sha256") != binding[-32:]:
+            return None
+        self.step += 1
+        self._epochs = self._step_epochs
+        return b"\5" + head + hmac.digest(self.root("client finished"), self.th, "sha256")
+
     def epoch_secret(self, who: str, epoch: int) -> bytes:
         secret = self.root(f"{who} data")
-        for _ in range(epoch):
+        for _ in range(epoch - self._epochs[who]):
             secret = hkdf_expand(secret, self._label + b" next", 32)
         return secret
 
@@ -178,17 +220,20 @@ class Stranger:
         return encode_frame(7, bytes([path]) + mac)
 
     def seal(self, dsn: int, data: bytes, who: str = "client") -> bytes:
-        head = b"\x10" + (8 + len(data) + 16).to_bytes(3, "big") + struct.pack("!Q", dsn)
+        field = self.step % 4 << 62 | dsn
+        head = b"\x10" + (8 + len(data) + 16).to_bytes(3, "big") + struct.pack("!Q", field)
         cipher, nonce = self._cipher(self.epoch_secret(who, dsn >> 24), dsn)
         return head + cipher.encrypt(nonce, data, head)
 
     def open(self, record: bytes, who: str = "server") -> bytes:
-        (dsn,) = struct.unpack("!Q", record[4:12])
+        (field,) = struct.unpack("!Q", record[4:12])
+        assert field >> 62 == self.step % 4
+        dsn = field & (1 << 62) - 1
         cipher, nonce = self._cipher(self.epoch_secret(who, dsn >> 24), dsn)
         return cipher.decrypt(nonce, record[12:], record[:12])
 
     def join(self, session_id: bytes, path: int, nonce: bytes) -> bytes:
-        self._join = encode_frame(8, session_id + bytes([path]) + nonce)
+        self._join = encode_frame(8, session_id + struct.pack("!Q", self.step) + bytes([path]) + nonce)
         return self._join
 
     def answer_challenge(self, challenge: bytes) -> bytes | None:
@@ -199,9 +244,16 @@ class Stranger:
         return encode_frame(10, hmac.digest(self.root("client join"), self.join_hash, "sha256"))
 
     def control(
-        self, path: int, counter: int, items: bytes, who: str = "client", join_hash: bytes = b""
+        self,
+        path: int,
+        counter: int,
+        items: bytes,
+        who: str = "client",
+        join_hash: bytes = b"",
+        kind: int = 17,
     ) -> bytes:
-        head = b"\x11" + (len(items) + 16).to_bytes(3, "big")
+        """Seal a control message, or by `kind` a message of a key step (18) or a Switch (19)."""
+        head = bytes([kind]) + (len(items) + 16).to_bytes(3, "big")
         cipher, nonce = self._cipher(self.control_secret(who, path, join_hash), counter)
         return head + cipher.encrypt(nonce, items, head)
 

@@ -8,6 +8,7 @@ from itertools import count
 from smkex.core.events import DataReceived, PathDropped, SessionEvent
 from smkex.core.keys.epoch_chain import EpochChain
 from smkex.core.keys.key_schedule import KeySchedule
+from smkex.core.session.key_steps import StepSettings
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
@@ -66,12 +67,15 @@ class Net:
         start: int = 0,
         window: int = 8 << 20,
         cut: int = 1 << 20,
+        steps: StepSettings | None = None,
     ) -> None:
         self.now = 0.0
         self.keys = fresh_keys()
         self.ends = {
-            "client": Session(same_keys(self.keys), "client", window, scheduler=scheduler, start=start),
-            "server": Session(same_keys(self.keys), "server", window, start=start),
+            "client": Session(
+                same_keys(self.keys), "client", window, scheduler=scheduler, start=start, steps=steps
+            ),
+            "server": Session(same_keys(self.keys), "server", window, start=start, steps=steps),
         }
         self.wires = {path: Wire(delay) for path, delay in enumerate(delays)}
         self.events: dict[str, list[SessionEvent]] = {"client": [], "server": []}
@@ -92,10 +96,17 @@ class Net:
     def server(self) -> Session:
         return self.ends["server"]
 
-    def join(self, path: int, wire: Wire, join: bytes = b"") -> None:
+    def join(self, path: int, wire: Wire, join: bytes = b"", step: int = 0) -> None:
+        """Add a path at both ends; each enters the CDN at an edge of its own."""
         self.wires[path] = wire
         for name, end in self.ends.items():
-            self._note(name, end.add_path(path, FrameReader(), 2 * wire.delay, self.now, join))
+            reader = FrameReader()
+            events = end.add_path(path, reader, 2 * wire.delay, self.now, join, ingress=path + 1, step=step)
+            self._note(name, events)
+
+    def request_step(self, name: str) -> None:
+        """Ask one end for a key step."""
+        self._note(name, self.ends[name].request_step(self.now))
 
     def run(self, until: float = 120.0, *, done: Callable[[], bool] = lambda: False) -> None:
         """Move the clock to `until`, or to when both ends are over, or `done()`."""

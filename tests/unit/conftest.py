@@ -25,7 +25,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[bytes, bytes], bytes]:
 
             def encrypt(self, nonce: bytes, data: bytes | memoryview, associated: bytes) -> bytes:
                 digest = associated + hashlib.blake2b(data).digest()
-                assert used.setdefault((self._key, nonce), digest) == digest, (
+                assert used.setdefault((bytes(self._key), nonce), digest) == digest, (
                     f"nonce {nonce.hex()} used twice"
                 )
                 sealed: bytes = self._cipher.encrypt(nonce, data, associated)

@@ -24,13 +24,15 @@ from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.handshake.server import ServerHandshake
 from smkex.core.keys.aead_key import AEAD_NONCE_LENGTH, KEY_LENGTH, expand_secret
 from smkex.core.keys.certificate import EdgeCertificate, fleet_key_fingerprint
-from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EpochChain
+from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EPOCH_SHIFT, EpochChain
 from smkex.core.keys.key_agreement import encapsulate_mlkem
-from smkex.core.keys.key_schedule import ROOTS, KeySchedule
+from smkex.core.keys.key_schedule import ROOTS, STEP_ROOTS, KeySchedule
 from smkex.core.keys.name_key import NameKey, NamePrivateKey
 from smkex.core.session.control_message import ControlMessage, ControlSealer
 from smkex.core.session.record import seal
-from smkex.core.wire.frame import FrameType
+from smkex.core.session.step_exchange import StepAnswerer, StepAttempt
+from smkex.core.session.step_message import StepMessage
+from smkex.core.wire.frame import STEP_TYPE, SWITCH_TYPE, FrameType
 from smkex.core.wire.messages import Aead, ClientShare, Endpoint, Mode, Observation, Ready, ServerNonce
 from smkex.core.wire.named_group import DEFAULT_GROUPS, MLKEM_KEY_LENGTH, NamedGroup
 
@@ -56,8 +58,18 @@ CONTROLS = (  # one of each item, then many at once
     ControlMessage(backup=frozenset(), backup_state=4),
     ControlMessage(scheduler=2, scheduler_state=1 << 40),
     ControlMessage(rehome=True),
-    ControlMessage(5, 1 << 20, 1, 20, None, ((7, 9),), 2, 3, frozenset({0}), frozenset({2}), 5, 3, 5, True),
+    ControlMessage(step=1, step_from=1 << 24),
+    ControlMessage(step_wanted=2),
+    ControlMessage(
+        5, 1 << 20, 1, 20, None, ((7, 9),), 2, 3, frozenset({0}), frozenset({2}), 5, 3, 5, True, 1, 5, 2
+    ),
 )
+# of the key step; the KEM seed is the handshake's, to which the recorded encapsulation is
+STEP_KEYS, STEP_NONCES = (
+    (bytes(range(65, 97)), bytes(range(97, 129))),
+    (bytes(range(129, 161)), bytes(range(161, 193))),
+)
+STEP_EPOCHS = (0, 1)  # of client and edge
 
 
 def long_term() -> LongTermKey:
@@ -111,7 +123,7 @@ def make(
         **(_name_inputs(new, old) if sealed else {}),
     }
     first = {"client_share": client.client_share.hex(), "server_share": server.server_share.hex()}
-    return _rest(mode, aead, client, server, inputs, first)
+    return _rest(mode, aead, client, server, inputs, first, encapsulated)
 
 
 def _offer(group: NamedGroup) -> tuple[NamedGroup, ...]:
@@ -127,7 +139,7 @@ def encapsulate() -> dict[str, str]:
     return {"secret": secret.hex(), "ciphertext": ciphertext.hex()}
 
 
-def make_mtls(aead: Aead, recorded: dict[str, Any]) -> dict[str, Any]:
+def make_mtls(aead: Aead, recorded: dict[str, Any], encapsulated: dict[str, str]) -> dict[str, Any]:
     """Go on from recorded TLS on path 0."""
     outcome = tls_exchange.read(recorded, aead)
     client = ClientHandshake.after_tls(ClientConfig(), outcome, ENTROPY.nonce)
@@ -138,7 +150,7 @@ def make_mtls(aead: Aead, recorded: dict[str, Any]) -> dict[str, Any]:
         "server_info": outcome.info.hex(),
     }
     inputs = {"session_id": outcome.session_id.hex(), "tls": recorded}
-    return _rest(Mode.MTLS, aead, client, server, inputs, first)
+    return _rest(Mode.MTLS, aead, client, server, inputs, first, encapsulated)
 
 
 def _rest(
@@ -148,6 +160,7 @@ def _rest(
     server: ServerHandshake,
     inputs: dict[str, Any],
     first: dict[str, str],
+    encapsulated: dict[str, str],
 ) -> dict[str, Any]:
     """Path 1, and all that follows."""
     answer = server.receive_nonce(1, client.client_nonce, WIFI, SERVER_NONCE)
@@ -183,12 +196,15 @@ def _rest(
         "records": _records(client.established.keys, server.established.keys),
         "controls": [each for sender in ("client", "server") for each in _controls(keys, sender, 1)],
         "join": _join(keys, bytes.fromhex(inputs["session_id"])),
+        "step": _step(
+            client.established, server.established, bytes.fromhex(inputs["session_id"]), encapsulated
+        ),
     }
 
 
 def _keys(keys: KeySchedule) -> dict[str, str]:
     """Every root, and the AEAD keys of two epochs and of the paths of the exchange."""
-    found = {purpose: keys.root(purpose) for purpose in ROOTS}
+    found = {purpose: bytes(keys.root(purpose)) for purpose in ROOTS}
     for who in ("client", "server"):
         secret = keys.root(f"{who} data")
         for epoch in (0, 1):
@@ -264,6 +280,79 @@ def _join(keys: KeySchedule, session_id: bytes) -> dict[str, Any]:
     }
 
 
+def _step(
+    client: Established, server: Established, session_id: bytes, encapsulated: dict[str, str]
+) -> dict[str, Any]:
+    """Step 1, shares on path 0 and nonces on path 1; then, of each end, its Switch there, a record, and a join."""
+    group, keys = client.group, client.keys
+    drawn = iter((STEP_KEYS[0], ENTROPY.kem_seed, STEP_NONCES[0]))
+    attempt = StepAttempt(keys, group, 1, (0, 1), STEP_EPOCHS[0], lambda _: next(drawn))
+    drawn_there = iter((STEP_KEYS[1], STEP_NONCES[1]))
+    answerer = StepAnswerer(
+        server.keys,
+        group,
+        StepMessage.parse(attempt.share, group),
+        STEP_EPOCHS[1],
+        lambda _: next(drawn_there),
+        lambda _: (bytes.fromhex(encapsulated["secret"]), bytes.fromhex(encapsulated["ciphertext"])),
+    )
+    binding = answerer.receive_nonce(1, StepMessage.parse(attempt.nonce, group))
+    attempt.receive_answer(0, StepMessage.parse(answerer.answer, group))
+    attempt.receive_binding(1, StepMessage.parse(binding, group))
+    concluded = attempt.conclude()
+    assert concluded is not None
+    there = answerer.receive_finished(1, StepMessage.parse(concluded.finished, group))
+    bodies = (attempt.share, answerer.answer, attempt.nonce, binding, concluded.finished)
+    sealers = {
+        (sender, path): ControlSealer(keys, sender, path)
+        for sender in ("client", "server")
+        for path in (0, 1)
+    }
+    counters = dict.fromkeys(sealers, 0)
+    for place in (("client", 1), ("server", 1)):  # behind the control messages above
+        for control in CONTROLS:
+            sealers[place].seal(control)
+        counters[place] = len(CONTROLS)
+    places = (("client", 0), ("server", 0), ("client", 1), ("server", 1), ("client", 1))
+    messages = []
+    for (sender, path), body in zip(places, bodies, strict=True):
+        frame = sealers[sender, path].seal_items(body, STEP_TYPE)
+        counter = counters[sender, path]
+        counters[sender, path] += 1
+        messages.append(
+            {"sender": sender, "path": path, "counter": counter, "body": body.hex(), "frame": frame.hex()}
+        )
+    used = concluded.keys
+    found: dict[str, Any] = {
+        "step": used.step,
+        "inputs": {
+            "client_private_key": STEP_KEYS[0].hex(),
+            "client_kem_seed": ENTROPY.kem_seed.hex(),
+            "client_nonce": STEP_NONCES[0].hex(),
+            "server_private_key": STEP_KEYS[1].hex(),
+            "server_nonce": STEP_NONCES[1].hex(),
+            "encapsulated": encapsulated if group is NamedGroup.X25519MLKEM768 else None,
+            "epochs": list(STEP_EPOCHS),
+        },
+        "messages": messages,
+        "th": used.th.hex(),
+        "roots": {purpose: used.root(purpose).hex() for purpose in STEP_ROOTS},
+        "join": _join(used, session_id),
+    }
+    changed = []
+    for sender, schedule, epoch in (("client", used, STEP_EPOCHS[0]), ("server", there, STEP_EPOCHS[1])):
+        dsn = (epoch << EPOCH_SHIFT) + 7
+        items = ControlMessage(step=used.step, step_from=dsn).encode()
+        switch = ControlSealer(schedule, sender, 0).seal_items(items, SWITCH_TYPE)
+        chain = EpochChain(schedule, sender, epoch, epoch)
+        records = [
+            {"dsn": at, "data": data.hex(), "frame": seal(chain, at, data).frame.hex()}
+            for at, data in ((dsn, b"step 1"), ((epoch + 1 << EPOCH_SHIFT) + 1, b"the next epoch"))
+        ]
+        changed.append({"sender": sender, "items": items.hex(), "switch": switch.hex(), "records": records})
+    return {**found, "changed": changed}
+
+
 def _tofu_inputs() -> dict[str, Any]:
     return {
         "fleet_private_key": FLEET_KEY.hex(),
@@ -301,7 +390,7 @@ def files(*, record: bool = False) -> dict[Path, str]:
     for aead, retry in ((Aead.AES_128_GCM, False), (Aead.CHACHA20_POLY1305, False), (Aead.AES_128_GCM, True)):
         path = _path(Mode.MTLS.name, aead.name, *(["hello-retry"] if retry else []))
         recorded = tls_exchange.record(aead, ENTROPY.nonce, retry=retry) if record else _recorded(path)["tls"]
-        made[path] = make_mtls(aead, recorded)
+        made[path] = make_mtls(aead, recorded, encapsulated)
     return {path: json.dumps(vector, indent=1) + "\n" for path, vector in made.items()}
 
 

@@ -31,7 +31,7 @@ class RecordedPath:
 
 @dataclass(slots=True)
 class RecordedSession:
-    """A session: its tag, the facts of its beginning, its paths by number, how it ended (None while it runs)."""
+    """A session: tag, facts of its beginning, paths by number, how it ended (None while it runs), key steps."""
 
     tag: str
     began: float
@@ -40,6 +40,7 @@ class RecordedSession:
     ended: float | None = None
     error: str | None = None
     last: float = 0.0
+    steps: int = 0
 
 
 def read_event_log(path: Path) -> list[RecordedSession]:
@@ -93,6 +94,8 @@ def _add_event(sessions: dict[str, RecordedSession], event: dict[str, Any]) -> N
         rtt = data.get("smoothed_rtt_ms")
         sample = Metrics(at, None if rtt is None else rtt / 1000, data["bytes_sent"], data["bytes_received"])
         session.paths[data["path"]].samples.append(sample)
+    elif name == "step":
+        session.steps = data["step"]
     elif name == "session_closed":
         session.ended = at
         session.error = f"{data['error']}: {data['text']}" if "error" in data else None

@@ -58,6 +58,8 @@ def draw_page(sessions: list[RecordedSession], title: str) -> str:
 def _draw_session(session: RecordedSession) -> str:
     duration = max((session.ended or session.last) - session.began, 1e-3)
     facts = [text.format(session.facts[name]) for name, text in FACTS.items() if session.facts.get(name)]
+    if session.steps:
+        facts.append(f"{session.steps} key step{'s' if session.steps > 1 else ''}")
     if session.ended is None:
         outcome = "still runs"
     else:

@@ -1,7 +1,7 @@
 """A file of session keys, for programs that open recordings (docs/protocol/key-log.md). Never written by default.
 
-One line for each AEAD key, when it is derived: `sennit-2 SESSION-ID client|server data|control NUMBER KEY IV`, in
-hexadecimal but for the number, which is that of the epoch or path.
+One line for each AEAD key, when it is derived: `sennit-2 SESSION-ID client|server data|control STEP NUMBER KEY IV`, in
+hexadecimal but for the numbers of the key step and of the epoch or path.
 """
 
 import logging

@@ -10,6 +10,8 @@ from typing import Any
 from smkex.client.connection import Connection
 from smkex.client.recording.event_log import EventLog
 from smkex.client.report import PathReport
+from smkex.core.events import StepCompleted
+from smkex.transport.driver import ACTIVE_ON_ONE, PASSIVE
 
 SAMPLE_INTERVAL = 0.05  # seconds
 
@@ -31,8 +33,13 @@ class SessionRecorder:
             self._tag, "session_established", {**begun, "setup_ms": _to_milliseconds(report.setup)}
         )
         self._sample()
+        self._connection.session.on_step_completed = self._record_step
         sampling = asyncio.get_running_loop().create_task(self._sample_often())
         self._connection.when_closed(lambda: self._finish(sampling))
+
+    def _record_step(self, event: StepCompleted) -> None:
+        against = ACTIVE_ON_ONE if event.active_on_one else PASSIVE
+        self._log.log_event(self._tag, "step", {"step": event.step, "against": against})
 
     def _finish(self, sampling: asyncio.Task[None]) -> None:
         sampling.cancel()

@@ -1,12 +1,13 @@
 """A subflow joins a running session: challenge and response with fresh nonces from both ends, under its keys.
 
-    client  Join: session id, path number, nonce
+    client  Join: session id, key step, path number, nonce
     edge    JoinChallenge: nonce, how it saw this subflow, MAC
     client  JoinResponse: MAC
 
 Both MACs and the control keys of the new subflow depend on both nonces and on the messages before (RFC 8684
 section 3.2 and MPTCPsec section III-B do it with the numbers of MP_JOIN). Until the response verifies, the edge
-keeps no state beside the connection, so knowing the session id alone exhausts nothing.
+keeps no state beside the connection, so knowing the session id alone exhausts nothing. The keys are those of the key
+step that the Join names; while it is not the session's, the join is refused and is to be tried again.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from smkex.core.errors import FinishedMismatch, MacMismatch, MalformedMessage
 from smkex.core.keys.key_schedule import KeySchedule
-from smkex.core.wire.codec import Reader, length_prefixed, u8, u16
+from smkex.core.wire.codec import Reader, length_prefixed, u8, u16, u64
 from smkex.core.wire.frame import HEADER_LENGTH, FrameType, encode_frame
 from smkex.core.wire.messages import DIGEST_LENGTH, NONCE_LENGTH, SESSION_ID_LENGTH, Endpoint, Observation
 
@@ -27,6 +28,7 @@ class Join:
     """The client's first message on a subflow that joins."""
 
     session_id: bytes
+    step: int
     path: int
     nonce: bytes
     frame: bytes
@@ -35,11 +37,12 @@ class Join:
     def parse(cls, frame: bytes) -> "Join":
         """Raises `MalformedMessage`."""
         reader = Reader(frame[HEADER_LENGTH:])
-        session_id, path, nonce = reader.take(SESSION_ID_LENGTH), reader.u8(), reader.take(NONCE_LENGTH)
+        session_id, step = reader.take(SESSION_ID_LENGTH), reader.u64()
+        path, nonce = reader.u8(), reader.take(NONCE_LENGTH)
         reader.finish()
         if path < FIRST_JOINED:
             raise MalformedMessage(f"path {path} cannot be joined")
-        return cls(session_id, path, nonce, frame)
+        return cls(session_id, step, path, nonce, frame)
 
 
 class JoinAcceptor:
@@ -53,7 +56,7 @@ class JoinAcceptor:
         self.challenge = draft + keys.join_mac("server", self.hash)
 
     def verify(self, frame: bytes) -> None:
-        """Verify the JoinResponse; raises `FinishedMismatch` or `MalformedMessage`."""
+        """Verify the JoinResponse; raises `FinishedMismatch`, `MalformedMessage`, `StepChanged` after a key step."""
         reader = Reader(frame[HEADER_LENGTH:])
         verify = reader.take(DIGEST_LENGTH)
         reader.finish()
@@ -66,12 +69,14 @@ class JoinInitiator:
 
     def __init__(self, keys: KeySchedule, session_id: bytes, path: int, nonce: bytes) -> None:
         self._keys = keys
-        self.join = encode_frame(FrameType.JOIN, session_id + u8(path) + nonce)
+        self.join = encode_frame(FrameType.JOIN, session_id + u64(keys.step) + u8(path) + nonce)
+        self.step = keys.step
 
     def answer_challenge(self, challenge: bytes) -> tuple[bytes, bytes, Observation]:
         """Return (JoinResponse, hash of the join, how the edge saw the subflow).
 
-        Raises `MacMismatch` when the challenge does not come from this session's edge, `MalformedMessage`.
+        Raises `MacMismatch` when the challenge does not come from this session's edge, `MalformedMessage`, and
+        `StepChanged` after a key step.
         """
         reader = Reader(challenge[HEADER_LENGTH:])
         reader.take(NONCE_LENGTH)

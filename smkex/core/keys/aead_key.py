@@ -28,7 +28,7 @@ class AeadKey:
 
     def __init__(self, aead: Aead, key: bytes, iv: bytes) -> None:
         self._aead = aead
-        self._key = key
+        self._key = bytearray(key)
         self._iv = int.from_bytes(iv, "big")
         self._cipher: AESGCM | ChaCha20Poly1305 | None = None
 
@@ -44,6 +44,11 @@ class AeadKey:
     def release_cipher(self) -> None:
         """Free the cipher's state until it is used again: 2.5 KB of AES-GCM, made within 2 microseconds."""
         self._cipher = None
+
+    def erase(self) -> None:
+        """Overwrite the key, which opens and seals nothing any more."""
+        self._cipher = None
+        self._key[:] = bytes(len(self._key))
 
     def _make_cipher(self) -> AESGCM | ChaCha20Poly1305:
         made = AESGCM(self._key) if self._aead is Aead.AES_128_GCM else ChaCha20Poly1305(self._key)

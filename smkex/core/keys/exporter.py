@@ -17,8 +17,8 @@ class SessionExporter:
     """Exports of one session, the same at both ends. `tag` (32 bytes) is no secret and differs in each session."""
 
     def __init__(self, keys: KeySchedule) -> None:
-        self.tag = keys.root("session tag")
-        self._root = keys.root("exporter")
+        self.tag = bytes(keys.root("session tag"))
+        self._root = bytes(keys.root("exporter"))
         self._label = keys.label
 
     def export(self, label: str, context: bytes, length: int) -> bytes:

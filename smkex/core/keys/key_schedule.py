@@ -1,13 +1,15 @@
 """The key schedule: from transcript and secrets of the key exchange to every key (docs/protocol, "Keys").
 
 PRK = HKDF-Extract(salt, secrets, each length-prefixed); root = HKDF-Expand(PRK, label, purpose and th). The nonces of
-path 1 enter through th, the hash of all messages. PRK is dropped as soon as the roots are derived.
+path 1 enter through th, the hash of all messages. PRK is dropped as soon as the roots are derived. The salt of the key
+exchange is the label, that of a key step the root "step" of the schedule before.
 """
 
 import hashlib
 import hmac
 from collections.abc import Sequence
 
+from smkex.core.errors import StepChanged
 from smkex.core.keys.aead_key import AeadKey, KeyReport, expand_aead_key, expand_secret
 from smkex.core.wire.codec import length_prefixed, u8
 from smkex.core.wire.messages import VERSION, Aead, ClientNonce, Mode
@@ -24,10 +26,15 @@ ROOTS = (
     "server data",
     "client control",
     "server control",
+    "step",
     "exporter",
     "session tag",
 )
+# of the key exchange alone, and kept as long as the session
+_KEPT_ROOTS = ("exporter", "session tag")
+STEP_ROOTS = tuple(purpose for purpose in ROOTS if purpose not in (*_KEPT_ROOTS, "server ready"))
 _PURPOSES = [(purpose, b" " + purpose.encode()) for purpose in ROOTS]
+_STEP_PURPOSES = [(purpose, b" " + purpose.encode()) for purpose in STEP_ROOTS]
 
 
 def mode_label(mode: Mode) -> bytes:
@@ -63,40 +70,66 @@ def transcript_hash(
     ).digest()
 
 
-def _expand_roots(prk: bytes, label: bytes, th: bytes) -> dict[str, bytes]:
+def _expand_roots(
+    prk: bytes, label: bytes, th: bytes, purposes: Sequence[tuple[str, bytes]]
+) -> dict[str, bytearray]:
     """HKDF-Expand (RFC 5869) of each root; the key is scheduled once for all of them."""
     keyed = hmac.new(prk, digestmod="sha256")
-    roots: dict[str, bytes] = {}
-    for purpose, word in _PURPOSES:
+    roots: dict[str, bytearray] = {}
+    for purpose, word in purposes:
         expansion = keyed.copy()
         expansion.update(label + word + th + b"\1")
-        roots[purpose] = expansion.digest()
+        roots[purpose] = bytearray(expansion.digest())
     return roots
 
 
 class KeySchedule:
     """All keys of one candidate pair of nonces. `secrets` are outputs of key agreements or TLS's exporter.
 
-    `report` is called with each AEAD key of the session when it is derived.
+    With `previous` it is the schedule of the key step after that one, of which `th` is the transcript. `report` is
+    called with each AEAD key of the session when it is derived.
     """
 
     def __init__(
-        self, mode: Mode, aead: Aead, secrets: Sequence[bytes], th: bytes, report: KeyReport | None = None
+        self,
+        mode: Mode,
+        aead: Aead,
+        secrets: Sequence[bytes],
+        th: bytes,
+        report: KeyReport | None = None,
+        previous: "KeySchedule | None" = None,
     ) -> None:
         self.report = report
+        self.mode = mode
         self.aead = aead
         self.th = th
         self.label = mode_label(mode)
-        prk = hmac.digest(self.label, length_prefixed(*secrets), "sha256")
-        self._roots = _expand_roots(prk, self.label, th)
+        self.step: int = 0 if previous is None else previous.step + 1
+        salt = self.label if previous is None else previous.root("step")
+        prk = hmac.digest(salt, length_prefixed(*secrets), "sha256")
+        self._roots = _expand_roots(prk, self.label, th, _PURPOSES if previous is None else _STEP_PURPOSES)
 
-    def root(self, purpose: str) -> bytes:
-        """Return a root of `ROOTS` (32 bytes) that was not taken."""
-        return self._roots[purpose]
+    def next_step(self, secret: bytes, th: bytes) -> "KeySchedule":
+        """Return the schedule of the next key step, from its `secret` and transcript; raises `StepChanged`."""
+        return KeySchedule(self.mode, self.aead, [secret], th, self.report, self)
 
-    def take_root(self, purpose: str) -> bytes:
+    def root(self, purpose: str) -> bytes | bytearray:
+        """Return a root of `ROOTS` (32 bytes) that was not taken; raises `StepChanged` for one that was erased."""
+        found = self._roots.get(purpose)
+        if found is None:
+            raise StepChanged
+        return found
+
+    def take_root(self, purpose: str) -> bytearray:
         """Remove and return a root: what begins a chain must not outlive the chain's first step."""
         return self._roots.pop(purpose)
+
+    def erase(self) -> None:
+        """Overwrite and remove the roots: the session has made a key step. Those of exports stay."""
+        for purpose in list(self._roots):
+            if purpose not in _KEPT_ROOTS:
+                secret = self._roots.pop(purpose)
+                secret[:] = bytes(len(secret))
 
     def server_mac(self) -> bytes:
         """Return the MAC that ends ServerNonce and proves that the edge holds the keys (32 bytes)."""
@@ -105,6 +138,10 @@ class KeySchedule:
     def finished(self, path: int) -> bytes:
         """Return the MAC of Finished on `path` (32 bytes); it verifies on no other path."""
         return hmac.digest(self.root("client finished"), u8(path) + self.th, "sha256")
+
+    def step_finished(self) -> bytes:
+        """Return the MAC of StepFinished (32 bytes): the client holds the keys of the step."""
+        return hmac.digest(self.root("client finished"), self.th, "sha256")
 
     def ready(self, path: int) -> bytes:
         """Return the MAC of Ready on `path` (32 bytes): both Finished verified, and this path carries the session."""
@@ -117,7 +154,9 @@ class KeySchedule:
     def control_key(self, sender: str, path: int, join: bytes = b"") -> AeadKey:
         """The key of the control messages that `sender` seals on `path`, which joined with join hash `join`."""
         secret = expand_secret(self.root(f"{sender} control"), self.label + b" path" + u8(path) + join)
-        return expand_aead_key(self.aead, secret, self.label, f"{sender} control {path}", self.report)
+        return expand_aead_key(
+            self.aead, secret, self.label, f"{sender} control {self.step} {path}", self.report
+        )
 
     def __repr__(self) -> str:
         return "KeySchedule(redacted)"

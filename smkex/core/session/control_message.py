@@ -15,7 +15,12 @@ from smkex.core.errors import BadRecord, MalformedMessage
 from smkex.core.keys.aead_key import AeadKey
 from smkex.core.keys.key_schedule import KeySchedule
 from smkex.core.wire.codec import Reader, u8, u16, u32, u64, vec8
-from smkex.core.wire.frame import CONTROL_LIMIT, CONTROL_TYPE, HEADER_LENGTH, TAG_LENGTH
+from smkex.core.wire.frame import (
+    CONTROL_TYPE,
+    FRAME_LIMITS,
+    HEADER_LENGTH,
+    TAG_LENGTH,
+)
 
 RANGES_LIMIT: Final = 31  # ranges in one item, whose length is a byte
 WAITED_LIMIT: Final = (1 << 32) - 1  # microseconds
@@ -23,7 +28,6 @@ _ACKNOWLEDGEMENT: Final = struct.Struct(">BBQQI")  # an Acknowledge item, the on
 _ACKNOWLEDGEMENT_LENGTH: Final = 20  # of its value
 _ITEM_LENGTH: Final = 22  # of the item
 _ACKNOWLEDGE: Final = 1
-_HEADER_START: Final = bytes((CONTROL_TYPE, 0))  # lengths of control messages fit in the two bytes behind it
 
 
 @unique
@@ -40,6 +44,8 @@ class ControlItem(IntEnum):
     BACKUP = 8
     SCHEDULER = 9
     REHOME = 10
+    STEP = 11
+    STEP_WANTED = 12
 
 
 class ControlMessage(NamedTuple):
@@ -50,7 +56,8 @@ class ControlMessage(NamedTuple):
     the sender's stream; `abort`: code of `errors.AbortCode`; `ranges`: what is received beyond `acknowledged`,
     [from, to), lowest first; `ping` asks for `pong` with the same number on the same path; `removed` and `backup` are
     paths; `scheduler` is the client's choice for what it receives; `rehome` asks the client to leave the service port.
-    `backup_state` and `scheduler_state` number those values: the higher number counts, whatever came last.
+    `backup_state` and `scheduler_state` number those values: the higher number counts, whatever came last. `step` is
+    the key step of the sender's records from DSN `step_from` on; `step_wanted` asks the client to begin that step.
     """
 
     acknowledged: int | None = None
@@ -67,6 +74,9 @@ class ControlMessage(NamedTuple):
     scheduler: int | None = None
     scheduler_state: int = 0
     rehome: bool = False
+    step: int | None = None
+    step_from: int = 0
+    step_wanted: int | None = None
 
     def encode(self) -> bytes:
         items = b""
@@ -93,6 +103,10 @@ class ControlMessage(NamedTuple):
             items += _encode_item(ControlItem.SCHEDULER, u64(self.scheduler_state) + u8(self.scheduler))
         if self.rehome:
             items += _encode_item(ControlItem.REHOME, b"")
+        if self.step is not None:
+            items += _encode_item(ControlItem.STEP, u64(self.step) + u64(self.step_from))
+        if self.step_wanted is not None:
+            items += _encode_item(ControlItem.STEP_WANTED, u64(self.step_wanted))
         return items
 
     @classmethod
@@ -127,6 +141,10 @@ class ControlMessage(NamedTuple):
                     found["scheduler_state"], found["scheduler"] = value.u64(), value.u8()
                 case ControlItem.REHOME:
                     found["rehome"] = True
+                case ControlItem.STEP:
+                    found["step"], found["step_from"] = value.u64(), value.u64()
+                case ControlItem.STEP_WANTED:
+                    found["step_wanted"] = value.u64()
                 case _:
                     continue
             value.finish()
@@ -170,13 +188,13 @@ def _read_ranges(reader: Reader, base: int) -> tuple[tuple[int, int], ...]:
 
 
 class _ControlEnd:
-    """The key and counter of what one end sends on one subflow.
+    """The key and counter of what one end sends on one subflow under one key step.
 
     The key is derived when it is first used, and its cipher made for each message: most sessions are idle and exchange
     nothing but a ping now and then.
     """
 
-    __slots__ = ("_counter", "_join", "_key", "_keys", "_path", "_sender")
+    __slots__ = ("_counter", "_join", "_key", "_keys", "_path", "_sender", "step")
 
     def __init__(self, keys: KeySchedule, sender: str, path: int, join: bytes = b"") -> None:
         self._keys = keys
@@ -185,6 +203,16 @@ class _ControlEnd:
         self._join = join
         self._key: AeadKey | None = None
         self._counter = 0
+        self.step = keys.step
+
+    def prepare(self) -> None:
+        """Derive the key, which is still needed when the schedule is erased."""
+        self._find_key()
+
+    def erase(self) -> None:
+        """Overwrite the key: nothing more is sealed or opened."""
+        if self._key is not None:
+            self._key.erase()
 
     def _find_key(self) -> AeadKey:
         key = self._key
@@ -194,20 +222,26 @@ class _ControlEnd:
 
 
 class ControlSealer(_ControlEnd):
-    """Seal the control messages of one end on one subflow."""
+    """Seal the control messages, and those of key steps, of one end on one subflow."""
 
     __slots__ = ()
 
     def seal(self, control: ControlMessage) -> bytes:
         return self.seal_items(control.encode())
 
-    def seal_items(self, items: bytes) -> bytes:
-        associated = _HEADER_START + (len(items) + TAG_LENGTH).to_bytes(2, "big")
+    def seal_items(self, items: bytes, kind: int = CONTROL_TYPE) -> bytes:
+        """Seal the body of a frame of type `kind`: Control, Step or Switch."""
+        associated = ((kind << 24) + len(items) + TAG_LENGTH).to_bytes(HEADER_LENGTH, "big")
         key = self._find_key()
         sealed = associated + key.seal(self._counter, items, associated)
         key.release_cipher()
         self._counter += 1
         return sealed
+
+    def renew(self, keys: KeySchedule) -> "ControlSealer":
+        """Return the sealer of this subflow under another key step, and erase this one."""
+        self.erase()
+        return ControlSealer(keys, self._sender, self._path, self._join)
 
 
 class ControlOpener(_ControlEnd):
@@ -217,7 +251,7 @@ class ControlOpener(_ControlEnd):
 
     def open(self, frame: bytes) -> bytes:
         """Return the items of a message. Raises `MalformedMessage` or `BadRecord`."""
-        if not TAG_LENGTH <= len(frame) - HEADER_LENGTH <= CONTROL_LIMIT:
+        if not TAG_LENGTH <= len(frame) - HEADER_LENGTH <= FRAME_LIMITS[frame[0]][1]:
             raise MalformedMessage(f"a control message has {len(frame)} bytes, too few or too many")
         key = self._find_key()
         try:
@@ -227,3 +261,7 @@ class ControlOpener(_ControlEnd):
         key.release_cipher()
         self._counter += 1
         return items
+
+    def renew(self, keys: KeySchedule) -> "ControlOpener":
+        """Return the opener of this subflow under another key step."""
+        return ControlOpener(keys, self._sender, self._path, self._join)

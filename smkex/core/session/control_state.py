@@ -28,6 +28,9 @@ class ControlState:
         self._role = role
         self.scheduler = scheduler
         self.rehome = False
+        self.step: int | None = None  # of the records that this end sends from `step_from` on
+        self.step_from = 0
+        self.step_wanted: int | None = None
         self.reported = start  # the acknowledgement that was sent last
         self._reported_limit = start + window
         self._removed: list[int] = []
@@ -46,6 +49,12 @@ class ControlState:
 
     def confirm_version(self, version: int) -> None:
         self._confirmed = max(self._confirmed, version)
+
+    def begin_step(self, step: int, step_from: int) -> None:
+        """State from which DSN on this end's records are sealed under key step `step`."""
+        self.step, self.step_from = step, step_from
+        self.step_wanted = None
+        self._version += 1
 
     def add_removed(self, number: int) -> None:
         self._removed = [*self._removed[1 - REMOVED_LIMIT :], number]
@@ -115,6 +124,9 @@ class ControlState:
             scheduler=self.scheduler if self._role == "client" else None,
             scheduler_state=self._version,
             rehome=self.rehome,
+            step=self.step,
+            step_from=self.step_from,
+            step_wanted=self.step_wanted,
         ).encode()
 
     def _is_on_its_way(self, path: Path) -> bool:

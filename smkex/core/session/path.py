@@ -66,6 +66,8 @@ class Path:
         "base",
         "heard_at",
         "highest_pong",
+        "ingress",
+        "joined_step",
         "loaded",
         "loaded_until",
         "measured_at",
@@ -99,9 +101,13 @@ class Path:
         rtt: float,
         now: float,
         position: int = 0,
+        ingress: int = 0,
+        joined_step: int = -1,
     ) -> None:
         self.sealer = sealer
         self.opener = opener
+        self.ingress = ingress  # id of the edge where it enters the CDN, 0 where that is not known
+        self.joined_step = joined_step  # key step under which it joined, -1 for the paths of the key exchange
         self.reader = reader
         self.rtt = rtt
         self.rttvar = 0.0  # seconds: RTTVAR of RFC 6298

@@ -18,6 +18,7 @@ class PathSet:
         self.used = b""  # a byte each
         self.backup: frozenset[int] = frozenset()
         self.peer_backup: Collection[int] = ()
+        self.peer_removed: frozenset[int] = frozenset()  # as the peer stated: their end is no failure
         self.changed = True
         self.current: int | None = None  # the preferred path, as last computed
         self._carried: dict[int, tuple[int, int]] = {}

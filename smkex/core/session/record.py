@@ -1,7 +1,8 @@
 """Records: bytes of the stream, sealed once under a nonce from their DSN, never split, merged or resealed.
 
 A record's frame is header, DSN (8 bytes), ciphertext and tag; header and DSN, that is type, length and position,
-are associated data. The key epoch is DSN >> 24: both ends change keys at the same byte without a message.
+are associated data. The key epoch is DSN >> 24: both ends change keys at the same byte without a message. The two bits
+above the DSN are the phase: the number of the key step, modulo 4.
 """
 
 import struct
@@ -10,7 +11,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 
 from smkex.core.errors import BadRecord, MalformedMessage
-from smkex.core.keys.epoch_chain import EPOCH_SHIFT, EpochChain
+from smkex.core.keys.epoch_chain import DSN_BITS, EPOCH_SHIFT, EpochChain
 from smkex.core.wire.frame import DATA_TYPE, HEADER_LENGTH, RECORD_DATA_LIMIT, TAG_LENGTH
 
 DSN_LENGTH: Final = 8
@@ -19,7 +20,9 @@ OVERHEAD: Final = PREFIX_LENGTH + TAG_LENGTH
 VIEW_LENGTH: Final = 4096  # bytes from which a view of a frame costs less than a copy of its part
 _PREFIX: Final = struct.Struct(">IQ")  # type and length, DSN
 _TYPE: Final = DATA_TYPE << 24
-DSN_LIMIT: Final = 1 << 62
+DSN_LIMIT: Final = 1 << DSN_BITS
+DSN_MASK: Final = DSN_LIMIT - 1
+PHASE_SHIFT: Final = DSN_BITS - 56  # in the first byte of the field
 UNACKNOWLEDGED_LIMIT: Final = (
     1024  # records sent and not acknowledged by their DSN: eight windows of full ones
 )
@@ -58,7 +61,8 @@ def seal(keys: EpochChain, dsn: int, data: bytes | memoryview) -> SealedRecord:
     end = dsn + len(data)
     if not 1 <= len(data) <= RECORD_DATA_LIMIT or end > DSN_LIMIT:
         raise ValueError(f"cannot seal a record of {len(data)} bytes at DSN {dsn}")
-    prefix = _PREFIX.pack(_TYPE + DSN_LENGTH + len(data) + TAG_LENGTH, dsn)
+    field = keys.phase << DSN_BITS | dsn if keys.phase else dsn
+    prefix = _PREFIX.pack(_TYPE + DSN_LENGTH + len(data) + TAG_LENGTH, field)
     key = keys.find_key(dsn >> EPOCH_SHIFT)
     if key is None:
         raise ValueError(f"the key for DSN {dsn} is erased")
@@ -70,11 +74,11 @@ def seal(keys: EpochChain, dsn: int, data: bytes | memoryview) -> SealedRecord:
 def unseal(keys: EpochChain, frame: bytes) -> tuple[int, bytes]:
     """Open a record's frame: (DSN, data); no data for one of an epoch that has passed, which repeats received bytes.
 
-    Raises `MalformedMessage` or `BadRecord`.
+    `keys` are those of its phase. Raises `MalformedMessage` or `BadRecord`.
     """
     if len(frame) <= OVERHEAD:
         raise MalformedMessage("a record carries no data")
-    dsn = int.from_bytes(frame[HEADER_LENGTH:PREFIX_LENGTH], "big")
+    dsn = read_dsn(frame)
     key = keys.find_key(dsn >> EPOCH_SHIFT)
     if key is None:
         return dsn, b""
@@ -84,3 +88,8 @@ def unseal(keys: EpochChain, frame: bytes) -> tuple[int, bytes]:
         return dsn, key.open(dsn, memoryview(frame)[PREFIX_LENGTH:], frame[:PREFIX_LENGTH])
     except InvalidTag:
         raise BadRecord from None
+
+
+def read_dsn(frame: bytes) -> int:
+    """Return the DSN of a record's frame, without its phase."""
+    return int.from_bytes(frame[HEADER_LENGTH:PREFIX_LENGTH], "big") & DSN_MASK

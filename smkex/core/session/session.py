@@ -17,6 +17,7 @@ from smkex.core.errors import (
     MisusedStream,
     PeerAborted,
     SmkexError,
+    StepChanged,
     Truncated,
 )
 from smkex.core.events import (
@@ -26,6 +27,7 @@ from smkex.core.events import (
     SessionClosed,
     SessionEvent,
     SessionFailed,
+    StepCompleted,
     StreamEnded,
 )
 from smkex.core.keys.epoch_chain import EPOCH_LENGTH, EPOCH_SHIFT, EpochChain
@@ -39,14 +41,22 @@ from smkex.core.session.control_message import (
     read_acknowledgement,
 )
 from smkex.core.session.control_state import ControlState
+from smkex.core.session.key_steps import KeySteps, StepSettings
 from smkex.core.session.path import ACKNOWLEDGE_DELAY, NEVER, STALL_CEILING, Path, record_limit
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.path_set import PathSet
 from smkex.core.session.receiving_stream import ReceivingStream
-from smkex.core.session.record import DSN_LIMIT, SealedRecord, unseal
+from smkex.core.session.record import DSN_LIMIT, PHASE_SHIFT, SealedRecord, read_dsn, unseal
 from smkex.core.session.retransmission import find_slow_record, reschedule_dropped, reschedule_stalled
 from smkex.core.session.sending_stream import SendingStream
-from smkex.core.wire.frame import CONTROL_TYPE, DATA_TYPE, FrameType
+from smkex.core.wire.frame import (
+    CONTROL_TYPE,
+    DATA_TYPE,
+    HEADER_LENGTH,
+    STEP_TYPE,
+    SWITCH_TYPE,
+    FrameType,
+)
 from smkex.core.wire.frame_reader import FrameReader
 
 WINDOW: Final = 8 << 20  # bytes a direction: 280 ms at 200 Mbit/s
@@ -64,7 +74,7 @@ _REDUNDANT: Final = Scheduler.REDUNDANT
 class Session:
     """One end of a session. `role` is "client" or "server"; `now` is always the driver's clock in seconds.
 
-    `start` is the first DSN of both streams (other than 0 in tests only).
+    `start` is the first DSN of both streams (other than 0 in tests only). `steps` say when key steps are due.
     """
 
     def __init__(
@@ -75,16 +85,19 @@ class Session:
         *,
         scheduler: Scheduler = Scheduler.LOWEST_LATENCY,
         start: int = 0,
+        steps: StepSettings | None = None,
     ) -> None:
         if window > EPOCH_LENGTH:
             raise ValueError(f"a window of {window} bytes reaches beyond the next key epoch")
-        self._keys = keys
         self._role, self._peer = role, "server" if role == "client" else "client"
         epoch = start >> EPOCH_SHIFT
         self._out = SendingStream(EpochChain(keys, role, epoch), window, start)
         self._incoming = ReceivingStream(EpochChain(keys, self._peer, epoch), window, start)
         self._paths = PathSet()
         self._state = ControlState(role, window, scheduler, start)
+        self._steps = KeySteps(
+            keys, role, steps or StepSettings(), self._paths, self._out, self._incoming, self._state
+        )
         self._rehome_reported = False
         self._now = IMMEDIATELY
         self._over = False
@@ -92,23 +105,42 @@ class Session:
     # --- paths
 
     def add_path(
-        self, path: int, reader: FrameReader, rtt: float, now: float, join: bytes = b""
+        self,
+        path: int,
+        reader: FrameReader,
+        rtt: float,
+        now: float,
+        join: bytes = b"",
+        *,
+        ingress: int = 0,
+        step: int = 0,
     ) -> list[SessionEvent]:
         """Add a subflow to the session, with the bytes that its reader still holds.
 
-        `rtt` in seconds; `join` is the hash of its join, empty for the paths of the key exchange. Raises
-        `MisusedStream` for a number that was used before, or if there are too many paths.
+        `rtt` in seconds; `join` is the hash of its join, empty for the paths of the key exchange, and `step` the key
+        step that it named; `ingress` is the id of the edge where the path enters the CDN. Raises `MisusedStream` for a
+        number that was used before, or if there are too many paths, `StepChanged` for another step than the present.
         """
         if not self.can_add_path(path):
             raise MisusedStream(f"path {path} was used before, or there are too many")
+        events: list[SessionEvent] = []
+        candidate = self._steps.candidate
+        if candidate is not None and step == candidate.step:
+            events.append(self._steps.complete(now))  # the edge has proven that it uses it
+        keys = self._steps.keys
+        if step != keys.step:
+            raise StepChanged
         reader.handshake_only = False
-        sealer = ControlSealer(self._keys, self._role, path, join)
-        opener = ControlOpener(self._keys, self._peer, path, join)
-        self._paths.add_path(path, Path(sealer, opener, reader, rtt, now, position=self._out.acknowledged))
+        sealer = ControlSealer(keys, self._role, path, join)
+        opener = ControlOpener(keys, self._peer, path, join)
+        joined = step if join else -1
+        self._paths.add_path(
+            path, Path(sealer, opener, reader, rtt, now, self._out.acknowledged, ingress, joined)
+        )
         self._paths.check_for_faster(now)
         reschedule_stalled(self._paths.open, self._out)
         self._repeat_state()
-        return self.receive(path, b"", now)
+        return events + self.receive(path, b"", now)
 
     def can_add_path(self, path: int) -> bool:
         """Whether a subflow may become `path` of this session."""
@@ -168,6 +200,49 @@ class Session:
     def bytes_transferred(self, path: int) -> tuple[int, int]:
         """Bytes of frames (sent, received) on `path`, also after it left the session."""
         return self._paths.bytes_transferred(path)
+
+    # --- key steps
+
+    @property
+    def step(self) -> int:
+        """The number of the current key step."""
+        return self._steps.keys.step
+
+    @property
+    def completed_step(self) -> StepCompleted | None:
+        """The last key step; None while the keys are those of the key exchange."""
+        return self._steps.completed
+
+    @property
+    def completed_step_at(self) -> float:
+        """When the last key step was completed, by the driver's clock."""
+        return self._steps.completed_at
+
+    def schedule_steps(self, age: float, volume: int) -> None:
+        """Make a key step each `age` seconds, and each `volume` bytes of both streams."""
+        self._steps.schedule(age, volume)
+
+    def request_step(self, now: float) -> list[SessionEvent]:
+        """Begin a key step as soon as possible; an edge asks the client to."""
+        self._now = now
+        self._steps.request()
+        events: list[SessionEvent] = []
+        if not self._over:
+            self._check_steps(events)
+        return events
+
+    def find_join_keys(self, step: int) -> KeySchedule | None:
+        """Return the schedule for a join that names `step`: the current one or, at a client, the next."""
+        for keys in (self._steps.keys, self._steps.candidate):
+            if keys is not None and keys.step == step:
+                return keys
+        return None
+
+    @property
+    def join_steps(self) -> tuple[int, ...]:
+        """The key steps that a client's join may name, the current one first."""
+        candidate = self._steps.candidate
+        return (self.step,) if candidate is None else (self.step, candidate.step)
 
     # --- the application's side
 
@@ -258,7 +333,13 @@ class Session:
                 if kind == DATA_TYPE:
                     self._receive_record(path, subflow, frame, events)
                 elif kind == CONTROL_TYPE:
-                    self._receive_control(path, subflow, frame, events)
+                    self._receive_control(path, subflow, subflow.opener.open(frame), events)
+                elif kind == SWITCH_TYPE:
+                    self._receive_switch(path, subflow, frame, events)
+                elif kind == STEP_TYPE:
+                    completed = self._steps.receive(path, subflow.opener.open(frame), now)
+                    if completed is not None:
+                        events.append(completed)
                 else:
                     # an unauthenticated Abort means nothing once keys exist; other handshake messages are not
                     # allowed here
@@ -271,6 +352,8 @@ class Session:
         except SmkexError as failure:
             self.abort(failure)
             events.append(SessionFailed(failure))
+        if now >= self._steps.check_at and not self._over:
+            self._check_steps(events)
         if self._incoming.ended and self._out.end_acknowledged and not self._over:
             self._close(events)
         return events
@@ -292,6 +375,9 @@ class Session:
         """When to call `on_timer` next; None if nothing is due."""
         now = self._now
         soonest = self._paths.next_timer(now)
+        at = self._steps.timer_at
+        if now < at < soonest:
+            soonest = at
         at = self._paths.silence_deadline()
         if now < at < soonest:
             soonest = at
@@ -317,13 +403,16 @@ class Session:
             elif now >= path.ping_due_at:
                 path.ping_due = True
                 self._out.keys.release_ciphers()
-                self._incoming.keys.release_ciphers()
+                self._incoming.release_ciphers()
                 path.schedule_state(now)
         reschedule_stalled(self._paths.open, self._out)
         oldest = find_slow_record(self._paths.open, self._out)
         if oldest is not None and now >= oldest.sent_at + STALL_CEILING:
             self._out.schedule_retransmission(oldest)
-        return self._drop_silent_paths(now)
+        events = self._drop_silent_paths(now)
+        if not self._over:
+            self._check_steps(events)
+        return events
 
     # --- sending
 
@@ -412,6 +501,7 @@ class Session:
             return []
         reschedule_dropped(number, path, self._out)
         reschedule_stalled(self._paths.open, self._out)
+        removed = removed or number in self._paths.peer_removed
         best = self._paths.preferred_path()
         if best is not None:
             self._paths.open[best].schedule_state(IMMEDIATELY)
@@ -423,7 +513,10 @@ class Session:
 
     def _receive_record(self, number: int, path: Path, frame: bytes, events: list[SessionEvent]) -> None:
         incoming, now = self._incoming, self._now
-        dsn, data = unseal(incoming.keys, frame)
+        if len(frame) > HEADER_LENGTH and frame[HEADER_LENGTH] >> PHASE_SHIFT != incoming.keys.phase:
+            dsn, data = self._open_of_other_phase(frame, events)
+        else:
+            dsn, data = unseal(incoming.keys, frame)
         if number != self._paths.current and self._role == "server":
             self._paths.follow_peer(number, now)
         path.heard_at = now
@@ -441,8 +534,42 @@ class Session:
         if incoming.final is not None:
             self._report_end(events)
 
-    def _receive_control(self, number: int, path: Path, frame: bytes, events: list[SessionEvent]) -> None:
-        items = path.opener.open(frame)
+    def _open_of_other_phase(self, frame: bytes, events: list[SessionEvent]) -> tuple[int, bytes]:
+        """Open a record of the key step before or, at a client, the next one; no data for one that is repeated."""
+        chain = self._incoming.find_chain(frame)
+        if chain is None:
+            return read_dsn(frame), b""
+        opened = unseal(chain, frame)
+        if chain is self._incoming.candidate:
+            events.append(self._steps.complete(self._now))
+        return opened
+
+    def _receive_switch(self, number: int, path: Path, frame: bytes, events: list[SessionEvent]) -> None:
+        """The first control message of this path under the next control key."""
+        step = path.opener.step + 1
+        keys = self.find_join_keys(step)
+        if keys is None:
+            raise MalformedMessage("a path changes its control key without a key step")
+        opener = path.opener.renew(keys)
+        items = opener.open(frame)
+        path.opener.erase()
+        path.opener = opener
+        if step != self.step:
+            events.append(self._steps.complete(self._now))
+        self._receive_control(number, path, items, events)
+
+    def _check_steps(self, events: list[SessionEvent]) -> None:
+        """Begin or repeat a key step where one is due; close paths that have not followed the last one."""
+        for number in self._steps.lagging_paths(self._now):
+            events += self._drop_path(number, DeadlineMissed("the path has not changed its control key"))
+        try:
+            if self._steps.check(self._now):
+                self._change_state()
+        except SmkexError as failure:
+            self.abort(failure)
+            events.append(SessionFailed(failure))
+
+    def _receive_control(self, number: int, path: Path, items: bytes, events: list[SessionEvent]) -> None:
         if is_acknowledgement(items):  # common case
             acknowledged, limit, waited = read_acknowledgement(items)
             self._out.acknowledge(acknowledged, limit, ())
@@ -500,8 +627,11 @@ class Session:
         reschedule_stalled(self._paths.open, self._out)
 
     def _apply_requests(self, message: ControlMessage, events: list[SessionEvent]) -> None:
-        for number in message.removed:
-            events += self._drop_path(number, None, removed=True)
+        if message.step is not None and message.step == self.step:
+            self._incoming.set_step_from(message.step_from)
+        if message.step_wanted is not None:
+            self._steps.ask(message.step_wanted)
+        self._paths.peer_removed |= message.removed  # the peer closes their subflows itself
         if message.backup is not None and self._state.is_new_backup(message):
             self._paths.peer_backup = message.backup
             self._paths.changed = True

@@ -17,9 +17,12 @@ RECORD_DATA_LIMIT: Final = 65536
 TAG_LENGTH: Final = 16
 CONTROL_LIMIT: Final = 512
 DATA_LIMIT: Final = 8 + RECORD_DATA_LIMIT + TAG_LENGTH  # of a record's body: DSN, ciphertext, tag
-# of the two types of frames that sessions exchange, as plain numbers
+STEP_LIMIT: Final = 1536  # of a message of a key step: a hybrid share fits in one segment of TCP
+# of the types of frames that sessions exchange, as plain numbers
 DATA_TYPE: Final = 16
 CONTROL_TYPE: Final = 17
+STEP_TYPE: Final = 18
+SWITCH_TYPE: Final = 19
 
 
 @unique
@@ -38,6 +41,8 @@ class FrameType(IntEnum):
     JOIN_RESPONSE = 10
     DATA = DATA_TYPE
     CONTROL = CONTROL_TYPE
+    STEP = STEP_TYPE
+    SWITCH = SWITCH_TYPE
 
 
 # type byte to (type, maximum length of the body)
@@ -46,6 +51,8 @@ for _kind in (FrameType.CLIENT_SHARE, FrameType.SERVER_SHARE):
     FRAME_LIMITS[_kind] = (_kind, HANDSHAKE_LIMIT - HEADER_LENGTH)
 FRAME_LIMITS[FrameType.DATA] = (FrameType.DATA, DATA_LIMIT)
 FRAME_LIMITS[FrameType.CONTROL] = (FrameType.CONTROL, CONTROL_LIMIT)
+FRAME_LIMITS[FrameType.STEP] = (FrameType.STEP, STEP_LIMIT)
+FRAME_LIMITS[FrameType.SWITCH] = (FrameType.SWITCH, CONTROL_LIMIT)
 
 
 def encode_header(kind: FrameType, length: int) -> bytes:

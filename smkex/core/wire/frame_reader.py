@@ -11,6 +11,7 @@ from smkex.core.wire.frame import (
     DATA_TYPE,
     FRAME_LIMITS,
     HEADER_LENGTH,
+    SWITCH_TYPE,
     FrameType,
 )
 
@@ -123,7 +124,7 @@ class FrameReader:
 
     def _body_limit(self, kind: int) -> int:
         """Return the greatest length of a body of type `kind`. Raises `MalformedMessage` where it is not allowed."""
-        if self.handshake_only and DATA_TYPE <= kind <= CONTROL_TYPE:
+        if self.handshake_only and DATA_TYPE <= kind <= SWITCH_TYPE:
             raise MalformedMessage("a record arrived before the handshake was done")
         if kind == DATA_TYPE:
             return DATA_LIMIT

@@ -64,6 +64,7 @@ class HandshakeSubflow:
         self.joining: SessionDriver | None = None
         self.path = -1  # that it joins as
         self.server_name: str | None = None  # of a share that was read and refused
+        self.step = 0  # key step that its join names
         self.seen: Observation | None = None
 
     def _on_timer(self, now: float) -> None:

@@ -323,8 +323,8 @@ class TcpHandshakes:
         if session is None or not session.can_add_path(join.path):
             raise UnexpectedMessage("no such session on this edge, or its path number was used before")
         subflow.seen = self._observe(subflow, self._config())
-        subflow.join = JoinAcceptor(session.established.keys, join, subflow.seen, os.urandom(32))
-        subflow.joining, subflow.path = session, join.path
+        subflow.join = JoinAcceptor(session.find_join_keys(join.step), join, subflow.seen, os.urandom(32))
+        subflow.joining, subflow.path, subflow.step = session, join.path, join.step
         subflow.stage = AWAIT_RESPONSE
         subflow.flow.write(subflow.join.challenge)
 
@@ -336,7 +336,7 @@ class TcpHandshakes:
         join.verify(frame)
         self._leave(subflow)
         session.observed[subflow.path] = seen
-        session.add_flow(subflow.path, subflow.flow, subflow.reader, join.hash)
+        session.add_flow(subflow.path, subflow.flow, subflow.reader, join.hash, subflow.step)
 
     def _take_finished(self, subflow: HandshakeSubflow, frame: bytes) -> None:
         session = subflow.session

@@ -1,4 +1,4 @@
-"""Items of control messages, certificates, name keys, ServerInfo: read or refused, and read again as written."""
+"""Control items, messages of steps, certificates, name keys, ServerInfo: read or refused, read again as written."""
 
 from harness import covered, fuzz
 
@@ -8,6 +8,8 @@ with covered():
     from smkex.core.keys.certificate import EdgeCertificate
     from smkex.core.keys.name_key import NameKey
     from smkex.core.session.control_message import ControlMessage
+    from smkex.core.session.step_message import StepMessage
+    from smkex.core.wire.named_group import NamedGroup
 
 
 def control(data: bytes) -> None:
@@ -15,6 +17,12 @@ def control(data: bytes) -> None:
     assert len(message.ranges) <= 31
     if message.acknowledged is not None:  # what ranges are relative to
         assert ControlMessage.parse(message.encode()) == message
+
+
+def step_message(data: bytes) -> None:
+    message = StepMessage.parse(data, NamedGroup.X25519MLKEM768 if len(data) > 1000 else NamedGroup.X25519)
+    assert message.body == data
+    assert len(message.value) >= 32
 
 
 def certificate(data: bytes) -> None:
@@ -35,7 +43,7 @@ def server_info(data: bytes) -> None:
 
 
 def one(data: bytes) -> None:
-    for reads in (control, certificate, name_key, server_info):
+    for reads in (control, step_message, certificate, name_key, server_info):
         try:
             reads(data)
         except SmkexError:

@@ -11,13 +11,23 @@ with covered():
     from smkex.core.keys.epoch_chain import EPOCH_SHIFT, EpochChain
     from smkex.core.keys.key_schedule import KeySchedule
     from smkex.core.session.control_message import ControlMessage, ControlSealer
+    from smkex.core.session.key_steps import ATTEMPTS_BURST, StepSettings
     from smkex.core.session.path_scheduler import Scheduler
     from smkex.core.session.path_set import MAXIMUM_PATHS
     from smkex.core.session.record import UNACKNOWLEDGED_LIMIT, seal
     from smkex.core.session.session import Session
-    from smkex.core.wire.frame import RECORD_DATA_LIMIT
+    from smkex.core.session.step_exchange import StepAttempt
+    from smkex.core.session.step_message import (
+        encode_step_answer,
+        encode_step_binding,
+        encode_step_finished,
+        encode_step_nonce,
+        encode_step_share,
+    )
+    from smkex.core.wire.frame import RECORD_DATA_LIMIT, STEP_TYPE, SWITCH_TYPE
     from smkex.core.wire.frame_reader import FrameReader
     from smkex.core.wire.messages import Aead, Mode
+    from smkex.core.wire.named_group import NamedGroup
 
 from atheris import FuzzedDataProvider
 
@@ -26,7 +36,18 @@ def make_keys() -> KeySchedule:
     return KeySchedule(Mode.OPPORTUNISTIC, Aead.AES_128_GCM, [bytes(32)], bytes(32))
 
 
+def bytes_of(count: int) -> bytes:
+    """Fixed bytes where random ones belong, so that an input does the same each time."""
+    return bytes([count]) * count
+
+
 WINDOW = 1 << 16
+GROUP = NamedGroup.X25519
+STEPS = StepSettings(group=GROUP, entropy=bytes_of)
+X25519_SHARE = bytes([9]) + bytes(31)  # the base point
+OUTGOING_LIMIT = (
+    3 * ATTEMPTS_BURST
+)  # frames that wait: at most two answers for each StepShare, a Switch, an Abort
 STREAM = bytes(range(251)) * (2 * WINDOW // 251 + 1)
 STARTS = (0, (1 << EPOCH_SHIFT) - 1000)
 FRAMES_LIMIT = (
@@ -42,7 +63,7 @@ class FuzzedSession:
         self.start = source.PickValueInList(list(STARTS))
         role, self.peer = ("client", "server") if source.ConsumeBool() else ("server", "client")
         scheduler = Scheduler(source.ConsumeIntInRange(1, 3))
-        self.session = Session(make_keys(), role, WINDOW, scheduler=scheduler, start=self.start)
+        self.session = Session(make_keys(), role, WINDOW, scheduler=scheduler, start=self.start, steps=STEPS)
         self.now, self.received, self.ends = 0.0, self.start, 0
         self.sealers: dict[int, ControlSealer] = {}
         self.sent: list[bytes] = [b"\x11\0\0\0"]
@@ -107,15 +128,46 @@ class FuzzedSession:
             some(4) if some(1) else None,
             some(5),
             not some(3),
+            some(3) if some(1) else None,
+            self.position(),
+            some(3) if not some(7) else None,
         )
 
     def sealed_items(self, path: int, items: bytes) -> bytes:
         """Seal arbitrary items under the right key."""
         return self.sealers[path].seal_items(items)
 
+    def step_message(self) -> bytes:
+        """A message of a key step, as it should be but for some of its fields."""
+        some, step, attempt = self.number, 1 + self.number(2), 1 + self.number(2)
+        match some(5):
+            case 0:
+                share = X25519_SHARE if some(7) else bytes(32)
+                return encode_step_share(step, attempt, some(2), some(2), some(2), share)
+            case 1:
+                return encode_step_answer(step, attempt, some(2), X25519_SHARE)
+            case 2:
+                return encode_step_nonce(step, attempt, bytes(32))
+            case 3:
+                return encode_step_binding(step, attempt, bytes(32), bytes(32)) + bytes(32)
+            case 4:
+                return encode_step_finished(step, attempt, bytes(32))
+            case _:
+                return self.source.ConsumeBytes(some(80))
+
+    def genuine_step(self) -> None:
+        """A step that goes as it should, at its first step: the peer begins it, or the session does."""
+        if self.peer == "server":
+            self.check_events(self.session.request_step(self.now))
+        else:
+            attempt = StepAttempt(make_keys(), GROUP, 1, (0, 1), self.start >> EPOCH_SHIFT, bytes_of)
+            for path, body in ((0, attempt.share), (1, attempt.nonce)):
+                if path in self.sealers:
+                    self.deliver(path, self.sealers[path].seal_items(body, STEP_TYPE))
+
     def step(self) -> None:
         session, source, path = self.session, self.source, self.number(2)
-        match self.number(15):
+        match self.number(19):
             case 0:
                 self.deliver(path, source.ConsumeBytes(self.number(80)))
             case 1 | 2:
@@ -151,6 +203,13 @@ class FuzzedSession:
                 self.check_events(session.path_lost(path))
             case 15:
                 self.request_change(path)
+            case 16 | 17 if path in self.sealers:
+                self.deliver(path, self.sealers[path].seal_items(self.step_message(), STEP_TYPE))
+            case 18:
+                self.genuine_step()
+            case 19 if path in self.sealers:
+                kind = source.PickValueInList([STEP_TYPE, SWITCH_TYPE])
+                self.deliver(path, self.sealers[path].seal_items(source.ConsumeBytes(self.number(80)), kind))
             case _:
                 return
 
@@ -180,7 +239,7 @@ class FuzzedSession:
         assert len(self.session.paths) <= MAXIMUM_PATHS
         for path in self.session._paths.open.values():
             assert path.reader.pending < RECORD_DATA_LIMIT + 64
-            assert len(path.outgoing) <= 2
+            assert len(path.outgoing) <= OUTGOING_LIMIT
 
 
 def one(data: bytes) -> None:

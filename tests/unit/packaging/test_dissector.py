@@ -53,12 +53,15 @@ def record_exchange(exchange: Exchange) -> Iterator[Said]:
             end.add_path(path, FrameReader(), 0.01, 0.0, joined if path == 2 else b"")
     yield from converse(ends, "client", b"GET /the-question HTTP/1.1\r\n\r\n")
     yield from converse(ends, "client", b"behind the epoch's end")
+    ends["client"].request_step(0.1)
+    yield from converse(ends, "client", b"as a step is made")
+    yield from converse(ends, "client", b"under the keys of a step")
     yield from converse(ends, "server", b"HTTP/1.1 200 OK\r\n\r\n" + b"the answer " * 200)
 
 
 def converse(ends: dict[str, Session], writer: str, data: bytes) -> Iterator[Said]:
     ends[writer].write(data)
-    for now in (0.0, 0.1):
+    for now in (0.0, 0.1, 0.1, 0.1, 0.1):
         for sender, receiver in (("client", "server"), ("server", "client")):
             for path in (0, 1, 2):
                 while frame := ends[sender].data_to_send(path, now):
@@ -104,13 +107,21 @@ def test_a_recording_is_opened_with_its_key_log(tmp_path: Path, aead: Aead) -> N
     write_capture(tmp_path / "capture.pcap", record_exchange(exchange))
     log.close()
     rows = dissect(
-        tmp_path / "capture.pcap", tmp_path / "keys", "sennit.type", "sennit.data", "sennit.waited"
+        tmp_path / "capture.pcap",
+        tmp_path / "keys",
+        "sennit.type",
+        "sennit.data",
+        "sennit.waited",
+        "sennit.step_kind",
     )
     types = {int(kind) for row in rows for kind in row[0].split(",") if kind}
-    assert types == {1, 2, 3, 4, 5, 8, 9, 10, 16, 17}
+    assert types == {1, 2, 3, 4, 5, 8, 9, 10, 16, 17, 18, 19}
     data = b"".join(bytes.fromhex(value) for row in rows for value in row[1].split(",") if value)
     assert b"GET /the-question HTTP/1.1" in data
     assert b"behind the epoch's end" in data
+    assert b"as a step is made" in data
+    assert b"under the keys of a step" in data
+    assert {kind for row in rows for kind in row[3].split(",") if kind} == {"1", "2", "3", "4", "5"}
     assert data.count(b"the answer") >= 200
     assert any(row[2] for row in rows)
 

@@ -42,6 +42,7 @@ def stranger_of(vector: dict[str, Any]) -> Stranger:
     if vector["mode"] == "MTLS":
         records = [(sender, bytes.fromhex(record)) for sender, record in inputs["tls"]["records"]]
         over_tls = TlsStranger(records, inputs["tls"]["key_log"], nonce, aead)
+        over_tls.group = HYBRID if vector["group"] == "X25519MLKEM768" else CLASSICAL
         assert over_tls.exporter.hex() == inputs["tls"]["exporter"]
         assert over_tls.hellos.hex() == messages["hellos"]
         assert over_tls.client_info.hex() == messages["client_info"]
@@ -97,14 +98,15 @@ def test_a_strangers_client_gives_the_same_bytes(path: Path) -> None:
         assert stranger.open(sealed, record["sender"]).hex() == record["data"]
     assert {record["dsn"] >> 24 for record in vector["records"]} == {0, 1}
     speaks(stranger, vector["controls"], 1)
-    joins(stranger, vector)
+    joins(stranger, vector, vector["join"])
+    steps(stranger, vector)
 
 
 def derived(stranger: Stranger) -> dict[str, str]:
     """Every root, and keys and IVs of two epochs and of both paths of the exchange, by their names in a vector."""
     purposes = ["server mac", "client finished", "server ready"]
     purposes += [f"{who} {use}" for use in ("join", "data", "control") for who in ("client", "server")]
-    found = {purpose: stranger.root(purpose) for purpose in [*purposes, "exporter", "session tag"]}
+    found = {purpose: stranger.root(purpose) for purpose in [*purposes, "step", "exporter", "session tag"]}
     for who in ("client", "server"):
         secrets = {f"data {epoch}": stranger.epoch_secret(who, epoch) for epoch in (0, 1)}
         secrets |= {f"control {path}": stranger.control_secret(who, path) for path in (0, 1)}
@@ -121,8 +123,36 @@ def speaks(stranger: Stranger, controls: list[dict[str, Any]], path: int, joined
         assert sealed.hex() == control["frame"]
 
 
-def joins(stranger: Stranger, vector: dict[str, Any]) -> None:
-    join = vector["join"]
+def steps(stranger: Stranger, vector: dict[str, Any]) -> None:
+    """A key step: its messages, the keys that it gives, and what both ends send under them."""
+    step = vector["step"]
+    given = {name: bytes.fromhex(value) for name, value in step["inputs"].items() if isinstance(value, str)}
+    messages = [(each["sender"], each["path"], bytes.fromhex(each["body"])) for each in step["messages"]]
+    (_, _, share), (_, _, answer), (_, _, nonce), (_, _, binding), (_, _, finished) = messages
+    epoch = step["inputs"]["epochs"][0]
+    sealed = [
+        stranger.control(each["path"], each["counter"], bytes.fromhex(each["body"]), each["sender"], kind=18)
+        for each in step["messages"]
+    ]
+    begun = stranger.begin_step(
+        given["client_private_key"], given["client_kem_seed"], given["client_nonce"], epoch
+    )
+    assert begun == (share, nonce)
+    assert stranger.finish_step(answer, binding) == finished
+    assert [frame.hex() for frame in sealed] == [each["frame"] for each in step["messages"]]
+    assert (stranger.step, stranger.th.hex()) == (step["step"], step["th"])
+    assert {purpose: stranger.root(purpose).hex() for purpose in step["roots"]} == step["roots"]
+    for end in step["changed"]:
+        switch = stranger.control(0, 0, bytes.fromhex(end["items"]), end["sender"], kind=19)
+        assert switch.hex() == end["switch"]
+        for record in end["records"]:
+            frame = stranger.seal(record["dsn"], bytes.fromhex(record["data"]), end["sender"])
+            assert frame.hex() == record["frame"]
+            assert stranger.open(frame, end["sender"]).hex() == record["data"]
+    joins(stranger, vector, step["join"])
+
+
+def joins(stranger: Stranger, vector: dict[str, Any], join: dict[str, Any]) -> None:
     session_id, nonce = bytes.fromhex(vector["inputs"]["session_id"]), bytes.fromhex(join["client_nonce"])
     assert stranger.join(session_id, join["path"], nonce).hex() == join["join"]
     response = stranger.answer_challenge(bytes.fromhex(join["join_challenge"]))

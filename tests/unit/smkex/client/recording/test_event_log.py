@@ -32,6 +32,8 @@ async def test_a_session_is_recorded_from_its_beginning_to_its_end(tmp_path: Pat
         connection = await edge.connect(event_log=log)
         connection.writer.write(b"%08d" % 100_000)
         assert await read(connection, 100_000) == digest_of(100_000)
+        connection.request_step()
+        await until(lambda: named(events_of(log.path), "step"))
         await connection.close()
         await until(lambda: named(events_of(log.path), "session_closed"))
     log.close()
@@ -44,6 +46,7 @@ async def test_a_session_is_recorded_from_its_beginning_to_its_end(tmp_path: Pat
     assert [added["path"] for added in named(events, "path_added")] == [0, 1]
     last = {each["path"]: each for each in named(events, "path_metrics_updated")}
     assert sum(each["bytes_received"] for each in last.values()) > 100_000
+    assert named(events, "step") == [{"step": 1, "against": "passive"}]
     assert named(events, "session_closed") == [{}]
 
 

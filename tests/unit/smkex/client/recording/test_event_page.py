@@ -41,6 +41,7 @@ def stalled_session(path: Path) -> Path:
             (101.5, "path_state_updated", {"path": 0, "old": "open", "new": "stalled"}),
             (101.5, "path_added", {"path": 1, "interface": "cell0", "address": "10.1.0.2", "state": "open"}),
             (102.0, "path_state_updated", {"path": 0, "old": "stalled", "new": "dropped: BadRecord"}),
+            (103.0, "step", {"step": 1, "against": "passive"}),
             (104.0, "session_closed", {"error": "Truncated", "text": "the paths <ended>"}),
         ],
     )
@@ -63,6 +64,7 @@ def test_states_rates_and_the_end_are_where_they_happened(tmp_path: Path) -> Non
     assert lengths["open from 0.000 s"] == pytest.approx(3 * lengths["stalled from 1.500 s"], rel=0.01)
     said = [text.text for text in tree.iter("text")]
     assert {"4 MB/s", "40 ms", "wifi0", "10.1.0.2"} <= set(said)
+    assert "1 key step;" in page
     assert "ended after 4 s with Truncated: the paths &lt;ended&gt;" in page
 
 

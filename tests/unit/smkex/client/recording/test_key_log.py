@@ -29,10 +29,10 @@ def test_each_key_is_reported_once_when_it_is_derived() -> None:
     assert chain.find_key(1) is None
     assert chain.find_key(2) is not None
     assert [name for _, name, _, _ in found] == [
-        "client data 0",
-        "server control 1",
-        "client data 1",
-        "client data 2",
+        "client data 0 0",
+        "server control 0 1",
+        "client data 0 1",
+        "client data 0 2",
     ]
     assert {(session_id, len(key), len(iv)) for session_id, _, key, iv in found} == {
         (exchange.client.established.session_id, 16, 12)
@@ -51,18 +51,18 @@ async def test_a_connection_writes_the_keys_that_its_records_are_sealed_under(tm
     lines = (tmp_path / "keys").read_text().splitlines()
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
     assert {tuple(line.split()[:2]) for line in lines} == {("sennit-2", established.session_id.hex())}
-    used = {" ".join(line.split()[2:5]) for line in lines}
-    assert {"client data 0", "server data 0", "client control 0", "client control 1"} <= used
+    used = {" ".join(line.split()[2:6]) for line in lines}
+    assert {"client data 0 0", "server data 0 0", "client control 0 0", "client control 0 1"} <= used
     assert used <= {
-        f"{who} {use}" for who in ("client", "server") for use in ("data 0", "control 0", "control 1")
+        f"{who} {use}" for who in ("client", "server") for use in ("data 0 0", "control 0 0", "control 0 1")
     }
-    expected = aead_key_of(established.keys, "client control 1", b" path\1")
-    assert f"client control 1 {expected}" in [line.split(maxsplit=2)[2] for line in lines]
+    expected = aead_key_of(established.keys, "client control", b" path\1")
+    assert f"client control 0 1 {expected}" in [line.split(maxsplit=2)[2] for line in lines]
 
 
 def aead_key_of(keys: KeySchedule, name: str, info: bytes) -> str:
     """Key and IV as docs/protocol derives them, in hexadecimal."""
-    secret = expand_secret(keys.root(name.rpartition(" ")[0]), keys.label + info)
+    secret = expand_secret(keys.root(name), keys.label + info)
     return " ".join(
         expand_secret(secret, keys.label + part, length).hex()
         for part, length in ((b" key", 16), (b" iv", 12))

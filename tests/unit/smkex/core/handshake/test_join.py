@@ -1,5 +1,6 @@
 """Paths join and leave a running session; knowing its session id is not enough to join."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import closing
 
@@ -16,6 +17,7 @@ from smkex.core.session.path_set import MAXIMUM_PATHS
 from smkex.core.session.session import Session
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
+from smkex.core.wire.messages import parse_abort
 from smkex.server.report import report_session
 
 
@@ -271,6 +273,62 @@ async def connect_with_other_keys(edge: LoopbackEdge, **options: bool) -> Connec
     await exchange_some(connection)
     edge.session.established.keys._roots["server join"] = bytes(32)
     return connection
+
+
+async def test_a_session_makes_steps_and_paths_join_it_between_them(edge: LoopbackEdge) -> None:
+    connection, reading, path = await start(edge)
+    assert connection.report().steps.text() == "none yet"
+    for count in (1, 2):
+        connection.session._session._steps._attempt_at = float("-inf")
+        connection.request_step()
+        await until(lambda count=count: edge.session._session.step == count)  # type: ignore[misc]
+        await until(lambda count=count: connection.session._session.step == count)  # type: ignore[misc]
+        added = await connection.add_path("lo")
+    connection.remove_path(path)
+    assert await reading == digest_of(SIZE)
+    assert added in connection.session.paths
+    report = connection.report()
+    assert (report.steps.count, report.steps.against) == (2, "passive")  # one edge: nothing is apart
+    assert report.as_dict()["steps"]["count"] == 2
+    assert re.search(r"key steps 2, the last \d+ s ago: healed against who was passive\n", report.text())
+    assert report_session(edge.session).steps.count == 2
+    await connection.close()
+    assert connection.session.error is None
+
+
+async def test_a_join_that_names_another_step_is_refused_and_noted(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    await exchange_some(connection)
+    # as where a thief of the keys has made a step with the edge
+    keys = edge.session._session._steps.keys
+    edge.session._session._steps.keys = keys.next_step(bytes(32), bytes(32))
+    for _ in range(2):
+        with pytest.raises(errors.StepChanged):
+            await connection.add_path("lo")
+    assert "refused as of another key step" in connection.report().notes[-1]
+    assert len([note for note in connection.report().notes if "another key step" in note]) == 1
+    edge.session._session._steps.keys = keys
+    await exchange_some(connection)
+    await connection.close()
+
+
+async def test_a_response_that_comes_after_a_step_is_refused(edge: LoopbackEdge) -> None:
+    connection = await edge.connect()
+    await exchange_some(connection)
+    established = connection.session.established
+    initiator = JoinInitiator(connection.session.find_join_keys(0), established.session_id, 2, b"c" * 32)
+    subflow = await open_channel(edge.port + 1)
+    subflow.send(initiator.join)
+    response, _, _ = initiator.answer_challenge((await subflow.next_frame())[1])
+    connection.request_step()
+    await until(lambda: edge.session._session.step == connection.session._session.step == 1)
+    subflow.send(response)
+    kind, frame = await subflow.next_frame()
+    assert (kind, parse_abort(frame).peer_code) == (FrameType.ABORT, errors.AbortCode.STEP_CHANGED)
+    with pytest.raises(errors.StepChanged):
+        connection.session.find_join_keys(0)
+    await exchange_some(connection)
+    assert edge.session.paths == [0, 1]
 
 
 async def test_a_third_path_that_is_answered_under_other_keys_is_evidence_in_the_report(

@@ -413,8 +413,8 @@ def test_keys_are_erased_once_sealed_and_once_the_stream_has_passed() -> None:
         assert keys.find_key(0) is None
     with pytest.raises(ValueError, match="erased"):
         seal(net.server._out.keys, start, bytes(10))
-    with pytest.raises(KeyError):
-        net.server._keys.root("server data")
+    with pytest.raises(errors.StepChanged):
+        net.server._steps.keys.root("server data")
     # a late copy cannot be opened any more; what it repeats was received
     assert net.client.receive(0, frame, 0.0) == []
     assert net.client.paths == [0]
