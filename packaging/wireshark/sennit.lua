@@ -34,6 +34,8 @@ local f = {
   share = ProtoField.bytes("sennit.share", "Share"),
   commitment = ProtoField.bytes("sennit.commitment", "Commitment to N_C"),
   server_name = ProtoField.string("sennit.server_name", "Server name"),
+  sealed_name = ProtoField.bytes("sennit.sealed_name", "Server name, sealed"),
+  name_key = ProtoField.bytes("sennit.name_key", "Name key"),
   edge_id = ProtoField.uint16("sennit.edge_id", "Edge id"),
   nonce = ProtoField.bytes("sennit.nonce", "Nonce"),
   binding = ProtoField.bytes("sennit.binding", "Binding"),
@@ -234,6 +236,17 @@ local streams = {}
 -- per session id: the highest key step that a Switch or Join has shown
 local steps = {}
 
+-- Shows option 1, which is another of each message, among the options that begin at `at`.
+local function show_option(tvb, at, tree, field)
+  local last = at + 2 + tvb(at, 2):uint()
+  at = at + 2
+  while at < last do
+    local length = tvb(at + 2, 2):uint()
+    if tvb(at, 2):uint() == 1 then tree:add(field, tvb(at + 4, length)) end
+    at = at + 4 + length
+  end
+end
+
 local function show_client_share(tvb, tree)
   tree:add(f.version, tvb(4, 1))
   tree:add(f.session, tvb(5, 16))
@@ -253,7 +266,9 @@ local function show_client_share(tvb, tree)
     tree:add(f.share, tvb(at + 4, length))
     at = at + 4 + length
   end
-  tree:add(f.server_name, tvb(at + 1, tvb(at, 1):uint()))
+  local length = tvb(at, 1):uint()
+  tree:add(f.server_name, tvb(at + 1, length))
+  show_option(tvb, at + 1 + length, tree, f.sealed_name)
 end
 
 local function show_server_share(tvb, tree)
@@ -263,7 +278,10 @@ local function show_server_share(tvb, tree)
   tree:add(f.edge_id, tvb(7, 2))
   local at = 12 + 1 + tvb(12, 1):uint() + 2
   tree:add(f.group, tvb(at, 2))
-  tree:add(f.share, tvb(at + 4, tvb(at + 2, 2):uint()))
+  local length = tvb(at + 2, 2):uint()
+  tree:add(f.share, tvb(at + 4, length))
+  at = at + 4 + length
+  show_option(tvb, at + 2 + tvb(at, 2):uint(), tree, f.name_key)
 end
 
 local ITEMS = {

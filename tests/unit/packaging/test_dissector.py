@@ -1,25 +1,26 @@
 """The Wireshark dissector opens a recording with a key log, and shows no stream without one."""
 
-import subprocess
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from dissector import dissect
 from exchanges import CELLULAR, WIFI, Exchange
+from name_keys import NEW, OLD, long_term
 from scapy.all import IP, TCP, Ether, wrpcap
 
 from smkex.client.recording.key_log import KeyLog
-from smkex.core.handshake.config import ClientConfig
+from smkex.core.handshake.config import ClientConfig, ServerConfig
 from smkex.core.handshake.join import Join, JoinAcceptor, JoinInitiator
 from smkex.core.keys.epoch_chain import EPOCH_LENGTH
 from smkex.core.session.path_scheduler import Scheduler
 from smkex.core.session.session import Session
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import Aead
+from smkex.core.wire.messages import Aead, ClientShare, Mode
 
 pytestmark = pytest.mark.needs("tshark")
-DISSECTOR = Path(__file__).parents[3] / "packaging" / "wireshark" / "sennit.lua"
 SEGMENT = 700  # bytes: shares and records span several segments
 EDGE = "203.0.113.1"
 MAC = "02:00:00:00:00:01"
@@ -88,17 +89,6 @@ def write_capture(file: Path, said: Iterator[Said]) -> None:
     wrpcap(str(file), packets)
 
 
-def dissect(capture: Path, keys: Path | None, *fields: str) -> list[list[str]]:
-    """The fields of each packet, all values of each in one text."""
-    command = ["tshark", "-X", f"lua_script:{DISSECTOR}", "-o", "tcp.try_heuristic_first:TRUE"]
-    command += ["-o", f"sennit.key_log:{keys}"] if keys is not None else []
-    command += ["-r", str(capture), "-T", "fields", *(word for field in fields for word in ("-e", field))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "sennit.lua" not in done.stderr, done.stderr
-    return [line.split("\t") for line in done.stdout.splitlines()]
-
-
 @pytest.mark.parametrize("aead", Aead)
 def test_a_recording_is_opened_with_its_key_log(tmp_path: Path, aead: Aead) -> None:
     log = KeyLog(tmp_path / "keys")
@@ -136,3 +126,19 @@ def test_shares_groups_and_names_are_shown_and_without_keys_no_stream(tmp_path: 
     assert found[1] == {"0x11ec", "0x001d"}
     assert found[2:4] == [{"cdn.example"}, {"7"}]
     assert found[4] == set()
+
+
+def test_a_sealed_name_and_the_name_key_that_answers_are_shown(tmp_path: Path) -> None:
+    now = int(time.time())
+    config = ClientConfig("cdn.example", (Mode.TOFU,), now=now, name_key=OLD.signed)
+    edge = ServerConfig(7, (Mode.TOFU,), long_term=long_term(), name_keys=(NEW, OLD))
+    exchange = Exchange(config=config, server_config=edge)
+    write_capture(tmp_path / "capture.pcap", record_exchange(exchange))
+    rows = dissect(
+        tmp_path / "capture.pcap", None, "sennit.sealed_name", "sennit.name_key", "sennit.server_name"
+    )
+    sealed, given, clear = ([row[n] for row in rows if row[n]] for n in range(3))
+    share = ClientShare.parse(exchange.wire["client_share"])
+    assert sealed == [(share.sealed_name or b"").hex()]
+    assert given == [NEW.signed.encode().hex()]
+    assert clear == []
