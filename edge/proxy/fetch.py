@@ -69,7 +69,9 @@ class Fetch:
             return False  # in the background it renews what is stored
         if not self.head.done():
             return True
-        return not self.head.result().storing and self.spool is not None and not self.spool.ended
+        if self.spool is None or self.spool.ended:
+            return False
+        return self.discarded or not (self.head.result().storing and self.spool.is_kept)
 
     @property
     def can_be_joined(self) -> bool:

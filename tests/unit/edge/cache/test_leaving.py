@@ -250,6 +250,18 @@ async def test_what_is_being_stored_is_fetched_to_its_end(it: Cdn) -> None:
         assert it.store.find("cdn /a", {}) is not None
 
 
+async def test_what_was_invalidated_meanwhile_is_not_fetched_to_its_end(it: Cdn) -> None:
+    origin = SilentOrigin(FRESH, head_at_once=True)
+    async with serving(it, origin) as server:
+        visit = Visit(server)
+        visit.ask(GET)
+        await until(lambda: visit.client.given.endswith(b"bo"))
+        await it.store.invalidate(["cdn /a"])
+        visit.leave()
+        await until(lambda: not server._state.tasks and not it.proxy.fetches.busy, 2)
+        assert origin.cancelled == 1
+
+
 async def test_a_revalidation_in_the_background_has_no_client_to_lose(it: Cdn) -> None:
     it.origin.headers = [("cache-control", "max-age=60, stale-while-revalidate=60")]
     await it.get()
