@@ -33,6 +33,7 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
         self._head_due: asyncio.TimerHandle | None = None
         self._write_due: asyncio.TimerHandle | None = None
         self._size = 0
+        self._refusal: bytes | None = None  # waits until the requests before are answered
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -44,13 +45,13 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._refusal is not None:
             return
         if self.cycle is None or self.cycle.response_complete:
             self._in_head = True
         super().data_received(data)
         if (
-            self._in_head and not self.transport.is_closing()
+            self._in_head and not self.transport.is_closing() and self._refusal is None
         ):  # nearly always it is here whole, and no timer is needed
             self._expect_head()
             self._size += len(data)
@@ -58,6 +59,16 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
                 self._refuse(
                     431, "head-too-large", f"the head of a request may have {self._head_bytes} bytes"
                 )
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser refuses."""
+        self._refuse(400, "invalid-request", "the request is no valid HTTP/1.1")
+
+    def on_response_complete(self) -> None:
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if was_last and self._refusal is not None and not self.transport.is_closing():
+            self._end_with(self._refusal)
 
     def on_headers_complete(self) -> None:
         self._head_is_here()
@@ -98,5 +109,20 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
         response = problem_response(status, slug, detail, of_field("head", detail), {"Connection": "close"})
         start = f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}".encode()
         fields = [b"%b: %b" % field for field in response.raw_headers]
-        self.transport.write(b"\r\n".join([start, *fields, b"", bytes(response.body)]))
+        refusal = b"\r\n".join([start, *fields, b"", bytes(response.body)])
+        newest = self.cycle
+        if newest is None or newest.response_complete:
+            return self._end_with(refusal)
+        if not newest.more_body:
+            self._refusal = refusal
+        elif self.pipeline:
+            self.pipeline.popleft()  # the newest has not begun
+            self._refusal = refusal
+        else:
+            newest.disconnected = True
+            newest.message_event.set()
+            self._end_with(refusal if not newest.response_started else b"")
+
+    def _end_with(self, data: bytes) -> None:
+        self.transport.write(data)
         self.transport.close()

@@ -106,6 +106,26 @@ async def test_who_waits_for_an_answer_or_for_nothing_between_requests_is_left_a
     writer.close()
 
 
+@pytest.mark.parametrize(
+    ("behind", "status"),
+    [
+        (b"\x00garbage", b"400"),
+        (b"POST / HTTP/1.1\r\nhost: c\r\ntransfer-encoding: chunked\r\n\r\nx\r\n", b"400"),
+    ],
+    ids=["garbage", "an invalid body"],
+)
+@pytest.mark.parametrize("before", [b"/ ", b"/slow "])
+async def test_the_requests_before_an_invalid_one_are_answered_first(
+    port: int, before: bytes, behind: bytes, status: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET.replace(b"/ ", before, 1) + behind)
+    answers = (await end_of(reader)).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"200", status]
+    assert b"urn:sennit:problem:" in answers[1]
+    writer.close()
+
+
 async def test_who_takes_nothing_of_an_answer_is_let_go(server: uvicorn.Server, port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
     writer.write(GET.replace(b"/ ", b"/large "))
