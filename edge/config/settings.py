@@ -1,5 +1,6 @@
 """Settings of the edge server: flags, then environment SENNIT_EDGE_*, then the file of `--config`, then defaults."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
@@ -123,6 +124,14 @@ class EdgeSettings(DaemonSettings):
     access_log_sample: float = Field(
         default=1.0, gt=0, le=1, description="share of the requests that are logged"
     )
+    traces: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+/.*$",
+        description="export spans by OTLP/HTTP to this URL, such as http://127.0.0.1:4318/v1/traces",
+    )
+    traces_sample: float = Field(
+        default=1.0, gt=0, le=1, description="share of the traces that begin here whose spans are exported"
+    )
     metrics: str | None = Field(
         default=None,
         pattern=r"^(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d{1,5}$",
@@ -151,6 +160,13 @@ class EdgeSettings(DaemonSettings):
     def _check_kex(cls, text: str) -> str:
         parse_groups(text)
         return text
+
+    @field_validator("traces")
+    @classmethod
+    def _check_traces(cls, url: str | None) -> str | None:
+        if url is not None and find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+            raise ValueError("--traces needs the packages of the extra sennit[tracing]")
+        return url
 
     @model_validator(mode="after")
     def _check_https(self) -> Self:

@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from edge.config.identity import load_identity
@@ -23,6 +24,7 @@ from edge.services.admission.rate_table import RateTable
 from edge.telemetry.access_log.open_log import open_access_log
 from edge.telemetry.session_figures import SessionFigures
 from edge.telemetry.telemetry import Telemetry
+from edge.telemetry.traces.span_export import SpanExport
 from node.state.identity import NodeIdentity
 from smkex.http.server.http_server import HttpServer
 from smkex.server.handshake.path_manager.client import PathManagerClient
@@ -94,10 +96,18 @@ class EdgeWorker:
         self._telemetry.reopen_log()
 
 
+def _open_traces(settings: EdgeSettings, node: NodeIdentity) -> SpanExport | None:
+    if settings.traces is None:
+        return None
+    from edge.telemetry.traces.spans import open_export
+
+    return open_export(settings.traces, node.name, version("sennit"), settings.traces_sample)
+
+
 @asynccontextmanager
 async def run_telemetry(settings: EdgeSettings, node: NodeIdentity) -> AsyncIterator[Telemetry]:
     """Record requests within the context. Raises OSError for an access log that cannot be opened."""
-    telemetry = Telemetry(node.edge_id, open_access_log(settings))
+    telemetry = Telemetry(node.edge_id, open_access_log(settings), _open_traces(settings, node))
     try:
         yield telemetry
     finally:
@@ -134,7 +144,7 @@ async def run_worker(
             manager,
             handover,
             streams=application.streams,
-            figures=SessionFigures(telemetry.figures, application.service_of),
+            figures=SessionFigures(telemetry.figures, application.service_of, telemetry.traces, node.edge_id),
         )
         worker = EdgeWorker(identity, listener, https, application, sockets, telemetry)
         drain = asyncio.create_task(follow_admin_state(settings.state, listener))

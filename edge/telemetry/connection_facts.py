@@ -32,6 +32,7 @@ class ConnectionFacts:
     )
     # Sennit-Session as the edge that has the client's session wrote it, at the edge that shields the service
     given_session: str = ""
+    session_id: str = ""  # in hexadecimal digits; empty without a session
     client_port: int = 0
     server: str = ""  # address and port that the client connected to
     server_port: int = 0
@@ -57,6 +58,8 @@ class ConnectionFacts:
                 transport.observed,
                 transport.get_extra_info("path_confirmed"),
             )
+        if established is not None:
+            found.session_id = established.session_id.hex()
         found.client_port = peer[1] if client else 0
         own = transport.get_extra_info("sockname")
         if isinstance(own, tuple) and own:

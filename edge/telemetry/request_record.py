@@ -3,6 +3,7 @@
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.figures import ServiceFigures
@@ -16,6 +17,12 @@ CLIENT_LEFT = 499  # status of a line whose client left before a status was sent
 
 # the request that a task works for: a fetch from the origin is a task of its own
 current_record: ContextVar["RequestRecord | None"] = ContextVar("current_record", default=None)
+
+
+class SpanSink(Protocol):
+    """What takes the records of sampled traces (`edge.telemetry.traces`)."""
+
+    def append(self, record: Any) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +49,9 @@ class RequestRecord:
     first_byte_seconds: float = 0.0
     duration_seconds: float = 0.0
     complete: bool = False
+    traces: SpanSink | None = None  # where its spans are exported, None for a trace that is not sampled
+    lookup_seconds: float = 0.0  # until the first request to an origin
+    attempts: int = 0  # requests to origins
     via: str = ""  # VIA_SHIELD for the request of another edge
     started: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)

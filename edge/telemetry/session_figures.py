@@ -1,9 +1,13 @@
 """Sessions and failed handshakes, counted for the service that the client's server name belongs to."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
+from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.figures import DEFAULT_SERVICE, HANDSHAKE_REASONS, NO_SERVICE, Figures
+from edge.telemetry.traces.span_export import SpanExport
+from edge.telemetry.traces.span_records import EndedSession
 from smkex.core.errors import AbortCode, PeerAborted, SmkexError
 from smkex.transport.driver import SessionDriver
 
@@ -43,7 +47,15 @@ def failure_reason(error: Exception) -> str:
 class SessionFigures:
     """Counts for services; `service_of` returns the one that a server name belongs to, none where it has no name."""
 
-    def __init__(self, figures: Figures, service_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        figures: Figures,
+        service_of: Callable[[str], str | None],
+        traces: SpanExport | None = None,
+        owner: int = 0,
+    ) -> None:
+        self._traces = traces
+        self._owner = owner
         self._figures = figures
         self._service_of = service_of
 
@@ -58,6 +70,19 @@ class SessionFigures:
 
         figures.begin_session()
         session.on_closed = end_session
+        if self._traces is not None and self._traces.is_chosen():
+            self._trace_session(session, figures.name, self._traces)
+
+    def _trace_session(self, session: SessionDriver, service: str, traces: SpanExport) -> None:
+        started, closed = time.time(), session.on_closed
+        connection = ConnectionFacts.of_transport(session, self._owner)
+        server_name = session.established.server_name
+
+        def export_span() -> None:
+            traces.append(EndedSession(connection, service, server_name, started, time.time()))
+            closed()
+
+        session.on_closed = export_span
 
     def count_failure(self, error: Exception, server_name: str | None) -> None:
         """Count a failed handshake; without a server name that was read, for no service."""

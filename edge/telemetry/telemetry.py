@@ -1,7 +1,9 @@
 """One worker's telemetry: request ids, figures, and the access log where there is one."""
 
+import asyncio
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from edge.telemetry.access_log.access_log import AccessLog
@@ -17,7 +19,8 @@ from edge.telemetry.request_record import (
     current_record,
 )
 from edge.telemetry.stream_record import StreamRecord
-from edge.telemetry.trace_context import TRACEPARENT, TRACESTATE, continue_trace
+from edge.telemetry.trace_context import SAMPLED, TRACEPARENT, TRACESTATE, continue_trace
+from edge.telemetry.traces.span_export import SpanExport
 from smkex.http.server.rejection import RejectedRequest
 
 _FIELDS = ("host", "user-agent", "referer", TRACEPARENT, TRACESTATE)
@@ -26,9 +29,12 @@ _FIELDS = ("host", "user-agent", "referer", TRACEPARENT, TRACESTATE)
 class Telemetry:
     """Records the requests of one worker. `owner` is this edge's id."""
 
-    def __init__(self, owner: int = 0, log: AccessLog | None = None) -> None:
+    def __init__(
+        self, owner: int = 0, log: AccessLog | None = None, traces: SpanExport | None = None
+    ) -> None:
         self.owner = owner
         self.log = log
+        self.traces = traces
         self.ids = RequestIds()
         self.figures = Figures(log.sample if log is not None else 1.0)
         self._running: set[RequestRecord | StreamRecord] = set()
@@ -63,16 +69,21 @@ class Telemetry:
         """Begin the record of a request; `headers` as in an ASGI scope. `request_id` is that of another edge."""
         request_id = request_id or self.ids.next_id().decode("ascii")
         fields = _read_fields(headers)
+        trace = continue_trace(fields[TRACEPARENT], fields[TRACESTATE], request_id)
+        traces = self.traces
+        if traces is not None and not trace.parent_id and traces.is_chosen():
+            trace = replace(trace, flags=SAMPLED)
         record = RequestRecord(
             connection,
             request_id,
-            continue_trace(fields[TRACEPARENT], fields[TRACESTATE], request_id),
+            trace,
             self.figures.of_service(NO_SERVICE),
             method,
             host=_first_of(fields["host"]),
             target=target.decode("latin-1"),
             user_agent=_first_of(fields["user-agent"]),
             referer=_first_of(fields["referer"]),
+            traces=traces if trace.is_sampled else None,
         )
         self._running.add(record)
         return record
@@ -122,6 +133,8 @@ class Telemetry:
             record.status = CLIENT_LEFT
         record.count_figures()
         self._log_record(record)
+        if record.traces is not None:
+            record.traces.append(record)
 
     # --- the fast path's
 
@@ -150,6 +163,9 @@ class Telemetry:
         share = figures.log_share
         if self.log is not None and (share >= 1.0 or random.random() < share):  # noqa: S311 (not a secret)
             self.log.append((at, request_id, connection, asked, outcome))
+        traces = self.traces
+        if traces is not None and traces.is_chosen():
+            traces.append((at, request_id, connection, asked, outcome))
 
     def facts(self) -> dict[str, Any]:
         """Return what the health endpoint and the metrics publish."""
@@ -159,6 +175,8 @@ class Telemetry:
             "open_streams": self.figures.open_streams(),
             "exemplars": self.figures.exemplars(),
         }
+        if self.traces is not None:
+            facts["traces"] = self.traces.counts()
         if self.log is not None:
             facts["access_log"] = self.log.counts()
         return facts
@@ -176,6 +194,8 @@ class Telemetry:
                 self.finish_request(record)
         if self.log is not None:
             await self.log.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
 
 def _read_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, list[str]]:

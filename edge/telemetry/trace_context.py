@@ -26,9 +26,13 @@ class TraceContext:
     def is_sampled(self) -> bool:
         return bool(self.flags & SAMPLED)
 
+    def parent_field(self, span_id: str) -> str:
+        """Return traceparent of a request that the span `span_id` of this trace causes."""
+        return f"00-{self.trace_id}-{span_id}-{self.flags:02x}"
+
     def header_fields(self) -> list[tuple[str, str]]:
         """Return the fields of a request that this one causes."""
-        found = [(TRACEPARENT, f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}")]
+        found = [(TRACEPARENT, self.parent_field(self.span_id))]
         return [*found, (TRACESTATE, self.state)] if self.state else found
 
 

@@ -18,6 +18,7 @@ from edge.services.served_connection import ServedConnection
 from edge.telemetry.access_log.access_log import AccessLog
 from edge.telemetry.recorded_application import RecordedApplication
 from edge.telemetry.telemetry import Telemetry
+from edge.telemetry.traces.span_export import SpanExport
 from smkex.http.server.http_server import HttpServer
 
 
@@ -42,23 +43,31 @@ async def served(
     workers: int = 1,
     log: AccessLog | None = None,
     document: dict[str, Any] | None = None,
+    traces: SpanExport | None = None,
 ) -> AsyncIterator[list[Worker]]:
-    """Workers of one node before `origin`, which is served too; they share the access log `log`.
+    """Workers of one node before `origin`, which is served too; they share the access log `log`, and `traces`.
 
     `document` has the rules of the service, without one it is `--upstream`.
     """
     async with AsyncExitStack() as stack:
         url = f"http://127.0.0.1:{await stack.enter_async_context(origin.listening())}"
-        yield [await stack.enter_async_context(_worker(folder, url, log, document)) for _ in range(workers)]
+        yield [
+            await stack.enter_async_context(_worker(folder, url, log, document, traces))
+            for _ in range(workers)
+        ]
 
 
 @asynccontextmanager
 async def _worker(
-    folder: Path, url: str, log: AccessLog | None, document: dict[str, Any] | None
+    folder: Path,
+    url: str,
+    log: AccessLog | None,
+    document: dict[str, Any] | None,
+    traces: SpanExport | None,
 ) -> AsyncIterator[Worker]:
     store = ResponseStore(folder, 50_000_000, 20_000_000)
     upstream = single_origin(url, "edge1")
-    telemetry = Telemetry(1, log)
+    telemetry = Telemetry(1, log, traces)
     proxy = CachingProxy(one_service(upstream, document=document), store, "edge1", telemetry=telemetry)
     server = HttpServer(
         RecordedApplication(proxy, telemetry),

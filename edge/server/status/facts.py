@@ -10,7 +10,7 @@ from edge.telemetry.figures import add_counts
 from node.state.identity import NodeIdentity
 
 COUNTS = ("sessions", "sessions_at_service_port", "handshakes")
-GROWING = ("failures", "figures", "access_log")  # counts that only grow, also when a worker ends
+GROWING = ("failures", "figures", "access_log", "traces")  # counts that only grow, also when a worker ends
 
 
 def combine_facts(

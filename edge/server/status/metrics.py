@@ -8,7 +8,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge.server.status.origin_metrics import origin_metrics
-from edge.server.status.service_metrics import access_log_metrics, service_metrics, session_metrics
+from edge.server.status.service_metrics import (
+    access_log_metrics,
+    service_metrics,
+    session_metrics,
+    span_metrics,
+)
 
 
 class EdgeMetrics(Collector):
@@ -40,6 +45,8 @@ class EdgeMetrics(Collector):
             yield from origin_metrics(facts["origins"])
         if "access_log" in facts:
             yield from access_log_metrics(facts["access_log"])
+        if "traces" in facts:
+            yield from span_metrics(facts["traces"])
 
 
 def serve_metrics(listen: str | None, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:

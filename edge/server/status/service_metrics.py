@@ -139,3 +139,18 @@ def access_log_metrics(counts: dict[str, Any]) -> Iterator[Metric]:
     for reason, count in sorted(counts["lost"].items()):
         lost.add_metric([reason], count)
     yield lost
+
+
+def span_metrics(counts: dict[str, Any]) -> Iterator[Metric]:
+    """Yield the metrics of the export of spans."""
+    exported = CounterMetricFamily("sennit_edge_spans_total", "Spans that a collector took.")
+    exported.add_metric([], counts["exported"])
+    yield exported
+    lost = CounterMetricFamily(
+        "sennit_edge_spans_lost_total",
+        "Requests, attempts and sessions whose spans were not exported, by reason.",
+        labels=["reason"],
+    )
+    for reason, count in sorted(counts["lost"].items()):
+        lost.add_metric([reason], count)
+    yield lost
