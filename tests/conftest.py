@@ -83,6 +83,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "dockerd": lambda: shutil.which("dockerd", path="/usr/sbin:/usr/bin") is not None,
     "chromium": lambda: shutil.which("chromium") is not None,
     "spin": lambda: shutil.which("spin") is not None and shutil.which("gcc") is not None,
+    "rsyslog": lambda: shutil.which("rsyslogd") is not None,
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "wireguard": lambda: all(shutil.which(name) for name in ("wireguard-go", "wg")),
     "tshark": lambda: shutil.which("tshark") is not None,

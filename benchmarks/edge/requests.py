@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from benchmarks.edge.contenders import Contenders, running_contenders
 from benchmarks.edge.load_generator import Load
-from benchmarks.edge.peers import Peer, running_caching_edge
+from benchmarks.edge.peers import Peer
 from benchmarks.measurement.machine import describe_machine
 from benchmarks.measurement.pairs import from_pairs
 from benchmarks.measurement.result import Better, Measured, Value
@@ -204,21 +204,6 @@ def _measure_download(contenders: Contenders, rounds: int) -> list[Measured]:
     )
 
 
-def _measure_access_log(contenders: Contenders, rounds: int) -> list[Measured]:
-    """Hold an edge that logs every request to a file against the one that logs none."""
-    logged = contenders.folder / "logged"
-    logged.mkdir()
-    (logged / "www").symlink_to(contenders.folder / "www")
-    with running_caching_edge(logged, "--access-log", f"file:{logged / 'access.log'}") as logging:
-
-        def rate_of(peer: Peer) -> float:
-            return contenders.load(peer, "--connections", "64").per_cpu_second
-
-        pairs = [(rate_of(logging), rate_of(contenders.ours)) for _ in range(rounds + 1)][1:]
-    name = "cached 1 KB, 64 connections, with the access log"
-    return [from_pairs(name, "a CPU second", "the edge without it", pairs, better="higher", target=0.95)]
-
-
 def _measure_memory(contenders: Contenders, rounds: int) -> list[Measured]:
     del rounds
     found: list[Measured] = []
@@ -250,7 +235,6 @@ ROWS: dict[str, Callable[[Contenders, int], list[Measured]]] = {
     "hybrid": _measure_hybrid,
     "bulk": _measure_bulk,
     "download": _measure_download,
-    "access-log": _measure_access_log,
 }
 
 
