@@ -26,6 +26,7 @@ BENCHMARKS = {
     "purges": "benchmarks.control.purges",
     "activations": "benchmarks.control.activations",
     "scale": "benchmarks.control.scale",
+    "fleet_page": "benchmarks.control.fleet_page",
     "growth": "benchmarks.edge.growth",
     "services": "benchmarks.services.many",
 }

@@ -42,6 +42,9 @@ from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
 from balancer.control.origins import endpoints as origins
 from balancer.control.origins.board import OriginBoard
+from balancer.control.overview import endpoints as overview
+from balancer.control.overview.edges import EdgeOverview
+from balancer.control.overview.services import ServiceOverview
 from balancer.control.page import endpoints as page
 from balancer.control.plane import ControlPlane
 from balancer.control.purges import endpoints as purge_endpoints
@@ -158,6 +161,8 @@ async def _assemble_plane(
         authenticator=Authenticator(store, directory, admin_sha256),
         enrolments=EnrolmentService(store, rules, memory, watch),
         edges=EdgeService(store, memory),
+        edge_overview=EdgeOverview(store, directory, memory, clock),
+        service_overview=ServiceOverview(store, memory.services, memory.figures),
         heartbeats=HeartbeatService(store, memory, directory, sharing, watch, newest, rollouts, seconds),
         metrics=ControlMetrics(publication, memory.acknowledgements, leases, memory.grants, newest),
     )
@@ -271,6 +276,7 @@ def create_app(
         table,
         purge_endpoints,
         figures,
+        overview,
         origins,
         fast_open_keys,
         services,

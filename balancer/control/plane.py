@@ -16,6 +16,8 @@ from balancer.control.health.leases import Leases
 from balancer.control.metrics.collector import ControlMetrics
 from balancer.control.newest import NewestIds
 from balancer.control.origins.board import OriginBoard
+from balancer.control.overview.edges import EdgeOverview
+from balancer.control.overview.services import ServiceOverview
 from balancer.control.purges.watch import PurgeWatch
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.rules import ControlRules
@@ -55,6 +57,8 @@ class ControlPlane:
     authenticator: Authenticator
     enrolments: EnrolmentService
     edges: EdgeService
+    edge_overview: EdgeOverview
+    service_overview: ServiceOverview
     heartbeats: HeartbeatService
     metrics: ControlMetrics
 

@@ -36,19 +36,19 @@ def measure(
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     found: list[Measured] = []
     if os.geteuid() == 0:
-        found += _summarize("until all edges of the lab have applied one", _purge_lab(lab_rounds))
+        found += _make_values("until all edges of the lab have applied one", _purge_lab(lab_rounds))
     lines: dict[str, list[tuple[float, float]]] = {"median": [], "p99": []}
     for fleet in fleets:
         with temporary_folder() as folder:
             took = asyncio.run(_purge_watchers(folder, fleet, rounds))
         lines["median"].append((fleet, statistics.median(took)))
         lines["p99"].append((fleet, _percentile_99(took)))
-    found += _summarize(f"until {fleets[-1]:,} watchers have one", took)
+    found += _make_values(f"until {fleets[-1]:,} watchers have one", took)
     found.append(Curve("a purge until the watchers have it", "watchers", "ms", lines))
     return found
 
 
-def _summarize(what: str, took: list[float]) -> list[Measured]:
+def _make_values(what: str, took: list[float]) -> list[Measured]:
     highest, middle = _percentile_99(took), statistics.median(took)
     return [
         Value(f"{what}, p99", "ms", "lower", highest, highest, highest, TARGET),

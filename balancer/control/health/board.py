@@ -65,6 +65,11 @@ class HealthBoard:
         """Whether the forwarding table may send subflows there."""
         return self.evaluate(edge_id).state is not FleetHealth.DOWN
 
+    def last_state(self, edge_id: int) -> FleetHealth:
+        """Return the state as last evaluated: a heartbeat and the end of a lease evaluate it."""
+        entry = self._entries.get(edge_id)
+        return (entry if entry is not None else self.evaluate(edge_id)).state
+
     def evaluate(self, edge_id: int) -> HealthEntry:
         """Evaluate the health of an edge now."""
         lease = self._leases.get(edge_id)

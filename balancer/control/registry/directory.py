@@ -74,6 +74,9 @@ class EdgeDirectory:
         """Return every edge."""
         return list(self._by_id.values())
 
+    def count(self) -> int:
+        return len(self._by_id)
+
     def active_ids(self) -> frozenset[int]:
         """Return the edges whose admin state is active."""
         return frozenset(self._active)

@@ -24,6 +24,22 @@ async def count_services(session: AsyncSession) -> int:
     return await session.scalar(select(func.count()).select_from(ServiceRecord)) or 0
 
 
+async def find_names(session: AsyncSession, wanted: str) -> set[str]:
+    """Return the services whose name, or one of whose host names, contains `wanted`, in lower case."""
+    name, owner = ServiceRecord.name, ServiceHostnameRecord.service
+    found = set((await session.scalars(select(name).where(name.contains(wanted, autoescape=True)))).all())
+    if wanted:
+        hostname = ServiceHostnameRecord.hostname.contains(wanted, autoescape=True)
+        found |= set((await session.scalars(select(owner).where(hostname).distinct())).all())
+    return found
+
+
+async def find_by_names(session: AsyncSession, names: Sequence[str]) -> dict[str, ServiceRecord]:
+    """Return these services, `VALUES_PER_QUERY` at most."""
+    rows = (await session.scalars(select(ServiceRecord).where(ServiceRecord.name.in_(names)))).all()
+    return {record.name: record for record in rows}
+
+
 async def list_page(session: AsyncSession, after: str, limit: int) -> Sequence[ServiceRecord]:
     query = select(ServiceRecord).where(ServiceRecord.name > after).order_by(ServiceRecord.name).limit(limit)
     return (await session.scalars(query)).all()

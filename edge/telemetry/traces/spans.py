@@ -58,7 +58,7 @@ class SpanMaker:
             case EndedSession():
                 yield self._span_of_session(record)
             case (at, request_id, connection, asked, (status, size, _)):
-                context = _context(request_id.decode("ascii"), os.urandom(8).hex())
+                context = _span_context(request_id.decode("ascii"), os.urandom(8).hex())
                 attributes = {
                     **_request_attributes("GET", asked.target, asked.host, asked.user_agent, status, size),
                     **_connection_attributes(connection),
@@ -73,7 +73,7 @@ class SpanMaker:
 
     def _spans_of_request(self, record: RequestRecord) -> Iterator[ReadableSpan]:
         trace, connection = record.trace, record.connection
-        context = _context(trace.trace_id, trace.span_id, trace.state)
+        context = _span_context(trace.trace_id, trace.span_id, trace.state)
         parent = _parent_of(trace)
         failed = record.status >= 500 or not record.complete
         attributes = {
@@ -109,7 +109,7 @@ class SpanMaker:
             looked_up = record.lookup_seconds or record.first_byte_seconds
             yield self._make_span(
                 "cache",
-                _context(trace.trace_id, os.urandom(8).hex()),
+                _span_context(trace.trace_id, os.urandom(8).hex()),
                 context,
                 SpanKind.INTERNAL,
                 {"sennit.cache.status": record.cache_status, "sennit.cache.hit": record.is_hit},
@@ -136,8 +136,8 @@ class SpanMaker:
             attributes["error.type"] = attempt.error or str(attempt.status)
         return self._make_span(
             _name_of(attempt.method),
-            _context(attempt.trace.trace_id, attempt.span_id, attempt.trace.state),
-            _context(attempt.trace.trace_id, attempt.trace.span_id),
+            _span_context(attempt.trace.trace_id, attempt.span_id, attempt.trace.state),
+            _span_context(attempt.trace.trace_id, attempt.trace.span_id),
             SpanKind.CLIENT,
             attributes,
             attempt.started,
@@ -195,7 +195,7 @@ class SpanMaker:
         )
 
 
-def _context(trace_id: str, span_id: str, state: str = "") -> SpanContext:
+def _span_context(trace_id: str, span_id: str, state: str = "") -> SpanContext:
     kept = TraceState.from_header([state]) if state else None
     return SpanContext(int(trace_id, 16), int(span_id, 16), False, _SAMPLED, kept)
 
@@ -208,7 +208,7 @@ def _parent_of(trace: TraceContext) -> SpanContext | None:
 
 def _session_context(session_id: str) -> SpanContext:
     """A session is a trace of its own, whose ids are the session's."""
-    return _context(session_id, session_id[:16])
+    return _span_context(session_id, session_id[:16])
 
 
 def _links_of(connection: ConnectionFacts) -> list[Link]:

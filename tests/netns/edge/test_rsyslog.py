@@ -120,6 +120,6 @@ async def test_a_shipper_that_starts_again_goes_on_where_it_was(tmp_path: Path) 
                 ids += [await ask(connection) for _ in range(20)]
                 await receiver.wait_lines(len(ids))
             ids += [await ask(connection) for _ in range(20)]  # while none runs
-        async with shipping(tmp_path, log, receiver.port):
+        with shipping(tmp_path, log, receiver.port):
             await receiver.wait_lines(len(ids))
     assert receiver.ids() == ids

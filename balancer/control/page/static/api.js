@@ -21,13 +21,3 @@ export async function ask(method, path, body, headers = {}) {
   }
   return answer.status === 204 ? null : answer.json();
 }
-
-export async function every(path, first = 0) {
-  const items = [];
-  for (let after = first; after !== null;) {
-    const page = await ask("GET", `${path}?limit=1000&after=${after}`);
-    items.push(...page.items);
-    after = page.next;
-  }
-  return items;
-}

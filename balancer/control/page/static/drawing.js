@@ -1,16 +1,9 @@
 // The drawing: edges on a circle, an arrow from each ingress edge to each owner it forwards to, as thick as its rate.
 
-import { bits, colour, forwards } from "./edges.js";
+import { bits, colour } from "./edges.js";
 import { make } from "./svg.js";
 
-const DRAWN = 24; // more on one circle cannot be read
 const [WIDTH, HEIGHT, RADIUS] = [400, 380, 28];
-
-// the busiest, and those that are not well: the edges that an operator looks for
-export function chosen(edges) {
-  const weight = (edge) => (colour(edge) === "good" ? 0 : 1e15) + forwards(edge);
-  return [...edges].sort((a, b) => weight(b) - weight(a)).slice(0, DRAWN).sort((a, b) => a.id - b.id);
-}
 
 function places(edges) {
   const radius = edges.length > 1 ? Math.min(WIDTH, HEIGHT) / 2 - 52 : 0;
@@ -49,8 +42,7 @@ function node(edge, [x, y], size) {
   return group;
 }
 
-export function draw(svg, edges) {
-  const drawn = chosen(edges);
+export function draw(svg, drawn) {
   const at = places(drawn);
   const size = drawn.length > 10 ? 15 : RADIUS;
   const tip = make("marker", { id: "tip", viewBox: "0 0 8 8", refX: 3, refY: 4, markerWidth: 9, markerHeight: 9, orient: "auto", markerUnits: "userSpaceOnUse" });
@@ -62,5 +54,4 @@ export function draw(svg, edges) {
   defs.append(tip);
   const [lines, texts] = [arrows.filter((one) => one.tagName === "path"), arrows.filter((one) => one.tagName === "text")];
   svg.replaceChildren(defs, ...lines, ...drawn.map((edge) => node(edge, at.get(edge.id), size)), ...texts);
-  return drawn.length;
 }

@@ -1,6 +1,6 @@
 // The table of edges: one row each, changed in place so that a button does not move under the pointer.
 
-export const SHOWN = 200;
+export const SHOWN = 100;
 const EPOCH = 2 ** 27; // generations of an epoch; a new one begins when the database went back
 
 export function bits(perSecond) {
@@ -95,18 +95,12 @@ function fillRow(row, edge, generation, mayOperate) {
   button.hidden = !mayOperate;
 }
 
-// `first` is the place of the first row among those that match
-export function showEdges(body, edges, wanted, generation, actions, mayOperate, first) {
-  const matching = edges.filter((edge) => [edge.name, edge.site, String(edge.id), edge.state, edge.health.state, edge.admin_state]
-    .some((text) => text.includes(wanted)));
-  // those that are not well come first where not all are shown
-  if (matching.length > SHOWN) matching.sort((one, other) => (colour(one) === "good") - (colour(other) === "good"));
+export function showEdges(body, edges, generation, actions, mayOperate) {
   const rows = new Map([...body.rows].map((row) => [row.dataset.edge, row]));
-  const shown = matching.slice(first, first + SHOWN).map((edge) => {
+  const shown = edges.map((edge) => {
     const row = rows.get(edge.name) ?? newRow(edge, actions);
     fillRow(row, edge, generation, mayOperate);
     return row;
   });
   if (shown.length !== body.rows.length || shown.some((row, at) => body.rows[at] !== row)) body.replaceChildren(...shown);
-  return matching.length;
 }

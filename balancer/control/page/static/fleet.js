@@ -1,17 +1,18 @@
 // The page's life: log in, then look at the fleet every other second and say when the view is old.
 
-import { Refused, ask, every } from "./api.js";
+import { Refused, ask } from "./api.js";
 import { draw } from "./drawing.js";
 import { SHOWN, clock, count, showEdges } from "./edges.js";
-import { learn, showRings } from "./rings.js";
+import { learn, membersShown, showRings } from "./rings.js";
 import { ORIGINS_SHOWN, showOrigins } from "./origins.js";
-import { SERVICES_SHOWN, lookAtServices, showServices } from "./services.js";
+import { lookAtServices, showServices } from "./services.js";
 import { lookAtTraffic, scope, showTraffic } from "./traffic.js";
 
-const LOOK = 1_000; // milliseconds between looks at a fleet of up to a thousand edges; more are looked at less often
-const SERVICES_LOOK = 2_000; // milliseconds between looks at up to 500 services; more are looked at less often
+const LOOK = 1_000; // milliseconds between looks at a fleet of up to a thousand edges, of more two seconds
+const SERVICES_LOOK = 2_000; // milliseconds between looks at services; at more than a thousand five seconds
+const NO_FLEET = { edges: 0, up: 0, degraded: 0, draining: 0, down: 0, generation: 0, matching: 0, items: [], drawn: [], named: [] };
 const at = (id) => document.getElementById(id);
-const state = { edges: [], generation: 0, firstEdge: 0, served: { services: [], rollouts: new Map(), totals: new Map(), lines: new Map(), origins: { edges: 0, unhealthy: 0, items: [] } }, trafficDue: 0, transitions: [], servicesDue: 0, rings: new Map(), ringsAsOf: null, mayOperate: false, timer: null };
+const state = { fleet: NO_FLEET, firstEdge: 0, served: { services: 0, matching: 0, items: [], rollouts: new Map(), origins: { edges: 0, unhealthy: 0, items: [] } }, trafficDue: 0, transitions: [], servicesDue: 0, rings: new Map(), ringsAsOf: null, mayOperate: false, timer: null };
 
 function show(loggedIn) {
   at("login").hidden = loggedIn;
@@ -24,20 +25,15 @@ function connection(kind, text) {
 }
 
 function paint() {
-  const { edges, generation } = state;
-  const tally = (test) => edges.filter(test).length;
-  const parts = [`${edges.length} edges`, `${tally((e) => e.state === "up")} up`];
-  for (const [name, number] of [
-    ["degraded", tally((e) => e.state === "up" && e.health.state === "degraded")],
-    ["draining", tally((e) => e.state === "draining")],
-    ["down", tally((e) => e.state === "down")],
-  ]) if (number) parts.push(`${number} ${name}`);
-  at("summary").textContent = `${parts.join(", ")} · table generation ${count(generation)}`;
-  const wanted = at("filter").value.trim().toLowerCase();
-  const matching = showEdges(at("edges"), edges, wanted, generation, { change, choose: chooseEdge }, state.mayOperate, state.firstEdge);
-  paintPages(matching);
-  const drawn = draw(at("drawing"), edges);
-  at("drawing-note").textContent = drawn < edges.length ? `${drawn} of ${edges.length}: those not well, then the busiest` : "An arrow leads from an edge to another that it sends through the tunnel: subflows to their owner, replies to where they came in.";
+  const { fleet } = state;
+  const parts = [`${fleet.edges.toLocaleString()} edges`, `${fleet.up.toLocaleString()} up`];
+  for (const name of ["degraded", "draining", "down"]) if (fleet[name]) parts.push(`${fleet[name].toLocaleString()} ${name}`);
+  at("summary").textContent = `${parts.join(", ")} · table generation ${count(fleet.generation)}`;
+  showEdges(at("edges"), fleet.items, fleet.generation, { change, choose: chooseEdge }, state.mayOperate);
+  paintPages(fleet.matching);
+  draw(at("drawing"), fleet.drawn);
+  const drawn = fleet.drawn.length;
+  at("drawing-note").textContent = drawn < fleet.edges ? `${drawn} of ${fleet.edges.toLocaleString()}: those not well, then the busiest` : "An arrow leads from an edge to another that it sends through the tunnel: subflows to their owner, replies to where they came in.";
   paintRings();
   paintServices();
 }
@@ -53,7 +49,7 @@ function paintPages(matching) {
 
 function turnPage(by) {
   state.firstEdge = Math.max(0, state.firstEdge + by);
-  paint();
+  return look();
 }
 
 function choose(service, edge) {
@@ -64,7 +60,7 @@ function choose(service, edge) {
 }
 
 function chooseEdge(name) {
-  choose(null, state.edges.find((one) => one.name === name));
+  choose(null, state.fleet.items.find((one) => one.name === name));
 }
 
 function paintScope() {
@@ -82,8 +78,13 @@ async function refreshTraffic() {
   if (asked === JSON.stringify(scope)) showTraffic(at("traffic"), history);
 }
 
+// those that the last answer had
+function knownEdges() {
+  return [...state.fleet.items, ...state.fleet.drawn, ...state.fleet.named];
+}
+
 function paintTransitions() {
-  const names = new Map(state.edges.map((edge) => [edge.id, edge.name]));
+  const names = new Map(knownEdges().map((edge) => [edge.id, edge.name]));
   at("transitions").replaceChildren(...state.transitions.map((one) => {
     const line = document.createElement("li");
     const when = Object.assign(document.createElement("time"), { dateTime: one.at, textContent: clock(one.at) });
@@ -94,19 +95,22 @@ function paintTransitions() {
 }
 
 function paintServices() {
-  at("services-section").hidden = !state.served.services.length;
-  const wanted = at("services-filter").value.trim().toLowerCase();
-  const matching = showServices(at("services"), state.served, wanted, (name) => choose(name, null));
+  const { served } = state;
+  at("services-section").hidden = !served.services;
+  const wanted = wantedServices();
+  showServices(at("services"), served, (name) => choose(name, null));
   const origins = state.served.origins;
   at("origins-section").hidden = !origins.items.length;
   const listed = showOrigins(at("origins"), origins, wanted);
   at("origins-note").textContent = listed > ORIGINS_SHOWN ? `${ORIGINS_SHOWN} of ${listed} shown: filter services to see others` : "";
-  at("services-note").textContent = matching > SERVICES_SHOWN ? `${SERVICES_SHOWN} of ${matching} shown: filter to see others` : "";
+  at("services-note").textContent = served.matching > served.items.length ? `${served.items.length} of ${served.matching.toLocaleString()} shown: filter to see others` : "";
 }
+
+const wantedServices = () => at("services-filter").value.trim().toLowerCase();
 
 function paintRings() {
   at("rings-section").hidden = !state.rings.size;
-  const [shown, matching] = showRings(at("rings"), state.rings, state.edges, at("filter").value.trim().toLowerCase());
+  const [shown, matching] = showRings(at("rings"), state.rings, knownEdges(), at("filter").value.trim().toLowerCase());
   at("rings-note").textContent = shown < matching ? `${shown} of ${matching} shown: filter to see others` : "";
 }
 
@@ -123,16 +127,18 @@ function paintEvents(events) {
 async function look() {
   clearTimeout(state.timer);
   try {
-    const [health, edges, freeze, transitions, events] = await Promise.all([
-      ask("GET", "/v1/health"), every("/v1/edges"), ask("GET", "/v1/freeze"), ask("GET", "/v1/transitions?limit=50"),
+    const wanted = at("filter").value.trim().toLowerCase();
+    const named = new Set([...state.transitions.map((one) => one.edge_id), ...membersShown(state.rings)]);
+    const asked = new URLSearchParams([
+      ["matching", wanted], ["first", state.firstEdge], ["limit", SHOWN], ...[...named].slice(0, 400).map((id) => ["edge", id]),
+    ]);
+    const [fleet, freeze, transitions, events] = await Promise.all([
+      ask("GET", `/v1/overview/edges?${asked}`), ask("GET", "/v1/freeze"), ask("GET", "/v1/transitions?limit=50"),
       state.mayOperate ? ask("GET", "/v1/audit?limit=50") : { items: [] },
     ]);
-    Object.assign(state, { generation: health.generation, edges, transitions: transitions.items });
-    if (state.ringsAsOf !== health.generation) await lookAtRings();
-    if (Date.now() >= state.servicesDue) {
-      state.served = await lookAtServices();
-      state.servicesDue = Date.now() + SERVICES_LOOK * Math.max(1, state.served.services.length / 500);
-    }
+    Object.assign(state, { fleet, transitions: transitions.items });
+    if (state.ringsAsOf !== fleet.generation) await lookAtRings();
+    if (Date.now() >= state.servicesDue) await refreshServices();
     if (Date.now() >= state.trafficDue) await refreshTraffic();
     at("frozen").hidden = !freeze.frozen;
     paint();
@@ -145,7 +151,16 @@ async function look() {
     connection("bad", `no answer since ${clock(Date.now())}`);
     at("failure").textContent = `The control plane does not answer (${error.message}). What is shown is old; edges and forwarders go on without it.`;
   }
-  state.timer = setTimeout(look, LOOK * Math.max(1, state.edges.length / 1000));
+  clearTimeout(state.timer); // another look may have begun meanwhile, for a filter
+  state.timer = setTimeout(look, state.fleet.edges > 1000 ? 2 * LOOK : LOOK);
+}
+
+async function refreshServices() {
+  const wanted = wantedServices();
+  const served = await lookAtServices(wanted);
+  if (wanted !== wantedServices()) return; // the filter has changed, and asks itself
+  state.served = served;
+  state.servicesDue = Date.now() + (served.services > 1000 ? 5_000 : SERVICES_LOOK);
 }
 
 async function lookAtRings() {
@@ -154,7 +169,7 @@ async function lookAtRings() {
 }
 
 async function change(name, to, button) {
-  const edge = state.edges.find((one) => one.name === name);
+  const edge = state.fleet.items.find((one) => one.name === name);
   if (to === "draining" && !confirm(`Drain ${name}? New downloads go to the next edge; running ones end here.`)) return;
   button.disabled = true;
   try {
@@ -203,7 +218,10 @@ for (const button of at("steps").children) {
     refreshTraffic();
   });
 }
-at("services-filter").addEventListener("input", paintServices);
+at("services-filter").addEventListener("input", async () => {
+  await refreshServices();
+  paintServices();
+});
 
 enter().catch((error) => {
   show(false);

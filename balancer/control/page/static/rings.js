@@ -74,6 +74,12 @@ function card(site, byId) {
   return box;
 }
 
+// the edges of the first rings by name, whose names are shown
+export function membersShown(rings) {
+  const sites = [...rings.values()].sort((a, b) => a.name.localeCompare(b.name)).slice(0, SITES);
+  return new Set(sites.flatMap((site) => [...site.current, ...site.previous].map((member) => member.id)));
+}
+
 // returns how many are shown, and how many match
 export function showRings(box, rings, edges, wanted) {
   const byId = new Map(edges.map((edge) => [edge.id, edge]));

@@ -1,16 +1,16 @@
 // The table of services: what is active, how far it has come at the edges, and how its rollout does.
 
-import { Refused, ask, every } from "./api.js";
+import { Refused, ask } from "./api.js";
 import { sparkline } from "./charts.js";
 import { percent, seconds, short } from "./traffic.js";
 
-export const SERVICES_SHOWN = 200;
+const SERVICES_SHOWN = 100;
 const ROLLOUTS_ASKED = 20;
-const LINES_ASKED = 50; // lines over time, of the busiest services
 
-export async function lookAtServices() {
-  const services = await every("/v1/services", "");
-  const rolling = services.filter((one) => one.candidate !== null).slice(0, ROLLOUTS_ASKED);
+export async function lookAtServices(wanted) {
+  const asked = new URLSearchParams([["matching", wanted], ["limit", SERVICES_SHOWN]]);
+  const [served, origins] = await Promise.all([ask("GET", `/v1/overview/services?${asked}`), ask("GET", "/v1/origins")]);
+  const rolling = served.items.map((one) => one.service).filter((one) => one.candidate !== null).slice(0, ROLLOUTS_ASKED);
   const rollouts = new Map();
   await Promise.all(rolling.map(async (one) => {
     try {
@@ -19,15 +19,7 @@ export async function lookAtServices() {
       if (!(error instanceof Refused)) throw error; // it has just ended
     }
   }));
-  const totals = new Map((await ask("GET", "/v1/figures?seconds=60")).services.map((one) => [one.service, one]));
-  return { services, rollouts, totals, lines: await lookAtLines([...totals.keys()].slice(0, LINES_ASKED)), origins: await ask("GET", "/v1/origins") };
-}
-
-async function lookAtLines(names) {
-  if (!names.length) return new Map();
-  const asked = new URLSearchParams([["step", "60"], ...names.map((name) => ["service", name])]);
-  const history = await ask("GET", `/v1/figures/history?${asked}`);
-  return new Map(history.lines.map((line) => [line.service, line.requests.slice(-60)]));
+  return { ...served, rollouts, origins };
 }
 
 // as `sennit services top` has them
@@ -49,7 +41,7 @@ function addFigures(row, total, line) {
   for (const text of numbers) {
     const cell = row.insertCell();
     if (text === null) {
-      if (line) cell.append(sparkline(line));
+      if (line.length) cell.append(sparkline(line));
       continue;
     }
     cell.className = "number";
@@ -74,7 +66,7 @@ function describeRollout(service, rollout) {
   return `revision ${rollout.candidate} ${rollout.state}, stage ${rollout.position + 1} of ${rollout.stages.length}, ${of}: ${rollout.health}${why}, ${dwell}`;
 }
 
-function rowOf(service, { rollouts, totals, lines }, choose) {
+function rowOf({ service, total, requests }, rollouts, choose) {
   const rollout = rollouts.get(service.name);
   const row = document.createElement("tr");
   row.dataset.service = service.name;
@@ -94,21 +86,12 @@ function rowOf(service, { rollouts, totals, lines }, choose) {
     reasons.append(line);
   }
   row.insertCell().append(chip, reasons);
-  addFigures(row, totals.get(service.name), lines.get(service.name));
+  addFigures(row, total, requests);
   row.insertCell().textContent = describeRollout(service, rollout);
   row.insertCell().textContent = names;
   return row;
 }
 
-// services with something to look at come first, then the busiest
-function urgency(service) {
-  return service.edges.refused.length ? 0 : service.candidate !== null ? 1 : 2;
-}
-
-export function showServices(body, served, wanted, choose) {
-  const matching = served.services.filter((one) => `${one.name} ${one.hostnames.join(" ")}`.includes(wanted));
-  const busy = (one) => served.totals.get(one.name)?.requests ?? 0;
-  matching.sort((one, other) => urgency(one) - urgency(other) || busy(other) - busy(one));
-  body.replaceChildren(...matching.slice(0, SERVICES_SHOWN).map((one) => rowOf(one, served, choose)));
-  return matching.length;
+export function showServices(body, served, choose) {
+  body.replaceChildren(...served.items.map((one) => rowOf(one, served.rollouts, choose)));
 }

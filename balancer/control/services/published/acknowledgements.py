@@ -45,6 +45,10 @@ class ServiceAcknowledgements:
         ahead = [each for each in found if each > newest and epoch_of(each) <= latest]
         return max(ahead) if 2 * len(ahead) > len(found) else 0
 
+    def refused_services(self) -> set[str]:
+        """Return the services that some live edge refuses."""
+        return {refusal.name for report in self._reports.values() for refusal in report.refused}
+
     def summarise_reports(self) -> "ReportSummary":
         """Return the reports in an order in which many services can be looked up."""
         return ReportSummary(self._live, self._reports)

@@ -1,0 +1,1 @@
+"""What the fleet page shows of many edges and services: counts, those to look at first, and no more."""
