@@ -54,7 +54,7 @@ def measure(edges: int = EDGES, services: int = SERVICES) -> list[Measured]:
 
 
 async def _measure_page(folder: Path, edges: int, services: int) -> dict[str, tuple[float, str]]:
-    setting = Setting(folder, tls=True)
+    setting = Setting(folder, tls=True, lease_seconds=600)
     fill_database(database_url(folder, None), edges)
     fill_services(folder, services)
     async with running_control(setting) as (port, _):

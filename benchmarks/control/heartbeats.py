@@ -44,6 +44,7 @@ class Setting:
     folder: Path
     database: str | None = None
     tls: bool = False
+    lease_seconds: int = 60
 
     def trusting(self) -> ssl.SSLContext | None:
         if not self.tls:
@@ -164,7 +165,7 @@ async def running_control(setting: Setting) -> AsyncIterator[tuple[int, asyncio.
         "--admin-token-file",
         folder / "admin",
     ]
-    flags += ["--lease-seconds", "60", "--log-level", "error"]
+    flags += ["--lease-seconds", str(setting.lease_seconds), "--log-level", "error"]
     if setting.tls:
         flags += ["--tls-certificate", folder / "cert.pem", "--tls-key", folder / "key.pem"]
     if setting.database:

@@ -41,7 +41,7 @@ function paint() {
 // which edges of so many are shown, and buttons to the others
 function paintPages(matching) {
   const last = Math.min(state.firstEdge + SHOWN, matching);
-  at("edges-range").textContent = matching > SHOWN ? `${state.firstEdge + 1} to ${last} of ${matching}, those not well first` : "";
+  at("edges-range").textContent = matching > SHOWN ? `${state.firstEdge + 1} to ${last} of ${matching.toLocaleString()}, those not well first` : "";
   at("edges-pager").hidden = matching <= SHOWN;
   at("edges-before").disabled = state.firstEdge === 0;
   at("edges-after").disabled = last >= matching;

@@ -6,12 +6,15 @@ import { bits } from "./edges.js";
 
 export const scope = { service: null, edge: null, step: 10 };
 
+// 1.50 is 1.5, and 100 stays
+const withoutZeros = (digits) => (digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits);
+
 export function short(number) {
   if (number >= 999.5) {
     const power = Math.min(3, Math.floor(Math.log10(number * 1.0005) / 3));
-    return `${(number / 1000 ** power).toPrecision(3).replace(/\.?0+$/, "")}${["", "k", "M", "G"][power]}`;
+    return `${withoutZeros((number / 1000 ** power).toPrecision(3))}${["", "k", "M", "G"][power]}`;
   }
-  return number === 0 || number >= 10 ? String(Math.round(number)) : number.toPrecision(2).replace(/\.?0+$/, "");
+  return number === 0 || number >= 10 ? String(Math.round(number)) : withoutZeros(number.toPrecision(2));
 }
 
 export function percent(share) {

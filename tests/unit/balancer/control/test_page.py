@@ -148,10 +148,11 @@ def test_traffic_is_charted_by_fleet_service_and_edge_with_origins_that_are_not_
     control.post("/v1/services/shop/revisions", json=document).raise_for_status()
     control.post("/v1/services/shop/activate", json={"revision": 1}).raise_for_status()
     figures = {"requests": 400, "hits": 300, "statuses": [0, 0, 380, 0, 0, 20], "origin_requests": 100}
+    more = {"origin_seconds": 150, "session_seconds": 6_000_000, "handshake_failures": [0, 0, 3, *[0] * 6]}
     ejected = {"service": "shop", "origin": "eu", "state": "ejected", "cause": "status 503", "seconds": 9}
     report = {
         "health": "ok",
-        "figures": {"sequence": 1, "services": {"shop": figures | {"origin_seconds": 150}}},
+        "figures": {"sequence": 1, "services": {"shop": figures | more}},
         "origins": {"known": 1, "unhealthy": 1, "listed": [ejected | {"latency": 1.5}]},
     }
     own = {"Authorization": "Bearer credential-1"}
@@ -165,6 +166,9 @@ def test_traffic_is_charted_by_fleet_service_and_edge_with_origins_that_are_not_
     row = page.locator('#services tr[data-service="shop"]')
     expect(row).to_contain_text("6.7", timeout=PATIENCE)  # requests a second, over a minute
     expect(row).to_contain_text("1.5 s")
+    expect(row).to_contain_text("100k")  # sessions
+    expect(row).to_contain_text("3 timeout")
+    expect(charts.locator("article", has_text="Sessions")).to_contain_text("failed handshakes/s")
     origin = page.locator('#origins tr[data-origin="shop/eu"]')
     expect(origin).to_contain_text("ejected at edge 1", timeout=PATIENCE)
     expect(origin).to_contain_text("status 503")
@@ -178,6 +182,18 @@ def test_traffic_is_charted_by_fleet_service_and_edge_with_origins_that_are_not_
     page.get_by_role("button", name="Show the fleet").click()
     expect(page.locator("#traffic-title")).to_have_text("Traffic of the fleet")
     page.screenshot(path=tmp_path / "traffic.png", full_page=True)
+
+
+def test_on_a_telephone_the_button_of_an_edge_is_in_sight(page: Page, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator("#edges tr")).to_have_count(3, timeout=PATIENCE)
+    for button in page.locator("#edges").get_by_role("button", name="Drain").all():
+        place = button.bounding_box()
+        assert place is not None
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.screenshot(path=tmp_path / "small.png", full_page=True)
 
 
 def change(control: httpx.Client, path: str, body: dict[str, Any]) -> None:
