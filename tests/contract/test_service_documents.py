@@ -1,4 +1,4 @@
-"""The documentation of services and the documents agree: its examples are accepted, and it has every field."""
+"""The documentation of services and the documents agree: its examples are accepted, and have every field."""
 
 import json
 import re
@@ -10,10 +10,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from services.document import HttpService, parse_document
+from services.document import HttpService, TcpService, parse_document
 
 PAGES = Path(__file__).parents[2] / "docs" / "services"
 BLOCK = re.compile(r"```(yaml|json)\n(.*?)```", re.DOTALL)
+FIELDS = HttpService.model_fields.keys() | TcpService.model_fields.keys()
 REQUIRED: dict[str, Any] = {
     "hostnames": ["www.example.org"],
     "origins": [{"name": "main", "url": "http://origin.example"}],
@@ -25,7 +26,7 @@ def examples() -> Iterator[Any]:
     for page in sorted(PAGES.glob("*.md")):
         for number, (kind, text) in enumerate(BLOCK.findall(page.read_text())):
             value = yaml.safe_load(text) if kind == "yaml" else json.loads(text)
-            if isinstance(value, dict) and value.keys() <= HttpService.model_fields.keys():
+            if isinstance(value, dict) and value.keys() <= FIELDS:
                 yield pytest.param(value, id=f"{page.stem}-{number}")
 
 
@@ -45,7 +46,40 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 @pytest.mark.parametrize("example", list(examples()))
 def test_an_example_is_accepted(example: dict[str, Any]) -> None:
-    assert isinstance(parse_document({**REQUIRED, **example}), HttpService)
+    if example.get("kind") == "tcp":
+        assert isinstance(parse_document(example), TcpService)
+    else:
+        assert isinstance(parse_document({**REQUIRED, **example}), HttpService)
+
+
+@pytest.mark.parametrize("model", [HttpService, TcpService])
+def test_every_field_of_the_schema_is_in_an_example(model: type[BaseModel]) -> None:
+    """As a path: a field of one part does not stand for a field of the same name of another."""
+    schema = model.model_json_schema()
+    shown = {path for example in examples() for path in used_paths(example.values[0])}
+    assert not sorted(set(schema_paths(schema, schema["$defs"])) - shown)
+
+
+def schema_paths(schema: dict[str, Any], parts: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the path of every field of a JSON Schema; items of a list have the path of the list."""
+    if "$ref" in schema:
+        schema = parts[schema["$ref"].rpartition("/")[2]]
+    for inner in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        yield from schema_paths(inner, parts, prefix)
+    if "items" in schema:
+        yield from schema_paths(schema["items"], parts, prefix)
+    for name, field in schema.get("properties", {}).items():
+        yield f"{prefix}{name}"
+        yield from schema_paths(field, parts, f"{prefix}{name}.")
+
+
+def used_paths(value: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the path of every field of an example."""
+    for item in value if isinstance(value, list) else ():
+        yield from used_paths(item, prefix)
+    for name, field in value.items() if isinstance(value, dict) else ():
+        yield f"{prefix}{name}"
+        yield from used_paths(field, f"{prefix}{name}.")
 
 
 def test_every_field_is_documented() -> None:
