@@ -29,6 +29,7 @@ BENCHMARKS = {
     "fleet_page": "benchmarks.control.fleet_page",
     "growth": "benchmarks.edge.growth",
     "services": "benchmarks.services.many",
+    "failover": "benchmarks.services.failover",
 }
 RESULTS = Path(__file__).parent / "results"
 
