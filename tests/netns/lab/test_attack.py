@@ -31,6 +31,12 @@ TABLE = {
     "mtls, authentic certificate": ALWAYS | {"A-A": {"detected"}},
     "mtls, forged certificate": ALWAYS | {"A-A": {"not detected"}},
     "tls 1.3": {"P on all": {"safe"}, "A on one": {"not detected"}},
+    "stolen session state": {
+        "P on all": {"safe"},
+        "A on one": {"detected", "safe"},
+        "P-A": {"detected"},
+        "A-A": {"not detected"},
+    },
     "the edges' nodes": {"A on one": {"safe"}},
 }
 
