@@ -32,7 +32,8 @@ ROOTS = (
 )
 # of the key exchange alone, and kept as long as the session
 _KEPT_ROOTS = ("exporter", "session tag")
-STEP_ROOTS = tuple(purpose for purpose in ROOTS if purpose not in (*_KEPT_ROOTS, "server ready"))
+_EXCHANGE_ROOTS = frozenset((*_KEPT_ROOTS, "server ready"))
+STEP_ROOTS = tuple(purpose for purpose in ROOTS if purpose not in _EXCHANGE_ROOTS)
 _PURPOSES = [(purpose, b" " + purpose.encode()) for purpose in ROOTS]
 _STEP_PURPOSES = [(purpose, b" " + purpose.encode()) for purpose in STEP_ROOTS]
 
