@@ -48,14 +48,14 @@ SERVICES = 10_000
 HOSTNAMES = 5  # of a service
 WATCHERS = 1_000
 EDGES = 3
-ROUNDS = 20
+ROUNDS = 15
 IDLE_SECONDS = 0.1
 TARGET_WATCHERS = 150.0  # milliseconds
 TARGET_EDGES = 1.0  # seconds
 
 
 def measure(services: int = SERVICES, watchers: int = WATCHERS, rounds: int = ROUNDS) -> list[Measured]:
-    """Some two minutes."""
+    """Some seventy seconds."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with temporary_folder() as folder:

@@ -88,7 +88,7 @@ class ContinuousLoad:
 
 
 def measure(rounds: int = ROUNDS) -> list[Measured]:
-    """Some fifty seconds."""
+    """Some fifty-five seconds."""
     return asyncio.run(_measure_all(rounds))
 
 
