@@ -54,10 +54,11 @@ class SmkexError(Exception):
     """Base of all errors of the protocol; Abort carries `code` to the other end."""
 
     code: ClassVar[AbortCode]
-    detail: bytes = b""  # what Abort carries behind the code
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", detail: bytes = b"") -> None:
+        """`detail` is what Abort carries behind the code."""
         super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0].rstrip("."))
+        self.detail = detail
 
 
 class MalformedMessage(SmkexError):
@@ -216,8 +217,7 @@ class NameNotOpened(SmkexError):
     code = AbortCode.NAME_NOT_OPENED
 
     def __init__(self, detail: bytes = b"") -> None:
-        super().__init__("no name key of this edge opens the sealed server name")
-        self.detail = detail
+        super().__init__("no name key of this edge opens the sealed server name", detail)
 
 
 class BadRecord(SmkexError):
