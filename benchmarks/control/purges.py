@@ -23,7 +23,7 @@ from lab.namespace.running import NamespaceLab
 from lab.topology import LAB
 
 FLEETS = (10, 100, 1_000)
-ROUNDS = 20  # purges at each number of watchers
+ROUNDS = 12  # purges at each number of watchers
 LAB_ROUNDS = 200
 TARGET = 150.0  # milliseconds
 

@@ -107,7 +107,7 @@ def edge_command(place: LabFolder, topology: Topology, node: LabNode) -> list[st
     upstream = f"http://{topology.backbone_address('origin')}:{ORIGIN_PORT}"
     return [
         *(sennit_program(), "edge", "--state", str(folder), "--upstream", upstream),
-        *("--cache", str(folder / "cache")),
+        *("--cache", str(folder / "cache"), "--access-log", f"file:{folder / 'access.log'}"),
         *("--tls-certificate", str(folder / "service.pem"), "--tls-key", str(folder / "service.key")),
         *("--tofu-key", str(folder / KEY), "--tofu-certificate", str(folder / CERTIFICATE)),
         *("--name-keys", str(folder / NAME_KEYS)),

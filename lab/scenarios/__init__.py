@@ -18,9 +18,10 @@ SCENARIOS = (
     "rolling-restart",
     "owner-overload",
     "attack",
+    "slow-origin",
 )
 
-NAMESPACES_ONLY = ("failures", "attack")  # what compose's hosts are not made for
+NAMESPACES_ONLY = ("failures", "slow-origin", "attack")  # what compose's hosts are not made for
 
 
 def scenarios_of(lab: Lab) -> list[str]:
