@@ -27,7 +27,8 @@ function flow(from, to, rate, size) {
   });
   const [t, u] = [0.36, 0.64]; // nearer to where it starts: arrows that cross do so in the middle
   const [x, y] = [0, 1].map((axis) => u * u * start[axis] + 2 * t * u * middle[axis] + t * t * end[axis]);
-  const text = make("text", { class: "flow-text", x, y: y + 4 }, bits(rate));
+  // beside the arrow, on the side that it is bowed to: a line through a text is hard to read
+  const text = make("text", { class: "flow-text", x: x - uy * 27, y: y + ux * 11 + 4 }, bits(rate));
   return [line, text];
 }
 
