@@ -1,4 +1,4 @@
-"""Index of host names: which owner a name belongs to. A look-up costs as much with one name as with 50,000."""
+"""Index of host names: which owner a name belongs to. A look-up takes as many steps with one name as with 50,000."""
 
 from typing import Generic, TypeVar
 
