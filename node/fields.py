@@ -1,9 +1,12 @@
 """Validate the fields of decoded JSON; each function raises `ValueError` that names the field."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from node.addresses import parse_unicast
+
+KEY_BYTES = 32
 
 
 def require_mapping(value: Any, name: str) -> Mapping[str, Any]:
@@ -56,3 +59,17 @@ def read_address(
         return parse_unicast(value, version, allow_loopback=allow_loopback)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def read_key(fields: Mapping[str, Any], name: str) -> str | None:
+    """Return a field that is a public key (Ed25519, 32 bytes, base64); None where it is null."""
+    value = fields.get(name)
+    if value is None:
+        return None
+    try:
+        whole = isinstance(value, str) and len(base64.b64decode(value, validate=True)) == KEY_BYTES
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError(f"{name}: not {KEY_BYTES} bytes in base64")
+    return str(value)

@@ -14,7 +14,7 @@ from balancer.agent.announce.drain_times import DrainTimes
 from balancer.agent.announce.intent import Intent
 from balancer.agent.announce.watcher_process import start_watcher
 from balancer.agent.announce.withdraw import configured_bird, withdraw
-from balancer.agent.enrolment import NotEnrolled, enrol, own_credential
+from balancer.agent.enrolment import NotEnrolled, enrol, own_credential, own_key
 from balancer.agent.health.figure_reports import FigureReporter
 from balancer.agent.health.forward_rates import ForwardRateMeter
 from balancer.agent.health.node_watch import NodeMonitor
@@ -23,6 +23,7 @@ from balancer.agent.metrics import AgentMetrics, serve_metrics
 from balancer.agent.peers.neighbours import PeerSelection
 from balancer.agent.peers.peer_answer import PeerEndpoint
 from balancer.agent.peers.peer_watch import PeerMonitor
+from balancer.agent.peers.signed_answer import PeerAnswer
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
 from balancer.agent.sync.applied_services import report_applied, trigger_reports
@@ -93,6 +94,7 @@ class Agent:
     async def run(self) -> None:
         """Run until cancelled; raises NotEnrolled or EdgeRemoved. Withdraws at the end, unless it starts again."""
         credential = own_credential(self._settings, self._state)
+        self._peer_key = own_key(self._state)
         end_metrics = self._serve_metrics()
         watcher = await self._start_watcher()
         try:
@@ -106,7 +108,7 @@ class Agent:
                 if self._settings.peer_port:
                     group.create_task(self._watch_peers())
                     group.create_task(
-                        PeerEndpoint(self._addresses(), self._settings.peer_port, self._facts).run()
+                        PeerEndpoint(self._addresses(), self._settings.peer_port, self._answer_peer).run()
                     )
                 group.create_task(feed_watchdog())
         except BaseExceptionGroup as errors:
@@ -151,16 +153,14 @@ class Agent:
         every = (chosen.tunnel_v4, chosen.tunnel_v6, chosen.outside_v4, chosen.outside_v6)
         return tuple(str(address) for address in every if address is not None)
 
-    def _facts(self) -> dict[str, Any]:
-        """Return the answer to other agents."""
+    def _answer_peer(self, nonce: bytes) -> dict[str, Any] | None:
+        """Return the signed answer to another agent, None before this node has enrolled."""
         credential = self._state.credential()
-        outside = self._settings.outside_v4 or self._settings.outside_v6
-        return {
-            "edge_id": credential.edge_id if credential else None,
-            "announcing": self._announcer.announcing,
-            "cut_off": self._peers.cut_off,
-            "outside": str(outside) if outside else None,
-        }
+        if credential is None or credential.edge_id is None:
+            return None
+        generation = self._state.table_generation() or 0
+        answer = PeerAnswer(credential.edge_id, generation, self._announcer.announcing, self._peers.cut_off)
+        return answer.sign(self._peer_key, nonce)
 
     async def _control(self, client: ServicesClient, credential: Credential) -> None:
         if credential.edge_id is not None:
@@ -184,7 +184,11 @@ class Agent:
         backoff = Backoff()
         while True:
             try:
-                return (await enrol(self._settings, self._state, client, credential, self._instance))[0]
+                return (
+                    await enrol(
+                        self._settings, self._state, client, credential, self._peer_key, self._instance
+                    )
+                )[0]
             except Unreachable as error:
                 log.warning("cannot enrol yet", extra={"why": str(error)})
             except ApiError as error:

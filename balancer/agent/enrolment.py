@@ -10,6 +10,8 @@ import logging
 import secrets
 from dataclasses import replace
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
 from balancer.api.client import ControlClient
@@ -39,8 +41,21 @@ def own_credential(settings: AgentSettings, state: NodeState) -> Credential:
     return credential
 
 
+def own_key(state: NodeState) -> Ed25519PrivateKey:
+    """Read the key by which other agents know this one, or make it."""
+    try:
+        return state.peer_key()
+    except ValueError as error:
+        raise NotEnrolled(f"{error}: remove the file; an operator then accepts the new key") from None
+
+
 async def enrol(
-    settings: AgentSettings, state: NodeState, client: ControlClient, credential: Credential, instance: str
+    settings: AgentSettings,
+    state: NodeState,
+    client: ControlClient,
+    credential: Credential,
+    key: Ed25519PrivateKey,
+    instance: str,
 ) -> tuple[Credential, Enrolment]:
     """Enrol, and keep what comes of it in the state folder; raises what the client raises."""
     client.token = credential.token if credential.edge_id is not None else _one_time_token(settings)
@@ -50,6 +65,8 @@ async def enrol(
             site=settings.site,
             tunnel_v4=settings.tunnel_v4,
             tunnel_v6=settings.tunnel_v6,
+            outside=settings.outside_v4 or settings.outside_v6,
+            peer_key=base64.b64encode(key.public_key().public_bytes_raw()).decode(),
             vip=settings.vip,
             instance=instance,
             credential_sha256=hashlib.sha256(credential.token.encode()).hexdigest(),
@@ -69,6 +86,11 @@ async def enrol(
     )
     state.keep_credential(credential)
     client.token = credential.token
+    if enrolment.edge.pending is not None:
+        log.warning(
+            "what this edge reports of itself is not accepted yet, the accepted values stay published",
+            extra={"pending": enrolment.edge.pending.model_dump(mode="json")},
+        )
     log.info("enrolled", extra={"edge_id": enrolment.edge.id, "edge": enrolment.edge.name})
     return credential, enrolment
 

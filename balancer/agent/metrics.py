@@ -67,6 +67,14 @@ class AgentMetrics(Collector):
                 if (reached := getattr(report, way)) is not None:
                     peers.add_metric([str(report.edge_id), way], reached)
         yield peers
+        generations = GaugeMetricFamily(
+            "sennit_agent_peer_generation",
+            "Generation of the forwarding table that a peer has, as it last answered.",
+            labels=["edge_id"],
+        )
+        for edge_id, generation in self._node.peer_generations().items():
+            generations.add_metric([str(edge_id)], generation)
+        yield generations
 
 
 def _make_gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from balancer.model.table import ForwardingTable
 from balancer.model.table_file import TableFile, read_signed_table, store_table
 from node.state.boot_clock import BootMoment
@@ -19,6 +21,7 @@ from node.state.desired_state import (
 from node.state.fast_open_keys import write_keys
 from node.state.forwarder import read_applied_generation
 from node.state.identity import NodeIdentity, find_identity, write_identity
+from node.state.peer_key import own_peer_key
 from node.state.purges import Purge, read_applied_purge, read_purges, write_purges
 from node.state.shield import ShieldSites, write_shield_sites
 from node.state.signs import write_contact
@@ -41,6 +44,10 @@ class NodeState:
 
     def keep_credential(self, credential: Credential) -> None:
         write_credential(self.folder, credential)
+
+    def peer_key(self) -> Ed25519PrivateKey:
+        """Return this agent's own key, made at the first call; ValueError where the file is damaged."""
+        return own_peer_key(self.folder)
 
     def vip_addresses(self) -> tuple[str, ...]:
         """Return the addresses of the VIP and of this node's own locators; none before it has enrolled."""

@@ -26,6 +26,7 @@ from balancer.api.purges import PurgePage, PurgeProgress, PurgeRequest, PurgeVie
 from balancer.api.schemas import (
     EdgePage,
     EdgePatch,
+    EdgeReport,
     EdgeView,
     Enrolment,
     EnrolmentTokenRequest,
@@ -162,6 +163,14 @@ class ControlClient:
 
     async def patch_edge(self, edge_id: int, body: EdgePatch) -> EdgeView:
         return EdgeView.model_validate(await self._json("PATCH", f"/v1/edges/{edge_id}", body))
+
+    async def accept_pending(self, edge_id: int, pending: EdgeReport) -> EdgeView:
+        """Have what an edge reports published, if it is still this."""
+        return EdgeView.model_validate(await self._json("POST", f"/v1/edges/{edge_id}/pending", pending))
+
+    async def refuse_pending(self, edge_id: int) -> None:
+        """Keep what was accepted before."""
+        await self._send("DELETE", f"/v1/edges/{edge_id}/pending")
 
     async def remove_edge(self, edge_id: int) -> None:
         await self._send("DELETE", f"/v1/edges/{edge_id}")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -53,6 +53,14 @@ TunnelV4 = Annotated[
     AddressV4 | None, Field(description="Where other edges send its packets.", examples=["10.255.0.1"])
 ]
 TunnelV6 = Annotated[AddressV6 | None, Field(examples=["fd00:255::1"])]
+PeerKey = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z0-9+/]{43}=$",
+        description="Verifies its agent's answers to other agents (Ed25519, base64).",
+        examples=["A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="],
+    ),
+]
 Instance = Annotated[
     str | None,
     Field(
@@ -179,7 +187,38 @@ class EnrolmentTokenPage(BaseModel):
     next: int | None = None
 
 
-class EnrolRequest(Body):
+class EdgeReport(Body):
+    """Where an edge says that it is, and by which key its agent's answers are known."""
+
+    tunnel_v4: TunnelV4 = None
+    tunnel_v6: TunnelV6 = None
+    outside: AddressV4 | AddressV6 | None = Field(
+        default=None,
+        description="Where other agents ask its agent beside the backbone.",
+        examples=["192.0.2.7"],
+    )
+    peer_key: PeerKey = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.tunnel_v4 is None and self.tunnel_v6 is None:
+            raise ValueError("tunnel_v4: an edge needs a tunnel address (tunnel_v4 or tunnel_v6)")
+        edge_from_json({"id": 1, "name": "edge", "state": "up", **self.values()})
+        return self
+
+    def values(self) -> dict[str, str | None]:
+        """Return the four fields as they are stored and published."""
+        addresses = {name: getattr(self, name) for name in ("tunnel_v4", "tunnel_v6", "outside")}
+        return {name: _address_text(value) for name, value in addresses.items()} | {"peer_key": self.peer_key}
+
+
+class PendingReport(EdgeReport):
+    """What an enrolled edge reports that differs from what is accepted: not published until an operator accepts it."""
+
+    reported_at: datetime
+
+
+class EnrolRequest(EdgeReport):
     """Enrolment of an edge.
 
     The edge chooses its credential and sends only the SHA-256 of it: an answer lost on the way costs nothing,
@@ -188,8 +227,6 @@ class EnrolRequest(Body):
 
     name: Name
     site: Name = Field(examples=["a"])
-    tunnel_v4: TunnelV4 = None
-    tunnel_v6: TunnelV6 = None
     vip: Name | None = Field(default=None, description="Needed only where there are several VIPs.")
     instance: Instance = None
     credential_sha256: str = Field(
@@ -197,14 +234,6 @@ class EnrolRequest(Body):
         description="Of the credential it will show.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
-
-    @model_validator(mode="after")
-    def _reachable(self) -> "EnrolRequest":
-        if self.tunnel_v4 is None and self.tunnel_v6 is None:
-            raise ValueError("tunnel_v4: an edge needs a tunnel address (tunnel_v4 or tunnel_v6)")
-        tunnels = {"tunnel_v4": _address_text(self.tunnel_v4), "tunnel_v6": _address_text(self.tunnel_v6)}
-        edge_from_json({"id": 1, "name": self.name, "state": "up", **tunnels})
-        return self
 
 
 class LeaseView(BaseModel):
@@ -229,6 +258,13 @@ class EdgeView(BaseModel):
     site: str
     tunnel_v4: IPv4Address | None
     tunnel_v6: IPv6Address | None
+    outside: IPv4Address | IPv6Address | None = Field(
+        default=None, description="Where other agents ask its agent beside the backbone."
+    )
+    peer_key: str | None = Field(default=None, description="Verifies its agent's answers (Ed25519, base64).")
+    pending: PendingReport | None = Field(
+        default=None, description="What it reports now, until an operator accepts or refuses it."
+    )
     vip: str
     weight: Weight
     encapsulation: Encapsulation = Field(description="What tunnels to it look like.")

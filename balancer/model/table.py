@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from node.fields import read_address, read_choice, read_integer, read_sequence, read_text, require_mapping
+from node.fields import (
+    read_address,
+    read_choice,
+    read_integer,
+    read_key,
+    read_sequence,
+    read_text,
+    require_mapping,
+)
 from node.vip import MAXIMUM_EDGE_ID, Vip, vip_from_json
 
 MAXIMUM_WEIGHT = 1_000_000
@@ -31,7 +39,10 @@ class Encapsulation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TableEdge:
-    """One edge: its id, and its tunnel endpoints."""
+    """One edge: its id, its tunnel endpoints, and how other edges' agents ask its agent.
+
+    `peer_key`: the public key (Ed25519, base64) that verifies its answers; `outside`: its address beside the backbone.
+    """
 
     id: int
     name: str
@@ -39,10 +50,12 @@ class TableEdge:
     tunnel_v6: str | None
     state: EdgeState = EdgeState.UP
     encapsulation: Encapsulation = Encapsulation.IPIP
+    peer_key: str | None = None
+    outside: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dict, ready for `json.dumps`."""
-        return {
+        fields = {
             "id": self.id,
             "name": self.name,
             "tunnel_v4": self.tunnel_v4,
@@ -50,6 +63,8 @@ class TableEdge:
             "state": self.state,
             "encapsulation": self.encapsulation,
         }
+        about_agent = {"peer_key": self.peer_key, "outside": self.outside}
+        return fields | {name: value for name, value in about_agent.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,8 @@ def edge_from_json(value: Any) -> TableEdge:
         read_address(fields, "tunnel_v6", 6),
         EdgeState(read_choice(fields, "state", [state.value for state in EdgeState])),
         Encapsulation(read_choice({"encapsulation": "ipip", **fields}, "encapsulation", list(Encapsulation))),
+        read_key(fields, "peer_key"),
+        read_address(fields, "outside", 6 if ":" in str(fields.get("outside")) else 4),
     )
 
 

@@ -1,10 +1,17 @@
-"""An agent that was taken over: answers its peers with what should fill their memory or send them elsewhere."""
+"""An agent that was taken over: answers its peers with what should fill their memory, or in another edge's name.
+
+It signs with a key of its own, which is not in the table, over the nonce of the question and over that of the first.
+"""
 
 import argparse
 import gzip
 import itertools
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from balancer.agent.peers.signed_answer import PeerAnswer
 
 BOMB = 64 << 20  # bytes, before compression
 
@@ -15,15 +22,22 @@ class HostileAnswer(BaseHTTPRequestHandler):
     numbers = itertools.count()
     bomb = gzip.compress(bytes(BOMB))
     edge_id = 0
+    key = Ed25519PrivateKey.generate()
+    first_nonce = b""
 
     def do_GET(self) -> None:
-        lie = {"edge_id": self.edge_id, "announcing": True, "cut_off": False, "outside": "127.0.0.1"}
+        nonce = bytes.fromhex(self.path.removeprefix("/peer/"))
+        HostileAnswer.first_nonce = self.first_nonce or nonce
+        answer = PeerAnswer(self.edge_id, 2**53 - 1, announcing=True, cut_off=False)
+        lie = answer.sign(self.key, nonce)
         answers: tuple[tuple[str, bytes], ...] = (
             ("gzip", self.bomb),
             ("identity", b" " * BOMB),
             ("identity", b"[" * 4000),
             ("identity", json.dumps(lie).encode()),
-            ("identity", json.dumps({**lie, "outside": "\x1b[2J" * 700}).encode()),
+            ("identity", json.dumps(answer.sign(self.key, self.first_nonce)).encode()),
+            ("identity", json.dumps({**lie, "signature": "\x1b[2J" * 700}).encode()),
+            ("identity", json.dumps({**lie, "outside": "127.0.0.1", "signature": None}).encode()),
         )
         encoding, body = answers[next(self.numbers) % len(answers)]
         print("answered", flush=True)

@@ -3,6 +3,7 @@
 from node.state.state_file import Daemon, StateFile
 
 CREDENTIAL = StateFile("credential.json", Daemon.AGENT, (Daemon.AGENT,), mode=0o600, durable=True)
+PEER_KEY = StateFile("peer.key", Daemon.AGENT, (Daemon.AGENT,), mode=0o600, durable=True)
 NODE = StateFile(
     "node.json",
     Daemon.AGENT,
@@ -41,6 +42,7 @@ EDGE_SOCKET = StateFile("edge.sock", Daemon.EDGE, (Daemon.AGENT,), mode=0o660)
 
 ALL = (
     CREDENTIAL,
+    PEER_KEY,
     NODE,
     TABLE_KEY,
     TABLE,

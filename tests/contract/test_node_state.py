@@ -33,6 +33,7 @@ from node.state.forwarder import (
 )
 from node.state.host_state import HostState, ItemState, read_host_state, write_host_state
 from node.state.identity import NodeIdentity, find_identity, write_identity
+from node.state.peer_key import read_peer_key, write_peer_key
 from node.state.probe_results import ProbeResult, read_results, write_results
 from node.state.purges import (
     Purge,
@@ -70,6 +71,9 @@ INSTALL = ForwarderInstall(
     1, ("eth0",), "wg0", Ends("10.255.0.1", None), VIP, no_xdp="veth has no driver mode"
 )
 KEY = TABLE_SIGNER.public_key().public_bytes_raw()
+PEER_KEY = Ed25519PrivateKey.from_private_bytes(
+    bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+)
 FAST_OPEN = ["22" * 16, "11" * 16]
 HOST = HostState(8123.4, (ItemState("sysctl net.ipv4.tcp_fwmark_accept", True, "0 instead of 1"),))
 SIGNER = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
@@ -90,6 +94,11 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     "table.key": (KEY, lambda at: pin_table_key(at, KEY), read_table_key),
     "table.json": (TABLE, lambda at: write_signed_table(at, TABLE), load_table),
     "agent.json": (WANTED, lambda at: write_desired_state(at, WANTED), read_desired_state),
+    "peer.key": (
+        PEER_KEY.private_bytes_raw(),
+        lambda at: write_peer_key(at, PEER_KEY),
+        lambda at: read_peer_key(at).private_bytes_raw(),
+    ),
     "services.json": (
         SERVICES,
         lambda at: store_services(at, SERVICES),

@@ -69,6 +69,14 @@ class NodeMonitor:
         self.findings = Findings(tuple(hard), tuple(soft), edge.sessions, edge.at_service_port)
         return self.findings
 
+    def peer_generations(self) -> dict[int, int]:
+        """Return the generation of the table that each peer has, of those that have answered."""
+        return {
+            edge_id: seen.generation
+            for edge_id, seen in sorted(self._peers.statuses.items())
+            if seen.generation is not None
+        }
+
     def reports(self) -> list[PeerReport]:
         """What this edge sees of its peers, for the heartbeat."""
         forwarding = {probe.edge_id: probe.ok for probe in self.probes if probe.edge_id is not None}

@@ -1,20 +1,19 @@
-"""Check the agents of a few other edges, over the backbone and from outside.
+"""Check the agents of a few other edges, over the backbone and from outside, at the addresses of the signed table.
 
 An edge whose backbone is cut can serve no client: no second subflow reaches it. When its control plane is silent too,
-it can only ask a peer from outside: one that announces and is not cut off itself stands in for it.
+it can only ask a peer from outside: one that announces and is not cut off itself stands in for it. Only an answer that
+the peer has signed for this question counts.
 """
 
 import asyncio
-import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
 
 from balancer.agent.bounded_answer import NoAnswer, NotListening, fetch_object
+from balancer.agent.peers.signed_answer import NONCE_BYTES, PeerAnswer, verify_answer
 from balancer.model.table import TableEdge
-
-log = logging.getLogger(__name__)
 
 TIMEOUT = 1.0
 FAILED_AFTER = 2  # times in a row
@@ -23,11 +22,14 @@ BODY_LIMIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """One peer as of the last check. None: not known, or no address to ask."""
+    """One peer as of the last check. None: not known, or the table has no key or address to ask it.
+
+    `generation`: of the forwarding table that it has, as it last answered.
+    """
 
     backbone: bool | None = None
     outside: bool | None = None
-    outside_address: str | None = None
+    generation: int | None = None
     serves: bool = False  # reports, from outside, that it announces and is not cut off
     failures: tuple[int, int] = (0, 0)
 
@@ -73,46 +75,41 @@ class PeerMonitor:
 
     async def _check_peer(self, peer: TableEdge) -> None:
         before = self.statuses[peer.id]
-        tunnel = peer.tunnel_v4 or peer.tunnel_v6
+        if peer.peer_key is None:
+            self.statuses[peer.id] = PeerStatus()
+            return
         inside, outside = await asyncio.gather(
-            self._ask(tunnel, peer.id), self._ask(before.outside_address, peer.id)
+            self._ask(peer.tunnel_v4 or peer.tunnel_v6, peer), self._ask(peer.outside, peer)
         )
+        newest = inside or outside
         failures = (
             0 if inside is not None else before.failures[0] + 1,
             0 if outside is not None else before.failures[1] + 1,
         )
-        address = _parse_address(inside["outside"]) if inside else None
         self.statuses[peer.id] = replace(
             before,
             backbone=_debounce_reachability(before.backbone, failures[0]),
-            outside=_debounce_reachability(before.outside, failures[1]) if before.outside_address else None,
-            outside_address=address or before.outside_address,
-            serves=outside is not None and outside["announcing"] is True and outside["cut_off"] is False,
+            outside=_debounce_reachability(before.outside, failures[1]) if peer.outside else None,
+            generation=newest.generation if newest else before.generation,
+            serves=outside is not None and outside.announcing and not outside.cut_off,
             failures=failures,
         )
 
-    async def _ask(self, address: str | None, edge_id: int) -> dict[str, Any] | None:
-        if address is None or not self._accepts(ip_address(address)):
+    async def _ask(self, address: str | None, peer: TableEdge) -> PeerAnswer | None:
+        """Ask at one address; None unless the peer answers this question, in time (monotonic)."""
+        if peer.peer_key is None or address is None or not self._accepts(ip_address(address)):
             return None
         host = f"[{address}]" if ":" in address else address
+        nonce = secrets.token_bytes(NONCE_BYTES)
         try:
             async with asyncio.timeout(TIMEOUT):
-                body = await fetch_object(f"http://{host}:{self._port}/peer", BODY_LIMIT)
-            if body["edge_id"] == edge_id:
-                return {key: body[key] for key in ("announcing", "cut_off", "outside")}
-        except (NotListening, NoAnswer, TimeoutError, ValueError, KeyError):
-            pass
-        return None
+                body = await fetch_object(f"http://{host}:{self._port}/peer/{nonce.hex()}", BODY_LIMIT)
+            return verify_answer(body, peer.id, peer.peer_key, nonce)
+        except (NotListening, NoAnswer, TimeoutError, ValueError):
+            return None
 
 
 def _debounce_reachability(before: bool | None, failures: int) -> bool | None:
     if not failures:
         return True
     return False if failures >= FAILED_AFTER else before
-
-
-def _parse_address(value: Any) -> str | None:
-    try:
-        return str(ip_address(value)) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from balancer.api.schemas import (
     EdgePage,
     EdgePatch,
+    EdgeReport,
     EdgeView,
     Enrolment,
     EnrolRequest,
@@ -34,20 +35,21 @@ from balancer.control.http.problems import refusal_responses, success_response
 
 router = APIRouter(prefix="/v1/edges", tags=["edges"])
 EdgesPart = Annotated[EdgeService, Depends(provide_part(EdgeService))]
+EnrolmentsPart = Annotated[EnrolmentService, Depends(provide_part(EnrolmentService))]
 HeartbeatPart = Annotated[HeartbeatService, Depends(provide_part(HeartbeatService))]
 AGAIN = success_response(200, Enrolment, "It had enrolled already.")
 
 
 @router.post("", status_code=201, responses=AGAIN | refusal_responses(401, 403, 409, 410))
 async def enrol(
-    enrolments: Annotated[EnrolmentService, Depends(provide_part(EnrolmentService))],
+    enrolments: EnrolmentsPart,
     authenticator: AuthenticatorPart,
     shown: Annotated[str, Depends(presented_sha256)],
     body: EnrolRequest,
     request: Request,
     response: Response,
 ) -> Enrolment:
-    """Enrol, showing a one-time token, or again, showing the credential."""
+    """Enrol, showing a one-time token, or again, showing the credential: what has changed is then pending."""
     with authenticator.limit_guesses(client_host(request), shown):
         enrolment, created = await enrolments.enrol_edge(shown, body)
     if not created:
@@ -83,6 +85,22 @@ async def patch_edge(
     view, revision = await edges.patch_edge(edge_id, body, by.because(body.reason), if_match)
     set_etag(response, revision)
     return view
+
+
+@router.post("/{edge_id}/pending", responses=refusal_responses(401, 403, 404, 409, 412))
+async def accept_pending(
+    enrolments: EnrolmentsPart, by: Operator, edge_id: EdgeIdPath, body: EdgeReport, if_match: IfMatch = None
+) -> EdgeView:
+    """Accept what an edge reports of itself: its `pending`, which the body repeats, is published from now on."""
+    return await enrolments.accept_pending(edge_id, body, by, if_match)
+
+
+@router.delete("/{edge_id}/pending", status_code=204, responses=refusal_responses(401, 403, 404, 412))
+async def refuse_pending(
+    enrolments: EnrolmentsPart, by: Operator, edge_id: EdgeIdPath, if_match: IfMatch = None
+) -> None:
+    """Refuse what an edge reports of itself: what was accepted before stays published."""
+    await enrolments.refuse_pending(edge_id, by, if_match)
 
 
 @router.delete("/{edge_id}", status_code=204, responses=refusal_responses(401, 403, 404, 412))

@@ -1,20 +1,23 @@
-"""Enrolment: a new edge gets an id for a one-time token; an enrolled one returns with its credential."""
+"""Enrolment: a new edge gets an id for a one-time token; an enrolled one returns with its credential.
+
+What it then reports beside what is accepted waits for an operator (reports.py).
+"""
 
 import base64
 import hmac
-from datetime import datetime
 
-from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.access import Role
-from balancer.api.schemas import Enrolment, EnrolRequest
+from balancer.api.schemas import EdgeReport, EdgeView, Enrolment, EnrolRequest
 from balancer.control.access.enrolment_tokens import service as tokens
 from balancer.control.audit import service as audit
 from balancer.control.authentication.caller import Caller
 from balancer.control.authentication.lookup import find_token, list_edge_tokens
+from balancer.control.edges import reports
 from balancer.control.edges.holder import check_holder
 from balancer.control.edges.memory import EdgeMemory
+from balancer.control.http.preconditions import check_etag
 from balancer.control.http.problems import Refusal
 from balancer.control.registry import edges
 from balancer.control.rules import ControlRules
@@ -26,8 +29,6 @@ from balancer.control.table.watch import TableWatch
 from balancer.control.vips import repository as vips
 from balancer.control.vips.published import vip_of
 from balancer.control.vips.service import vip_view
-from balancer.model.place import Places
-from balancer.model.reference.packet import mapped_address
 from node.state.desired_state import AdminState
 from node.vip import MAXIMUM_EDGE_ID, has_locator
 
@@ -50,8 +51,14 @@ class EnrolmentService:
             else:
                 await _check_return(session, edge, presented_sha256, body)
             check_holder(self._memory.leases, edge.id, body.instance, starts=True)
-            self._check_prefixes(body)
-            await _set_addresses(session, edge, body, self._store.now())
+            reported = body.values()
+            await reports.check_addresses(session, edge, reported, self._rules.tunnel_prefixes)
+            if created:
+                reports.accept_values(edge, reported)
+                edge.pending = None
+            else:
+                reports.hold_report(session, edge, reported, self._store.now())
+            session.add(edge)
             await sites.check_ring(session, edge.site)
             vip = await vips.find_by_name(session, edge.vip_name)
             assert vip is not None  # a foreign key
@@ -62,15 +69,32 @@ class EnrolmentService:
             table_key=base64.b64encode(self._watch.live.public_key).decode(),
         ), created
 
-    def _check_prefixes(self, body: EnrolRequest) -> None:
-        """Refuse tunnel addresses outside the operator's prefixes: all forwarders would aim at what an edge names."""
-        prefixes = self._rules.tunnel_prefixes
-        for field in ("tunnel_v4", "tunnel_v6"):
-            address = getattr(body, field)
-            if address is not None and prefixes and not any(address in prefix for prefix in prefixes):
-                named = ", ".join(map(str, prefixes))
-                detail = f"{address} is in none of the backbone's prefixes (tunnel_prefixes): {named}"
-                raise Refusal(403, "tunnel-address-outside", detail, field=field)
+    async def accept_pending(
+        self, edge_id: int, wanted: EdgeReport, by: Caller, if_match: str | None
+    ) -> EdgeView:
+        """Publish what an edge reports, if that is still what the operator has seen."""
+        async with self._store.change() as session:
+            edge = await edges.find_edge(session, edge_id)
+            check_etag(if_match, edge)
+            pending = reports.require_pending(edge)
+            if pending != wanted.values():
+                detail = f"another report is pending: {reports.describe_change(wanted.values(), pending)}"
+                raise Refusal(409, "pending-changed", detail, field="edge_id")
+            await reports.check_addresses(session, edge, pending, self._rules.tunnel_prefixes)
+            change = reports.accept_values(edge, pending)
+            edge.pending = None
+            audit.record_change(session, self._store.now(), by, "edge.accept", edge.name, change)
+            await session.flush()
+        return self._memory.view(edge)
+
+    async def refuse_pending(self, edge_id: int, by: Caller, if_match: str | None) -> None:
+        """Drop what an edge reports; it is pending again when its agent reports it again."""
+        async with self._store.change() as session:
+            edge = await edges.find_edge(session, edge_id)
+            check_etag(if_match, edge)
+            change = reports.describe_change(reports.accepted_values(edge), reports.require_pending(edge))
+            edge.pending = None
+            audit.record_change(session, self._store.now(), by, "edge.refuse", edge.name, change)
 
     async def _enrol_new(
         self, session: AsyncSession, presented_sha256: str, body: EnrolRequest
@@ -157,41 +181,13 @@ async def _check_return(
     own = hmac.compare_digest(presented_sha256, body.credential_sha256)
     if not own and not await tokens.has_enrolled(session, presented_sha256, edge.credential_sha256):
         raise Refusal(401, "token-refused", "neither its credential nor its token", field="authorization")
-    same = (edge.tunnel_v4, edge.tunnel_v6) == tuple(
-        str(address) if address else None for address in (body.tunnel_v4, body.tunnel_v6)
-    )
-    if not own and not same:
+    if not own and reports.accepted_values(edge) != body.values():
         detail = "a used enrolment token only repeats its enrolment: show the credential to move the edge"
         raise Refusal(401, "token-refused", detail, field="authorization")
     if edge.name != body.name:
         raise Refusal(409, "edge-name-fixed", f"this edge enrolled as {edge.name}", field="name")
     if body.vip not in (None, edge.vip_name):
         raise Refusal(409, "edge-vip-fixed", f"this edge enrolled for {edge.vip_name}", field="vip")
-
-
-async def _set_addresses(session: AsyncSession, edge: EdgeRecord, body: EnrolRequest, now: datetime) -> None:
-    """Set the edge's tunnel addresses; Refusal if another edge has one.
-
-    Its site stays the one that it enrolled with, until an operator changes it.
-    """
-    with session.no_autoflush:
-        places = Places.of(vip_of(vip) for vip in await vips.list_all(session))
-    for field in ("tunnel_v4", "tunnel_v6"):
-        value = getattr(body, field)
-        address = str(value) if value else None
-        with session.no_autoflush:
-            other = await edges.find_by_tunnel(session, field, address) if address else None
-        if address and (found := places.find(mapped_address(address))):
-            detail = f"{address} is an address of the VIP {found.vip.name}: give the edge one of the backbone"
-            raise Refusal(409, "tunnel-address-taken", detail, field=field)
-        if other and other.id != edge.id:
-            raise Refusal(409, "tunnel-address-taken", f"the edge {other.name} has this address", field=field)
-        if (before := getattr(edge, field)) != address:
-            if inspect(edge).persistent:
-                by = Caller(Role.EDGE, edge.name)
-                audit.record_change(session, now, by, "edge.move", edge.name, f"{before} -> {address}")
-            setattr(edge, field, address)
-    session.add(edge)
 
 
 async def _choose_vip(session: AsyncSession, name: str | None) -> VipRecord:

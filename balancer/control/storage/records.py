@@ -98,6 +98,9 @@ class EdgeRecord(Revised, Record):
     site: Mapped[str] = mapped_column(ForeignKey("site.name"), index=True)
     tunnel_v4: Mapped[str | None] = mapped_column(String(15), unique=True)
     tunnel_v6: Mapped[str | None] = mapped_column(String(45), unique=True)
+    outside: Mapped[str | None] = mapped_column(String(45))  # where peers ask its agent beside the backbone
+    peer_key: Mapped[str | None] = mapped_column(String(44))  # verifies its agent's answers; base64
+    pending: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # reported, not accepted
     vip_name: Mapped[str] = mapped_column(ForeignKey("vip.name"))
     credential_sha256: Mapped[str] = mapped_column(String(64), unique=True)
     admin_state: Mapped[str] = mapped_column(String(16))

@@ -53,7 +53,8 @@ class Change:
                 return f"{name} {self.before.state} -> {self.after.state}"
             if self.before.encapsulation != self.after.encapsulation:
                 return f"{name} {self.before.encapsulation} -> {self.after.encapsulation}"
-            return f"{name} moved"
+            tunnels = [(each.tunnel_v4, each.tunnel_v6) for each in (self.before, self.after)]
+            return f"{name} {'changed its key or outside address' if tunnels[0] == tunnels[1] else 'moved'}"
         return f"{name} {'added' if self.before is None else 'removed' if self.after is None else 'changed'}"
 
 

@@ -57,7 +57,16 @@ def entry_of(record: EdgeRecord | VipRecord) -> Entry:
         return vip_of(record)
     state = table_state(record.admin_state, record.alive)
     tunnels = Encapsulation(record.encapsulation)
-    return TableEdge(record.id, record.name, record.tunnel_v4, record.tunnel_v6, state, tunnels)
+    return TableEdge(
+        record.id,
+        record.name,
+        record.tunnel_v4,
+        record.tunnel_v6,
+        state,
+        tunnels,
+        record.peer_key,
+        record.outside,
+    )
 
 
 def _record_key(record: EdgeRecord | VipRecord) -> Key:

@@ -1,7 +1,8 @@
-"""List, show, drain, undrain, disable, move, set, re-enrol and remove edges."""
+"""List, show, drain, undrain, disable, move, set, re-enrol and remove edges; accept or refuse what they report."""
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
         "drain": "stop new sessions at an edge, then withdraw it",
         "undrain": "end a drain",
         "disable": "refuse new subflows to an edge",
+        "accept": "accept the tunnel address or key that an edge reports now",
+        "refuse": "refuse it: what was accepted before stays published",
         "remove": "remove an edge; its id is quarantined",
     }.items():
         one = actions.add_parser(action, help=words)
@@ -119,6 +122,11 @@ async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "
     edge = _find_edge(every, options.edge)
     if options.action == "remove":
         await client.remove_edge(edge.id)
+    elif options.action == "accept":
+        edge = await _accept_pending(client, edge)
+    elif options.action == "refuse":
+        await client.refuse_pending(edge.id)
+        edge = await client.edge(edge.id)
     elif options.action == "move":
         edge = await client.patch_edge(edge.id, EdgePatch(site=options.site))
     elif options.action in _WANTED:
@@ -128,6 +136,28 @@ async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "
 
             edge = await wait_for_drain(client, edge.id)
     return [edge]
+
+
+async def _accept_pending(client: "ControlClient", edge: "EdgeView") -> "EdgeView":
+    """Accept what the edge reports, as it was just read: a newer report is refused."""
+    from balancer.api.schemas import EdgeReport
+
+    if edge.pending is None:
+        raise CommandError(f"{edge.name} reports nothing that is not accepted")
+    print(f"{edge.name}: {describe_pending(edge)}", file=sys.stderr)
+    return await client.accept_pending(edge.id, EdgeReport.model_validate(edge.pending.values()))
+
+
+def describe_pending(edge: "EdgeView") -> str:
+    """Return the fields that an edge reports otherwise than they are accepted."""
+    if edge.pending is None:
+        return ""
+    reported = edge.pending.values()
+    return ", ".join(
+        f"{name} {getattr(edge, name) or 'none'} -> {value or 'none'}"
+        for name, value in reported.items()
+        if value != (str(accepted) if (accepted := getattr(edge, name)) else None)
+    )
 
 
 def _find_edge(every: "list[EdgeView]", wanted: str) -> "EdgeView":
@@ -167,7 +197,8 @@ def _edge_row(edge: "EdgeView", newest: int) -> tuple[str, ...]:
     tunnel += " gue" if edge.encapsulation == "gue" else ""
     lease = edge.lease
     applied = describe_applied(lease.applied_generation if lease else None, newest)
-    why = "; ".join(each.reason for each in edge.health.reasons)
+    reasons = [each.reason for each in edge.health.reasons]
+    why = "; ".join([*reasons, f"pending: {describe_pending(edge)}"] if edge.pending else reasons)
     health = edge.health.state.value
     return (
         str(edge.id), edge.name, edge.site, str(edge.weight), tunnel,
@@ -179,6 +210,10 @@ def _detail_lines(edge: "EdgeView") -> list[str]:
     """Return details of one edge: since when, why, and the progress of its drain."""
     lines = [f"\n{edge.health.state.value} since {edge.health.since:%Y-%m-%d %H:%M:%S} UTC"]
     lines += [f"  {each.since:%H:%M:%S}  {each.reason}" for each in edge.health.reasons]
+    if edge.pending is not None:
+        since = f"{edge.pending.reported_at:%Y-%m-%d %H:%M:%S} UTC"
+        lines.append(f"reports since {since}, not accepted: {describe_pending(edge)}")
+        lines.append(f"  `sennit edges accept {edge.name}` or `sennit edges refuse {edge.name}`")
     if lease := edge.lease:
         announced = "announced" if lease.announcing else "not announced"
         granted = ", withdrawn for a soft failure by a grant" if lease.granted else ""

@@ -32,6 +32,31 @@ function cell(row, name, text, kind = "") {
   found.className = kind;
 }
 
+const REPORTED = ["tunnel_v4", "tunnel_v6", "outside", "peer_key"]; // fields of EdgeReport
+
+// what the edge reports and nobody has accepted, with a button for either decision
+function newPending(row, actions) {
+  const made = Object.assign(document.createElement("div"), { className: "pending", hidden: true });
+  made.append(document.createElement("span"));
+  for (const [name, accepted] of [["Accept", true], ["Refuse", false]]) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+    button.addEventListener("click", () => actions.decide(row.dataset.edge, accepted, made.dataset.seen, button));
+    made.append(button);
+  }
+  return made;
+}
+
+function fillPending(row, edge, mayOperate) {
+  const made = row.querySelector(".pending");
+  made.hidden = !edge.pending;
+  if (made.hidden) return;
+  const changed = REPORTED.filter((name) => edge.pending[name] !== edge[name]);
+  const text = changed.map((name) => `${name} ${edge[name] ?? "none"} → ${edge.pending[name] ?? "none"}`).join(", ");
+  made.firstElementChild.textContent = `reports, not accepted: ${text}`;
+  made.dataset.seen = JSON.stringify(Object.fromEntries(REPORTED.map((name) => [name, edge.pending[name]])));
+  for (const button of made.querySelectorAll("button")) button.hidden = !mayOperate;
+}
+
 function newRow(edge, actions) {
   const row = document.createElement("tr");
   row.dataset.edge = edge.name;
@@ -43,7 +68,7 @@ function newRow(edge, actions) {
       const reasons = Object.assign(document.createElement("ul"), { className: "reasons" });
       chip.dataset.cell = "health";
       reasons.dataset.cell = "reasons";
-      made.append(chip, reasons);
+      made.append(chip, reasons, newPending(row, actions));
     } else if (name === "act") {
       const button = Object.assign(document.createElement("button"), { type: "button" });
       button.addEventListener("click", () => actions.change(row.dataset.edge, button.dataset.to, button));
@@ -88,6 +113,7 @@ function fillRow(row, edge, generation, mayOperate) {
   reasons.replaceChildren(...edge.health.reasons.map(({ reason, since }) => Object.assign(document.createElement("li"), {
     textContent: `${reason}, since ${clock(since)}`,
   })));
+  fillPending(row, edge, mayOperate);
   const button = row.lastElementChild.querySelector("button");
   const to = edge.admin_state === "active" ? "draining" : "active";
   button.dataset.to = to;

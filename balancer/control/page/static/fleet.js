@@ -29,7 +29,7 @@ function paint() {
   const parts = [`${fleet.edges.toLocaleString()} edges`, `${fleet.up.toLocaleString()} up`];
   for (const name of ["degraded", "draining", "down"]) if (fleet[name]) parts.push(`${fleet[name].toLocaleString()} ${name}`);
   at("summary").textContent = `${parts.join(", ")} · table generation ${count(fleet.generation)}`;
-  showEdges(at("edges"), fleet.items, fleet.generation, { change, choose: chooseEdge }, state.mayOperate);
+  showEdges(at("edges"), fleet.items, fleet.generation, { change, decide, choose: chooseEdge }, state.mayOperate);
   paintPages(fleet.matching);
   draw(at("drawing"), fleet.drawn);
   const drawn = fleet.drawn.length;
@@ -174,6 +174,21 @@ async function change(name, to, button) {
   button.disabled = true;
   try {
     await ask("PATCH", `/v1/edges/${edge.id}`, { admin_state: to }, { "Sennit-Reason": "fleet page" });
+    await look();
+  } catch (error) {
+    at("failure").textContent = `${name}: ${error.message}`;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+// `seen`: the report that the operator has read, as JSON; another one is not accepted
+async function decide(name, accepted, seen, button) {
+  const edge = state.fleet.items.find((one) => one.name === name);
+  if (accepted && !confirm(`Send the traffic for ${name} where it says that it is now?`)) return;
+  button.disabled = true;
+  try {
+    await ask(accepted ? "POST" : "DELETE", `/v1/edges/${edge.id}/pending`, accepted ? JSON.parse(seen) : undefined, { "Sennit-Reason": "fleet page" });
     await look();
   } catch (error) {
     at("failure").textContent = `${name}: ${error.message}`;

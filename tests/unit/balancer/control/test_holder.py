@@ -44,7 +44,8 @@ async def test_another_host_may_follow_once_the_lease_has_ended_and_the_move_is_
     assert (await api.heartbeat(1, instance=CLONE)).status_code == 200
     assert (await api.heartbeat(1, instance=FIRST)).status_code == 409
     audited = (await api.ask("GET", "/v1/audit")).json()["items"]
-    assert [each["detail"] for each in audited if each["what"] == "edge.move"] == ["10.255.0.1 -> 10.255.9.9"]
+    changes = [each["detail"] for each in audited if each["what"] == "edge.pending"]
+    assert changes == ["tunnel_v4 10.255.0.1 -> 10.255.9.9"]
 
 
 async def test_an_edge_whose_disk_is_lost_keeps_its_id(api: Any) -> None:

@@ -107,6 +107,35 @@ def test_the_rings_of_sites_are_drawn_with_their_weights_and_follow_the_table(
     expect(rings).to_be_hidden(timeout=PATIENCE)
 
 
+def test_what_an_edge_reports_is_shown_and_accepted_or_refused(page: Page, control: httpx.Client) -> None:
+    def report(number: int, tunnel: str) -> None:
+        own = f"credential-{number}"
+        body = {
+            "name": f"edge{number}",
+            "site": "a",
+            "tunnel_v4": tunnel,
+            "credential_sha256": hashlib.sha256(own.encode()).hexdigest(),
+        }
+        control.post("/v1/edges", json=body, headers={"Authorization": f"Bearer {own}"}).raise_for_status()
+
+    def published(number: int) -> str:
+        return str(control.get(f"/v1/edges/{number}").json()["tunnel_v4"])
+
+    pending = {number: page.locator(f'tr[data-edge="edge{number}"] .pending') for number in (1, 2)}
+    expect(page.locator("#edges tr")).to_have_count(3, timeout=PATIENCE)
+    expect(pending[1]).to_be_hidden()
+    report(1, "10.255.9.1")
+    report(2, "10.255.9.2")
+    expect(pending[1]).to_contain_text("tunnel_v4 10.255.0.1 → 10.255.9.1", timeout=PATIENCE)
+    expect(pending[2]).to_contain_text("10.255.9.2", timeout=PATIENCE)
+    pending[2].get_by_role("button", name="Refuse").click()
+    expect(pending[2]).to_be_hidden(timeout=PATIENCE)
+    page.on("dialog", lambda dialog: dialog.accept())
+    pending[1].get_by_role("button", name="Accept").click()
+    expect(pending[1]).to_be_hidden(timeout=PATIENCE)
+    assert (published(1), published(2)) == ("10.255.9.1", "10.255.0.2")
+
+
 def test_services_are_listed_with_what_edges_refuse_and_how_a_rollout_does(
     page: Page, control: httpx.Client, tmp_path: Path
 ) -> None:

@@ -38,12 +38,22 @@ async def test_a_victim_s_address_is_refused_at_enrolment_and_at_every_return(
     assert await limited.table() == before
 
 
-async def test_within_the_prefixes_an_edge_may_move(limited: Any) -> None:
+async def test_within_the_prefixes_an_edge_may_ask_to_move(limited: Any) -> None:
     await limited.enrol(1)
     moved = await limited.enrol(1, token="credential-1", tunnel_v4="10.255.9.9", tunnel_v6="fd00::9")
     assert moved.status_code == 200
-    (edge,) = (await limited.table())["edges"]
-    assert (edge["tunnel_v4"], edge["tunnel_v6"]) == ("10.255.9.9", "fd00::9")
+    assert moved.json()["edge"]["pending"]["tunnel_v6"] == "fd00::9"
+
+
+async def test_what_was_pending_when_the_prefixes_became_narrower_is_not_accepted(limited: Any) -> None:
+    await limited.enrol(1)
+    moved = await limited.enrol(1, token="credential-1", tunnel_v4="10.255.9.9")
+    pending = moved.json()["edge"]["pending"]
+    enrolments = limited.plane.enrolments
+    enrolments._rules = replace(enrolments._rules, tunnel_prefixes=(ip_network("10.255.0.0/24"),))
+    wanted = {name: value for name, value in pending.items() if name != "reported_at"}
+    answer = await limited.ask("POST", "/v1/edges/1/pending", wanted)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (403, "tunnel_v4")
 
 
 @pytest.mark.parametrize("text", ["", ",", "10.0.0.1/8", "10.0.0.0/33", "backbone", "10.0.0.0/8,,x"])

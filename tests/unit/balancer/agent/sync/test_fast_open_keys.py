@@ -11,6 +11,7 @@ from balancer.agent.settings import AgentSettings
 from balancer.agent.state import NodeState
 from balancer.agent.sync.fast_open_keys import FastOpenKeyFollower
 from balancer.api.client import ControlClient
+from node.state.catalogue import FAST_OPEN_KEYS
 
 
 async def test_a_rotation_reaches_the_edges_file_newest_key_first(
@@ -25,7 +26,7 @@ async def test_a_rotation_reaches_the_edges_file_newest_key_first(
         peer_port=0,
         _cli_parse_args=[],
     )
-    file = tmp_path / "node" / "agent" / "fast-open.keys"
+    file = FAST_OPEN_KEYS.path_in(tmp_path / "node")
     task = asyncio.create_task(Agent(settings).run())
     try:
         async with control.admin() as admin:
@@ -53,7 +54,7 @@ async def test_keys_are_asked_for_until_they_come_and_none_leaves_what_is_there(
     asked, seen = iter(answers), []
 
     async def answer(_: httpx.Request) -> httpx.Response:
-        seen.append((tmp_path / "agent" / "fast-open.keys").read_text())
+        seen.append(FAST_OPEN_KEYS.path_in(tmp_path).read_text())
         return next(asked)
 
     keyring = FastOpenKeyFollower(state)
@@ -62,7 +63,7 @@ async def test_keys_are_asked_for_until_they_come_and_none_leaves_what_is_there(
         keyring.report_newest(6)
         await wait_until(lambda: len(seen) == 2)
         keyring.report_newest(7)
-        await wait_until(lambda: (tmp_path / "agent" / "fast-open.keys").read_text() == "ff" * 16 + "\n")
+        await wait_until(lambda: FAST_OPEN_KEYS.path_in(tmp_path).read_text() == "ff" * 16 + "\n")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert seen == ["00" * 16 + "\n"] * 3
