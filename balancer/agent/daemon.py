@@ -56,7 +56,10 @@ class Agent:
         self._instance = new_instance()
         self._state = NodeState(settings.state)
         self._services = ServiceSync(
-            self._state.services, self._state.verify_services, self._state.keep_services
+            self._state.services,
+            self._state.verify_services,
+            self._state.keep_services,
+            self._state.has_services,
         )
         self._shield = ShieldSync(self._state.keep_shield_sites)
         self._watched_services: list[str] = []

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from balancer.model.table import ForwardingTable
 from balancer.model.table_file import TableFile, read_signed_table, store_table
 from node.state.boot_clock import BootMoment
+from node.state.catalogue import SERVICES
 from node.state.credential import Credential, read_credential, write_credential
 from node.state.desired_state import (
     AdminState,
@@ -92,6 +93,10 @@ class NodeState:
     def services(self) -> ServiceGeneration:
         """Return the services on disk; raises OSError, ValueError."""
         return read_services(self.folder, self.table_key())
+
+    def has_services(self) -> bool:
+        """Return whether there is a file of services, valid or not."""
+        return SERVICES.version_in(self.folder) is not None
 
     def verify_services(self, services: ServiceGeneration) -> None:
         """Raise `ForgedServices` unless the control plane signed them."""

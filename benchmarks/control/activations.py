@@ -176,6 +176,7 @@ async def _followed_edge(folder: Path, number: int, port: int, key: bytes) -> As
         lambda: read_services(state, key),
         lambda fresh: fresh.verify(key),
         lambda fresh: store_services(state, fresh),
+        lambda: catalogue.SERVICES.version_in(state) is not None,
     )
     async with ServicesClient(f"http://127.0.0.1:{port}", edge_credential(number)) as client:
         following = asyncio.create_task(sync.follow(client))

@@ -7,7 +7,7 @@ from pathlib import Path
 from edge.services.directory import ServiceDirectory
 from node.state.catalogue import SERVICES
 from node.state.state_file import FileWatch
-from node.state.table_key import trusted_table_key
+from node.state.table_key import is_managed, trusted_table_key
 from services.published import PublishedService, ServiceGeneration
 from services.published_file import read_applied_services, read_services
 
@@ -17,7 +17,11 @@ POLL_SECONDS = 0.1
 
 
 class ServiceFollower:
-    """Loads what the agent writes. While there is no file, one default service serves every name."""
+    """Loads what the agent writes.
+
+    Without a file, one default service serves every name of a node that belongs to no control plane. A managed node
+    serves nothing: which names, who may ask and what is cached was in the file.
+    """
 
     def __init__(self, state: Path, directory: ServiceDirectory) -> None:
         self._state = state
@@ -28,7 +32,11 @@ class ServiceFollower:
     async def load_first(self) -> None:
         """Load before the first request. An unusable file leaves no service: every request is misdirected."""
         if SERVICES.version_in(self._state) is None:
-            self._directory.use_default_service()
+            if is_managed(self._state):
+                self._directory.fault = "no services.json: nothing is served until the agent has written it"
+                log.warning("services not applied: %s", self._directory.fault)
+            else:
+                self._directory.use_default_service()
             return
         await self._load_changed(read_kept_services(self._state))
 

@@ -40,6 +40,11 @@ def trusted_table_key(state: Path) -> bytes:
     return key
 
 
+def is_managed(state: Path) -> bool:
+    """Return whether the node belongs to a control plane: a key for its tables and services was placed or pinned."""
+    return bool(os.environ.get(TABLE_KEY_VARIABLE)) or TABLE_KEY.version_in(state) is not None
+
+
 def pin_table_key(state: Path, key: bytes) -> None:
     """Keep the first key that is seen; raises `TableKeyUnknown` where another was kept or placed before."""
     placed, kept = _read_placed_key(), read_table_key(state)

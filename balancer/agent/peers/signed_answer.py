@@ -1,6 +1,7 @@
 """What an agent answers to another one, signed with its own key over the nonce of the question.
 
-The key that verifies it is in the signed forwarding table. So nobody answers for an edge, and no answer counts twice.
+The key that verifies it is in the signed forwarding table, so no other agent answers for an edge, and no answer counts
+twice.
 """
 
 import base64

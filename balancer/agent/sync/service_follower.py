@@ -15,15 +15,16 @@ log = logging.getLogger(__name__)
 
 
 class ServiceSync:
-    """Keeps the newest generation. `read`, `verify` and `store` are the state folder's."""
+    """Keeps the newest generation. `read`, `verify`, `store` and `is_stored` are the state folder's."""
 
     def __init__(
         self,
         read: Callable[[], ServiceGeneration],
         verify: Callable[[ServiceGeneration], None],
         store: Callable[[ServiceGeneration], None],
+        is_stored: Callable[[], bool],
     ) -> None:
-        self._read, self._verify, self._store = read, verify, store
+        self._read, self._verify, self._store, self._is_stored = read, verify, store, is_stored
         self.kept: ServiceGeneration | None = None
 
     async def follow(self, client: ServicesClient, wait: float = LONG_POLL_SECONDS) -> None:
@@ -33,6 +34,9 @@ class ServiceSync:
         whole = False  # ask for everything, since a difference was invalid
         while True:
             started = loop.time()
+            if self.kept is not None and not self._is_stored():  # the edge serves nothing without the file
+                log.warning("services were removed, storing them again")
+                await asyncio.to_thread(self._store, self.kept)
             try:
                 fresh = await client.published_services(None if whole else self.kept, wait)
                 if fresh is not None:

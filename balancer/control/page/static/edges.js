@@ -34,7 +34,7 @@ function cell(row, name, text, kind = "") {
 
 const REPORTED = ["tunnel_v4", "tunnel_v6", "outside", "peer_key"]; // fields of EdgeReport
 
-// what the edge reports and nobody has accepted, with a button for either decision
+// what the edge reports and no operator has accepted, with a button for either decision
 function newPending(row, actions) {
   const made = Object.assign(document.createElement("div"), { className: "pending", hidden: true });
   made.append(document.createElement("span"));

@@ -76,6 +76,13 @@ class Api:
         }
         return await self.ask("POST", "/v1/edges", body | changes, token=token or await self.token())
 
+    async def move(self, number: int, tunnel: str) -> None:
+        """Have `edgeN` report another tunnel address, and accept it."""
+        await self.enrol(number, f"credential-{number}", tunnel_v4=tunnel)
+        pending = (await self.edge(number))["pending"]
+        del pending["reported_at"]
+        assert (await self.ask("POST", f"/v1/edges/{number}/pending", pending)).status_code == 200
+
     async def heartbeat(
         self, edge_id: int, number: int | None = None, health: str = "ok", **more: Any
     ) -> httpx.Response:

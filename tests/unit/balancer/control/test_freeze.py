@@ -24,7 +24,7 @@ async def test_a_frozen_table_waits_with_everything_but_deaths(api: Any) -> None
     await api.ask("PATCH", "/v1/edges/1", {"admin_state": "draining"})
     await api.enrol(3)
     await api.heartbeat(3)
-    await api.enrol(1, "credential-1", tunnel_v4="10.255.9.9")
+    await api.move(1, "10.255.9.9")
     assert await api.table() == before
     await api.heartbeat(2, health="down")
     assert await states(api) == {1: "up", 2: "down"}
@@ -72,7 +72,7 @@ async def test_a_rollback_is_a_new_generation_with_the_content_of_an_old_one(api
     await two_edges(api)
     old = await api.table()
     await api.ask("PATCH", "/v1/edges/1", {"admin_state": "draining"})
-    await api.enrol(2, "credential-2", tunnel_v4="10.255.9.9")
+    await api.move(2, "10.255.9.9")
     newest = (await api.table())["generation"]
     body = {"generation": old["generation"], "reason": "wrong address"}
     assert (await api.ask("POST", "/v1/table/rollback", body)).json()["generation"] == old["generation"]

@@ -9,10 +9,11 @@ import pytest
 from many_services import KEY, NoOrigins, publish_service, sign_generation
 
 from edge.server.status.applied_services import combine_applied, report_applied
+from edge.services.catalogue import Misdirected
 from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
 from node.state.catalogue import SERVICES, SERVICES_APPLIED
-from node.state.table_key import pin_table_key
+from node.state.table_key import TABLE_KEY_VARIABLE, pin_table_key
 from services.published import PublishedService
 from services.published_file import read_applied_services, store_services
 
@@ -60,6 +61,26 @@ async def test_without_a_file_one_service_owns_every_name(tmp_path: Path) -> Non
         publish(tmp_path, 2)
         await reach_generation(directory, tmp_path, 2)
         assert directory.current.find_service("shop.example") is None
+
+
+@pytest.mark.parametrize("placed", [False, True], ids=["pinned key", "root's key"])
+async def test_a_managed_node_that_lost_its_file_serves_nothing_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, placed: bool
+) -> None:
+    if placed:
+        monkeypatch.setenv(TABLE_KEY_VARIABLE, str(tmp_path / "away"))
+    else:
+        pin_table_key(tmp_path, KEY.public_key().public_bytes_raw())
+    async with followed(tmp_path) as directory:
+        with pytest.raises(Misdirected):
+            directory.current.select_http("", "b.example")
+        assert "no services.json" in directory.facts()["fault"]
+        monkeypatch.delenv(TABLE_KEY_VARIABLE, raising=False)
+        pin_table_key(tmp_path, KEY.public_key().public_bytes_raw())
+        publish(tmp_path, 1, publish_service("shop"))
+        await reach_generation(directory, tmp_path, 1)
+        assert directory.current.find_service("shop.example") is not None
+        assert directory.facts()["fault"] == ""
 
 
 async def test_nothing_ever_published_is_as_no_file(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from balancer.agent.state import NodeState
 from balancer.agent.sync.service_follower import ServiceSync
 from balancer.api.services import ActivationRequest, ServiceBody
 from balancer.api.services_client import ServicesClient
+from node.state.catalogue import SERVICES
 from services.published import PublishedService, ServiceGeneration
 from services.published_file import (
     AppliedServices,
@@ -54,7 +55,7 @@ async def follow(folder: Path, answers: list[Any]) -> tuple[NodeState, list[http
 
     state = NodeState(folder)
     state.keep_table_key(KEY.public_key().public_bytes_raw())
-    follower = ServiceSync(state.services, state.verify_services, state.keep_services)
+    follower = ServiceSync(state.services, state.verify_services, state.keep_services, state.has_services)
     async with ServicesClient("http://127.0.0.1", "x", transport=httpx.MockTransport(answer)) as client:
         task = asyncio.create_task(follower.follow(client))
         await asyncio.wait_for(done.wait(), 30)
@@ -85,6 +86,32 @@ async def test_a_difference_is_put_together_and_kept_over_a_restart(tmp_path: Pa
     assert state.services() == SECOND
     _, asked = await follow(tmp_path, [])
     assert "since=8" in str(asked[0].url)
+
+
+async def test_a_file_that_was_lost_is_written_again(tmp_path: Path) -> None:
+    asked, done = 0, asyncio.Event()
+    state = NodeState(tmp_path)
+    state.keep_table_key(KEY.public_key().public_bytes_raw())
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            return httpx.Response(200, json=body(FIRST, A))
+        if asked == 2:
+            SERVICES.path_in(tmp_path).unlink()
+            return httpx.Response(304)
+        done.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    follower = ServiceSync(state.services, state.verify_services, state.keep_services, state.has_services)
+    async with ServicesClient("http://127.0.0.1", "x", transport=httpx.MockTransport(answer)) as client:
+        task = asyncio.create_task(follower.follow(client, 0))
+        await asyncio.wait_for(done.wait(), 30)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert state.services() == FIRST
 
 
 async def test_an_activation_reaches_the_node_and_its_refusal_the_operator(
