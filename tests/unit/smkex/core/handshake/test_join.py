@@ -271,7 +271,7 @@ async def connect_with_other_keys(edge: LoopbackEdge, **options: bool) -> Connec
     """A session whose edge holds other keys, as one has that two attackers brought about who talk to each other."""
     connection = await edge.connect(**options)
     await exchange_some(connection)
-    edge.session.established.keys._roots["server join"] = bytes(32)
+    edge.session.established.keys._roots["server join"] = bytearray(32)
     return connection
 
 
