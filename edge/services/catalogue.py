@@ -1,6 +1,6 @@
 """All services in force at one moment, by name and by host name; never changed, replaced whole."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -109,3 +109,34 @@ def index_services(services: Iterable[ActiveService]) -> tuple[HostIndex[ActiveS
         for name in names:
             hosts.add_pattern(name, service)
     return hosts, refused
+
+
+def index_changes(
+    before: ServiceCatalogue, services: Mapping[str, ActiveService]
+) -> HostIndex[ActiveService] | None:
+    """Return what `index_services` does, made from the index before by the services that are other objects than there.
+
+    None where a host name belongs to two services: which of them is refused, only the whole says.
+    """
+    if not isinstance(before.hosts, HostIndex):
+        return None
+    hosts: HostIndex[ActiveService] = before.hosts.copy()
+    for name, _ in _hostnames_missing(before.services, services):
+        hosts.remove_pattern(name)
+    for name, service in _hostnames_missing(services, before.services):
+        owner = hosts.find_pattern(name)
+        if owner is not None and owner is not service:
+            return None
+        hosts.add_pattern(name, service)
+    return hosts
+
+
+def _hostnames_missing(
+    services: Mapping[str, ActiveService], others: Mapping[str, ActiveService]
+) -> Iterator[tuple[str, ActiveService]]:
+    """Return the host names of the services that are not among the others."""
+    for service in services.values():
+        if others.get(service.name) is not service:
+            assert service.document is not None
+            for name in service.document.hostnames:
+                yield name, service

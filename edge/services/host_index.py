@@ -21,6 +21,16 @@ class HostIndex(Generic[T]):
         """Add a canonical pattern."""
         self._names_of(pattern)[pattern.removeprefix("*.")] = owner
 
+    def remove_pattern(self, pattern: str) -> None:
+        """Remove a canonical pattern; does nothing if it has no owner."""
+        self._names_of(pattern).pop(pattern.removeprefix("*."), None)
+
+    def copy(self) -> "HostIndex[T]":
+        """Return an index of its own with the same owners."""
+        copied: HostIndex[T] = HostIndex()
+        copied._exact, copied._wildcards = self._exact.copy(), self._wildcards.copy()
+        return copied
+
     def find_pattern(self, pattern: str) -> T | None:
         """Return the owner of exactly this pattern."""
         return self._names_of(pattern).get(pattern.removeprefix("*."))

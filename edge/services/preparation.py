@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from edge.origins.tls import check_origins
 from edge.services.active_service import NO_DEFAULTS, ActiveService, MakeOrigins, ServiceDefaults
-from edge.services.catalogue import ServiceCatalogue, index_services
+from edge.services.catalogue import ServiceCatalogue, index_changes, index_services
 from services.document import HttpService, parse_document
 from services.published import PublishedService, ServiceGeneration
 from services.published_file import RefusedService
@@ -89,10 +89,11 @@ def prepare_catalogue(
     work = _Preparation(before, kept, make_origins, defaults)
     for service in wanted.services:
         work.add_service(service)
-    while True:
-        hosts, conflicts = index_services(work.active[name] for name in sorted(work.active))
+    hosts = index_changes(before, work.active)
+    while hosts is None:
+        whole, conflicts = index_services(work.active[name] for name in sorted(work.active))
         if not conflicts:
-            break
+            hosts = whole
         for name, reason in conflicts.items():
             work.refuse(name, reason)
     catalogue = ServiceCatalogue(wanted.generation, work.active, hosts)

@@ -1,8 +1,13 @@
 """A generation is applied service by service; what cannot be applied keeps what was in force, with the reason."""
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from many_services import NoOrigins, prepare_services, publish_service
 
-from edge.services.catalogue import ServiceCatalogue
+from edge.services.active_service import ActiveService
+from edge.services.catalogue import ServiceCatalogue, index_changes, index_services
+from edge.services.host_index import HostIndex
 from services.published import PublishedService
 
 
@@ -81,3 +86,54 @@ def test_origins_are_made_when_needed_and_closed_after_the_last_request() -> Non
     assert not closed
     service.end_request()
     assert closed == [origins]
+
+
+HOSTS = ["a.example", "b.example", "*.example", "c.example"]
+HOSTNAMES = st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True)
+GENERATIONS = st.lists(st.dictionaries(st.sampled_from("xyz"), HOSTNAMES), min_size=2, max_size=6)
+
+
+@given(GENERATIONS)
+def test_an_index_made_from_the_one_before_is_that_made_whole(
+    generations: list[dict[str, list[str]]],
+) -> None:
+    catalogue = ServiceCatalogue.empty()
+    newest: dict[str, int] = {}
+    published: dict[str, PublishedService] = {}
+    for number, wanted in enumerate(generations, 1):
+        for name, hostnames in wanted.items():
+            kept = published.get(name)
+            if kept is None or kept.document["hostnames"] != hostnames:
+                newest[name] = newest.get(name, 0) + 1
+                published[name] = publish_service(name, newest[name], hostnames=hostnames)
+        services = [published[name] for name in wanted]
+        before = catalogue
+        catalogue = prepare_services(*services, number=number, before=before).catalogue
+        whole, conflicts = index_services(catalogue.services[name] for name in sorted(catalogue.services))
+        assert not conflicts
+        assert all(catalogue.hosts.find_owner(host) is whole.find_owner(host) for host in HOSTS)
+        changes = index_changes(before, catalogue.services)
+        assert changes is not None
+        assert len(changes) == len(whole)
+        assert all(changes.find_pattern(host) is whole.find_pattern(host) for host in HOSTS)
+
+
+def test_a_generation_that_changes_one_service_indexes_only_its_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = [publish_service(f"service{number}") for number in range(100)]
+    first = prepare_services(*many)
+    added: list[str] = []
+    add_pattern = HostIndex.add_pattern
+
+    def count(index: HostIndex[ActiveService], pattern: str, owner: ActiveService) -> None:
+        added.append(pattern)
+        add_pattern(index, pattern, owner)
+
+    monkeypatch.setattr(HostIndex, "add_pattern", count)
+    many[7] = publish_service("service7", 2, hostnames=["new.example"])
+    second = prepare_services(*many, before=first.catalogue)
+    assert added == ["new.example"]
+    assert second.catalogue.find_service("service7.example") is None
+    assert second.catalogue.select_http("", "new.example").revision == 2
+    assert first.catalogue.select_http("", "service7.example").revision == 1
