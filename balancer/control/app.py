@@ -265,29 +265,33 @@ def create_app(
     problems.install(app)
     openapi.install(app)
     app.add_middleware(BodyLimit)
-    for part in (
-        edges,
-        sites,
-        vips,
-        enrolment_tokens,
-        tokens,
-        login,
-        audit,
-        table,
-        purge_endpoints,
-        figures,
-        overview,
-        origins,
-        fast_open_keys,
-        services,
-        secret_endpoints,
-        published_services,
-        rollout,
-        metrics,
-        trace,
-        page,
+    for router in (
+        edges.leases,  # the most frequent first: routes are tried in order
+        table.polls,
+        published_services.polls,
+        purge_endpoints.polls,
+        edges.router,
+        sites.router,
+        vips.router,
+        enrolment_tokens.router,
+        tokens.router,
+        login.router,
+        audit.router,
+        table.router,
+        purge_endpoints.router,
+        figures.router,
+        overview.router,
+        origins.router,
+        fast_open_keys.router,
+        services.router,
+        secret_endpoints.router,
+        published_services.router,
+        rollout.router,
+        metrics.router,
+        trace.router,
+        page.router,
     ):
-        app.include_router(part.router)
+        app.include_router(router)
     app.add_api_route(
         "/v1/health", show_health, tags=["health"], name="show_health", responses=problems.refusal_responses()
     )

@@ -34,6 +34,7 @@ from balancer.control.http.preconditions import IfMatch, set_etag
 from balancer.control.http.problems import refusal_responses, success_response
 
 router = APIRouter(prefix="/v1/edges", tags=["edges"])
+leases = APIRouter(prefix="/v1/edges", tags=["edges"])
 EdgesPart = Annotated[EdgeService, Depends(provide_part(EdgeService))]
 EnrolmentsPart = Annotated[EnrolmentService, Depends(provide_part(EnrolmentService))]
 HeartbeatPart = Annotated[HeartbeatService, Depends(provide_part(HeartbeatService))]
@@ -116,7 +117,7 @@ async def renew_lease(
     return await heartbeats.renew_lease(edge_id, body)
 
 
-router.add_api_route(
+leases.add_api_route(
     "/{edge_id}/lease",
     renew_lease,
     methods=["PUT"],

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from balancer.api.numbers import LARGEST_NUMBER
+from balancer.control.http.plain_query import PlainQuery
 
 LONGEST_WAIT = 60.0
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
@@ -15,6 +16,7 @@ Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wai
 Since = Annotated[
     int | None, Query(ge=0, le=LARGEST_NUMBER, description="Answer with what changed since this generation.")
 ]
+POLL_QUERY = PlainQuery(wait=Wait, since=Since)
 
 
 def parse_etag(if_none_match: str | None) -> int | None:

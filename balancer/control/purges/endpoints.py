@@ -2,25 +2,30 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.api.numbers import epoch_of, next_number
 from balancer.api.purges import PurgePage, PurgeProgress, PurgeRequest, PurgeView
 from balancer.control.audit import service as audit
+from balancer.control.authentication.caller import Caller
 from balancer.control.authentication.dependencies import Anyone, Operator, Reader
+from balancer.control.authentication.edge_route import EdgeRoute
 from balancer.control.http.paging import After, Limit
-from balancer.control.http.parts import NewestPart, StorePart
+from balancer.control.http.parts import NewestPart, StorePart, find_part
+from balancer.control.http.plain_query import PlainQuery
 from balancer.control.http.problems import Refusal, refusal_responses, success_response
 from balancer.control.purges import repository
-from balancer.control.purges.watch import PURGES_KEPT, PurgeWatchPart
+from balancer.control.purges.watch import PURGES_KEPT, PurgeWatch, PurgeWatchPart
 from balancer.control.storage.records import PurgeRecord
 from balancer.control.table.watch import WatchPart
 from smkex.http.semantics.targets import parse_url
 
 router = APIRouter(prefix="/v1/purges", tags=["purges"])
+polls = APIRouter(prefix="/v1/purges", tags=["purges"])
 LONGEST_WAIT = 60.0
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a newer one.")]
+PAGE_QUERY = PlainQuery(after=After, limit=Limit, wait=Wait)
 WaitDone = Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for all edges.")]
 
 
@@ -49,7 +54,6 @@ async def purge(
     return purge_view(record)
 
 
-@router.get("", responses=success_response(200, PurgePage, "Purges.") | refusal_responses(401, 410))
 async def list_purges(
     purges: PurgeWatchPart, _: Anyone, after: After = 0, limit: Limit = 1000, wait: Wait = 0
 ) -> Response:
@@ -57,6 +61,22 @@ async def list_purges(
     await purges.wait_beyond(after, wait)
     headers = {"Cache-Control": "no-store"}
     return Response(purges.page(after, limit), media_type="application/json", headers=headers)
+
+
+class PurgesRoute(EdgeRoute):
+    """Answers the long polls of edges."""
+
+    async def answer_edge(self, request: Request, edge: Caller) -> Response | None:
+        query = PAGE_QUERY.parse(request.scope["query_string"])
+        return None if query is None else await list_purges(find_part(request.app, PurgeWatch), edge, **query)
+
+
+polls.add_api_route(
+    "",
+    list_purges,
+    responses=success_response(200, PurgePage, "Purges.") | refusal_responses(401, 410),
+    route_class_override=PurgesRoute,
+)
 
 
 @router.get("/{purge_id}/progress", responses=refusal_responses(401, 403, 404))

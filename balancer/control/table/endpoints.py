@@ -4,7 +4,7 @@ import base64
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from balancer.api.tables import (
@@ -17,11 +17,13 @@ from balancer.api.tables import (
     TableKey,
     TableView,
 )
+from balancer.control.authentication.caller import Caller
 from balancer.control.authentication.dependencies import Anyone, Operator, Reader
+from balancer.control.authentication.edge_route import EdgeRoute
 from balancer.control.health.acknowledgement import Acknowledgements
-from balancer.control.http.long_poll import NOT_MODIFIED, Since, Wait, parse_etag
+from balancer.control.http.long_poll import NOT_MODIFIED, POLL_QUERY, Since, Wait, parse_etag
 from balancer.control.http.paging import After, Limit
-from balancer.control.http.parts import StorePart, provide_part
+from balancer.control.http.parts import StorePart, find_part, provide_part
 from balancer.control.http.problems import refusal_responses, success_response
 from balancer.control.storage.records import GenerationRecord
 from balancer.control.table import acknowledgements, freeze, repository
@@ -30,6 +32,7 @@ from balancer.control.table.publication import Publication
 from balancer.control.table.watch import TableWatch, WatchPart
 
 router = APIRouter(prefix="/v1", tags=["table"])
+polls = APIRouter(prefix="/v1", tags=["table"])
 KEEPALIVE_INTERVAL = (
     15.0  # seconds between comments in an idle event stream, below the idle time-outs of middleboxes
 )
@@ -45,10 +48,6 @@ PublicationPart = Annotated[Publication, Depends(provide_part(Publication))]
 AcknowledgementsPart = Annotated[Acknowledgements, Depends(provide_part(Acknowledgements))]
 
 
-@router.get(
-    "/table",
-    responses=success_response(200, TableView, "The table.") | NOT_MODIFIED | refusal_responses(401, 410),
-)
 async def get_table(
     watch: WatchPart,
     _: Anyone,
@@ -64,6 +63,25 @@ async def get_table(
     if watch.generation == known:
         return Response(status_code=304, headers=headers)
     return Response(watch.live.body(since), media_type="application/json", headers=headers)
+
+
+class TableRoute(EdgeRoute):
+    """Answers the long polls of edges."""
+
+    async def answer_edge(self, request: Request, edge: Caller) -> Response | None:
+        query = POLL_QUERY.parse(request.scope["query_string"])
+        if query is None:
+            return None
+        watch, tag = find_part(request.app, TableWatch), request.headers.get("if-none-match")
+        return await get_table(watch, edge, **query, if_none_match=tag)
+
+
+polls.add_api_route(
+    "/table",
+    get_table,
+    responses=success_response(200, TableView, "The table.") | NOT_MODIFIED | refusal_responses(401, 410),
+    route_class_override=TableRoute,
+)
 
 
 @router.get("/table/events", response_class=StreamingResponse, responses=EVENTS | refusal_responses(401, 410))

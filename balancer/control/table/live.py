@@ -81,15 +81,15 @@ class LiveTable:
 
     def body(self, since: int | None = None) -> bytes:
         """Return the JSON of the whole, or of what changed since a generation if that is still known."""
-        changed = None if since is None else self._changed_since(since)
-        wanted = None if changed is None else since
-        if wanted not in self._bodies:
-            self._bodies[wanted] = self._whole() if changed is None else self._delta(wanted or 0, changed)
-        return self._bodies[wanted]
+        if since is not None and (since >= self.generation or since + 1 not in self._changed):
+            since = None
+        if since not in self._bodies:
+            self._bodies[since] = (
+                self._whole() if since is None else self._delta(since, self._changed_since(since))
+            )
+        return self._bodies[since]
 
-    def _changed_since(self, since: int) -> set[Key] | None:
-        if since >= self.generation or since + 1 not in self._changed:
-            return None
+    def _changed_since(self, since: int) -> set[Key]:
         newer = (keys for generation, keys in self._changed.items() if generation > since)
         return set().union(*newer)
 

@@ -111,28 +111,27 @@ class LiveServices:
 
     def body(self, candidates: frozenset[str], since: int | None = None) -> bytes:
         """Return the JSON of a view: the whole, or what changed since a generation if that is still known."""
-        changed = None if since is None else self._changed_since(since)
-        of = candidates, None if changed is None else since
+        if since is not None and (since >= self.generation or since + 1 not in self._changed):
+            since = None
+        of = candidates, since
         if of not in self._bodies:
-            self._bodies[of] = self._serialise(candidates, since, changed)
+            self._bodies[of] = self._serialise(candidates, since)
             self._cached += len(self._bodies[of])
             while self._cached > CACHED_BYTES and len(self._bodies) > 1:
                 self._cached -= len(self._bodies.popitem(last=False)[1])
         return self._bodies[of]
 
-    def _changed_since(self, since: int) -> set[str] | None:
-        if since >= self.generation or since + 1 not in self._changed:
-            return None
+    def _changed_since(self, since: int) -> set[str]:
         newer = (names for generation, names in self._changed.items() if generation > since)
         # an edge that has moved to another site is in other stages than before
         return set(self._rolling).union(*newer)
 
-    def _serialise(self, candidates: frozenset[str], since: int | None, changed: set[str] | None) -> bytes:
-        names = self._names_in_order() if changed is None else sorted(changed)
+    def _serialise(self, candidates: frozenset[str], since: int | None) -> bytes:
+        names = self._names_in_order() if since is None else sorted(self._changed_since(since))
         found = [(name, self._published(name, candidates)) for name in names]
         lines = b",".join(service.line for _, service in found if service)
         gone = b",".join(b'"%s"' % name.encode() for name, service in found if not service)
-        difference = b"" if changed is None else b'"since":%d,"removed":[%s],' % (since or 0, gone)
+        difference = b"" if since is None else b'"since":%d,"removed":[%s],' % (since, gone)
         whole = b'{"generation":%d,%s"services":[%s],"signature":"%s"}'
         return whole % (self.generation, difference, lines, self._signature(candidates))
 
