@@ -26,7 +26,7 @@ def make_secrets(topology: Topology, control: Path, origin: Path, origin_tls: Pa
 
     The certificate is good for the control plane's address in the lab and for 127.0.0.1, where it is published.
     """
-    make_fleet_key(control)
+    make_name_keys(make_fleet_key(control), control)
     if not (control / "admin.token").exists():
         addresses = (topology.backbone_address("control"), "127.0.0.1")
         origins = (topology.backbone_address("origin"),)
