@@ -106,6 +106,7 @@ async def following_edge(
         lambda: read_services(state, key),
         lambda fresh: fresh.verify(key),
         lambda fresh: store_services(state, fresh),
+        lambda: SERVICES.version_in(state) is not None,
     )
     async with control.client(credential) as client:
         following = asyncio.create_task(sync.follow(client))
