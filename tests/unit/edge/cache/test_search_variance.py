@@ -9,6 +9,7 @@ import pytest
 from cdn import Cdn, cdn
 from hypothesis import given
 from hypothesis import strategies as st
+from loopback import until
 from scripted_server import Asked, ScriptedServer, answer
 from served_cache import served
 
@@ -224,6 +225,7 @@ async def test_all_workers_see_it(tmp_path: Path) -> None:
     origin = ScriptedServer(script)
     async with served(tmp_path, origin, workers=2) as (first, second):
         await first.get("/a?utm=1")
+        await until(lambda: not first.proxy.fetches.busy)  # stored, where the other worker finds it
         assert "hit" in (await second.get("/a?utm=2")).headers["cache-status"]
         await second.client.post("/a?utm=3")
         assert "hit" not in (await first.get("/a?utm=4")).headers["cache-status"]
