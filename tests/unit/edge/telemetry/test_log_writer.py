@@ -5,13 +5,14 @@ import os
 import socket
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from loopback import until
 
 from edge.config.settings import EdgeSettings
 from edge.telemetry.access_log import writer as writer_module
-from edge.telemetry.access_log.access_log import QUEUE_RECORDS, AccessLog
+from edge.telemetry.access_log.access_log import BATCH_RECORDS, QUEUE_RECORDS, AccessLog
 from edge.telemetry.access_log.file_sink import FileSink
 from edge.telemetry.access_log.json_lines import JsonLines
 from edge.telemetry.access_log.open_log import open_access_log
@@ -122,6 +123,15 @@ async def test_a_reader_of_a_pipe_that_hangs_costs_lines_and_no_time(
     os.close(reader)
     counts = log.counts()
     assert counts["written"] + sum(counts["lost"].values()) == 30_000
+
+
+async def test_a_fault_in_formatting_reaches_no_request(tmp_path: Path) -> None:
+    handler = Mock()
+    asyncio.get_running_loop().set_exception_handler(handler)
+    lines = Mock(format_lines=Mock(side_effect=ValueError))
+    log = AccessLog(lines, LogWriter(FileSink(tmp_path / "log")))
+    put(log, 0, BATCH_RECORDS + 1)  # raises nothing
+    await until(lambda: handler.called)
 
 
 async def test_a_queue_that_is_full_loses_the_newest(tmp_path: Path) -> None:
