@@ -119,7 +119,8 @@ _ALWAYS = (
         "share",
         None,
         AttackOutcome.DETECTED,
-        ("BindingMismatch",),
+        # the second where the edge's own share is longer: its rest is read behind the forged one
+        ("BindingMismatch", "MalformedMessage", "UnexpectedMessage"),
         on_the_side=True,
     ),
     _RESET,
