@@ -12,129 +12,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-MODELS = Path(__file__).parents[1] / "docs" / "protocol" / "model" / "symbolic"
+from symbolic_cases import CASES, KINDS, MODELS, PAIRS, STEP_PATHS, AnyCase, Case, Epochs, SealedName, Step
+
 RESULTS = MODELS / "results.json"
 PAGE = MODELS.parent / "README.md"
 TIMEOUT = 3600  # seconds for one case
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of client: its name in results and on the page, its constant in the models, the file of its mode."""
-
-    name: str
-    constant: str
-    mode: str
-
-
-KINDS = {
-    "opportunistic": Kind("opportunistic", "OPPORTUNISTIC_CLIENT", "frames"),
-    "first-contact": Kind("tofu, first contact", "FIRST_CONTACT", "frames"),
-    "known-key": Kind("tofu, key known", "KNOWN_KEY", "frames"),
-    "mtls": Kind("mtls", "MTLS_CLIENT", "tls"),
-}
-VALUES = "id, n_c, n_s, said, prk, th"
-DECLARED = ", ".join(f"{name}: bitstring" for name in ("kind", *VALUES.split(", ")))
-FORGED = "out(net, certificate_of(forged_key))"
-STOLEN = {
-    "frames": "phase 1; out(net, (fleet_key, certified_key))",
-    "tls": "phase 1; out(net, (authority_key, edge_key))",
-}
-QUANTUM = "phase 1; !in(net, share: bitstring); out(net, logarithm(share))"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One run of the prover: the kind of clients, who is on path 0 and path 1 (N none, P passive, A active), what else.
-
-    Clients of other kinds have no secrets of their own: the attacker plays them.
-    """
-
-    client: str
-    attackers: str
-    also: str = ""  # "forged", "stolen" or "quantum"
-    hybrid: bool = True
-
-    @property
-    def name(self) -> str:
-        parts = [self.client, self.attackers, self.also, "" if self.hybrid else "classical"]
-        return "-".join(part for part in parts if part)
-
-    @property
-    def mode(self) -> str:
-        return KINDS[self.client].mode
-
-    @property
-    def later(self) -> str:
-        return {"": "0", "forged": FORGED, "stolen": STOLEN[self.mode], "quantum": QUANTUM}[self.also]
-
-    def queries(self) -> dict[str, str]:
-        """Return what is asked, by its name in the results. `reached` are events that must happen in some run."""
-        phase = " phase 1" if self.later.startswith("phase") else ""
-        kind = KINDS[self.client].constant
-        accepts = f"client_accepts({kind}, {VALUES})"
-        return {
-            "secrecy": f"attacker(stream_of({kind})){phase}",
-            "agreement": f"inj-event({accepts}) ==> inj-event(edge_answers({VALUES}))",
-            "hybrid": f"event(accepted_group({kind}, CLASSICAL))",
-            "reached": f"event({accepts})",
-            "edge's secrecy": f"attacker(stream_to_confirmed){phase}",
-            "edge's claim": f"event(path_confirmed({VALUES})) ==> event(client_accepts(kind, {VALUES}))",
-            "edge reached": f"event(path_confirmed({VALUES}))",
-        }
-
-    def text(self) -> str:
-        """Return the whole input of the prover."""
-        paths = ""
-        copies = ""
-        for number, who in enumerate(self.attackers):
-            paths += f"free path{number}: channel{'' if who == 'A' else ' [private]'}.\n"
-            copies += f" | (if c = path{number} then out(net, m))" if who == "P" else ""
-        share = "encapsulation_key(d)" if self.hybrid else "NONE"
-        terms, mode = ((MODELS / f"{name}.pv").read_text() for name in ("terms", self.mode))
-        send = f"let Send(c: channel, m: bitstring) = out(c, m){copies}.\n"
-        return (
-            terms.replace("(* From ServerNonce", f"{paths}{send}\n(* From ServerNonce")
-            + mode.replace("HYBRID_SHARE", share)
-            + f"query {DECLARED};\n  "
-            + ";\n  ".join(self.queries().values())
-            + f".\nprocess (!Client(path0, path1, {KINDS[self.client].constant}))"
-            + f" | (!Edge(path0, path1, true)) | (!Edge(net, path1, false)) | ({self.later})\n"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Epochs:
-    """The chain of epochs of a stream, a file that needs nothing else."""
-
-    name: str = "epochs"
-
-    def queries(self) -> dict[str, str]:
-        names = {"first epoch": "first", "second epoch": "second", "the thief's epoch": "third"}
-        return {name: f"attacker({term}) phase 1" for name, term in names.items()}
-
-    def text(self) -> str:
-        return (MODELS / "epochs.pv").read_text()
-
-
-PAIRS = ("PP", "AN", "NA", "AP", "PA", "AA")
-CASES: tuple[Case | Epochs, ...] = (
-    Epochs(),
-    *(Case(client, pair) for client in KINDS for pair in PAIRS),
-    *(Case("mtls", pair, "forged") for pair in PAIRS[1:]),
-    *(Case(client, "PP", also) for client in KINDS for also in ("stolen", "quantum")),
-    *(Case(client, "PP", "quantum", hybrid=False) for client in KINDS),
-)
 
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def prove(case: Case | Epochs, prover: str) -> dict[str, str]:
+def prove(case: AnyCase, prover: str) -> dict[str, str]:
     """Return what the prover says of one case, by name of query: "holds", "violated" or "not proved".
 
     Of what must be reached, "yes" or "no".
@@ -144,7 +35,9 @@ def prove(case: Case | Epochs, prover: str) -> dict[str, str]:
         file.write_text(case.text())
         said = subprocess.run([prover, str(file)], capture_output=True, text=True, timeout=TIMEOUT)
     summary = said.stdout.rpartition("Verification summary:")[2]
-    answers = re.findall(r"^Query .+?(is true|is false|cannot be proved)\.$", summary, re.MULTILINE)
+    answers = re.findall(
+        r"^(?:Query|Weak secret) .+?(is true|is false|cannot be proved)\.$", summary, re.MULTILINE
+    )
     names = list(case.queries())
     if len(answers) != len(names):
         raise SystemExit(
@@ -165,11 +58,12 @@ LATER = {  # what they do afterwards, and whether the client offers the hybrid
     ("quantum", False): "the same, X25519 alone",
 }
 CLAIMS = {"": ("secrecy", "agreement", "hybrid"), ", the edge's": ("edge's secrecy", "edge's claim")}
+CLAIMS_OF_STEPS = (("secrecy", "agreement"), ("edge's secrecy", "edge's claim"))
 
 
 def page_tables(kept: Kept) -> str:
-    """Return the page's tables: each pair of attackers, what comes after the session, epochs."""
-    return "\n".join([_pairs(kept), _later(kept), _epochs(kept)])
+    """Return the page's tables: each pair of attackers, what comes after the session, epochs, steps, sealed names."""
+    return "\n".join([_pairs(kept), _later(kept), _epochs(kept), _steps(kept), _sealed_names(kept)])
 
 
 def _pairs(kept: Kept) -> str:
@@ -197,13 +91,40 @@ def _epochs(kept: Kept) -> str:
     )
 
 
+def _steps(kept: Kept) -> str:
+    rows = []
+    for paths in STEP_PATHS:
+        who = PAIR_NAMES[paths] if len(paths) == 2 else f"{paths}, both on one path"
+        rows.append([who, *_step_cells(kept, Step(paths), CLAIMS_OF_STEPS)])
+    secrecy = tuple(claims[:1] for claims in CLAIMS_OF_STEPS)
+    for hybrid, who in ((True, "P on all, then a quantum computer"), (False, "the same, X25519 alone")):
+        rows.append([who, *_step_cells(kept, Step("PP", "quantum", hybrid), secrecy)])
+    return _table(["after a step, against the thief who is", "the client's", "the edge's"], rows)
+
+
+def _step_cells(kept: Kept, case: Step, claims: tuple[tuple[str, ...], ...]) -> list[str]:
+    return [_cell(kept, case, each) for each in claims]
+
+
+def _sealed_names(kept: Kept) -> str:
+    columns = {
+        "P": SealedName("P"),
+        "A": SealedName("A"),
+        "P, who steals the name keys afterwards": SealedName("P", "stolen"),
+        "P, who has a quantum computer afterwards": SealedName("P", "quantum"),
+    }
+    claims = ("secrecy", "guessing", "binding")
+    rows = [[who, *(_cell(kept, case, (claim,)) for claim in claims)] for who, case in columns.items()]
+    return _table(["the sealed name, against", "secrecy", "no guess can be checked", "binding"], rows)
+
+
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [" | ".join(cells) for cells in (head, *rows)]
     lines.insert(1, "|".join(["---"] * len(head)))
     return "".join(f"|{line}|\n" if line.startswith("---") else f"| {line} |\n" for line in lines)
 
 
-def _cell(kept: Kept, case: Case | Epochs, claims: tuple[str, ...]) -> str:
+def _cell(kept: Kept, case: AnyCase, claims: tuple[str, ...]) -> str:
     """All of these claims as one word; the claims that differ by name."""
     if case not in CASES:
         return "-"

@@ -4,26 +4,16 @@ import json
 
 import prove_protocol as proofs
 import pytest
-from prove_protocol import (
-    CASES,
-    KINDS,
-    PAGE,
-    PAIRS,
-    RESULTS,
-    Case,
-    Epochs,
-    digest,
-    format_results,
-    page_tables,
-    write_page,
-)
+from prove_protocol import PAGE, RESULTS, digest, format_results, page_tables, write_page
+from symbolic_cases import CASES, KINDS, PAIRS, AnyCase, Case, Epochs, SealedName, Step
 
 KEPT: proofs.Kept = json.loads(RESULTS.read_text())
 CLIENTS_CLAIMS = ("secrecy", "agreement", "hybrid")
 EDGES_CLAIMS = ("edge's secrecy", "edge's claim")
+STEPS_CLAIMS = ("secrecy", "agreement", *EDGES_CLAIMS)
 
 
-def results(case: Case | Epochs, claims: tuple[str, ...]) -> set[str]:
+def results(case: AnyCase, claims: tuple[str, ...]) -> set[str]:
     return {KEPT[case.name]["results"][claim] for claim in claims}
 
 
@@ -34,7 +24,7 @@ def test_there_is_a_result_of_every_case() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_results_are_of_the_models_as_they_stand(case: Case | Epochs) -> None:
+def test_the_results_are_of_the_models_as_they_stand(case: AnyCase) -> None:
     kept = KEPT[case.name]
     assert kept["model"] == digest(case.text()), f"python tools/prove_protocol.py {case.name}"
     assert list(kept["results"]) == list(case.queries())
@@ -96,3 +86,37 @@ def test_without_the_hybrid_a_recording_is_open_once_x25519_is_broken(client: st
 def test_a_thief_of_the_sessions_state_opens_no_epoch_that_has_passed() -> None:
     assert results(Epochs(), ("first epoch", "second epoch")) == {"holds"}
     assert results(Epochs(), ("the thief's epoch",)) == {"violated"}
+
+
+@pytest.mark.parametrize("paths", ["PP", "AN", "NA", "AP", "PA", "P"])
+def test_a_step_throws_a_thief_of_the_sessions_state_out(paths: str) -> None:
+    assert results(Step(paths), STEPS_CLAIMS) == {"holds"}
+
+
+@pytest.mark.parametrize("paths", ["AA", "A"])
+def test_a_step_over_nothing_but_a_thiefs_paths_keeps_it(paths: str) -> None:
+    assert results(Step(paths), STEPS_CLAIMS) == {"violated"}
+
+
+@pytest.mark.parametrize(("hybrid", "expected"), [(True, "holds"), (False, "violated")])
+def test_a_recorded_step_is_closed_to_a_quantum_computer_by_the_hybrid(hybrid: bool, expected: str) -> None:
+    assert results(Step("PP", "quantum", hybrid), ("secrecy", "edge's secrecy")) == {expected}
+
+
+@pytest.mark.parametrize("attackers", ["P", "A"])
+def test_no_attacker_reads_or_guesses_a_sealed_name_or_moves_it(attackers: str) -> None:
+    assert results(SealedName(attackers), ("secrecy", "guessing", "binding")) == {"holds"}
+
+
+@pytest.mark.parametrize("also", ["stolen", "quantum"])
+def test_a_recorded_name_opens_to_who_has_the_name_keys_afterwards(also: str) -> None:
+    assert results(SealedName("P", also), ("secrecy",)) == {"violated"}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if isinstance(case, Step | SealedName)], ids=lambda case: case.name
+)
+def test_a_step_is_concluded_and_a_name_opened_in_every_case(case: Step | SealedName) -> None:
+    assert results(case, ("reached",)) == {"yes"}
+    if isinstance(case, Step):
+        assert results(case, ("edge reached",)) == {"yes"}
