@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import ClassVar
 
 from cryptography.exceptions import InvalidTag
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lab.attack.cells import AttackOutcome, Powers
 from lab.attack.run import Result
 from lab.errors import LabFailed
-from smkex.core.errors import SmkexError
-from smkex.core.events import DataReceived, PathDropped, SessionEvent, SessionFailed
+from smkex.core.errors import SmkexError, StepChanged
+from smkex.core.events import DataReceived, PathDropped, SessionEvent, SessionFailed, StepCompleted
+from smkex.core.handshake.join import FIRST_JOINED, Join, JoinAcceptor, JoinInitiator
 from smkex.core.keys.aead_key import AEAD_NONCE_LENGTH, KEY_LENGTH, expand_secret
 from smkex.core.keys.epoch_chain import DSN_BITS
 from smkex.core.keys.key_agreement import encapsulate_mlkem
@@ -30,7 +32,7 @@ from smkex.core.session.step_exchange import ConcludedStep, StepAnswerer, StepAt
 from smkex.core.session.step_message import StepKind, StepMessage, encode_step_binding, encode_step_nonce
 from smkex.core.wire.frame import DATA_TYPE, HEADER_LENGTH, STEP_TYPE, SWITCH_TYPE
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.messages import Aead, Mode
+from smkex.core.wire.messages import NONCE_LENGTH, SESSION_ID_LENGTH, Aead, Endpoint, Mode, Observation
 from smkex.core.wire.named_group import NamedGroup
 
 MODE = "stolen session state"
@@ -97,6 +99,7 @@ class Thief:
     """Holds the state and hears both paths; `active` are those where it stands in the middle and `rewrite`s steps."""
 
     active: ClassVar[tuple[int, ...]] = ()
+    breaks: ClassVar[tuple[int, ...]] = ()  # the paths that it breaks before the step
 
     def __init__(self, stolen: KeySchedule) -> None:
         self.stolen = stolen
@@ -257,6 +260,13 @@ class OwnStepThief(Thief):
     _begun = False
 
 
+class ThiefAlone(ThiefOfBoth):
+    """Breaks path 1, and does the same over path 0 once nothing else has worked for as long as an end waits for it."""
+
+    active: ClassVar[tuple[int, ...]] = (0,)
+    breaks: ClassVar[tuple[int, ...]] = (1,)
+
+
 class Bench:
     """Both ends with two paths between them, in order and without delay, and a thief who hears and may act."""
 
@@ -295,6 +305,42 @@ class Bench:
         failed = [event.error for event in self.events[name] if isinstance(event, SessionFailed)]
         return failed[0] if failed else None
 
+    def break_paths(self) -> None:
+        """End the paths that the thief breaks, by a reset or by what it forges under the keys that it has."""
+        for path in self.thief.breaks:
+            for name, end in self.ends.items():
+                self._note(name, end.path_lost(path))
+
+    def try_join(self) -> str:
+        """Let the client join again over a path without an attacker; return the name of the error, or nothing."""
+        client, edge = self.ends["client"], self.ends["server"]
+        keys = client.find_join_keys(client.join_steps[0])
+        assert keys is not None
+        initiator = JoinInitiator(keys, bytes(SESSION_ID_LENGTH), FIRST_JOINED, os.urandom(NONCE_LENGTH))
+        join = Join.parse(initiator.join)
+        keys_of_edge = edge.find_join_keys(join.step)
+        if keys_of_edge is None:
+            return StepChanged.__name__
+        seen = Observation(1, Endpoint(ip_address("192.0.2.1"), 49152))
+        acceptor = JoinAcceptor(keys_of_edge, join, seen, os.urandom(NONCE_LENGTH))
+        try:
+            acceptor.verify(initiator.answer_challenge(acceptor.challenge)[0])
+        except SmkexError as error:
+            return type(error).__name__
+        return ""
+
+    def passive_only(self) -> bool:
+        """Whether both ends report the last step as against passive thieves alone; they must agree."""
+        steps = {
+            event.active_on_one
+            for events in self.events.values()
+            for event in events
+            if isinstance(event, StepCompleted)
+        }
+        if len(steps) != 1:
+            raise LabFailed(f"the ends do not agree against whom the step was: {steps}")
+        return not steps.pop()
+
     def request_step(self) -> None:
         self._note("client", self.ends["client"].request_step(self.now))
         self._exchange()
@@ -328,6 +374,8 @@ class StateAttack:
     thief: type[Thief]
     expected: AttackOutcome
     error: str = ""
+    joined: str = ""  # the error of a join afterwards, where the session goes on
+    passive_only: bool = False  # whether both ends say that the step healed against passive thieves alone
 
 
 ATTACKS = (
@@ -340,7 +388,21 @@ ATTACKS = (
         "keep steps from happening", Powers.ONE, SuppressingThief, AttackOutcome.DETECTED, "StepMissed"
     ),
     StateAttack("a step of its own with the edge", Powers.ONE, OwnStepThief, AttackOutcome.SAFE),
-    StateAttack("own shares and nonces in a step", Powers.TOGETHER, ThiefOfBoth, AttackOutcome.NOT_DETECTED),
+    StateAttack(
+        "own shares and nonces in a step",
+        Powers.TOGETHER,
+        ThiefOfBoth,
+        AttackOutcome.NOT_DETECTED,
+        joined="MacMismatch",
+    ),
+    StateAttack(
+        "the other path broken, then a step",
+        Powers.ONE,
+        ThiefAlone,
+        AttackOutcome.NOT_DETECTED,
+        joined="MacMismatch",
+        passive_only=True,
+    ),
 )
 
 
@@ -350,6 +412,7 @@ def run_state_attack(attack: StateAttack) -> Result:
     for end in bench.ends.values():
         end.write(BEFORE)
     bench.run(1)
+    bench.break_paths()
     bench.request_step()
     bench.run(STEP_LIMIT + 2)
     for end in bench.ends.values():
@@ -366,7 +429,11 @@ def run_state_attack(attack: StateAttack) -> Result:
         outcome = AttackOutcome.NOT_DETECTED if AFTER in bench.thief.read else AttackOutcome.SAFE
     found = type(error).__name__ if error is not None else ""
     # a session that was not ended has made the step, and who was in the middle is out
-    healed = error is not None or bench.ends["client"].step == bench.ends["server"].step == 1
+    healed = error is not None or (
+        [end.step for end in bench.ends.values()] == [1, 1]
+        and bench.try_join() == attack.joined
+        and bench.passive_only() == attack.passive_only
+    )
     ok = outcome is attack.expected and found == attack.error and healed
     wanted = f"{attack.expected}{': ' if attack.error else ''}{attack.error}"
     edges = type(at_edge).__name__ if at_edge is not None else ""
