@@ -16,6 +16,7 @@ from benchmarks.measurement.result import Measured, as_dict
 
 BENCHMARKS = {
     "key_exchange": "benchmarks.session.key_exchange",
+    "handshake_cost": "benchmarks.session.handshake_cost",
     "records": "benchmarks.session.records",
     "forwarder": "benchmarks.forwarder.program_cost",
     "forwarding": "benchmarks.forwarder.bulk",
