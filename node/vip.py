@@ -11,15 +11,17 @@ from typing import Any
 from node.fields import read_address, read_choice, read_integer, read_text, require_mapping
 from smkex.core.errors import MalformedMessage
 from smkex.core.wire.locator import address_locator, port_locator
+from smkex.core.wire.messages import LocatorKind
 
 MAXIMUM_EDGE_ID = 55_535  # id_port_base and it fit in a port
 
 
 class Locator(StrEnum):
-    """How secondary subflows to a VIP carry the edge id."""
+    """How secondary subflows to a VIP carry the edge id; `MIXED`: in the port with IPv4, in the address with IPv6."""
 
     PORT = "port"
     ADDRESS = "address"
+    MIXED = "mixed"
 
 
 class Replies(StrEnum):
@@ -46,12 +48,18 @@ class Vip:
         """The addresses that the VIP has, IPv4 first."""
         return tuple(address for address in (self.v4, self.v6) if address)
 
+    def locator_kind(self, version: int) -> LocatorKind:
+        """Return what carries the edge id of secondary subflows by this version of IP."""
+        by_address = self.locator is Locator.ADDRESS or (self.locator is Locator.MIXED and version == 6)
+        return LocatorKind.ADDRESS if by_address else LocatorKind.PORT
+
     def locator_of(self, address: str, edge_id: int) -> tuple[str, int]:
         """Return where secondary subflows to this address of the VIP reach the edge; ValueError where nowhere."""
         try:
-            if self.locator is Locator.PORT:
+            ip = ipaddress.ip_address(address)
+            if self.locator_kind(ip.version) is LocatorKind.PORT:
                 return address, port_locator(edge_id, self.id_port_base)
-            return str(address_locator(ipaddress.ip_address(address), edge_id)), self.service_port
+            return str(address_locator(ip, edge_id)), self.service_port
         except MalformedMessage as error:
             raise ValueError(str(error)) from None
 

@@ -119,7 +119,8 @@ class VipBody(Body):
     service_port: Port = Field(default=443, description="Where first subflows go.")
     locator: Locator = Field(
         default=Locator.PORT,
-        description="How a secondary subflow carries the edge id: in the port, or in the address' low bits.",
+        description="How a secondary subflow carries the edge id: in the port, in the address' low bits, or in the port"
+        " over IPv4 and in the address over IPv6.",
     )
     id_port_base: Port = Field(
         default=10_000, description="Edge N has the port id_port_base + N. Unused with address locators."

@@ -2,7 +2,6 @@
 
 from edge.config.settings import EdgeSettings
 from node.state.identity import NodeIdentity
-from smkex.core.wire.messages import LocatorKind
 from smkex.core.wire.named_group import parse_groups
 from smkex.server.identity import (
     Identity,
@@ -22,7 +21,8 @@ def load_identity(settings: EdgeSettings, node: NodeIdentity) -> Identity:
         node.edge_id,
         long_term,
         load_tls_context(settings.tls_certificate, settings.tls_key, groups),
-        locator=LocatorKind[node.vip.locator.name],
+        locator=node.vip.locator_kind(4),
+        locator_v6=node.vip.locator_kind(6),
         groups=groups,
         name_keys=load_name_keys(settings.name_keys, long_term),
     )

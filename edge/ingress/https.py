@@ -50,23 +50,23 @@ class HttpsListener:
         self._open = PrefixLimiter(settings.max_sessions_per_prefix)
         self._memory = MemoryBound(settings.max_memory_bytes or default_limit(settings.workers))
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._accepting: asyncio.Task[None] | None = None
-        self._listening: socket.socket | None = None
+        self._accepting: list[asyncio.Task[None]] = []
+        self._listening: list[socket.socket] = []
 
     def start(self, listening: socket.socket) -> None:
-        """Accept on a listening socket, and own it."""
+        """Accept on a listening socket too, and own it."""
         listening.setblocking(False)
-        self._listening = listening
-        self._accepting = asyncio.create_task(self._accept(listening))
+        self._listening.append(listening)
+        self._accepting.append(asyncio.create_task(self._accept(listening)))
 
     async def stop(self) -> None:
         """Stop accepting. The HTTP server closes the open connections."""
-        if self._listening is None or self._accepting is None:
-            return
-        for task in (self._accepting, *self._handshakes):
+        tasks = [*self._accepting, *self._handshakes]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(self._accepting, *self._handshakes, return_exceptions=True)
-        self._listening.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listening in self._listening:
+            listening.close()
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -126,4 +126,5 @@ def _acquire_place(bound: PrefixLimiter, address: str, until: contextlib.ExitSta
 
 def listen_https(address: str, port: int) -> socket.socket:
     """Return a listening socket. Raises OSError."""
-    return socket.create_server((address, port), backlog=BACKLOG)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=BACKLOG)

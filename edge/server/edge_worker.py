@@ -57,8 +57,9 @@ class EdgeWorker:
 
     async def start_accepting(self) -> None:
         await self._listener.start(self._sockets.sessions)
-        if self._https is not None and self._sockets.https is not None:
-            self._https.start(self._sockets.https)
+        if self._https is not None:
+            for listening in self._sockets.https:
+                self._https.start(listening)
 
     async def finish_sessions(self, timeout: float) -> None:
         """Stop accepting, and wait until every session has ended after its response, `timeout` seconds at most."""
@@ -135,7 +136,7 @@ async def run_worker(
         run_application(settings, f"{node.name}.sennit", telemetry, rates) as application,
     ):
         server = application.server
-        https = _make_https(server, settings) if sockets.https is not None else None
+        https = _make_https(server, settings) if sockets.https else None
         listener = Listener(
             node,
             identity,

@@ -23,8 +23,7 @@ def open_privileged(
     sockets = bind_sockets(node, settings)
     channels: list[socket.socket] = []
     try:
-        vips = {node.service_v4, node.locator_of(node.service_v4)[0]}
-        _, channels = start_path_manager(vips, clients=clients)
+        _, channels = start_path_manager(node.own_addresses, clients=clients)
     except MptcpError as error:
         log.warning("transport tcp only, no mptcp: %s (%s)", error, error.hint)
     drop_privileges()

@@ -43,7 +43,7 @@ async def serve_worker(config: WorkerConfig) -> None:
     node = await wait_for_identity(settings.state, settings.node_timeout)
     sockets = ListeningSockets(
         tuple(map(_socket_of, config.listening)),
-        _socket_of(config.https) if config.https is not None else None,
+        tuple(map(_socket_of, config.https)),
     )
     handover = Handover(
         config.index,

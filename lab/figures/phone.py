@@ -149,7 +149,7 @@ class Phone:
         else:
             many = await connect_mptcp(self._peer, port, self._paths)
             await many.receive_exactly(0, len(GREETING))
-            await many.join(port)
+            await many.join(self._peer, port)
             # as sessions over mptcp do: the first path, and the other for when it fails
             sock = await many.release()
             sock.settimeout(TIMEOUT)

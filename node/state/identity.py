@@ -30,13 +30,6 @@ class NodeIdentity:
         return self.vip.locator_of(address, self.edge_id)
 
     @property
-    def service_v4(self) -> str:
-        """The VIP's IPv4 address. Raises `NodeUnknown` where it has none."""
-        if self.vip.v4 is None:
-            raise NodeUnknown("vip.v4: None is no IPv4 address: an edge server needs one")
-        return self.vip.v4
-
-    @property
     def own_addresses(self) -> tuple[str, ...]:
         """The addresses of the VIP, and of this node's own locators."""
         return tuple(dict.fromkeys((*self.vip.addresses, *locator_addresses(self.vip, self.edge_id))))

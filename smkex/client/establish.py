@@ -53,16 +53,16 @@ async def establish_over_mptcp(targets: Sequence[Target], plan: ExchangePlan) ->
     """Raises as `smkex.connect`."""
     if plan.mode is Mode.MTLS:
         raise NoCommonMode("mode mtls needs transport tcp, not mptcp")
-    # an announced id with a port does not fit into IPv6's TCP options beside timestamps
-    found = next((target for target in targets if target.vip.version == 4), None)
-    if found is None:
-        raise PathUnusable("transport mptcp needs an IPv4 service address")
+    # IPv4 first: over IPv6 the edge must have address locators, which it says only then
+    usable = list(targets) if len(targets) == 1 else _routable_targets(targets, plan)
+    found = min(usable, key=lambda target: target.vip.version)
+    config = replace(plan.config, locator=found.kind)
     from smkex.transport.mptcp.transport import MptcpTransport  # its libraries are slow to load
 
     for last in (False, True):
         try:
             transport = MptcpTransport(found, plan.interfaces, timeout=plan.timeout)
-            return await exchange_keys(transport, plan.config, plan.timeout), found
+            return await exchange_keys(transport, config, plan.timeout), found
         except (MptcpWrongPath, UnexpectedSubflow, PeerClosed):
             # the kernel retransmits on the other path what one path lost, which either end may notice:
             # tolerate it once

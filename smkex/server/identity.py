@@ -34,6 +34,7 @@ class Identity:
     tls: "SSL.Context | None" = None
     clock: Callable[[], float] = time.time
     locator: LocatorKind = LocatorKind.PORT
+    locator_v6: LocatorKind | None = None  # where it differs
     modes: tuple[Mode, ...] = (Mode.TOFU, Mode.OPPORTUNISTIC)
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     name_keys: tuple[NamePrivateKey, ...] = ()
@@ -42,7 +43,12 @@ class Identity:
         usable = self.long_term is not None and self.long_term.certificate.valid_at(int(self.clock()))
         modes = tuple(mode for mode in self.modes if usable or mode is not Mode.TOFU)
         config = ServerConfig(
-            self.edge_id, modes=modes, groups=self.groups, locator=self.locator, tls=self.tls
+            self.edge_id,
+            modes=modes,
+            groups=self.groups,
+            locator=self.locator,
+            locator_v6=self.locator_v6,
+            tls=self.tls,
         )
         return replace(config, long_term=self.long_term, name_keys=self.name_keys) if usable else config
 

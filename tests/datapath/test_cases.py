@@ -284,6 +284,10 @@ def test_gue_gives_packets_of_one_flow_one_port_and_other_flows_others(programs:
         ("2001:db8:a::2", 443, Reason.FORWARDED),
         ("2001:db8:a::ff02", 443, Reason.DROP_UNKNOWN_ID),
         ("2001:db8:a::1:2", 443, Reason.NOT_FOR_VIP),
+        ("203.0.113.4", 10002, Reason.FORWARDED),
+        ("2001:db8:e::", 10002, Reason.SERVICE_PORT),
+        ("2001:db8:e::1", 443, Reason.OWN_LOCATOR),
+        ("2001:db8:e::2", 443, Reason.FORWARDED),
     ],
 )
 def test_several_vips_and_address_locators(

@@ -4,10 +4,20 @@ from hypothesis import strategies as st
 from packets import CLIENT, CLIENT6, VIP, VIP6, frame, gue_header, icmp_error, tcp, tunnelled
 
 V4 = st.sampled_from(
-    [VIP, VIP, CLIENT, "203.0.113.2", "198.18.7.0", "198.18.7.1", "198.18.7.2", "198.18.7.9"]
+    [VIP, VIP, CLIENT, "203.0.113.2", "203.0.113.4", "198.18.7.0", "198.18.7.1", "198.18.7.2", "198.18.7.9"]
 )
 V6 = st.sampled_from(
-    [VIP6, VIP6, CLIENT6, "2001:db8:a::", "2001:db8:a::1", "2001:db8:a::2", "2001:db8:a::ff02"]
+    [
+        VIP6,
+        VIP6,
+        CLIENT6,
+        "2001:db8:a::",
+        "2001:db8:a::1",
+        "2001:db8:a::2",
+        "2001:db8:a::ff02",
+        "2001:db8:e::",
+        "2001:db8:e::2",
+    ]
 )
 PORTS = st.one_of(
     st.sampled_from(

@@ -32,6 +32,7 @@ VIPS = (
     Vip("main", VIP, VIP6),
     Vip("second", "203.0.113.2", None, 8443, id_port_base=20000, replies=Replies.DIRECT),
     Vip("address", "198.18.7.0", "2001:db8:a::", locator=Locator.ADDRESS),
+    Vip("mixed", "203.0.113.4", "2001:db8:e::", locator=Locator.MIXED),
 )
 TABLE = ForwardingTable(
     1,

@@ -17,7 +17,6 @@ from node.state.probe_results import ProbeResult, write_results
 from node.vip import Replies, Vip
 from smkex.core.errors import PeerAborted, SmkexError
 from smkex.core.handshake.config import ClientConfig
-from smkex.core.wire.messages import LocatorKind
 from smkex.transport.driver import SessionDriver
 from smkex.transport.exchange import exchange_keys, exchange_keys_at
 from smkex.transport.routes.target import Target
@@ -108,4 +107,5 @@ def _probe_target(vip: Vip) -> Target:
     """Of a VIP with both families the IPv4 address is probed."""
     address = vip.v4 or vip.v6
     assert address is not None  # vip_from_json sees to it
-    return Target(ip_address(address), vip.service_port, vip.id_port_base, LocatorKind[vip.locator.name])
+    ip = ip_address(address)
+    return Target(ip, vip.service_port, vip.id_port_base, vip.locator_kind(ip.version))

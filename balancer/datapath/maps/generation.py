@@ -13,12 +13,13 @@ from typing import TypeVar
 from balancer.datapath.maps.layout import BUCKET, EDGE, FIRST_VIP, ID, VIP, VIP_KEY, pack_edge
 from balancer.datapath.maps.live_words import Live
 from balancer.model.place import Places
-from balancer.model.reference.packet import mapped_address
+from balancer.model.reference.packet import V4_PREFIX, mapped_address
 from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
 from balancer.model.ring import ring_of
 from balancer.model.table import Encapsulation, ForwardingTable
 from node.vip import Locator, Replies, Vip
 from runtime.bpf.system_call import ARRAY, HASH, Map, create_map
+from smkex.core.wire.messages import LocatorKind
 
 ADDRESS_BYTES = 16
 NOWHERE = mapped_address("::")
@@ -59,8 +60,8 @@ def map_content(
             if end:
                 senders[mapped_address(end)] = ID.pack(edge.id)
     places = Places.of((*vips, *table.vips))
-    meant = {VIP_KEY.pack(address, 0): _pack_vip(vip) for address, vip in places.exact.items()}
-    meant |= {VIP_KEY.pack(prefix, 1): _pack_vip(vip) for prefix, vip in places.prefixes.items()}
+    meant = {VIP_KEY.pack(address, 0): _pack_vip(vip, address) for address, vip in places.exact.items()}
+    meant |= {VIP_KEY.pack(prefix, 1): _pack_vip(vip, prefix) for prefix, vip in places.prefixes.items()}
     return MapContent(
         tuple(edges),
         tuple(senders.items()),
@@ -79,11 +80,14 @@ def _pack_first(vip: Vip | None) -> bytes:
     if vip is None:
         return FIRST_VIP.pack(b"", b"", 0, 0, 0)
     v4, v6 = (mapped_address(text) if text else NOWHERE for text in (vip.v4, vip.v6))
-    return FIRST_VIP.pack(v4, v6, *VIP.unpack(_pack_vip(vip)))
+    if vip.locator is Locator.MIXED:
+        v6 = NOWHERE  # it has an element of its own, which says that locators are addresses
+    return FIRST_VIP.pack(v4, v6, *VIP.unpack(_pack_vip(vip, v4)))
 
 
-def _pack_vip(vip: Vip) -> bytes:
-    base = 0 if vip.locator is Locator.ADDRESS else vip.id_port_base
+def _pack_vip(vip: Vip, address: bytes) -> bytes:
+    kind = vip.locator_kind(4 if address.startswith(V4_PREFIX) else 6)
+    base = 0 if kind is LocatorKind.ADDRESS else vip.id_port_base
     return VIP.pack(vip.service_port, base, vip.replies is Replies.DIRECT)
 
 

@@ -33,7 +33,7 @@ from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, TableEdge
 from balancer.model.verdict import Reason
 from node.mark import DIRECT_TAG, INGRESS_MASK, MARK_MASK, MARK_TAG
-from node.vip import Locator, Replies, Vip
+from node.vip import Replies, Vip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ReferenceForwarder:
         port = packet.ports[1]
         if place.prefix and port != place.vip.service_port:
             return _drop(Reason.DROP_OTHER_PORT)
-        if not place.prefix and (place.vip.locator is Locator.ADDRESS or port < place.vip.id_port_base):
+        if not place.prefix and (place.by_address or port < place.vip.id_port_base):
             return self._ring_lookup(packet, port == place.vip.service_port)
         edge_id = place.owner(port)
         if edge_id == 0:

@@ -16,7 +16,7 @@ class WorkerConfig:
     settings: dict[str, Any]
     control: int
     listening: list[int]
-    https: int | None
+    https: list[int]
     inbox: int
     peers: list[int]
     older: list[int]
@@ -28,5 +28,11 @@ class WorkerConfig:
 
     @property
     def descriptors(self) -> list[int]:
-        single = [self.control, self.inbox, self.https, self.path_manager, self.rates]
-        return [*self.listening, *self.peers, *self.older, *(one for one in single if one is not None)]
+        single = [self.control, self.inbox, self.path_manager, self.rates]
+        return [
+            *self.listening,
+            *self.https,
+            *self.peers,
+            *self.older,
+            *(one for one in single if one is not None),
+        ]

@@ -161,14 +161,13 @@ class Supervisor:
     def _worker_config(self, generation: WorkerGeneration, index: int, control: int) -> WorkerConfig:
         channel = generation.parity * self._count + index
         older = self._older if self._older is not generation else None
-        https = self._sockets.https
         return WorkerConfig(
             index=index,
             secret=self._secret,
             settings=generation.settings.model_dump(mode="json"),
             control=control,
             listening=[each.fileno() for each in self._sockets.sessions],
-            https=https.fileno() if https is not None else None,
+            https=[each.fileno() for each in self._sockets.https],
             inbox=generation.inboxes[index].fileno(),
             peers=[each.fileno() for each in generation.outboxes],
             older=[each.fileno() for each in older.outboxes] if older is not None else [],

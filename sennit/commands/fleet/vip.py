@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
                 str(vip.v4 or "-"),
                 str(vip.v6 or "-"),
                 str(vip.service_port),
-                f"{vip.id_port_base} + id" if vip.locator == "port" else "address + id",
+                _describe_locators(vip),
                 vip.replies.value,
             )
             for vip in vips
@@ -53,9 +53,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add.add_argument(
         "--locator",
-        choices=("port", "address"),
+        choices=("port", "address", "mixed"),
         default="port",
-        help="what carries the edge id of secondary subflows: the port, or the low bits of the address",
+        help="what carries the edge id of secondary subflows: the port, the low bits of the address, or the port over"
+        " IPv4 and the address over IPv6",
     )
     add.add_argument(
         "--replies",
@@ -67,6 +68,11 @@ def build_parser() -> argparse.ArgumentParser:
     for each in (add, remove):
         remote.add_options(each, changes=True)
     return parser
+
+
+def _describe_locators(vip: "VipBody") -> str:
+    port = f"{vip.id_port_base} + id"
+    return {"port": port, "address": "address + id", "mixed": f"{port}, address + id"}[vip.locator]
 
 
 async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "list[VipBody]":

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from smkex.core.keys.certificate import EdgeCertificate
 from smkex.core.keys.key_agreement import KEM_SEED_LENGTH
 from smkex.core.keys.name_key import NameKey, NamePrivateKey
-from smkex.core.wire.messages import NONCE_LENGTH, SESSION_ID_LENGTH, SHARE_LENGTH, Aead, LocatorKind, Mode
+from smkex.core.wire.messages import (
+    NONCE_LENGTH,
+    SESSION_ID_LENGTH,
+    SHARE_LENGTH,
+    Aead,
+    Endpoint,
+    LocatorKind,
+    Mode,
+)
 from smkex.core.wire.named_group import DEFAULT_GROUPS, NamedGroup
 
 if TYPE_CHECKING:
@@ -54,7 +62,8 @@ class LongTermKey:
 class ServerConfig:
     """The edge's id, keys and what it accepts; `modes` and `groups` in its order of preference, which decides.
 
-    `name_keys` open sealed server names; the first is given to clients.
+    `name_keys` open sealed server names; the first is given to clients. `locator_v6` is the kind of locators of the
+    IPv6 address where it differs.
     """
 
     edge_id: int
@@ -62,11 +71,16 @@ class ServerConfig:
     aeads: tuple[Aead, ...] = (Aead.AES_128_GCM, Aead.CHACHA20_POLY1305)
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     locator: LocatorKind = LocatorKind.PORT
+    locator_v6: LocatorKind | None = None
     long_term: LongTermKey | None = None  # mode tofu needs it
     name_keys: tuple[NamePrivateKey, ...] = ()
     tls: "SSL.Context | None" = None  # mode mtls needs it
     maximum_candidates: int = MAXIMUM_CANDIDATES
     draining: bool = False  # refuse every new session
+
+    def locator_towards(self, client: Endpoint) -> LocatorKind:
+        """Return the kind of the locators of the address that this client has dialled, by its version of IP."""
+        return self.locator if self.locator_v6 is None or client.address.version == 4 else self.locator_v6
 
 
 @dataclass(frozen=True, slots=True)

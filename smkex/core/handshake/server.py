@@ -134,12 +134,13 @@ class ServerHandshake:
         if long_term is not None:
             certified = X25519PrivateKey.from_private_bytes(long_term.private_key)
             secrets.append(exchange_x25519(certified, x25519_share(offered)))
+        locator = config.locator_towards(observed.client)
         given = config.name_keys[:1] if long_term is not None and not up_to_date else ()
         answer = ServerShare.build(
             mode,
             aead,
             config.edge_id,
-            config.locator,
+            locator,
             observed,
             group,
             share,
@@ -154,7 +155,7 @@ class ServerHandshake:
             aead,
             group,
             config.edge_id,
-            config.locator,
+            locator,
             observed,
             message.commitment,
             secrets,

@@ -438,7 +438,7 @@ class TcpHandshakes:
             finally:
                 channel.send(tls.to_send())  # including OpenSSL's alert
         seen = self._observe(subflow, config)
-        outcome = tls.finish(ServerInfo(config.edge_id, config.locator, seen))
+        outcome = tls.finish(ServerInfo(config.edge_id, config.locator_towards(seen.client), seen))
         handshake = ServerHandshake.after_tls(config, outcome)
         self._admit(handshake, subflow)
         channel.send(tls.to_send())

@@ -60,18 +60,18 @@ class ClientConnection(PinnedConnection):
         self._closing = False
         self._marked: set[int] = set()
 
-    async def join(self, locator_port: int) -> FourTuple:
-        """Create the subflow of path 1 to VIP:locator_port and wait until it can carry data.
+    async def join(self, locator: str, port: int) -> FourTuple:
+        """Create the subflow of path 1 to the locator and wait until it can carry data.
 
         Raises MissingSubflow when it is refused or does not come, MptcpWrongEgress, UnexpectedSubflow.
         """
         self.verify()
-        way, vip = self._rules.ways[1], self._rules.vip
-        await asyncio.to_thread(self._rules.check)
+        way = self._rules.ways[1]
+        await asyncio.to_thread(self._rules.check, locator)
         first = self.paths[0]
 
         def matches(found: FourTuple) -> bool:
-            wanted = (way.source, vip, locator_port)
+            wanted = (way.source, locator, port)
             return (found.local, found.remote, found.remote_port) == wanted and found.local != first.local
 
         # An ADD_ADDR echo may have displaced the DATA_ACK of the edge's last message. A join takes more than a round
@@ -82,15 +82,13 @@ class ClientConnection(PinnedConnection):
             self._direct.netlink.create_subflow(
                 self.token,
                 way.source,
-                vip,
-                locator_port,
+                locator,
+                port,
                 address_id=_JOIN_ADDRESS_ID,
                 interface=way.index,
             )
         except OSError as error:
-            raise MissingSubflow(
-                f"no join from {way.interface} to {vip} port {locator_port}: {error}"
-            ) from error
+            raise MissingSubflow(f"no join from {way.interface} to {locator} port {port}: {error}") from error
         return await self.joined(started=True)
 
     async def _steer_to(self, path: int) -> None:
@@ -150,18 +148,19 @@ def _remove_rules_when_closed(rules: SourceRules, subflows: tuple[FourTuple, ...
 
 
 async def connect_mptcp(
-    vip: str, port: int, paths: Sequence[str], *, timeout: float = 10.0
+    vip: str, port: int, paths: Sequence[str], *, timeout: float = 10.0, locator_bits: int = 0
 ) -> ClientConnection:
     """Open the first subflow to VIP:port from the first of two interfaces.
 
-    The namespace is switched to the userspace path manager, so that the kernel dials nothing by itself. Raises
-    NotPermitted without CAP_NET_ADMIN, MptcpUnsupported, MptcpWrongEgress, MptcpFellBack, MissingSubflow (refused),
-    MptcpTimedOut; PathUnusable and SharedPath of smkex.transport.routes.paths.
+    `locator_bits` is the number of low bits of the VIP that address locators differ in. The namespace is switched to
+    the userspace path manager, so that the kernel dials nothing by itself. Raises NotPermitted without
+    CAP_NET_ADMIN, MptcpUnsupported, MptcpWrongEgress, MptcpFellBack, MissingSubflow (refused), MptcpTimedOut;
+    PathUnusable and SharedPath of smkex.transport.routes.paths.
     """
     if len(paths) != 2:
         raise ValueError("exactly two paths")
     use_userspace_path_manager()
-    rules = await asyncio.to_thread(SourceRules.install, vip, (paths[0], paths[1]))
+    rules = await asyncio.to_thread(SourceRules.install, vip, (paths[0], paths[1]), locator_bits)
     steering: DirectSteering | None = None
     sock: socket.socket | None = None
     try:

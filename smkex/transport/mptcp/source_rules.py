@@ -36,6 +36,9 @@ class SourceRules:
 
     vip: str
     ways: tuple[EgressRoute, EgressRoute]
+    locator_bits: int = (
+        0  # low bits of the VIP that address locators differ in: the rules count for all of them
+    )
     _slots: list[tuple[int, socket.socket]] = field(default_factory=list)
 
     @property
@@ -44,14 +47,15 @@ class SourceRules:
         return _FIRST_TABLE + self._slots[0][0]
 
     @classmethod
-    def install(cls, vip: str, interfaces: tuple[str, str]) -> "SourceRules":
+    def install(cls, vip: str, interfaces: tuple[str, str], locator_bits: int = 0) -> "SourceRules":
         """Look up each interface's route to the VIP, pin it, and verify the kernel's choice.
 
         Blocks for some milliseconds. Raises MptcpWrongEgress, NotPermitted, and as `find_egress` and
         `require_distinct_egress`.
         """
         address = ipaddress.ip_address(vip)
-        rules = cls(vip, (find_egress(interfaces[0], address), find_egress(interfaces[1], address)))
+        ways = (find_egress(interfaces[0], address), find_egress(interfaces[1], address))
+        rules = cls(vip, ways, locator_bits)
         require_distinct_egress(*rules.ways)
         family = socket.AF_INET6 if ":" in vip else socket.AF_INET
         with IPRoute() as ipr:
@@ -59,7 +63,7 @@ class SourceRules:
                 _remove_stale(ipr, family)
                 for way in rules.ways:
                     rules._pin(ipr, family, way)
-                rules._check(ipr, family)
+                rules._check(ipr, family, vip)
             except NetlinkError as error:
                 rules._remove(ipr, family)
                 raise as_not_permitted(OSError(error.code, str(error)), "cannot set source rules") from error
@@ -68,10 +72,10 @@ class SourceRules:
                 raise
         return rules
 
-    def check(self) -> None:
-        """Ask the kernel again where each path's packets would go. Raises MptcpWrongEgress."""
+    def check(self, locator: str) -> None:
+        """Ask the kernel where each path's packets to the locator would go. Raises MptcpWrongEgress."""
         with IPRoute() as ipr:
-            self._check(ipr, socket.AF_INET6 if ":" in self.vip else socket.AF_INET)
+            self._check(ipr, socket.AF_INET6 if ":" in self.vip else socket.AF_INET, locator)
 
     def close(self) -> None:
         if self._slots:
@@ -86,7 +90,8 @@ class SourceRules:
         out: dict[str, Any] = {"oif": way.index}
         if way.gateway is not None:
             out["gateway"] = way.gateway
-        target = f"{self.vip}/{bits}"
+        network = ipaddress.ip_network(f"{self.vip}/{bits - self.locator_bits}", strict=False)
+        target = str(network)
         ipr.route("replace", family=family, dst=target, table=table, priority=1, **out)
         ipr.route("add", family=family, dst=target, table=table, priority=2, type=_UNREACHABLE)
         ipr.rule(
@@ -94,23 +99,23 @@ class SourceRules:
             family=family,
             src=way.source,
             src_len=bits,
-            dst=self.vip,
-            dst_len=bits,
+            dst=str(network.network_address),
+            dst_len=network.prefixlen,
             fwmark=self.mark,
             table=table,
             priority=_PRIORITY,
         )
 
-    def _check(self, ipr: Any, family: int) -> None:
+    def _check(self, ipr: Any, family: int, destination: str) -> None:
         for way in self.ways:
             try:
-                (answer,) = ipr.route("get", family=family, dst=self.vip, src=way.source, mark=self.mark)
+                (answer,) = ipr.route("get", family=family, dst=destination, src=way.source, mark=self.mark)
                 leaves_by = answer.get_attr("RTA_OIF")
             except NetlinkError:
                 leaves_by = None
             if leaves_by != way.index:
                 raise MptcpWrongEgress(
-                    f"packets from {way.source} to {self.vip} would not leave by {way.interface}",
+                    f"packets from {way.source} to {destination} would not leave by {way.interface}",
                     hint="another policy rule comes first: see `ip rule` and `ip route get`",
                 )
 

@@ -13,7 +13,7 @@ from smkex.core.session.path import NEAR_RTT
 from smkex.core.session.path_scheduler import fastest_path
 from smkex.core.wire.frame import FrameType
 from smkex.core.wire.frame_reader import FrameReader
-from smkex.core.wire.locator import port_locator
+from smkex.core.wire.locator import ADDRESS_BITS
 from smkex.core.wire.messages import LocatorKind, encode_abort
 from smkex.transport.driver import PathStatistics, SessionDriver
 from smkex.transport.flow import UNSENT_LIMIT, Flow, limit_unsent
@@ -48,16 +48,24 @@ class MptcpTransport:
     async def open_first(self) -> None:
         if self._interfaces[0] == self._interfaces[1]:
             raise SharedPath("transport mptcp needs two interfaces")
-        if self._target.kind is LocatorKind.ADDRESS:
-            raise MptcpUnsupported("transport mptcp knows port locators only", hint="use --transport tcp")
+        vip = self._target.vip
         self._connection = await connect_mptcp(
-            str(self._target.vip), self._target.service_port, self._interfaces, timeout=self._timeout
+            str(vip),
+            self._target.service_port,
+            self._interfaces,
+            timeout=self._timeout,
+            locator_bits=0 if self._target.kind is LocatorKind.PORT else ADDRESS_BITS[vip.version],
         )
 
     async def open_second(self, edge_id: int, locator: LocatorKind) -> None:
-        if locator is not LocatorKind.PORT:
-            raise MptcpUnsupported("the edge has an address locator, and transport mptcp knows ports only")
-        await self._pinned.join(port_locator(edge_id, self._target.id_port_base))
+        if locator is LocatorKind.PORT and self._target.vip.version == 6:
+            # the edge cannot announce it: see docs/forwarder/design.md, "Locators"
+            raise MptcpUnsupported(
+                "the edge has a port locator, and transport mptcp needs address locators over IPv6",
+                hint="use --transport tcp, or IPv4",
+            )
+        address, port = replace(self._target, kind=locator).locator(edge_id)
+        await self._pinned.join(str(address), port)
 
     async def send(self, path: int, frame: bytes) -> None:
         await self._pinned.send(path, frame)

@@ -16,7 +16,8 @@ PEER = Path(__file__).with_name("peer.py")
 ROOT = Path(__file__).parents[3]
 RESPONDER = ROOT / "tests" / "support" / "dns_responder.py"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}"}
-V4, V6, LOCATOR, OTHER = "203.0.113.1", "2001:db8:5e::", "2001:db8:5e::107", "2001:db8:60::"
+V4, V6, LOCATOR = "203.0.113.1", "2001:db8:5e::", "2001:db8:5e::107"
+MIXED = ("2001:db8:60::", "2001:db8:60::107")
 _numbers = itertools.count()
 
 
@@ -45,7 +46,7 @@ class Place:
                 route = f"route add default via {gateway} dev {link} metric {net}00".split()
                 self.run("ip", "-n", self.phone, *(["-6"] if ":" in gateway else []), *route)
         self.run("ip", "-n", self.server, "address", "add", f"{V4}/32", "dev", "lo")
-        for address in (V6, LOCATOR, OTHER):
+        for address in (V6, LOCATOR, *MIXED):
             self.run("ip", "-n", self.server, "address", "add", f"{address}/128", "dev", "lo", "nodad")
         for net in (1, 2):
             self._wait_for_ipv6(f"2001:db8:{net}::1")

@@ -13,7 +13,7 @@ from loopback import Source, digest_of
 from edge.config.settings import EdgeSettings
 from edge.ingress.listener import Listener
 from node.state.identity import NodeIdentity
-from node.vip import Vip
+from node.vip import Locator, Vip
 from smkex.client import connect, establish
 from smkex.client.options import ConnectOptions
 from smkex.core.errors import SmkexError
@@ -26,8 +26,8 @@ from smkex.server.identity import Identity
 from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 
 EDGE_ID = 0x107  # does not fit into the low bits of an IPv4 address
-# the edge itself serves these, with port locators
-NODE = NodeIdentity(EDGE_ID, "edge", Vip("main", "203.0.113.1", "2001:db8:60::", 443))
+# the edge itself serves these, with mixed locators
+NODE = NodeIdentity(EDGE_ID, "edge", Vip("main", "203.0.113.1", "2001:db8:60::", 443, locator=Locator.MIXED))
 # and these stand for one that has address locators
 LISTENERS = (
     ("2001:db8:5e::", 443, LocatorKind.ADDRESS),
@@ -43,7 +43,13 @@ class Sources:
 async def serve() -> None:
     """Prints where each subflow was accepted that goes to LISTENERS."""
     settings = EdgeSettings(_cli_parse_args=[])  # type: ignore[call-arg]
-    edge = Listener(NODE, Identity(EDGE_ID, None), settings, cast(HttpServer, Sources()), None)
+    edge = Listener(
+        NODE,
+        Identity(EDGE_ID, None, locator_v6=LocatorKind.ADDRESS),
+        settings,
+        cast(HttpServer, Sources()),
+        None,
+    )
     await edge.start()
 
     def handshakes(kind: LocatorKind) -> TcpHandshakes:

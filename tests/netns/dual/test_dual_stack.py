@@ -32,7 +32,7 @@ def test_an_address_needs_no_name(place: Any) -> None:
     assert place.ask(V4, resolvers={})["report"]["vip"] == V4
 
 
-def test_the_edge_serves_both_versions_by_port_locators(place: Any) -> None:
+def test_the_edge_serves_ipv4_by_port_locators_and_ipv6_by_address_locators(place: Any) -> None:
     resolvers(place, V4, "2001:db8:60::")
     done = place.ask(rehome=True, head_start=30)
     assert done["right"] == [True, True]
@@ -98,7 +98,5 @@ def test_no_resolver_at_all_says_which_path_had_none(place: Any) -> None:
     assert "10.2.0.1 over wifi0" in refused["text"]
 
 
-def test_mptcp_says_that_it_needs_an_ipv4_address(place: Any) -> None:
-    refused = place.ask(V6, transport="mptcp")
-    assert refused["error"] == "PathUnusable"
-    assert "IPv4" in refused["text"]
+def test_mptcp_says_that_an_edge_does_not_speak_it(place: Any) -> None:
+    assert place.ask(V6, transport="mptcp")["error"] == "MptcpFellBack"

@@ -44,13 +44,16 @@ def edges(dual: ForwarderNetwork, tmp_path: Path) -> Iterator[None]:
         edge.wait(20)
 
 
+@pytest.mark.needs("mptcp")
+@pytest.mark.parametrize("transport", ["tcp", "mptcp"])
 @pytest.mark.parametrize("address", ["198.18.7.0", "[2001:db8:a::]"], ids=["ipv4", "ipv6"])
 def test_a_download_joins_at_the_owners_address_through_another_edge(
-    dual: ForwarderNetwork, edges: None, tmp_path: Path, address: str
+    dual: ForwarderNetwork, edges: None, tmp_path: Path, address: str, transport: str
 ) -> None:
     before = {edge: dual.count(edge) for edge in ("edge1", "edge2")}
-    paths = ("--path", "cell0", "--path", "wifi0", "--scheduler", "redundant")
-    known = ("--known-hosts", str(tmp_path / "hosts"), "--edge-cache", "none")
+    paths = ("--path", "cell0", "--path", "wifi0", "--transport", transport)
+    paths += ("--scheduler", "redundant") if transport == "tcp" else ()
+    known: tuple[str, ...] = ("--known-hosts", str(tmp_path / "hosts"), "--edge-cache", "none")
     done = subprocess.run(
         [*dual.enter("phone"), dual.sennit, "get", "--json", *paths, *known, "--locator", "address",
          "-o", str(tmp_path / "got"), f"smkex://{address}/{SIZE}"],

@@ -53,7 +53,7 @@ async def follow(role: str, connection: PinnedConnection, steps: list[list[Any]]
         match step:
             case ["join", port]:
                 if isinstance(connection, ClientConnection):
-                    await connection.join(port)
+                    await connection.join(VIP, port)
             case ["extra", port] if isinstance(connection, ClientConnection):
                 wifi = socket.if_nametoindex("wifi0")
                 connection._direct.netlink.create_subflow(

@@ -6,6 +6,7 @@ from node.vip import Locator, Vip, has_locator, locator_addresses, vip_from_json
 
 PORTS = Vip("main", "203.0.113.1", "2001:db8:a::")
 ADDRESSES = Vip("main", "203.0.113.1", "2001:db8:a::", locator=Locator.ADDRESS)
+MIXED = Vip("main", "203.0.113.1", "2001:db8:a::", locator=Locator.MIXED)
 
 
 def test_port_locators_are_the_vip_and_address_locators_lie_beside_it() -> None:
@@ -14,6 +15,12 @@ def test_port_locators_are_the_vip_and_address_locators_lie_beside_it() -> None:
     assert ADDRESSES.locator_of("2001:db8:a::", 0x107) == ("2001:db8:a::107", 443)
     assert locator_addresses(PORTS, 7) == PORTS.addresses
     assert locator_addresses(ADDRESSES, 7) == ("203.0.113.7", "2001:db8:a::7")
+
+
+def test_mixed_locators_are_ports_over_ipv4_and_addresses_over_ipv6() -> None:
+    assert MIXED.locator_of("203.0.113.1", 0x107) == ("203.0.113.1", 10000 + 0x107)
+    assert MIXED.locator_of("2001:db8:a::", 0x107) == ("2001:db8:a::107", 443)
+    assert locator_addresses(MIXED, 7) == ("203.0.113.1", "2001:db8:a::7")
 
 
 @pytest.mark.parametrize(
@@ -28,6 +35,8 @@ def test_port_locators_are_the_vip_and_address_locators_lie_beside_it() -> None:
         (ADDRESSES, 2, True),
         (ADDRESSES, 255, True),
         (ADDRESSES, 256, False),
+        (MIXED, 1, True),
+        (MIXED, 256, True),
         (Vip("main", None, "2001:db8:a::", locator=Locator.ADDRESS), 65535, True),
         (Vip("main", None, "2001:db8:a::", locator=Locator.ADDRESS), 65536, False),
     ],

@@ -244,6 +244,14 @@ def test_a_client_that_takes_either_kind_of_locator_learns_which(kind: LocatorKi
     assert named == [kind]
 
 
+@pytest.mark.parametrize(
+    ("client", "kind"), [("198.51.100.7", LocatorKind.PORT), ("2001:db8::7", LocatorKind.ADDRESS)]
+)
+def test_an_edge_may_have_another_kind_of_locator_over_ipv6(client: str, kind: LocatorKind) -> None:
+    config = ServerConfig(edge_id=7, locator_v6=LocatorKind.ADDRESS)
+    assert config.locator_towards(Endpoint(ip_address(client), 40000)) is kind
+
+
 def test_the_edge_refuses_a_low_order_share_of_the_clients_as_the_client_does_the_edges() -> None:
     def substitute(name: str, frame: bytes) -> bytes:
         if name != "server_share":

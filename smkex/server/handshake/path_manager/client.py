@@ -103,9 +103,12 @@ class ConnectionSteering:
         self._client = client
         self._connection = connection
 
-    async def announce(self, vip: str, port: int) -> None:
-        """Send ADD_ADDR of (vip, port) on this connection. Raises MissingSubflow where there is none."""
-        await self._client.request(self._connection, Operation.ANNOUNCE, FourTuple(vip, port, vip, 0))
+    async def announce(self, address: str, port: int) -> None:
+        """Send ADD_ADDR of an address on this connection; port 0 is left out.
+
+        Raises MissingSubflow where there is no such connection.
+        """
+        await self._client.request(self._connection, Operation.ANNOUNCE, FourTuple(address, port, address, 0))
 
     async def set_backup(self, token: int, addresses: FourTuple, backup: bool) -> None:
         """Mark a subflow as backup or not; the process takes the token from the socket itself."""

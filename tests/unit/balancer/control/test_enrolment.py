@@ -97,7 +97,9 @@ async def test_ids_of_address_locators_fit_into_every_address_and_are_never_the_
 async def test_no_vip_lies_among_the_address_locators_of_another(api: Any) -> None:
     by_address = {"name": "b", "v4": "198.18.7.0", "locator": "address"}
     assert (await api.ask("POST", "/v1/vips", by_address)).status_code == 201
-    for vip in ({"v4": "198.18.7.9"}, {"v4": "203.0.113.9", "locator": "address"}):
+    mixed = {"name": "m", "v4": "203.0.113.77", "v6": "2001:db8:e::", "locator": "mixed"}
+    assert (await api.ask("POST", "/v1/vips", mixed)).status_code == 201
+    for vip in ({"v4": "198.18.7.9"}, {"v4": "203.0.113.9", "locator": "address"}, {"v6": "2001:db8:e::9"}):
         refused = await api.ask("POST", "/v1/vips", {"name": "c", **vip})
         assert refused.json()["type"] == "urn:sennit:problem:vip-prefix-taken"
     assert (await api.ask("POST", "/v1/vips", {"name": "c", "v4": "203.0.113.9"})).status_code == 201
