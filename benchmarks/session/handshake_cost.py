@@ -77,21 +77,21 @@ def _time_tls(group: NamedGroup, folder: Path) -> float:
     for _ in range(ROUNDS):
         client = SSL.Connection(trusting, None)
         client.set_connect_state()
-        to_server = _shake(client, b"")
+        to_server = _exchange_records(client, b"")
         started = time.perf_counter()
         server = SSL.Connection(serving, None)
         server.set_accept_state()
-        to_client = _shake(server, to_server)
+        to_client = _exchange_records(server, to_server)
         spent += time.perf_counter() - started
-        to_server = _shake(client, to_client)
+        to_server = _exchange_records(client, to_client)
         started = time.perf_counter()
-        _shake(server, to_server)
+        _exchange_records(server, to_server)
         spent += time.perf_counter() - started
         assert (server.get_group_name() or "").upper() == group.name
     return spent / ROUNDS * 1000
 
 
-def _shake(end: SSL.Connection, received: bytes) -> bytes:
+def _exchange_records(end: SSL.Connection, received: bytes) -> bytes:
     """Give an end what the other sent, and return what it sends."""
     if received:
         end.bio_write(received)
