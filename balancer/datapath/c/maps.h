@@ -76,11 +76,13 @@ static __always_inline struct edge *find_edge(const struct node *node, __u32 id)
 
 static __always_inline __u32 find_sender(const struct node *node, const struct address *address)
 {
+    /* a copy for the helper: what is given to it by pointer stays on the stack as a whole, here the outer packet */
+    struct address key = *address;
     __u32 slot = node->slot;
     void *generation = tunnels.lookup(&slot);
     if (!generation)
         return 0;
-    __u32 *id = bpf_map_lookup_elem(generation, (void *)address);
+    __u32 *id = bpf_map_lookup_elem(generation, &key);
     return id ? *id : 0;
 }
 
