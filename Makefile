@@ -117,9 +117,10 @@ bench-compare: install
 	  status=$$?; rm -rf $$old; exit $$status
 
 LOCK := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-  --python-version 3.11
+  --universal --python-version 3.11
 
-# the second is what the lab, the image and releases hold, the third installs a checkout, the fourth builds releases:
+# universal: the same versions serve Python 3.11 to 3.13 and each architecture, by markers where one differs.
+# The second is what the lab, the image and releases hold, the third installs a checkout, the fourth builds releases:
 # none of them has the tools of development
 lock:
 	$(LOCK) pyproject.toml tools/build-backend.txt --extra dev -o requirements.lock
