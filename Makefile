@@ -77,7 +77,7 @@ test-roles: install
 test:
 	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 check test-roles
 	@$(MAKE) --no-print-directory test-compiled
-	@$(PYTEST) -q tests/fuzz tests/model tests/datapath tests/netns
+	@$(PYTEST) -q tests/packaging tests/fuzz tests/model tests/datapath tests/netns
 	@$(PYTEST) -q tests/compose
 
 FIGURES ?=

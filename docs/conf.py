@@ -5,6 +5,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import yaml
+
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS / "_extensions"), str(DOCS.parent), str(DOCS.parent / "tools")]
 
@@ -15,7 +17,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)  # imported for the refer
 project = "Sennit"
 author = copyright = PROJECT["authors"][0]["name"]
 version = release = PROJECT["version"]
-repository_url = PROJECT["urls"]["Homepage"]
+repository_url = yaml.safe_load((DOCS.parent / "CITATION.cff").read_text())["repository-code"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "repository_pages", "rest_reference", "command_pages"]
 exclude_patterns = ["_extensions"]

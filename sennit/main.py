@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             )
         module = importlib.import_module(modules[name])
         return int(module.run(rest))
+    except ModuleNotFoundError as error:
+        return _report_missing_module(name, error)
     except CommandError as error:
         error.print_error()
         return error.status
@@ -44,6 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
         return ExitStatus.OK
+
+
+def _report_missing_module(command: str, error: ModuleNotFoundError) -> int:
+    """Report that a smaller installation lacks a library; raise `error` where the library is there."""
+    library = (error.name or "").partition(".")[0]
+    if not library or importlib.util.find_spec(library) is not None:
+        raise error
+    missing = CommandError(
+        f"{command} needs the Python module {library}, which is not installed",
+        hint='each part of Sennit is an extra of the package: `pip install "sennit[client,edge,control,forwarder]"`',
+    )
+    missing.print_error()
+    return missing.status
 
 
 def _command_overview() -> str:

@@ -21,7 +21,7 @@ def build(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     docs = folder / "docs"
     shutil.copytree(ROOT / "docs" / "_extensions", docs / "_extensions")
     shutil.copy(ROOT / "docs" / "conf.py", docs)
-    for name in ("pyproject.toml", "CONTRIBUTING.md"):
+    for name in ("pyproject.toml", "CITATION.cff", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, folder)
     for palette in ("light", "dark"):
         shutil.copy(ROOT / "docs" / "images" / f"overview-{palette}.svg", docs / f"drawing-{palette}.svg")

@@ -111,6 +111,7 @@ def test_every_package_is_built_wherever_packages_are_listed() -> None:
     context = (ROOT / ".dockerignore").read_text().splitlines()
     assert [name for name in packages if f"!{name}" not in context] == []
     assert project["tool"]["importlinter"]["root_packages"] == packages
+    assert set(packages) < set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"])
     assert set(packages) <= set(project["tool"]["mypy"]["packages"])
     for name in ("Makefile", "packaging/build-wheel"):
         assert " ".join(packages) in (ROOT / name).read_text(), name
