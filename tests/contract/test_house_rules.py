@@ -91,10 +91,14 @@ def test_all_locks_hold_the_same_versions() -> None:
 
 def test_a_lock_serves_every_python_and_architecture() -> None:
     """Resolved for 3.11 alone it would lack what another Python needs; atheris is to be had for x86_64 alone."""
-    lines = [line for file in sorted(ROOT.glob("requirements*.lock")) for line in file.read_text().splitlines()]
+    lines = [
+        line for file in sorted(ROOT.glob("requirements*.lock")) for line in file.read_text().splitlines()
+    ]
     assert "--universal --python-version 3.11" in (ROOT / "Makefile").read_text()
-    assert [line for line in lines if line.startswith("colorama==") and "; sys_platform == 'win32'" in line]
-    assert [line for line in lines if line.startswith("atheris==") and "; platform_machine == 'x86_64'" in line]
+    assert [line for line in lines if line.startswith("colorama==") and "sys_platform == 'win32'" in line]
+    assert [
+        line for line in lines if line.startswith("atheris==") and "; platform_machine == 'x86_64'" in line
+    ]
 
 
 def test_the_image_is_built_on_any_release_of_debian() -> None:
