@@ -3,7 +3,7 @@ VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
 COMPILED := $(CURDIR)/build/compiled
-.PHONY: help lab test test-compiled test-roles test-long test-ansible release check docs fuzz bench bench-compare figures install install-lab \
+.PHONY: help lab test test-compiled test-roles test-long test-ansible test-platforms release check docs fuzz bench bench-compare figures install install-lab \
   lock clean
 .DEFAULT_GOAL := help
 
@@ -12,6 +12,7 @@ help:
 	@echo "make test   everything (root)"
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
+	@echo "make test-platforms  a newcomer's commands in bare roots of Debian 12 and 13, the core on arm64 (root)"
 	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
 	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
 	@echo "make check  style, types, import rules and unit tests (no root, some ten minutes)"
@@ -96,6 +97,11 @@ test-long: install
 test-ansible: install
 	@sh tools/install-packages packages.ansible.debian
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q -s -x tests/rehearsal
+
+# writes docs/platforms.md
+test-platforms: install
+	@sh tools/install-packages packages.platforms.debian
+	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q -s tests/platforms
 
 release: install
 	@packaging/build-release

@@ -80,6 +80,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "docker": _has_docker,
     "qemu": lambda: all(shutil.which(name) for name in ("qemu-system-x86_64", "mmdebstrap", "ssh")),
     "container": lambda: all(shutil.which(name) for name in ("systemd-nspawn", "mmdebstrap", "ssh")),
+    "mmdebstrap": lambda: shutil.which("mmdebstrap") is not None,
     "dockerd": lambda: shutil.which("dockerd", path="/usr/sbin:/usr/bin") is not None,
     "chromium": lambda: shutil.which("chromium") is not None,
     "spin": lambda: shutil.which("spin") is not None and shutil.which("gcc") is not None,
