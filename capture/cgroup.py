@@ -22,29 +22,44 @@ class ControlGroup:
     """One group, by a descriptor of its directory; it exists until `remove`."""
 
     def __init__(self, parent: int, name: str) -> None:
+        """Open a group below `parent`, whose descriptor it takes. Raises OSError."""
         self._parent, self.name = parent, name
-        os.mkdir(name, 0o755, dir_fd=parent)
+        self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=parent)
+        self.join_descriptor = self._open_file("cgroup.procs", os.O_WRONLY)
+        self.events_descriptor = self._open_file("cgroup.events", os.O_RDONLY)
+
+    @classmethod
+    def make_below(cls, parent: int, name: str) -> "ControlGroup":
+        """Make a group; the descriptor of its parent is closed with it, or on failure. Raises OSError."""
         try:
-            self.descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=parent)
-            self.join_descriptor = self._open_file("cgroup.procs", os.O_WRONLY)
-            self.events_descriptor = self._open_file("cgroup.events", os.O_RDONLY)
+            os.mkdir(name, 0o755, dir_fd=parent)
+            try:
+                return cls(parent, name)
+            except BaseException:
+                os.rmdir(name, dir_fd=parent)
+                raise
         except BaseException:
-            os.rmdir(name, dir_fd=parent)
+            os.close(parent)
             raise
 
     @classmethod
     def create(cls) -> "ControlGroup":
         """Create a group for this process's programs. Raises `ControlGroupUnavailable`."""
         try:
-            root = _open_hierarchy()
+            root = open_hierarchy()
             try:
-                parent = os.open(_own_path(), os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+                parent = open_group(root, group_path())
             finally:
                 os.close(root)
             remove_stale_groups(parent)
-            return cls(parent, f"{PREFIX}{os.getpid()}")
+            return cls.make_below(parent, f"{PREFIX}{os.getpid()}")
         except OSError as error:
             raise ControlGroupUnavailable(f"cannot make a control group: {error.strerror or error}") from None
+
+    @property
+    def id(self) -> int:
+        """The kernel's number of the group, as programs in the kernel see it."""
+        return os.fstat(self.descriptor).st_ino
 
     def is_populated(self) -> bool:
         """Return whether a process is in the group."""
@@ -55,6 +70,14 @@ class ControlGroup:
         descriptor = self._open_file("cgroup.procs", os.O_RDONLY)
         with os.fdopen(descriptor) as file:
             return [int(line) for line in file]
+
+    def kill_processes(self) -> None:
+        """Send SIGKILL to every process in the group and below it."""
+        descriptor = self._open_file("cgroup.kill", os.O_WRONLY)
+        try:
+            os.write(descriptor, b"1")
+        finally:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Remove the group, and with it what is attached to it. Raises OSError while a process is in it."""
@@ -76,16 +99,22 @@ def remove_stale_groups(parent: int) -> None:
                 os.rmdir(name, dir_fd=parent)
 
 
-def _own_path() -> str:
-    """Return the path of this process's group below the root of the hierarchy, for `openat`."""
-    for line in OWN_GROUP.read_text().splitlines():
+def group_path(process: int | None = None) -> str:
+    """Return the path of a process's group, by default this one's, below the root of the hierarchy. Raises OSError."""
+    file = OWN_GROUP if process is None else Path("/proc", str(process), "cgroup")
+    for line in file.read_text().splitlines():
         hierarchy, _, path = line.split(":", 2)
         if hierarchy == "0" and not path.startswith("/.."):
-            return f".{path}"
-    return "."
+            return path
+    return "/"
 
 
-def _open_hierarchy() -> int:
+def open_group(root: int, path: str) -> int:
+    """Open the directory of a group. Raises OSError."""
+    return os.open(f"./{path.strip('/')}", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+
+
+def open_hierarchy() -> int:
     """Open the root of version 2: where it is mounted, else a mount of this process alone."""
     for line in MOUNT_INFO.read_text().splitlines():
         fields, _, rest = line.partition(" - ")

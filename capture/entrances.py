@@ -2,18 +2,23 @@
 
 import contextlib
 import socket
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 TRIES = 64  # ports that are free in one family or protocol and not in another
 BACKLOG = 512
+UNPRIVILEGED_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 class Entrances:
     """Bound sockets: `streams` for connections, `datagrams` and `questions` (TCP) for the resolver."""
 
-    def __init__(self) -> None:
+    def __init__(self, ports: Sequence[int] = (0,) * TRIES) -> None:
+        """`ports` are tried in turn, 0 is any. Raises OSError where none is free."""
+        self._ports = iter(ports)
         families = [(family, host) for family, host in HOSTS if _has_loopback(family, host)]
         self._stack = contextlib.ExitStack()
         try:
@@ -52,10 +57,10 @@ class Entrances:
         self, families: list[tuple[socket.AddressFamily, str]], kinds: tuple[socket.SocketKind, ...]
     ) -> list[list[socket.socket]]:
         """Bind one free port in all families and kinds; return the sockets of each kind. Raises OSError."""
-        for _ in range(TRIES):
+        for wanted in self._ports:
             with contextlib.ExitStack() as made:
                 sockets: list[list[socket.socket]] = []
-                port = 0
+                port = wanted
                 try:
                     for kind in kinds:
                         sockets.append([])
@@ -71,6 +76,17 @@ class Entrances:
                 self._stack.enter_context(made.pop_all())
                 return sockets
         raise OSError("no port is free on loopback in IPv4 and IPv6")
+
+
+def privileged_ports() -> range:
+    """Return ports that no process without CAP_NET_BIND_SERVICE can take when this one has ended. Raises OSError."""
+    first = int(UNPRIVILEGED_START.read_text())
+    ports = range(min(first, 1024) - 1, 511, -1)
+    if not ports:
+        raise OSError(
+            f"{UNPRIVILEGED_START} is {first}: every user could take the ports of a service that has ended"
+        )
+    return ports
 
 
 def _has_loopback(family: socket.AddressFamily, host: str) -> bool:

@@ -1,87 +1,100 @@
-"""The maps that the programs and the entrance share (capture/c/capture.c), and the process that loads the programs."""
+"""The maps that the programs and the entrance share (capture/c/capture.c)."""
 
+import contextlib
 import socket
 import struct
-import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from capture.load.programs import MAPS, CaptureUnavailable
 from runtime.bpf.system_call import Map
 
 Address = IPv4Address | IPv6Address
 
-LOAD_TIMEOUT = 60.0  # seconds; compiling takes one or two
 _ADDRESS = struct.Struct("=16s")
 _ENDPOINT = struct.Struct("=16sI")
-_ENTRANCES = struct.Struct("=II")
+_TARGET = struct.Struct("=16sIIQ")
+_ENTRANCES = struct.Struct("=IIIIQ")
+_GROUP = struct.Struct("=Q")
 _PRESENT = struct.pack("=I", 1)
+_SO_NETNS_COOKIE = 71  # asm-generic/socket.h
+
+
+@dataclass(frozen=True, slots=True)
+class DialledTarget:
+    """What a captured connection was made to, by which user, in which control group."""
+
+    address: Address
+    port: int
+    uid: int
+    group: int
 
 
 class CaptureMaps:
-    """What is captured, and where each captured connection was going."""
+    """What is captured, and where each captured connection was going. `descriptors` by name."""
 
-    def __init__(self, descriptors: list[int]) -> None:
-        settings, captured, resolvers, handed_over = descriptors
-        self._settings = Map(settings, 4, _ENTRANCES.size)
-        self._captured = Map(captured, _ADDRESS.size, 4)
-        self._resolvers = Map(resolvers, _ADDRESS.size, 4)
-        self._handed_over = Map(handed_over, _ENDPOINT.size, _ENDPOINT.size)
+    def __init__(self, descriptors: Mapping[str, int]) -> None:
+        self.descriptors = dict(descriptors)
+        self._settings = Map(descriptors["settings"], 4, _ENTRANCES.size)
+        self._excluded = Map(descriptors["excluded"], _GROUP.size, 4)
+        self._captured = Map(descriptors["captured"], _ADDRESS.size, 4)
+        self._resolvers = Map(descriptors["resolvers"], _ADDRESS.size, 4)
+        self._handed_over = Map(descriptors["handed_over"], _ENDPOINT.size, _TARGET.size)
 
-    def set_entrances(self, streams: int, resolver: int) -> None:
-        """Set the ports on loopback that connections and questions are led to."""
-        self._settings.put(struct.pack("=I", 0), _ENTRANCES.pack(streams, resolver))
+    def set_entrances(
+        self, streams: int, resolver: int, *, excluded_mark: int = 0, excludes_groups: bool = False
+    ) -> None:
+        """Set the ports on loopback of this network namespace that connections and questions are led to."""
+        value = _ENTRANCES.pack(streams, resolver, excluded_mark, excludes_groups, network_namespace_cookie())
+        self._settings.put(struct.pack("=I", 0), value)
+
+    def exclude_groups(self, ids: set[int]) -> None:
+        """Exclude exactly these control groups, by their ids. Raises OSError at the 257th."""
+        present = {_GROUP.unpack(key)[0] for key in list(self._excluded.keys())}
+        for one in ids - present:
+            self._excluded.put(_GROUP.pack(one), _PRESENT)
+        for one in present - ids:
+            self._excluded.delete(_GROUP.pack(one))
 
     def capture_address(self, address: Address) -> None:
         """Lead connections to this address to the entrance from now on. Raises OSError where the map is full."""
         self._captured.put(_pack_address(address), _PRESENT)
 
+    def release_address(self, address: Address) -> None:
+        """Leave connections to this address alone from now on."""
+        with contextlib.suppress(FileNotFoundError):
+            self._captured.delete(_pack_address(address))
+
+    def captured_addresses(self) -> Iterator[Address]:
+        for key in list(self._captured.keys()):
+            yield _unpack_address(key)
+
     def redirect_resolver(self, address: Address) -> None:
         """Lead questions to the resolver at this address to the one on loopback. Raises OSError at the 17th."""
         self._resolvers.put(_pack_address(address), _PRESENT)
 
-    def take_dialled(self, peer: tuple[str, int]) -> tuple[Address, int] | None:
+    def take_dialled(self, peer: tuple[str, int]) -> DialledTarget | None:
         """Return and forget what the socket at this local endpoint dialled; None where it was not captured."""
         key = _ENDPOINT.pack(_pack_address(ip_address(peer[0].partition("%")[0])), peer[1])
         value = self._handed_over.get(key)
         if value is None:
             return None
         self._handed_over.delete(key)
-        address, port = _ENDPOINT.unpack(value)
-        return _unpack_address(address), port
+        address, port, uid, group = _TARGET.unpack(value)
+        return DialledTarget(_unpack_address(address), port, uid, group)
 
     def close(self) -> None:
-        for one in (self._settings, self._captured, self._resolvers, self._handed_over):
+        maps = (self._settings, self._excluded, self._captured, self._resolvers, self._handed_over)
+        for one in maps:
             one.close()
 
 
-def load_programs(group: int) -> CaptureMaps:
-    """Attach the programs to a control group. Raises `CaptureUnavailable`.
-
-    bcc holds 130 MB and its compiler: a process of its own has it, which ends.
-    """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "capture.load", str(group), str(theirs.fileno())],
-            pass_fds=(group, theirs.fileno()),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        theirs.close()
-        ours.settimeout(LOAD_TIMEOUT)
-        try:
-            said, descriptors, _, _ = socket.recv_fds(ours, 4096, len(MAPS))
-        except TimeoutError:
-            raise CaptureUnavailable(f"the programs were not loaded within {LOAD_TIMEOUT:g} s") from None
-        finally:
-            process.kill()
-            process.wait()
-    if said != b"loaded" or len(descriptors) != len(MAPS):
-        raise CaptureUnavailable(
-            said.decode(errors="replace") or "the loading process ended without a reason"
-        )
-    return CaptureMaps(list(descriptors))
+def network_namespace_cookie() -> int:
+    """Return the kernel's number of this process's network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        raw = sock.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
+    return int.from_bytes(raw, sys.byteorder)
 
 
 def _pack_address(address: Address) -> bytes:

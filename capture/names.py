@@ -26,8 +26,45 @@ STAND_INS = IPv4Network("198.18.0.0/15")  # for benchmarks between two networks
 @dataclass(slots=True)
 class _Known:
     addresses: tuple[Address, ...] = ()
+    resolved: tuple[Address, ...] = ()
     expires: float = 0.0
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hosts:
+    """What was given, by kind."""
+
+    exact: tuple[str, ...]
+    patterns: tuple[str, ...]
+    addresses: tuple[Address, ...]
+
+    @property
+    def address_texts(self) -> tuple[str, ...]:
+        return tuple(map(str, self.addresses))
+
+    def matches(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.patterns)
+
+
+def _parse_patterns(given: Sequence[str]) -> _Hosts:
+    """Raises `InvalidHostName`."""
+    exact, patterns, addresses = [], [], []
+    for pattern in given:
+        if any(sign in pattern for sign in "*?["):
+            HostName.parse(pattern.replace("*", "x").replace("?", "x"))
+            last = pattern.removesuffix(".").rpartition(".")[2]
+            # not as 203.0.113.*, which would match no address
+            if pattern != "*" and any(sign in last for sign in "*?["):
+                raise InvalidHostName(f"not a pattern of names: {pattern}")
+            patterns.append(pattern.lower().removesuffix("."))
+            continue
+        name = HostName.parse(pattern)
+        if name.address is not None:
+            addresses.append(name.address)
+        else:
+            exact.append(name.text)
+    return _Hosts(tuple(exact), tuple(patterns), tuple(addresses))
 
 
 class CapturedNames:
@@ -39,34 +76,34 @@ class CapturedNames:
         self._known: dict[str, _Known] = {}
         self._host_at: dict[Address, str] = {}
         self._stand_ins = STAND_INS.hosts()
-        self._patterns: list[str] = []
-        self.exact: list[str] = []
-        for pattern in patterns:
-            self._add_pattern(pattern)
+        self._hosts = _parse_patterns(patterns)
+        for address in self._hosts.addresses:
+            self._claim_address(address, str(address))
 
-    def _add_pattern(self, pattern: str) -> None:
-        if any(sign in pattern for sign in "*?["):
-            HostName.parse(pattern.replace("*", "x").replace("?", "x"))
-            last = pattern.removesuffix(".").rpartition(".")[2]
-            if pattern != "*" and any(
-                sign in last for sign in "*?["
-            ):  # as 203.0.113.*, which would match no address
-                raise InvalidHostName(f"not a pattern of names: {pattern}")
-            self._patterns.append(pattern.lower().removesuffix("."))
-            return
-        name = HostName.parse(pattern)
-        if name.address is not None:
-            self._claim_address(name.address, name.text)
-        else:
-            self.exact.append(name.text)
+    @property
+    def exact(self) -> tuple[str, ...]:
+        """The names that are no patterns."""
+        return self._hosts.exact
 
-    def includes(self, name: str) -> bool:
-        """Return whether a canonical name goes by sessions."""
-        return name in self.exact or any(fnmatchcase(name, pattern) for pattern in self._patterns)
+    def replace_patterns(self, patterns: Sequence[str]) -> None:
+        """Put other hosts in their place; what is no longer one is forgotten. Raises as the constructor, unchanged."""
+        self._hosts = _parse_patterns(patterns)
+        self._known = {name: known for name, known in self._known.items() if self.includes(name)}
+        self._host_at = {at: host for at, host in self._host_at.items() if self.includes(host)}
+        for address in self._hosts.addresses:
+            self._claim_address(address, str(address))
 
-    def host_at(self, address: Address) -> str:
-        """Return the host whose session a connection to a captured address needs."""
-        return self._host_at.get(address, str(address))
+    def includes(self, host: str) -> bool:
+        """Return whether a canonical name, or an address, goes by sessions."""
+        return host in self._hosts.exact or self._hosts.matches(host) or host in self._hosts.address_texts
+
+    def host_at(self, address: Address) -> str | None:
+        """Return the host whose session a connection to this address needs; None where no host claims it."""
+        return self._host_at.get(address)
+
+    def claims(self, address: Address) -> bool:
+        """Return whether the address is one of a host, of its own or shared with another."""
+        return address in self._host_at or any(address in known.resolved for known in self._known.values())
 
     async def addresses_of(self, name: str) -> tuple[Address, ...]:
         """Return the addresses to answer with, all of them captured. Raises as `resolve`, and OSError at the limit."""
@@ -78,17 +115,17 @@ class CapturedNames:
         async with known.asking:
             if known.expires < time.monotonic():
                 found = await self._resolve(name)
+                known.resolved = found
                 known.addresses = self._claim_addresses(found, name)
                 known.expires = time.monotonic() + LIFETIME
         return known.addresses
 
     async def resolve_exact(self) -> dict[str, Exception]:
         """Resolve the names that are no patterns, so that their addresses are captured; return what failed."""
-        results = await asyncio.gather(
-            *(self.addresses_of(name) for name in self.exact), return_exceptions=True
-        )
+        exact = self.exact
+        results = await asyncio.gather(*(self.addresses_of(name) for name in exact), return_exceptions=True)
         failed: dict[str, Exception] = {}
-        for name, result in zip(self.exact, results, strict=True):
+        for name, result in zip(exact, results, strict=True):
             if isinstance(result, SmkexError | OSError):
                 failed[name] = result
             elif isinstance(result, BaseException):

@@ -35,11 +35,16 @@ class ProgramUser:
         return {**os.environ, "HOME": self.home, "USER": self.name, "LOGNAME": self.name}
 
 
+def reset_signals() -> None:
+    """Give a program the usual handling of what this process handles; for the time between fork and exec."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start_program(
     command: Sequence[str], group: ControlGroup, user: ProgramUser | None
 ) -> "subprocess.Popen[bytes]":
     """Start it; it is in the group before it is executed. Raises OSError where it cannot be executed."""
-    signals = (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP)
 
     def enter_group() -> None:
         os.write(group.join_descriptor, b"0\n")
@@ -47,8 +52,7 @@ def start_program(
             os.initgroups(user.name, user.gid)
             os.setgid(user.gid)
             os.setuid(user.uid)
-        for number in signals:
-            signal.signal(number, signal.SIG_DFL)
+        reset_signals()
 
     # no thread runs yet, so that the function may run between fork and exec
     return subprocess.Popen(

@@ -13,16 +13,18 @@ from typing import Any
 from capture.cgroup import ControlGroup
 from capture.entrances import Entrances
 from capture.guard import Guard
-from capture.maps import CaptureMaps, load_programs
+from capture.maps import CaptureMaps
 from capture.names import Address, CapturedNames
 from capture.program import ProgramUser, exit_status, start_program
+from capture.programs import load_programs
 from capture.resolver import LoopbackResolver, system_resolvers
 from runtime.capabilities import BPF, KILL, NET_ADMIN, NET_RAW, keep_only_capabilities
 from smkex.client.bounded_sessions import BoundedSessions
+from smkex.client.carried_connections import SessionTarget
 from smkex.client.connect import select_interfaces
 from smkex.client.events import Failed, Observer
 from smkex.client.explain import explain_error
-from smkex.client.local_entrance import LocalEntrance, SessionTarget
+from smkex.client.local_entrance import LocalEntrance
 from smkex.client.options import ConnectOptions
 from smkex.transport.routes.resolver import resolve_on_both_paths
 
@@ -67,8 +69,11 @@ def _captured_group() -> Iterator[tuple[ControlGroup, CaptureMaps, Entrances]]:
     group = ControlGroup.create()
     guard: Guard | None = None
     try:
-        with Entrances() as entrances, contextlib.closing(load_programs(group.descriptor)) as maps:
+        programs, maps = load_programs()
+        with Entrances() as entrances, contextlib.closing(maps):
             maps.set_entrances(entrances.streams_port, entrances.resolver_port)
+            programs.attach(group.descriptor)
+            programs.close()
             guard = Guard.start(group, entrances.listening)
             yield group, maps, entrances
     finally:
@@ -149,7 +154,9 @@ class _CapturedRun:
         dialled = self._maps.take_dialled(sock.getpeername()[:2])
         if dialled is None:
             raise PermissionError("a connection to the entrance that no captured program made")
-        return SessionTarget(self._names.host_at(dialled[0]), self._settings.service_port)
+        host = self._names.host_at(dialled.address)
+        assert host is not None  # a run captures what its hosts claim
+        return SessionTarget(host, self._settings.service_port)
 
     async def _resolve(self, name: str) -> tuple[Address, ...]:
         options = self._settings.connect

@@ -1,1 +1,1 @@
-"""Compile, load and attach the programs, in a process of its own that ends when it has."""
+"""Compile and load the programs, in a process of its own that ends when it has."""

@@ -1,16 +1,16 @@
-"""Load for `load_programs`: the group's and the channel's descriptors are the arguments."""
+"""Load for `load_programs`: the channel's descriptor is the argument."""
 
 import socket
 import sys
 
-from capture.load.programs import CaptureUnavailable, load_and_attach
+from capture.load.programs import CaptureUnavailable, compile_and_load
 from runtime.bpf.headers import HeadersMissing
 
 
-def main(group: int, channel: socket.socket) -> int:
-    """Attach, and send the maps, or the reason why not."""
+def main(channel: socket.socket) -> int:
+    """Load, and send the descriptors of maps and programs, or the reason why not."""
     try:
-        descriptors, owner = load_and_attach(group)
+        descriptors, owner = compile_and_load()
     except (CaptureUnavailable, HeadersMissing) as error:
         channel.send(str(error).encode()[:4096])
         return 1
@@ -19,4 +19,4 @@ def main(group: int, channel: socket.socket) -> int:
     return 0
 
 
-sys.exit(main(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))))
+sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))

@@ -1,8 +1,4 @@
-"""Compile the programs with bcc, load them, and attach them to a control group. The only module here that imports bcc.
-
-An attachment belongs to the control group, not to a process: while the group exists its processes are captured, also
-when no process serves the entrance any more.
-"""
+"""Compile the programs with bcc and load them. The only module here that imports bcc."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +6,7 @@ from typing import Any
 from runtime.bpf.headers import own_headers
 
 SOURCE = Path(__file__).parents[1] / "c" / "capture.c"
-MAPS = ("settings", "captured", "resolvers", "handed_over")
-ALLOW_MULTI = 2  # beside what others attach to this group, such as systemd (linux/bpf.h: BPF_F_ALLOW_MULTI)
+MAPS = ("settings", "excluded", "captured", "resolvers", "handed_over")
 # attach types of linux/bpf.h; each program is loaded for the one it is attached to
 SOCKET_CALLS = {
     "capture_connect4": 10,
@@ -25,16 +20,17 @@ SOCKET_CALLS = {
 }
 SOCKET_CREATION = {"refuse_mptcp": 2}
 SOCKET_OPERATIONS = {"hand_over": 3}
+ATTACH_TYPES = {**SOCKET_CALLS, **SOCKET_CREATION, **SOCKET_OPERATIONS}
 
 
 class CaptureUnavailable(Exception):
-    """The programs cannot be compiled, loaded or attached here; the text says why."""
+    """The programs cannot be compiled, loaded, pinned or attached here; the text says why."""
 
 
-def load_and_attach(group: int) -> tuple[list[int], Any]:
-    """Attach to the control group; return descriptors of `MAPS`, valid while the second value lives.
+def compile_and_load() -> tuple[list[int], Any]:
+    """Return descriptors of `MAPS` and then of the programs, as `ATTACH_TYPES` has them.
 
-    Raises `CaptureUnavailable`, `HeadersMissing`.
+    They are valid while the second value lives. Raises `CaptureUnavailable`, `HeadersMissing`.
     """
     try:
         from bcc import BPF
@@ -48,10 +44,11 @@ def load_and_attach(group: int) -> tuple[list[int], Any]:
     with own_headers():
         try:
             owner = BPF(text=SOURCE.read_bytes(), cflags=["-Wno-everything"])
-            for kind, programs in kinds:
-                for name, attach_type in programs.items():
-                    program = owner.load_func(name.encode(), kind, attach_type=attach_type)
-                    owner.attach_func(program, group, attach_type, ALLOW_MULTI)
+            programs = [
+                owner.load_func(name.encode(), kind, attach_type=attach_type).fd
+                for kind, named in kinds
+                for name, attach_type in named.items()
+            ]
         except Exception as error:  # bcc raises bare Exceptions
             raise CaptureUnavailable(str(error) or "bcc could not compile the programs") from error
-    return [owner[name.encode()].map_fd for name in MAPS], owner
+    return [*(owner[name.encode()].map_fd for name in MAPS), *programs], owner

@@ -11,6 +11,9 @@ _SYSCALL = {"x86_64": 321, "aarch64": 280}
 _MAP_CREATE, _UPDATE_BATCH = 0, 26
 ARRAY, HASH = 2, 1  # kinds of maps
 _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT, _PIN, _GET, _TEST_RUN = 1, 2, 3, 4, 6, 7, 10
+_ATTACH, _DETACH, _QUERY = 8, 9, 16
+_ALLOW_MULTI, _REPLACE = 2, 4  # how programs are attached to a control group
+_QUERY_LIMIT = 64  # programs of one kind at one control group (BPF_CGROUP_MAX_PROGS)
 _INFO, _LINK_CREATE, _LINK_UPDATE = 15, 28, 29
 _XDP, _DRIVER_MODE = 37, 1 << 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -120,6 +123,33 @@ def open_pinned(path: Path) -> int:
     name = ctypes.create_string_buffer(os.fsencode(path))
     descriptor, _ = _bpf_syscall(_GET, struct.pack("=QII", _buffer_address(name), 0, 0))
     return descriptor
+
+
+def attach_to_group(program: int, group: int, kind: int, replaced: int | None = None) -> None:
+    """Attach to a control group beside the programs of others, or in the place of `replaced` without a gap."""
+    flags = _ALLOW_MULTI if replaced is None else _ALLOW_MULTI | _REPLACE
+    _bpf_syscall(_ATTACH, struct.pack("=IIIII", group, program, kind, flags, replaced or 0))
+
+
+def detach_from_group(program: int, group: int, kind: int) -> None:
+    _bpf_syscall(_DETACH, struct.pack("=III", group, program, kind))
+
+
+def programs_at_group(group: int, kind: int) -> tuple[int, ...]:
+    """Return the ids of the programs that are attached to this control group itself."""
+    ids = (ctypes.c_uint32 * _QUERY_LIMIT)()
+    attributes = struct.pack("=IIIIQI", group, kind, 0, 0, ctypes.addressof(ids), _QUERY_LIMIT)
+    _, after = _bpf_syscall(_QUERY, attributes)
+    (count,) = struct.unpack_from("=I", after, 24)
+    return tuple(ids[:count])
+
+
+def program_id(program: int) -> int:
+    """Return the kernel's id of a program."""
+    info = ctypes.create_string_buffer(8)
+    _bpf_syscall(_INFO, struct.pack("=IIQ", program, len(info), _buffer_address(info)))
+    (number,) = struct.unpack_from("=4xI", info.raw)
+    return int(number)
 
 
 def link_xdp(program: int, index: int) -> int:

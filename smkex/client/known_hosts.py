@@ -127,6 +127,10 @@ class KnownHosts:
                 raise KnownHostsDamaged(f"{self.path}, line {number}: {error}") from None
         return [entry for entry in found if wanted in (None, entry.host)]
 
+    def names(self) -> list[str]:
+        """Return the hosts in order. Raises `KnownHostsDamaged`."""
+        return sorted({entry.host for entry in self.entries()})
+
     def remember(self, entry: KnownHost) -> None:
         """Add an entry, in place of one with the same host and key, whose floor and name key stay if they are newer."""
         with self._changing() as entries:

@@ -1,18 +1,22 @@
 """Run an unmodified program whose connections to the CDN go by sessions over two paths.
 
 For example: sudo sennit run --host cdn.example -- curl http://cdn.example/file
+Without root the program is captured by the service `sennit capture`, where one runs.
 """
 
 import argparse
 import json
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import CommandError, ExitStatus
 from sennit.foreground import listed_sessions
 from sennit.session_options import add_session_options, connect_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from capture.program import ProgramUser
     from smkex.client.events import Event
 
@@ -33,11 +37,15 @@ def run(arguments: list[str]) -> int:
             "no program to run", hint="sennit run --host HOST -- PROGRAM", status=ExitStatus.USAGE
         )
 
-    def report_event(event: "Event") -> None:
-        if options.verbose or isinstance(event, Failed):
-            text = json.dumps(as_dict(event)) if options.json else f"sennit: {event}"
-            print(text, file=sys.stderr, flush=True)
+    def show_event(event: dict[str, Any], text: str) -> None:
+        if options.verbose or event["event"] == Failed.__name__:
+            print(json.dumps(event) if options.json else f"sennit: {text}", file=sys.stderr, flush=True)
 
+    def report_event(event: "Event") -> None:
+        show_event(as_dict(event), str(event))
+
+    if options.through_service or _needs_service():
+        return _run_through_service(options, command, lambda line: show_event(line["event"], line["text"]))
     settings = RunSettings(
         command=command,
         hosts=_captured_hosts(options),
@@ -57,12 +65,55 @@ def run(arguments: list[str]) -> int:
         raise CommandError(str(found), hint=found.hint, status=ExitStatus.REFUSED) from None
     except ControlGroupUnavailable as error:
         raise CommandError(
-            str(error), hint="run it as root (sudo), on a host with cgroup version 2"
+            str(error),
+            hint="run it as root (sudo) or through `sennit capture`, on a host with cgroup version 2",
         ) from None
     except CaptureUnavailable as error:
-        raise CommandError(str(error), hint="needs root, python3-bpfcc and linux-libc-dev") from None
+        raise CommandError(
+            str(error), hint="needs root (or the service `sennit capture`), python3-bpfcc and linux-libc-dev"
+        ) from None
     except OSError as error:
         raise CommandError(f"cannot run {command[0]}: {error.strerror or error}") from None
+
+
+def _needs_service() -> bool:
+    """Return whether this user cannot load programs, and a service is there that can."""
+    from capture.service.client import service_socket
+
+    return os.geteuid() != 0 and service_socket().exists()
+
+
+def _run_through_service(
+    options: argparse.Namespace, command: list[str], show_event: "Callable[[dict[str, Any]], None]"
+) -> int:
+    from capture.service.client import CaptureServiceError, run_through_service
+
+    parser = build_parser()
+    given = [
+        action.option_strings[0]
+        for action in parser._actions
+        if action.dest not in ("help", "host", "verbose", "json", "through_service", "program")
+        and getattr(options, action.dest) != _default_value(parser, action)
+    ]
+    if given:
+        raise CommandError(
+            f"{given[0]} cannot be chosen: the capture service opens the sessions",
+            hint="leave it out, or run as root without --through-service",
+            status=ExitStatus.USAGE,
+        )
+    try:
+        return run_through_service(command, options.host or [], show_event)
+    except CaptureServiceError as error:
+        raise CommandError(str(error), hint=error.hint) from None
+    except OSError as error:
+        raise CommandError(f"cannot run {command[0]}: {error.strerror or error}") from None
+
+
+def _default_value(parser: argparse.ArgumentParser, action: argparse.Action) -> Any:
+    """Return the value of an option that is not given, as the parser converts it."""
+    if isinstance(action.default, str):
+        return parser._get_value(action, action.default)
+    return action.default
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -77,6 +128,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         metavar="PATTERN",
         help="names, patterns such as *.cdn.example, or addresses that go by sessions (those of known_hosts)",
+    )
+    parser.add_argument(
+        "--through-service",
+        action="store_true",
+        help="let the service of `sennit capture` capture the program (so it is without root, where one runs)",
     )
     parser.add_argument("--user", help="user to run the program as (the caller of sudo, else this one)")
     parser.add_argument("--service-port", type=int, default=443, help="service port of the CDN (443)")
@@ -103,7 +159,7 @@ def _captured_hosts(options: argparse.Namespace) -> list[str]:
         return list(options.host)
     known = KnownHosts(options.known_hosts) if options.known_hosts else KnownHosts.open_default()
     try:
-        hosts = sorted({entry.host for entry in known.entries()})
+        hosts = known.names()
     except KnownHostsDamaged as error:
         raise CommandError(str(error), hint="correct the line, or remove it") from None
     if not hosts:

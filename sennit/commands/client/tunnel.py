@@ -111,8 +111,9 @@ async def _serve_connect(options: argparse.Namespace) -> None:
     import socket
 
     from smkex.client.bounded_sessions import BoundedSessions
+    from smkex.client.carried_connections import SessionTarget
     from smkex.client.events import as_dict
-    from smkex.client.local_entrance import LocalEntrance, SessionTarget
+    from smkex.client.local_entrance import LocalEntrance
     from smkex.transport.routes.host_name import HostName, InvalidHostName
 
     def report_event(event: "Event") -> None:

@@ -109,3 +109,29 @@ async def test_whatever_is_resolved_each_answer_leads_back_to_its_name(steps: li
         for answer in await names.addresses_of(f"n{name}.lab"):
             assert names.host_at(answer) == f"n{name}.lab"
             assert answer in zone.captured
+
+
+async def test_other_hosts_take_the_place_of_the_first() -> None:
+    zone = Zone(a_lab=("203.0.113.1",), b_lab=("203.0.113.1",), c_lab=("203.0.113.3",))
+    names = zone.names("*.lab", "192.0.2.1")
+    for name in ("a.lab", "b.lab", "c.lab"):
+        await names.addresses_of(name)
+    stand_in = (await names.addresses_of("b.lab"))[0]
+    with pytest.raises(InvalidHostName):
+        names.replace_patterns(["b.lab", "203.0.113.*"])
+    assert names.host_at(ip_address("192.0.2.1")) == "192.0.2.1"  # unchanged
+    names.replace_patterns(["b.lab", "192.0.2.2"])
+    assert names.host_at(stand_in) == "b.lab"
+    assert names.host_at(VIP) is None
+    assert names.claims(VIP)  # still an address of b.lab, which is not to be reached any other way
+    assert [names.claims(ip_address(at)) for at in ("203.0.113.3", "192.0.2.1", "192.0.2.2")] == [
+        False,
+        False,
+        True,
+    ]
+    assert [names.includes(host) for host in ("a.lab", "b.lab", "192.0.2.1", "192.0.2.2")] == [
+        False,
+        True,
+        False,
+        True,
+    ]

@@ -16,8 +16,9 @@ from proxy_protocol import read_paths, read_proxy_header
 
 import smkex
 from smkex.client.bounded_sessions import BoundedSessions
+from smkex.client.carried_connections import SessionTarget
 from smkex.client.events import Event, Failed, SessionEnded, SessionOpened
-from smkex.client.local_entrance import LocalEntrance, SessionTarget
+from smkex.client.local_entrance import LocalEntrance
 from smkex.server.tcp_target import TargetRelay
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -83,7 +84,7 @@ async def test_each_direction_ends_by_itself_and_nothing_is_lost() -> None:
         answer = await asyncio.wait_for(reader.read(-1), 30)
         assert answer == hashlib.sha256(data).digest() + data
         writer.close()
-        await until(lambda: not tunnel.entrance._tasks and not tunnel.server.reports())
+        await until(lambda: len(tunnel.entrance) == 0 and not tunnel.server.reports())
         assert [type(event) for event in tunnel.events] == [SessionOpened, SessionEnded]
 
 
