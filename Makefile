@@ -63,7 +63,7 @@ docs: install
 	@echo "docs: build/docs/index.html"
 
 # what releases hold: the wheel with its core compiled, beside the sources
-$(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(shell find runtime node services smkex capture edge balancer origin sennit lab -name '*.py')
+$(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(shell find runtime node services smkex capture relay edge balancer origin sennit lab -name '*.py')
 	@rm -rf build && packaging/build-wheel build/wheel
 	@$(PIP) --no-deps --target $(COMPILED) build/wheel/*.whl
 	@touch $@

@@ -25,6 +25,7 @@ def test_a_false_import_is_noticed(tmp_path: Path) -> None:
         "services",
         "smkex",
         "capture",
+        "relay",
         "edge",
         "balancer",
         "origin",

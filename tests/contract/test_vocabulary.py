@@ -16,6 +16,7 @@ PACKAGES = (
     "node",
     "services",
     "smkex",
+    "relay",
     "edge",
     "balancer",
     "origin",

@@ -9,6 +9,7 @@ from itertools import chain
 
 from smkex.core.errors import OnePathOnly, SharedPath
 from smkex.transport.routes import routes
+from smkex.transport.routes.relay_paths import read_relay_paths
 from smkex.transport.routes.routes import Address
 
 LOOPBACK_INDEX = 1  # the index of lo, whose addresses belong to the whole host
@@ -60,9 +61,11 @@ def find_egresses(interfaces: tuple[str, str], destination: Address) -> tuple[Eg
 
 
 def automatic_paths(versions: Iterable[int] = (4, 6)) -> list[str]:
-    """Two interfaces with a default route, lowest metric first; fewer if there are fewer."""
-    names = chain.from_iterable(default_interfaces(version) for version in versions)
-    return list(dict.fromkeys(names))[:2]
+    """Two interfaces, or fewer: those with a default route, lowest metric first, then those that lead to relays."""
+    wanted = list(versions)
+    names = chain.from_iterable(default_interfaces(version) for version in wanted)
+    relays = (name for name, path in read_relay_paths().items() if not path.versions().isdisjoint(wanted))
+    return list(dict.fromkeys(chain(names, relays)))[:2]
 
 
 def default_interfaces(version: int = 4) -> list[str]:

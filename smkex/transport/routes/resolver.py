@@ -17,6 +17,7 @@ import dns.rcode
 import dns.rdatatype
 
 from smkex.core.errors import AddressDisagrees
+from smkex.transport.routes.relay_paths import read_relay_paths
 from smkex.transport.routes.routes import Address
 
 TRIES = (1.0, 2.0)  # seconds that each question waits for its answer
@@ -30,10 +31,11 @@ async def resolve_on_both_paths(
 ) -> tuple[Address, ...]:
     """Return the addresses of `name` on which both paths agree, in the order to try them.
 
-    `resolvers` names the resolver of each interface; the system's first resolver is the default. Raises
+    `resolvers` names the resolver of each interface; the default is the first that a relay path lets through, elsewhere
+    the system's first. Raises
     `AddressDisagrees` when the answers share none, OSError when a path gives no answer.
     """
-    asked = [resolvers.get(interface) or _system_resolver() for interface in interfaces]
+    asked = [resolvers.get(interface) or _default_resolver(interface) for interface in interfaces]
     answers = await asyncio.gather(
         *(
             _query_addresses(name, where, interface)
@@ -132,6 +134,19 @@ async def _receive_answer(sock: socket.socket, query: dns.message.Message) -> dn
             continue
         if query.is_response(answer):
             return answer
+
+
+def _default_resolver(interface: str) -> str:
+    """Return the resolver of an interface for which none is given; raises OSError."""
+    path = read_relay_paths().get(interface)
+    if path is None:
+        return _system_resolver()
+    if not path.resolvers:
+        raise OSError(
+            f"relay {path.relay} lets no resolver through; give an address, or --resolver {interface}=ADDRESS of one"
+            " that is among its prefixes"
+        )
+    return path.resolvers[0]
 
 
 def _system_resolver() -> str:

@@ -1,0 +1,1 @@
+"""WireGuard relays: a second path for hosts with one interface, at both ends."""

@@ -1,0 +1,1 @@
+"""The client's end: interfaces that lead to relays."""

@@ -1,0 +1,1 @@
+"""WireGuard interfaces, of the kernel or of wireguard-go, by one interface."""
