@@ -17,6 +17,7 @@ from edge.origins.exchange import IDEMPOTENT_METHODS
 from edge.origins.origin_client import OriginClient
 from edge.origins.origin_state import OriginState
 from edge.origins.selection import HashedUrl, WeightedTurns
+from edge.origins.shield.invalidations import InvalidateShield, Invalidation
 from edge.origins.shield_exchange import SHIELD_CLIENT_FIELD, is_refused_by_shield
 from services.origins import Origin, OriginGroup, Retry
 
@@ -56,6 +57,7 @@ class ServiceOrigins:
         *,
         shield: Callable[[str], "GroupMember | None"] | None = None,
         shield_fields: Callable[[], Pairs] = list,
+        invalidate_shield: InvalidateShield | None = None,
         on_use: Callable[[WatchedOrigin, float], None] | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -70,6 +72,7 @@ class ServiceOrigins:
         self._watched = [each.watched for each in self.members if each.watched is not None]
         self._shield = shield
         self._shield_fields = shield_fields
+        self._invalidate_shield = invalidate_shield
         self._on_use = on_use
         self._on_close = on_close
         self._clock = clock
@@ -84,6 +87,11 @@ class ServiceOrigins:
     def is_direct(self, key: str) -> bool:
         """Whether a miss of `key` goes to an origin from here, and not to the edge that shields it."""
         return self._shield is None or self._shield(key) is None
+
+    async def invalidate(self, invalidation: Invalidation) -> None:
+        """Tell the edges that shield this service, if any do."""
+        if self._invalidate_shield is not None:
+            await self._invalidate_shield(invalidation)
 
     @asynccontextmanager
     async def request(

@@ -19,6 +19,7 @@ from edge.origins.origin_group import GroupMember, ServiceOrigins
 from edge.origins.origin_state import OriginState
 from edge.origins.published_health import describe_origins
 from edge.origins.selection import HashedUrl, WeightedTurns
+from edge.origins.shield.invalidations import InvalidateShield
 from edge.origins.shield.shield_peers import ShieldPeers
 from edge.origins.tls import make_tls_context
 from services.document import HttpService
@@ -79,6 +80,7 @@ class OriginRegistry:
             document.retry,
             shield=self._make_shield(document),
             shield_fields=self._peers.request_fields if self._peers is not None else list,
+            invalidate_shield=self._make_shield_invalidation(document),
             on_use=self.checks.note_use,
             on_close=lambda: self._release_origins(keys),
         )
@@ -107,6 +109,11 @@ class OriginRegistry:
         if document.shield is None or self._peers is None:
             return None
         return partial(self._peers.choose_peer, document.shield.site)
+
+    def _make_shield_invalidation(self, document: HttpService) -> InvalidateShield | None:
+        if document.shield is None or self._peers is None:
+            return None
+        return partial(self._peers.invalidate, document.shield.site)
 
     def _share_origin(self, key: OriginKey, secrets: Mapping[str, str]) -> SharedOrigin:
         shared = self._shared.get(key)

@@ -29,6 +29,7 @@ from edge.http.fields import Pairs, combine_fields
 from edge.http.origin_response import OriginFailed, OriginResponse
 from edge.http.request import ClientRequest
 from edge.origins.exchange import is_request_loop
+from edge.origins.shield.invalidations import Invalidation
 from edge.origins.shield_exchange import SHIELD_REFUSED_FIELD
 from edge.proxy.coded_responses import CodedResponses
 from edge.proxy.fast_path import CacheFastPath
@@ -404,7 +405,8 @@ class CachingProxy:
                         keys |= {key} if key is not None else set()
         groups = invalidated_tags(request.url_key, combine_fields(answer.headers))
         if keys or groups:
-            await self._store.invalidate(keys, groups, request.url_key if groups else "")
+            host_key = request.url_key if groups else ""
+            await self._invalidate_everywhere(request, Invalidation(tuple(keys), tuple(groups), host_key))
 
     async def _compare_with_head(self, request: ServiceRequest, answer: OriginResponse) -> None:
         """Invalidate what a HEAD shows to be outdated (RFC 9111 section 4.3.5)."""
@@ -414,7 +416,17 @@ class CachingProxy:
         fields = combine_fields(answer.headers)
         names = ("etag", "last-modified", "content-length")
         if any(name in fields and fields[name] != stored.fields.get(name, fields[name]) for name in names):
-            await self._store.invalidate([request.url_key])
+            await self._invalidate_everywhere(request, Invalidation((request.url_key,)))
+
+    async def _invalidate_everywhere(self, request: ServiceRequest, invalidation: Invalidation) -> None:
+        """Invalidate at the shield first: what is fetched from there afterwards is stored here."""
+        if not request.for_peer:
+            await request.service.origins.invalidate(invalidation)
+        await self.invalidate(invalidation)
+
+    async def invalidate(self, invalidation: Invalidation) -> None:
+        """Invalidate in all workers of this edge."""
+        await self._store.invalidate(invalidation.urls, invalidation.groups, invalidation.host_key)
 
     def _via(self) -> Pairs:
         return [("via", f"1.1 {self._name}")]

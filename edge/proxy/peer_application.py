@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from edge.http.request import ClientRequest
 from edge.origins.exchange import is_request_loop
+from edge.origins.shield.invalidations import BODY_LIMIT, SHIELD_INVALIDATE_FIELD, Invalidation
 from edge.origins.shield_exchange import SHIELD_CLIENT_FIELD, SHIELD_PURGE_FIELD, SHIELD_REFUSED_FIELD
 from edge.proxy.caching_proxy import CachingProxy, Receive, Scope
 from edge.proxy.leaving import UntilClientLeaves
-from edge.proxy.responses import Send, send_text
+from edge.proxy.responses import Send, end_response, send_text, start_response
 from edge.proxy.service_request import ServiceRequest
 from edge.services.catalogue import Misdirected
 from edge.services.directory import ServiceDirectory
@@ -40,6 +41,8 @@ class PeerApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if _has_field(scope, SHIELD_INVALIDATE_FIELD):
+            return await self._invalidate(scope, receive, send)
         try:
             if scope["method"] != "GET":
                 raise ValueError("only GET")
@@ -61,6 +64,36 @@ class PeerApplication:
                 await self._proxy.serve_request(peer_request, receive, send)
         finally:
             service.end_request()
+
+    async def _invalidate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Invalidate what an unsafe request at another edge has changed."""
+        try:
+            if scope["method"] != "POST":
+                raise ValueError("only POST")
+            invalidation = Invalidation.parse(await _read_body(receive))
+        except ValueError as error:
+            return await send_text(send, 400, f"no invalidation: {error}")
+        await self._proxy.invalidate(invalidation)
+        await start_response(send, 204, [])
+        await end_response(send)
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """Raises `ValueError` for one that is too long, or whose sender leaves."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ValueError("cut short")
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT:
+            raise ValueError(f"longer than {BODY_LIMIT} bytes")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _has_field(scope: Scope, name: str) -> bool:
+    return any(field == name.encode() for field, _ in scope["headers"])
 
 
 def _purge_of(scope: Scope) -> int | None:

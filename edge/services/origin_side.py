@@ -6,6 +6,7 @@ from typing import Protocol
 
 from edge.http.fields import Pairs
 from edge.http.origin_response import OriginResponse
+from edge.origins.shield.invalidations import Invalidation
 
 
 class OriginSide(Protocol):
@@ -31,6 +32,9 @@ class OriginSide(Protocol):
 
     def is_direct(self, key: str) -> bool:
         """Whether a miss of `key` goes to an origin from here, and not to the edge that shields it."""
+
+    async def invalidate(self, invalidation: Invalidation) -> None:
+        """Tell the edges that shield the service, if any do, before what they have can come back from there."""
 
     async def close(self) -> None:
         """Close all connections and end all checks."""

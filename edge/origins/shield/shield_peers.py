@@ -12,6 +12,7 @@ from edge.origins.origin_group import GroupMember
 from edge.origins.origin_state import OriginState
 from edge.origins.selection import HashedUrl
 from edge.origins.shield.fleet_identity import NAME, FleetIdentity
+from edge.origins.shield.invalidations import Invalidation, PeerInvalidations
 from edge.origins.shield_exchange import SHIELD_PURGE_FIELD
 from node.state.shield import ShieldEdge, ShieldSites
 from services.origins import Ejection, Origin
@@ -27,6 +28,7 @@ class ShieldPeer:
 
     edge: ShieldEdge
     member: GroupMember
+    invalidations: PeerInvalidations
 
     @property
     def name(self) -> str:
@@ -75,10 +77,15 @@ class ShieldPeers:
         candidates = [
             edge
             for edge in self._known.sites.get(site, ())
-            if edge.id == self._own_id or self._peer_of(edge).member.state.may_ask(now, repeatable=True)
+            if edge.id == self._own_id or self._may_ask(self._peer_of(edge), now)
         ]
         chosen = HashedUrl().choose(candidates, key) if candidates else None
         return None if chosen is None or chosen.id == self._own_id else self._peer_of(chosen).member
+
+    async def invalidate(self, site: str, invalidation: Invalidation) -> None:
+        """Invalidate at every edge of the site, whichever has the keys; one that does not answer is not asked."""
+        others = [edge for edge in self._known.sites.get(site, ()) if edge.id != self._own_id]
+        await asyncio.gather(*(self._peer_of(edge).invalidations.tell(invalidation) for edge in others))
 
     def request_fields(self) -> Pairs:
         """Return what is said to a shielding edge: it must not answer with what was purged here already."""
@@ -88,6 +95,9 @@ class ShieldPeers:
         """Close all connections."""
         self._drop_peers(set(self._peers))
         await asyncio.gather(*self._closing)
+
+    def _may_ask(self, peer: ShieldPeer, now: float) -> bool:
+        return not peer.invalidations.behind and peer.member.state.may_ask(now, repeatable=True)
 
     def _peer_of(self, edge: ShieldEdge) -> ShieldPeer:
         peer = self._peers.get(edge)
@@ -107,10 +117,16 @@ class ShieldPeers:
         )
         connector = OriginConnector(self.identity.client, NAME)
         client = OriginClient(origin, self._name, connector.open_stream, is_shield=True)
-        return ShieldPeer(edge, GroupMember(origin, client, OriginState(EJECTION)))
+        member = GroupMember(origin, client, OriginState(EJECTION))
+        return ShieldPeer(edge, member, PeerInvalidations(client, edge.name))
 
     def _drop_peers(self, edges: set[ShieldEdge]) -> None:
         for edge in edges:
-            task = asyncio.get_running_loop().create_task(self._peers.pop(edge).member.client.close())
+            task = asyncio.get_running_loop().create_task(_close_peer(self._peers.pop(edge)))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+async def _close_peer(peer: ShieldPeer) -> None:
+    await peer.invalidations.close()
+    await peer.member.client.close()

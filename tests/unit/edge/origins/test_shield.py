@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from shielded_edges import KEY, FleetEdge, shielded_edges
 from edge.cache.storage.purge_scope import PurgeScope
 from edge.origins.selection import HashedUrl
 from edge.origins.shield.fleet_identity import NAME, FleetIdentity
+from edge.origins.shield.invalidations import SHIELD_INVALIDATE_FIELD
 from node.state.shield import ShieldSites
 
 PURGED = PurgeScope(urls=("shop|cdn /a",))
@@ -143,6 +145,76 @@ async def test_requests_that_are_not_misses_of_the_cache_go_to_the_origin_direct
         asking = next(each for each in edges if each is not shield_of(edges, sites))
         await asking.client.post("/a", content=b"form")
         assert origin.asked[0].fields["cdn-loop"] == f"{asking.edge.name}.sennit"
+
+
+def let_count(origin: LiveOrigin, *fields: str) -> None:
+    """Let the body say how many unsafe requests have come."""
+    changes = 0
+
+    async def script(asked: Asked) -> list[bytes]:
+        nonlocal changes
+        changes += asked.method == "POST"
+        more = fields if asked.method == "POST" else ()
+        return [answer(f"state {changes}", "cache-control: max-age=60", 'cache-groups: "all"', *more)]
+
+    origin.server.script = script
+
+
+@pytest.mark.parametrize(
+    ("changed", "fields"),
+    [
+        ("/a", ()),
+        ("/form", ("location: /a",)),
+        ("/form", ("content-location: http://cdn/a",)),
+        ("/form", ('cache-group-invalidation: "all"',)),
+    ],
+)
+async def test_what_an_unsafe_request_changes_does_not_come_back_from_the_shield(
+    tmp_path: Path, changed: str, fields: tuple[str, ...]
+) -> None:
+    async with shielded_edges(tmp_path) as (edges, origin, sites):
+        let_count(origin, *fields)
+        shield = shield_of(edges, sites)
+        asking, other = (each for each in edges if each is not shield)
+        assert (await asking.get()).text == "state 0"
+        await until(lambda: not any(each.proxy.fetches.busy for each in edges))
+        await asking.client.post(changed, content=b"form")
+        assert (await asking.get()).text == "state 1"
+        assert (await other.get()).text == "state 1"
+        assert f"{shield.edge.name}.sennit" in origin.asked[-1].fields["cdn-loop"]
+
+
+async def test_a_shield_that_could_not_be_told_is_asked_again_once_it_was(tmp_path: Path) -> None:
+    async with shielded_edges(tmp_path, members=1) as (edges, origin, sites):
+        let_count(origin)
+        shield, asking, _ = edges
+        assert (await asking.get()).text == "state 0"
+        await until(lambda: not any(each.proxy.fetches.busy for each in edges))
+        await shield.follower.stop()
+        await asking.client.post("/a", content=b"form")
+        await shield.learn_sites(ShieldSites(KEY, {}))
+        await shield.learn_sites(sites)  # it is there again, with its old copy
+        assert (await asking.get("/a")).text == "state 1"
+        await until(lambda: asking.peers.choose_peer("ams", "any") is not None, 10)
+        await asking.proxy._store.invalidate(["shop|cdn /a"])
+        assert (await asking.get()).text == "state 1"
+        assert f"{shield.edge.name}.sennit" in origin.asked[-1].fields["cdn-loop"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"urls": [1], "groups": [], "host_key": ""}'])
+async def test_what_is_no_invalidation_is_refused(tmp_path: Path, body: bytes) -> None:
+    async with shielded_edges(tmp_path) as (edges, _, sites):
+        shield = shield_of(edges, sites)
+        asking = next(each for each in edges if each is not shield)
+        let_through = asking.peers.choose_peer("ams", "shop|cdn /a")
+        assert let_through is not None
+        fields = [("host", "shield"), (SHIELD_INVALIDATE_FIELD, "?1")]
+        async with let_through.client.request("POST", b"/", fields, one_part(body)) as refused:
+            assert refused.status == 400
+
+
+async def one_part(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 async def test_header_rules_are_applied_once(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from many_services import prepare_services, publish_service
 from edge.cache.storage.store import ResponseStore
 from edge.http.fields import Pairs
 from edge.http.origin_response import OriginResponse
+from edge.origins.shield.invalidations import Invalidation
 from edge.proxy.caching_proxy import CachingProxy
 from edge.services.active_service import ActiveService
 from edge.services.directory import ServiceDirectory
@@ -51,6 +52,9 @@ class LabelledOrigins:
 
     def is_direct(self, key: str) -> bool:
         return True
+
+    async def invalidate(self, invalidation: Invalidation) -> None:
+        raise AssertionError("nothing unsafe is asked")
 
     async def close(self) -> None:
         self.closed = True
