@@ -47,7 +47,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--service-port", type=int, default=443, help="service port of the CDN, used for port 80 (443)"
     )
     parser.add_argument(
-        "--credentials", type=Path, metavar="FILE", help="file with NAME:PASSWORD that programs must send"
+        "--credentials",
+        type=Path,
+        metavar="FILE",
+        help="file with a line NAME:PASSWORD for each program, which must send its own",
     )
     parser.add_argument(
         "--max-connections", type=int, default=256, help="concurrent connections from programs (256)"

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -54,10 +55,13 @@ class PartialState:
 
 
 class PartialFile:
-    """TARGET.part until it is whole, then TARGET. The note TARGET.part.json exists while it can be continued."""
+    """TARGET.part until it is whole, then TARGET. The note TARGET.part.json exists while it can be continued.
+
+    A symbolic link is followed, and a file that is replaced leaves its mode, as if it were written in place.
+    """
 
     def __init__(self, target: Path, url: str) -> None:
-        self.target = target
+        self.target = target = Path(os.path.realpath(target))
         self.path = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
         self._url = url
@@ -102,6 +106,8 @@ class PartialFile:
     def complete(self) -> None:
         """Give the file its name; what was there is replaced."""
         with reporting_write_errors(self.target):
+            with suppress(FileNotFoundError):
+                self.path.chmod(stat.S_IMODE(self.target.stat().st_mode))
             os.replace(self.path, self.target)
         self._note.unlink(missing_ok=True)
 

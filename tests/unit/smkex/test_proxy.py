@@ -373,6 +373,27 @@ async def test_a_password_is_asked_for_in_both_languages(edge: LoopbackEdge) -> 
             writer.close()
 
 
+async def test_each_program_has_a_password_of_its_own(edge: LoopbackEdge) -> None:
+    accounts = Credentials.parse("# programs\nmail:one\r\n\nbackup:two:2\n")
+    assert accounts.accounts == (("mail", "one"), ("backup", "two:2"))
+    async with Running(edge, credentials=accounts) as running:
+        for auth, status in (
+            (("mail", "one"), 200),
+            (("backup", "two:2"), 200),
+            (("mail", "two:2"), 407),
+            (("backup", "two"), 407),
+            (("# programs", ""), 407),
+        ):
+            async with running.client(auth=auth) as client:
+                assert (await client.get("http://127.0.0.1/")).status_code == status
+
+
+@pytest.mark.parametrize("text", ["", "\n#\n", "me", "me:", ":x", "me:a\nme:b", "a:b\n:c", f"me:{'x' * 256}"])
+def test_a_file_of_credentials_is_whole_or_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"NAME:PASSWORD|twice"):
+        Credentials.parse(text)
+
+
 async def test_more_programs_than_allowed_are_turned_away(edge: LoopbackEdge) -> None:
     async with Running(edge, connections=1) as running:
         _, first = await running.connect()
@@ -415,7 +436,7 @@ async def test_parameters_of_the_path_are_kept(running: Running) -> None:
     assert answer.text.startswith("GET /sample.bin;x=1 ")
 
 
-@pytest.mark.parametrize("credentials", [None, Credentials("a", "b")])
+@pytest.mark.parametrize("credentials", [None, Credentials((("a", "b"), ("c", "d")))])
 async def test_a_refused_connect_announces_the_end(
     edge: LoopbackEdge, credentials: Credentials | None
 ) -> None:

@@ -64,3 +64,32 @@ async def test_a_full_disk_is_a_local_failure(tmp_path: Path) -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda request: response)) as http:
         with pytest.raises(CannotWrite):
             await Download(http, "http://cdn.lab/file", []).to_file(tmp_path / "file", resume=False)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+async def test_a_file_that_is_replaced_leaves_its_mode_and_a_link_to_it_stays(
+    linked: bool, tmp_path: Path
+) -> None:
+    there, asked = tmp_path / "folder" / "there", tmp_path / "asked"
+    there.parent.mkdir()
+    there.write_text("old")
+    there.chmod(0o640)
+    if linked:
+        asked.symlink_to("folder/there")
+    response = httpx.Response(200, content=stream(WHOLE))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda request: response)) as http:
+        download = Download(http, "http://cdn.lab/file", [])
+        await download.to_file(asked if linked else there, resume=False)
+    assert there.read_bytes() == WHOLE
+    assert there.stat().st_mode & 0o7777 == 0o640
+    assert asked.is_symlink() is linked
+    assert sorted(each.name for each in there.parent.iterdir()) == ["there"]
+
+
+async def test_a_link_to_nothing_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "asked").symlink_to("new")
+    response = httpx.Response(200, content=stream(WHOLE))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda request: response)) as http:
+        await Download(http, "http://cdn.lab/file", []).to_file(tmp_path / "asked", resume=False)
+    assert (tmp_path / "new").read_bytes() == WHOLE
+    assert (tmp_path / "asked").is_symlink()
