@@ -1,4 +1,4 @@
-"""What an unsafe request invalidates, told to the edges that shield its service before its client is answered.
+"""What an unsafe request invalidates, which the edges that shield its service receive before its client is answered.
 
 While one of them has not acknowledged, it is not asked: its copy may be the one from before.
 """
@@ -68,8 +68,8 @@ class PeerInvalidations:
         """Whether the peer may have a copy that was invalidated here."""
         return bool(self._owed)
 
-    async def tell(self, invalidation: Invalidation) -> None:
-        """Tell the peer; one that does not answer in time is told again in the background."""
+    async def send(self, invalidation: Invalidation) -> None:
+        """Send it to the peer; where that does not answer in time, again in the background."""
         self._owed.append(invalidation)
         if self._repeating is not None:
             return

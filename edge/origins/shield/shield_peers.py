@@ -85,7 +85,7 @@ class ShieldPeers:
     async def invalidate(self, site: str, invalidation: Invalidation) -> None:
         """Invalidate at every edge of the site, whichever has the keys; one that does not answer is not asked."""
         others = [edge for edge in self._known.sites.get(site, ()) if edge.id != self._own_id]
-        await asyncio.gather(*(self._peer_of(edge).invalidations.tell(invalidation) for edge in others))
+        await asyncio.gather(*(self._peer_of(edge).invalidations.send(invalidation) for edge in others))
 
     def request_fields(self) -> Pairs:
         """Return what is said to a shielding edge: it must not answer with what was purged here already."""

@@ -61,7 +61,7 @@ class PartialFile:
     """
 
     def __init__(self, target: Path, url: str) -> None:
-        self.target = target = Path(os.path.realpath(target))
+        self.target = target = Path(os.path.realpath(target)) if target.is_symlink() else target
         self.path = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
         self._url = url

@@ -25,8 +25,10 @@ class Credentials:
 
     def match(self, name: bytes, password: bytes) -> bool:
         given = name + b":" + password
-        # all are compared: the time does not tell which is there
-        return any([hmac.compare_digest(f"{one}:{other}".encode(), given) for one, other in self.accounts])
+        found = False
+        for one, other in self.accounts:  # all are compared: the time does not say which it is
+            found |= hmac.compare_digest(f"{one}:{other}".encode(), given)
+        return found
 
     def match_basic(self, header: bytes | None) -> bool:
         """Whether a Proxy-Authorization header says the same (RFC 7617)."""

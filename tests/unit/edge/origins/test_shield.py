@@ -184,7 +184,7 @@ async def test_what_an_unsafe_request_changes_does_not_come_back_from_the_shield
         assert f"{shield.edge.name}.sennit" in origin.asked[-1].fields["cdn-loop"]
 
 
-async def test_a_shield_that_could_not_be_told_is_asked_again_once_it_was(tmp_path: Path) -> None:
+async def test_a_shield_that_missed_an_invalidation_is_asked_again_once_it_has_it(tmp_path: Path) -> None:
     async with shielded_edges(tmp_path, members=1) as (edges, origin, sites):
         let_count(origin)
         shield, asking, _ = edges
