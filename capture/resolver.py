@@ -5,11 +5,10 @@ answer comes back as it is.
 """
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import cast
 
@@ -23,11 +22,11 @@ import dns.rrset
 
 from capture.names import CapturedNames
 from smkex.core.errors import SmkexError
+from smkex.transport.resolution.resolv_conf import RESOLV_CONF, read_resolv_conf
 from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 Address = IPv4Address | IPv6Address
 
-RESOLV_CONF = Path("/etc/resolv.conf")
 ANSWER_LIFETIME = 30  # seconds, shorter than names are kept
 FORWARD_TIMEOUT = 5.0  # seconds that another resolver has
 TCP_TIMEOUT = 30.0  # seconds without a question on a connection
@@ -37,15 +36,8 @@ _KINDS = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
 
 
 def system_resolvers(path: Path = RESOLV_CONF) -> list[Address]:
-    """Return the nameservers of resolv.conf(5), 127.0.0.1 where it names none."""
-    found: list[Address] = []
-    with contextlib.suppress(OSError):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if len(words) >= 2 and words[0] == "nameserver":
-                with contextlib.suppress(ValueError):
-                    found.append(ip_address(words[1].partition("%")[0]))
-    return found or [IPv4Address("127.0.0.1")]
+    """Return the nameservers of resolv.conf(5) that programs ask, 127.0.0.1 where it names none."""
+    return [address for address, _ in read_resolv_conf(path)] or [IPv4Address("127.0.0.1")]
 
 
 class LoopbackResolver:

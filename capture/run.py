@@ -26,7 +26,7 @@ from smkex.client.events import Failed, Observer
 from smkex.client.explain import explain_error
 from smkex.client.local_entrance import LocalEntrance
 from smkex.client.options import ConnectOptions
-from smkex.transport.routes.resolver import resolve_on_both_paths
+from smkex.transport.resolution.discovery import find_service
 
 FLUSH_TIMEOUT = 10.0  # seconds that what an ended program has sent may take to leave
 RESOLVER_LIMIT = 16  # of the programs' map; the system's own library asks three
@@ -160,7 +160,9 @@ class _CapturedRun:
 
     async def _resolve(self, name: str) -> tuple[Address, ...]:
         options = self._settings.connect
-        return await resolve_on_both_paths(name, select_interfaces(options, None), options.resolvers or {})
+        interfaces = select_interfaces(options, None)
+        found = await find_service(name, self._settings.service_port, interfaces, options.resolvers or {})
+        return found.addresses
 
 
 def _drop_privileges(transport: str) -> None:

@@ -23,8 +23,10 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--resolver",
         action="append",
-        metavar="INTERFACE=ADDRESS",
-        help="resolver for names on a path (or SENNIT_RESOLVERS, comma-separated; else /etc/resolv.conf)",
+        metavar="INTERFACE=RESOLVER",
+        help="resolver for names on a path: ADDRESS, tls://ADDRESS#NAME, https://ADDRESS/dns-query#NAME, or with"
+        " #sha256//PIN of its public key (or SENNIT_RESOLVERS, comma-separated; else the interface's own by"
+        " systemd-resolved or NetworkManager, else /etc/resolv.conf)",
     )
     group.add_argument("--transport", choices=("tcp", "mptcp"), default="tcp")
     group.add_argument(
@@ -54,11 +56,16 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         default="lowest-latency",
         help="how records are spread over the paths of transport tcp (lowest-latency)",
     )
-    group.add_argument("--id-port-base", type=int, default=10000, help="first port of the locators (10000)")
+    group.add_argument(
+        "--id-port-base",
+        type=int,
+        help="first port of the locators (as the name's records state, else 10000)",
+    )
     group.add_argument(
         "--locator",
         choices=("port", "address"),
-        help="where the CDN's addresses carry edge ids (IPv4: in the port, IPv6: as the edge says)",
+        help="where the CDN's addresses carry edge ids (as the name's records state; else IPv4: in the port, IPv6: as"
+        " the edge says)",
     )
     group.add_argument(
         "--key-log",
@@ -153,12 +160,17 @@ def _open_edge_cache(given: str | None) -> "EdgeCache":
 
 
 def _parse_resolvers(options: argparse.Namespace) -> dict[str, str]:
+    from smkex.transport.resolution.resolver_address import InvalidResolver, ResolverAddress
+
     given = options.resolver or os.environ.get("SENNIT_RESOLVERS", "").split(",")
     pairs = [one.partition("=") for one in given if one]
-    if bad := [name for name, equals, address in pairs if not (name and equals and address)]:
+    try:
+        if bad := [name for name, equals, resolver in pairs if not (name and equals and resolver)]:
+            raise InvalidResolver(f"{bad[0]}: not INTERFACE=RESOLVER")
+        return {name: str(ResolverAddress.parse(resolver)) for name, _, resolver in pairs}
+    except InvalidResolver as error:
         raise CommandError(
-            f"--resolver {bad[0]}: not INTERFACE=ADDRESS",
-            hint="for example --resolver cell0=10.1.0.1 --resolver wifi0=10.2.0.1",
+            f"--resolver {error}",
+            hint=f"for example --resolver wifi0=10.2.0.1; {error.hint}",
             status=ExitStatus.USAGE,
-        )
-    return {name: address for name, _, address in pairs}
+        ) from None

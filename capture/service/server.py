@@ -17,7 +17,7 @@ from capture.service.user_socket import UserSocket
 from smkex.client.connect import select_interfaces
 from smkex.client.events import Failed, Observer
 from smkex.client.explain import explain_error
-from smkex.transport.routes.resolver import resolve_on_both_paths
+from smkex.transport.resolution.discovery import find_service
 
 READY, ALIVE, JOIN, RELOAD, STOP = b"ready", b"alive", b"join", b"reload", b"stop"
 ALIVE_INTERVAL = 2.0  # seconds
@@ -145,4 +145,6 @@ class CaptureServer:
 
     async def _resolve(self, name: str) -> tuple[Address, ...]:
         options = self._settings.connect
-        return await resolve_on_both_paths(name, select_interfaces(options, None), options.resolvers or {})
+        interfaces = select_interfaces(options, None)
+        found = await find_service(name, self._settings.service_port, interfaces, options.resolvers or {})
+        return found.addresses

@@ -12,6 +12,7 @@ from sennit.doctor.host_checks import read_sysctl
 from smkex.client.explain import explain_error
 from smkex.client.options import ConnectOptions
 from smkex.core.errors import AddressDisagrees, SharedPath, SmkexError
+from smkex.transport.resolution.discovery import FoundService, find_service, select_resolvers
 from smkex.transport.routes.paths import (
     EgressRoute,
     PathUnusable,
@@ -21,7 +22,6 @@ from smkex.transport.routes.paths import (
     find_egress,
     require_distinct_egress,
 )
-from smkex.transport.routes.resolver import resolve_on_both_paths
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import format_endpoint
 
@@ -51,7 +51,9 @@ async def check_client(report: Report, host: str | None, port: int, options: Con
         report(_check_mtu(interface))
         if len(interfaces) > 1:
             report(_check_reverse_path(interface))
-    addresses = await _resolve_host(report, host, interfaces, options) if host is not None else (ELSEWHERE,)
+    addresses = (
+        await _resolve_host(report, host, port, interfaces, options) if host is not None else (ELSEWHERE,)
+    )
     for address in addresses[:1]:
         usable = _check_routes(report, interfaces, address)
         if host is None:
@@ -89,27 +91,19 @@ def _check_reverse_path(interface: str) -> CheckResult:
 
 
 async def _resolve_host(
-    report: Report, host: str, interfaces: list[str], options: ConnectOptions
+    report: Report, host: str, port: int, interfaces: list[str], options: ConnectOptions
 ) -> tuple[Address, ...]:
     """Resolve over each path, and then over both."""
     try:
         return (ipaddress.ip_address(host),)
     except ValueError:
         pass
-    failed = False
-    for interface in interfaces:
-        check = f"DNS over {interface}"
-        try:
-            found = await resolve_on_both_paths(host, (interface, interface), options.resolvers or {})
-            report(CheckResult.fine(check, ", ".join(map(str, found))))
-        except (OSError, SmkexError) as error:
-            failed = True
-            hint = f"give its resolver with --resolver {interface}=ADDRESS; check the name"
-            report(CheckResult.error(check, str(error), hint))
-    if failed or len(interfaces) < 2:
+    results = [await _check_resolver(report, host, port, interface, options) for interface in interfaces]
+    if not all(results) or len(interfaces) < 2:
         return ()
+    both = (interfaces[0], interfaces[1])
     try:
-        return await resolve_on_both_paths(host, (interfaces[0], interfaces[1]), options.resolvers or {})
+        found = await find_service(host, port, both, options.resolvers or {})
     except (OSError, AddressDisagrees) as error:
         report(
             CheckResult.error(
@@ -117,6 +111,49 @@ async def _resolve_host(
             )
         )
         return ()
+    if found.notes:
+        hint = (
+            "one resolver may still have an older answer, drop unknown records, or lie: compare with another"
+        )
+        report(CheckResult.warning("service records", "; ".join(found.notes), hint))
+    else:
+        report(CheckResult.fine("service records", _describe_record(found)))
+    return found.addresses
+
+
+async def _check_resolver(
+    report: Report, host: str, port: int, interface: str, options: ConnectOptions
+) -> bool:
+    """Ask the resolver of one path alone; report which it is and what it answers."""
+    check = f"DNS over {interface}"
+    try:
+        servers = await select_resolvers(interface, options.resolvers or {})
+        found = await find_service(host, port, (interface, interface), options.resolvers or {})
+    except (OSError, SmkexError, ValueError) as error:
+        hint = (
+            f"give a resolver that this network reaches with --resolver {interface}=ADDRESS (plain, port 53),"
+            " tls://ADDRESS#NAME (port 853) or https://ADDRESS/dns-query#NAME; check the name"
+        )
+        report(CheckResult.error(check, str(error), hint))
+        return False
+    said = f"{', '.join(map(str, found.addresses))} by {', '.join(map(str, servers))}"
+    report(CheckResult.fine(check, said))
+    return True
+
+
+def _describe_record(found: FoundService) -> str:
+    record = found.record
+    if record is None:
+        return "none"
+    stated = [f"sessions go to {record.target}"]
+    if record.port is not None:
+        stated.append(f"port {record.port}")
+    if record.locator is not None:
+        stated.append(f"locators are {record.locator.name.lower()}s")
+    if found.fleet_keys:
+        stated.append(f"fleet key {', '.join(sorted(found.fleet_keys))}")
+    stated.append("name key" if record.name_key is not None else "no name key")
+    return ", ".join(stated)
 
 
 def _check_routes(report: Report, interfaces: list[str], address: Address) -> list[str]:

@@ -7,23 +7,23 @@ from dataclasses import replace
 from smkex.client.connection import Connection
 from smkex.client.drains import retry_while_draining
 from smkex.client.establish import ExchangePlan, establish_over_mptcp, establish_over_tcp
-from smkex.client.known_hosts import KnownHost, KnownHosts, newest_name_key
+from smkex.client.expected_keys import name_key_of_fleet, refuse_downgrade, select_modes, select_name_key
+from smkex.client.known_hosts import KnownHost, KnownHosts
 from smkex.client.options import ConnectOptions
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.client.recording.session_recorder import SessionRecorder
-from smkex.core.errors import AddressDisagrees, HostIsKnown, OnePathOnly, PeerAborted
+from smkex.core.errors import AddressDisagrees, OnePathOnly, PeerAborted
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.handshake.established import Established
-from smkex.core.keys.certificate import fleet_key_fingerprint
 from smkex.core.keys.key_agreement import require_groups
 from smkex.core.keys.name_key import read_replacement
-from smkex.core.wire.locator import SERVICE_PORT
-from smkex.core.wire.messages import Mode
+from smkex.core.wire.locator import ID_PORT_BASE, SERVICE_PORT
 from smkex.transport.counting_reader import CountingReader
 from smkex.transport.driver import SessionDriver, as_transport
+from smkex.transport.resolution.discovery import FoundService, find_service
+from smkex.transport.resolution.service_record import SvcbRecord
 from smkex.transport.routes.host_name import HostName
 from smkex.transport.routes.paths import automatic_paths
-from smkex.transport.routes.resolver import resolve_on_both_paths
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import Target
 
@@ -49,14 +49,14 @@ async def connect(
     require_groups(options.kex)
     interfaces = select_interfaces(options, literal)
     entries = options.known_hosts.entries(host) if options.known_hosts is not None else []
-    modes = _select_modes(host, options.mode, entries)
-    addresses = (
-        (literal,) if literal else await resolve_on_both_paths(host, interfaces, options.resolvers or {})
-    )
-    targets = [
-        Target.at(address, port, options.id_port_base, options.locator)
-        for address in _select_pinned(host, addresses, entries)
-    ]
+    refuse_downgrade(host, options.mode, entries)
+    if literal is not None:
+        found = FoundService((literal,))
+    else:
+        found = await find_service(host, port, interfaces, options.resolvers or {})
+    modes = select_modes(host, options.mode, entries, found)
+    pinned = _select_pinned(host, found.addresses, entries)
+    targets = [_make_target(address, port, options, found.record) for address in pinned]
     config = ClientConfig(
         server_name=name.server_name,
         strict_paths=options.strict_paths,
@@ -64,8 +64,9 @@ async def connect(
         modes=modes,
         groups=tuple(options.kex),
         fleet_keys={entry.fingerprint: entry.floor for entry in entries},
+        stated_fleet_keys=found.fleet_keys,
         now=int(time.time()),
-        name_key=newest_name_key(entries),
+        name_key=select_name_key(modes, entries, found),
         key_log=options.key_log.log_key if options.key_log is not None else None,
     )
     started = time.monotonic()
@@ -78,7 +79,7 @@ async def connect(
         try:
             return await establish(targets, replace(plan, timeout=seconds))
         except PeerAborted as refusal:
-            newer = read_replacement(refusal, config.name_key, config.fleet_keys)
+            newer = read_replacement(refusal, config.name_key, config.fleet_keys or found.fleet_keys)
             if newer is None:
                 raise  # the name goes sealed or not at all
         left = seconds - (time.monotonic() - began)
@@ -90,10 +91,12 @@ async def connect(
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
     connection = _start_connection(session, target, interfaces, options, setup, first_contact)
+    connection.discovery_notes = found.notes
     if fleet_key is not None and first_contact:
         established = session.established
-        found = KnownHost(host, fleet_key, floor=established.revocation_floor, name_key=established.name_key)
-        connection.key_note = _save_fleet_key(options.known_hosts, found)
+        name_key = name_key_of_fleet(established)
+        met = KnownHost(host, fleet_key, floor=established.revocation_floor, name_key=name_key)
+        connection.key_note = _save_fleet_key(options.known_hosts, met)
     elif fleet_key is not None:
         connection.key_note = _keep_newer(options.known_hosts, session.established, entries)
     return connection
@@ -101,15 +104,11 @@ async def connect(
 
 def _keep_newer(known_hosts: KnownHosts | None, established: Established, entries: list[KnownHost]) -> str:
     """Save a newer revocation floor or name key than the remembered; return what the report says if that fails."""
-    floor, key = established.revocation_floor, established.name_key
+    floor, key = established.revocation_floor, name_key_of_fleet(established)
     for entry in entries:
         if entry.fingerprint != established.fleet_key:
             continue
-        newer_key = (
-            key is not None
-            and fleet_key_fingerprint(key.fleet_key) == entry.fingerprint
-            and key.replaces(entry.name_key)
-        )
+        newer_key = key is not None and key.replaces(entry.name_key)
         if not (newer_key or floor > entry.floor):
             continue
         assert known_hosts is not None  # it has the entry
@@ -180,15 +179,14 @@ def _select_pinned(
     return found
 
 
-def _select_modes(host: str, mode: Mode | None, entries: list[KnownHost]) -> tuple[Mode, ...]:
-    """Return the modes to offer. Raises `HostIsKnown` for a mode that would ignore a remembered fleet key."""
-    if mode is None:
-        return (Mode.TOFU,) if entries else (Mode.TOFU, Mode.OPPORTUNISTIC)
-    if entries and mode is not Mode.TOFU:
-        raise HostIsKnown(
-            f"a fleet key is remembered for {host}: mode {mode.name.lower()} would be a downgrade"
-        )
-    return (mode,)
+def _make_target(address: Address, port: int, options: ConnectOptions, record: SvcbRecord | None) -> Target:
+    """Return where to connect: what the options leave open is as the service record states."""
+    base, locator = options.id_port_base, options.locator
+    if record is not None:
+        port = record.port or port
+        base = base if base is not None else record.id_port_base
+        locator = locator if locator is not None else record.locator
+    return Target.at(address, port, base if base is not None else ID_PORT_BASE, locator)
 
 
 def select_interfaces(options: ConnectOptions, literal: Address | None) -> tuple[str, str]:

@@ -27,6 +27,7 @@ class Connection:
     keeper: PathMaintainer | None
     first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
     key_note: str = ""  # what became of a fleet key met for the first time
+    discovery_notes: tuple[str, ...] = ()  # what of the name's service records was not used
 
     @property
     def exporter(self) -> SessionExporter:
@@ -102,6 +103,7 @@ class Connection:
         notes = []
         if self.key_note:
             notes.append(self.key_note)
+        notes += self.discovery_notes
         if first.ingress_id == second.ingress_id:
             notes.append("both paths enter the CDN at the same edge")
         if self.keeper is not None:

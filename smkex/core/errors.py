@@ -128,7 +128,7 @@ class CertificateRefused(SmkexError):
 
 
 class FleetKeyChanged(SmkexError):
-    """The edge's certificate is signed by another fleet key than the remembered one."""
+    """The edge's certificate is signed by another fleet key than the remembered or stated one."""
 
     code = AbortCode.FLEET_KEY_CHANGED
 
@@ -164,7 +164,7 @@ class SharedPath(SmkexError):
 
 
 class AddressDisagrees(SmkexError):
-    """The resolvers of the paths return different service addresses."""
+    """The resolvers of the paths return different service addresses or records."""
 
     code = AbortCode.ADDRESS_DISAGREES
 

@@ -3,11 +3,16 @@
 They go where new inputs go, to `.fuzz/TARGET`; `--minimise` then takes over what the corpus lacks.
 """
 
+import base64
 import hashlib
 import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+
+import dns.message
+import dns.name
+import dns.rrset
 
 HERE = Path(__file__).parent
 VECTORS = sorted((HERE.parent / "vectors").glob("*.json"))
@@ -49,8 +54,30 @@ def netlink() -> Iterator[bytes]:
         yield struct.pack("=IHHII", 16 + len(body), 30, 0, 0, 0) + body
 
 
+def names() -> Iterator[bytes]:
+    """Answers about service records, whole, with an alias, empty and failed; resolvers as users write them."""
+    name = dns.name.from_text("_smkex.cdn.example")
+    query = dns.message.make_query(name, "SVCB", use_edns=0, id=0)
+    digest = 'key65282="' + "x" * 32 + '"'
+    for kind, data in (
+        ("SVCB", "1 cdn.example. port=8443 key65280=\\002 key65281=NN"),
+        ("SVCB", f"1 . mandatory=port port=1 {digest}"),
+        ("SVCB", "0 edges.example."),
+        ("SVCB", "1 a.example. ipv4hint=192.0.2.1 alpn=h2"),
+        ("CNAME", "_smkex.cdn.example."),
+        ("A", "192.0.2.1"),
+    ):
+        answer = dns.message.make_response(query)
+        answer.answer.append(dns.rrset.from_text(name, 60, "IN", kind, data))
+        yield answer.to_wire()
+    yield dns.message.make_response(query).to_wire()
+    yield b"192.0.2.53"
+    yield b"tls://[2001:db8::53]:853#dns.example"
+    yield b"https://192.0.2.53/dns-query#sha256//" + base64.b64encode(bytes(32))
+
+
 def write() -> None:
-    for target in (frames, items, netlink):
+    for target in (frames, items, names, netlink):
         folder = HERE.parents[1] / ".fuzz" / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for seed in target():

@@ -244,6 +244,9 @@ class ClientHandshake:
         known, shown = self._config.fleet_keys, fleet_key_fingerprint(certificate.fleet_key)
         if known and shown not in known:
             raise FleetKeyChanged(f"remembered {', '.join(sorted(known))}, shown {shown}")
+        stated = self._config.stated_fleet_keys
+        if not known and stated and shown not in stated:
+            raise FleetKeyChanged(f"DNS states {', '.join(sorted(stated))}, shown {shown}")
         certificate.check_floor(known.get(shown, 0))
         return shown
 

@@ -32,9 +32,9 @@ class ClientConfig:
     """What the client offers and accepts. `modes`, `aeads` and `groups` in its order of preference.
 
     `fleet_keys` are fingerprints of the keys remembered for this host (empty: first contact), each with the newest
-    revocation floor that it has signed; certificates must be valid at `now` (unix time). With a `name_key` of one of
-    them the server name travels sealed, and never otherwise. `key_log` is called with the session id and each key of
-    the session.
+    revocation floor that it has signed; at a first contact the key must be one of `stated_fleet_keys`, if there are
+    any. Certificates must be valid at `now` (unix time). With a `name_key` the server name travels sealed, and never
+    otherwise. `key_log` is called with the session id and each key of the session.
     """
 
     server_name: str = ""
@@ -45,6 +45,7 @@ class ClientConfig:
     strict_paths: bool = False  # refuse the same ingress edge or address prefix on both paths
     allow_shared_path: bool = False
     fleet_keys: Mapping[str, int] = field(default_factory=dict)
+    stated_fleet_keys: frozenset[str] = frozenset()  # by the name's service records
     now: int = 0
     name_key: NameKey | None = None
     key_log: SessionKeyLog | None = None

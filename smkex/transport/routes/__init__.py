@@ -1,1 +1,1 @@
-"""Interfaces, routes and name resolution: where a path leads."""
+"""Interfaces, routes and host names: where a path leads."""

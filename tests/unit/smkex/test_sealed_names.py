@@ -24,6 +24,7 @@ from smkex.core.keys.keyfile import certificate_pem, name_keys_text, private_pem
 from smkex.core.keys.name_key import NameKey, NamePrivateKey
 from smkex.core.wire.messages import Mode
 from smkex.server.identity import Identity, IdentityUnusable, load_name_keys
+from smkex.transport.resolution.discovery import FoundService
 
 HOST = "cdn.example"
 OTHER_FLEET = "SHA256:" + "A" * 43
@@ -33,10 +34,10 @@ OTHER_FLEET = "SHA256:" + "A" * 43
 def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> KnownHosts:
     """The client's file; its host resolves to the loopback, and the log describes each message."""
 
-    async def resolve(*_: object) -> tuple[IPv4Address]:
-        return (IPv4Address("127.0.0.1"),)
+    async def find(*_: object) -> FoundService:
+        return FoundService((IPv4Address("127.0.0.1"),))
 
-    monkeypatch.setattr(sys.modules["smkex.client.connect"], "resolve_on_both_paths", resolve)
+    monkeypatch.setattr(sys.modules["smkex.client.connect"], "find_service", find)
     caplog.set_level(logging.DEBUG, "smkex.transport.exchange")
     return KnownHosts(tmp_path / "known_hosts")
 

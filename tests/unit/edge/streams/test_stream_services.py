@@ -31,6 +31,7 @@ from edge.telemetry.telemetry import Telemetry
 from services.published import PublishedService
 from smkex.core.errors import AbortCode
 from smkex.transport.driver import SessionDriver
+from smkex.transport.resolution.discovery import FoundService
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 NAME = "ssh.example"
@@ -103,11 +104,11 @@ async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @pytest.fixture(autouse=True)
 def names_lead_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolve(name: str, *_: object) -> tuple[object, ...]:
-        return (ip_address("127.0.0.1"),)
+    async def find(name: str, *_: object) -> FoundService:
+        return FoundService((ip_address("127.0.0.1"),))
 
     # by its module: `smkex.client.connect` is the function
-    monkeypatch.setattr(sys.modules["smkex.client.connect"], "resolve_on_both_paths", resolve)
+    monkeypatch.setattr(sys.modules["smkex.client.connect"], "find_service", find)
 
 
 @pytest.fixture

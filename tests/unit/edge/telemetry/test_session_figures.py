@@ -26,6 +26,7 @@ from smkex.core.errors import AbortCode, PeerAborted, SmkexError
 from smkex.core.handshake.config import ServerConfig
 from smkex.core.wire.frame import FrameType, encode_frame
 from smkex.transport.driver import SessionDriver
+from smkex.transport.resolution.discovery import FoundService
 
 NAMES = {"shop.example": "shop", "any.example": ""}
 
@@ -34,10 +35,10 @@ NAMES = {"shop.example": "shop", "any.example": ""}
 def resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Resolve every name to the loopback."""
 
-    async def resolve(name: str, *_: object) -> tuple[object, ...]:
-        return (ip_address("127.0.0.1"),)
+    async def find(name: str, *_: object) -> FoundService:
+        return FoundService((ip_address("127.0.0.1"),))
 
-    monkeypatch.setattr(sys.modules["smkex.client.connect"], "resolve_on_both_paths", resolve)
+    monkeypatch.setattr(sys.modules["smkex.client.connect"], "find_service", find)
 
 
 class CountedEdge(LoopbackEdge):

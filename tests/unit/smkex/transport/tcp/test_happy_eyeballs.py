@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from smkex.core.errors import SmkexError
-from smkex.transport.routes.resolver import in_order
+from smkex.transport.resolution.discovery import in_order
 from smkex.transport.tcp.happy_eyeballs import connect_first_reachable
 from smkex.transport.tcp.transport import TcpTransport
 
