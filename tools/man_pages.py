@@ -92,6 +92,7 @@ def _head(name: str, summary: str) -> list[str]:
         f'.TH {_text(name).upper()} 1 "" "sennit {version}" "Sennit Manual"',
         ".nh",
         ".ad l",
+        ".ds AD l",  # groff 1.23 adjusts again at each paragraph, unless this says how
         ".SH NAME",
         rf"{_text(name)} \- {_text(summary)}",
     ]

@@ -1,5 +1,6 @@
 """A state folder as the package's tmpfiles.conf sets it up, each daemon with a user of its own, and code run as one."""
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -16,6 +17,7 @@ GROUP = 64_299
 STATE = Path("/var/lib/sennit")
 
 
+@functools.cache  # read before a test becomes another user, who may not
 def daemon_users() -> dict[str, int]:
     """Give each user of sysusers.conf an id that no user of this host has."""
     lines = (SYSTEMD / "sysusers.conf").read_text().splitlines()
