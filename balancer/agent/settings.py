@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from balancer.api.schemas import Name
+from balancer.api.schemas import EdgeName, Name
 from runtime.settings import DaemonSettings, settings_config
 
 
@@ -17,7 +17,7 @@ class AgentSettings(DaemonSettings):
     state: Path = Field(default=Path("/var/lib/sennit"), description="state folder of this node")
     control: str = Field(description="URL of the control plane")
     ca: Path | None = Field(default=None, description="PEM of the authority that signed the control plane")
-    name: Name = Field(description="name of this edge")
+    name: EdgeName = Field(description="name of this edge")
     site: Name = Field(default="default", description="site of this edge: edges behind one router share one")
     tunnel_v4: IPv4Address | None = Field(
         default=None, description="tunnel address: where other edges send forwarded packets"
@@ -35,8 +35,8 @@ class AgentSettings(DaemonSettings):
     )
     bird_protocol: str = Field(
         default="vip",
-        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
-        description="static protocol with the VIP's route; PROTOCOL_shutdown is the one with GRACEFUL_SHUTDOWN",
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*(,[a-zA-Z_][a-zA-Z0-9_]*)*$",
+        description="static protocol with the VIP's route, or two (IPv4,IPv6); PROTOCOL_shutdown has GRACEFUL_SHUTDOWN",
     )
     bird_state_file: Path | None = Field(
         default=None, description="file that BIRD's configuration includes, so that a reload never withdraws"

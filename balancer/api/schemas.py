@@ -28,6 +28,15 @@ Name = Annotated[
     str,
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="A DNS label.", examples=["edge1"]),
 ]
+EdgeName = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+        description="A host name, or its first label.",
+        examples=["edge1"],
+    ),
+]
 EdgeId = Annotated[
     int, Field(ge=1, le=MAXIMUM_EDGE_ID, description="Unique in the CDN.", examples=[1]), Whole
 ]
@@ -148,7 +157,7 @@ class EnrolmentTokenRequest(Body):
 
     note: str = Field(default="", max_length=200, description="For people.", examples=["edge1 in site a"])
     expires_seconds: Annotated[int, Field(ge=10, le=30 * 86_400), Whole] = 3600
-    edge_name: Name | None = Field(
+    edge_name: EdgeName | None = Field(
         default=None, description="When given, good for this name only.", examples=["edge1"]
     )
     edge_id: EdgeId | None = Field(default=None, description="When given, the edge gets this id.")
@@ -226,7 +235,7 @@ class EnrolRequest(EdgeReport):
     since the same request again gives the same edge.
     """
 
-    name: Name
+    name: EdgeName
     site: Name = Field(examples=["a"])
     vip: Name | None = Field(default=None, description="Needed only where there are several VIPs.")
     instance: Instance = None

@@ -60,8 +60,6 @@ def serve(settings: ControlSettings) -> int:
     app = create_app(settings.state, settings.admin_token(), rules, database=settings.database)
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -72,11 +70,22 @@ def serve(settings: ControlSettings) -> int:
         http=protocol_of(settings),
         ws="none",
     )
+    try:
+        sockets = [_open_listener(*endpoint) for endpoint in settings.endpoints]
+    except OSError as error:
+        log.error("cannot listen on %s: %s", settings.listen, error.strerror)
+        return 1
     server = _Server(config, app)
     # uvicorn shuts down and then raises the signal again: ignore it, so that the exit status is 0
     signal.signal(signal.SIGTERM, lambda *_: None)
-    server.run()
+    server.run(sockets=sockets)
     return 0 if server.started else 1
+
+
+def _open_listener(host: str, port: int) -> socket.socket:
+    """Bind one address; over IPv6 alone, also of `::`, so that no client's IPv4 address looks like another's /64."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
 
 
 def protocol_of(settings: ControlSettings) -> Any:

@@ -26,7 +26,7 @@ class ControlSettings(DaemonSettings):
         default=None,
         description="postgresql://USER@HOST/NAME, which several instances may share (default: SQLite in state)",
     )
-    listen: str = Field(default="127.0.0.1:8443", description="ADDRESS:PORT")
+    listen: str = Field(default="127.0.0.1:8443", description="ADDRESS:PORT, several separated by commas")
     admin_token_file: Path = Field(
         description="file with the admin's token, which you create: there is no default"
     )
@@ -59,10 +59,11 @@ class ControlSettings(DaemonSettings):
     @field_validator("listen")
     @classmethod
     def _address_and_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        ip_address(host.strip("[]"))
-        if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
-            raise ValueError("must end with :PORT")
+        for each in value.split(","):
+            host, _, port = each.rpartition(":")
+            ip_address(host.strip("[]"))
+            if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+                raise ValueError("must end with :PORT")
         return value
 
     @field_validator("tunnel_prefixes")
@@ -83,18 +84,17 @@ class ControlSettings(DaemonSettings):
         return _parse_prefixes(self.tunnel_prefixes)
 
     @property
-    def host(self) -> str:
-        return self.listen.rpartition(":")[0].strip("[]")
-
-    @property
-    def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
+    def endpoints(self) -> list[tuple[str, int]]:
+        """Address and port of each of `listen`."""
+        parts = (each.rpartition(":") for each in self.listen.split(","))
+        return [(host.strip("[]"), int(port)) for host, _, port in parts]
 
     @model_validator(mode="after")
     def _never_in_clear(self) -> "ControlSettings":
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key belong together")
-        if self.tls_certificate is None and not ip_address(self.host).is_loopback:
+        loopback = all(ip_address(host).is_loopback for host, _ in self.endpoints)
+        if self.tls_certificate is None and not loopback:
             raise ValueError("tokens must not cross a network in clear: give tls_certificate and tls_key")
         return self
 

@@ -34,7 +34,7 @@ def test_arguments_are_what_is_asked_for(inventory: str, wireguard: bool, tmp_pa
     file.write_text(yaml.safe_dump(plays))
     values = dict.fromkeys(SECRETS, "a-word-of-16-letters")
     if wireguard:
-        values |= {"sennit_wireguard": "true", "sennit_wireguard_endpoint": "198.51.100.10"}
+        values |= {"sennit_wireguard": "true", "sennit_wireguard_endpoint6": "2001:db8::10"}
     done = subprocess.run(
         [
             *(Path(sys.executable).parent / "ansible-playbook", "-i", f"inventories/{inventory}", file),

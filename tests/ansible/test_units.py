@@ -67,6 +67,6 @@ def test_the_agent_stops_before_the_edge_and_bird() -> None:
 def test_the_announced_prefix_has_a_discard_route() -> None:
     """RFC 4632 section 4.2: an unused address of it would go back to the uplink, and come again."""
     text = (UNITS / "sennit-vip.service").read_text()
-    assert 'ip route replace blackhole "$$PREFIX"' in text
+    assert 'for each in $$PREFIXES; do ip route replace blackhole "$$each"' in text
     settings = UNITS.parents[1] / "ansible" / "roles" / "edge" / "templates" / "vip.env.j2"
-    assert "PREFIX={{ edge_prefix }}" in settings.read_text()
+    assert "PREFIXES=\"{{ edge_prefixes | join(' ') }}\"" in settings.read_text()

@@ -28,40 +28,53 @@ class BirdRefused(BirdError):
 class Bird:
     """One BIRD, one connection per visit: BIRD may be restarted at any time.
 
-    Two static protocols hold the VIP's route: `protocol`, and `protocol`_shutdown, which is preferred and carries
-    GRACEFUL_SHUTDOWN. `configure` puts a protocol into the state that the configuration names, so the state is
-    also written to a file that the configuration includes: otherwise each reload would withdraw the route.
+    Two static protocols hold a route of the VIP: `protocol`, and `protocol`_shutdown, which is preferred and carries
+    GRACEFUL_SHUTDOWN. A VIP with IPv4 and IPv6 has two pairs, their names separated by a comma. `configure` puts a
+    protocol into the state that the configuration names, so the state is also written to a file that the
+    configuration includes: otherwise each reload would withdraw the route.
     """
 
     def __init__(self, socket: Path, protocol: str, state_file: Path | None = None) -> None:
         self._socket = socket
-        self._protocol = protocol
-        self._last_choice = f"{protocol}_shutdown"
+        self._protocols = protocol.split(",")
         self._state_file = state_file
 
     async def set_announcement(self, announcement: Announcement) -> None:
         """Make BIRD announce the VIP this way; idempotent. Raises `BirdError`."""
         self._write_state_file(announcement is not Announcement.NONE)
         if announcement is Announcement.NONE:
-            await self.run_commands(f"disable {self._protocol}")
+            await self._switch_protocols("disable")
             await self._switch_last_choice("disable")
         elif announcement is Announcement.LAST_CHOICE:
             await self._switch_last_choice("enable")
         else:
-            await self.run_commands(f"enable {self._protocol}")
+            await self._switch_protocols("enable")
             await self._switch_last_choice("disable")
 
     async def is_announcing(self) -> bool:
-        """Whether the protocol is up; its line reads `name type table state since`."""
-        rows = [line.split() for line in await self.run_commands(f"show protocols {self._protocol}")]
-        return any(row[0] == self._protocol and row[3] == "up" for row in rows if len(row) > 3)
+        """Whether all protocols are up; the line of each reads `name type table state since`."""
+        rows = [line.split() for line in await self.run_commands("show protocols")]
+        up = {row[0] for row in rows if len(row) > 3 and row[3] == "up"}
+        return up.issuperset(self._protocols)
+
+    async def _switch_protocols(self, verb: str) -> None:
+        """Switch every protocol, whatever becomes of the others. Raises `BirdError`."""
+        refused: BirdRefused | None = None
+        for protocol in self._protocols:
+            try:
+                await self.run_commands(f"{verb} {protocol}")
+            except BirdRefused as error:
+                refused = error
+        if refused is not None:
+            raise refused
 
     async def _switch_last_choice(self, verb: str) -> None:
-        try:
-            await self.run_commands(f"{verb} {self._last_choice}")
-        except BirdRefused as error:
-            # a configuration without that protocol: the route is withdrawn without GRACEFUL_SHUTDOWN
-            log.debug("no graceful shutdown", extra={"why": str(error)})
+        for protocol in self._protocols:
+            try:
+                await self.run_commands(f"{verb} {protocol}_shutdown")
+            except BirdRefused as error:
+                # a configuration without that protocol: the route is withdrawn without GRACEFUL_SHUTDOWN
+                log.debug("no graceful shutdown", extra={"why": str(error)})
 
     def _write_state_file(self, announced: bool) -> None:
         if self._state_file is None:

@@ -39,6 +39,16 @@ protocol static vip_shutdown {
   ipv4 { preference 210; };
   route 203.0.113.1/32 unreachable { bgp_community.add((65535, 0)); };
 }
+protocol static vip6 {
+  include "STATE";
+  ipv6;
+  route 2001:db8:cd::/112 unreachable;
+}
+protocol static vip6_shutdown {
+  disabled;
+  ipv6 { preference 210; };
+  route 2001:db8:cd::/112 unreachable { bgp_community.add((65535, 0)); };
+}
 """
 
 
@@ -77,6 +87,7 @@ class Node:
             SENNIT, "agent", "--state", self.folder / "node", "--control", f"http://127.0.0.1:{self.port}",
             "--name", "edge1", "--tunnel-v4", "10.255.0.1", "--enrolment-token-file", self.folder / "token",
             "--bird-socket", self.folder / "bird.ctl", "--bird-state-file", self.folder / "announce.conf",
+            "--bird-protocol", "vip,vip6",
             "--probe-seconds", "0.1", "--no-vip-check", "--peer-port", "0",
             "--deadman-seconds", str(self.deadman_seconds),
             "--rehoming-seconds", "0.3", "--shutdown-seconds", "1.5", *more,
@@ -115,7 +126,17 @@ class Node:
         return subprocess.run(command, capture_output=True, text=True).stdout
 
     def announces(self) -> bool:
-        return "203.0.113.1/32" in self.birdc("show", "route")
+        """Whether both families are announced; fails where they differ for longer than it takes to switch them."""
+        routes = ("203.0.113.1/32", "2001:db8:cd::/112")
+        shown: list[bool] = []
+
+        def families_agree() -> bool:
+            said = self.birdc("show", "route")
+            shown[:] = [route in said for route in routes]
+            return len(set(shown)) == 1
+
+        until(families_agree)
+        return shown[0]
 
     def apply_table(self) -> None:
         """As the forwarder does: say that the newest table is applied."""

@@ -105,6 +105,14 @@ async def test_no_vip_lies_among_the_address_locators_of_another(api: Any) -> No
     assert (await api.ask("POST", "/v1/vips", {"name": "c", "v4": "203.0.113.9"})).status_code == 201
 
 
+async def test_an_edge_may_be_named_as_its_host(api: Any) -> None:
+    enrolled = await api.enrol(1, await api.token(edge_name="ams1.example.net"), name="ams1.example.net")
+    assert enrolled.json()["edge"]["name"] == "ams1.example.net"
+    for name in ("ams1..net", ".net", "ams1.", "a" * 64):
+        refused = await api.ask("POST", "/v1/enrolment-tokens", {"edge_name": name})
+        assert refused.status_code == 422
+
+
 async def test_a_freed_id_rests_before_it_is_given_again(api: Any) -> None:
     await api.enrol(1)
     assert (await api.ask("DELETE", "/v1/edges/1")).status_code == 204

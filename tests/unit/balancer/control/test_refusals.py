@@ -92,4 +92,4 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Any, monkey
     monkeypatch.setenv("SENNIT_CONTROL_LISTEN", "127.0.0.1:2")
     flags = ["--config", str(file), "--admin-token-file", "/x", "--listen", "127.0.0.1:3"]
     settings = ControlSettings.from_arguments(flags)
-    assert (settings.quarantine_seconds, settings.lease_seconds, settings.port) == (4, 5, 3)
+    assert (settings.quarantine_seconds, settings.lease_seconds, settings.endpoints[0][1]) == (4, 5, 3)
