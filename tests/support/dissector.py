@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 DISSECTOR = Path(__file__).parents[2] / "packaging" / "wireshark" / "sennit.lua"
-UNPRIVILEGED = 65534  # nobody: from version 4.4 on Wireshark loads no script for root
+UNPRIVILEGED = 65534  # the overflow user: from version 4.4 on Wireshark loads no script for root
 
 
 def dissect(capture: Path, keys: Path | None, *fields: str) -> list[list[str]]:
