@@ -14,7 +14,7 @@ from smkex.transport.mptcp.errors import (
     MptcpUnsupported,
 )
 from smkex.transport.mptcp.info import IPPROTO_MPTCP, FourTuple
-from smkex.transport.mptcp.path_manager import AddressAnnouncement, MptcpNetlink, use_userspace_path_manager
+from smkex.transport.mptcp.path_manager import AddressAnnouncement, MptcpNetlink, userspace_path_manager
 from smkex.transport.mptcp.pinned_connection import PinnedConnection, PollBackoff, wait_ready
 from smkex.transport.mptcp.source_rules import SourceRules
 from smkex.transport.mptcp.subflow_diag import SubflowDiag, SubflowState
@@ -152,20 +152,20 @@ async def connect_mptcp(
 ) -> ClientConnection:
     """Open the first subflow to VIP:port from the first of two interfaces.
 
-    `locator_bits` is the number of low bits of the VIP that address locators differ in. The namespace is switched to
-    the userspace path manager, so that the kernel dials nothing by itself. Raises NotPermitted without
+    `locator_bits` is the number of low bits of the VIP that address locators differ in. The connection is the
+    userspace path manager's, so that the kernel dials nothing by itself. Raises NotPermitted without
     CAP_NET_ADMIN, MptcpUnsupported, MptcpWrongEgress, MptcpFellBack, MissingSubflow (refused), MptcpTimedOut;
     PathUnusable and SharedPath of smkex.transport.routes.paths.
     """
     if len(paths) != 2:
         raise ValueError("exactly two paths")
-    use_userspace_path_manager()
     rules = await asyncio.to_thread(SourceRules.install, vip, (paths[0], paths[1]), locator_bits)
     steering: DirectSteering | None = None
     sock: socket.socket | None = None
     try:
         steering = DirectSteering(rules)
-        sock = mptcp_socket(socket.AF_INET6 if ":" in vip else socket.AF_INET)
+        with userspace_path_manager():
+            sock = mptcp_socket(socket.AF_INET6 if ":" in vip else socket.AF_INET)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, rules.mark)
         await _connect(sock, rules.ways[0].source, vip, port, timeout)
         return ClientConnection(sock, steering, rules, timeout=timeout)

@@ -3,9 +3,12 @@
 All of it needs CAP_NET_ADMIN in the network namespace. The commands exist since Linux 5.19.
 """
 
+import fcntl
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,14 +145,35 @@ class MptcpNetlink:
 
 def use_userspace_path_manager() -> None:
     """Give new MPTCP sockets of this namespace to the userspace path manager. Harmless to repeat."""
+    _set_sysctl(*_userspace_setting())
+
+
+@contextmanager
+def userspace_path_manager() -> Iterator[None]:
+    """Give the MPTCP sockets that are created inside to the userspace path manager.
+
+    The kernel reads the choice when a socket is created, so the namespace's other programs have their own again
+    afterwards. Processes take turns; a socket that another one accepts meanwhile has no path manager in the kernel.
+    """
+    name, value = _userspace_setting()
+    with (_SYSCTL / name).open() as setting:
+        fcntl.flock(setting, fcntl.LOCK_EX)
+        before = setting.read().strip()
+        _set_sysctl(name, value)
+        try:
+            yield
+        finally:
+            _set_sysctl(name, before)
+
+
+def _userspace_setting() -> tuple[str, str]:
+    """Return name and value of the sysctl that chooses it. Raises `MptcpUnsupported`."""
     if not _SYSCTL.exists():
         raise MptcpUnsupported("this kernel has no MPTCP")
-    if (_SYSCTL / "path_manager").exists():
-        _set_sysctl("path_manager", "userspace")
-    elif (_SYSCTL / "pm_type").exists():
-        _set_sysctl("pm_type", "1")
-    else:
-        raise MptcpUnsupported("this kernel has no userspace path manager for MPTCP")
+    for name, value in (("path_manager", "userspace"), ("pm_type", "1")):
+        if (_SYSCTL / name).exists():
+            return name, value
+    raise MptcpUnsupported("this kernel has no userspace path manager for MPTCP")
 
 
 def forbid_joins_to_first_address() -> None:

@@ -73,6 +73,17 @@ def test_the_client_acknowledges_what_it_has_before_it_joins(links: Any) -> None
     assert shown.split()[-2] == "1"
 
 
+def test_the_path_manager_of_other_programs_is_as_before(links: Any) -> None:
+    setting = "/proc/sys/net/mptcp/path_manager"
+    before = run(links, "cat", setting, namespace=links.phone)
+    assert before != "userspace\n"
+    server = links.start("server", steps=BOTH)
+    server.wait_ready()
+    client = links.start("client", steps=BOTH)
+    assert not client.result().get("error")
+    assert run(links, "cat", setting, namespace=links.phone) == before
+
+
 def test_a_silent_second_path_is_an_error_in_time(links: Any) -> None:
     run(links, "ip", "route", "add", "blackhole", "10.2.0.2/32", namespace=links.server)
     server = links.start("server", steps=[*FIRST, ["join", 10001], ["client", 1, 1]], timeout=20)
