@@ -45,11 +45,15 @@ LINGER_TIMEOUT: Final = 5.0  # seconds the last bytes of a session may take to l
 
 @dataclass(frozen=True, slots=True)
 class PathStatistics:
-    """Round-trip time of a path in seconds (None when it is closed), and bytes of frames that it carried."""
+    """Round-trip time of a path in seconds (None when it is closed), and bytes of frames that it carried.
+
+    `state` is "stalled" or "closed" where the transport knows it better than the session.
+    """
 
     rtt: float | None
     sent: int
     received: int
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,8 @@ class SessionDriver:
     def path_state(self, path: int) -> str:
         """Return the state of a path in the words of the path report."""
         dropped = next((event for event in reversed(self.dropped) if event.path == path), None)
+        if dropped is None and (state := self.statistics(path).state):
+            return state
         if dropped is None:
             return "stalled" if self._session.stalled(path) else "open"
         if dropped.removed:

@@ -43,7 +43,10 @@ class FourTuple:
 
 @dataclass(frozen=True, slots=True)
 class SubflowInfo:
-    """One subflow. `bytes_sent` counts every byte once, also those that were sent again."""
+    """One subflow. `bytes_sent` counts every byte once, also those that were sent again.
+
+    `unanswered` counts retransmissions or keep-alive probes in a row.
+    """
 
     addresses: FourTuple
     state: int
@@ -52,6 +55,7 @@ class SubflowInfo:
     bytes_acked: int
     bytes_received: int
     rtt_us: int
+    unanswered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ def _parse_subflow(addresses: bytes, counters: bytes) -> SubflowInfo:
         bytes_acked=acked,
         bytes_received=received,
         rtt_us=rtt_us,
+        unanswered=max(counters[2], counters[3]),
     )
 
 

@@ -5,6 +5,7 @@ saw the MP_CAPABLE keys can break it (RFC 8684 section 5).
 """
 
 import contextlib
+import socket
 from dataclasses import replace
 
 from smkex.core.errors import SharedPath, SmkexError, UnexpectedMessage
@@ -20,8 +21,11 @@ from smkex.transport.flow import UNSENT_LIMIT, Flow, limit_unsent
 from smkex.transport.mptcp.connect import ClientConnection, connect_mptcp
 from smkex.transport.mptcp.errors import MptcpUnsupported
 from smkex.transport.mptcp.frames import receive_frame, receive_ready
-from smkex.transport.mptcp.info import connection_info
+from smkex.transport.mptcp.info import TCP_ESTABLISHED, SubflowInfo, connection_info
 from smkex.transport.routes.target import Target
+
+PROBE_IDLE, PROBE_INTERVAL = 5, 5  # seconds: of silence before the first keep-alive probe, and between two
+PROBES = 4  # without an answer: the kernel closes the subflow
 
 
 class MptcpTransport:
@@ -86,6 +90,7 @@ class MptcpTransport:
         await receive_ready(connection, connection.last_path, established.keys)
         sock = await connection.release()
         limit_unsent(sock, UNSENT_LIMIT)
+        _probe_idle_subflows(sock)
         paths = connection.paths
         session = SessionDriver(
             established,
@@ -103,11 +108,9 @@ class MptcpTransport:
             with contextlib.suppress(OSError, ValueError):
                 for found in connection_info(sock).subflows:
                     if found.addresses == paths[path]:
-                        last[path] = PathStatistics(
-                            found.rtt_us / 1e6, found.bytes_sent, found.bytes_received
-                        )
+                        last[path] = _read_statistics(found)
                         return last[path]
-            return replace(last.get(path, PathStatistics(None, 0, 0)), rtt=None)
+            return replace(last.get(path, PathStatistics(None, 0, 0)), rtt=None, state="closed")
 
         session.statistics_from = statistics
         session.on_closed = connection.close
@@ -118,3 +121,23 @@ class MptcpTransport:
         if self._connection is None:
             raise UnexpectedMessage("the connection is not open")
         return self._connection
+
+
+def _read_statistics(found: SubflowInfo) -> PathStatistics:
+    state = "closed" if found.state != TCP_ESTABLISHED else "stalled" if found.unanswered > 1 else ""
+    return PathStatistics(found.rtt_us / 1e6, found.bytes_sent, found.bytes_received, state)
+
+
+def _probe_idle_subflows(sock: socket.socket) -> None:
+    """Let the kernel find out about an idle subflow that is lost, behind a NAT say, and close it.
+
+    Sockets of MPTCP have not all of these options on older kernels: there it shows once something is sent.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, PROBE_IDLE),
+        (socket.TCP_KEEPINTVL, PROBE_INTERVAL),
+        (socket.TCP_KEEPCNT, PROBES),
+    ):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
