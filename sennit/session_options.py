@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runtime.errors import CommandError, ExitStatus
 
 if TYPE_CHECKING:
+    from smkex.client.as_table import AsTable
     from smkex.client.edge_cache import EdgeCache
     from smkex.client.options import ConnectOptions
     from smkex.client.recording.event_log import EventLog
@@ -79,9 +80,17 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append events of sessions and paths to FILE, in the style of qlog",
     )
+    group.add_argument(
+        "--as-table",
+        type=Path,
+        metavar="FILE",
+        help="prefixes and their ASes (pfx2as), for the path report and --strict-paths",
+    )
     group.add_argument("--timeout", type=float, default=10.0, help="seconds for the key exchange (10)")
     group.add_argument(
-        "--strict-paths", action="store_true", help="refuse two paths with one ingress edge or address prefix"
+        "--strict-paths",
+        action="store_true",
+        help="refuse two paths with one ingress edge, address prefix, or, by --as-table, AS",
     )
     group.add_argument(
         "--strict",
@@ -117,6 +126,7 @@ def connect_options(options: argparse.Namespace) -> "ConnectOptions":
         authorities=options.ca,
         key_log=_open_key_log(options.key_log),
         event_log=_open_event_log(options.qlog),
+        as_table=_read_as_table(options.as_table),
         timeout=options.timeout,
     )
 
@@ -129,6 +139,20 @@ def _parse_groups(text: str) -> "tuple[NamedGroup, ...]":
         return parse_groups(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _read_as_table(path: Path | None) -> "AsTable | None":
+    """Raises `CommandError`."""
+    from smkex.client.as_table import AsTable, InvalidAsTable
+
+    try:
+        return AsTable.read(path) if path is not None else None
+    except OSError as error:
+        raise CommandError(f"--as-table {path}: {error.strerror}") from None
+    except InvalidAsTable as error:
+        raise CommandError(
+            f"--as-table {error}", hint="lines as `192.0.2.0/24 64500`, or a pfx2as file, uncompressed"
+        ) from None
 
 
 def _open_key_log(path: Path | None) -> "KeyLog | None":

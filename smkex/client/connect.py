@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 
+from smkex.client.as_table import AsTable
 from smkex.client.connection import Connection
 from smkex.client.drains import retry_while_draining
 from smkex.client.establish import ExchangePlan, establish_over_mptcp, establish_over_tcp
@@ -12,7 +13,7 @@ from smkex.client.known_hosts import KnownHost, KnownHosts
 from smkex.client.options import ConnectOptions
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.client.recording.session_recorder import SessionRecorder
-from smkex.core.errors import AddressDisagrees, OnePathOnly, PeerAborted
+from smkex.core.errors import AddressDisagrees, OnePathOnly, PeerAborted, SharedPath
 from smkex.core.handshake.config import ClientConfig
 from smkex.core.handshake.established import Established
 from smkex.core.keys.key_agreement import require_groups
@@ -23,6 +24,7 @@ from smkex.transport.driver import SessionDriver, as_transport
 from smkex.transport.resolution.discovery import FoundService, find_service
 from smkex.transport.resolution.service_record import SvcbRecord
 from smkex.transport.routes.host_name import HostName
+from smkex.transport.routes.local_route import describe_route
 from smkex.transport.routes.paths import automatic_paths
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import Target
@@ -88,6 +90,8 @@ async def connect(
 
     session, target = await retry_while_draining(attempt, options.timeout)
     setup = time.monotonic() - started
+    if options.strict_paths and options.as_table is not None:
+        _require_distinct_origins(session, options.as_table)
     fleet_key = session.established.fleet_key
     first_contact = fleet_key is not None and not entries
     connection = _start_connection(session, target, interfaces, options, setup, first_contact)
@@ -100,6 +104,14 @@ async def connect(
     elif fleet_key is not None:
         connection.key_note = _keep_newer(options.known_hosts, session.established, entries)
     return connection
+
+
+def _require_distinct_origins(session: SessionDriver, table: AsTable) -> None:
+    """Raise `SharedPath`, and end the session, where both paths come from one AS."""
+    first, second = (set(table.find_origins(seen.client.address)) for seen in session.established.observed)
+    if common := first & second:
+        session.abort()
+        raise SharedPath(f"both paths come from AS{min(common)}")
 
 
 def _keep_newer(known_hosts: KnownHosts | None, established: Established, entries: list[KnownHost]) -> str:
@@ -149,7 +161,13 @@ def _start_connection(
     session.start(protocol)
     writer = asyncio.StreamWriter(as_transport(session), protocol, reader, loop)
     known = {
-        path: KnownPath(interfaces[path], addresses[path], seen, loop.time())
+        path: KnownPath(
+            interfaces[path],
+            addresses[path],
+            seen,
+            describe_route(interfaces[path], target.vip),
+            loop.time(),
+        )
         for path, seen in enumerate(session.established.observed)
     }
     tcp = options.transport == "tcp"
@@ -159,6 +177,7 @@ def _start_connection(
     connection = Connection(
         reader, writer, session, target, known, options.transport, setup, keeper, first_contact
     )
+    connection.as_table = options.as_table
     if options.event_log is not None:
         SessionRecorder(connection, options.event_log).start()
     return connection
@@ -197,5 +216,8 @@ def select_interfaces(options: ConnectOptions, literal: Address | None) -> tuple
         return paths[0], paths[0]
     if len(paths) != 2:
         found = ", ".join(paths) or "none"
-        raise OnePathOnly(f"two paths are needed, interfaces given or with a default route; found: {found}")
+        raise OnePathOnly(
+            "two paths are needed, interfaces given, with a default route, or to a relay (`sennit path`);"
+            f" found: {found}"
+        )
     return paths[0], paths[1]

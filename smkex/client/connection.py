@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from smkex.client.as_table import AsTable
 from smkex.client.paths import KnownPath, PathMaintainer
 from smkex.client.report import ConnectionReport, PathReport
+from smkex.client.shared_resources import PathFacts, SharedResource, find_shared_resources
 from smkex.core.errors import SmkexError, UnexpectedMessage
 from smkex.core.keys.exporter import SessionExporter
 from smkex.transport.counting_reader import CountingReader
@@ -28,6 +30,7 @@ class Connection:
     first_contact: bool = False  # in mode tofu: nothing was remembered, so nothing was compared
     key_note: str = ""  # what became of a fleet key met for the first time
     discovery_notes: tuple[str, ...] = ()  # what of the name's service records was not used
+    as_table: AsTable | None = None
 
     @property
     def exporter(self) -> SessionExporter:
@@ -79,6 +82,10 @@ class Connection:
                     carried.sent,
                     carried.received,
                     self.session.path_state(path),
+                    known.route.leaves_by,
+                    known.route.next_hop,
+                    known.route.relay,
+                    self._find_origins(known),
                 )
             )
         return ConnectionReport(
@@ -96,16 +103,35 @@ class Connection:
             established.fleet_key,
             established.name,
             self.session.step_report,
+            self._shared_resources(),
         )
 
+    def _shared_resources(self) -> tuple[SharedResource, ...]:
+        """What the paths in use share, or, when none is, those of the key exchange."""
+        used = [path for path in self.known if path in self.session.paths] or [0, 1]
+        return find_shared_resources([self._path_facts(path) for path in sorted(used)])
+
+    def _path_facts(self, path: int) -> PathFacts:
+        known = self.known[path]
+        return PathFacts(
+            path,
+            known.interface,
+            known.route.leaves_by,
+            known.route.next_hop,
+            known.route.relay,
+            str(known.observed.client.address),
+            known.observed.ingress_id,
+            self._find_origins(known),
+        )
+
+    def _find_origins(self, known: KnownPath) -> tuple[int, ...]:
+        return self.as_table.find_origins(known.observed.client.address) if self.as_table else ()
+
     def _notes(self) -> tuple[str, ...]:
-        first, second = self.session.established.observed
         notes = []
         if self.key_note:
             notes.append(self.key_note)
         notes += self.discovery_notes
-        if first.ingress_id == second.ingress_id:
-            notes.append("both paths enter the CDN at the same edge")
         if self.keeper is not None:
             notes += self.keeper.evidence
         if self.transport == "mptcp":

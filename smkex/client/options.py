@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smkex.client.as_table import AsTable
 from smkex.client.edge_cache import EdgeCache
 from smkex.client.known_hosts import KnownHosts
 from smkex.client.recording.event_log import EventLog
@@ -20,9 +21,9 @@ HANDSHAKE_TIMEOUT = 10.0  # seconds: four round trips of a bad satellite path, a
 class ConnectOptions:
     """How to connect.
 
-    `paths` are two interface names, by default the first two with a default route; `resolvers` are by interface,
-    `ADDRESS`, `tls://ADDRESS#NAME` or `https://ADDRESS/dns-query#NAME`, by default what this host has for it;
-    `timeout` is in seconds and bounds the whole. `allow_shared_path` permits a downgrade, which the report lists.
+    `paths` are two interface names, by default the first two with a default route or to a relay; `resolvers`
+    are by interface, `ADDRESS`, `tls://ADDRESS#NAME` or `https://ADDRESS/dns-query#NAME`, by default what this host
+    has; `timeout` is in seconds and bounds the whole. `allow_shared_path` permits a downgrade, which the report lists.
     `strict` ends the session when a join over a third path is answered under other keys, which the report says
     otherwise. `scheduler` is for both directions (transport tcp; with mptcp the kernel chooses).
 
@@ -35,8 +36,10 @@ class ConnectOptions:
     states with IPv6. Mode mtls (transport tcp) is TLS 1.3 on path 0, by `authorities` (PEM) or those of the system.
     `kex` are the groups of the key exchange to offer, by default X25519MLKEM768 and X25519, of which an edge takes
     the first. With a `key_log` each key is written to its file: its readers open the session's recording. An
-    `event_log` records what happens to the session and its paths. A key step is made each `step_age` seconds, and
-    after `step_volume` bytes, a minute apart at least: who knew the session's keys before is out.
+    `event_log` records what happens to the session and its paths. With an `as_table` the report says which ASes the
+    paths come from, and `strict_paths`, which refuses one ingress edge or address prefix for both, refuses one AS, too.
+    A key step is made each `step_age` seconds, and after `step_volume` bytes, a minute apart at least: who knew the
+    session's keys before is out.
     """
 
     paths: Sequence[str] | None = None
@@ -55,6 +58,7 @@ class ConnectOptions:
     locator: LocatorKind | None = None
     key_log: KeyLog | None = None
     event_log: EventLog | None = None
+    as_table: AsTable | None = None
     step_age: float = STEP_AGE
     step_volume: int = STEP_VOLUME
     timeout: float = HANDSHAKE_TIMEOUT

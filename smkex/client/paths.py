@@ -18,6 +18,7 @@ from smkex.core.events import PathDropped
 from smkex.core.wire.messages import Observation
 from smkex.transport.driver import SessionDriver
 from smkex.transport.join import join_session
+from smkex.transport.routes.local_route import LocalRoute, describe_route
 from smkex.transport.routes.network_changes import NetworkChanges
 from smkex.transport.routes.paths import PathUnusable, find_egress
 from smkex.transport.routes.target import Target
@@ -33,11 +34,12 @@ STABLE_AFTER = 60.0  # seconds after which a path counts as stable
 
 @dataclass(slots=True)
 class KnownPath:
-    """A current or former path: its interface, local address, how the edge saw it, and since when it is there."""
+    """A current or former path: interface, local address, how the edge saw it, its way out, and since when it is."""
 
     interface: str
     address: str
     observed: Observation
+    route: LocalRoute
     since: float = 0.0
 
 
@@ -93,7 +95,9 @@ class PathMaintainer:
                     )
                 raise
             now = asyncio.get_running_loop().time()
-            self.known[number] = KnownPath(interface, address, observed, now)
+            self.known[number] = KnownPath(
+                interface, address, observed, describe_route(interface, self.target.vip), now
+            )
             return number
 
     def _record_forged_join(self, interface: str, error: MacMismatch) -> None:

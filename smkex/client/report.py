@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from smkex.client.shared_resources import SharedResource
 from smkex.transport.driver import NO_STEP, StepReport
 
 
@@ -11,7 +12,8 @@ class PathReport:
     """One path. `observed` is the client's address as the edge saw it, authenticated by the key exchange.
 
     `ingress_id` is the edge where the path enters the CDN; `rtt` is in seconds; bytes are those of records and
-    control messages since the handshake.
+    control messages since the handshake. `leaves_by` and `next_hop` are how it leaves the host: of a path through
+    `relay` (its endpoint) those of the relay's packets. `origins` are the ASes of `observed`, where a table was given.
     """
 
     path: int
@@ -23,6 +25,10 @@ class PathReport:
     bytes_sent: int
     bytes_received: int
     state: str
+    leaves_by: str = ""
+    next_hop: str | None = None
+    relay: str | None = None
+    origins: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class ConnectionReport:
         "none"  # how the server name travelled: "sealed", "clear", "none" where an address was dialled
     )
     steps: StepReport = NO_STEP
+    shared: tuple[SharedResource, ...] = ()  # by paths that are in use
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,10 +88,20 @@ class ConnectionReport:
                 f"path {path.path}    {path.interface:<8} {path.address:<22} seen as {path.observed:<22}"
                 f" enters at edge {path.ingress_id}   rtt {rtt:<9}"
                 f" {_format_bytes(path.bytes_received)} in, {_format_bytes(path.bytes_sent)} out   {path.state}"
+                + _format_way(path)
             )
         lines.append(f"downgrades {', '.join(self.downgrades) or 'none'}")
+        lines += [f"shared    {' and '.join(map(str, each.paths))}: {each.text}" for each in self.shared] or [
+            "shared    nothing that this host or the edges see"
+        ]
         lines += [f"note      {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def _format_way(path: PathReport) -> str:
+    relay = f"   through relay {path.relay}" if path.relay is not None else ""
+    origins = f"   {', '.join(f'AS{origin}' for origin in path.origins)}" if path.origins else ""
+    return relay + origins
 
 
 def _format_bytes(count: int) -> str:
