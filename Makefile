@@ -91,7 +91,8 @@ fuzz: install
 # what wants a machine that does nothing else: timed scenarios, a drain under many downloads, a soak
 test-long: install
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q tests/long
-	@EXPECT_ALL_CAPABILITIES=1 SENNIT_LONG_BYTES=1073741824 $(PYTEST) -q tests/netns/lab/test_long_download.py
+	@EXPECT_ALL_CAPABILITIES=1 SENNIT_LONG_BYTES=1073741824 $(PYTEST) -q tests/netns/lab/test_long_download.py \
+	  tests/netns/programs/test_bulk.py
 
 # writes docs/operate/rehearsal-containers.md and rehearsal.md
 test-ansible: install

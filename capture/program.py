@@ -54,9 +54,13 @@ def start_program(
             os.setuid(user.uid)
         reset_signals()
 
-    # no thread runs yet, so that the function may run between fork and exec
+    # no thread runs yet, so that the function may run between fork and exec; descriptors that this process has
+    # inherited are the program's, its own are closed by exec
     return subprocess.Popen(
-        command, preexec_fn=enter_group, env=user.environment() if user is not None else None
+        command,
+        preexec_fn=enter_group,
+        close_fds=False,
+        env=user.environment() if user is not None else None,
     )
 
 

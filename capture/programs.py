@@ -84,5 +84,7 @@ def load_programs() -> tuple[CapturePrograms, CaptureMaps]:
         raise CaptureUnavailable(
             said.decode(errors="replace") or "the loading process ended without a reason"
         )
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)  # recv_fds of Python 3.11 takes no flags
     programs = dict(zip(ATTACH_TYPES, descriptors[len(MAPS) :], strict=True))
     return CapturePrograms(programs), CaptureMaps(dict(zip(MAPS, descriptors, strict=False)))

@@ -61,7 +61,7 @@ def run_through_service(command: Sequence[str], hosts: Sequence[str], show_event
     with channel:
         _join_service(channel, hosts)
         with _ignored(signal.SIGINT, signal.SIGQUIT):  # the terminal sends them to the program too
-            program = subprocess.Popen(command, preexec_fn=reset_signals)
+            program = subprocess.Popen(command, preexec_fn=reset_signals, close_fds=False)
             with _passed_to(program):
                 _follow_program(program, channel, show_event)
             return exit_status(program.wait())

@@ -140,7 +140,12 @@ class CaptureService:
         self.process.send_signal(signal.SIGHUP)
 
     def start_program(
-        self, *program: str, uid: int = PLAIN_USER, group: ControlGroup | None = None, node: str = "phone"
+        self,
+        *program: str,
+        uid: int = PLAIN_USER,
+        group: ControlGroup | None = None,
+        node: str = "phone",
+        environment: dict[str, str] | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start a program of a user on the phone, in a control group where one is given."""
 
@@ -160,7 +165,12 @@ class CaptureService:
             stderr=subprocess.PIPE,
             preexec_fn=join,
             cwd=home,
-            env={**os.environ, "HOME": str(home), "SENNIT_CAPTURE_SOCKET": str(self.socket_path)},
+            env={
+                **os.environ,
+                **(environment or {}),
+                "HOME": str(home),
+                "SENNIT_CAPTURE_SOCKET": str(self.socket_path),
+            },
         )
 
     def run_program(
@@ -182,7 +192,15 @@ class CaptureService:
         given = [word for host in hosts for word in ("--host", host)]
         return self.run_program("sennit", "run", "--through-service", *given, "--", *program, **how)
 
-    def failures(self) -> list[dict[str, Any]]:
-        """The failures that the service has logged."""
-        lines = [line for line in self.log.read_text().splitlines() if line.startswith('{"event"')]
-        return [event for event in map(json.loads, lines) if event["event"] == "Failed"]
+    def listed_session(self, host: str, uid: int = PLAIN_USER) -> dict[str, Any]:
+        """Wait for a session to a host, and return what `sennit sessions --json` has of the newest."""
+        found: list[dict[str, Any]] = []
+
+        def is_listed() -> bool:
+            said = self.run_program("sennit", "sessions", "--json", uid=uid)
+            assert said.returncode == 0, said.stderr
+            found[:] = [one for one in json.loads(said.stdout) if one["host"] == host]
+            return bool(found)
+
+        wait_for(f"a session to {host}", is_listed, 60)
+        return found[-1]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attacked_program import ProgramUnderAttack
 
-from lab.attack.cells import AttackOutcome, Row, attacks_on
-from lab.attack.run import AttackRunner
+from lab.attack.cells import Row, attacks_on
 from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.topology import LAB, SERVICE_NAME, VIP
@@ -85,31 +85,6 @@ def test_curl_gets_a_file_over_two_paths_and_is_shown_the_address_that_it_dialle
     assert f"Connected to {SERVICE_NAME} ({VIP}) port 80" in said
     report = next(event["report"] for event in events if event["event"] == "SessionOpened")
     assert [path["interface"] for path in report["paths"]] == ["cell0", "wifi0"]
-
-
-def test_wget_does_too(phone: Phone) -> None:
-    status, out, _, said = phone.run("wget", "-nv", "-O", "-", URL)
-    assert status == 0, said
-    assert out == phone.wanted
-
-
-def test_git_clones_over_http(phone: Phone, place: LabFolder, tmp_path: Path) -> None:
-    source, bare = tmp_path / "source", place.node("origin") / "repository.git"
-    identity = ("-c", "user.name=lab", "-c", "user.email=lab@example.org")
-    for command in (
-        ("init", "-q", str(source)),
-        ("-C", str(source), *identity, "commit", "-q", "--allow-empty", "-m", "first"),
-        ("clone", "-q", "--bare", str(source), str(bare)),
-        ("-C", str(bare), "update-server-info"),
-    ):
-        subprocess.run(["git", *command], check=True)
-    copy = tmp_path / "copy"
-    status, _, events, said = phone.run(
-        "git", "clone", "-q", f"http://{SERVICE_NAME}/repository.git", str(copy)
-    )
-    assert status == 0, said
-    assert (copy / ".git" / "HEAD").exists()
-    assert any(event["event"] == "SessionOpened" for event in events)
 
 
 STATIC = r"""
@@ -198,6 +173,18 @@ def test_the_programs_exit_status_and_signals_are_its_own(phone: Phone) -> None:
     waiting.communicate()
 
 
+def test_the_program_has_the_callers_descriptors_and_none_of_ours(phone: Phone) -> None:
+    script = "exec 7</dev/null; exec sennit run --host cdn.lab -- ls -l /proc/self/fd"
+    done = subprocess.run(
+        phone.lab.command("phone", "bash", "-c", script), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    numbers = {words[-3]: words[-1] for line in done.stdout.splitlines() if len(words := line.split()) > 3}
+    assert numbers.pop("7") == "/dev/null"
+    assert set(numbers) == {"0", "1", "2", "3"}  # the last is ls's own
+    assert numbers["3"].startswith("/proc/")
+
+
 def test_background_processes_are_served_until_the_last_has_ended(phone: Phone) -> None:
     status, out, _, said = phone.run("sh", "-c", f"(sleep 1; curl -sS {URL}) & exit 3")
     assert status == 3, said
@@ -231,28 +218,12 @@ def test_a_killed_run_fails_closed_and_its_guard_removes_what_is_left(phone: Pho
     wait_for("the guard to remove the group", lambda: not any(group in name for name in control_groups()), 20)
 
 
-class CurlUnderAttack(AttackRunner):
-    """The lab's attacks, with curl under `sennit run` as the client, which knows no host yet."""
+class CurlUnderAttack(ProgramUnderAttack):
+    def program(self, host: str) -> tuple[str, ...]:
+        return ("curl", "-sS", "--fail", f"http://{host}/sample.bin")
 
-    known_hosts = ""
-
-    def _download(
-        self, options: tuple[str, ...], host: str = SERVICE_NAME
-    ) -> "subprocess.CompletedProcess[bytes]":
-        command = ("sennit", "run", "--host", host, "--timeout", "2", "--json")
-        command = (*command, "--known-hosts", self.known_hosts, *options)
-        return subprocess.run(
-            self.lab.command("phone", *command, "--", "curl", "-sS", "--fail", f"http://{host}/sample.bin"),
-            capture_output=True,
-            timeout=60,
-        )
-
-    def _classify_outcome(self, done: "subprocess.CompletedProcess[bytes]") -> tuple[AttackOutcome, str]:
-        if done.returncode == 0:
-            return (AttackOutcome.SAFE if done.stdout == self.sample else AttackOutcome.NOT_DETECTED), ""
-        assert not done.stdout or self.sample.startswith(done.stdout)
-        failed = [line for line in done.stderr.decode().splitlines() if line.startswith('{"event": "Failed"')]
-        return AttackOutcome.DETECTED, json.loads(failed[0])["error"] if failed else ""
+    def received(self, done: "subprocess.CompletedProcess[bytes]") -> bytes:
+        return done.stdout
 
 
 @pytest.mark.parametrize("name", ["own shares to both ends", "other nonces", "a byte flipped in the file"])
@@ -260,7 +231,6 @@ def test_an_attacker_on_either_path_gets_a_failure_or_nothing(
     place: LabFolder, name: str, tmp_path: Path
 ) -> None:
     attack = next(attack for attack in attacks_on(Row.OPPORTUNISTIC) if attack.name == name)
-    attacked = CurlUnderAttack(NamespaceLab(place, LAB))
-    attacked.known_hosts = str(tmp_path / "known_hosts")
+    attacked = CurlUnderAttack(NamespaceLab(place, LAB), tmp_path / "known_hosts")
     result = attacked.attack(Row.OPPORTUNISTIC, attack)
     assert result.ok, result

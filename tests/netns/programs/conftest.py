@@ -69,6 +69,17 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(scope="module")
+def captured(place: LabFolder, bpffs: Path) -> Iterator[CaptureService]:
+    """One running service for all programs of a module; names below the lab's go by sessions."""
+    with tempfile.TemporaryDirectory(prefix="sennit-capture-") as folder:
+        Path(folder).chmod(0o755)
+        made = CaptureService(place, Path(folder), bpffs, (SERVICE_NAME, f"*.{SERVICE_NAME}"))
+        made.start()
+        yield made
+        made.close()
+
+
 @pytest.fixture
 def service(place: LabFolder, bpffs: Path, open_folder: Path) -> Iterator[CaptureService]:
     """A capture service of the test's own, which the test starts."""

@@ -106,8 +106,6 @@ def test_a_program_is_answered_as_by_run(service: CaptureService) -> None:
         1,
         "error: the capture service does not capture other.example",
     )
-    failed = service.run_captured("curl", "-sS", f"http://{VIP}:1/", hosts=(SERVICE_NAME,))
-    assert failed.returncode == 0 or "sennit: " in failed.stderr
 
 
 def test_a_captured_group_is_captured_and_what_is_excluded_is_not(service: CaptureService) -> None:
