@@ -88,6 +88,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
     "wireguard": lambda: all(shutil.which(name) for name in ("wireguard-go", "wg")),
     "tshark": lambda: shutil.which("tshark") is not None,
+    "unbound": lambda: shutil.which("unbound", path="/usr/sbin:/usr/bin") is not None,
     "bird": lambda: shutil.which("bird", path="/usr/sbin:/usr/bin") is not None,
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import dns.name
+import dns.rdata
 import dns.rdtypes.svcbbase as svcb
 from dns.rdtypes.IN.SVCB import SVCB
 
@@ -76,6 +77,11 @@ class SvcbRecord:
         private = [f'key{key}="{_escape_value(value)}"' for key, value in values.items() if value]
         return " ".join([str(self.priority), f"{self.target}.", *port, *private])
 
+    def to_generic_text(self) -> str:
+        """Return type and data for servers that do not know SVCB (RFC 3597)."""
+        wire = dns.rdata.from_text("IN", "SVCB", self.to_text()).to_digestable()
+        return f"TYPE64 \\# {len(wire)} {wire.hex()}"
+
 
 def service_owner(host: str, port: int = SERVICE_PORT) -> str:
     """Return the name at which records of a host and port are (RFC 9460 section 2.3)."""
@@ -122,6 +128,17 @@ def _read_record(owner: dns.name.Name, record: SVCB) -> SvcbRecord | None:
         _read_fleet_keys(digests) if digests is not None else frozenset(),
         _read_name_key(name_key) if name_key is not None else None,
     )
+
+
+def check_fingerprint(text: str) -> str:
+    """Return a fingerprint as it is. Raises ValueError."""
+    try:
+        digest = _fingerprint_digest(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != DIGEST_LENGTH or _digest_fingerprint(digest) != text:
+        raise ValueError(f"{text}: not a fingerprint: SHA256: and 43 characters of base64")
+    return text
 
 
 def canonical_host(name: dns.name.Name) -> str:

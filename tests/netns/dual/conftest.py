@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import identity
 
 PEER = Path(__file__).with_name("peer.py")
 ROOT = Path(__file__).parents[3]
@@ -90,13 +92,55 @@ class Place:
         assert process.stdout.readline() == "ready\n"
         return process
 
+    def unbound(self, folder: Path, *data: str) -> None:
+        """A real resolver at the far ends: by TLS on link 1, by HTTPS on link 2; `data` are its records."""
+        identity(folder, "dns", "dns.example")
+        lines = [
+            *("server:", "username: ''", "chroot: ''", "pidfile: ''", "use-syslog: no", "do-daemonize: no"),
+            *("interface: 10.1.0.1@853", "interface: 10.2.0.1@443", "https-port: 443"),
+            *("access-control: 10.0.0.0/8 allow", "local-zone: example. static"),
+            *(f"tls-service-key: {folder / 'dns.key'}", f"tls-service-pem: {folder / 'dns.pem'}"),
+            *(f"local-data: '{one}'" for one in data),
+            *("remote-control:", "control-enable: no"),
+        ]
+        (folder / "unbound.conf").write_text("\n".join(lines) + "\n")
+        log = (folder / "unbound.log").open("w")
+        command = ["ip", "netns", "exec", self.server, "unbound", "-d", "-c", str(folder / "unbound.conf")]
+        self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, text=True))
+        for address, port in (("10.1.0.1", 853), ("10.2.0.1", 443)):
+            self._wait_for_listener(address, port)
+
+    def _wait_for_listener(self, address: str, port: int) -> None:
+        deadline = time.monotonic() + 20
+        while f"{address}:{port} " not in self.run("ip", "netns", "exec", self.server, "ss", "-Htln"):
+            assert time.monotonic() < deadline, f"nothing listens at {address} port {port}"
+            time.sleep(0.05)
+
+    def count(self, link: str, what: str) -> None:
+        """Count packets that leave the phone by `link` and fit nftables' expression `what`; see `counted`."""
+        rule = "add table inet c; add chain inet c o { type filter hook output priority 0; }; "
+        rule += f'add rule inet c o oifname {link} {what} counter comment "{link} {what}"'
+        self.run("ip", "netns", "exec", self.phone, "nft", rule)
+
+    def counted(self) -> dict[str, int]:
+        """Packets by link and expression."""
+        listed = json.loads(self.run("ip", "netns", "exec", self.phone, "nft", "-j", "list table inet c"))
+        rules = [one["rule"] for one in listed["nftables"] if "rule" in one]
+        counters = {
+            rule["comment"]: [part["counter"]["packets"] for part in rule["expr"] if "counter" in part]
+            for rule in rules
+        }
+        return {name: packets for name, (packets,) in counters.items()}
+
     def drop(self, node: str, link: str, what: str) -> None:
         """Packets that come in by `link` are dropped where nftables' expression `what` fits."""
         rule = "add table inet t; add chain inet t i { type filter hook input priority 0; }; "
         rule += f"add rule inet t i iifname {link} {what} drop"
         self.run("ip", "netns", "exec", node, "nft", rule)
 
-    def ask(self, host: str = "cdn.example", **options: Any) -> Any:
+    def ask(
+        self, host: str = "cdn.example", environment: Mapping[str, str] | None = None, **options: Any
+    ) -> Any:
         given = {
             "host": host,
             "paths": ["cell0", "wifi0"],
@@ -109,7 +153,7 @@ class Place:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **(environment or {})},
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
