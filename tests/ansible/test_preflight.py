@@ -41,6 +41,9 @@ RIGHT: dict[str, object] = {
     "agent_tunnel_v4": "",
     "agent_tunnel_v6": "fd20:5e::21",
     "backbone_wireguard_hosts": ["localhost"],
+    "relay_uplink": "up0",
+    "relay_userspace": True,
+    "relay_prefixes": ["203.0.113.1/32", "2001:db8:cd::/112"],
     "sennit_archive": "/tmp/sennit-2-debian12-amd64.tar.gz",
 }
 BOOKWORM = {"distribution": "Debian", "distribution_major_version": "12", "architecture": "x86_64"}
@@ -119,6 +122,9 @@ WRONG: list[tuple[str, str, dict[str, object], str]] = [
     ),
     ("backbone", "wireguard_endpoint", {"backbone_wireguard_endpoint6": "fe80::1"}, "that is not link-local"),
     ("backbone", "wireguard_peers", {"backbone_wireguard_hosts": ["other"]}, "run playbooks/backbone.yml"),
+    ("relay", "preflight", {"relay_uplink": "no0"}, "set sennit_relay_uplink"),
+    ("relay", "preflight", {"relay_prefixes": ["10.20.0.0/24"]}, "service addresses' prefixes alone"),
+    ("relay", "preflight", {"relay_prefixes": ["fd20:5e::/64"]}, "service addresses' prefixes alone"),
 ]
 
 
