@@ -6,6 +6,7 @@ from typing import Protocol
 from lab.emulation.impairment import Impairment
 from lab.errors import LabFailed
 from lab.topology import LabLink, LabNode, Topology
+from lab.wait import scale_limit
 
 
 class Lab(Protocol):
@@ -66,11 +67,15 @@ class Lab(Protocol):
 
 def run(lab: Lab, node: str, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a command on a node to its end, whatever its status."""
-    return subprocess.run(lab.command(node, *command), capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        lab.command(node, *command), capture_output=True, text=True, timeout=scale_limit(timeout)
+    )
 
 
 def run_network_command(lab: Lab, node: str, *command: str) -> None:
     """Change a node's network by a command. Raises `LabFailed`."""
-    done = subprocess.run(lab.network_command(node, *command), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        lab.network_command(node, *command), capture_output=True, text=True, timeout=scale_limit(60)
+    )
     if done.returncode:
         raise LabFailed(f"on {node}: {' '.join(command)}: {done.stderr.strip()}")

@@ -19,7 +19,7 @@ from lab.namespace.running import NamespaceLab
 from lab.sample import SAMPLE
 from lab.secrets import SERVICE, make_certificates
 from lab.topology import SERVICE_NAME, VIP
-from lab.wait import wait_for
+from lab.wait import scale_limit, wait_for
 from node.state.catalogue import EDGE_SOCKET
 from smkex.client.known_hosts import KnownHost, KnownHosts
 
@@ -128,7 +128,9 @@ class AttackRunner:
     ) -> subprocess.CompletedProcess[bytes]:
         url = f"smkex://{host}/{SAMPLE}"
         command = ("sennit", "get", url, "--timeout", HANDSHAKE_TIMEOUT, "--json", *options)
-        return subprocess.run(self.lab.command("phone", *command), capture_output=True, timeout=60)
+        return subprocess.run(
+            self.lab.command("phone", *command), capture_output=True, timeout=scale_limit(60)
+        )
 
     def downloads_sample(self) -> bool:
         """Whether the phone gets the right file."""
@@ -272,7 +274,9 @@ class AttackRunner:
                 stack.enter_context(intercept_connections(self.lab, carrier, addresses=(VIP,)))
             url = f"https://{VIP}:{TLS_PORT}/{SAMPLE}"
             curl = ("curl", "-sS", "--fail", "--interface", "cell0", "--cacert", str(folder / "ca.pem"), url)
-            done = subprocess.run(self.lab.command("phone", *curl), capture_output=True, timeout=60)
+            done = subprocess.run(
+                self.lab.command("phone", *curl), capture_output=True, timeout=scale_limit(60)
+            )
             if done.returncode:
                 raise LabFailed(f"curl: {done.stderr.decode().strip()}")
             outcome = AttackOutcome.SAFE if done.stdout == self.sample else AttackOutcome.NOT_DETECTED

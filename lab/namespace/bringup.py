@@ -17,12 +17,11 @@ from lab.namespace import daemons
 from lab.namespace.daemons import run, spawn_daemon
 from lab.namespace.network import build_network, existing_namespaces, remove_namespaces
 from lab.namespace.place import LabFolder
-from lab.namespace.processes import end_processes
+from lab.namespace.processes import end_processes, wait_for_lab
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import copy_service_certificate, make_certificates, make_token, write_secret
 from lab.services import publish_services
 from lab.topology import SERVICE_NAME, SHOP_NAME, VIP, LabNode, Topology
-from lab.wait import wait_for
 from node.state.catalogue import NODE, SERVICES
 from services.published_file import read_applied_services
 
@@ -80,7 +79,9 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
     for router in topology.routers():
         _start_bird(place, topology, router)
     log = place.log("control", "control")
-    wait_for("the control plane's start", lambda: log.exists() and "ready" in log.read_text(), 30, log)
+    wait_for_lab(
+        place, "the control plane's start", lambda: log.exists() and "ready" in log.read_text(), 30, log
+    )
     access = command_access(place, topology)
     enrol(
         topology, place.node, lambda *words: run(place, "control", daemons.sennit_program(), *words, *access)
@@ -120,7 +121,8 @@ def start_services(place: LabFolder, topology: Topology) -> None:
         lambda *words: run(place, "control", daemons.sennit_program(), *words, *access),
     )
     for edge in topology.edges():
-        wait_for(
+        wait_for_lab(
+            place,
             f"the services at {edge.name}",
             lambda edge=edge: _serves_all(place, topology, edge),  # type: ignore[misc]
             30,
@@ -136,7 +138,7 @@ def _wait_for_origin(place: LabFolder, daemon: str, process: "subprocess.Popen[b
             raise LabFailed(f"{daemon} has ended: {log.read_text()[-500:]}")
         return "Uvicorn running" in log.read_text()
 
-    wait_for(f"the start of {daemon}", is_started, 30, log)
+    wait_for_lab(place, f"the start of {daemon}", is_started, 30, log)
 
 
 def _serves_all(place: LabFolder, topology: Topology, edge: LabNode) -> bool:
@@ -192,7 +194,7 @@ def wait_until_announced(place: LabFolder, topology: Topology, edge: LabNode) ->
 
 def _start_datapath_and_server(place: LabFolder, topology: Topology, edge: LabNode) -> None:
     enrolled = NODE.path_in(place.node(edge.name))
-    wait_for(f"enrolment of {edge.name}", enrolled.exists, 30, place.log(edge.name, "agent"))
+    wait_for_lab(place, f"enrolment of {edge.name}", enrolled.exists, 30, place.log(edge.name, "agent"))
     start_server(place, topology, edge)
     run(place, edge.name, *daemons.probe_command(place, edge, "up"))
     run(place, edge.name, *daemons.forwarder_command(place, edge, "load"))
@@ -205,7 +207,8 @@ def _wait_for_nearest(place: LabFolder, topology: Topology, carrier: LabNode) ->
     address = next(
         str(own.address.ip) for own, other, _ in topology.ends(edge.name) if other.node == carrier.name
     )
-    wait_for(
+    wait_for_lab(
+        place,
         f"a route of {carrier.name} to {VIP} through {edge.name}",
         lambda: next_hop(place, carrier.name) == address,
         40,

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.namespace.network import existing_namespaces
 from lab.namespace.place import LabFolder
+from lab.wait import wait_for
 
 KILL_AFTER = 5.0  # seconds between SIGTERM and SIGKILL
 
@@ -27,12 +29,21 @@ def running_processes(place: LabFolder) -> list[int]:
     for space in existing_namespaces(place):
         done = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True)
         found |= {int(pid) for pid in done.stdout.split()}
+    return sorted(found.union(started_processes(place)) - {os.getpid()})
+
+
+def started_processes(place: LabFolder) -> list[int]:
+    """Return the ids of the recorded processes that live."""
     record = place.folder / "processes"
-    for line in record.read_text().splitlines() if record.exists() else []:
-        pid, started = line.split()
-        if started != "gone" and _start_time(int(pid)) == started:
-            found.add(int(pid))
-    return sorted(found - {os.getpid()})
+    lines = [line.split() for line in record.read_text().splitlines()] if record.exists() else []
+    return [int(pid) for pid, started in lines if started != "gone" and _start_time(int(pid)) == started]
+
+
+def wait_for_lab(
+    place: LabFolder, what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None
+) -> None:
+    """`wait_for` with the lab's own processes as those that may progress. Raises `LabFailed`."""
+    wait_for(what, ready, seconds, log, lambda: started_processes(place))
 
 
 def end_processes(place: LabFolder) -> None:

@@ -11,10 +11,10 @@ from lab.emulation.namespace import SlowLink
 from lab.errors import LabFailed
 from lab.namespace import bringup, daemons
 from lab.namespace.place import LabFolder
+from lab.namespace.processes import wait_for_lab
 from lab.preference import prefer_neighbour
 from lab.resolver import resolver_environment
 from lab.topology import LabLink, LabNode, Topology
-from lab.wait import wait_for
 from node.state.catalogue import EDGE_SOCKET
 
 DAEMONS = ("edge", "agent", "forwarder", "probe", "control", "origin")
@@ -89,7 +89,8 @@ class NamespaceLab:
         bringup.start_server(self.place, self.topology, edge)
         socket = EDGE_SOCKET.path_in(self.place.node(edge.name))
         ask = ["curl", "-fsS", "--unix-socket", str(socket), "http://edge/health"]
-        wait_for(
+        wait_for_lab(
+            self.place,
             f"an answer of {edge.name}'s server",
             lambda: subprocess.run(ask, capture_output=True).returncode == 0,
             30,
@@ -106,7 +107,7 @@ class NamespaceLab:
         daemons.spawn_daemon(
             self.place, "control", "control", *daemons.control_command(self.place, self.topology)
         )
-        wait_for("an answer of the control plane", self._control_answers, 30)
+        wait_for_lab(self.place, "an answer of the control plane", self._control_answers, 30)
 
     def _control_answers(self) -> bool:
         try:

@@ -13,7 +13,7 @@ from lab.errors import LabFailed
 from lab.running import Lab, run
 from lab.sample import SAMPLE
 from lab.topology import SERVICE_NAME, LabNode
-from lab.wait import wait_for
+from lab.wait import scale_limit, wait_for
 
 URL = f"smkex://{SERVICE_NAME}/{SAMPLE}"
 # hashes on the phone: a container's file would have to be fetched first
@@ -61,6 +61,7 @@ class RunningDownload:
 
     def result(self, timeout: float) -> DownloadOutcome:
         """Wait for its end. Raises `LabFailed` with what the client said."""
+        timeout = scale_limit(timeout)
         try:
             output, _ = self._process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -90,7 +91,7 @@ def first_success(lab: Lab, since: float, seconds: float) -> tuple[float, Downlo
 
     Raises `LabFailed` after `seconds`.
     """
-    done = download_sample(lab, "--retry-for", str(seconds), "--timeout", "2")
+    done = download_sample(lab, "--retry-for", str(scale_limit(seconds)), "--timeout", str(scale_limit(2)))
     return time.monotonic() - since, done
 
 

@@ -17,7 +17,7 @@ from lab.running import Lab
 from lab.scenarios.download import download_sample, nearest_to_first_path
 from lab.scenarios.verdict import Verdict
 from lab.topology import VIP, LabNode
-from lab.wait import wait_for
+from lab.wait import scale_limit, wait_for
 from node.state.catalogue import APPLIED
 
 PATIENCE = 60.0  # seconds to wait for anything before the scenario fails
@@ -94,8 +94,10 @@ def _lose_edge(lab: NamespaceLab, verdict: Verdict, edge: LabNode, loss: Loss) -
     loss.does()
     try:
         while _current_owner(lab) in (None, edge.edge_id):  # it may serve until it is withdrawn
-            if time.monotonic() - started > PATIENCE:
-                raise LabFailed(f"{loss.what}: no download from another edge within {PATIENCE:g} s")
+            if time.monotonic() - started > scale_limit(PATIENCE):
+                raise LabFailed(
+                    f"{loss.what}: no download from another edge within {scale_limit(PATIENCE):g} s"
+                )
         seconds = time.monotonic() - started
         verdict.within(f"{loss.what}: downloads from another edge after", seconds, loss.limit, "s")
     finally:
@@ -107,7 +109,7 @@ def _lose_edge(lab: NamespaceLab, verdict: Verdict, edge: LabNode, loss: Loss) -
 def _current_owner(lab: NamespaceLab) -> int | None:
     """The edge that a new download is served by; None where it fails."""
     try:
-        return download_sample(lab, "--timeout", "2").owner
+        return download_sample(lab, "--timeout", str(scale_limit(2))).owner
     except LabFailed:
         return None
 
@@ -121,7 +123,7 @@ def _agent_killed(lab: NamespaceLab, verdict: Verdict, edge: LabNode) -> None:
             "agent killed: the next download's owner", download_sample(lab).owner, edge.edge_id or 0
         )
         owner = edge.edge_id
-        while owner == edge.edge_id and time.monotonic() - started < PATIENCE:
+        while owner == edge.edge_id and time.monotonic() - started < scale_limit(PATIENCE):
             owner = download_sample(lab).owner
         verdict.within(
             "  withdrawn by its watcher after", time.monotonic() - started, daemons.DEADMAN + 8.0, "s"
