@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ROLES = ROOT / "ansible" / "roles"
 NAMESPACES = (f"pre{os.getpid()}", f"far{os.getpid()}")
+PASSWORD = 'neighbour"s secret'
 NEIGHBOUR = {"name": "router1", "address": "198.51.100.17", "asn": 64500}
 RIGHT: dict[str, object] = {
     **yaml.safe_load((ROLES / "common" / "defaults" / "main.yml").read_text()),
@@ -105,7 +106,12 @@ WRONG: list[tuple[str, str, dict[str, object], str]] = [
         {"bird_neighbors": [{**NEIGHBOUR, "address": "router"}]},
         "an IPv4 or IPv6 address",
     ),
-    ("bird", "preflight", {"bird_neighbors": [{**NEIGHBOUR, "password": 'a"b'}]}, "without quotation marks"),
+    (
+        "bird",
+        "preflight",
+        {"bird_neighbors": [{**NEIGHBOUR, "password": PASSWORD}]},
+        "without quotation marks",
+    ),
     ("bird", "preflight", {"bird_prefix": ""}, "1 neighbours with IPv4 and 0 with IPv6"),
     (
         "agent",
@@ -217,3 +223,4 @@ def test_what_is_wrong_is_refused_with_a_cure(namespace: str, tmp_path: Path) ->
     for number, (role, tasks, what, words) in enumerate(WRONG):
         said = next((line for line in done.stdout.splitlines() if f"SAID {number}:" in line), "")
         assert words in said, (role, tasks, what, said or done.stdout[-6000:])
+    assert "s secret" not in done.stdout + done.stderr
