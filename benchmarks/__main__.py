@@ -18,6 +18,7 @@ BENCHMARKS = {
     "key_exchange": "benchmarks.session.key_exchange",
     "handshake_cost": "benchmarks.session.handshake_cost",
     "records": "benchmarks.session.records",
+    "captured": "benchmarks.session.captured",
     "forwarder": "benchmarks.forwarder.program_cost",
     "forwarding": "benchmarks.forwarder.bulk",
     "edge": "benchmarks.edge.requests",

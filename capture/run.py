@@ -26,6 +26,7 @@ from smkex.client.events import Failed, Observer
 from smkex.client.explain import explain_error
 from smkex.client.local_entrance import LocalEntrance
 from smkex.client.options import ConnectOptions
+from smkex.transport.event_loop import run_in_reactor
 from smkex.transport.resolution.discovery import find_service
 
 FLUSH_TIMEOUT = 10.0  # seconds that what an ended program has sent may take to leave
@@ -60,7 +61,7 @@ def run_captured(settings: RunSettings, on_event: Observer, list_sessions: ListS
     with _captured_group() as (group, maps, entrances):
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)  # the terminal sends them to the program too
-        return asyncio.run(_CapturedRun(settings, on_event, group, maps, entrances).run(list_sessions))
+        return run_in_reactor(_CapturedRun(settings, on_event, group, maps, entrances).run(list_sessions))
 
 
 @contextlib.contextmanager

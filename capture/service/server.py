@@ -14,6 +14,7 @@ from capture.resolver import LoopbackResolver, system_resolvers
 from capture.service.captured_programs import CapturedPrograms
 from capture.service.settings import CaptureSettings
 from capture.service.user_socket import UserSocket
+from smkex.client.carried_connections import accept_connections
 from smkex.client.connect import select_interfaces
 from smkex.client.events import Failed, Observer
 from smkex.client.explain import explain_error
@@ -24,7 +25,6 @@ ALIVE_INTERVAL = 2.0  # seconds
 RESOLVE_INTERVAL = 60.0  # seconds between resolving the hosts that are given by name
 RETRY_INTERVAL = 5.0  # seconds, where one was not resolved
 RESOLVER_LIMIT = 16  # of the programs' map
-READ_LIMIT = 256 << 10
 
 
 class CaptureServer:
@@ -62,10 +62,7 @@ class CaptureServer:
             self._maps.redirect_resolver(address)
         await self._resolve_names()
         resolver = LoopbackResolver(self._names, others)
-        servers = [
-            await asyncio.start_server(self._programs.accept, sock=sock, limit=READ_LIMIT)
-            for sock in self._entrances.streams
-        ]
+        servers = [await accept_connections(sock, self._programs.accept) for sock in self._entrances.streams]
         await resolver.start(self._entrances.datagrams, self._entrances.questions)
         servers.append(await asyncio.start_unix_server(self._users.serve_user, sock=self._listener))
         await loop.sock_sendall(channel, READY)

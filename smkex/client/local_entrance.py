@@ -4,11 +4,9 @@ import asyncio
 import socket
 
 from smkex.client.bounded_sessions import BoundedSessions
-from smkex.client.carried_connections import CarriedConnections, FindTarget
+from smkex.client.carried_connections import CarriedConnections, FindTarget, accept_connections
 from smkex.client.events import Observer
 from smkex.transport.relay import IDLE_TIMEOUT
-
-READ_LIMIT = 256 << 10
 
 
 class LocalEntrance:
@@ -32,7 +30,7 @@ class LocalEntrance:
 
     async def listen_on(self, sock: socket.socket) -> None:
         """Accept at a bound socket."""
-        self._servers.append(await asyncio.start_server(self._accepted, sock=sock, limit=READ_LIMIT))
+        self._servers.append(await accept_connections(sock, self._accepted))
 
     async def stop(self) -> None:
         """Stop listening, and break off what runs."""

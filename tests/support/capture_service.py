@@ -53,6 +53,7 @@ class CaptureService:
     pins: Path
     hosts: tuple[str, ...]
     options: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()  # of its command
     process: "subprocess.Popen[bytes] | None" = None
     notifications: socket.socket | None = None
 
@@ -94,7 +95,7 @@ class CaptureService:
             self.notifications.bind(str(self.folder / "notify"))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.lab.command("phone", *command),
+                self.lab.command("phone", *self.prefix, *command),
                 stdout=log,
                 stderr=log,
                 preexec_fn=join,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -256,6 +257,29 @@ def test_limits_of_one_user_are_not_those_of_another(service: CaptureService) ->
     done = service.run_captured("python", "-c", hold)
     assert done.stdout == "ConnectionResetError\n", done.stderr
     assert "too many connections" in done.stderr
+
+
+def test_the_service_has_a_user_of_its_own_and_the_capabilities_of_its_unit(service: CaptureService) -> None:
+    unit = Path(__file__).parents[3] / "packaging" / "systemd" / "sennit-capture.service"
+    given = re.search("^AmbientCapabilities=(.*)$", unit.read_text(), re.MULTILINE)
+    assert given
+    names = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in given[1].split())
+    as_user = ("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups")
+    service.prefix = (*as_user, f"--inh-caps={names}", f"--ambient-caps={names}")
+    os.chown(service.folder, STRANGER, STRANGER)
+    with own_group("captured") as captured:
+        service.options = ("--cgroup", captured.name, "--known-hosts", str(service.folder / "known_hosts"))
+        service.start()
+        assert own_address(service, captured) == "127.0.0.1"
+        with service.start_program(
+            "sennit", "run", "--", "sh", "-c", f"curl -sS -o /dev/null {URL}; echo $?; cat"
+        ) as user:
+            assert user.stdout is not None
+            assert user.stdout.readline() == b"0\n"
+            service.stop()
+            assert user.wait(20) == 128 + signal.SIGTERM
+        assert own_address(service, captured) == "10.1.0.2"
+    assert not (service.pins / "capture").exists()
 
 
 def test_one_service_has_a_socket(service: CaptureService) -> None:
