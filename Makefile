@@ -13,7 +13,7 @@ help:
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
 	@echo "make test-platforms  a newcomer's commands in bare roots of Debian 12 and 13, the core on arm64 (root)"
-	@echo "make release  an archive for Debian 12 that installs without network or compiler (docs/operate)"
+	@echo "make release  archive, Debian and Python packages, bill of materials, signed by SENNIT_RELEASE_KEY (packaging)"
 	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
 	@echo "make check  style, types, import rules and unit tests (no root, some ten minutes)"
 	@echo "make docs   the documentation as a site, build/docs/index.html; a broken link fails it"
@@ -102,9 +102,11 @@ test-ansible: install
 # writes docs/platforms.md
 test-platforms: install
 	@sh tools/install-packages packages.platforms.debian
+	@sh tools/install-packages packages.release.debian
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q -s tests/platforms
 
 release: install
+	@sh tools/install-packages packages.release.debian
 	@packaging/build-release
 
 bench: $(COMPILED)/.built

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from release_key import signing_environment
 
 from lab.topology import LAB, Topology
 
@@ -158,8 +159,11 @@ def _run(*command: str) -> None:
 
 
 def release(*name: str) -> Path:
-    """Build the archive that hosts install from, as version `name` where that is given."""
+    """Build the archive that hosts install from, as version `name` where that is given, and sign it."""
+    packaging = ROOT / "packaging"
     done = subprocess.run(
-        [ROOT / "packaging" / "build-release", *name], cwd=ROOT, check=True, capture_output=True, text=True
+        [packaging / "build-archive", *name], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    return ROOT / done.stdout.strip().splitlines()[-1]
+    archive = ROOT / done.stdout.strip().splitlines()[-1]
+    subprocess.run([packaging / "sign-release", archive.parent], env=signing_environment(), check=True)
+    return archive

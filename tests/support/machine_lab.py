@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 
 from debian_image import ROOT
 from machine import Machine
+from release_key import public_line
 
 from lab import bird, resolver
 from lab.namespace.daemons import bird_command as bird_command
@@ -114,7 +115,8 @@ class MachineLab:
             "sennit_service_tls_certificate": "service.pem",
             "sennit_vault_service_tls_key": "service.key",
         }
-        values = {name: (made / file).read_text() for name, file in files.items()}
+        values: dict[str, object] = {name: (made / file).read_text() for name, file in files.items()}
+        values["sennit_release_signers"] = [public_line()]
         values["sennit_vault_admin_token"] = secrets.token_urlsafe(32)
         values["sennit_vault_fast_open_keys"] = secrets.token_hex(16)
         values["edge_tofu_certificate_file"] = str(made / "{{ inventory_hostname }}.certificate")
