@@ -56,8 +56,8 @@ def find_hint(error: BaseException) -> str:
     """Return what to do about `error`; empty if there is no advice."""
     if isinstance(error, errors.PeerAborted) and error.peer_code == errors.AbortCode.NAME_NOT_OPENED:
         return (
-            "path 0 may be under attack, or the fleet has lost its name key: then ask its operator, and"
-            " `sennit known-hosts remove HOST`"
+            "path 0 may be under attack, or the fleet has lost its name key, or DNS states an old one (`sennit doctor"
+            " HOST` shows it): ask its operator, then `sennit known-hosts remove HOST`"
         )
     for kind, text in _HINTS.items():
         if isinstance(error, kind):

@@ -5,6 +5,7 @@ import ipaddress
 import json
 import shutil
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ RESOLVED_FOLDER = Path("/run/systemd/resolve")
 NETWORK_MANAGER_FOLDER = Path("/run/NetworkManager")
 ASK_TIMEOUT = 2.0  # seconds for a daemon of this host
 OUTPUT_LIMIT = 64 << 10  # bytes
+ANSWER_LIFETIME = 5.0  # seconds that a daemon is not asked again: each question starts a program
+INTERFACE_LIMIT = 64
+_recent_answers: dict[str, tuple[float, list[ResolverAddress]]] = {}
 
 
 async def find_system_resolvers(interface: str) -> list[ResolverAddress]:
@@ -24,7 +28,7 @@ async def find_system_resolvers(interface: str) -> list[ResolverAddress]:
     relay = read_relay_paths().get(interface)
     if relay is not None:
         return _read_relay_resolvers(relay)
-    found = await _ask_resolved(interface) or await _ask_network_manager(interface)
+    found = await _ask_daemons(interface)
     if found:
         return found
     on_this_host = []
@@ -39,6 +43,20 @@ async def find_system_resolvers(interface: str) -> list[ResolverAddress]:
     if on_this_host:
         reason = f"names only {', '.join(on_this_host)}, on this host, which asks by any path"
     raise OSError(f"{RESOLV_CONF} {reason}; give --resolver {interface}=ADDRESS")
+
+
+async def _ask_daemons(interface: str) -> list[ResolverAddress]:
+    """Ask systemd-resolved, then NetworkManager; what one of them says counts for a few seconds."""
+    now = time.monotonic()
+    asked_at, known = _recent_answers.get(interface, (now - ANSWER_LIFETIME, []))
+    if now - asked_at < ANSWER_LIFETIME:
+        return known
+    found = await _ask_resolved(interface) or await _ask_network_manager(interface)
+    if len(_recent_answers) >= INTERFACE_LIMIT:
+        _recent_answers.clear()
+    if found:
+        _recent_answers[interface] = (now, found)
+    return found
 
 
 def _read_relay_resolvers(path: RelayPath) -> list[ResolverAddress]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from dns_server import DnsServer
 from loopback import LoopbackEdge, until
 from name_keys import FLEET, NEW, NEWEST, OLD, long_term
 
@@ -65,6 +66,22 @@ async def test_a_first_contact_seals_the_name_under_the_records_key(known: Known
         await until(lambda: edge.sessions)
         assert edge.session.established.server_name == HOST
         await connection.close()
+    assert known.entries(HOST) == [KnownHost(HOST, FLEET, name_key=OLD.signed)]
+
+
+async def test_records_from_a_real_resolver_seal_the_name(known: KnownHosts) -> None:
+    async with edge_with(OLD) as edge:
+        owner = f"_{edge.port}._smkex.{HOST}"
+        record = replace(RECORD, target="edges.example", id_port_base=edge.port)
+        zone = {owner: {"SVCB": [record.to_text()]}, "edges.example": {"A": ["127.0.0.1"]}}
+        async with DnsServer(zone) as server:
+            where = {"lo": f"127.0.0.1:{server.port}"}
+            connection = await connect(edge, known, resolvers=where, id_port_base=None)
+            report = connection.report()
+            assert (report.name, report.fleet_key) == ("sealed", FLEET)
+            await until(lambda: edge.sessions)
+            assert edge.session.established.server_name == HOST, "not the target's"
+            await connection.close()
     assert known.entries(HOST) == [KnownHost(HOST, FLEET, name_key=OLD.signed)]
 
 

@@ -27,6 +27,7 @@ class Host:
         monkeypatch.setenv("SENNIT_PATHS", str(folder / "paths"))
         monkeypatch.setattr(system_resolvers, "RESOLVED_FOLDER", folder / "resolve")
         monkeypatch.setattr(system_resolvers, "NETWORK_MANAGER_FOLDER", folder / "NetworkManager")
+        monkeypatch.setattr(system_resolvers, "_recent_answers", {})
         monkeypatch.setattr(resolv_conf.read_resolv_conf, "__defaults__", (self._conf,))
         self._folder = folder
 
@@ -67,6 +68,18 @@ async def test_resolved_has_servers_for_each_link(host: Host) -> None:
     assert await found("lo") == ["192.0.2.53", "[2001:db8::53]:5353"]
     index = str(socket.if_nametoindex("lo"))
     assert f"/org/freedesktop/resolve1/link/_{ord(index[0]):x}{index[1:]} " in host.asked()
+
+
+async def test_a_daemon_is_not_asked_for_each_of_many_connections(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.resolved(print_text(RESOLVED % "no"))
+    for _ in range(5):
+        await found("lo")
+    assert host.asked().count("\n") == 1
+    monkeypatch.setattr(system_resolvers, "ANSWER_LIFETIME", 0.0)
+    await found("lo")
+    assert host.asked().count("\n") == 2
 
 
 async def test_a_link_that_must_use_tls_does(host: Host) -> None:
