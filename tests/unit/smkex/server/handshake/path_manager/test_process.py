@@ -85,7 +85,7 @@ def running() -> Iterator[Running]:
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """A socket that the kernel calls an MPTCP connection with two subflows."""
-    subflows = tuple(SubflowInfo(each, 1, 0, 0, 0, 0, 0) for each in (OWN, JOINED))
+    subflows = tuple(SubflowInfo(each, 1, 0, 0, 0, 0, 0, 0) for each in (OWN, JOINED))
     monkeypatch.setattr(process, "connection_info", lambda sock: ConnectionInfo(TOKEN, False, subflows))
     with socket.socket() as made:
         yield made
