@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from runtime.bpf.system_call import Map
+from runtime.bpf.maps import Map
 
 Address = IPv4Address | IPv6Address
 

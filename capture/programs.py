@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from capture.load.programs import ATTACH_TYPES, MAPS, CaptureUnavailable
 from capture.maps import CaptureMaps
-from runtime.bpf.system_call import attach_to_group, detach_from_group, program_id, programs_at_group
+from runtime.bpf.control_groups import attach_to_group, detach_from_group, program_id, programs_at_group
 
 LOAD_TIMEOUT = 60.0  # seconds; compiling takes one or two
 

@@ -76,6 +76,9 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "root": _has_root,
     "netns": _has_netns,
     "bcc": _has_bcc,
+    "clang": lambda: (
+        "SENNIT_TEST_OBJECT" in os.environ or all(shutil.which(name) for name in ("clang", "llvm-strip"))
+    ),
     "mptcp": _has_mptcp,
     "docker": _has_docker,
     "qemu": lambda: all(shutil.which(name) for name in ("qemu-system-x86_64", "mmdebstrap", "ssh")),

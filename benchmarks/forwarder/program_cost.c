@@ -7,7 +7,7 @@ struct turn {
     __u32 now, flows;
 };
 
-BPF_ARRAY(turns, struct turn, 1); /* benchmarks/forwarder/program_cost.py says of how many flows */
+ARRAY_MAP(turns, struct turn, 1); /* benchmarks/forwarder/program_cost.py says of how many flows */
 
 #define PORTS 64000 /* of one client's address */
 
@@ -20,7 +20,7 @@ static __always_inline struct client next_client(void)
 {
     int key = 0;
     struct client client = {};
-    struct turn *turn = turns.lookup(&key);
+    struct turn *turn = bpf_map_lookup_elem(&turns, &key);
     if (!turn)
         return client;
     turn->now = turn->now + 1 < turn->flows ? turn->now + 1 : 0;

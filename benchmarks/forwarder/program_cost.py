@@ -23,7 +23,8 @@ from balancer.model.table import Encapsulation, ForwardingTable, TableEdge
 from benchmarks.measurement.pairs import from_pairs
 from benchmarks.measurement.result import Measured, Value
 from node.vip import Vip
-from runtime.bpf.system_call import Map, possible_cpus, run_often, run_once
+from runtime.bpf.maps import Map, possible_cpus
+from runtime.bpf.program_run import run_often, run_once
 
 TIMES, ROUNDS = 200_000, 9  # runs of a program: 1,800,000 packets of each way in all
 OK, REDIRECT, XDP_PASS, XDP_REDIRECT = 0, 7, 2, 4

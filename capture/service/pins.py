@@ -9,7 +9,7 @@ from pathlib import Path
 from capture.load.programs import ATTACH_TYPES, MAPS, CaptureUnavailable
 from capture.maps import CaptureMaps
 from capture.programs import CapturePrograms
-from runtime.bpf.system_call import open_pinned, pin
+from runtime.bpf.maps import open_pinned, pin
 
 _PROGRAM, _MAP = "program-", "map-"
 

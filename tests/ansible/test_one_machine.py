@@ -128,6 +128,13 @@ def test_what_an_earlier_release_left_for_the_group_is_readable_by_its_reader_al
         assert "Permission denied" in machine.run(*read, check=False).stderr
 
 
+def test_the_edge_has_no_compiler(lab: ContainerLab) -> None:
+    machine = lab.machines["edge1"]
+    assert "programs: object compiled ahead" in machine.run("sennit", "forwarder", "status").stdout
+    found = machine.run("sh", "-c", "find / -xdev -name 'libLLVM*' -o -xdev -name 'libclang*'").stdout
+    assert found == ""
+
+
 def test_the_prober_goes_when_the_inventory_says_so_and_the_edge_announces_on(
     lab: ContainerLab, archive: Path
 ) -> None:

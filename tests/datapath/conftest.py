@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from compiled_object import compiled_object
 from loaded_programs import AT_A_SITE, REFERENCE, Programs
 
+from balancer.datapath.load.form import load_programs
 from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.table import Encapsulation
 
 
-@pytest.fixture(scope="session")
-def programs() -> Programs:
-    from balancer.datapath.load.compile import compile_and_load
-
-    return Programs(compile_and_load(fast=True))
+@pytest.fixture(scope="session", params=["source", pytest.param("object", marks=pytest.mark.needs("clang"))])
+def programs(request: pytest.FixtureRequest) -> Programs:
+    """The programs as bcc compiles them here, and as a release has them, compiled ahead by clang."""
+    return Programs(
+        load_programs(compiled_object() if request.param == "object" else None, raw=True, fast=True)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.datapath.load.compile import program_source
+from balancer.datapath.load.loaded import SOURCE
+from runtime.bpf.source import source_for_bcc
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
@@ -17,7 +18,7 @@ COMPILE = """
 import hashlib, os
 from balancer.datapath.load.compile import compile_and_load
 loaded = compile_and_load(raw=True, fast=True)
-code = [loaded.owner.dump_func(name.encode()) for name in loaded.programs]
+code = [loaded.instructions(name) for name in loaded.programs]
 print(len(code), hashlib.sha256(b"".join(code)).hexdigest(), os.environ.get("BCC_KERNEL_SOURCE"))
 """
 PYTHON = (sys.executable, "-c", COMPILE)
@@ -87,6 +88,6 @@ def test_headers_of_the_machine_make_no_difference(poisoned: Path, tmp_path: Pat
 
 
 def test_no_name_of_the_programs_is_a_macro_of_the_kernel() -> None:
-    text = re.sub(r"/\*.*?\*/", "", program_source(), flags=re.DOTALL)
+    text = re.sub(r"/\*.*?\*/", "", source_for_bcc(SOURCE), flags=re.DOTALL)
     assert "struct bucket" in text
     assert set(re.findall(r"\w+", text)) & KERNEL_MACROS == set()

@@ -5,7 +5,7 @@ import struct
 import pytest
 from loaded_programs import Programs
 
-from balancer.datapath.load.compile import FAST, PROGRAMS
+from balancer.datapath.load.loaded import FAST, PROGRAMS
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
@@ -19,7 +19,7 @@ NEWEST = 209  # bpf_user_ringbuf_drain, Linux 6.1; bpf_cgrp_storage_get (210) ca
 
 @pytest.mark.parametrize("name", [*PROGRAMS, *FAST])
 def test_every_helper_is_there_since_linux_6_1(programs: Programs, name: str) -> None:
-    code = programs.loaded.owner.dump_func(name.encode())
+    code = programs.loaded.instructions(name)
     calls = [
         (registers >> 4, number)
         for code, registers, _, number in INSTRUCTION.iter_unpack(code)

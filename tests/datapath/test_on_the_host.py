@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packets import CLIENT, CLIENT6, VIP, VIP6, icmp_error, tcp
 
-from balancer.datapath.load.compile import SOURCE
+from balancer.datapath.load.loaded import SOURCE
 from balancer.model.reference.flow import flow_hash
 from balancer.model.reference.mss import clamp_mss
 from balancer.model.reference.packet import TCP_PROTOCOL, read_frame
+from runtime.bpf.source import SHARED
 
 PARSED = struct.Struct("=10I")
 MSS = b"\x02\x04\x05\xb4"
@@ -55,7 +56,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[
         "-g",
         "-fsanitize=address,undefined",
         "-fno-sanitize-recover=all",
-        f"-I{SOURCE}",
+        f"-I{SOURCE.parent}",
     ]
     relaxed = ["-fno-sanitize=alignment"]  # headers lie where they lie; the kernel's machines read them so
     source = Path(__file__).with_name("host.c")
@@ -117,7 +118,7 @@ def test_a_header_with_maps_or_helpers_includes_what_it_needs(tmp_path: Path, he
 def compile_alone(folder: Path, kernel: str, header: str) -> None:
     source = folder / "alone.c"
     source.write_text(f'#include "{kernel}"\n#include "{header}"\n')
-    folders = [f"-I{SOURCE}", f"-I{Path(__file__).parent}"]
+    folders = [f"-I{SOURCE.parent}", f"-I{SHARED}", f"-I{Path(__file__).parent}"]
     flags = ["-std=gnu11", "-fsyntax-only", "-Wall", "-Werror", "-Wno-unused-function"]
     flags.append("-Wno-int-to-pointer-cast")  # packet pointers are 32 bits wide in struct __sk_buff
     done = subprocess.run(["gcc", *flags, *folders, str(source)], capture_output=True, text=True)

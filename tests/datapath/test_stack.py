@@ -3,8 +3,7 @@
 import struct
 
 import pytest
-
-from balancer.datapath.load.compile import compile_and_load
+from loaded_programs import Programs
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
@@ -28,8 +27,8 @@ def _stack_depth(code: bytes) -> int:
     return -deepest
 
 
-def test_every_program_leaves_room_on_the_stack() -> None:
-    loaded = compile_and_load(raw=True, fast=True)
-    depths = {name: _stack_depth(loaded.owner.dump_func(name.encode())) for name in loaded.programs}
+def test_every_program_leaves_room_on_the_stack(programs: Programs) -> None:
+    loaded = programs.loaded
+    depths = {name: _stack_depth(loaded.instructions(name)) for name in loaded.programs}
     assert max(depths.values()) > 256  # it does measure
     assert {name: depth for name, depth in depths.items() if depth > LIMIT - SPARE} == {}

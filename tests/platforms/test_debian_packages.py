@@ -45,7 +45,7 @@ def root(debs: dict[str, Path]) -> Iterator[BareRoot]:
     codename = _output("sh", "-c", ". /etc/os-release && echo $VERSION_CODENAME")
     depends = " ".join(_output("dpkg-deb", "-f", str(file), "Depends") for file in debs.values())
     wanted = {re.split(r"[ (|]", each.strip())[0] for each in depends.split(",")} - {*NAMES, ""}
-    assert {"python3", "python3-bpfcc", "bird2", "systemd"} <= wanted
+    assert {"python3", "libbpf1", "bird2", "systemd"} <= wanted
     with bare_root(codename, f"--include={','.join(sorted({*wanted, 'man-db'}))}") as root:
         for name, file in debs.items():
             (root.folder / "tmp" / f"{name}.deb").write_bytes(file.read_bytes())

@@ -208,6 +208,7 @@ def test_a_phone_downloads_over_two_paths_through_two_edges(
     assert "enters at edge 2" in report
     counters = lab.machines["edge2"].run("sennit", "forwarder", "status").stdout
     assert re.search(r"^forwarded\s+[1-9]", counters, re.MULTILINE), counters
+    assert "programs: object compiled ahead" in counters
     record.add(f"A download over two paths, transport {transport}", report, "edge2: " + counters)
 
 

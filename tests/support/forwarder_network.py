@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,9 +54,15 @@ def until(condition: Callable[[], bool], what: str | Callable[[], str], timeout:
 
 
 class ForwarderNetwork:
-    """Namespaces, links, routes, and the forwarders of two edges or three; IPv6 too if it is `dual`."""
+    """Namespaces, links, routes, and the forwarders of two edges or three; IPv6 too if it is `dual`.
 
-    def __init__(self, folder: Path, dual: bool = False, count: int = 2) -> None:
+    `programs` are options of `load`.
+    """
+
+    def __init__(
+        self, folder: Path, dual: bool = False, count: int = 2, programs: Sequence[str] = ()
+    ) -> None:
+        self._programs = programs
         self._dual = dual
         self.names = tuple(LINKS)[:count]
         self.vips = (DUAL, BY_ADDRESS) if dual else (VIP,)
@@ -110,7 +116,7 @@ class ForwarderNetwork:
         self.publish()
         for edge in self.names:
             second = ("--outside", "up1") if self._dual and edge == "edge2" else ()
-            self.forwarder(edge, "load", "--outside", "up0", *second, "--backbone", "bb0")
+            self.forwarder(edge, "load", "--outside", "up0", *second, "--backbone", "bb0", *self._programs)
             self._daemons.append(
                 subprocess.Popen(
                     [*self.enter(edge), *self.command(edge, "run", "--metrics", "127.0.0.1:9465")]

@@ -26,7 +26,8 @@ from balancer.model.reference.tunnel import Ends
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, Member, Site, TableEdge
 from balancer.model.verdict import Reason
 from node.vip import Locator, Replies, Vip
-from runtime.bpf.system_call import Map, possible_cpus, run_once
+from runtime.bpf.maps import Map, possible_cpus
+from runtime.bpf.program_run import run_once
 
 VIPS = (
     Vip("main", VIP, VIP6),

@@ -7,14 +7,16 @@
  *
  * Each has a twin for interfaces whose packets begin with IP (WireGuard, tun).
  */
-#include <uapi/linux/if_ether.h>
-#include <uapi/linux/in.h>
-#include <uapi/linux/in6.h>
-#include <uapi/linux/ip.h>
-#include <uapi/linux/ipv6.h>
-#include <uapi/linux/tcp.h>
-#include <uapi/linux/pkt_cls.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/pkt_cls.h>
 
+#include "program.h"
 #include "layout.h"
 #include "packet.h"
 #include "checksum.h"
@@ -61,7 +63,7 @@ static __always_inline void add_packet(struct counter *counter, __u32 length)
 /* Copy the packet to the ring buffer: dropped packets as received, others as sent. */
 static __always_inline void capture(struct __sk_buff *skb, enum reason reason, __u32 l3)
 {
-    struct captured *copy = captures.ringbuf_reserve(sizeof(*copy));
+    struct captured *copy = bpf_ringbuf_reserve(&captures, sizeof(*copy), 0);
     if (!copy)
         return;
     copy->time = bpf_ktime_get_ns();
@@ -71,19 +73,19 @@ static __always_inline void capture(struct __sk_buff *skb, enum reason reason, _
     /* 1 to CAPTURED; the mask says so to Linux 6.1, which does not learn it from a comparison */
     __u32 kept = (((skb->len < CAPTURED ? skb->len : CAPTURED) - 1) & (CAPTURED - 1)) + 1;
     copy->kept = bpf_skb_load_bytes(skb, 0, copy->data, kept) == 0 ? kept : 0;
-    captures.ringbuf_submit(copy, 0);
+    bpf_ringbuf_submit(copy, 0);
 }
 
 /* Count a packet under its reason, and under its peer edge unless that is 0. */
 static __always_inline void count(__u32 hook, enum reason reason, __u32 edge, __u32 length, int received)
 {
     __u32 key = hook + reason;
-    struct counter *counter = counters.lookup(&key);
+    struct counter *counter = bpf_map_lookup_elem(&counters, &key);
 
     if (counter)
         add_packet(counter, length);
     if (edge) {
-        struct edge_counter *of_edge = edge_counters.lookup(&edge);
+        struct edge_counter *of_edge = bpf_map_lookup_elem(&edge_counters, &edge);
         if (of_edge)
             add_packet(received ? &of_edge->received : &of_edge->sent, length);
     }
@@ -93,7 +95,7 @@ static __always_inline void count(__u32 hook, enum reason reason, __u32 edge, __
 static __always_inline int finish(struct __sk_buff *skb, __u32 l3, __u32 length, int received, struct verdict verdict)
 {
     int first = 0;
-    struct live *live = live_map.lookup(&first);
+    struct live *live = bpf_map_lookup_elem(&live_map, &first);
 
     count(BY_TC, verdict.reason, verdict.edge, length, received);
     if (live && live->capture == verdict.reason + 1)
@@ -410,7 +412,7 @@ static __always_inline __u32 outside_interface(struct __sk_buff *skb, const stru
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
         return 0;
     __u32 index = route.ifindex;
-    return outsides.lookup(&index) ? index : 0;
+    return bpf_map_lookup_elem(&outsides, &index) ? index : 0;
 }
 
 static __always_inline struct verdict return_reply(struct __sk_buff *skb, const struct node *node,
@@ -527,18 +529,21 @@ static __always_inline struct verdict decide_reply(struct __sk_buff *skb, __u32 
 #include "xdp.h"
 #endif
 
+PROGRAM("tc")
 int outside_ingress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
     return finish(skb, ETHERNET, length, 0, decide_outside(skb, ETHERNET));
 }
 
+PROGRAM("tc")
 int tunnel_ingress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
     return finish(skb, ETHERNET, length, 1, decide_tunnel(skb, ETHERNET));
 }
 
+PROGRAM("tc")
 int owner_egress(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
@@ -546,18 +551,21 @@ int owner_egress(struct __sk_buff *skb)
 }
 
 #ifdef RAW
+PROGRAM("tc")
 int outside_ingress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
     return finish(skb, 0, length, 0, decide_outside(skb, 0));
 }
 
+PROGRAM("tc")
 int tunnel_ingress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;
     return finish(skb, 0, length, 1, decide_tunnel(skb, 0));
 }
 
+PROGRAM("tc")
 int owner_egress_raw(struct __sk_buff *skb)
 {
     __u32 length = skb->len;

@@ -5,8 +5,8 @@
 #include "flow.h"
 #include "layout.h"
 #include "packet.h"
+#include "program.h"
 
-#define MMAPABLE 0x400
 #define GENERATIONS 2
 #define IDS 65536
 #define FLOWS 524288 /* 4 MB; more than a busy edge forwards concurrently */
@@ -14,39 +14,31 @@
 #define SOURCES 65536
 #define HOPS 256 /* per CPU: next hops cached concurrently */
 
-BPF_ARRAY(config_map, struct config, 1);
-BPF_F_TABLE("array", __u32, struct live, live_map, 1, MMAPABLE);
-BPF_TABLE("hash", __u32, __u32, outsides, 64);
+ARRAY_MAP(config_map, struct config, 1);
+MAPPED_ARRAY_MAP(live_map, struct live, 1);
+HASH_MAP(outsides, __u32, __u32, 64);
 
 /* A generation is written to the inactive slot; storing live.slot then activates it. All edges are in one map: a lookup in
  * a map of maps is a function call (8 ns with return thunks). */
-BPF_F_TABLE("array", __u32, struct edge, edges, GENERATIONS * IDS, MMAPABLE);
-/* Templates without BTF: the maps that replace them have none, and Linux before 6.2 requires equal BTF. */
-#pragma push_macro("BPF_ANNOTATE_KV_PAIR")
-#undef BPF_ANNOTATE_KV_PAIR
-#define BPF_ANNOTATE_KV_PAIR(...)
-BPF_F_TABLE("hash", struct address, __u32, tunnels_template, 1, 0);
-BPF_ARRAY_OF_MAPS(tunnels, "tunnels_template", GENERATIONS);
-BPF_F_TABLE("hash", struct vip_key, struct vip, vips_template, 1, 0);
-BPF_ARRAY_OF_MAPS(vips, "vips_template", GENERATIONS);
-BPF_F_TABLE("array", __u32, struct bucket, rings_template, BUCKETS, 0);
-BPF_ARRAY_OF_MAPS(rings, "rings_template", GENERATIONS);
-#pragma pop_macro("BPF_ANNOTATE_KV_PAIR")
-BPF_ARRAY(first_vips, struct first_vip, GENERATIONS);
+MAPPED_ARRAY_MAP(edges, struct edge, GENERATIONS * IDS);
+ARRAY_OF_HASHES(tunnels, struct address, __u32, GENERATIONS);
+ARRAY_OF_HASHES(vips, struct vip_key, struct vip, GENERATIONS);
+ARRAY_OF_ARRAYS(rings, struct bucket, BUCKETS, GENERATIONS);
+ARRAY_MAP(first_vips, struct first_vip, GENERATIONS);
 
-BPF_PERCPU_ARRAY(counters, struct counter, HOOKS * REASONS);
-BPF_PERCPU_ARRAY(edge_counters, struct edge_counter, IDS);
-BPF_RINGBUF_OUTPUT(captures, 64);
+PERCPU_ARRAY_MAP(counters, struct counter, HOOKS * REASONS);
+PERCPU_ARRAY_MAP(edge_counters, struct edge_counter, IDS);
+RING_BUFFER(captures, 64);
 
-BPF_ARRAY(answer_budget, __u64, 1);
-BPF_ARRAY(source_budgets, __u64, SOURCES);
-BPF_ARRAY(owner_budgets, struct owner_budget, IDS);
-BPF_PERCPU_ARRAY(quiet_budgets, struct quiet, IDS);
+ARRAY_MAP(answer_budget, __u64, 1);
+ARRAY_MAP(source_budgets, __u64, SOURCES);
+ARRAY_MAP(owner_budgets, struct owner_budget, IDS);
+PERCPU_ARRAY_MAP(quiet_budgets, struct quiet, IDS);
 /* Flows that their owner has answered, and the edge by which flows arrive: direct-mapped, a newer flow replaces an older. */
-BPF_ARRAY(admitted, __u32, FLOWS);
-BPF_ARRAY(arrivals, struct arrival, ARRIVALS);
+ARRAY_MAP(admitted, __u32, FLOWS);
+ARRAY_MAP(arrivals, struct arrival, ARRIVALS);
 
-BPF_PERCPU_ARRAY(hops, struct hop, HOPS);
+PERCPU_ARRAY_MAP(hops, struct hop, HOPS);
 
 /* The node's configuration and live words as one decision reads them. */
 struct node {
@@ -59,8 +51,8 @@ struct node {
 static __always_inline int load_node(struct node *node)
 {
     int key = 0;
-    node->config = config_map.lookup(&key);
-    node->live = live_map.lookup(&key);
+    node->config = bpf_map_lookup_elem(&config_map, &key);
+    node->live = bpf_map_lookup_elem(&live_map, &key);
     if (!node->config || !node->live || !node->live->ready)
         return -1;
     node->slot = node->live->slot & 1;
@@ -70,7 +62,7 @@ static __always_inline int load_node(struct node *node)
 static __always_inline struct edge *find_edge(const struct node *node, __u32 id)
 {
     __u32 key = node->slot * IDS + id;
-    struct edge *edge = edges.lookup(&key);
+    struct edge *edge = bpf_map_lookup_elem(&edges, &key);
     return edge && edge->state ? edge : 0;
 }
 
@@ -79,7 +71,7 @@ static __always_inline __u32 find_sender(const struct node *node, const struct a
     /* a copy for the helper: what is given to it by pointer stays on the stack as a whole, here the outer packet */
     struct address key = *address;
     __u32 slot = node->slot;
-    void *generation = tunnels.lookup(&slot);
+    void *generation = bpf_map_lookup_elem(&tunnels, &slot);
     if (!generation)
         return 0;
     __u32 *id = bpf_map_lookup_elem(generation, &key);
@@ -97,7 +89,7 @@ static __always_inline int lookup_place(const struct node *node, const struct ad
 {
     __u32 slot = node->slot, low_bits = 0xffff;
     struct vip_key key = {.address = *address};
-    void *generation = vips.lookup(&slot);
+    void *generation = bpf_map_lookup_elem(&vips, &slot);
     if (!generation)
         return -1;
     struct vip *vip = bpf_map_lookup_elem(generation, &key);
@@ -122,7 +114,7 @@ static __always_inline int lookup_place(const struct node *node, const struct ad
 static __always_inline int find_place(const struct node *node, const struct address *address, struct place *place)
 {
     __u32 slot = node->slot;
-    struct first_vip *first = first_vips.lookup(&slot);
+    struct first_vip *first = bpf_map_lookup_elem(&first_vips, &slot);
 
     place->prefix = 0;
     if (!first || (!same_address(address, &first->v4) && !same_address(address, &first->v6)))
@@ -142,20 +134,20 @@ static __always_inline __u32 locator_id(const struct place *place, __u32 port)
 static __always_inline int may_answer(const struct node *node)
 {
     int key = 0;
-    __u64 *until = answer_budget.lookup(&key);
+    __u64 *until = bpf_map_lookup_elem(&answer_budget, &key);
     return !node->config->answer_cost || (until && spend(until, bpf_ktime_get_coarse_ns(), node->config->answer_cost));
 }
 
 static __always_inline int source_may_open(const struct node *node, const struct packet *packet)
 {
     __u32 cost = node->config->source_cost, key = source_hash(packet, node->config->seed) % SOURCES;
-    __u64 *until = source_budgets.lookup(&key);
+    __u64 *until = bpf_map_lookup_elem(&source_budgets, &key);
     return !cost || (until && spend(until, bpf_ktime_get_coarse_ns(), cost));
 }
 
 static __always_inline int owner_may_get_syn(const struct node *node, __u32 id)
 {
-    struct owner_budget *budget = owner_budgets.lookup(&id);
+    struct owner_budget *budget = bpf_map_lookup_elem(&owner_budgets, &id);
     __u32 cost = node->config->syn_cost;
     return !cost || (budget && spend(&budget->syns, bpf_ktime_get_coarse_ns(), cost));
 }
@@ -163,7 +155,7 @@ static __always_inline int owner_may_get_syn(const struct node *node, __u32 id)
 static __always_inline void admit(const struct node *node, const struct packet *reply)
 {
     __u32 flow = flow_hash_back(reply, node->config->seed), key = flow % FLOWS;
-    __u32 *place = admitted.lookup(&key);
+    __u32 *place = bpf_map_lookup_elem(&admitted, &key);
     if (!place)
         return;
     if (reply->flags & FLAG_RST) {
@@ -178,7 +170,7 @@ static __always_inline void admit(const struct node *node, const struct packet *
 static __always_inline int is_admitted(__u32 flow)
 {
     __u32 key = flow % FLOWS;
-    __u32 *place = admitted.lookup(&key);
+    __u32 *place = bpf_map_lookup_elem(&admitted, &key);
     return place && *place == flow;
 }
 
@@ -186,7 +178,7 @@ static __always_inline int is_admitted(__u32 flow)
  * takes 15 ns. Without the daemon the unchecked share is used up once, and every packet is checked. */
 static __always_inline int is_quiet(const struct node *node, __u32 id, __u32 packets)
 {
-    struct quiet *quiet = quiet_budgets.lookup(&id);
+    struct quiet *quiet = bpf_map_lookup_elem(&quiet_budgets, &id);
     if (!quiet)
         return 1;
     if (quiet->tick != node->live->tick) {
@@ -206,7 +198,7 @@ static __always_inline int owner_may_get(const struct node *node, const struct p
     __u32 cost = node->config->packet_cost;
     if (!cost || is_quiet(node, id, node->config->quiet_packets) || is_admitted(flow_hash(packet, node->config->seed)))
         return 1;
-    struct owner_budget *budget = owner_budgets.lookup(&id);
+    struct owner_budget *budget = bpf_map_lookup_elem(&owner_budgets, &id);
     return budget && spend(&budget->packets, bpf_ktime_get_coarse_ns(), cost);
 }
 
@@ -217,7 +209,7 @@ static __always_inline int owner_may_get_of_site(const struct node *node, __u32 
     __u32 cost = node->config->site_cost;
     if (!cost || is_quiet(node, id, node->config->site_quiet))
         return 1;
-    struct owner_budget *budget = owner_budgets.lookup(&id);
+    struct owner_budget *budget = bpf_map_lookup_elem(&owner_budgets, &id);
     return budget && spend(&budget->site, bpf_ktime_get_coarse_ns(), cost);
 }
 
@@ -227,7 +219,7 @@ static __always_inline int owner_may_get_error(const struct node *node, __u32 fl
     __u32 cost = node->config->error_cost;
     if (!cost)
         return 1;
-    struct owner_budget *budget = owner_budgets.lookup(&id);
+    struct owner_budget *budget = bpf_map_lookup_elem(&owner_budgets, &id);
     if (!budget)
         return 0;
     __u64 now = bpf_ktime_get_coarse_ns();
@@ -239,7 +231,7 @@ static __always_inline int owner_may_get_error(const struct node *node, __u32 fl
 static __always_inline void note_arrival(const struct node *node, const struct packet *packet, __u32 edge)
 {
     __u32 flow = flow_hash(packet, node->config->seed), key = flow % ARRIVALS;
-    struct arrival *arrival = arrivals.lookup(&key);
+    struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &key);
     if (arrival && (arrival->flow != flow || arrival->edge != edge)) {
         arrival->flow = flow;
         arrival->edge = edge;
@@ -249,6 +241,6 @@ static __always_inline void note_arrival(const struct node *node, const struct p
 static __always_inline __u32 arrival_edge(const struct node *node, const struct packet *reply)
 {
     __u32 flow = flow_hash_back(reply, node->config->seed), key = flow % ARRIVALS;
-    struct arrival *arrival = arrivals.lookup(&key);
+    struct arrival *arrival = bpf_map_lookup_elem(&arrivals, &key);
     return arrival && arrival->flow == flow ? arrival->edge : 0;
 }

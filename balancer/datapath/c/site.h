@@ -32,7 +32,7 @@ static __always_inline struct bucket find_bucket(const struct node *node, __u32 
 {
     struct bucket none = {};
     __u32 slot = node->slot, number = flow % BUCKETS;
-    void *generation = rings.lookup(&slot);
+    void *generation = bpf_map_lookup_elem(&rings, &slot);
     if (!generation)
         return none;
     struct bucket *bucket = bpf_map_lookup_elem(generation, &number);

@@ -20,7 +20,7 @@ static __always_inline struct hop *find_hop(struct xdp_md *ctx, const struct nod
                                             __u32 id)
 {
     __u32 key = id % HOPS;
-    struct hop *hop = hops.lookup(&key);
+    struct hop *hop = bpf_map_lookup_elem(&hops, &key);
     if (!hop)
         return 0;
     if (bpf_jiffies64() < hop->until && same_address(&hop->tunnel, &edge->tunnel))
@@ -167,12 +167,14 @@ static __always_inline int xdp_decide(struct xdp_md *ctx)
     return xdp_finish(&node, action == XDP_DROP ? DROP_FAILED : reason, id, segment.size, action);
 }
 
+PROGRAM("xdp")
 int outside_xdp(struct xdp_md *ctx)
 {
     return xdp_decide(ctx);
 }
 
 /* Where drivers send from XDP only what has a program itself. */
+PROGRAM("xdp")
 int backbone_xdp(struct xdp_md *ctx)
 {
     return XDP_PASS;

@@ -27,7 +27,7 @@ from balancer.datapath.load.xdp import attached_xdp
 from balancer.datapath.maps.layout import CONFIG, ID
 from balancer.datapath.maps.pins import open_map, program_pin
 from node.mark import MARK_TAG
-from runtime.bpf.system_call import Map, open_pinned
+from runtime.bpf.maps import Map, open_pinned
 
 UNUSED_ADDRESS = {4: "240.0.0.1", 6: "100::1"}  # of no host: 240/4 (RFC 1112), the discard prefix (RFC 6666)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from balancer.datapath.load.attach import ForeignProgram
-from balancer.datapath.load.compile import Loaded
 from balancer.datapath.load.host_settings import HostRefuses
 from balancer.datapath.load.interfaces import AttachedLink
+from balancer.datapath.load.loaded import Loaded
 from balancer.datapath.load.xdp import attach_xdp, detach_xdp, foreign_xdp
 from balancer.datapath.load.xdp_features import RECEIVES, SENDS, features_of
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from balancer.datapath.load.attach import EGRESS, INGRESS
-from balancer.datapath.load.compile import RAW
 from balancer.datapath.load.interfaces import AttachedLink
+from balancer.datapath.load.loaded import RAW
 
 
 @dataclass(frozen=True, slots=True)

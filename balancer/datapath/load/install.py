@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from balancer.datapath.load.loaded import ProgramForm
 from balancer.model.reference.tunnel import Ends
 from balancer.model.table import Encapsulation
 from node.state.catalogue import FORWARDER_INSTALL
@@ -24,6 +25,9 @@ class ForwarderInstall:
     vip: Vip
     encapsulation: Encapsulation | None = None
     no_xdp: str = ""  # why tc handles all packets; "": XDP forwards
+    form: ProgramForm = (
+        ProgramForm.SOURCE
+    )  # from which they were loaded; before releases had objects, always that
 
     @property
     def interfaces(self) -> tuple[str, ...]:
@@ -40,6 +44,7 @@ class ForwarderInstall:
             "vip": self.vip.to_json(),
             "encapsulation": self.encapsulation,
             "no_xdp": self.no_xdp,
+            "form": self.form,
         }
         FORWARDER_INSTALL.write_object(state, fields)
 
@@ -57,6 +62,7 @@ class ForwarderInstall:
                 vip_from_json(fields["vip"]),
                 Encapsulation(chosen) if chosen else None,
                 str(fields.get("no_xdp", "")),
+                ProgramForm(fields.get("form", ProgramForm.SOURCE)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotInstalled(

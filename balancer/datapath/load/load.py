@@ -1,4 +1,4 @@
-"""`sennit forwarder load`: compile, load, attach, pin, and exit; the programs stay in the kernel."""
+"""`sennit forwarder load`: load, attach, pin, and exit; the programs stay in the kernel."""
 
 import contextlib
 import secrets
@@ -10,12 +10,13 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from balancer.datapath.load.attach import attach, detach, refuse_foreign
-from balancer.datapath.load.compile import Loaded, compile_and_load
 from balancer.datapath.load.fast_path import Xdp, choose_fast_path, put_in_place
+from balancer.datapath.load.form import choose_form, load_programs
 from balancer.datapath.load.hooks import list_hooks
 from balancer.datapath.load.host_settings import HostRefuses, prepare_host
 from balancer.datapath.load.install import ForwarderInstall, NotInstalled
 from balancer.datapath.load.interfaces import AttachedLink, InterfaceUnknown, find_link, own_ends
+from balancer.datapath.load.loaded import Loaded, ProgramForm
 from balancer.datapath.load.lock import lock_host
 from balancer.datapath.load.reply_route import LOOPBACK, route_replies, unroute_replies
 from balancer.datapath.load.xdp import detach_xdp
@@ -28,7 +29,7 @@ from balancer.model.table import Encapsulation, ForwardingTable, TableEdge
 from balancer.model.table_file import load_table
 from node.state.catalogue import FORWARDER_INSTALL, HOST_STATE, TABLE
 from node.state.identity import NodeUnknown, await_identity
-from runtime.bpf.system_call import Map
+from runtime.bpf.maps import Map
 
 POLL_INTERVAL = 0.2  # seconds between looks for a missing interface
 
@@ -49,28 +50,41 @@ def load(
     encapsulation: Encapsulation | None = None,
     budgets: Budgets = Budgets(),
     xdp: Xdp = Xdp.AUTO,
+    form: ProgramForm = ProgramForm.AUTO,
+    given: Path | None = None,
 ) -> ForwarderInstall:
     """Load the datapath on this node with the state folder's table, if there is one; return the installation.
 
     Nothing is changed if a hook is occupied; packets meet the old programs or the new ones, never none.
 
-    Raises `NodeUnknown`, `InterfaceUnknown`, `compile.CompileFailed`, `host_settings.HostRefuses`,
+    `given`: an object instead of the release's.
+
+    Raises `NodeUnknown`, `InterfaceUnknown`, `loaded.ProgramsNotLoaded`, `host_settings.HostRefuses`,
     `attach.ForeignProgram`, OSError.
     """
     deadline = time.monotonic() + node_timeout
+    path = choose_form(form, given)
     node = await_identity(state, node_timeout)
     edge_id, vip = node.edge_id, node.vip
     table = _table_at_load(state)
     with IPRoute() as kernel:
         outside, backbone, own = _await_interfaces(kernel, interfaces, table.edge(edge_id), deadline)
         loopback = find_link(kernel, LOOPBACK)
-        placement = ForwarderInstall(edge_id, interfaces.outside, backbone.name, own, vip, encapsulation)
+        placement = ForwarderInstall(
+            edge_id,
+            interfaces.outside,
+            backbone.name,
+            own,
+            vip,
+            encapsulation,
+            form=ProgramForm.OBJECT if path else ProgramForm.SOURCE,
+        )
         hooks = list_hooks(outside, backbone, loopback)
         for hook in hooks:
             refuse_foreign(kernel, hook.link.index, hook.parent)
         mount_bpffs(bpffs)
         fast = choose_fast_path(kernel, bpffs, xdp, outside, backbone)
-        loaded = compile_and_load(raw=any(hook.link.raw for hook in hooks), fast=fast.native)
+        loaded = load_programs(path, raw=any(hook.link.raw for hook in hooks), fast=fast.native)
         new = map_content(table, edge_id, own, (vip,), encapsulation)
         config = _forwarder_config(placement, outside, backbone, budgets)
         _fill_maps(loaded, config, outside, new)

@@ -13,7 +13,8 @@ from typing import Any
 
 from pyroute2 import IPRoute
 
-from runtime.bpf.system_call import link_info, link_xdp, open_pinned, pin, update_link
+from runtime.bpf.links import link_info, link_xdp, update_link
+from runtime.bpf.maps import open_pinned, pin
 
 FOLDER = "sennit-xdp"  # not versioned: every later version finds the links
 

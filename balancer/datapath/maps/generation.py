@@ -18,7 +18,7 @@ from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
 from balancer.model.ring import ring_of
 from balancer.model.table import Encapsulation, ForwardingTable
 from node.vip import Locator, Replies, Vip
-from runtime.bpf.system_call import ARRAY, HASH, Map, create_map
+from runtime.bpf.maps import ARRAY, HASH, Map, create_map
 from smkex.core.wire.messages import LocatorKind
 
 ADDRESS_BYTES = 16
@@ -157,12 +157,12 @@ def _pack_slot(edges: tuple[tuple[int, bytes], ...]) -> bytearray:
 
 def _filled_hash(key: int, value: int, elements: Iterable[tuple[bytes, bytes]]) -> Map:
     held = list(elements)
-    table = create_map(HASH, key, value, max(1, len(held)), 0)
+    table = create_map(HASH, key, value, max(1, len(held)))
     table.put_all(held)
     return table
 
 
 def _filled_ring(buckets: tuple[tuple[bytes, bytes], ...]) -> Map:
-    array = create_map(ARRAY, ID.size, BUCKET.size, len(buckets), 0)
+    array = create_map(ARRAY, ID.size, BUCKET.size, len(buckets))
     array.put_all(buckets)
     return array

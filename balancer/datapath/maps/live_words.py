@@ -4,7 +4,7 @@ import ctypes
 import mmap
 
 from balancer.datapath.maps.layout import LIVE
-from runtime.bpf.system_call import Map
+from runtime.bpf.maps import Map
 
 
 class Words(ctypes.Structure):

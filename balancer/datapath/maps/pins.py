@@ -17,7 +17,7 @@ from balancer.datapath.maps.layout import (
     OWNER_BUDGET,
     QUIET,
 )
-from runtime.bpf.system_call import Map, pin, possible_cpus
+from runtime.bpf.maps import Map, pin, possible_cpus
 
 _BPFFS_MAGIC = "bpf_fs"
 SIZES = {

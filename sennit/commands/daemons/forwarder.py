@@ -14,13 +14,12 @@ from runtime.errors import CommandError
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     from balancer.datapath.load.attach import ForeignProgram
-    from balancer.datapath.load.compile import CompileFailed
     from balancer.datapath.load.host_settings import HostRefuses
     from balancer.datapath.load.install import NotInstalled
     from balancer.datapath.load.interfaces import InterfaceUnknown
+    from balancer.datapath.load.loaded import ProgramsNotLoaded
     from balancer.datapath.maps.pins import NotLoaded
     from node.state.identity import NodeUnknown
-    from runtime.bpf.headers import HeadersMissing
 
     try:
         return int(options.do(options))
@@ -32,8 +31,7 @@ def run(arguments: list[str]) -> int:
     except (
         NodeUnknown,
         InterfaceUnknown,
-        CompileFailed,
-        HeadersMissing,
+        ProgramsNotLoaded,
         HostRefuses,
         ForeignProgram,
         NotLoaded,
@@ -49,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sennit forwarder", description=__doc__)
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, do, text in (
-        ("load", _load, "compile, load, attach and pin the programs, and exit"),
+        ("load", _load, "load, attach and pin the programs, and exit"),
         ("run", _run, "follow the forwarding table until SIGTERM"),
         ("status", _run_status, "print the counters of all reasons and edges"),
         ("capture", _capture, "copy the packets of one reason"),
@@ -85,6 +83,16 @@ def build_parser() -> argparse.ArgumentParser:
                 default="auto",
                 help="forward in XDP: where the drivers do it well (auto), always (native), never (off)",
             )
+            action.add_argument(
+                "--programs",
+                choices=["auto", "object", "source"],
+                default="auto",
+                help="load the object compiled ahead (object), or compile the source by python3-bpfcc (source); "
+                "auto: the object if the release has one",
+            )
+            action.add_argument(
+                "--object", type=Path, metavar="FILE", help="the object to load (default: the release's)"
+            )
             for field in fields(Budgets):
                 action.add_argument(
                     f"--budget-{field.name.replace('_', '-')}",
@@ -119,6 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _load(options: argparse.Namespace) -> int:
     from balancer.datapath.load.fast_path import Xdp
     from balancer.datapath.load.load import Interfaces, load
+    from balancer.datapath.load.loaded import ProgramForm
     from balancer.datapath.maps.layout import Budgets
     from balancer.model.table import Encapsulation
 
@@ -130,13 +139,20 @@ def _load(options: argparse.Namespace) -> int:
         Encapsulation(options.encapsulation) if options.encapsulation else None,
         Budgets(**{field.name: getattr(options, f"budget_{field.name}") for field in fields(Budgets)}),
         Xdp(options.xdp),
+        ProgramForm(options.programs),
+        options.object,
     )
     vip, ends = (
         [text for text in pair if text] for pair in ((here.vip.v4, here.vip.v6), (here.own.v4, here.own.v6))
     )
     print(f"loaded: edge {here.edge_id}, VIP {', '.join(vip)}, tunnel {', '.join(ends)}", file=sys.stderr)
     print(f"tc only: {here.no_xdp}" if here.no_xdp else "XDP and tc", file=sys.stderr)
+    print(_describe_form(here.form), file=sys.stderr)
     return 0
+
+
+def _describe_form(form: str) -> str:
+    return "programs: object compiled ahead" if form == "object" else "programs: compiled here from source"
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -218,6 +234,7 @@ def _run_status(options: argparse.Namespace) -> int:
         print(f"XDP and tc: {sum(packets for packets, _ in by_xdp.values()):,} packets by XDP")
     else:
         print(f"tc only: {ForwarderInstall.read(options.state).no_xdp or 'the XDP programs were detached'}")
+    print(_describe_form(ForwarderInstall.read(options.state).form))
     _print_host(options)
     print(f"{'reason':<22} {'packets':>10} {'bytes':>14}  meaning")
     for reason, (packets, size) in counters.items():

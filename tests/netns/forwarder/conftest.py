@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from compiled_object import compiled_object
 from forwarder_network import ForwarderNetwork
 
 
 @pytest.fixture
-def network(tmp_path: Path) -> Iterator[ForwarderNetwork]:
-    made = ForwarderNetwork(tmp_path)
+def network(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ForwarderNetwork]:
+    """With the parameter "object" its edges load the object compiled ahead."""
+    ahead = getattr(request, "param", "source") == "object"
+    made = ForwarderNetwork(tmp_path, programs=("--object", str(compiled_object())) if ahead else ())
     try:
         made.up()
         yield made

@@ -4,22 +4,25 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bulk import carry
+from compiled_object import compiled_object
 from forwarder_network import ForwarderNetwork
 
 from balancer.model.reference.checksum import checksum
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
-from runtime.bpf.system_call import pin
+from runtime.bpf.maps import pin
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 
 VIP, LOCATOR_OF_1, UNKNOWN = "203.0.113.1", 10001, 10777
 SIZE = 8 << 20
 TAG = 0x5E000000
+FORMS = ["source", pytest.param("object", marks=pytest.mark.needs("clang"))]  # of the programs
 OFFLOADS = ("tso", "gso", "gro", "tx")
 
 
@@ -55,6 +58,7 @@ def without_offloads(network: Any) -> None:
         network.in_(node, "ethtool", "-K", interface, *(word for name in OFFLOADS for word in (name, "off")))
 
 
+@pytest.mark.parametrize("network", FORMS, indirect=True)
 @pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "wire-sized"])
 def test_bulk_in_both_directions_keeps_to_the_second_path(
     network: ForwarderNetwork, owner: socket.socket, offloads: bool
@@ -124,13 +128,20 @@ def test_an_owner_that_is_down_refuses_new_subflows_and_keeps_the_old(
         carry(client, served, 1 << 20)
 
 
+@pytest.mark.needs("clang")
+@pytest.mark.parametrize("network", FORMS, indirect=True)
 def test_programs_are_replaced_under_a_running_connection(
     network: ForwarderNetwork, owner: socket.socket
 ) -> None:
+    """By those of the other form, and back again."""
+    forms = {"programs: object compiled ahead": ("--object", str(compiled_object()))}
+    forms |= {"programs: compiled here from source": ("--programs", "source")}
     with connected(network, owner) as (client, served):
-        for edge in ("edge1", "edge2"):
-            network.forwarder(edge, "load", "--outside", "up0", "--backbone", "bb0")
-        carry(served, client, 1 << 20)
+        for text, form in forms.items():
+            for edge in ("edge1", "edge2"):
+                network.forwarder(edge, "load", "--outside", "up0", "--backbone", "bb0", *form)
+                assert text in network.forwarder(edge, "status")
+            carry(served, client, 1 << 20)
         network.publish(edge1=EdgeState.DOWN)
         network.applied()
         with pytest.raises(ConnectionRefusedError):
@@ -149,6 +160,19 @@ def test_an_interface_that_is_not_there_is_named_and_nothing_has_changed(network
         with pytest.raises(AssertionError, match="error: there is no interface nope"):
             network.in_("phone", *command)
     assert network.in_("phone", "sysctl", *settings) == before
+
+
+def test_an_object_that_cannot_be_loaded_is_not_replaced_by_the_source(
+    network: ForwarderNetwork, owner: socket.socket, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.o").write_bytes(b"")
+    load = ("load", "--outside", "up0", "--backbone", "bb0", "--object")
+    with pytest.raises(AssertionError, match=r"error: cannot open .*empty\.o"):
+        network.forwarder("edge1", *load, str(tmp_path / "empty.o"))
+    with pytest.raises(AssertionError, match=r"error: there is no /nowhere\.o: releases have the object"):
+        network.forwarder("edge1", *load, "/nowhere.o")
+    with connected(network, owner) as (client, served):
+        carry(served, client, 1 << 20)
 
 
 def test_detach_leaves_nothing(network: ForwarderNetwork) -> None:

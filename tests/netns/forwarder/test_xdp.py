@@ -13,7 +13,7 @@ from bulk import carry
 from balancer.datapath.load.xdp_features import SENDS, features_of
 from balancer.datapath.maps.counters import read_counters, read_xdp_counters
 from balancer.model.verdict import Reason
-from runtime.bpf.system_call import link_xdp
+from runtime.bpf.links import link_xdp
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc")
 

@@ -17,7 +17,7 @@ from capture.service.groups import all_groups
 from lab.namespace.place import LabFolder
 from lab.topology import SERVICE_NAME, VIP
 from lab.wait import wait_for
-from runtime.bpf.system_call import programs_at_group
+from runtime.bpf.control_groups import programs_at_group
 
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
