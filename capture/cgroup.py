@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 MOUNT_INFO = Path("/proc/self/mountinfo")
@@ -62,32 +64,42 @@ class ControlGroup:
         return os.fstat(self.descriptor).st_ino
 
     def is_populated(self) -> bool:
-        """Return whether a process is in the group."""
-        return b"populated 1" in os.pread(self.events_descriptor, 4096, 0)
+        """Return whether a process is in the group; none is in one that others, such as systemd, have removed."""
+        with _removed_is_empty():
+            return b"populated 1" in os.pread(self.events_descriptor, 4096, 0)
+        return False
 
     def processes(self) -> list[int]:
         """Return the process ids in the group."""
-        descriptor = self._open_file("cgroup.procs", os.O_RDONLY)
-        with os.fdopen(descriptor) as file:
+        with _removed_is_empty(), os.fdopen(self._open_file("cgroup.procs", os.O_RDONLY)) as file:
             return [int(line) for line in file]
+        return []
 
     def kill_processes(self) -> None:
         """Send SIGKILL to every process in the group and below it."""
-        descriptor = self._open_file("cgroup.kill", os.O_WRONLY)
-        try:
-            os.write(descriptor, b"1")
-        finally:
-            os.close(descriptor)
+        with _removed_is_empty(), os.fdopen(self._open_file("cgroup.kill", os.O_WRONLY), "wb", 0) as file:
+            file.write(b"1")
 
     def remove(self) -> None:
         """Remove the group, and with it what is attached to it. Raises OSError while a process is in it."""
         for descriptor in (self.descriptor, self.join_descriptor, self.events_descriptor):
             os.close(descriptor)
-        os.rmdir(self.name, dir_fd=self._parent)
+        with _removed_is_empty():
+            os.rmdir(self.name, dir_fd=self._parent)
         os.close(self._parent)
 
     def _open_file(self, name: str, flags: int) -> int:
         return os.open(name, flags, dir_fd=self.descriptor)
+
+
+@contextlib.contextmanager
+def _removed_is_empty() -> Iterator[None]:
+    """Pass over the errors of a group that does not exist any more."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
 
 
 def remove_stale_groups(parent: int) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from capture.cgroup import ControlGroup, group_path, open_group
 from capture.load.programs import CaptureUnavailable
@@ -73,9 +73,19 @@ class CaptureKeeper:
             self._made += make_path(self._root, path)
         old = [one.programs for one in previous]
         for path, group in all_groups(self._root):
-            self._take_over_group(path, group, old)
+            with self._while_it_exists(path):
+                self._take_over_group(path, group, old)
         for one in previous:
             one.remove()
+
+    @contextlib.contextmanager
+    def _while_it_exists(self, path: str) -> Iterator[None]:
+        """Pass over the errors of a group that others remove meanwhile."""
+        try:
+            yield
+        except (OSError, CaptureUnavailable):
+            if group_id(self._root, path) is not None:
+                raise
 
     def _take_over_group(self, path: str, group: int, old: list[CapturePrograms]) -> None:
         if is_stale_serving(path):
@@ -113,13 +123,17 @@ class CaptureKeeper:
             present = group_id(self._root, path)
             if present is not None and present != self._captured.get(name):
                 self._warn(f"control group {path} was made anew: captured again")
-                group = open_group(self._root, path)
-                try:
-                    self._programs.attach(group)
-                finally:
-                    os.close(group)
+                with self._while_it_exists(path):
+                    self._attach_again(path)
             self._captured[name] = present
         self._remove_ended_programs()
+
+    def _attach_again(self, path: str) -> None:
+        group = open_group(self._root, path)
+        try:
+            self._programs.attach(group)
+        finally:
+            os.close(group)
 
     def _remove_ended_programs(self) -> None:
         for path, user in list(self._users.items()):
@@ -172,8 +186,9 @@ class CaptureKeeper:
         Raises OSError where something cannot be removed.
         """
         self._end_user_programs()
-        for _, group in all_groups(self._root):
-            self._programs.detach(group)
+        for path, group in all_groups(self._root):
+            with self._while_it_exists(path):
+                self._programs.detach(group)
         if self.serving is not None:
             _wait_until_empty(self.serving)
             self.serving.remove()

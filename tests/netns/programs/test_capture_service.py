@@ -1,5 +1,6 @@
 """`sennit capture`: whom it captures and whom not, and that its end, of whatever kind, leads nothing astray."""
 
+import contextlib
 import json
 import os
 import re
@@ -280,6 +281,31 @@ def test_the_service_has_a_user_of_its_own_and_the_capabilities_of_its_unit(serv
             assert user.wait(20) == 128 + signal.SIGTERM
         assert own_address(service, captured) == "10.1.0.2"
     assert not (service.pins / "capture").exists()
+
+
+def test_a_group_that_is_made_anew_is_captured_again_and_one_that_others_remove_is_no_error(
+    service: CaptureService,
+) -> None:
+    with own_group("parent") as parent:
+        inner = ControlGroup.make_below(os.dup(parent.descriptor), "inner")
+        service.options = ("--cgroup", f"{parent.name}/inner")
+        service.start()
+        assert own_address(service, inner) == "127.0.0.1"
+        again = ControlGroup.make_below(os.dup(parent.descriptor), "again")
+        with service.start_program("sennit", "run", "--", "true", group=again) as user:
+            user.wait(20)
+        for name in os.listdir(again.descriptor):  # as systemd does at the end of a session
+            if name.startswith("sennit-captured-user-"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rmdir(name, dir_fd=again.descriptor)
+        assert not again.is_populated()
+        again.remove()
+        inner.remove()
+        inner = ControlGroup.make_below(os.dup(parent.descriptor), "inner")
+        wait_for("the new group", lambda: own_address(service, inner) == "127.0.0.1", 20)
+        assert "was made anew: captured again" in service.log.read_text()
+        inner.remove()
+        service.stop()
 
 
 def test_one_service_has_a_socket(service: CaptureService) -> None:
