@@ -22,6 +22,7 @@ from smkex.transport.routes.paths import (
     find_egress,
     require_distinct_egress,
 )
+from smkex.transport.routes.relay_paths import RelayPath, read_relay_paths
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import format_endpoint
 
@@ -42,7 +43,8 @@ async def check_client(report: Report, host: str | None, port: int, options: Con
             CheckResult.error(
                 "interfaces",
                 named,
-                "connect a second network, or give two with --path; `ip route show default`",
+                "connect a second network, give two with --path, or add a path through a relay (`sennit path add`);"
+                " `ip route show default`",
             )
         )
     else:
@@ -162,12 +164,18 @@ def _check_routes(report: Report, interfaces: list[str], address: Address) -> li
     for interface in interfaces:
         check = f"route by {interface}"
         try:
-            route = find_egress(interface, address)
+            relay = read_relay_paths().get(interface)
+            elsewhere = relay is not None and address == ELSEWHERE
+            route = find_egress(interface, _any_destination(relay) if relay and elsewhere else address)
         except PathUnusable as error:
             hint = f"`ip route add default via GATEWAY dev {interface} metric N`; the interface up, with an address"
             report(CheckResult.error(check, str(error), hint))
             continue
         routes.append(route)
+        if relay is not None:
+            found = f"from {route.source} inside WireGuard to relay {relay.relay} at {relay.endpoint}"
+            report(CheckResult.fine(check, f"{found}, which leaves by {relay.underlay}"))
+            continue
         if route.gateway is None and interface not in default_interfaces(address.version):
             found = f"none but the link itself: the kernel takes {address} for a neighbour"
             hint = f"`ip route add default via GATEWAY dev {interface} metric N`, unless that is so"
@@ -185,6 +193,11 @@ def _check_routes(report: Report, interfaces: list[str], address: Address) -> li
                 )
             )
     return [route.interface for route in routes]
+
+
+def _any_destination(relay: RelayPath) -> Address:
+    """Return an address that a relay leads to: it leads nowhere else."""
+    return ipaddress.ip_network(relay.prefixes[0]).network_address
 
 
 async def _check_service(report: Report, interface: str, address: Address, port: int) -> bool:

@@ -107,8 +107,10 @@ class Connection:
         )
 
     def _shared_resources(self) -> tuple[SharedResource, ...]:
-        """What the paths in use share, or, when none is, those of the key exchange."""
-        used = [path for path in self.known if path in self.session.paths] or [0, 1]
+        """What the paths in use share; with fewer than two, and with transport mptcp, those of the key exchange."""
+        used = [path for path in self.known if path in self.session.paths]
+        if len(used) < 2 or self.transport == "mptcp":
+            used = [0, 1]
         return find_shared_resources([self._path_facts(path) for path in sorted(used)])
 
     def _path_facts(self, path: int) -> PathFacts:

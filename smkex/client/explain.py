@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from smkex.core import errors
 
 _HINTS: dict[type[Exception], str] = {
-    errors.OnePathOnly: "give two interfaces: --path cell0 --path wifi0 (`ip route` shows which have a route)",
+    errors.OnePathOnly: "give two interfaces: --path cell0 --path wifi0 (`ip route` shows which have a route); where"
+    " there is one network, `sennit path add` makes the second path through a relay",
     errors.SharedPath: "one attacker could sit on both; use two different networks, or --allow-shared-path",
     errors.AddressDisagrees: "one resolver may be forged: compare, or give the address itself",
     errors.FleetKeyChanged: "an attack, unless the operator says that the fleet has a new key: compare the"

@@ -72,12 +72,14 @@ def _shared_uplinks(paths: Sequence[PathFacts]) -> list[SharedResource]:
         inside = [path for path in paths if path.path in numbers and path.relay is not None]
         if not inside:
             continue
-        tunnels = " and ".join(f"path {path.path} to relay {path.relay}" for path in inside)
+        tunnels = " and ".join(
+            f"path {path.path} is inside WireGuard to relay {path.relay}" for path in inside
+        )
         plain = [number for number in numbers if number not in {path.path for path in inside}]
         seen = (
             f"sees and can change path {', '.join(map(str, plain))} alone" if plain else "sees none of them"
         )
-        text = f"uplink {name}: inside WireGuard {tunnels}; an attacker there {seen}, and can stop all"
+        text = f"uplink {name}; {tunnels}: an attacker there {seen}, and can stop all"
         found.append(SharedResource("uplink", name, numbers, text))
     return found
 

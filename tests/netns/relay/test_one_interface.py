@@ -63,6 +63,17 @@ def test_the_report_says_that_the_uplink_is_shared_and_what_that_means(network: 
     assert "can change path 0 alone" in shared["text"]
 
 
+@pytest.mark.needs("mptcp")
+def test_transport_mptcp_goes_through_the_relay_too(network: OneInterface) -> None:
+    status, done = network.finish(network.get(SIZE, "--transport", "mptcp"))
+    assert status == 0, done["said"]
+    assert page(network) == b"a" * SIZE
+    paths = done["report"]["paths"]
+    assert [path["interface"] for path in paths] == ["eth0", network.path]
+    assert [path["ingress_id"] for path in paths] == [1, 2]
+    assert [each["kind"] for each in done["report"]["shared"]] == ["uplink"]
+
+
 def test_strict_paths_refuse_a_relay_in_the_same_as(network: OneInterface) -> None:
     table = network.folder / "ases"
     table.write_text(AS_TABLE.format(64500))

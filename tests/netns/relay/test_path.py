@@ -210,3 +210,20 @@ def test_the_relay_is_reached_by_its_underlay_or_not_at_all(place: Any, configur
     done = subprocess.run([*place.enter("client"), "ip", "route", "get", "10.1.0.1"], capture_output=True)
     assert done.returncode != 0
     assert b"dev eth9" not in done.stdout
+
+
+def test_the_doctor_sees_two_paths_and_names_the_relay(place: Any, configuration: str) -> None:
+    command = [*place.enter("client"), SENNIT, "doctor", "--json"]
+
+    def examine() -> dict[str, Any]:
+        done = subprocess.run(command, capture_output=True, text=True, env=place.paths.environment)
+        return {each["check"]: each for each in json.loads(done.stdout)}
+
+    assert "sennit path add" in examine()["interfaces"]["remedy"]
+    name = unique_interface("wp")
+    place.paths.add(name, configuration)
+    found = examine()
+    assert found["interfaces"]["severity"] == "ok"
+    assert found[f"route by {name}"]["severity"] == "ok"
+    assert "inside WireGuard to relay test at 10.1.0.1:51820" in found[f"route by {name}"]["found"]
+    assert found["two paths"]["severity"] == "ok"

@@ -34,7 +34,7 @@ def test_one_next_hop_address_in_two_networks_is_not_one_next_hop() -> None:
 def test_the_uplink_under_a_relay_is_said_with_what_an_attacker_there_can_do() -> None:
     (shared,) = find_shared_resources([CELL, RELAY])
     assert (shared.kind, shared.what, shared.paths) == ("uplink", "cell0 by 10.1.0.1", (0, 1))
-    assert "inside WireGuard path 1 to relay 203.0.113.7:51820" in shared.text
+    assert "path 1 is inside WireGuard to relay 203.0.113.7:51820" in shared.text
     assert "can change path 0 alone, and can stop all" in shared.text
 
 
