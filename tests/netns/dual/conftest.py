@@ -148,16 +148,23 @@ class Place:
             "timeout": 10,
             **options,
         }
+        said = self.run_on_phone(
+            sys.executable, str(PEER), "ask", json.dumps(given), environment=environment or {}
+        )
+        return json.loads(said)
+
+    def run_on_phone(self, *command: str, environment: Mapping[str, str]) -> str:
+        """Return what a program prints."""
         done = subprocess.run(
-            ["ip", "netns", "exec", self.phone, sys.executable, str(PEER), "ask", json.dumps(given)],
+            ["ip", "netns", "exec", self.phone, *command],
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env={**ENVIRONMENT, **(environment or {})},
+            env={**ENVIRONMENT, **environment},
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return done.stdout
 
     def accepted(self) -> list[str]:
         """Where the edge accepted subflows; ends it."""

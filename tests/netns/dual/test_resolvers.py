@@ -1,5 +1,6 @@
 """Each path's resolver is asked over its own link and no other, by the protocol that was given and no other."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,30 @@ def test_both_records_that_contradict_each_other_end_the_attempt(place: Any) -> 
     place.resolver(1, V4, "--service=1 cdn.example. port=8443")
     place.resolver(2, V4, "--service=1 cdn.example. port=443")
     assert place.ask()["error"] == "AddressDisagrees"
+
+
+@pytest.mark.needs("unbound", "bcc")
+def test_the_names_of_sennit_run_are_asked_for_in_the_same_way(place: Any, tmp_path: Path) -> None:
+    place.unbound(tmp_path, "_smkex.cdn.example. SVCB 1 edges.example.", f"edges.example. A {V4}")
+    count_each(place, *PLAIN, "tcp dport 853", "tcp dport 443")
+    program = (
+        "import socket; s = socket.create_connection(('cdn.example', 80)); s.sendall(b'00000010');"
+        " print(s.getpeername()[0], len(s.recv(10, socket.MSG_WAITALL)))"
+    )
+    resolvers = ("--resolver", f"cell0={TLS}", "--resolver", f"wifi0={HTTPS}")
+    paths = ("--path", "cell0", "--path", "wifi0", "--known-hosts", str(tmp_path / "known_hosts"))
+    said = place.run_on_phone(
+        *(
+            str(Path(sys.executable).with_name("sennit")),
+            "run",
+            "--host",
+            "cdn.example",
+            *paths,
+            *resolvers,
+            "--",
+        ),
+        *(sys.executable, "-c", program),
+        environment={"SSL_CERT_FILE": str(tmp_path / "dns.pem")},
+    )
+    assert said == f"{V4} 10\n"
+    assert used(place) == {"cell0 ip daddr 10.1.0.1 tcp dport 853", "wifi0 ip daddr 10.2.0.1 tcp dport 443"}
