@@ -16,7 +16,15 @@ from typing import Any
 
 import sized_pages
 from forwarder_network import ForwarderNetwork
-from relay_process import ROOT, SENNIT, ClientPaths, RelayProcess, poll_until, unique_interface
+from relay_process import (
+    ROOT,
+    SENNIT,
+    ClientPaths,
+    RelayProcess,
+    poll_until,
+    remove_namespace,
+    unique_interface,
+)
 
 from lab.attack.interception import MARK, PORT, TABLE
 from node.state.catalogue import NODE
@@ -114,5 +122,5 @@ class OneInterface(ForwarderNetwork):
                 process.terminate()
                 process.wait(20)
         for node in OWN_NODES:
-            subprocess.run(["ip", "netns", "del", self.name(node)], capture_output=True)
+            remove_namespace(self.name(node))
         self.down()

@@ -1,8 +1,10 @@
 """`sennit relay` and `sennit path` in network namespaces; interfaces of names that no other test has."""
 
+import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +20,15 @@ _numbers = itertools.count()
 def unique_interface(letters: str) -> str:
     """Return a name of at most 15 characters: control sockets of wireguard-go lie in one folder for all namespaces."""
     return f"{letters}{os.getpid()}n{next(_numbers)}"
+
+
+def remove_namespace(name: str) -> None:
+    """Delete a namespace and end what is left in it: a wireguard-go would keep it alive."""
+    listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout
+    for pid in map(int, listed.split()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
 def snapshot_host(enter: Sequence[str]) -> dict[str, str]:

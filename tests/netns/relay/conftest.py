@@ -1,6 +1,5 @@
 """A client with one interface, a relay, and the world behind it, which has the CDN's addresses and others."""
 
-import contextlib
 import itertools
 import os
 import subprocess
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from relay_process import ClientPaths, RelayProcess, poll_until
+from relay_process import ClientPaths, RelayProcess, poll_until, remove_namespace
 
 V4, V6 = "203.0.113.1", "2001:db8:5e::1"
 RESOLVER, ELSEWHERE = "198.51.100.53", "198.51.100.9"
@@ -69,8 +68,7 @@ class RelayPlace:
     def down(self) -> None:
         self.relay.stop()
         for name in self.names.values():
-            with contextlib.suppress(subprocess.CalledProcessError):
-                subprocess.run(["ip", "netns", "del", name], check=True)
+            remove_namespace(name)
 
 
 @pytest.fixture
