@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lab.ipv6 import PREFIX6, address_v6
 from lab.topology import VIP, LabNode, Topology
 
 HOLD_TIME = 9  # seconds until a silent neighbour is given up; BIRD's own default is 240
@@ -11,39 +12,48 @@ BFD = 'protocol bfd { interface "*" { min rx interval 300 ms; min tx interval 30
 IMPORT = "filter { if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept; }"
 STATE_FILE = "announce.conf"
 WITHDRAWN = "disabled yes;\n"
+SUFFIX = {4: "", 6: "_v6"}  # of the name of a BGP session
 
 
-def bird_configuration(topology: Topology, node: LabNode, state: Path) -> str:
-    """The bird.conf of one node, whose state folder is `state`."""
+def bird_configuration(topology: Topology, node: LabNode, state: Path, *, ipv6: bool = True) -> str:
+    """The bird.conf of one node, whose state folder is `state`; `ipv6`: a session of each version over each link."""
+    versions = (4, 6) if ipv6 else (4,)
     own_address = topology.ends(node.name)[0][0].address.ip
     parts = [f"router id {own_address};", "protocol device {}", BFD]
     if node.edge_id is None:
-        parts += ["protocol direct { ipv4; }", "protocol kernel { ipv4 { import none; export all; }; }"]
+        channels = " ".join(f"ipv{version};" for version in versions)
+        parts.append(f"protocol direct {{ {channels} }}")
+        parts += [
+            f"protocol kernel {{ ipv{version} {{ import none; export all; }}; }}" for version in versions
+        ]
         import_, export = IMPORT, "all"
     else:
-        parts.append(_vip_protocols(state / STATE_FILE))
+        parts += [_vip_protocols(version, state / STATE_FILE) for version in versions]
         import_, export = "none", "where source = RTS_STATIC"
-    for own, other, bgp in topology.ends(node.name):
-        if bgp:
-            neighbour = topology.node(other.node)
-            parts.append(
-                f"protocol bgp {other.node} {{\n"
-                f"  local {own.address.ip} as {node.asn};\n"
-                f"  neighbor {other.address.ip} as {neighbour.asn};\n"
-                f"  bfd on;\n"
-                f"  hold time {HOLD_TIME};\n  connect retry time 1;\n  connect delay time 1;\n"
-                f"  error wait time 1, 4;\n"
-                f"  ipv4 {{ import {import_}; export {export}; next hop self; }};\n}}"
-            )
+    for own, other, version in [
+        (own, other, version) for own, other, bgp in topology.ends(node.name) if bgp for version in versions
+    ]:
+        neighbour = topology.node(other.node)
+        ours, theirs = (end.address if version == 4 else address_v6(end) for end in (own, other))
+        parts.append(
+            f"protocol bgp {other.node}{SUFFIX[version]} {{\n"
+            f"  local {ours.ip} as {node.asn};\n"
+            f"  neighbor {theirs.ip} as {neighbour.asn};\n"
+            f"  bfd on;\n"
+            f"  hold time {HOLD_TIME};\n  connect retry time 1;\n  connect delay time 1;\n"
+            f"  error wait time 1, 4;\n"
+            f"  ipv{version} {{ import {import_}; export {export}; next hop self; }};\n}}"
+        )
     return "\n".join(parts) + "\n"
 
 
-def _vip_protocols(state_file: Path) -> str:
+def _vip_protocols(version: int, state_file: Path) -> str:
     """The two protocols that the agent switches; what is included says whether a reload finds the first enabled."""
+    name, prefix = ("vip", f"{VIP}/32") if version == 4 else ("vip6", PREFIX6)
     return (
-        f'protocol static vip {{\n  include "{state_file}";\n  ipv4;\n  route {VIP}/32 unreachable;\n}}\n'
-        "protocol static vip_shutdown {\n  disabled;\n  ipv4 { preference 210; };\n"
-        f"  route {VIP}/32 unreachable {{ bgp_community.add((65535, 0)); }};\n}}"
+        f'protocol static {name} {{\n  include "{state_file}";\n  ipv{version};\n  route {prefix} unreachable;\n}}\n'
+        f"protocol static {name}_shutdown {{\n  disabled;\n  ipv{version} {{ preference 210; }};\n"
+        f"  route {prefix} unreachable {{ bgp_community.add((65535, 0)); }};\n}}"
     )
 
 

@@ -1,14 +1,19 @@
-"""The ISPs' resolvers: dnsmasq, which knows the CDN's name and nothing else."""
+"""The ISPs' resolvers: dnsmasq, which knows the CDN's names and nothing else."""
 
-from lab.topology import SERVICE_NAME, VIP, Topology
+from lab.ipv6 import address_v6
+from lab.topology import DUAL_NAME, SERVICE_NAME, V6_NAME, VIP, VIP6, Topology
 
 
-def resolver_command(topology: Topology, node: str) -> list[str]:
+def resolver_command(topology: Topology, node: str, *, ipv6: bool = True) -> list[str]:
     """The command line of one ISP's resolver; it answers at the addresses of its links to clients."""
-    clients = [own.address.ip for own, other, bgp in topology.ends(node) if not bgp]
+    clients: list[object] = []
+    for own, _, bgp in topology.ends(node):
+        if not bgp:
+            clients += [own.address.ip, *([address_v6(own).ip] if ipv6 else [])]
     return [
         *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"),
         *("--bind-interfaces", "--user=", "--pid-file=", f"--address=/{SERVICE_NAME}/{VIP}"),
+        *(f"--address=/{V6_NAME}/{VIP6}", f"--address=/{DUAL_NAME}/{VIP}", f"--address=/{DUAL_NAME}/{VIP6}"),
         *(f"--listen-address={address}" for address in clients),
     ]
 

@@ -13,7 +13,9 @@ from ipaddress import IPv4Interface, IPv4Network
 from lab.errors import LabFailed
 
 VIP = "203.0.113.1"
+VIP6 = "2001:db8:cd::"
 SERVICE_NAME = "cdn.lab"
+V6_NAME, DUAL_NAME = "cdn6.lab", "cdn46.lab"  # with an IPv6 address alone, and with both
 CONTROL_PORT = 8443
 ORIGIN_PORT = 8080
 SHOP_NAME = "shop.cdn.lab"  # the ISPs' resolvers know every name below the service's
@@ -214,7 +216,9 @@ LAB = Topology(
     ),
     services=(
         LabService(
-            "site", (SERVICE_NAME, VIP), (LabOrigin("main", ORIGIN_PORT), LabOrigin("spare", ORIGIN_PORT + 1))
+            "site",
+            (SERVICE_NAME, V6_NAME, DUAL_NAME, VIP, VIP6),
+            (LabOrigin("main", ORIGIN_PORT), LabOrigin("spare", ORIGIN_PORT + 1)),
         ),
         LabService(
             "shop",

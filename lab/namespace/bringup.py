@@ -13,6 +13,7 @@ from lab.enrol import enrol
 from lab.errors import LabFailed
 from lab.fleet import NAME_KEYS, certify_edge, make_fleet_key, make_name_keys
 from lab.host import ip_commands
+from lab.ipv6 import PREFIX6, address_v6, ip_commands_v6
 from lab.namespace import daemons
 from lab.namespace.daemons import run, spawn_daemon
 from lab.namespace.network import build_network, existing_namespaces, remove_namespaces
@@ -21,7 +22,7 @@ from lab.namespace.processes import end_processes, wait_for_lab
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import copy_service_certificate, make_certificates, make_token, write_secret
 from lab.services import publish_services
-from lab.topology import SERVICE_NAME, SHOP_NAME, VIP, LabNode, Topology
+from lab.topology import DUAL_NAME, SERVICE_NAME, SHOP_NAME, V6_NAME, VIP, VIP6, LabNode, Topology
 from node.state.catalogue import NODE, SERVICES
 from services.published_file import read_applied_services
 
@@ -66,7 +67,7 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
     make_certificates(
         control,
         control=(topology.backbone_address("control"),),
-        service=(SERVICE_NAME, VIP, SHOP_NAME),
+        service=(SERVICE_NAME, VIP, SHOP_NAME, V6_NAME, DUAL_NAME, VIP6),
         origin=(topology.backbone_address("origin"),),
     )
     make_token(control / "admin.token")
@@ -84,7 +85,10 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
     )
     access = command_access(place, topology)
     enrol(
-        topology, place.node, lambda *words: run(place, "control", daemons.sennit_program(), *words, *access)
+        topology,
+        place.node,
+        lambda *words: run(place, "control", daemons.sennit_program(), *words, *access),
+        VIP6,
     )
     fleet = make_fleet_key(place.node("control"))
     for edge in topology.edges():
@@ -154,7 +158,7 @@ def _serves_all(place: LabFolder, topology: Topology, edge: LabNode) -> bool:
 
 def start_edge(place: LabFolder, topology: Topology, edge: LabNode) -> None:
     """Start all daemons of an edge whose host was lost, and wait until its carrier routes the VIP to it."""
-    for words in ip_commands(topology, edge.name):
+    for words in ip_commands(topology, edge.name) + ip_commands_v6(topology, edge.name):
         run(place, edge.name, "ip", *words.split())
     _start_bird(place, topology, edge)
     spawn_daemon(place, edge.name, "agent", *daemons.agent_command(place, topology, edge))
@@ -204,16 +208,15 @@ def _start_datapath_and_server(place: LabFolder, topology: Topology, edge: LabNo
 
 def _wait_for_nearest(place: LabFolder, topology: Topology, carrier: LabNode) -> None:
     edge = topology.nearest_edge(carrier.name)
-    address = next(
-        str(own.address.ip) for own, other, _ in topology.ends(edge.name) if other.node == carrier.name
-    )
-    wait_for_lab(
-        place,
-        f"a route of {carrier.name} to {VIP} through {edge.name}",
-        lambda: next_hop(place, carrier.name) == address,
-        40,
-        place.log(edge.name, "agent"),
-    )
+    end = next(own for own, other, _ in topology.ends(edge.name) if other.node == carrier.name)
+    for prefix, address in ((f"{VIP}/32", end.address.ip), (PREFIX6, address_v6(end).ip)):
+        wait_for_lab(
+            place,
+            f"a route of {carrier.name} to {prefix} through {edge.name}",
+            lambda prefix=prefix, address=address: next_hop(place, carrier.name, prefix) == str(address),  # type: ignore[misc]
+            40,
+            place.log(edge.name, "agent"),
+        )
 
 
 def command_access(place: LabFolder, topology: Topology) -> list[str]:
@@ -225,11 +228,11 @@ def command_access(place: LabFolder, topology: Topology) -> list[str]:
     ]
 
 
-def next_hop(place: LabFolder, router: str) -> str | None:
+def next_hop(place: LabFolder, router: str, prefix: str = f"{VIP}/32") -> str | None:
     """Where a router sends what is for the VIP; None while it has no route."""
-    done = subprocess.run(
-        [*place.enter(router), "ip", "-j", "route", "show", f"{VIP}/32"], capture_output=True, text=True
-    )
+    version = "-6" if ":" in prefix else "-4"
+    command = [*place.enter(router), "ip", version, "-j", "route", "show", prefix]
+    done = subprocess.run(command, capture_output=True, text=True)
     routes = json.loads(done.stdout or "[]")
     return str(routes[0].get("gateway")) if routes else None
 

@@ -8,6 +8,7 @@ from lab.bird import STATE_FILE
 from lab.enrol import TOKEN
 from lab.errors import LabFailed
 from lab.fleet import CERTIFICATE, KEY, NAME_KEYS
+from lab.ipv6 import backbone_address_v6
 from lab.namespace.place import LabFolder
 from lab.namespace.processes import record_process
 from lab.services import origin_options
@@ -77,6 +78,7 @@ def agent_command(place: LabFolder, topology: Topology, node: LabNode) -> list[s
         *(sennit_program(), "agent", "--state", str(folder), "--name", node.name, "--site", node.site),
         *("--control", control_url(topology), "--ca", str(place.node("control") / "ca.pem")),
         *("--tunnel-v4", topology.backbone_address(node.name)),
+        *("--tunnel-v6", backbone_address_v6(topology, node.name), "--bird-protocol", "vip,vip6"),
         *("--enrolment-token-file", str(folder / TOKEN)),
         *("--bird-socket", str(folder / "bird.ctl"), "--bird-state-file", str(folder / STATE_FILE)),
         *("--deadman-seconds", str(DEADMAN)),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lab.errors import LabFailed
 from lab.host import ip_commands, kernel_settings
+from lab.ipv6 import ip_commands_v6, kernel_settings_v6
 from lab.namespace.place import LabFolder
 from lab.topology import BACKBONE, Topology
 
@@ -15,7 +16,8 @@ def build_network(place: LabFolder, topology: Topology) -> None:
         _run("ip", "netns", "add", place.namespace(name))
     _run_batch(_ip_commands(place, topology))
     for node in topology.nodes:
-        pairs = [f"{key}={value}" for key, value in kernel_settings(topology, node.name).items()]
+        settings = kernel_settings(topology, node.name) | kernel_settings_v6(topology, node.name)
+        pairs = [f"{key}={value}" for key, value in settings.items()]
         _run(*place.enter(node.name), "sysctl", "-q", "-w", *pairs)
 
 
@@ -41,7 +43,8 @@ def _ip_commands(place: LabFolder, topology: Topology) -> list[str]:
         ]
     for node in topology.nodes:
         space = place.namespace(node.name)
-        lines += [f"-n {space} {words}" for words in ip_commands(topology, node.name)]
+        words_of_node = ip_commands(topology, node.name) + ip_commands_v6(topology, node.name)
+        lines += [f"-n {space} {words}" for words in words_of_node]
     return lines
 
 

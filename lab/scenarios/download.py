@@ -80,9 +80,9 @@ class RunningDownload:
         return self._errors.read()
 
 
-def download_sample(lab: Lab, *options: str) -> DownloadOutcome:
+def download_sample(lab: Lab, *options: str, url: str = URL) -> DownloadOutcome:
     """Download the sample on the phone. Raises `LabFailed` with what the client said."""
-    done = run(lab, "phone", *_download_command(*options))
+    done = run(lab, "phone", *_download_command(*options, url=url))
     return _parse_outcome(done.returncode, done.stdout, done.stderr)
 
 
@@ -119,8 +119,8 @@ def id_of(edge: LabNode) -> int:
     return edge.edge_id
 
 
-def _download_command(*options: str) -> list[str]:
-    return ["bash", "-c", _SCRIPT, "get", URL, *options]
+def _download_command(*options: str, url: str = URL) -> list[str]:
+    return ["bash", "-c", _SCRIPT, "get", url, *options]
 
 
 def _parse_outcome(status: int, output: str, errors: str) -> DownloadOutcome:

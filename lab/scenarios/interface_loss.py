@@ -6,6 +6,7 @@ The session goes on over the other. A new download does not begin over one path 
 import time
 
 from lab.errors import LabFailed
+from lab.ipv6 import gateways_v6
 from lab.running import Lab, run_network_command
 from lab.sample import SAMPLE_BYTES
 from lab.scenarios.download import RunningDownload, download_sample, first_success, sample_digest
@@ -31,8 +32,11 @@ def run(lab: Lab, verdict: Verdict) -> None:
         long.stop()
         run_network_command(lab, "phone", "ip", "link", "set", interface, "up")
         back = time.monotonic()
-        words = f"ip route replace default via {gateway} dev {interface} metric {route.metric}"
-        run_network_command(lab, "phone", *words.split())
+        words = [f"route replace default via {gateway} dev {interface} metric {route.metric}"]
+        if lab.name == "namespaces":
+            words += gateways_v6(lab.topology, "phone")
+        for each in words:
+            run_network_command(lab, "phone", "ip", *each.split())
     verdict.equal("  its SHA-256 is the origin's", str(ended.sha256 == wanted).lower(), "true")
     verdict.within("  it took", ended.seconds, 2 * LONG, "s")
     states = {path["interface"]: path["state"] for path in ended.report["paths"]}

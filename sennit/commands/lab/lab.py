@@ -308,10 +308,10 @@ def _run_container(options: argparse.Namespace) -> int:
     if options.part == "bird":
         configuration = Path("/run/bird/bird.conf")
         bird.reset(control)
-        configuration.write_text(bird.bird_configuration(LAB, LAB.node(options.node), control))
+        configuration.write_text(bird.bird_configuration(LAB, LAB.node(options.node), control, ipv6=False))
         _replace_process("bird", "-f", "-c", str(configuration), "-s", str(control / "bird.ctl"))
     if options.part == "resolver":
-        _replace_process(*resolver.resolver_command(LAB, options.node))
+        _replace_process(*resolver.resolver_command(LAB, options.node, ipv6=False))
     if options.part == "secrets":
         seed.make_secrets(LAB, control, origin, Path("/srv/origin-tls"))
     if options.part == "enrol":

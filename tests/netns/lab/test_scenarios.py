@@ -43,6 +43,15 @@ def test_edges_fail_and_drain_and_downloads_go_on(place: LabFolder) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_a_phone_and_an_edge_go_on_without_ipv4(place: LabFolder) -> None:
+    """By IPv6 with each transport, by an IPv6-only phone, and at an edge whose uplink has IPv6 alone."""
+    done = lab(place, "run", "ipv6-only", "--json", timeout=280)
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["ok"], json.dumps(verdict, indent=1)
+    assert len(verdict["findings"]) == 23
+
+
+@pytest.mark.timeout(300)
 def test_whatever_breaks_new_downloads_succeed_in_time(place: LabFolder) -> None:
     """Server, BIRD, agent, host, backbone, origin and control plane, one after the other."""
     done = lab(place, "run", "failures", "--json", timeout=280)

@@ -16,10 +16,12 @@ def test_only_the_preferred_neighbours_import_changes() -> None:
     differing = [
         (old, new) for old, new in zip(usual.splitlines(), changed.splitlines(), strict=True) if old != new
     ]
-    assert len(differing) == 1
-    assert "import filter { bgp_local_pref = 200; accept; };" in differing[0][1]
+    assert [old.split()[0] for old, _ in differing] == ["ipv4", "ipv6"]
+    assert all("import filter { bgp_local_pref = 200; accept; };" in new for _, new in differing)
     at = changed.index("bgp_local_pref = 200")
     assert changed.rindex("protocol bgp", 0, at) == changed.index("protocol bgp transit")
+    at = changed.index("bgp_local_pref = 200", at + 1)
+    assert changed.rindex("protocol bgp", 0, at) == changed.index("protocol bgp transit_v6")
 
 
 def test_a_stranger_is_refused() -> None:
