@@ -46,7 +46,7 @@ def root(debs: dict[str, Path]) -> Iterator[BareRoot]:
     depends = " ".join(_output("dpkg-deb", "-f", str(file), "Depends") for file in debs.values())
     wanted = {re.split(r"[ (|]", each.strip())[0] for each in depends.split(",")} - {*NAMES, ""}
     assert {"python3", "libbpf1", "bird2", "systemd"} <= wanted
-    with bare_root(codename, f"--include={','.join(sorted({*wanted, 'man-db'}))}") as root:
+    with bare_root(codename, f"--include={','.join(sorted(wanted))}") as root:
         for name, file in debs.items():
             (root.folder / "tmp" / f"{name}.deb").write_bytes(file.read_bytes())
         yield root
@@ -104,7 +104,7 @@ def test_the_command_its_pages_and_its_completion_are_there(root: BareRoot, bare
     assert "core compiled" in _said(root, "sennit --version")
     for command in ("get", "edge", "control", "agent", "forwarder", "services"):
         assert "usage:" in _said(root, f"sennit {command} --help")
-    assert _said(root, "man --path sennit-get").strip() == "/usr/share/man/man1/sennit-get.1.gz"
+    assert ".SH SYNOPSIS" in _said(root, "zcat /usr/share/man/man1/sennit-get.1.gz")
     assert "/opt/sennit" not in _said(root, "zcat /usr/share/man/man1/sennit.1.gz")
     assert "sennit" in _said(
         root, "bash -c '. /usr/share/bash-completion/completions/sennit; complete -p sennit'"
