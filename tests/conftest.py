@@ -83,6 +83,7 @@ CAPABILITIES: dict[str, Callable[[], bool]] = {
     "docker": _has_docker,
     "qemu": lambda: all(shutil.which(name) for name in ("qemu-system-x86_64", "mmdebstrap", "ssh")),
     "container": lambda: all(shutil.which(name) for name in ("systemd-nspawn", "mmdebstrap", "ssh")),
+    "arm64": lambda: all(shutil.which(name) for name in ("qemu-aarch64-static", "arch-test")),
     "mmdebstrap": lambda: shutil.which("mmdebstrap") is not None,
     "dockerd": lambda: shutil.which("dockerd", path="/usr/sbin:/usr/bin") is not None,
     "chromium": lambda: shutil.which("chromium") is not None,

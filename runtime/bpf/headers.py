@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+INSTALLED = Path("/usr/include")
 VARIABLE = "BCC_KERNEL_SOURCE"  # the first place where bcc looks for headers
 
 KCONFIG = """\
@@ -54,13 +55,12 @@ def own_headers() -> Iterator[None]:
                 os.environ[VARIABLE] = given
 
 
-def make_tree(folder: Path) -> None:
-    """Make the header tree below `folder`. Raises `HeadersMissing`."""
-    uapi = Path("/usr/include")
-    machine = uapi / f"{os.uname().machine}-linux-gnu" / "asm"
-    if not (uapi / "linux" / "bpf.h").exists() or not machine.is_dir():
-        raise HeadersMissing(f"no uapi headers in {uapi}/linux or {machine}: apt-get install linux-libc-dev")
-    for name, target in (("linux", uapi / "linux"), ("asm-generic", uapi / "asm-generic"), ("asm", machine)):
+def make_tree(folder: Path, uapi: Path = INSTALLED, machine: str = os.uname().machine) -> None:
+    """Make the header tree below `folder`, of this machine's architecture. Raises `HeadersMissing`."""
+    asm = uapi / f"{machine}-linux-gnu" / "asm"
+    if not (uapi / "linux" / "bpf.h").exists() or not asm.is_dir():
+        raise HeadersMissing(f"no uapi headers in {uapi}/linux or {asm}: apt-get install linux-libc-dev")
+    for name, target in (("linux", uapi / "linux"), ("asm-generic", uapi / "asm-generic"), ("asm", asm)):
         link = folder / "include" / "uapi" / name
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
