@@ -12,6 +12,7 @@ help:
 	@echo "make test   everything (root)"
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
+	@echo "make test-kernels  the forwarder's programs on the kernels of Debian 12 and 13 under qemu (root)"
 	@echo "make test-platforms  a newcomer's commands in bare roots of Debian 12 and 13, the core on arm64 (root)"
 	@echo "make release  archive, Debian and Python packages, bill of materials, signed by SENNIT_RELEASE_KEY (packaging)"
 	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
@@ -104,6 +105,11 @@ test-platforms: install
 	@sh tools/install-packages packages.platforms.debian
 	@sh tools/install-packages packages.release.debian
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q -s tests/platforms
+
+# the forwarder's programs on the kernels of Debian 12 and 13, under qemu
+test-kernels: install
+	@sh tools/install-packages packages.ansible.debian
+	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q tests/kernels
 
 release: install
 	@sh tools/install-packages packages.release.debian
