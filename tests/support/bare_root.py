@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 AUTHORITIES = Path("usr/local/share/ca-certificates")  # what this machine's administrator trusts besides
 # settings of this machine that lead to its package registries
 WAY_OUT = ("PIP_CERT", "PIP_DEFAULT_TIMEOUT", "PIP_INDEX_URL", "http_proxy", "https_proxy", "no_proxy")
+KILLED_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 SYSTEM_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 START = r"""
 set -e
@@ -63,6 +64,7 @@ class BareRoot:
     def __enter__(self) -> "BareRoot":
         # as process 1 the shell reaps what daemons leave, and with it ends all that runs in its namespaces
         command = [
+            *KILLED_WITH_US,
             "unshare",
             "--mount",
             "--pid",
