@@ -44,7 +44,7 @@ def ip_commands_v6(topology: Topology, node: str) -> list[str]:
     ]
     if (edge_id := topology.node(node).edge_id) is not None:
         words += [f"address replace {VIP6}/128 dev lo", f"address replace {VIP6}{edge_id:x}/128 dev lo"]
-    # what is for no edge would go back to the uplink, and come again (RFC 4632 section 4.2)
+        # what is for no edge would go back to the uplink, and come again (RFC 4632 section 4.2)
         words.append(f"-6 route replace blackhole {PREFIX6}")
     return words + gateways_v6(topology, node)
 
