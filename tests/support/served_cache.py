@@ -21,6 +21,8 @@ from edge.telemetry.telemetry import Telemetry
 from edge.telemetry.traces.span_export import SpanExport
 from smkex.http.server.http_server import HttpServer
 
+PATIENCE = 60.0  # seconds: a busy machine is no fault
+
 
 @dataclass
 class Worker:
@@ -81,7 +83,8 @@ async def _worker(
     port = listening.sockets[0].getsockname()[1]
     keeping_up = asyncio.create_task(store.run_maintenance())
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        base = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as client:
             client.headers = httpx.Headers({"host": "cdn"})
             yield Worker(proxy, store, client, telemetry, port)
     finally:
