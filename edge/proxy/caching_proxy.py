@@ -324,6 +324,8 @@ class CachingProxy:
             if await self._send_entry(head.entry, request, status, send):
                 return
             return await self._pass(request, "miss", send, None)
+        if fetch.spool is not None and fetch.spool.is_closed:  # it ended before this request could read
+            return await self._pass(request, "miss", send, None)
         await self._send_arriving(fetch, head.entry, head.storing, request, status, send)
 
     async def _send_arriving(

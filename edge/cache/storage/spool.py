@@ -50,6 +50,7 @@ class Spool:
         self.ended = False
         self.failed = False
         self._released = False
+        self.is_closed = False  # whether its file is: who has not begun to read comes too late
 
     # --- the writer's side
 
@@ -141,12 +142,14 @@ class Spool:
         return made
 
     def read_at(self, at: int, most: int) -> bytes:
-        """Return up to `most` bytes from offset `at`; empty if none have arrived."""
+        """Return up to `most` bytes from offset `at`; empty if none have arrived. Raises `SpoolFailed`."""
         kept = self.size if self.is_kept else self._window_start
         memory = len(self._memory)
         if self.file is None and at < memory:
             return bytes(self._memory[at : at + most])
         if self.file is not None and at < kept:
+            if self.is_closed:
+                raise SpoolFailed("the body was closed before this reader came")
             return self.file.read(at, min(most, kept - at))
         start = self._window_start
         for part in self._window:
@@ -179,6 +182,7 @@ class Spool:
     def _close_if_unused(self) -> None:
         if self._released and not self._readers and self.file is not None:
             self.file.close()
+            self.is_closed = True
 
 
 class SpoolReader:

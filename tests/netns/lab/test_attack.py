@@ -33,7 +33,7 @@ TABLE = {
     "tls 1.3": {"P on all": {"safe"}, "A on one": {"not detected"}},
     "stolen session state": {
         "P on all": {"safe"},
-        "A on one": {"detected", "safe"},
+        "A on one": {"detected", "safe", "not detected"},  # the last where it breaks the other path
         "P-A": {"detected"},
         "A-A": {"not detected"},
     },

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from lab.attack.interception import intercept_connections
+from lab.host import ip_commands
+from lab.ipv6 import gateways_v6
 from lab.namespace import daemons
 from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
@@ -94,8 +96,6 @@ def attacker(place: LabFolder, carrier: str, strategy: str, log: Path) -> Iterat
 def test_an_interface_goes_down_and_comes_back(
     place: LabFolder, wanted: str, tmp_path: Path, interface: str
 ) -> None:
-    gateway = LAB.resolvers("phone")[interface]
-    metric = next(str(route.metric) for route in LAB.routes if route.interface == interface)
     running = Downloading(place, tmp_path / "out", "--scheduler", "aggregate")
     running.reach(0.1)
     daemons.run(place, "phone", "ip", "link", "set", interface, "down")
@@ -103,8 +103,8 @@ def test_an_interface_goes_down_and_comes_back(
         running.reach(0.4)
     finally:
         daemons.run(place, "phone", "ip", "link", "set", interface, "up")
-        route = ("default", "via", gateway, "dev", interface, "metric", metric)
-        daemons.run(place, "phone", "ip", "route", "add", *route)
+        for words in (*ip_commands(LAB, "phone"), *gateways_v6(LAB, "phone")):
+            daemons.run(place, "phone", "ip", *words.split())
     report = running.end()
     assert digest(tmp_path / "out") == wanted
     assert "open" in [path["state"] for path in report["paths"] if path["interface"] == interface]

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from lab.host import ip_commands
+from lab.ipv6 import gateways_v6
 from lab.namespace.place import LabFolder
 from lab.namespace.running import NamespaceLab
 from lab.topology import LAB, SERVICE_NAME
@@ -115,8 +117,8 @@ def test_curl_gets_the_reason(proxy: RunningProxy, place: LabFolder) -> None:
         got = proxy.run("curl", "-sS", "-x", f"http://{proxy.address()}", f"http://{SERVICE_NAME}/sample.bin")
     finally:
         subprocess.run([*down, "up"], check=True)
-        route = ["route", "add", "default", "via", "10.2.0.1", "dev", "wifi0", "metric", "200"]
-        subprocess.run([*place.enter("phone"), "ip", *route], check=True)
+        for words in (*ip_commands(LAB, "phone"), *gateways_v6(LAB, "phone")):
+            subprocess.run([*place.enter("phone"), "ip", *words.split()], check=True)
     assert got.stdout.startswith(b"error: OnePathOnly: ")
     assert b"hint:  give two interfaces" in got.stdout
 

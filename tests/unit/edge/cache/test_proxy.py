@@ -404,6 +404,27 @@ async def test_a_follower_is_given_the_age_of_what_it_follows(it: Cdn) -> None:
     assert follower.headers["age"] == "3"
 
 
+async def test_a_follower_that_comes_after_the_body_was_closed_asks_for_itself(it: Cdn) -> None:
+    """As where the origin breaks off between the head's arrival and the follower's turn."""
+    it.origin.parts, it.origin.gate = LARGE, asyncio.Event()
+    it.origin.headers.append(("content-length", str(len(WHOLE))))
+    leading, following = asyncio.create_task(it.get()), asyncio.create_task(it.get())
+    async with asyncio.timeout(5):
+        while not (joinable := it.proxy.fetches.joinable("cdn /a", it.services.current.services[""])):
+            await asyncio.sleep(0)
+    [fetch] = joinable
+
+    def end_at_once(_: object) -> None:
+        assert fetch.spool is not None
+        fetch.spool.is_closed = True
+
+    fetch.head.add_done_callback(end_at_once)
+    it.origin.gate.set()
+    answers = await asyncio.gather(leading, following)
+    assert [answer.content == WHOLE for answer in answers] == [True, True]
+    assert len(it.origin.asked) > 1
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_fields_for_cdns_do_not_reach_clients(it: Cdn, method: str) -> None:
     names = ["cdn-cache-control", "surrogate-control", "surrogate-key", "cache-tag"]
