@@ -47,7 +47,8 @@ def apply_path(path: StoredPath) -> RelayPath:
             _loosen_reverse_path(path.name, index)
             way = (interface_index(underlay), gateway)
             destinations = _of_own_families(path, relay.destinations)
-            apply_routes(ipr, plan_routes(path.slot, path.name, index, destinations, endpoint[0], way))
+            own = path.configuration.addresses
+            apply_routes(ipr, plan_routes(path.slot, path.name, index, destinations, own, endpoint[0], way))
     except WireguardUnavailable as error:
         raise PathRefused(str(error), error.hint) from None
     described = RelayPath(

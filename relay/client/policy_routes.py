@@ -1,4 +1,4 @@
-"""The routes of a path: a table of its own, used by what is bound to its interface and for the relay itself.
+"""The routes of a path: a table of its own, used by what is bound to its interface or has its address, and for the relay.
 
 The host's own routes are neither changed nor used by other programs otherwise than before. The relay is reached by the
 underlay or not at all: with no route there, its address is unreachable.
@@ -29,11 +29,12 @@ class PathRoute:
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """Packets bound to an interface, or those to a destination, look in the path's table."""
+    """Packets bound to an interface, from an address of its, or to a destination look in the path's table."""
 
     version: int
     interface: str | None = None
     destination: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,15 @@ def plan_routes(
     name: str,
     index: int,
     allowed: tuple[str, ...],
+    addresses: tuple[str, ...],
     endpoint: Address,
     underlay: tuple[int, str | None],
 ) -> PathRoutes:
-    """Return the routes of a path; `underlay` is the interface and next hop towards the relay."""
+    """Return the routes of a path to `allowed` prefixes; `underlay` is the interface and next hop towards the relay.
+
+    `addresses` are its own: what the kernel itself answers to a late packet of a connection that is gone has no
+    socket that is bound, and would show this path on another.
+    """
     out, gateway = underlay
     host = str(ipaddress.ip_network(endpoint))
     routes = {PathRoute(prefix, index) for prefix in allowed}
@@ -61,6 +67,8 @@ def plan_routes(
     versions = {ipaddress.ip_network(prefix).version for prefix in allowed}
     rules = {PathRule(version, interface=name) for version in versions}
     rules.add(PathRule(endpoint.version, destination=host))
+    for address in map(ipaddress.ip_network, addresses):
+        rules.add(PathRule(address.version, source=str(address)))
     return PathRoutes(FIRST_TABLE + slot, frozenset(routes), frozenset(rules))
 
 
@@ -141,12 +149,13 @@ def _read_rules(ipr: Any, table: int) -> set[PathRule]:
     for version in (4, 6):
         for rule in ipr.get_rules(family=address_family(version)):
             if rule.get_attr("FRA_TABLE") == table:
-                destination = rule.get_attr("FRA_DST")
+                destination, source = rule.get_attr("FRA_DST"), rule.get_attr("FRA_SRC")
                 found.add(
                     PathRule(
                         version,
                         rule.get_attr("FRA_OIFNAME"),
                         f"{destination}/{rule['dst_len']}" if destination else None,
+                        f"{source}/{rule['src_len']}" if source else None,
                     )
                 )
     return found
@@ -159,6 +168,9 @@ def _change_rule(ipr: Any, action: str, table: int, rule: PathRule) -> None:
     if rule.destination is not None:
         network = ipaddress.ip_network(rule.destination)
         match |= {"dst": str(network.network_address), "dst_len": network.prefixlen}
+    if rule.source is not None:
+        network = ipaddress.ip_network(rule.source)
+        match |= {"src": str(network.network_address), "src_len": network.prefixlen}
     ipr.rule(action, family=address_family(rule.version), table=table, priority=PRIORITY, **match)
 
 

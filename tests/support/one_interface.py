@@ -87,6 +87,11 @@ class OneInterface(ForwarderNetwork):
             env=self.paths.environment,
         )
 
+    def addresses_of(self, interface: str) -> list[str]:
+        """Return a line of `ip` for each IPv4 address of an interface of the handset."""
+        command = [*self.enter("handset"), "ip", "-o", "-4", "address", "show", "dev", interface]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
     def finish(self, client: "subprocess.Popen[str]") -> tuple[int, dict[str, Any]]:
         """Return the client's exit status, and its last JSON object."""
         _, said = client.communicate(timeout=120)

@@ -87,6 +87,14 @@ def test_strict_paths_refuse_a_relay_in_the_same_as(network: OneInterface) -> No
     assert not (network.folder / "page").exists()
 
 
+def test_the_kernels_own_answers_leave_by_the_path_too(network: OneInterface) -> None:
+    """A late packet for a connection that is gone: the RST has no socket that is bound to the interface."""
+    (own,) = {line.split()[3].partition("/")[0] for line in network.addresses_of(network.path)}
+    route = [*network.enter("handset"), "ip", "-o", "route", "get", VIP, "from", own]
+    shown = subprocess.run(route, capture_output=True, text=True, check=True).stdout
+    assert f" dev {network.path} " in shown
+
+
 def test_the_uplink_sees_path_0_and_wireguard_and_nothing_else(network: OneInterface) -> None:
     recording = network.folder / "uplink.pcap"
     capture = [*network.enter("isp"), "tcpdump", "-n", "-U", "-i", "hand0", "-w", str(recording), "ip"]
