@@ -1,4 +1,5 @@
-"""The routes of a path: a table of its own, used by what is bound to its interface or has its address, and for the relay.
+"""The routes of a path: a table of its own, for what is bound to its interface or has its address, and
+for the relay.
 
 The host's own routes are neither changed nor used by other programs otherwise than before. The relay is reached by the
 underlay or not at all: with no route there, its address is unreachable.
