@@ -48,7 +48,7 @@ def test_a_phone_and_an_edge_go_on_without_ipv4(place: LabFolder) -> None:
     done = lab(place, "run", "ipv6-only", "--json", timeout=280)
     (verdict,) = json.loads(done.stdout)
     assert verdict["ok"], json.dumps(verdict, indent=1)
-    assert len(verdict["findings"]) == 23
+    assert len(verdict["findings"]) == 24
 
 
 @pytest.mark.timeout(300)
