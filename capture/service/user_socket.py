@@ -45,7 +45,7 @@ class UserSocket:
         _, uid = peer_user(sock)
         self._open[uid] += 1
         try:
-            with contextlib.suppress(OSError, TimeoutError, ValueError):
+            with contextlib.suppress(OSError, TimeoutError):
                 if self._open[uid] > self._settings.user_programs + SPARE:
                     _write_line(writer, {"error": f"user {uid} has too many connections here", "hint": ""})
                 else:
@@ -60,9 +60,13 @@ class UserSocket:
     async def _serve_request(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sock: socket.socket, uid: int
     ) -> None:
-        """Raises OSError, TimeoutError, and ValueError for what is no request."""
-        async with asyncio.timeout(REQUEST_TIMEOUT):
-            request = json.loads(await reader.readline())
+        """Raises OSError, TimeoutError."""
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                request = json.loads(await reader.readline())
+        except (ValueError, RecursionError):  # readline's for a line that is too long, too
+            _write_line(writer, {"error": "not a line of JSON", "hint": "is this the same release?"})
+            return
         command = request.get("command") if isinstance(request, dict) else None
         if command == "sessions":
             _write_line(writer, self._programs.list_sessions(uid))

@@ -14,6 +14,7 @@ from typing import Any
 from edge.http.origin_response import OriginFailed
 from edge.origins.origin_client import OriginClient
 from node.fields import read_sequence, read_text, require_mapping
+from node.state.strict_json import parse_strictly
 
 log = logging.getLogger("edge.origins.shield")
 
@@ -38,7 +39,10 @@ class Invalidation:
     @classmethod
     def parse(cls, body: bytes) -> "Invalidation":
         """Raises `ValueError`."""
-        fields = require_mapping(json.loads(body), "invalidation")
+        try:
+            fields = require_mapping(parse_strictly(body.decode()), "invalidation")
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         groups = _read_keys(fields, "groups")
         return cls(_read_keys(fields, "urls"), groups, read_text(fields, "host_key") if groups else "")
 

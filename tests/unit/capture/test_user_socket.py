@@ -10,6 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from capture.names import Address, CapturedNames
 from capture.service.settings import CaptureSettings
 from capture.service.user_socket import SPARE, UserSocket
@@ -113,9 +115,14 @@ async def test_sessions_are_the_users_own_and_its_connections_are_bounded(tmp_pa
         assert answer == [{"host": "cdn.lab", "uid": os.geteuid()}]
 
 
-async def test_what_is_no_request_ends_the_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [b"not json", b"", b"\xff", b"[" * 60_000, b'"' + b"x" * (1 << 18)],
+    ids=["words", "nothing", "no text", "nested", "too long"],
+)
+async def test_what_is_no_request_is_refused(tmp_path: Path, line: bytes) -> None:
     async with served(tmp_path / "socket", {"group": 7}):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "socket")
-        writer.write(b"not json\n")
-        assert await reader.read() == b""
+        writer.write(line + b"\n")
+        assert json.loads(await reader.readline())["error"] == "not a line of JSON"
         writer.close()

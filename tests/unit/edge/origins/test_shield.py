@@ -201,7 +201,11 @@ async def test_a_shield_that_missed_an_invalidation_is_asked_again_once_it_has_i
         assert f"{shield.edge.name}.sennit" in origin.asked[-1].fields["cdn-loop"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"urls": [1], "groups": [], "host_key": ""}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"urls": [1], "groups": [], "host_key": ""}'],
+    ids=["nothing", "a list", "no fields", "no text", "nested", "a number"],
+)
 async def test_what_is_no_invalidation_is_refused(tmp_path: Path, body: bytes) -> None:
     async with shielded_edges(tmp_path) as (edges, _, sites):
         shield = shield_of(edges, sites)
