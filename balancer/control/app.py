@@ -134,7 +134,7 @@ async def _assemble_plane(
         FigureRings(clock),
         OriginBoard(clock),
     )
-    rollouts = RolloutEngine(store, clock, services.live, EdgeSigns(directory, leases))
+    rollouts = RolloutEngine(store, clock, services, EdgeSigns(directory, leases))
     store.committed = directory.committed
     store.publishers = publication.publish, services.publish
     await check_restore(store, publication)
@@ -193,8 +193,7 @@ async def sweep_plane(plane: ControlPlane) -> None:
     await acknowledgements.sweep_removals(plane.store, oldest)
     await check_lost_generations(plane.store, plane.publication, plane.acknowledgements)
     await check_lost_services(plane.store, plane.services, plane.service_acknowledgements)
-    if plane.sharing is None or plane.sharing.leads:
-        await plane.rollouts.move_rollouts()
+    await plane.rollouts.watch_rollouts(leads=plane.sharing is None or plane.sharing.leads)
 
 
 async def follow_instances(plane: ControlPlane) -> None:

@@ -17,6 +17,7 @@ from balancer.agent.sync.service_follower import ServiceSync
 from balancer.api.client import ApiError, Unreachable
 from balancer.api.schemas import EnrolmentTokenRequest, EnrolRequest, VipBody
 from balancer.api.services_client import ServicesClient
+from balancer.control.storage.database import SIGNING_KEY
 from node.state.catalogue import SERVICES
 from node.state.table_key import pin_table_key
 from services.published_file import read_services, store_services
@@ -26,10 +27,12 @@ ADMIN = "the-admin-token-of-this-test"
 
 @dataclass
 class ControlProcess:
-    """The control plane, on SQLite in `folder`."""
+    """The control plane, on SQLite in `folder` or on the PostgreSQL of the URL `database`."""
 
     folder: Path
     port: int = field(default_factory=free_port)
+    database: str | None = None
+    lease_seconds: float = 60
     process: asyncio.subprocess.Process | None = None
 
     def client(self, token: str = ADMIN) -> ServicesClient:
@@ -39,7 +42,10 @@ class ControlProcess:
         """Start it, and wait until it answers."""
         self.folder.mkdir(exist_ok=True)
         (self.folder / "admin").write_text(ADMIN)
-        flags = ["--state", self.folder, "--admin-token-file", self.folder / "admin", "--lease-seconds", "60"]
+        flags = ["--state", self.folder, "--admin-token-file", self.folder / "admin"]
+        flags += ["--lease-seconds", f"{self.lease_seconds:g}"]
+        if self.database is not None:
+            flags += ["--database", self.database]
         with (self.folder / "control.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(Path(sys.executable).with_name("sennit"), "control", "--listen", f"127.0.0.1:{self.port}"),
@@ -55,13 +61,18 @@ class ControlProcess:
                     return
                 await asyncio.sleep(0.02)
 
+    def copy_key(self, other: "ControlProcess") -> None:
+        """Give it the signing key of another instance, before it starts."""
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / SIGNING_KEY).write_bytes((other.folder / SIGNING_KEY).read_bytes())
+
     async def kill(self) -> None:
         """Kill it where it stands (SIGKILL)."""
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
 
-    async def enrol(self, number: int) -> str:
+    async def enrol(self, number: int, site: str = "a") -> str:
         """Enrol an edge; return its credential."""
         credential = f"credential-of-edge-{number}"
         async with self.client() as client:
@@ -71,7 +82,7 @@ class ControlProcess:
         digest = hashlib.sha256(credential.encode()).hexdigest()
         body = {
             "name": f"edge{number}",
-            "site": "a",
+            "site": site,
             "tunnel_v4": f"10.0.0.{number}",
             "credential_sha256": digest,
         }

@@ -19,14 +19,15 @@ REST_SECONDS = 1.0  # between heartbeats that changes trigger
 def report_applied(state: Path, figures: Mapping[str, Any], watched: Iterable[str]) -> AppliedReport | None:
     """Return what the edge server says; None where it does not serve the control plane's services.
 
-    `figures` are its counts per service, of which the watched ones are reported.
+    `figures` are its counts per service, of which the watched ones are reported: zero for one without a request yet.
     """
     try:
         applied = read_applied_services(state)
     except (OSError, ValueError):
         return None
     refused = applied.refused[:REFUSALS_LIMIT]
-    counts = {name: _service_counts(figures[name]) for name in watched if name in figures}
+    known = watched if figures else ()  # empty: the edge has not said its figures yet
+    counts = {name: _service_counts(figures[name]) if name in figures else ServiceCounts() for name in known}
     return AppliedReport(
         generation=applied.generation,
         counts={name: found for name, found in counts.items() if found is not None},

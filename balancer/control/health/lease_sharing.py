@@ -1,8 +1,8 @@
 """Instances on one PostgreSQL exchange the heartbeats that they received: once a second, all in one statement.
 
 Each instance then knows nearly all heartbeats. An instance that cannot share its own answers no heartbeats, so that
-its edges use another instance. One instance gives withdrawal grants, and holds a lock in the database for it: two
-would each spend the whole budget.
+its edges use another instance. One instance leads, and holds a lock in the database for it: it gives withdrawal
+grants, of which two would each spend the whole budget, and moves rollouts.
 """
 
 import secrets
@@ -46,7 +46,7 @@ class LeaseSharing:
         self._received: dict[int, float] = {}
         self._worked_at = self._clock.monotonic()
         self._lock: AsyncConnection | None = None
-        self._lock_since = 0.0
+        self._lock_since = self._lock_checked = 0.0
 
     @property
     def works(self) -> bool:
@@ -55,8 +55,14 @@ class LeaseSharing:
 
     @property
     def leads(self) -> bool:
-        """Return whether this instance gives grants: not before another instance's grants have ended."""
-        return self._lock is not None and self._clock.monotonic() - self._lock_since >= self._lease_seconds
+        """Return whether this instance gives grants and moves rollouts.
+
+        Not before another instance's grants have ended, and only while it has checked lately that it holds the lock:
+        an instance that lost it without notice stops before another one begins.
+        """
+        now = self._clock.monotonic()
+        held = self._lock is not None and now - self._lock_checked < self._timeout
+        return held and now - self._lock_since >= self._lease_seconds
 
     def note(self, edge_id: int, heartbeat: LeaseRequest) -> None:
         """Queue a heartbeat for the other instances."""
@@ -113,15 +119,19 @@ class LeaseSharing:
         """Acquire the grant lock if it is free; it is released with the connection."""
         if self._lock is not None:
             try:
+                checked_at = self._clock.monotonic()
                 await self._lock.execute(text("SELECT 1"))
+                self._lock_checked = checked_at
                 return
             except Exception:
                 await self._lock.invalidate()
                 self._lock = None
         connection = await self._engine.connect()
         connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        asked_at = self._clock.monotonic()
         if await connection.scalar(text(f"SELECT pg_try_advisory_lock({GRANT_LOCK})")):
             self._lock, self._lock_since = connection, self._clock.monotonic()
+            self._lock_checked = asked_at
         else:
             await connection.close()
 

@@ -44,8 +44,10 @@ class ServicePublication:
             if await generations.newest_generation(session) == newest:
                 break
         since = {name: record.generation for record in known for name in record.services}
+        oldest = known[0].generation if known else 0  # of those changed before it, nothing more is known
         self.live.load(
-            newest, {name: _stamp_generation(each, since.get(name, 0)) for name, each in services.items()}
+            newest,
+            {name: _stamp_generation(each, since.get(name, oldest)) for name, each in services.items()},
         )
         for record in known:
             self.live.remember(record.generation, record.services)
@@ -69,9 +71,9 @@ class ServicePublication:
         names = {name for record in missed for name in record.services}
         services = await read_services(session, self._seal, names)
         for record in missed:
-            self.live.advance(
-                record.generation, _select_changes(record.services, services, record.generation)
-            )
+            if record.generation > self.live.generation:  # a change may have read or made it meanwhile
+                changes = _select_changes(record.services, services, record.generation)
+                self.live.advance(record.generation, changes)
 
     async def publish(self, session: AsyncSession) -> Callable[[], None] | None:
         """Store the generation that results from a change; None if no service changes."""

@@ -1,13 +1,19 @@
-"""Move rollouts on: one look at each that is under way, some times a second, by one instance."""
+"""Move rollouts on: each instance judges those under way some times a second, and the one that leads moves them.
+
+What moves one judges it again inside the change, by what the database has then: another instance may have passed the
+stage, returned the rollout or begun another since.
+"""
 
 import logging
+from datetime import datetime
 
 from balancer.api.access import Role
 from balancer.api.services import RolloutAction, RolloutState, RolloutView, StageBody
 from balancer.control.authentication.caller import Caller
 from balancer.control.clock import Clock
 from balancer.control.http.problems import Refusal
-from balancer.control.services.published.live import LiveServices
+from balancer.control.services.published.live import LiveService
+from balancer.control.services.published.publication import ServicePublication
 from balancer.control.services.rollout import repository as rollouts
 from balancer.control.services.rollout.progress import NextStep, StageProgress
 from balancer.control.services.rollout.service import pass_stage, return_rollout, set_paused
@@ -20,51 +26,60 @@ from balancer.control.storage.store import Store
 log = logging.getLogger(__name__)
 BY = Caller(Role.OPERATE, "control plane")
 WATCHED_LIMIT = 64  # services whose counts heartbeats name
+StageKey = tuple[str, int, datetime, int]  # service, candidate, start of the rollout, stage
 
 
 class RolloutEngine:
     """What this instance has seen of the stages that are under way; restarts begin a stage's dwell time anew."""
 
-    def __init__(self, store: Store, clock: Clock, live: LiveServices, signs: EdgeSigns) -> None:
+    def __init__(self, store: Store, clock: Clock, publication: ServicePublication, signs: EdgeSigns) -> None:
         self._store = store
         self._clock = clock
-        self._live = live
+        self._publication = publication
+        self._live = publication.live
         self._signs = signs
-        self._progress: dict[tuple[str, int, int], StageProgress] = {}
+        self._progress: dict[StageKey, StageProgress] = {}
 
     def watched_services(self) -> list[str]:
         """Return the services whose counts edges must report."""
         return sorted(name for name, each in self._live.rolling_services())[:WATCHED_LIMIT]
 
-    async def move_rollouts(self) -> None:
-        """Look at every rollout once, and pass or return those that are due."""
+    async def watch_rollouts(self, *, leads: bool) -> None:
+        """Judge every rollout once. Where this instance leads, pass or return those that are due."""
         if not self._live.is_rolling and not self._progress:
             return
         async with self._store.read() as session:
             found = await rollouts.list_under_way(session)
         seen = set()
         for record in found:
-            progress = self._judge_stage(record)
             seen.add(_key_of(record))
-            step = progress.next_step(self._clock.monotonic(), record.dwell_seconds)
-            paused = record.state == RolloutState.PAUSED
-            if step is NextStep.RETURN or (step is NextStep.ADVANCE and not paused):
-                await self._move(record, step, progress)
+            if self._judge_step(record) is not NextStep.WAIT and leads:
+                await self._move(record)
         self._progress = {key: each for key, each in self._progress.items() if key in seen}
 
     def _judge_stage(self, record: ServiceRolloutRecord) -> StageProgress:
         now = self._clock.monotonic()
         progress = self._progress.setdefault(_key_of(record), StageProgress(now))
         service = self._live.services.get(record.service)
-        if service is None or service.candidate is None or service.candidate.revision != record.candidate:
-            return progress  # of another instance, and not read yet
-        progress.judge_stage(*self._signs.collect_signs(record.service, service), now)
+        if service is None or not _is_stage_of(service, record):
+            progress.forget_verdict()  # begun by another instance, and not read yet
+        else:
+            progress.judge_stage(*self._signs.collect_signs(record.service, service), now)
         return progress
 
-    async def _move(self, seen: ServiceRolloutRecord, step: NextStep, progress: StageProgress) -> None:
+    def _judge_step(self, record: ServiceRolloutRecord) -> NextStep:
+        step = self._judge_stage(record).next_step(self._clock.monotonic(), record.dwell_seconds)
+        paused = record.state == RolloutState.PAUSED
+        return NextStep.WAIT if paused and step is NextStep.ADVANCE else step
+
+    async def _move(self, seen: ServiceRolloutRecord) -> None:
         async with self._store.change() as session:
             record = await rollouts.find_under_way(session, seen.service)
-            if record is None or _key_of(record) != _key_of(seen) or record.state != seen.state:
+            if record is None or _key_of(record) != _key_of(seen):
+                return
+            await self._publication.catch_up(session)
+            step, progress = self._judge_step(record), self._progress[_key_of(record)]
+            if step is NextStep.WAIT:
                 return
             if step is NextStep.ADVANCE:
                 try:
@@ -85,6 +100,7 @@ class RolloutEngine:
                 raise Refusal(409, "no-rollout", f"no rollout of {name} is under way", field="action")
             match action:
                 case RolloutAction.ADVANCE:
+                    await self._publication.catch_up(session)
                     verdict = self._judge_stage(record).verdict
                     if verdict.health is not StageHealth.WELL:
                         detail = f"the stage is {verdict.health.value}: {verdict.why}"
@@ -122,5 +138,10 @@ class RolloutEngine:
         )
 
 
-def _key_of(record: ServiceRolloutRecord) -> tuple[str, int, int]:
-    return record.service, record.candidate, record.position
+def _key_of(record: ServiceRolloutRecord) -> StageKey:
+    return record.service, record.candidate, record.started_at, record.position
+
+
+def _is_stage_of(service: LiveService, record: ServiceRolloutRecord) -> bool:
+    candidate = service.candidate.revision if service.candidate else None
+    return candidate == record.candidate and service.stages == rollouts.begun_stages(record)

@@ -51,7 +51,8 @@ class StageProgress:
         counted = [sign for sign in members if sign.edge_id in self._seen_alive]
         self.members = len(counted)
         for sign in (*counted, *others):
-            self._before.setdefault(sign.edge_id, sign.counts)
+            if sign.counts is not None:
+                self._before.setdefault(sign.edge_id, sign.counts)
         verdict = judge_edges(counted)
         if verdict.health is not StageHealth.ILL:
             figures = self._compare_figures(counted, others)
@@ -62,6 +63,10 @@ class StageProgress:
             self.well_since = now
         self.verdict = verdict
         return verdict
+
+    def forget_verdict(self) -> None:
+        """Wait until the stage can be judged again."""
+        self.well_since, self.verdict = None, JUST_BEGUN
 
     def next_step(self, now: float, dwell: float) -> NextStep:
         """Decide after `judge_stage`."""
@@ -76,7 +81,7 @@ class StageProgress:
     def _compare_figures(self, members: Sequence[EdgeSign], others: Sequence[EdgeSign]) -> StageVerdict:
         earlier = Tally()
         for sign in members:
-            earlier = earlier.plus(self._before[sign.edge_id], ServiceCounts())
+            earlier = earlier.plus(self._before.get(sign.edge_id, ServiceCounts()), ServiceCounts())
         return compare_figures(
             tally_counts(members, self._before), tally_counts(others, self._before), earlier
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from balancer.api.applied_services import AppliedReport, ServiceCounts
+from balancer.api.applied_services import AppliedReport
 from balancer.api.schemas import Health
 from balancer.control.health.leases import Leases
 from balancer.control.registry.directory import EdgeDirectory, EdgeSnapshot
@@ -43,7 +43,7 @@ class EdgeSigns:
             alive=heartbeat.health is not Health.DOWN,
             applied=report.generation >= service.since,
             refusal=_find_refusal(report, name, service),
-            counts=report.counts.get(name, ServiceCounts()),
+            counts=report.counts.get(name),
         )
 
 

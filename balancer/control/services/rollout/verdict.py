@@ -1,7 +1,7 @@
 """Whether the edges that have a candidate are well: they have applied it, and do no worse than the others."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from balancer.api.applied_services import ServiceCounts
@@ -35,7 +35,7 @@ class EdgeSign:
     alive: bool = True
     applied: bool = True
     refusal: str = ""
-    counts: ServiceCounts = field(default_factory=ServiceCounts)
+    counts: ServiceCounts | None = None  # since the edge's start; None: it does not say them yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ def tally_counts(signs: Iterable[EdgeSign], before: Mapping[int, ServiceCounts])
     """Add up what these edges counted since `before`, by edge id."""
     total = Tally()
     for sign in signs:
-        total = total.plus(sign.counts, before.get(sign.edge_id, ServiceCounts()))
+        if sign.counts is not None:
+            total = total.plus(sign.counts, before.get(sign.edge_id, sign.counts))
     return total
 
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from balancer.control.app import create_app, sweep_plane
+from balancer.control.app import create_app, follow_instances, sweep_plane
 from balancer.control.plane import ControlPlane
 from balancer.control.rules import ControlRules
 from balancer.control.storage.database import DATABASE, database_url, migrate_schema
@@ -196,3 +196,29 @@ def open_in() -> Any:
 def open_on() -> Any:
     """Open a control plane in a folder and on a database, with a clock of its own."""
     return lambda folder, database: control_plane(folder, TestClock(), database)
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, cluster: postgresql.Cluster) -> AsyncIterator[tuple[Api, Api]]:
+    """Two instances in this process on one PostgreSQL, each with a clock that the test turns."""
+    database = cluster.database()
+    async with control_plane(tmp_path / "a", TestClock(), database) as first:
+        (tmp_path / "b").mkdir()
+        key = (tmp_path / "a" / "table-signing.key").read_bytes()
+        (tmp_path / "b" / "table-signing.key").write_bytes(key)
+        async with control_plane(tmp_path / "b", TestClock(), database) as second:
+            await first.ask("POST", "/v1/vips", VIP)
+            yield first, second
+
+
+@pytest.fixture
+def turn(pair: tuple[Api, Api]) -> Any:
+    """Let both instances do what each does once in a while: exchange heartbeats, read each other's changes."""
+
+    async def turn_both() -> None:
+        for api in (*pair, *pair):
+            await api.plane.heartbeats.exchange_heartbeats()
+        for api in pair:
+            await follow_instances(api.plane)
+
+    return turn_both

@@ -3,74 +3,44 @@
 import asyncio
 import contextlib
 import hashlib
-import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from control_process import ADMIN, ControlProcess
 from cryptography.hazmat.primitives import serialization
-from free_ports import free_port
 
 from balancer.api.client import ControlClient, Unreachable
-from balancer.control.app import follow_instances
 from balancer.control.table.signing_key import NoSigningKey
 from balancer.model.signature import verify
 
 pytestmark = pytest.mark.needs("postgresql")
-ADMIN = "the-admin-token-of-this-test"
 HEADERS = {"Authorization": f"Bearer {ADMIN}"}
 EDGES = 40
 
 
-class Instance:
-    """`sennit control` as a process of its own."""
+@dataclass
+class Instance(ControlProcess):
+    """An instance, and a connection to it."""
 
-    def __init__(self, folder: Path, database: str) -> None:
-        self.port = free_port()
-        self.folder, self.database = folder, database
-        self.process: asyncio.subprocess.Process | None = None
+    http: httpx.AsyncClient = field(init=False)
+
+    def __post_init__(self) -> None:
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=15)
-
-    async def start(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / "admin").write_text(ADMIN)
-        sennit = Path(sys.executable).with_name("sennit")
-        flags = ["--state", self.folder, "--listen", f"127.0.0.1:{self.port}", "--database", self.database]
-        more = ["--admin-token-file", self.folder / "admin", "--lease-seconds", "120"]
-        self.process = await asyncio.create_subprocess_exec(
-            sennit, "control", *flags, *more, stderr=(self.folder / "log").open("w")
-        )
-
-    async def listening(self) -> None:
-        async with asyncio.timeout(60):
-            while True:
-                assert self.process
-                assert self.process.returncode is None, (self.folder / "log").read_text()
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await self.http.get("/v1/health")).status_code == 200:
-                        return
-                await asyncio.sleep(0.1)
-
-    async def kill(self) -> None:
-        if self.process and self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
 
 
 @pytest.fixture
 async def two(tmp_path: Path, cluster: Any) -> AsyncIterator[tuple[Instance, Instance]]:
     database = cluster.database()
-    first, second = Instance(tmp_path / "a", database), Instance(tmp_path / "b", database)
+    first = Instance(tmp_path / "a", database=database, lease_seconds=120)
+    second = Instance(tmp_path / "b", database=database, lease_seconds=120)
     try:
         await first.start()
-        await first.listening()
-        (tmp_path / "b").mkdir()
-        key = (tmp_path / "a" / "table-signing.key").read_bytes()
-        (tmp_path / "b" / "table-signing.key").write_bytes(key)
+        second.copy_key(first)
         await second.start()
-        await second.listening()
         vip = {"name": "main", "v4": "203.0.113.1"}
         assert (await first.http.post("/v1/vips", json=vip, headers=HEADERS)).status_code == 201
         yield first, second
@@ -168,35 +138,13 @@ async def test_one_is_killed_in_a_stream_of_enrolments_and_heartbeats(two: tuple
     assert all(each["used_at"] for each in used)
 
 
-@pytest.fixture
-async def pair(tmp_path: Path, cluster: Any, open_on: Any, vip: Any) -> AsyncIterator[tuple[Any, Any]]:
-    """Two instances in this process, whose clock the test turns."""
-    database = cluster.database()
-    async with open_on(tmp_path / "a", database) as first:
-        (tmp_path / "b").mkdir()
-        key = (tmp_path / "a" / "table-signing.key").read_bytes()
-        (tmp_path / "b" / "table-signing.key").write_bytes(key)
-        async with open_on(tmp_path / "b", database) as second:
-            await first.ask("POST", "/v1/vips", vip)
-            yield first, second
-
-
-async def turn(*instances: Any) -> None:
-    """What each does once in a while."""
-    for api in instances:
-        await api.plane.heartbeats.exchange_heartbeats()
-    for api in instances:
-        await api.plane.heartbeats.exchange_heartbeats()
-        await follow_instances(api.plane)
-
-
-async def test_what_one_publishes_the_others_watchers_see(pair: tuple[Any, Any]) -> None:
+async def test_what_one_publishes_the_others_watchers_see(pair: tuple[Any, Any], turn: Any) -> None:
     first, second = pair
-    await turn(*pair)
+    await turn()
     before = second.plane.watch.generation
     poll = asyncio.create_task(second.plane.watch.wait_beyond(before, 20))
     await first.enrol(1)
-    await turn(*pair)
+    await turn()
     await asyncio.wait_for(poll, 10)
     assert await second.table() == await first.table()
     await second.ask("PATCH", "/v1/edges/1", {"site": "b"})
@@ -206,12 +154,12 @@ async def test_what_one_publishes_the_others_watchers_see(pair: tuple[Any, Any])
     assert [edge["state"] for edge in (await first.table())["edges"]] == ["up", "down"]
 
 
-async def test_an_edge_that_one_hears_is_not_given_up_by_the_other(pair: tuple[Any, Any]) -> None:
+async def test_an_edge_that_one_hears_is_not_given_up_by_the_other(pair: tuple[Any, Any], turn: Any) -> None:
     first, second = pair
     await first.enrol(1)
     for _ in range(4):  # longer than a lease
         await first.heartbeat(1)
-        await turn(*pair)
+        await turn()
         for api in pair:
             await api.pass_time(4)
     assert await second.states() == {1: "up"}
@@ -226,44 +174,50 @@ async def test_an_edge_that_enrolled_with_one_is_heard_by_the_other_at_once(pair
     assert (await second.heartbeat(1)).status_code == 200
 
 
-async def test_an_edge_removed_at_one_instance_is_refused_by_the_other(pair: tuple[Any, Any]) -> None:
+async def test_an_edge_removed_at_one_instance_is_refused_by_the_other(
+    pair: tuple[Any, Any], turn: Any
+) -> None:
     first, second = pair
     await first.enrol(1)
     await first.enrol(2)
-    await turn(*pair)
+    await turn()
     assert (await second.heartbeat(1)).status_code == 200
     await first.ask("DELETE", "/v1/edges/1")
     await first.enrol(3)  # as many as before
-    await turn(*pair)
+    await turn()
     assert (await second.heartbeat(1)).status_code == 410
     assert [(await second.heartbeat(number)).status_code for number in (2, 3)] == [200, 200]
 
 
-async def test_what_one_instance_changes_the_others_edges_receive(pair: tuple[Any, Any]) -> None:
+async def test_what_one_instance_changes_the_others_edges_receive(pair: tuple[Any, Any], turn: Any) -> None:
     first, second = pair
     await first.enrol(1)
-    await turn(*pair)
+    await turn()
     await first.ask("PATCH", "/v1/edges/1", {"admin_state": "draining"})
-    await turn(*pair)
+    await turn()
     assert (await second.heartbeat(1)).json()["admin_state"] == "draining"
 
 
-async def test_a_freeze_holds_everywhere(pair: tuple[Any, Any]) -> None:
+async def test_a_freeze_holds_everywhere(pair: tuple[Any, Any], turn: Any) -> None:
     first, second = pair
     await first.enrol(1)
     await first.ask("PUT", "/v1/freeze", {})
     before = await first.table()
     await second.enrol(2)
-    await turn(*pair)
+    await turn()
     assert await second.table() == await first.table() == before
     assert (await second.ask("GET", "/v1/freeze")).json()["frozen"] is True
 
 
-async def test_one_instance_alone_gives_grants_and_not_while_anothers_may_last(pair: tuple[Any, Any]) -> None:
-    await turn(*pair)
+async def test_one_instance_alone_gives_grants_and_not_while_anothers_may_last(
+    pair: tuple[Any, Any], turn: Any
+) -> None:
+    await turn()
     assert not any(api.plane.sharing.leads for api in pair)
     for api in pair:
         api.clock.seconds += 10
+    assert not any(api.plane.sharing.leads for api in pair), "no one has checked that it holds the lock"
+    await turn()
     assert [api.plane.sharing.leads for api in pair].count(True) == 1
 
 

@@ -147,6 +147,17 @@ def test_counts_of_an_edge_that_started_again_begin_at_zero() -> None:
     assert progress.judge_stage([sign(1, 10, 0)], [], 1.0).health is StageHealth.WELL
 
 
+def test_what_an_edge_counted_before_it_was_asked_weighs_nothing() -> None:
+    for lifetime, errors, health in ((10**6, 60, StageHealth.ILL), (1000, 0, StageHealth.WELL)):
+        progress = StageProgress(0.0)
+        progress.judge_stage([EdgeSign(1)], [EdgeSign(2)], 0.0)  # not asked yet for its counts
+        progress.judge_stage([sign(1, lifetime, 500)], [sign(2, lifetime, 0)], 1.0)
+        verdict = progress.judge_stage(
+            [sign(1, lifetime + 100, 500 + errors)], [sign(2, lifetime + 100, 0)], 2.0
+        )
+        assert verdict.health is health, verdict
+
+
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_figures_are_ill_only_by_failures_beyond_the_margin(
     requests: int, errors: int, other_requests: int, other_errors: int
