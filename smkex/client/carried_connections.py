@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from smkex.client.bounded_sessions import BoundedSessions
 from smkex.client.events import Failed, Observer
 from smkex.client.explain import explain_error
-from smkex.transport.counting_reader import CountingReader
+from smkex.transport.forwarding import ForwardingProtocol
 from smkex.transport.relay import IDLE_TIMEOUT, Streams, copy_both_ways
 
 READ_LIMIT = 256 << 10
@@ -31,10 +31,10 @@ Accepted = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
 
 async def accept_connections(sock: socket.socket, accepted: Accepted) -> asyncio.Server:
-    """Accept at a bound socket, as `asyncio.start_server`, with readers that do not copy what arrives."""
+    """Accept at a bound socket, as `asyncio.start_server`, with readers that can forward without a copy."""
 
     def make_protocol() -> asyncio.StreamReaderProtocol:
-        return asyncio.StreamReaderProtocol(CountingReader(READ_LIMIT), accepted)
+        return ForwardingProtocol(READ_LIMIT, accepted)
 
     return await asyncio.get_running_loop().create_server(make_protocol, sock=sock)
 

@@ -123,6 +123,7 @@ class SessionDriver:
         self._peer_ended = False
         self._reading_paused = False
         self._writing_paused = False
+        self._high_limit: int = HIGH_WATER
         self._closing = False
         self._lost = False
         self._handling = False
@@ -267,8 +268,17 @@ class SessionDriver:
         if self._closing or self._lost:
             return
         session = self._session
-        session.write(data)
-        if not self._handling:
+        if self._handling:
+            session.write(data)
+        elif isinstance(data, memoryview) and data.itemsize == 1 and data.c_contiguous:
+            # sealed where they are: a copy of them all would cost as much as receiving them
+            session.lend(data)
+            try:
+                self._send_pending(time.monotonic())
+            finally:
+                session.keep_lent()
+        else:
+            session.write(data)
             self._send_pending(time.monotonic())
         if not self._writing_paused and session.unsent > self._high_water and self._protocol:
             self._writing_paused = True
@@ -289,7 +299,7 @@ class SessionDriver:
     @property
     def _high_water(self) -> int:
         """Unsealed bytes above which the application is asked to pause: no more than the window has room for."""
-        return min(HIGH_WATER, self._session.send_window)
+        return min(self._high_limit, self._session.send_window)
 
     @property
     def held_bytes(self) -> int:
@@ -312,7 +322,8 @@ class SessionDriver:
         return min(LOW_WATER, self._high_water // 2), self._high_water
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """The limits are the session's."""
+        """Ask the application to pause at `high` unsealed bytes or less; the other limit is the session's."""
+        self._high_limit = HIGH_WATER if high is None else min(HIGH_WATER, high)
 
     def pause_reading(self) -> None:
         self._reading_paused = True

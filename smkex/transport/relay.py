@@ -6,8 +6,14 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from smkex.transport.forwarding import ForwardingReader, can_forward_to
+
 BLOCK = 256 << 10
 IDLE_TIMEOUT = 300.0  # seconds without a byte in either direction
+
+IDLE_STEPS = (
+    64  # the time-out is set anew no oftener than that: for each block it would cost as much as the block
+)
 
 OnCopied = Callable[[int], Awaitable[None]]
 
@@ -43,9 +49,19 @@ async def copy_both_ways(
 
     `on_near` and `on_far` are awaited with the size of what came from either side, after it was passed on. Each
     direction ends by itself. An error on one side aborts the other, so that a truncated stream does not look complete.
-    Raises the error of either side or of `check_first`, or TimeoutError after `idle` seconds of silence.
+    Raises the error of either side or of `check_first`, or TimeoutError after `idle` seconds of silence, and up to a
+    64th of them more.
     """
     loop = asyncio.get_running_loop()
+    step = idle / IDLE_STEPS
+    extended = loop.time()
+
+    def note_activity() -> None:
+        nonlocal extended
+        now = loop.time()
+        if now - extended >= step:
+            extended = now
+            limit.reschedule(now + idle + step)
 
     async def copy(
         source: Streams,
@@ -53,11 +69,14 @@ async def copy_both_ways(
         on_copied: OnCopied | None,
         check: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
-        while data := await source.reader.read(BLOCK):
+        reader = source.reader
+        if isinstance(reader, ForwardingReader) and can_forward_to(sink.writer) and not (on_copied or check):
+            await reader.forward(sink.writer, note_activity)
+        while data := await reader.read(BLOCK):
             if check is not None:
                 await check(data)
                 check = None
-            limit.reschedule(loop.time() + idle)
+            note_activity()
             sink.writer.write(data)
             await sink.writer.drain()
             if on_copied is not None:
@@ -66,7 +85,7 @@ async def copy_both_ways(
 
     whole = False
     try:
-        async with asyncio.timeout(idle) as limit, asyncio.TaskGroup() as both:
+        async with asyncio.timeout(idle + step) as limit, asyncio.TaskGroup() as both:
             both.create_task(copy(near, far, on_near, check_first))
             both.create_task(copy(far, near, on_far))
         whole = True

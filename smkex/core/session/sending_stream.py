@@ -19,7 +19,7 @@ class SendingStream:
 
     def __init__(self, keys: EpochChain, window: int, start: int = 0) -> None:
         self.keys = keys
-        self._unsent: list[bytes] = []
+        self._unsent: list[bytes | memoryview] = []
         self._unsent_at = 0  # of the first unsent byte in the first of them
         self._start = start
         self._largest_window = self._window_limit = window
@@ -38,6 +38,25 @@ class SendingStream:
         if data:
             self._unsent.append(bytes(data))
             self.unsent += len(data)
+
+    def lend(self, data: memoryview) -> None:
+        """Queue bytes that stay the caller's, and do not change before `keep_lent`."""
+        if self.final is not None:
+            raise ValueError("the stream has been ended")
+        if data:
+            self._unsent.append(data)
+            self.unsent += len(data)
+
+    def keep_lent(self) -> None:
+        """Copy what is still unsent of the lent bytes, which are the last that were queued."""
+        if not self._unsent:
+            return
+        last = self._unsent[-1]
+        if isinstance(last, memoryview):
+            if len(self._unsent) == 1 and self._unsent_at:
+                last = last[self._unsent_at :]
+                self._unsent_at = 0
+            self._unsent[-1] = bytes(last)
 
     def end(self) -> bool:
         """End the stream after the queued bytes. Return False if it was ended before."""

@@ -251,6 +251,15 @@ class Session:
         if not self._over:
             self._out.write(data)
 
+    def lend(self, data: memoryview) -> None:
+        """Queue bytes of the stream that stay the caller's, and do not change before `keep_lent`."""
+        if not self._over:
+            self._out.lend(data)
+
+    def keep_lent(self) -> None:
+        """Copy what is still unsent of the lent bytes."""
+        self._out.keep_lent()
+
     def end(self) -> None:
         """End this direction after the queued bytes."""
         if self._out.end():

@@ -24,6 +24,7 @@ Step = tuple[str, int]
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 300_000)),
+        st.tuples(st.just("lend"), st.integers(1, 300_000)),
         st.tuples(st.just("answer"), st.integers(1, 300_000)),
         st.tuples(st.sampled_from(["pause", "resume", "turn"]), st.just(0)),
         st.tuples(st.just("lose"), st.integers(0, PATHS - 1)),
@@ -85,6 +86,10 @@ async def play(steps: list[Step]) -> tuple[object, ...]:
         match name:
             case "write":
                 near.write(pattern(1, number))
+            case "lend":  # a buffer that is used again at once
+                buffer = bytearray(pattern(1, number))
+                near.write(memoryview(buffer))
+                buffer[:] = bytes(len(buffer))
             case "answer":
                 far.write(pattern(2, number))
             case "pause":
@@ -125,6 +130,8 @@ def test_a_session_gives_the_same_on_both_kinds_of_loop(steps: list[Step]) -> No
     for name, number in steps:
         if name == "crumbs":
             written["write"] += b"x" * number
+        elif name == "lend":
+            written["write"] += pattern(1, number)
         elif name in written:
             written[name] += pattern(1 if name == "write" else 2, number)
     assert found == ((written["answer"], True, [None], None), (written["write"], True, [None], None))

@@ -88,6 +88,39 @@ async def test_each_direction_ends_by_itself_and_nothing_is_lost() -> None:
         assert [type(event) for event in tunnel.events] == [SessionOpened, SessionEnded]
 
 
+async def test_a_target_that_reads_late_gets_more_than_all_buffers_hold() -> None:
+    size, go = 64 << 20, asyncio.Event()
+    received = hashlib.sha256()
+
+    async def read_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        while data := await reader.read(1 << 16):
+            received.update(data)
+        writer.write_eof()
+
+    block = bytes(range(256)) * 1021
+    async with tunnelled(read_late) as tunnel:
+        reader, writer = await tunnel.connect()
+
+        written = 0
+
+        async def write_all() -> None:
+            nonlocal written
+            while written < size:
+                writer.write(block)
+                await writer.drain()
+                written += len(block)
+            writer.write_eof()
+
+        writing = asyncio.create_task(write_all())
+        await until(lambda: written > 4 << 20)
+        assert not writing.done()
+        go.set()
+        await writing
+        assert await reader.read() == b""
+    assert received.digest() == hashlib.sha256(block * (written // len(block))).digest()
+
+
 async def test_the_target_may_end_first_and_still_receive() -> None:
     received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 

@@ -728,3 +728,51 @@ def test_what_an_answer_waited_is_not_taken_for_latency_of_the_path(delay: float
     rtt = net.client.rtt(0)
     assert rtt is not None
     assert rtt == pytest.approx(2 * delay, abs=0.0003)
+
+
+@pytest.mark.parametrize("before", [b"", b"queued before"])
+@pytest.mark.parametrize("sealed", [0, 1, 3])
+def test_lent_bytes_are_kept_as_far_as_they_were_not_sealed(before: bytes, sealed: int) -> None:
+    keys = fresh_keys()
+    stream, opened = SendingStream(data_chain(same_keys(keys), "client"), 1 << 20), data_chain(keys, "client")
+    lent = bytearray(range(200))
+    stream.write(before)
+    stream.lend(memoryview(lent))
+    received = b""
+
+    def take(count: int) -> None:
+        nonlocal received
+        for _ in range(count):
+            record = stream.next_record(50)
+            assert record is not None
+            received += unseal(opened, record.frame)[1]
+
+    take(sealed)
+    stream.keep_lent()
+    lent[:] = bytes(len(lent))
+    stream.keep_lent()  # nothing is left that was lent
+    stream.write(b"after")
+    while stream.unsent:
+        take(1)
+    assert received == before + bytes(range(200)) + b"after"
+
+
+def test_lending_nothing_and_all_is_no_copy_and_ended_streams_take_none() -> None:
+    stream = SendingStream(data_chain(fresh_keys(), "client"), 1 << 20)
+    stream.lend(memoryview(b""))
+    stream.keep_lent()
+    stream.lend(memoryview(b"all"))
+    assert stream.next_record() is not None
+    stream.keep_lent()
+    assert stream.unsent == 0
+    stream.end()
+    with pytest.raises(ValueError, match="ended"):
+        stream.lend(memoryview(b"more"))
+
+
+def test_a_session_that_is_over_borrows_nothing() -> None:
+    net = Net(0.01)
+    net.client.abort()
+    net.client.lend(memoryview(b"late"))
+    net.client.keep_lent()
+    assert net.client.unsent == 0
