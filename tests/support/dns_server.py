@@ -55,6 +55,8 @@ class DnsServer:
         self._servers: list[asyncio.Server] = []
         self._transport: asyncio.DatagramTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     async def __aenter__(self) -> "DnsServer":
         listening = socket.create_server(
@@ -68,14 +70,13 @@ class DnsServer:
             lambda: _Datagrams(self), local_addr=(self._address, self.port)
         )
         if self._certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*self._certificate)
+            self.show_certificate(self._certificate)
             usual = 443 if self._https else 853
             server = await asyncio.start_server(
                 self._serve_https if self._https else self._serve_tls,
                 self._address,
                 usual if self._given_port else 0,
-                ssl=context,
+                ssl=self._context,
             )
             self.tls_port = server.sockets[0].getsockname()[1]
             self._servers.append(server)
@@ -89,6 +90,19 @@ class DnsServer:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._writers)
+
+    def disconnect(self) -> None:
+        """Close all connections; new ones are accepted."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def show_certificate(self, certificate: tuple[Path, Path]) -> None:
+        """To connections from now on."""
+        self._context.load_cert_chain(*certificate)
 
     def answers(self, data: bytes, protocol: str) -> Sequence[bytes]:
         query = dns.message.from_wire(data)
@@ -127,16 +141,16 @@ class DnsServer:
     async def _serve_messages(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: str
     ) -> None:
-        self._begin(protocol)
+        self._begin(protocol, writer)
         with suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 (length,) = struct.unpack("!H", await reader.readexactly(2))
                 for reply in self.answers(await reader.readexactly(length), protocol):
                     writer.write(struct.pack("!H", len(reply)) + reply)
-        writer.close()
+        self._end(writer)
 
     async def _serve_https(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._begin("https")
+        self._begin("https", writer)
         with suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -144,10 +158,15 @@ class DnsServer:
                 length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
                 for reply in self.answers(await reader.readexactly(length), "https"):
                     writer.write(self.response_head + b"content-length: %d\r\n\r\n" % len(reply) + reply)
+        self._end(writer)
+
+    def _end(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
         writer.close()
 
-    def _begin(self, protocol: str) -> None:
+    def _begin(self, protocol: str, writer: asyncio.StreamWriter) -> None:
         self.connections[protocol] += 1
+        self._writers.add(writer)
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(cast("asyncio.Task[None]", task))

@@ -37,9 +37,6 @@ class PlainExchange:
             return await self._ask_by_stream(name, kind) if is_truncated(answer) else answer
         raise TimeoutError
 
-    async def close(self) -> None:
-        """Nothing is kept between questions."""
-
     async def _exchange_datagrams(self, query: dns.message.Message) -> dns.message.Message:
         loop = asyncio.get_running_loop()
         with await open_resolver_socket(self._where, self._interface, socket.SOCK_DGRAM) as sock:

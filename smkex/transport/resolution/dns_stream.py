@@ -7,6 +7,7 @@ import dns.message
 
 from smkex.transport.resolution.queries import InvalidAnswer, parse_answer
 
+UNANSWERED_LIMIT = 64  # questions of one connection, with those whose callers wait no longer
 _LENGTH = struct.Struct("!H")
 
 
@@ -20,6 +21,8 @@ class DnsStream:
 
     async def ask(self, query: dns.message.Message) -> dns.message.Message:
         """Raises OSError."""
+        if len(self._asked) >= UNANSWERED_LIMIT:
+            raise ConnectionAbortedError(f"{UNANSWERED_LIMIT} questions have no answer")
         while query.id in self._asked:
             query.id = (query.id + 1) % (1 << 16)
         answer: asyncio.Future[dns.message.Message] = asyncio.get_running_loop().create_future()

@@ -23,7 +23,7 @@ MEDIA_TYPE = b"application/dns-message"
 
 
 class HttpsExchange:
-    """Asks one resolver by one interface; the questions of a look-up share its connections."""
+    """Asks one resolver by one interface; all questions share its connections."""
 
     def __init__(self, where: ResolverAddress, interface: str) -> None:
         self._url = f"https://{format_endpoint(where.certified_name, where.port)}{where.query_path}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dns.exception
@@ -13,19 +13,16 @@ import dns.rdatatype
 
 from smkex.transport.resolution.datagrams import PlainExchange
 from smkex.transport.resolution.https_exchange import HttpsExchange
+from smkex.transport.resolution.kept_exchanges import KeptExchange, MakeExchange, running_keeper
 from smkex.transport.resolution.queries import select_records
 from smkex.transport.resolution.resolver_address import ResolverAddress, ResolverKind
 from smkex.transport.resolution.tls_stream import TlsExchange
+from smkex.transport.routes.paths import find_egress
 from smkex.transport.routes.routes import Address
 
 RESOLUTION_DELAY = 0.05  # seconds the other family may take longer (RFC 8305 section 3)
 SERVERS_LIMIT = 3  # as resolv.conf(5) has them
-Exchange = PlainExchange | TlsExchange | HttpsExchange
-_EXCHANGES: dict[ResolverKind, Callable[[ResolverAddress, str], Exchange]] = {
-    ResolverKind.PLAIN: PlainExchange,
-    ResolverKind.TLS: TlsExchange,
-    ResolverKind.HTTPS: HttpsExchange,
-}
+_KEPT: dict[ResolverKind, MakeExchange] = {ResolverKind.TLS: TlsExchange, ResolverKind.HTTPS: HttpsExchange}
 _FAMILIES = (dns.rdatatype.AAAA, dns.rdatatype.A)
 
 
@@ -35,16 +32,28 @@ class PathResolver:
     def __init__(self, servers: Sequence[ResolverAddress], interface: str) -> None:
         self.interface = interface
         self.servers = tuple(servers[:SERVERS_LIMIT])
-        self._exchanges: list[tuple[ResolverAddress, Exchange]] = [
-            (where, _EXCHANGES[where.kind](where, interface)) for where in self.servers
-        ]
+        self._kept: dict[ResolverAddress, KeptExchange] = {}
 
     async def __aenter__(self) -> "PathResolver":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for _server, exchange in self._exchanges:
-            await exchange.close()
+        while self._kept:
+            await running_keeper().release(self._kept.popitem()[1])
+
+    @property
+    def way(self) -> tuple[tuple[ResolverAddress, ...], str, str]:
+        """Servers, interface and its address, which another network changes. Raises `PathUnusable`."""
+        return self.servers, self.interface, find_egress(self.interface, self.servers[0].address).source
+
+    def _find_exchange(self, where: ResolverAddress) -> PlainExchange | KeptExchange:
+        """Raises `PathUnusable`."""
+        make = _KEPT.get(where.kind)
+        if make is None:
+            return PlainExchange(where, self.interface)
+        if where not in self._kept:
+            self._kept[where] = running_keeper().acquire(where, self.interface, make)
+        return self._kept[where]
 
     @property
     def protected(self) -> bool:
@@ -59,9 +68,9 @@ class PathResolver:
         Raises OSError where no server answers, `PathUnusable` where the interface leads to none.
         """
         failure: OSError | None = None
-        for where, exchange in self._exchanges:
+        for where in self.servers:
             try:
-                answer = await exchange.ask(name, kind)
+                answer = await self._find_exchange(where).ask(name, kind)
                 return self._read_answer(answer, name, kind)
             except TimeoutError:
                 failure = OSError(f"resolver {where} over {self.interface} does not answer")

@@ -31,6 +31,7 @@ class Place:
         self.phone, self.server = f"ds-phone-{suffix}", f"ds-server-{suffix}"
         self._processes: list[subprocess.Popen[str]] = []
         self._edge: subprocess.Popen[str] | None = None
+        self._unbound: subprocess.Popen[str] | None = None
 
     def up(self) -> None:
         for name in (self.phone, self.server):
@@ -94,7 +95,8 @@ class Place:
 
     def unbound(self, folder: Path, *data: str) -> None:
         """A real resolver at the far ends: by TLS on link 1, by HTTPS on link 2; `data` are its records."""
-        identity(folder, "dns", "dns.example")
+        if not (folder / "dns.pem").exists():
+            identity(folder, "dns", "dns.example")
         lines = [
             *("server:", "username: ''", "chroot: ''", "pidfile: ''", "use-syslog: no", "do-daemonize: no"),
             *("interface: 10.1.0.1@853", "interface: 10.2.0.1@443", "https-port: 443"),
@@ -106,9 +108,15 @@ class Place:
         (folder / "unbound.conf").write_text("\n".join(lines) + "\n")
         log = (folder / "unbound.log").open("w")
         command = ["ip", "netns", "exec", self.server, "unbound", "-d", "-c", str(folder / "unbound.conf")]
-        self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, text=True))
+        self._unbound = subprocess.Popen(command, stdout=log, stderr=log, text=True)
+        self._processes.append(self._unbound)
         for address, port in (("10.1.0.1", 853), ("10.2.0.1", 443)):
             self._wait_for_listener(address, port)
+
+    def stop_unbound(self) -> None:
+        assert self._unbound is not None
+        self._unbound.kill()
+        self._unbound.wait()
 
     def _wait_for_listener(self, address: str, port: int) -> None:
         deadline = time.monotonic() + 20
@@ -165,6 +173,24 @@ class Place:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    @contextlib.contextmanager
+    def start_on_phone(
+        self, *command: str, environment: Mapping[str, str]
+    ) -> "Iterator[subprocess.Popen[str]]":
+        """A program with pipes for its input and output, for as long as the context."""
+        with subprocess.Popen(
+            ["ip", "netns", "exec", self.phone, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**ENVIRONMENT, **environment},
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def accepted(self) -> list[str]:
         """Where the edge accepted subflows; ends it."""

@@ -58,6 +58,47 @@ def test_a_real_resolver_over_tls_and_over_https(place: Any, tmp_path: Path) -> 
     assert used(place) == {"cell0 ip daddr 10.1.0.1 tcp dport 853", "wifi0 ip daddr 10.2.0.1 tcp dport 443"}
 
 
+LOOK_UPS = """
+import asyncio, sys
+from smkex.transport.resolution.discovery import find_service
+
+async def look_up():
+    given = dict(zip(("cell0", "wifi0"), sys.argv[1:3]))
+    found = await find_service("cdn.example", 443, ("cell0", "wifi0"), given)
+    print(*found.addresses)
+
+async def main():
+    await look_up()
+    await asyncio.gather(look_up(), look_up())
+    print("idle", flush=True)
+    sys.stdin.readline()
+    await look_up()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.needs("unbound")
+def test_look_ups_over_tls_and_https_share_a_connection_of_each_link(place: Any, tmp_path: Path) -> None:
+    place.unbound(tmp_path, f"cdn.example. A {V4}")
+    count_each(place, *PLAIN, "tcp dport {853, 443} tcp flags & (syn | ack) == syn")
+    with place.start_on_phone(
+        *(sys.executable, "-c", LOOK_UPS, TLS, HTTPS),
+        environment={"SSL_CERT_FILE": str(tmp_path / "dns.pem")},
+    ) as process:
+        assert [process.stdout.readline() for _ in range(4)] == [f"{V4}\n"] * 3 + ["idle\n"]
+        opened = {"cell0 ip daddr 10.1.0.1", "wifi0 ip daddr 10.2.0.1"}
+        counted = {name.partition(" tcp")[0]: n for name, n in place.counted().items() if n}
+        assert counted == dict.fromkeys(opened, 1)
+        place.stop_unbound()
+        place.unbound(tmp_path, f"cdn.example. A {V4}")  # knows nothing of the connections of before
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == f"{V4}\n"
+        counted = {name.partition(" tcp")[0]: n for name, n in place.counted().items() if n}
+        assert counted == dict.fromkeys(opened, 2)
+
+
 @pytest.mark.needs("unbound")
 def test_a_resolver_that_is_not_authenticated_is_never_asked_in_clear(place: Any, tmp_path: Path) -> None:
     place.unbound(tmp_path, f"cdn.example. A {V4}")
