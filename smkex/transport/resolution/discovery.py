@@ -15,7 +15,7 @@ import dns.name
 import dns.rdatatype
 
 from smkex.core.errors import AddressDisagrees
-from smkex.transport.resolution.path_resolver import PathResolver, encode_name
+from smkex.transport.resolution.path_resolver import RESOLUTION_DELAY, PathResolver, encode_name
 from smkex.transport.resolution.queries import ALIAS_LIMIT
 from smkex.transport.resolution.resolver_address import ResolverAddress
 from smkex.transport.resolution.service_record import (
@@ -26,12 +26,17 @@ from smkex.transport.resolution.service_record import (
     read_service_records,
     service_owner,
 )
+from smkex.transport.resolution.silent_resolvers import SilentResolvers
 from smkex.transport.resolution.system_resolvers import find_system_resolvers
 from smkex.transport.routes.routes import Address
 
-RECORDS_DELAY = 0.5  # seconds that service records by plain DNS may come later than addresses
+# seconds that service records by plain DNS may come later than the addresses of both paths: as the other family of
+# addresses (RFC 8305 section 3; draft-ietf-happy-happyeyeballs-v3 section 4), or as long as these took
+RECORDS_DELAY = RESOLUTION_DELAY
+RECORDS_DELAY_LIMIT = 0.5
 NO_SERVICE = "."  # the target of an alias that says so
 T = TypeVar("T")
+_silent_resolvers = SilentResolvers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ async def find_service(
 async def find_service_by(paths: tuple[PathResolver, PathResolver], host: str, port: int) -> FoundService:
     """`find_service` by the resolvers of both paths."""
     owner = service_owner(host, port)
-    answers = await _gather_both(_look_up_path(path, host, owner) for path in paths)
+    answers = await _look_up_both(paths, host, owner)
     record, notes = _agree_on_record(host, paths, answers)
     expected = _agree_on_fleet_keys(host, answers)
     if record is not None and record.target == NO_SERVICE:
@@ -116,29 +121,70 @@ async def _cancel_all(tasks: Sequence["asyncio.Future[Any]"]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _look_up_path(path: PathResolver, host: str, owner: str) -> _PathAnswer:
-    """Ask for addresses and service records at once. Raises OSError, `PathUnusable`."""
-    addresses = asyncio.ensure_future(path.query_addresses(host))
-    records = asyncio.ensure_future(_query_service(path, owner))
-    try:
-        await asyncio.wait({addresses})
-        error = addresses.exception()
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """What a path's resolver is asked at once."""
+
+    path: PathResolver
+    addresses: "asyncio.Task[set[Address]]"
+    records: "asyncio.Task[tuple[SvcbRecord, ...]]"
+
+    @classmethod
+    def ask(cls, path: PathResolver, host: str, owner: str) -> "_Questions":
+        return cls(
+            path,
+            asyncio.ensure_future(path.query_addresses(host)),
+            asyncio.ensure_future(_query_service(path, owner)),
+        )
+
+    @property
+    def needs_records(self) -> bool:
+        """Without addresses, the records may say where there are some (RFC 9460 section 3)."""
+        return self.path.protected or self.addresses.exception() is not None
+
+    def read_answer(self) -> _PathAnswer:
+        """Raises OSError, `PathUnusable`."""
+        error = self.addresses.exception()
         if error is not None and not isinstance(error, Exception):
             raise error
-        found = error if error is not None else addresses.result()
-        await asyncio.wait({records}, timeout=RECORDS_DELAY if error is None and not path.protected else None)
-        if not records.done():
-            return _PathAnswer(found, (), f"no answer within {RECORDS_DELAY:g} s")
+        found = error if error is not None else self.addresses.result()
+        if not self.records.done():
+            return _PathAnswer(found, (), "no answer in time")
         try:
-            return _PathAnswer(found, records.result())
+            return _PathAnswer(found, self.records.result())
         except InvalidRecords as invalid:
             return _PathAnswer(found, (), str(invalid))
         except OSError as failure:
-            if path.protected:
+            if self.path.protected:
                 raise  # RFC 9460 section 3.1: no answer must not look like none there
             return _PathAnswer(found, (), str(failure))
+
+
+async def _look_up_both(paths: Sequence[PathResolver], host: str, owner: str) -> list[_PathAnswer]:
+    """Ask for addresses and service records at once. Raises OSError, `PathUnusable`."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    questions = [_Questions.ask(path, host, owner) for path in paths]
+    try:
+        await asyncio.wait([one.addresses for one in questions])
+        delay = min(max(RECORDS_DELAY, loop.time() - started), RECORDS_DELAY_LIMIT)
+        needed = [one.records for one in questions if one.needs_records]
+        if needed:
+            await asyncio.wait(needed)
+        others = [one for one in questions if not one.needs_records]
+        awaited = [
+            one.records for one in others if not _silent_resolvers.is_silent(one.path.way, loop.time())
+        ]
+        if awaited:
+            await asyncio.wait(awaited, timeout=delay)
+        for one in others:
+            if one.records.done():
+                _silent_resolvers.note_answer(one.path.way)
+            else:
+                _silent_resolvers.note_silence(one.path.way, loop.time())
+        return [one.read_answer() for one in questions]
     finally:
-        await _cancel_all((addresses, records))
+        await _cancel_all([task for one in questions for task in (one.addresses, one.records)])
 
 
 async def _query_service(path: PathResolver, owner: str) -> tuple[SvcbRecord, ...]:

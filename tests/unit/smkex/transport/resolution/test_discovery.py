@@ -1,5 +1,6 @@
 """What both paths' resolvers must agree on: addresses, service records, fleet keys."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -23,6 +24,7 @@ from smkex.transport.resolution.discovery import FoundService, find_service_by
 from smkex.transport.resolution.path_resolver import PathResolver
 from smkex.transport.resolution.resolver_address import ResolverAddress
 from smkex.transport.resolution.service_record import SvcbRecord
+from smkex.transport.resolution.silent_resolvers import LIFETIME, LIMIT, SILENCES, SilentResolvers
 
 HOST, OWNER = "cdn.example", "_smkex.cdn.example"
 V4, OTHER_V4 = "203.0.113.1", "203.0.113.2"
@@ -55,6 +57,11 @@ class Resolvers:
         await self.start(*zones, **options)
         return await self.ask(*(f"127.0.0.1:{server.port}" for server in self.servers), port=port)
 
+    @property
+    def plain(self) -> tuple[str, str]:
+        first, second = (f"127.0.0.1:{server.port}" for server in self.servers)
+        return first, second
+
     async def ask(self, first: str, second: str, port: int = 443) -> FoundService:
         async with (
             PathResolver([ResolverAddress.parse(first)], "lo") as one,
@@ -64,7 +71,10 @@ class Resolvers:
 
 
 @pytest.fixture
-async def resolvers() -> AsyncIterator[Resolvers]:
+async def resolvers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Resolvers]:
+    for name in ("RECORDS_DELAY", "RECORDS_DELAY_LIMIT"):  # that no test waits for nothing, or too little
+        monkeypatch.setattr(discovery, name, 20.0)
+    monkeypatch.setattr(discovery, "_silent_resolvers", SilentResolvers())
     async with AsyncExitStack() as stack:
         yield Resolvers(stack)
 
@@ -139,11 +149,66 @@ async def test_a_plain_resolver_that_knows_no_records_costs_a_moment(
     change: Change, resolvers: Resolvers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discovery, "RECORDS_DELAY", 0.2)
+    monkeypatch.setattr(discovery, "RECORDS_DELAY_LIMIT", 0.2)
     await resolvers.start(zone(RECORD))
     await resolvers.start(zone(RECORD), change=change)
-    found = await resolvers.ask(*(f"127.0.0.1:{server.port}" for server in resolvers.servers))
+    found = await resolvers.ask(*resolvers.plain)
     assert (found.record, found.addresses) == (None, (ip_address(V4),))
-    assert re.search(r"by lo (no answer within|.*NOTIMP)", found.notes[0])
+    assert re.search(r"by lo (no answer in time|.*NOTIMP)", found.notes[0])
+
+
+async def test_a_plain_resolver_that_stays_silent_about_records_is_no_more_waited_for(
+    resolvers: Resolvers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked all the same. What the other path states of fleet keys counts, as without the memory."""
+    await resolvers.start(zone(RECORD))
+    await resolvers.start(zone(RECORD), change=dropping("SVCB"))
+    with monkeypatch.context() as short:
+        short.setattr(discovery, "RECORDS_DELAY", 0.05)
+        short.setattr(discovery, "RECORDS_DELAY_LIMIT", 0.05)
+        for _ in range(SILENCES):
+            await resolvers.ask(*resolvers.plain)
+    async with asyncio.timeout(10):  # the delay is 20 s now
+        found = await resolvers.ask(*resolvers.plain)
+    assert (found.record, found.fleet_keys) == (None, {FLEET})
+    assert "no answer in time" in found.notes[0]
+    assert resolvers.servers[1].asked["udp", "SVCB"] == SILENCES + 1
+
+
+async def test_the_other_path_is_waited_for_although_one_is_known_to_be_silent(
+    resolvers: Resolvers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await resolvers.start(zone(FORGED))
+    await resolvers.start(zone(RECORD), change=dropping("SVCB"))
+    with monkeypatch.context() as short:
+        short.setattr(discovery, "RECORDS_DELAY", 0.05)
+        short.setattr(discovery, "RECORDS_DELAY_LIMIT", 0.05)
+        for _ in range(SILENCES):
+            await resolvers.ask(*resolvers.plain)
+    assert (await resolvers.ask(*resolvers.plain)).fleet_keys == {OTHER_FLEET}
+
+
+def test_silence_counts_in_turn_and_is_forgotten() -> None:
+    silent = SilentResolvers()
+    for now in (0.0, 1.0):
+        silent.note_silence("a", now)
+    silent.note_answer("a")
+    for now in (2.0, 3.0, 4.0):
+        assert not silent.is_silent("a", now)
+        silent.note_silence("a", now)
+    assert silent.is_silent("a", 5.0)
+    assert not silent.is_silent("b", 5.0)
+    silent.note_silence("a", 5.0)  # what is not waited for is no news
+    assert not silent.is_silent("a", 4.0 + LIFETIME)
+    silent.note_silence("a", 4.0 + LIFETIME)
+    assert not silent.is_silent("a", 5.0 + LIFETIME)
+
+
+def test_silent_resolvers_are_bounded_in_number() -> None:
+    silent = SilentResolvers()
+    for way in range(3 * LIMIT):
+        silent.note_silence(way, 0.0)
+    assert len(silent) == LIMIT
 
 
 async def test_a_protected_resolver_has_to_answer_about_records(
