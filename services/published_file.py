@@ -5,12 +5,13 @@ services.json is JSON with one line a service, so that a reader parses only the 
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.fields import read_integer, read_sequence, read_text, require_mapping
 from node.state.catalogue import SERVICES, SERVICES_APPLIED
+from node.state.table_key import verify_with_any
 from services.published import LARGEST_NUMBER, PublishedService, ServiceGeneration
 
 REASON_LIMIT = 300  # characters
@@ -25,8 +26,10 @@ def store_services(state: Path, services: ServiceGeneration) -> None:
     SERVICES.write_text(state, f'{head}{lines}\n],"signature":"{signature}"}}')
 
 
-def read_services(state: Path, key: bytes, kept: ServiceGeneration | None = None) -> ServiceGeneration:
-    """Return the generation, verified with the control plane's public key; lines of the kept one are not parsed again.
+def read_services(
+    state: Path, keys: Sequence[bytes], kept: ServiceGeneration | None = None
+) -> ServiceGeneration:
+    """Return the generation, verified with one of the public keys; lines of the kept one are not parsed again.
 
     Raises OSError, `StateFileInvalid`, and `ForgedServices` where it is not signed.
     """
@@ -41,7 +44,7 @@ def read_services(state: Path, key: bytes, kept: ServiceGeneration | None = None
         read = ServiceGeneration.assemble(generation, services, meta.get("signature"))
     except (ValueError, RecursionError) as error:
         raise SERVICES.invalid(str(error)) from None
-    read.verify(key)
+    verify_with_any(keys, read.verify)
     return read
 
 

@@ -29,6 +29,7 @@ from balancer.agent.state import NodeState
 from balancer.agent.sync.applied_services import report_applied, trigger_reports
 from balancer.agent.sync.backoff import Backoff
 from balancer.agent.sync.fast_open_keys import FastOpenKeyFollower
+from balancer.agent.sync.freshness import FreshnessMonitor
 from balancer.agent.sync.instance import new_instance
 from balancer.agent.sync.lease import EdgeRemoved, HeartbeatTrigger, keep_lease
 from balancer.agent.sync.purges import PurgeFollower
@@ -61,6 +62,7 @@ class Agent:
             self._state.keep_services,
             self._state.has_services,
         )
+        self._freshness = FreshnessMonitor(self._state)
         self._shield = ShieldSync(self._state.keep_shield_sites)
         self._watched_services: list[str] = []
         self._changed = HeartbeatTrigger()
@@ -77,6 +79,7 @@ class Agent:
             self._peers,
             forwarder=settings.forwarder,
             vip_check=settings.vip_check,
+            find_notes=self._find_notes,
         )
         self._announcer = Announcer(
             self._state,
@@ -129,7 +132,7 @@ class Agent:
         if self._settings.metrics is None:
             return lambda: None
         address, _, port = self._settings.metrics.rpartition(":")
-        asked = AgentMetrics(self._announcer, self._node, self._intent, self._state)
+        asked = AgentMetrics(self._announcer, self._node, self._intent, self._state, self._freshness)
         return serve_metrics(address.strip("[]"), int(port), asked)
 
     async def _start_watcher(self) -> asyncio.subprocess.Process | None:
@@ -176,7 +179,9 @@ class Agent:
             group.create_task(
                 keep_lease(client, enrolled.edge_id, self._heartbeat, self._apply_answer, self._changed)
             )
-            group.create_task(follow_table(client, self._state, enrolled.edge_id, self._changed))
+            group.create_task(
+                follow_table(client, self._state, enrolled.edge_id, self._changed, self._freshness)
+            )
             group.create_task(self._services.follow(client))
             group.create_task(self._shield.follow(client, lambda: self._services.kept))
             group.create_task(trigger_reports(self._settings.state, self._changed))
@@ -209,6 +214,13 @@ class Agent:
                 log.warning("cannot enrol yet", extra={"why": str(error)})
             await asyncio.sleep(backoff.delay())
 
+    def _find_notes(self) -> tuple[str, ...]:
+        """Return what is older than the control plane says, once this node has a table."""
+        if self._state.table_generation() is None:
+            return ()
+        kept = self._services.kept
+        return self._freshness.find_faults(kept.generation if kept is not None else None)
+
     def _heartbeat(self) -> LeaseRequest:
         findings = self._node.findings
         return LeaseRequest(
@@ -226,6 +238,7 @@ class Agent:
             applied_purge=self._state.applied_purge(),
             services=report_applied(self._settings.state, self._node.figures, self._watched_services),
             origins=report_origins(self._node.origins),
+            table_keys=self._state.key_fingerprints(),
         )
 
     def _apply_answer(self, sent_at: float, sent: LeaseRequest, grant: LeaseGrant) -> None:

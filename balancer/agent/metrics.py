@@ -11,6 +11,7 @@ from balancer.agent.announce.announcer import Announcer
 from balancer.agent.announce.intent import Intent
 from balancer.agent.health.node_watch import NodeMonitor
 from balancer.agent.state import NodeState
+from balancer.agent.sync.freshness import FreshnessMonitor
 from balancer.api.schemas import Health
 
 WAYS = ("forwarding", "backbone", "outside")
@@ -19,8 +20,16 @@ WAYS = ("forwarding", "backbone", "outside")
 class AgentMetrics(Collector):
     """Read at each scrape."""
 
-    def __init__(self, announcer: Announcer, node: NodeMonitor, intent: Intent, state: NodeState) -> None:
+    def __init__(
+        self,
+        announcer: Announcer,
+        node: NodeMonitor,
+        intent: Intent,
+        state: NodeState,
+        freshness: FreshnessMonitor,
+    ) -> None:
         self._announcer, self._node, self._intent, self._state = announcer, node, intent, state
+        self._freshness = freshness
 
     def collect(self) -> Iterator[Metric]:
         now = time.monotonic()
@@ -31,6 +40,11 @@ class AgentMetrics(Collector):
             "control_silence_seconds",
             "Since the control plane last answered, or since the start.",
             now - (answered if answered is not None else self._intent.started_at),
+        )
+        yield _make_gauge(
+            "timestamp_age_seconds",
+            "Since the control plane signed the newest timestamp that this node has.",
+            self._freshness.age(),
         )
         yield _make_gauge("table_generation", "Of the table on disk.", self._state.table_generation() or 0)
         yield _make_gauge(
@@ -50,6 +64,7 @@ class AgentMetrics(Collector):
         )
         named = {(reason.partition(":")[0], "hard") for reason in findings.hard}
         named |= {(reason.partition(":")[0], "soft") for reason in findings.soft}
+        named |= {(reason.partition(":")[0], "note") for reason in findings.notes}
         for name, kind in sorted(named):
             reasons.add_metric([name, kind], 1)
         yield reasons

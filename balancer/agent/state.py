@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from balancer.model.table import ForwardingTable
 from balancer.model.table_file import TableFile, read_signed_table, store_table
+from node.key_link import KeyLink
 from node.state.boot_clock import BootMoment
 from node.state.catalogue import SERVICES
 from node.state.credential import Credential, read_credential, write_credential
@@ -25,8 +26,16 @@ from node.state.identity import NodeIdentity, find_identity, write_identity
 from node.state.peer_key import own_peer_key
 from node.state.purges import Purge, read_applied_purge, read_purges, write_purges
 from node.state.shield import ShieldSites, write_shield_sites
-from node.state.signs import write_contact
-from node.state.table_key import pin_table_key, trusted_table_key
+from node.state.signs import read_timestamp, write_contact
+from node.state.table_key import (
+    FINGERPRINT,
+    TableKeyUnknown,
+    learn_keys,
+    pin_table_key,
+    promote_key,
+    trusted_table_keys,
+    verify_with_any,
+)
 from services.published import ServiceGeneration
 from services.published_file import read_services, store_services
 
@@ -58,9 +67,34 @@ class NodeState:
     def keep_node(self, node: NodeIdentity) -> None:
         write_identity(self.folder, node)
 
-    def table_key(self) -> bytes:
-        """Return the public key that tables are signed with; raises `TableKeyUnknown`."""
-        return trusted_table_key(self.folder)
+    def table_keys(self) -> tuple[bytes, ...]:
+        """Return the public keys that tables are believed by; raises `TableKeyUnknown`."""
+        return trusted_table_keys(self.folder)
+
+    def learn_keys(self, current: bytes, following: bytes | None, links: Sequence[KeyLink]) -> bool:
+        """Keep the key that follows this node's; raises `TableKeyUnknown` where no link leads to it."""
+        return learn_keys(self.folder, current, following, links)
+
+    def key_fingerprints(self) -> list[str]:
+        """Return the first digits of the keys that tables are believed by; none before there is one."""
+        try:
+            return [key.hex()[:FINGERPRINT] for key in self.table_keys()]
+        except TableKeyUnknown:
+            return []
+
+    def promote_key(self) -> None:
+        """Accept the following key alone."""
+        promote_key(self.folder)
+
+    def is_signed_with(self, key: bytes) -> bool:
+        """Return whether the table and the services on disk are signed with this key."""
+        try:
+            read_signed_table(self.folder, (key,))
+            if self.has_services():
+                read_services(self.folder, (key,))
+        except (OSError, ValueError):
+            return False
+        return True
 
     def keep_table_key(self, key: bytes) -> None:
         """Pin the first key; ValueError where another one is pinned: it may be a forger's."""
@@ -85,14 +119,18 @@ class NodeState:
     def keep_table(self, table: dict[str, Any], signature: bytes) -> None:
         store_table(self.folder, table, signature)
 
-    def record_contact(self) -> None:
-        """Record that the control plane has just said what the newest table is: the forwarder may trust the one it
-        has."""
-        write_contact(self.folder)
+    def record_contact(self, timestamp: str) -> None:
+        """Record that the control plane has just said, signed, what the newest table is: the forwarder may trust the
+        one it has."""
+        write_contact(self.folder, timestamp)
+
+    def kept_timestamp(self) -> str:
+        """Return the last signed timestamp, not verified; empty before the first."""
+        return read_timestamp(self.folder)
 
     def services(self) -> ServiceGeneration:
         """Return the services on disk; raises OSError, ValueError."""
-        return read_services(self.folder, self.table_key())
+        return read_services(self.folder, self.table_keys())
 
     def has_services(self) -> bool:
         """Return whether there is a file of services, valid or not."""
@@ -100,7 +138,7 @@ class NodeState:
 
     def verify_services(self, services: ServiceGeneration) -> None:
         """Raise `ForgedServices` unless the control plane signed them."""
-        services.verify(self.table_key())
+        verify_with_any(self.table_keys(), services.verify)
 
     def keep_services(self, services: ServiceGeneration) -> None:
         """Hand the edge these services."""

@@ -46,11 +46,15 @@ from balancer.api.tables import (
     FreezeView,
     GenerationPage,
     GenerationView,
+    KeyRotationRequest,
+    KeyRotationView,
     RollbackRequest,
     TableKey,
 )
 from balancer.api.trust import client_context, explain_refusal, find_refusal
 from balancer.model.delta import merge
+from balancer.model.timestamp import HEADER
+from node.key_link import KeyLink, read_links
 from node.state.desired_state import AdminState
 
 # longer than the interval of heartbeats, shorter than the control plane keeps connections open
@@ -92,6 +96,23 @@ class SignedTable:
 
     table: dict[str, Any]
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TableAnswer:
+    """The answer to a request for the table: a newer one, or None; and the signed timestamp, not verified yet."""
+
+    table: SignedTable | None
+    timestamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableKeys:
+    """The key that tables are signed with, the one that follows it, and links; nothing is verified yet."""
+
+    current: bytes
+    following: bytes | None
+    links: tuple[KeyLink, ...]
 
 
 class ControlClient:
@@ -226,11 +247,25 @@ class ControlClient:
 
     async def table_key(self) -> bytes:
         """Get the public key that tables are signed with; 32 bytes."""
-        view = TableKey.model_validate(await self._json("GET", "/v1/table/key"))
+        return (await self.table_keys()).current
+
+    async def table_keys(self) -> TableKeys:
+        """Get the public keys that tables are signed with now, and after the rotation that is under way."""
+        answer = await self._json("GET", "/v1/table/key")
         try:
-            return base64.b64decode(view.key, validate=True)
+            view = TableKey.model_validate(answer)
+            current, *more = (
+                base64.b64decode(key, validate=True) for key in (view.key, view.next) if key is not None
+            )
+            return TableKeys(current, more[0] if more else None, read_links(answer))
         except ValueError as error:
             raise Garbled(f"invalid key from the control plane: {error}") from None
+
+    async def key_rotation(self) -> KeyRotationView:
+        return KeyRotationView.model_validate(await self._json("GET", "/v1/table/key/rotation"))
+
+    async def rotate_table_key(self, body: KeyRotationRequest) -> KeyRotationView:
+        return KeyRotationView.model_validate(await self._json("POST", "/v1/table/key/rotation", body))
 
     async def acknowledgements(self) -> AcknowledgementView:
         return AcknowledgementView.model_validate(await self._json("GET", "/v1/table/acknowledgements"))
@@ -258,8 +293,8 @@ class ControlClient:
     async def renew_lease(self, edge_id: int, body: LeaseRequest) -> LeaseGrant:
         return LeaseGrant.model_validate(await self._json("PUT", f"/v1/edges/{edge_id}/lease", body))
 
-    async def table(self, kept: Mapping[str, Any] | None = None, wait: float = 0) -> SignedTable | None:
-        """Get the forwarding table; None if it is still the `kept` one after `wait` seconds.
+    async def table(self, kept: Mapping[str, Any] | None = None, wait: float = 0) -> TableAnswer:
+        """Get the forwarding table; without one if it is still the `kept` one after `wait` seconds.
 
         The caller verifies the signature. Only what changed since the kept table is sent.
         """
@@ -268,14 +303,14 @@ class ControlClient:
             generation = kept["generation"]
             query, headers = f"{query}&since={generation}", {"If-None-Match": f'"{generation}"'}
         response = await self._send("GET", f"/v1/table{query}", headers=headers, extra_time=wait)
+        timestamp = response.headers.get(HEADER, "")
         if response.status_code == 304:
-            return None
+            return TableAnswer(None, timestamp)
         try:
             value = response.json()
             signature = base64.b64decode(value.pop("signature"), validate=True)
-            return SignedTable(
-                merge(kept, value) if kept is not None and "since" in value else value, signature
-            )
+            table = merge(kept, value) if kept is not None and "since" in value else value
+            return TableAnswer(SignedTable(table, signature), timestamp)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Garbled(f"invalid table from the control plane: {error}") from None
 

@@ -311,6 +311,9 @@ class EdgePatch(Body):
     reason: Reason = ""
 
 
+Fingerprint = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["03a107bff3ce10be"])]
+
+
 class LeaseRequest(Body):
     """One heartbeat. Members that this version does not know, of a newer agent, are ignored and counted."""
 
@@ -339,6 +342,9 @@ class LeaseRequest(Body):
     )
     services: AppliedReport | None = Field(default=None, description="What its edge server has in force.")
     origins: OriginsReport | None = Field(default=None, description="What it knows of the services' origins.")
+    table_keys: list[Fingerprint] = Field(
+        default=[], max_length=2, description="The keys by which it believes tables: their first 16 digits."
+    )
     instance: Instance = None
 
     @property

@@ -1,8 +1,9 @@
 """Bodies about the forwarding table: its generations, who has them, holding it still."""
 
 from datetime import datetime
+from enum import StrEnum
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from balancer.api.numbers import Count
 from balancer.api.schemas import Body, EdgeId, Reason
@@ -61,11 +62,48 @@ class TableView(BaseModel):
     signature: str = Field(description="Ed25519, base64, over the whole table.")
 
 
+class TableKeyLink(BaseModel):
+    """A key, and the one that follows it; each 32 bytes, base64."""
+
+    before: str
+    after: str
+    signature: str = Field(description="Ed25519, base64, with the key before.")
+
+
 class TableKey(BaseModel):
     """The key that tables are signed with."""
 
     algorithm: str = Field(examples=["ed25519"])
     key: str = Field(description="32 bytes, base64.")
+    next: str | None = Field(default=None, description="The key that follows, while a rotation is under way.")
+    links: list[TableKeyLink] = Field(default=[], description="Which key followed which, the newest last.")
+
+
+class KeyRotationAction(StrEnum):
+    """A step of a rotation; `replace` puts a new key in use at once, which no node believes by itself."""
+
+    BEGIN = "begin"
+    FINISH = "finish"
+    CANCEL = "cancel"
+    REPLACE = "replace"
+
+
+class KeyRotationRequest(Body):
+    """Take a step. `force`: finish though some live nodes do not know the next key."""
+
+    action: KeyRotationAction = Field(examples=["begin"])
+    force: StrictBool = False
+    reason: Reason = ""
+
+
+class KeyRotationView(BaseModel):
+    """The keys (hexadecimal), and how many live nodes accept the newest."""
+
+    current: str
+    next: str | None = Field(description="Missing: no rotation is under way.")
+    nodes: int = Field(description="Live nodes.")
+    ready: int = Field(description="Those that accept the newest key.")
+    behind: list[int] = Field(description="At most 100 of the others, by edge id.")
 
 
 class GenerationView(BaseModel):

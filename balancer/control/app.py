@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -71,10 +70,14 @@ from balancer.control.storage.store import Store
 from balancer.control.table import acknowledgements
 from balancer.control.table import endpoints as table
 from balancer.control.table.epoch import check_lost_generations, check_restore
+from balancer.control.table.known_keys import KnownKeys
 from balancer.control.table.live import LiveTable
 from balancer.control.table.publication import Publication
-from balancer.control.table.signing_key import agreed_key
+from balancer.control.table.signing_key import SigningKeys, agreed_keys
+from balancer.control.table.timestamps import TimestampSigner
 from balancer.control.table.watch import TableWatch, WatchPart
+from balancer.control.table_key import endpoints as table_key
+from balancer.control.table_key.rotation import KeyRotation
 from balancer.control.trace import endpoints as trace
 from balancer.control.vips import endpoints as vips
 
@@ -95,8 +98,8 @@ async def open_plane(
     sharing = LeaseSharing(store.engine, clock, rules.lease_seconds) if store.shared else None
     try:
         await asyncio.to_thread(migrate_schema, url)
-        key = await agreed_key(store, state)
-        yield await _assemble_plane(store, sharing, key, sha256_hex(admin_token), rules)
+        keys = await agreed_keys(store, state)
+        yield await _assemble_plane(store, sharing, keys, sha256_hex(admin_token), rules)
     finally:
         if sharing:
             await sharing.close()
@@ -106,17 +109,17 @@ async def open_plane(
 async def _assemble_plane(
     store: Store,
     sharing: LeaseSharing | None,
-    key: Ed25519PrivateKey,
+    keys: SigningKeys,
     admin_sha256: str,
     rules: ControlRules,
 ) -> ControlPlane:
     """Load what is stored, and create the services."""
     seconds, clock = rules.lease_seconds, store.clock
     leases, directory, newest = Leases(clock, seconds), EdgeDirectory(), NewestIds()
-    watch, seal = TableWatch(LiveTable(key)), SecretSeal(key)
+    watch, seal = TableWatch(LiveTable(keys)), SecretSeal(keys)
     purges = PurgeWatch()
     publication = Publication(clock, watch, shared=store.shared)
-    services = ServicePublication(clock, LiveServices(key), watch, seal, shared=store.shared)
+    services = ServicePublication(clock, LiveServices(keys), watch, seal, shared=store.shared)
     async with store.read() as session:
         leases.grant_grace(await edge_queries.alive_ids(session))
         await directory.catch_up(session)
@@ -133,10 +136,11 @@ async def _assemble_plane(
         purges,
         FigureRings(clock),
         OriginBoard(clock),
+        KnownKeys(),
     )
     rollouts = RolloutEngine(store, clock, services, EdgeSigns(directory, leases))
     store.committed = directory.committed
-    store.publishers = publication.publish, services.publish
+    store.publishers = keys.publish, publication.publish, services.publish
     await check_restore(store, publication)
     return ControlPlane(
         rules=rules,
@@ -155,7 +159,7 @@ async def _assemble_plane(
         origins=memory.origins,
         seal=seal,
         services=services,
-        shield=ShieldCatalogue(key, services.live, directory, watch),
+        shield=ShieldCatalogue(keys, services.live, directory, watch),
         service_acknowledgements=memory.services,
         rollouts=rollouts,
         authenticator=Authenticator(store, directory, admin_sha256),
@@ -165,6 +169,9 @@ async def _assemble_plane(
         service_overview=ServiceOverview(store, memory.services, memory.figures),
         heartbeats=HeartbeatService(store, memory, directory, sharing, watch, newest, rollouts, seconds),
         metrics=ControlMetrics(publication, memory.acknowledgements, leases, memory.grants, newest),
+        keys=keys,
+        key_rotation=KeyRotation(store, keys, memory.keys),
+        timestamps=TimestampSigner(clock, keys, watch.live, lambda: services.live.generation, newest),
     )
 
 
@@ -199,6 +206,7 @@ async def sweep_plane(plane: ControlPlane) -> None:
 async def follow_instances(plane: ControlPlane) -> None:
     """Load what other instances have changed."""
     async with plane.store.read() as session:
+        await plane.keys.catch_up(session)
         await plane.publication.catch_up(session)
         await plane.services.catch_up(session)
         await plane.directory.catch_up(session)
@@ -277,6 +285,7 @@ def create_app(
         login.router,
         audit.router,
         table.router,
+        table_key.router,
         purge_endpoints.router,
         figures.router,
         overview.router,

@@ -28,7 +28,10 @@ from balancer.control.services.rollout.engine import RolloutEngine
 from balancer.control.services.sealing import SecretSeal
 from balancer.control.storage.store import Store
 from balancer.control.table.publication import Publication
+from balancer.control.table.signing_key import SigningKeys
+from balancer.control.table.timestamps import TimestampSigner
 from balancer.control.table.watch import TableWatch
+from balancer.control.table_key.rotation import KeyRotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class ControlPlane:
     service_overview: ServiceOverview
     heartbeats: HeartbeatService
     metrics: ControlMetrics
+    keys: SigningKeys
+    key_rotation: KeyRotation
+    timestamps: TimestampSigner
 
     def parts(self) -> Iterator[object]:
         """Return every part."""

@@ -2,7 +2,7 @@
 
 import base64
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from balancer.model.signature import verify
 from balancer.model.table import ForwardingTable
 from node.state.catalogue import TABLE
 from node.state.state_file import FileWatch
-from node.state.table_key import trusted_table_key
+from node.state.table_key import trusted_table_keys, verify_with_any
 
 SIGNATURE = "signature"
 
@@ -20,13 +20,17 @@ def store_table(state: Path, table: Mapping[str, Any], signature: bytes) -> None
     TABLE.write_object(state, {**table, SIGNATURE: base64.b64encode(signature).decode()})
 
 
-def read_signed_table(state: Path) -> dict[str, Any]:
-    """Return the table's JSON; raises OSError, and ValueError (`signature.Forged` where it is not signed)."""
+def read_signed_table(state: Path, keys: Sequence[bytes] | None = None) -> dict[str, Any]:
+    """Return the table's JSON, signed with one of the keys; None: those that the node believes.
+
+    Raises OSError, and ValueError (`signature.Forged` where it is not signed).
+    """
     table = TABLE.read_object(state)
     signature = table.pop(SIGNATURE, None)
     if not isinstance(signature, str):
         raise TABLE.invalid("no signature")
-    verify(trusted_table_key(state), table, base64.b64decode(signature, validate=True))
+    signed = base64.b64decode(signature, validate=True)
+    verify_with_any(keys or trusted_table_keys(state), lambda key: verify(key, table, signed))
     return table
 
 

@@ -173,7 +173,7 @@ async def _followed_edge(folder: Path, number: int, port: int, key: bytes) -> As
     catalogue.SERVICES.create_folder(state)
     pin_table_key(state, key)
     sync = ServiceSync(
-        lambda: read_services(state, key),
+        lambda: read_services(state, (key,)),
         lambda fresh: fresh.verify(key),
         lambda fresh: store_services(state, fresh),
         lambda: catalogue.SERVICES.version_in(state) is not None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from edge.services.directory import ServiceDirectory
 from node.state.catalogue import SERVICES
 from node.state.state_file import FileWatch
-from node.state.table_key import is_managed, trusted_table_key
+from node.state.table_key import is_managed, trusted_table_keys
 from services.published import PublishedService, ServiceGeneration
 from services.published_file import read_applied_services, read_services
 
@@ -50,8 +50,8 @@ class ServiceFollower:
         if not self._watch.has_changed():
             return
         try:
-            key = trusted_table_key(self._state)
-            wanted = await asyncio.to_thread(read_services, self._state, key, self._read)
+            keys = trusted_table_keys(self._state)
+            wanted = await asyncio.to_thread(read_services, self._state, keys, self._read)
         except (OSError, ValueError) as error:
             self._directory.fault = str(error)
             log.warning("services not applied, keeping generation %d: %s", self._generation, error)

@@ -30,9 +30,17 @@ class LifeSign:
         return last if last <= time.monotonic() else float("-inf")
 
 
-def write_contact(state: Path) -> None:
-    """Record that the control plane has just said which table is the newest."""
-    CONTACT.write_object(state, BootMoment.now().to_json())
+def write_contact(state: Path, timestamp: str = "") -> None:
+    """Record that the control plane has just said which table is the newest, by this signed timestamp."""
+    CONTACT.write_object(state, {**BootMoment.now().to_json(), "timestamp": timestamp})
+
+
+def read_timestamp(state: Path) -> str:
+    """Return the signed timestamp of the last contact, not verified; empty where there is none."""
+    try:
+        return str(CONTACT.read_object(state).get("timestamp", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def contact_age(state: Path) -> float | None:

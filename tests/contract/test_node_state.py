@@ -102,7 +102,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     "services.json": (
         SERVICES,
         lambda at: store_services(at, SERVICES),
-        lambda at: read_services(at, SIGNER.public_key().public_bytes_raw()),
+        lambda at: read_services(at, (SIGNER.public_key().public_bytes_raw(),)),
     ),
     "services-applied.json": (
         IN_FORCE,
@@ -119,7 +119,7 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     ),
     "contact": (
         MOMENT,
-        lambda at: catalogue.CONTACT.write_object(at, MOMENT.to_json()),
+        lambda at: catalogue.CONTACT.write_object(at, {**MOMENT.to_json(), "timestamp": ""}),
         lambda at: BootMoment.from_json(catalogue.CONTACT.read_object(at)),
     ),
     "probes.json": (

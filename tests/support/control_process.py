@@ -114,7 +114,7 @@ async def following_edge(
         key = await admin.table_key()
     pin_table_key(state, key)
     sync = ServiceSync(
-        lambda: read_services(state, key),
+        lambda: read_services(state, (key,)),
         lambda fresh: fresh.verify(key),
         lambda fresh: store_services(state, fresh),
         lambda: SERVICES.version_in(state) is not None,

@@ -66,7 +66,7 @@ class Announcer:
         findings = await self._node.check_node()
         self._follow_drain(findings.at_service_port)
         was = before[0]
-        if (was.hard, was.soft) != (findings.hard, findings.soft):
+        if (was.hard, was.soft, was.notes) != (findings.hard, findings.soft, findings.notes):
             log.info("health", extra={"health": findings.health.value, "reasons": findings.reasons})
         if (was.health, was.reasons, *before[1:]) != (
             findings.health,

@@ -19,6 +19,7 @@ class Findings:
 
     hard: tuple[str, ...] = ()
     soft: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # reported, and nothing is done about the announcement
     sessions: int | None = None
     at_service_port: int | None = None  # of the sessions, where the edge says so
 
@@ -26,11 +27,13 @@ class Findings:
     def health(self) -> Health:
         if self.hard:
             return Health.DOWN
-        return Health.DEGRADED if self.soft else Health.OK
+        return Health.DEGRADED if self.soft or self.notes else Health.OK
 
     @property
     def reasons(self) -> list[str]:
-        return [_printable_text(reason[:200]) for reason in (*self.hard, *self.soft)][:MAXIMUM_REASONS]
+        return [_printable_text(reason[:200]) for reason in (*self.hard, *self.soft, *self.notes)][
+            :MAXIMUM_REASONS
+        ]
 
 
 def _printable_text(text: str) -> str:

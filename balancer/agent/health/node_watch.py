@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,21 @@ class NodeMonitor:
     """All checks of one node, and their last outcome."""
 
     def __init__(
-        self, state: NodeState, edge_socket: Path, peers: PeerMonitor, *, forwarder: bool, vip_check: bool
+        self,
+        state: NodeState,
+        edge_socket: Path,
+        peers: PeerMonitor,
+        *,
+        forwarder: bool,
+        vip_check: bool,
+        find_notes: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._state = state
         self._edge = EdgeMonitor(edge_socket)
         self._peers = peers
         self._forwarder = forwarder
         self._vip_check = vip_check
+        self._find_notes = find_notes
         self._behind_since: float | None = None
         self._attached_at = float("-inf")
         self._hooks = ForwarderCheck(state.folder)
@@ -66,7 +74,9 @@ class NodeMonitor:
         soft += [probe.reason for probe in blamed if not probe.ok]
         if self._peers.cut_off:
             soft.append(CUT_OFF)
-        self.findings = Findings(tuple(hard), tuple(soft), edge.sessions, edge.at_service_port)
+        self.findings = Findings(
+            tuple(hard), tuple(soft), self._find_notes(), edge.sessions, edge.at_service_port
+        )
         return self.findings
 
     def peer_generations(self) -> dict[int, int]:

@@ -20,7 +20,7 @@ class ServiceSync:
     def __init__(
         self,
         read: Callable[[], ServiceGeneration],
-        verify: Callable[[ServiceGeneration], None],
+        verify: Callable[[ServiceGeneration], object],
         store: Callable[[ServiceGeneration], None],
         is_stored: Callable[[], bool],
     ) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 from balancer.agent.state import NodeState
 from balancer.agent.sync.backoff import Backoff
+from balancer.agent.sync.freshness import FreshnessMonitor
 from balancer.agent.sync.lease import HeartbeatTrigger
-from balancer.api.client import ApiError, ControlClient, Garbled, SignedTable, Unreachable
-from balancer.model.signature import verify
+from balancer.agent.sync.table_keys import drop_old_key, learn_table_keys
+from balancer.api.client import ApiError, ControlClient, Garbled, SignedTable, TableAnswer, Unreachable
+from balancer.model.signature import Forged, verify
 from balancer.model.table import ForwardingTable
+from node.state.table_key import verify_with_any
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,7 @@ async def follow_table(
     state: NodeState,
     edge_id: int,
     changed: HeartbeatTrigger,
+    freshness: FreshnessMonitor,
     wait: float = LONG_POLL_SECONDS,
 ) -> None:
     """Follow until cancelled. A change of this edge's own entry triggers a heartbeat: its answer has the state."""
@@ -34,7 +38,8 @@ async def follow_table(
     while True:
         started = loop.time()
         try:
-            raw = await _fetch_signed_table(client, state, None if whole else state.table_json(), wait)
+            answer = await _fetch_signed_table(client, state, None if whole else state.table_json(), wait)
+            raw = answer.table
             table = None if raw is None else ForwardingTable.from_json(raw.table)
         except (Unreachable, ApiError, ValueError) as error:
             log.warning("table not fetched", extra={"why": str(error)})
@@ -43,9 +48,13 @@ async def follow_table(
             await asyncio.sleep(backoff.delay())
             continue
         whole = False
-        state.record_contact()
-        if table is not None and raw is not None and (kept is None or table.generation > kept.generation):
+        is_newer = table is not None and (kept is None or table.generation > kept.generation)
+        if is_newer and raw is not None:
             state.keep_table(raw.table, raw.signature)
+        freshness.note_answer(answer.timestamp)  # after the table: the forwarder compares both
+        await _follow_keys(client, state, freshness)
+        if is_newer and table is not None:
+            drop_old_key(state)
             if kept is not None and table.edge(edge_id) != kept.edge(edge_id):
                 changed.trigger()
             kept = table
@@ -62,10 +71,30 @@ async def follow_table(
 
 async def _fetch_signed_table(
     client: ControlClient, state: NodeState, kept: dict[str, Any] | None, wait: float
-) -> SignedTable | None:
-    """Get a table that the control plane signed with the key that this node learned when it enrolled."""
+) -> TableAnswer:
+    """Get a table that the control plane signed with a key that this node knows, or that follows one by links."""
     answer = await client.table(kept, wait)
-    if answer is None:
-        return None
-    verify(state.table_key(), answer.table, answer.signature)
+    if (signed := answer.table) is not None:
+        try:
+            _verify_table(state, signed)
+        except Forged:
+            await learn_table_keys(client, state)
+            _verify_table(state, signed)
     return answer
+
+
+def _verify_table(state: NodeState, signed: SignedTable) -> None:
+    verify_with_any(state.table_keys(), lambda key: verify(key, signed.table, signed.signature))
+
+
+async def _follow_keys(client: ControlClient, state: NodeState, freshness: FreshnessMonitor) -> None:
+    """Learn the key that a rotation under way brings, and forget that of one that was cancelled."""
+    keys, newest = state.table_keys(), freshness.newest
+    if newest is None or (len(keys) == 2 and keys[1].hex() == newest.next_key):
+        return
+    if newest.next_key or len(keys) == 2:
+        try:
+            await learn_table_keys(client, state)
+        except (Unreachable, ApiError, ValueError) as error:
+            log.warning("table keys not learned", extra={"why": str(error)})
+        drop_old_key(state)

@@ -110,6 +110,7 @@ class HeartbeatService:
             self._memory.acknowledgements.forget(edge_id)
             self._memory.services.forget(edge_id)
             self._memory.origins.forget(edge_id)
+            self._memory.keys.forget(edge_id)
             self._memory.purges.forget_edge(edge_id)
         if unreached := self._memory.health.remove_unreached():
             await self._writes.write(dict.fromkeys(unreached, "lease lost"))

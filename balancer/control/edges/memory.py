@@ -13,6 +13,7 @@ from balancer.control.purges.watch import PurgeWatch
 from balancer.control.registry.table_state import table_state
 from balancer.control.services.published.acknowledgements import ServiceAcknowledgements
 from balancer.control.storage.records import EdgeRecord
+from balancer.control.table.known_keys import KnownKeys
 from balancer.control.table.watch import TableWatch
 
 
@@ -29,6 +30,7 @@ class EdgeMemory:
     purges: PurgeWatch
     figures: FigureRings
     origins: OriginBoard
+    keys: KnownKeys
 
     def record_heartbeat(self, edge_id: int, heartbeat: LeaseRequest, age: float = 0.0) -> None:
         """Renew the lease, and record what the edge reports; `age` in seconds."""
@@ -38,6 +40,7 @@ class EdgeMemory:
         self.services.note(edge_id, heartbeat.services)
         self.purges.note_applied(edge_id, heartbeat.applied_purge)
         self.origins.note(edge_id, heartbeat.origins)
+        self.keys.note(edge_id, heartbeat.table_keys)
         self.figures.record_report(edge_id, heartbeat.instance, heartbeat.figures)
 
     def forget_edge(self, edge_id: int) -> None:
@@ -49,6 +52,7 @@ class EdgeMemory:
         self.purges.forget_edge(edge_id)
         self.figures.forget_edge(edge_id)
         self.origins.forget(edge_id)
+        self.keys.forget(edge_id)
         self.grants.give_back(edge_id)
 
     def view(self, edge: EdgeRecord) -> EdgeView:

@@ -7,10 +7,11 @@ have it, a backup of the state folder has it, and the database alone is not enou
 import os
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from balancer.control.table.signing_key import SigningKeys
 
 LABEL = b"sennit service secrets v1"
 KEY_BYTES = 32
@@ -24,20 +25,24 @@ class SecretUnreadable(Exception):
 class SecretSeal:
     """Seals values, each for one secret of one service: a value that is moved to another one does not open."""
 
-    def __init__(self, signing_key: Ed25519PrivateKey) -> None:
+    def __init__(self, keys: SigningKeys) -> None:
+        self._keys = keys
+
+    def _make_cipher(self) -> AESGCM:
+        """Return the cipher of the key in use: a rotation encrypts every stored secret again."""
         derivation = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=LABEL)
-        self._cipher = AESGCM(derivation.derive(signing_key.private_bytes_raw()))
+        return AESGCM(derivation.derive(self._keys.current.private_bytes_raw()))
 
     def seal_value(self, service: str, name: str, value: str) -> bytes:
         """Encrypt a value; a fresh nonce stands before it."""
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, value.encode(), _bound_to(service, name))
+        return nonce + self._make_cipher().encrypt(nonce, value.encode(), _bound_to(service, name))
 
     def open_value(self, service: str, name: str, sealed: bytes) -> str:
         """Decrypt a value; raises `SecretUnreadable`."""
         nonce, text = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         try:
-            return self._cipher.decrypt(nonce, text, _bound_to(service, name)).decode()
+            return self._make_cipher().decrypt(nonce, text, _bound_to(service, name)).decode()
         except (InvalidTag, ValueError):
             raise SecretUnreadable(
                 f"secret {name} of {service}: not sealed with this control plane's key"

@@ -9,10 +9,11 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from balancer.control.storage.database import DATABASE, SIGNING_KEY
+from balancer.control.storage.database import DATABASE, NEXT_SIGNING_KEY, SIGNING_KEY
 
 RESTORED = "restored"  # counter of a restored database, until the control plane has begun a new epoch
 MEMBERS = (DATABASE, SIGNING_KEY)
+OPTIONAL = (NEXT_SIGNING_KEY,)  # during a rotation
 MAXIMUM_MEMBER_BYTES = 4 << 30
 
 
@@ -31,10 +32,14 @@ def save_backup(state: Path, target: Path) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder, os.fdopen(descriptor, "wb") as file:
             copy = Path(folder) / DATABASE
-            _copy_database(state / DATABASE, copy)
             with tarfile.open(fileobj=file, mode="w:gz") as archive:
-                archive.add(copy, DATABASE)
+                # the keys first: should a rotation end meanwhile, the database names the next one, which is here
                 archive.add(state / SIGNING_KEY, SIGNING_KEY)
+                for name in OPTIONAL:
+                    if (state / name).exists():
+                        archive.add(state / name, name)
+                _copy_database(state / DATABASE, copy)
+                archive.add(copy, DATABASE)
             file.flush()
             os.fsync(file.fileno())
     except (OSError, sqlite3.Error) as error:
@@ -61,8 +66,11 @@ def restore_backup(archive: Path, state: Path) -> None:
     try:
         found = _read_archive(archive)
         state.mkdir(parents=True, exist_ok=True)
-        for name in reversed(MEMBERS):  # the database last: if it exists, everything does
-            _write_file(state / name, _mark_restored(found[name], state) if name == DATABASE else found[name])
+        for name in (*OPTIONAL, *reversed(MEMBERS)):  # the database last: if it exists, everything does
+            if name in found:
+                _write_file(
+                    state / name, _mark_restored(found[name], state) if name == DATABASE else found[name]
+                )
     except (OSError, tarfile.TarError, sqlite3.Error) as error:
         raise BackupError(f"{archive}: {error}") from None
 
@@ -85,10 +93,12 @@ def _mark_restored(database: bytes, state: Path) -> bytes:
 def _read_archive(archive: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with tarfile.open(archive) as members:
-        for name in MEMBERS:
+        for name in (*MEMBERS, *OPTIONAL):
             try:
                 member = members.getmember(name)
             except KeyError:
+                if name in OPTIONAL:
+                    continue
                 raise BackupError(f"{archive}: {name} is missing in the archive") from None
             content = members.extractfile(member)
             if content is None or member.size > MAXIMUM_MEMBER_BYTES:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 MIGRATIONS = Path(__file__).parent / "migrations"
 DATABASE = "control.sqlite"
 SIGNING_KEY = "table-signing.key"  # beside the database, in the state folder
+NEXT_SIGNING_KEY = "table-signing.next.key"  # during a rotation
 # no statement, and no wait for another change, takes longer than a request may
 TIMEOUT_OPTIONS = (
     "-c statement_timeout=10000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000"

@@ -221,11 +221,21 @@ class PinRecord(Revised, Record):
 
 
 class TableKeyRecord(Record):
-    """The public half of the key that signs tables; one row, written at the first start."""
+    """The public half of a key that signs tables: 1 is in use, 2 follows it while a rotation is under way."""
 
     __tablename__ = "table_key"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     public_key: Mapped[bytes]
+
+
+class TableKeyLinkRecord(Record):
+    """A key that signs tables, and the one that follows it, signed with the former."""
+
+    __tablename__ = "table_key_link"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    before: Mapped[bytes]
+    after: Mapped[bytes]
+    signature: Mapped[bytes]
 
 
 class FastOpenKeyRecord(Record):

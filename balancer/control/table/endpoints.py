@@ -1,6 +1,5 @@
 """`/v1/table`: the generation is the ETag, `wait` makes it a long poll, `since` gets the difference; events beside."""
 
-import base64
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -14,7 +13,6 @@ from balancer.api.tables import (
     GenerationPage,
     GenerationView,
     RollbackRequest,
-    TableKey,
     TableView,
 )
 from balancer.control.authentication.caller import Caller
@@ -29,7 +27,9 @@ from balancer.control.storage.records import GenerationRecord
 from balancer.control.table import acknowledgements, freeze, repository
 from balancer.control.table.changes import Change
 from balancer.control.table.publication import Publication
+from balancer.control.table.timestamps import TimestampSigner
 from balancer.control.table.watch import TableWatch, WatchPart
+from balancer.model.timestamp import HEADER
 
 router = APIRouter(prefix="/v1", tags=["table"])
 polls = APIRouter(prefix="/v1", tags=["table"])
@@ -44,12 +44,14 @@ EVENTS: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": {"type": "object", "properties": EVENT}}},
     }
 }
+TimestampsPart = Annotated[TimestampSigner, Depends(provide_part(TimestampSigner))]
 PublicationPart = Annotated[Publication, Depends(provide_part(Publication))]
 AcknowledgementsPart = Annotated[Acknowledgements, Depends(provide_part(Acknowledgements))]
 
 
 async def get_table(
     watch: WatchPart,
+    timestamps: TimestampsPart,
     _: Anyone,
     wait: Wait = 0,
     since: Since = None,
@@ -59,7 +61,11 @@ async def get_table(
     known = parse_etag(if_none_match)
     if known is not None:
         await watch.wait_beyond(known, wait)
-    headers = {"ETag": f'"{watch.generation}"', "Cache-Control": "no-store"}
+    headers = {
+        "ETag": f'"{watch.generation}"',
+        "Cache-Control": "no-store",
+        HEADER: timestamps.current_header(),
+    }
     if watch.generation == known:
         return Response(status_code=304, headers=headers)
     return Response(watch.live.body(since), media_type="application/json", headers=headers)
@@ -73,7 +79,8 @@ class TableRoute(EdgeRoute):
         if query is None:
             return None
         watch, tag = find_part(request.app, TableWatch), request.headers.get("if-none-match")
-        return await get_table(watch, edge, **query, if_none_match=tag)
+        timestamps = find_part(request.app, TimestampSigner)
+        return await get_table(watch, timestamps, edge, **query, if_none_match=tag)
 
 
 polls.add_api_route(
@@ -109,12 +116,6 @@ async def _stream_events(watch: TableWatch, since: int | None) -> AsyncIterator[
                 yield b": still here\n\n"
 
 
-@router.get("/table/key", responses=refusal_responses(401, 410))
-async def get_table_key(watch: WatchPart, _: Anyone) -> TableKey:
-    """Get the public key that tables are signed with. Agents learn it once, when they enrol."""
-    return TableKey(algorithm="ed25519", key=base64.b64encode(watch.live.public_key).decode())
-
-
 @router.get("/table/generations", responses=refusal_responses(401, 403))
 async def list_generations(
     store: StorePart, _: Reader, after: After = 0, limit: Limit = 100
@@ -131,7 +132,7 @@ def _generation_view(record: GenerationRecord) -> GenerationView:
         generation=record.generation,
         published_at=record.published_at,
         changes=[Change.from_json(each).describe() for each in record.changes[:CHANGES_SHOWN]]
-        or ["new epoch: the database went back"],
+        or ["nothing: a new epoch, or a new key that signs it"],
         changed=len(record.changes),
         by_health=record.by_health,
     )

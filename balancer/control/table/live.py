@@ -8,9 +8,8 @@ import base64
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from balancer.control.table.changes import Change, Entry, Key
+from balancer.control.table.signing_key import SigningKeys, public_bytes
 from balancer.model.signature import signed_bytes, signed_line
 from balancer.model.table import ForwardingTable, Site, TableEdge
 from node.vip import Vip
@@ -21,8 +20,9 @@ KEPT_GENERATIONS = 256
 class LiveTable:
     """The newest generation, and which entries the generations before it changed."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
+    def __init__(self, keys: SigningKeys) -> None:
+        self._keys = keys
+        self._signed_with = keys.current
         self.generation = 0
         self.entries: dict[Key, Entry] = {}
         self._lines: dict[Key, bytes] = {}
@@ -32,7 +32,7 @@ class LiveTable:
     @property
     def public_key(self) -> bytes:
         """Return the key that verifies signatures; 32 bytes."""
-        return self._key.public_key().public_bytes_raw()
+        return public_bytes(self._keys.current)
 
     def load(self, generation: int, entries: Mapping[Key, Entry]) -> None:
         """Replace the table by what is stored."""
@@ -81,6 +81,9 @@ class LiveTable:
 
     def body(self, since: int | None = None) -> bytes:
         """Return the JSON of the whole, or of what changed since a generation if that is still known."""
+        if self._signed_with is not (key := self._keys.current):
+            self._signed_with = key
+            self._forget()
         if since is not None and (since >= self.generation or since + 1 not in self._changed):
             since = None
         if since not in self._bodies:
@@ -129,5 +132,5 @@ class LiveTable:
     def _signed(self) -> bytes:
         if self._signature is None:
             whole = signed_bytes(self.generation, *(self._of(kind) for kind in ("vip", "edge", "site")))
-            self._signature = base64.b64encode(self._key.sign(whole))
+            self._signature = base64.b64encode(self._signed_with.sign(whole))
         return self._signature

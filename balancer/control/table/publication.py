@@ -128,15 +128,16 @@ class Publication:
             touched = self._touched(session, pin) | await self._rings(session, pin)
             changes = compare_entries(self.watch.live.entries, touched.items())
         epoch = session.info.get("epoch", 0)
-        if changes or epoch:
+        begins = bool(changes or epoch or session.info.get("signed anew"))
+        if begins:
             generation = next_number(self.watch.generation, epoch)
             await self._store(session, generation, changes)
-        if not changes and not epoch and pin is self.pin:
+        if not begins and pin is self.pin:
             return None
 
         def announce() -> None:
             self.pin = pin
-            if changes or epoch:
+            if begins:
                 self.watch.advance(generation, changes)
 
         return announce

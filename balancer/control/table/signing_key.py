@@ -1,48 +1,138 @@
-"""The key that signs tables: created at the first start in the state folder, readable by its owner only.
+"""The keys that sign tables: in the state folder, readable by their owner only.
 
-The database holds its public half, so that no instance signs with a key that agents do not know.
+The first is created at the first start, its successor at the beginning of a rotation. The database holds their public
+halves, so that no instance signs with a key that agents do not know, and decides which of them is in use: files follow
+it, also after a crash in between.
 """
 
-import hmac
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.control.storage.database import SIGNING_KEY
-from balancer.control.storage.records import TableKeyRecord
+from balancer.control.http.problems import Refusal
+from balancer.control.storage.database import NEXT_SIGNING_KEY, SIGNING_KEY
+from balancer.control.storage.records import TableKeyLinkRecord, TableKeyRecord
 from balancer.control.storage.store import Store
+from node.key_link import LINKS_KEPT, KeyLink
+
+CURRENT, FOLLOWING = 1, 2  # rows of the public halves
 
 
 class NoSigningKey(Exception):
     """The signing key is missing or wrong; agents would refuse a new one."""
 
 
-async def agreed_key(store: Store, state: Path) -> Ed25519PrivateKey:
-    """Read this instance's key, or create the fleet's first one; raises `NoSigningKey` if it is another key."""
+@dataclass(frozen=True, slots=True)
+class PublicKeys:
+    """What the database says: the key in use, the one that follows, and links from the keys before."""
+
+    current: bytes
+    following: bytes | None
+    links: tuple[KeyLink, ...]
+
+
+class SigningKeys:
+    """The private keys of this instance, as the database says which is in use."""
+
+    def __init__(self, state: Path, public: PublicKeys, current: Ed25519PrivateKey) -> None:
+        self.state = state
+        self.public = public
+        self._current: Ed25519PrivateKey | None = current
+
+    @classmethod
+    def of(cls, key: Ed25519PrivateKey) -> "SigningKeys":
+        """Return a key that is never rotated, for what needs no folder."""
+        return cls(Path(), PublicKeys(public_bytes(key), None, ()), key)
+
+    @property
+    def current(self) -> Ed25519PrivateKey:
+        """Return the key to sign with; refuses with 503 where another instance has rotated it."""
+        if self._current is None:
+            detail = f"{SIGNING_KEY} was rotated by another instance: copy it to this one's state folder"
+            raise Refusal(503, "signing-key-missing", detail, field="state")
+        return self._current
+
+    def adopt(self, public: PublicKeys) -> None:
+        """Follow the database: use the key that it names, if this folder has it."""
+        if self._current is None or public_bytes(self._current) != public.current:
+            self._current = _settle_files(self.state, public.current)
+        self.public = public
+
+    async def catch_up(self, session: AsyncSession) -> None:
+        """Load what other instances have changed."""
+        public = await read_public_keys(session)
+        if public is not None and (public != self.public or self._current is None):
+            self.adopt(public)
+
+    async def publish(self, session: AsyncSession) -> Callable[[], None] | None:
+        """Return what puts changed keys in use once the change is committed."""
+        public: PublicKeys | None = session.info.get("signing keys")
+        return None if public is None else lambda: self.adopt(public)
+
+
+async def agreed_keys(store: Store, state: Path) -> SigningKeys:
+    """Read this instance's keys, or create the fleet's first one; raises `NoSigningKey` if it is another key."""
     async with store.change() as session:  # other instances that start wait here
-        record = await session.get(TableKeyRecord, 1)
-        key = _signing_key(state, may_make=record is None)
-        if record is None:
-            session.add(TableKeyRecord(id=1, public_key=public_bytes(key)))
-        elif not hmac.compare_digest(record.public_key, public_bytes(key)):
+        public = await read_public_keys(session)
+        if public is None:
+            key = _read_key(state / SIGNING_KEY) or create_key(state / SIGNING_KEY)
+            session.add(TableKeyRecord(id=CURRENT, public_key=public_bytes(key)))
+            return SigningKeys(state, PublicKeys(public_bytes(key), None, ()), key)
+        found = _settle_files(state, public.current)
+        if found is None:
+            path = state / SIGNING_KEY
+            if not path.exists():
+                cure = "restore it from a backup or another instance"
+                raise NoSigningKey(f"{path} is missing, but tables were signed already: {cure}")
             raise NoSigningKey(
-                f"{state / SIGNING_KEY} is not the key that tables are signed with: copy it from another instance"
+                f"{path} is not the key that tables are signed with: copy it from another instance"
             )
-    return key
+        if public.following is None:
+            (state / NEXT_SIGNING_KEY).unlink(
+                missing_ok=True
+            )  # of a rotation that ended before it was stored
+    return SigningKeys(state, public, found)
 
 
-def _signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
-    """Read the key, or create it if that is allowed; raises `NoSigningKey`."""
-    path = state / SIGNING_KEY
+async def read_public_keys(session: AsyncSession) -> PublicKeys | None:
+    """Return the stored public halves; None before the first start."""
+    records = {record.id: record.public_key for record in await session.scalars(select(TableKeyRecord))}
+    if CURRENT not in records:
+        return None
+    query = select(TableKeyLinkRecord).order_by(TableKeyLinkRecord.id.desc()).limit(LINKS_KEPT)
+    newest = [KeyLink(each.before, each.after, each.signature) for each in await session.scalars(query)]
+    return PublicKeys(records[CURRENT], records.get(FOLLOWING), tuple(reversed(newest)))
+
+
+def _settle_files(state: Path, public: bytes) -> Ed25519PrivateKey | None:
+    """Return the key with this public half, moved to its place if it was the next one; None if it is not here."""
+    key = _read_key(state / SIGNING_KEY)
+    if key is not None and public_bytes(key) == public:
+        return key
+    following = read_next_key(state)
+    if following is None or public_bytes(following) != public:
+        return None
+    os.replace(state / NEXT_SIGNING_KEY, state / SIGNING_KEY)
+    _sync_folder(state)
+    return following
+
+
+def read_next_key(state: Path) -> Ed25519PrivateKey | None:
+    """Return the key of a rotation under way; None where this folder has none. Raises `NoSigningKey`."""
+    return _read_key(state / NEXT_SIGNING_KEY)
+
+
+def _read_key(path: Path) -> Ed25519PrivateKey | None:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
-        if not may_make:
-            hint = f"{path} is missing, but tables were signed already: restore it from a backup or another instance"
-            raise NoSigningKey(hint) from None
-        return _create_key(path)
+        return None
     except ValueError as error:
         raise NoSigningKey(f"{path}: {error}") from None
     if not isinstance(key, Ed25519PrivateKey):
@@ -50,7 +140,8 @@ def _signing_key(state: Path, *, may_make: bool) -> Ed25519PrivateKey:
     return key
 
 
-def _create_key(path: Path) -> Ed25519PrivateKey:
+def create_key(path: Path) -> Ed25519PrivateKey:
+    """Create a key file, durably."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -60,7 +151,16 @@ def _create_key(path: Path) -> Ed25519PrivateKey:
         file.write(pem)
         file.flush()
         os.fsync(file.fileno())
+    _sync_folder(path.parent)
     return key
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:

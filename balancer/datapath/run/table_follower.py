@@ -19,18 +19,18 @@ from balancer.datapath.run.metrics import collect_metrics, render_host
 from balancer.datapath.run.traffic import TrafficFile
 from balancer.model.table import EdgeState, ForwardingTable
 from balancer.model.table_file import load_table
-from node.state.catalogue import TABLE
+from balancer.model.timestamp import Freshness, Timestamp
+from node.state.catalogue import CONTACT, TABLE
 from node.state.forwarder import write_applied_generation
-from node.state.signs import contact_age
+from node.state.signs import read_timestamp
 from node.state.state_file import FileWatch
+from node.state.table_key import trusted_table_keys
 
 log = logging.getLogger("forwarder")
 
 # seconds between checks of the file; of several generations published in between only the newest is applied
 POLL_INTERVAL = 1 / TICKS
 FRESH_FOR = 10.0  # seconds that one check extends the table's freshness
-# seconds without contact to the control plane (the agent's `contact` file) before the table is stale: three long polls
-CONTACT_TIMEOUT = 90.0
 
 
 class TableFollower:
@@ -44,6 +44,8 @@ class TableFollower:
         self._traffic = TrafficFile(state, bpffs)
         self._host = HostReconciler(state, bpffs)
         self._watch = FileWatch(TABLE, state)
+        self._contact = FileWatch(CONTACT, state)
+        self._freshness = Freshness()
         self._known: set[int] = set()
         self._acknowledged = self._acknowledge_failed = False
         self.table = ForwardingTable(generation=-1)
@@ -130,9 +132,26 @@ class TableFollower:
 
     def _extend_freshness(self) -> None:
         """Extend the table's freshness: until it ends, a SYN to an unknown id is refused rather than dropped."""
-        silent = contact_age(self._state) or 0.0  # an agent that records none: this daemon's life will do
-        if self.generation >= 0 and silent < CONTACT_TIMEOUT:
+        if self.generation >= 0 and self._is_fresh():
             self._generations.live.words.fresh_until = time.monotonic_ns() + int(FRESH_FOR * 1e9)
+
+    def _is_fresh(self) -> bool:
+        """Return whether the control plane said a short time ago, signed, that there is no newer table.
+
+        Of a node without an agent, whose table is written by hand, this daemon's life will do.
+        """
+        if CONTACT.version_in(self._state) is None:
+            return True
+        if self._contact.has_changed():
+            try:
+                timestamp = Timestamp.open(read_timestamp(self._state), trusted_table_keys(self._state))
+            except ValueError as error:
+                log.warning("no valid timestamp of the control plane: %s", error)
+            else:
+                self._freshness.accept(timestamp, time.time(), time.monotonic())
+        newest = self._freshness.newest
+        fresh = self._freshness.is_fresh(time.monotonic())
+        return fresh and newest is not None and newest.table <= self.generation
 
     def _follow_reload(self) -> None:
         """Open the maps that a new `load` pinned."""

@@ -1,17 +1,43 @@
-"""Print the key that forwarding tables are signed with, as the nodes' /etc/sennit/table.key holds it."""
+"""Print the key that forwarding tables are signed with, as the nodes' /etc/sennit/table.key holds it; or rotate it."""
 
 import argparse
 import json
 
 from runtime.errors import ExitStatus
 
+STEPS = ("begin", "finish", "cancel", "replace")
+
 
 def run(arguments: list[str]) -> int:
-    from node.state.table_key import encode_key
     from sennit import remote
 
     options = build_parser().parse_args(arguments)
-    print(json.dumps(encode_key(remote.call_control(options, lambda client: client.table_key()))))
+    if options.action is None:
+        from node.state.table_key import encode_key
+
+        print(json.dumps(encode_key(remote.call_control(options, lambda client: client.table_key()))))
+        return ExitStatus.OK
+    return _rotate_key(options)
+
+
+def _rotate_key(options: argparse.Namespace) -> int:
+    from balancer.api.tables import KeyRotationRequest
+    from sennit import remote
+
+    if options.action == "status":
+        view = remote.call_control(options, lambda client: client.key_rotation())
+    else:
+        body = KeyRotationRequest(action=options.action, force=getattr(options, "force", False))
+        view = remote.call_control(options, lambda client: client.rotate_table_key(body))
+    if options.json:
+        print(view.model_dump_json(indent=2))
+        return ExitStatus.OK
+    print(f"key   {view.current}")
+    if view.next:
+        print(f"next  {view.next}")
+    print(f"known to {view.ready} of {view.nodes} live nodes")
+    if view.behind:
+        print(f"not to edges {', '.join(map(str, view.behind))}")
     return ExitStatus.OK
 
 
@@ -20,4 +46,22 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="sennit table-key", description=__doc__)
     remote.add_options(parser, changes=False)
+    actions = parser.add_subparsers(dest="action")
+    status = actions.add_parser("status", help="show a rotation, and how many nodes know the newest key")
+    remote.add_options(status)
+    begin = actions.add_parser(
+        "begin", help="create the next key, signed with the one in use; nodes learn it"
+    )
+    remote.add_options(begin, changes=True)
+    finish = actions.add_parser("finish", help="sign with the next key from now on; nodes drop the old one")
+    finish.add_argument(
+        "--force", action="store_true", help="though some live nodes do not know the next key"
+    )
+    remote.add_options(finish, changes=True)
+    remote.add_options(actions.add_parser("cancel", help="drop the next key"), changes=True)
+    replace = actions.add_parser(
+        "replace",
+        help="a key was stolen: use a new one at once, which nodes believe only once they are given it",
+    )
+    remote.add_options(replace, changes=True)
     return parser

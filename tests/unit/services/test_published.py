@@ -37,20 +37,20 @@ def answer(made: ServiceGeneration, *services: PublishedService, **more: Any) ->
 
 def test_a_signed_generation_is_read_back_as_it_was_stored(tmp_path: Path) -> None:
     store_services(tmp_path, BOTH)
-    assert read_services(tmp_path, KEY) == BOTH
+    assert read_services(tmp_path, (KEY,)) == BOTH
     assert [service.name for service in BOTH.services] == ["a", "b"]
 
 
 def test_lines_that_are_known_are_not_parsed_again(tmp_path: Path) -> None:
     store_services(tmp_path, BOTH)
-    again = read_services(tmp_path, KEY, BOTH)
+    again = read_services(tmp_path, (KEY,), BOTH)
     assert all(read is known for read, known in zip(again.services, BOTH.services, strict=True))
 
 
 def test_a_generation_without_services_is_stored_too(tmp_path: Path) -> None:
     none = ServiceGeneration.sign(SIGNER, 1, [])
     store_services(tmp_path, none)
-    assert read_services(tmp_path, KEY) == none
+    assert read_services(tmp_path, (KEY,)) == none
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_nothing_is_believed_that_was_changed_after_it_was_signed(tmp_path: Path
     assert old in text
     SERVICES.write_text(tmp_path, text.replace(old, new))
     with pytest.raises(ForgedServices):
-        read_services(tmp_path, KEY)
+        read_services(tmp_path, (KEY,))
 
 
 def test_a_service_that_is_left_out_is_noticed(tmp_path: Path) -> None:
     store_services(tmp_path, ServiceGeneration(3, (A,), BOTH.signature))
     with pytest.raises(ForgedServices):
-        read_services(tmp_path, KEY)
+        read_services(tmp_path, (KEY,))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_service_that_is_left_out_is_noticed(tmp_path: Path) -> None:
 def test_another_form_is_refused_by_the_name_of_the_file(tmp_path: Path, text: str) -> None:
     SERVICES.write_text(tmp_path, text)
     with pytest.raises(StateFileInvalid, match=r"services\.json"):
-        read_services(tmp_path, KEY)
+        read_services(tmp_path, (KEY,))
 
 
 def test_a_difference_and_the_kept_generation_give_the_new_one() -> None:

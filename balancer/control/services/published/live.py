@@ -9,9 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from balancer.control.services.published.stage import Stage
+from balancer.control.table.signing_key import SigningKeys
 from services.published import PublishedService, signed_bytes
 
 KEPT_GENERATIONS = 256
@@ -35,8 +34,9 @@ class LiveService:
 class LiveServices:
     """The newest generation, and which services the generations before it changed."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
+    def __init__(self, keys: SigningKeys) -> None:
+        self._keys = keys
+        self._signed_with = keys.current
         self.generation = 0
         self.services: dict[str, LiveService] = {}
         self._digests: dict[tuple[str, bool], bytes] = {}
@@ -111,6 +111,9 @@ class LiveServices:
 
     def body(self, candidates: frozenset[str], since: int | None = None) -> bytes:
         """Return the JSON of a view: the whole, or what changed since a generation if that is still known."""
+        if self._signed_with is not (key := self._keys.current):
+            self._signed_with = key
+            self._forget_bodies()
         if since is not None and (since >= self.generation or since + 1 not in self._changed):
             since = None
         of = candidates, since
@@ -145,7 +148,7 @@ class LiveServices:
         if candidates not in self._signatures:
             keys = ((name, name in candidates) for name in self._names_in_order())
             digests = (self._digests[key] for key in keys if key in self._digests)
-            signed = self._key.sign(signed_bytes(self.generation, digests))
+            signed = self._signed_with.sign(signed_bytes(self.generation, digests))
             self._signatures[candidates] = base64.b64encode(signed)
         return self._signatures[candidates]
 

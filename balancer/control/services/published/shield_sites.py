@@ -6,13 +6,13 @@ stored nowhere.
 
 import json
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from balancer.api.shield import ShieldEdgeView, ShieldSitesView
 from balancer.control.registry.directory import EdgeDirectory
 from balancer.control.services.published.live import LiveServices
+from balancer.control.table.signing_key import SigningKeys
 from balancer.control.table.watch import TableWatch
 from balancer.model.table import TableEdge
 
@@ -24,10 +24,9 @@ class ShieldCatalogue:
     """The shielding sites at this moment."""
 
     def __init__(
-        self, signing_key: Ed25519PrivateKey, live: LiveServices, directory: EdgeDirectory, table: TableWatch
+        self, keys: SigningKeys, live: LiveServices, directory: EdgeDirectory, table: TableWatch
     ) -> None:
-        derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=LABEL)
-        self._key = derivation.derive(signing_key.private_bytes_raw()).hex()
+        self._keys = keys
         self._live = live
         self._directory = directory
         self._table = table
@@ -41,7 +40,11 @@ class ShieldCatalogue:
             address = (entry.tunnel_v4 or entry.tunnel_v6) if isinstance(entry, TableEdge) else None
             if address is not None:
                 found[edge.site].append(ShieldEdgeView(id=edge.id, name=edge.name, address=address))
-        return ShieldSitesView(key=self._key, sites=found)
+        return ShieldSitesView(key=self._derive_key().hex(), sites=found)
+
+    def _derive_key(self) -> bytes:
+        derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=LABEL)
+        return derivation.derive(self._keys.current.private_bytes_raw())
 
     def _shielding_sites(self) -> frozenset[str]:
         generation, sites = self._sites

@@ -14,9 +14,10 @@ import pytest
 from signed_table import write_signed_table
 
 from balancer.agent.state import NodeState
+from balancer.agent.sync.freshness import FreshnessMonitor
 from balancer.agent.sync.lease import HeartbeatTrigger, keep_lease
 from balancer.agent.sync.table_follower import follow_table
-from balancer.api.client import Unreachable
+from balancer.api.client import TableAnswer, Unreachable
 from balancer.api.schemas import Health, LeaseGrant, LeaseRequest
 from balancer.control.health.leases import Leases
 from balancer.model.table import ForwardingTable
@@ -74,14 +75,14 @@ class Control:
         self.leases.renew(edge_id, body)
         return LeaseGrant(lease_seconds=LEASE, admin_state=AdminState.ACTIVE, generation=1)
 
-    async def table(self, kept: Mapping[str, Any] | None, wait: float) -> None:
+    async def table(self, kept: Mapping[str, Any] | None, wait: float) -> TableAnswer:
         self._ask()
         self.whole += kept is None
         try:
             async with asyncio.timeout(wait):
                 await self.gone.wait()
         except TimeoutError:
-            return  # nothing is new
+            return TableAnswer(None, "")  # nothing is new
         raise Unreachable("the connection was lost")
 
 
@@ -94,7 +95,7 @@ async def live(control: Control, away: float, folder: Path) -> None:
         heartbeat = LeaseRequest(health=Health.OK)
         agents += [
             keep_lease(control, number, lambda beat=heartbeat: beat, lambda *_: None, HeartbeatTrigger()),  # type: ignore[arg-type,misc]
-            follow_table(control, state, number, HeartbeatTrigger()),  # type: ignore[arg-type]
+            follow_table(control, state, number, HeartbeatTrigger(), FreshnessMonitor(state)),  # type: ignore[arg-type]
         ]
     tasks = []
     for agent in agents:

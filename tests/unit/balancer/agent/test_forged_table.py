@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from balancer.agent.state import NodeState
+from balancer.agent.sync.freshness import FreshnessMonitor
 from balancer.agent.sync.lease import HeartbeatTrigger
 from balancer.agent.sync.table_follower import follow_table
 from balancer.api.client import ControlClient
@@ -46,7 +47,9 @@ async def follow(
     if key:
         state.keep_table_key(KEY.public_key().public_bytes_raw())
     async with ControlClient("http://127.0.0.1", "x", transport=httpx.MockTransport(answer)) as client:
-        task = asyncio.create_task(follow_table(client, state, 1, HeartbeatTrigger()))
+        task = asyncio.create_task(
+            follow_table(client, state, 1, HeartbeatTrigger(), FreshnessMonitor(state))
+        )
         await asyncio.wait_for(done.wait(), 20)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -90,4 +93,4 @@ def test_the_key_of_the_first_enrolment_stays(tmp_path: Path) -> None:
     state.keep_table_key(KEY.public_key().public_bytes_raw())
     with pytest.raises(ValueError, match=r"table\.key"):
         state.keep_table_key(FORGER.public_key().public_bytes_raw())
-    assert state.table_key() == KEY.public_key().public_bytes_raw()
+    assert state.table_keys() == (KEY.public_key().public_bytes_raw(),)

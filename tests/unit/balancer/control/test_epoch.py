@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from balancer.agent.state import NodeState
+from balancer.agent.sync.freshness import FreshnessMonitor
 from balancer.agent.sync.lease import HeartbeatTrigger
 from balancer.agent.sync.purges import PurgeFollower
 from balancer.agent.sync.table_follower import follow_table
@@ -75,7 +76,9 @@ async def agent_of(api: Any, folder: Path) -> AsyncIterator[NodeState]:
     state.keep_table_key(base64.b64decode(key))
     transport = httpx.ASGITransport(api.http._transport.app)
     async with ControlClient("http://localhost", "credential-1", transport=transport) as client:
-        following = asyncio.create_task(follow_table(client, state, 1, HeartbeatTrigger(), wait=1))
+        following = asyncio.create_task(
+            follow_table(client, state, 1, HeartbeatTrigger(), FreshnessMonitor(state), wait=1)
+        )
         try:
             yield state
         finally:

@@ -21,7 +21,7 @@ from node.state.table_key import (
     TableKeyUnknown,
     encode_key,
     pin_table_key,
-    trusted_table_key,
+    trusted_table_keys,
 )
 
 GENUINE = TABLE_SIGNER.public_key().public_bytes_raw()
@@ -109,14 +109,14 @@ def test_a_key_that_others_may_write_is_none(
         placed.unlink()
         os.mkfifo(placed)
     with pytest.raises(TableKeyUnknown, match=TABLE_KEY_VARIABLE):
-        trusted_table_key(tmp_path)
+        trusted_table_keys(tmp_path)
 
 
 def test_another_key_than_the_placed_one_is_not_pinned(tmp_path: Path, placed: Path) -> None:
     with pytest.raises(TableKeyUnknown, match=r"edge\.yml"):
         pin_table_key(tmp_path, FORGER.public_key().public_bytes_raw())
     pin_table_key(tmp_path, GENUINE)
-    assert trusted_table_key(tmp_path) == GENUINE
+    assert trusted_table_keys(tmp_path) == (GENUINE,)
 
 
 def test_the_error_of_a_damaged_file_names_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from balancer.control.services.sealing import SecretSeal, SecretUnreadable
+from balancer.control.table.signing_key import SigningKeys
 
 VALUE = "the value that stays hidden"
 SIGNED = {"signed_urls": {"issuers": ["https://shop.example"], "keys": ["url-key"]}}
@@ -46,14 +47,14 @@ async def test_a_service_has_so_many_secrets_and_no_more(
 
 def test_a_sealed_value_opens_for_its_secret_and_its_key_only() -> None:
     key = Ed25519PrivateKey.generate()
-    seal = SecretSeal(key)
+    seal = SecretSeal(SigningKeys.of(key))
     sealed = seal.seal_value("shop", "a", VALUE)
-    assert SecretSeal(key).open_value("shop", "a", sealed) == VALUE
+    assert SecretSeal(SigningKeys.of(key)).open_value("shop", "a", sealed) == VALUE
     assert sealed != seal.seal_value("shop", "a", VALUE)
     others = [
         (seal, "blog", "a", sealed),
         (seal, "shop", "b", sealed),
-        (SecretSeal(Ed25519PrivateKey.generate()), "shop", "a", sealed),
+        (SecretSeal(SigningKeys.of(Ed25519PrivateKey.generate())), "shop", "a", sealed),
         (seal, "shop", "a", sealed[:-1]),
         (seal, "shop", "a", b""),
     ]

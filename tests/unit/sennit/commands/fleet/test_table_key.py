@@ -13,7 +13,7 @@ import pytest
 
 from balancer.api.client import ControlClient, Garbled
 from node.state import table_key
-from node.state.table_key import TABLE_KEY_VARIABLE, trusted_table_key
+from node.state.table_key import TABLE_KEY_VARIABLE, trusted_table_keys
 from sennit import remote
 from sennit.commands.fleet import table_key as command
 
@@ -54,7 +54,7 @@ def test_its_output_is_the_file_that_the_daemons_read(
     assert json.loads(file.read_text()) == {"ed25519": KEY.hex()}
     monkeypatch.setenv(TABLE_KEY_VARIABLE, str(file))
     monkeypatch.setattr(table_key, "ROOT", os.geteuid())
-    assert trusted_table_key(tmp_path) == KEY
+    assert trusted_table_keys(tmp_path) == (KEY,)
 
 
 def test_an_answer_that_is_no_key_is_an_error(answered: dict[str, str]) -> None:

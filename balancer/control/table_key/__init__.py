@@ -1,0 +1,1 @@
+"""The rotation of the key that signs tables and services."""
