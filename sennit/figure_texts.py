@@ -1,6 +1,6 @@
 """What `sennit services top` prints."""
 
-from balancer.api.figures import HANDSHAKE_REASONS, FiguresTotals, ServiceTotal, latency_quantile
+from balancer.api.figures import HANDSHAKE_REASONS, FiguresTotals, ServiceFiguresBody, latency_quantile
 from sennit import remote
 
 HEADS = (
@@ -9,16 +9,27 @@ HEADS = (
 )
 
 
+UNNAMED = "(no service)"
+UNNAMED_TEXT = (
+    f"{UNNAMED}: requests for host names that no service has, "
+    "and handshakes that ended before the name was read"
+)
+
+
 def totals_table(totals: FiguresTotals) -> str:
-    """Return a table of all services that did something."""
-    if not totals.services:
+    """Return a table of all services that did something; what belongs to none is the last row, and explained."""
+    rows = [_total_row(each.service, each, totals.seconds) for each in totals.services]
+    if totals.no_service is not None:
+        rows.append(_total_row(UNNAMED, totals.no_service, totals.seconds))
+    if not rows:
         return f"no session in the last {totals.seconds} s"
-    return remote.format_table(HEADS, [_total_row(each, totals.seconds) for each in totals.services])
+    table = remote.format_table(HEADS, rows)
+    return table if totals.no_service is None else f"{table}\n{UNNAMED_TEXT}"
 
 
-def _total_row(total: ServiceTotal, seconds: int) -> tuple[str, ...]:
+def _total_row(name: str, total: ServiceFiguresBody, seconds: int) -> tuple[str, ...]:
     return (
-        total.service,
+        name,
         f"{total.session_seconds / seconds:.1f}",
         _failures_text(total.handshake_failures),
         f"{total.requests / seconds:.1f}",

@@ -22,6 +22,7 @@ HANDSHAKE_REASONS = (
     "unsupported",
     "invalid",
 )
+NO_SERVICE = "none"  # in reports: what belongs to no service
 SERVICES_LIMIT = 64  # services in one heartbeat, some 26 KB: the others follow with the next ones
 ServiceName = Annotated[str, Field(max_length=63)]
 Statuses = Annotated[
@@ -141,6 +142,11 @@ class FiguresTotals(BaseModel):
 
     seconds: int
     services: list[ServiceTotal]
+    no_service: ServiceFiguresBody | None = Field(
+        default=None,
+        description="Requests and sessions for host names that no service has, and handshakes that ended before the "
+        "name was read. None: there were none.",
+    )
 
 
 class FiguresLine(BaseModel):

@@ -4,13 +4,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from balancer.api.figures import NO_SERVICE
 from balancer.api.numbers import LARGEST_NUMBER, Whole
 from balancer.api.schemas import Body, Name, Reason
 
 ServiceName = Name
 RevisionNumber = Annotated[int, Field(ge=1, le=LARGEST_NUMBER, examples=[2]), Whole]
+RESERVED_NAMES = {
+    NO_SERVICE: "what belongs to no service",
+    "default": "edges without services from the control plane",
+}
 SECRET_LIMIT = 32 * 1024  # characters: a private key, or a JSON Web Key
 
 
@@ -22,10 +27,16 @@ class RevisionState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+def _refuse_reserved(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name} is reserved: figures and log lines use it for {RESERVED_NAMES[name]}")
+    return name
+
+
 class ServiceBody(Body):
     """A service to create; it serves nothing before a revision is active."""
 
-    name: ServiceName = Field(examples=["shop"])
+    name: Annotated[ServiceName, AfterValidator(_refuse_reserved)] = Field(examples=["shop"])
     reason: Reason = ""
 
 

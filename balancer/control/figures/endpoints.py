@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from balancer.api.figures import (
+    NO_SERVICE,
     FiguresHistory,
     FiguresPoint,
     FiguresTotals,
@@ -44,11 +45,16 @@ Edges = Annotated[
 async def show_totals(rings: FigureRingsPart, _: Reader, seconds: Seconds = 60) -> FiguresTotals:
     """Sum what each service did on all edges in the last seconds, the busiest first."""
     totals = rings.totals_since(seconds)
+    unnamed = totals.pop(NO_SERVICE, None)
     services = [
         ServiceTotal(service=name, **ServiceFiguresBody.named_numbers(numbers))
         for name, numbers in totals.items()
     ]
-    return FiguresTotals(seconds=seconds, services=sorted(services, key=lambda one: -one.requests))
+    return FiguresTotals(
+        seconds=seconds,
+        services=sorted(services, key=lambda one: -one.requests),
+        no_service=ServiceFiguresBody(**ServiceFiguresBody.named_numbers(unnamed)) if unnamed else None,
+    )
 
 
 @router.get("/figures/history", responses=refusal_responses(401, 403))

@@ -122,7 +122,7 @@ async def _run_action(client: "ServicesClient", options: argparse.Namespace) -> 
             return await client.services()
         case "top":
             totals, origins = await client.figure_totals(options.seconds), await client.origins()
-            return ServiceActivity(seconds=totals.seconds, services=totals.services, origins=origins.items)
+            return ServiceActivity(**dict(totals), origins=origins.items)
         case "origins":
             return await client.origins(options.name)
         case "show" if options.revisions:

@@ -205,3 +205,11 @@ async def test_the_audit_log_says_who_activated_what_and_why(
     newest = (await api.ask("GET", "/v1/audit?limit=1")).json()["items"][0]
     assert (newest["what"], newest["target"], newest["why"]) == ("service.activate", "shop", "opening")
     assert newest["detail"] == "revision none -> 1"
+
+
+@pytest.mark.parametrize("name", ["none", "default"])
+async def test_no_service_has_a_name_that_figures_use_for_what_belongs_to_none(api: Any, name: str) -> None:
+    answer = await api.ask("POST", "/v1/services", {"name": name})
+    assert answer.status_code == 422
+    [fault] = answer.json()["errors"]
+    assert (fault["field"], "is reserved" in fault["message"]) == ("name", True)

@@ -62,7 +62,12 @@ def test_a_service_is_added_in_three_commands_and_changed_and_back(control: Path
     assert json.loads(services("list", "--json")[1])[0]["active"] == 1
     shown = json.loads(services("show", "shop", "--json")[1])
     assert (shown["service"]["name"], shown["revision"]["number"], shown["origins"]) == ("shop", 1, [])
-    assert json.loads(services("top", "--json")[1]) == {"seconds": 60, "services": [], "origins": []}
+    assert json.loads(services("top", "--json")[1]) == {
+        "seconds": 60,
+        "services": [],
+        "no_service": None,
+        "origins": [],
+    }
     assert services("top")[1].endswith(" in the last 60 s\n")
     assert services("delete", "shop")[0] == 2
     assert services("delete", "shop", "--yes") == (0, "", "")
