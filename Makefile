@@ -3,20 +3,20 @@ VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
 COMPILED := $(CURDIR)/build/compiled
-.PHONY: help lab test test-compiled test-roles test-long test-ansible test-platforms release check docs fuzz bench bench-compare figures install install-lab \
+.PHONY: help lab test test-lab test-hosts test-packets test-compiled test-roles test-long test-ansible test-kernels test-platforms release check check-style check-core check-units docs fuzz bench bench-compare figures install install-lab \
   lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
-	@echo "make test   everything (root)"
+	@echo "make test   everything (root, half an hour)"
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
 	@echo "make test-kernels  the forwarder's programs on the kernels of Debian 12 and 13 under qemu (root)"
 	@echo "make test-platforms  a newcomer's commands in bare roots of Debian 12 and 13, the core on arm64 (root)"
 	@echo "make release  archive, Debian and Python packages, bill of materials, signed by SENNIT_RELEASE_KEY (packaging)"
-	@echo "make test-compiled  unit tests of protocol and edge against the compiled core that releases have"
-	@echo "make check  style, types, import rules and unit tests (no root, some ten minutes)"
+	@echo "make test-compiled  what the compiled core of releases could change, against it: sessions, properties, the fast path"
+	@echo "make check  style, types, import rules and unit tests (no root, some ten minutes; --jobs=2 for two processors)"
 	@echo "make docs   the documentation as a site, build/docs/index.html; a broken link fails it"
 	@echo "make fuzz   fuzz all that parses network bytes (SECONDS=60 each; TARGETS=session to choose)"
 	@echo "make bench  benchmarks: prints, keeps results, renews docs/performance.md (make bench-compare: against the commit)"
@@ -47,15 +47,20 @@ lab: install-lab
 	@$(SENNIT) lab up
 	@$(SENNIT) lab run first-download
 
-check: install
+check: check-style check-core check-units docs
+
+check-style: install
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
+
+check-core: install
 	@$(VENV)/bin/coverage run -m pytest -q tests/unit/smkex
-	@$(PYTEST) -q tests/unit tests/contract --ignore tests/unit/smkex
-	@$(MAKE) --no-print-directory docs
 	@$(VENV)/bin/coverage report  # of smkex.core, all of it: fail_under in pyproject.toml
+
+check-units: install
+	@$(PYTEST) -q tests/unit tests/contract tests/conformance --ignore tests/unit/smkex
 
 # -W: every warning, such as a link to a missing page or image, ends the build with status 1
 docs: install
@@ -65,21 +70,38 @@ docs: install
 
 # what releases hold: the wheel with its core compiled, beside the sources
 $(COMPILED)/.built: $(VENV)/.installed pyproject.toml packaging/build-wheel $(shell find runtime node services smkex capture relay edge balancer origin sennit lab -name '*.py')
-	@rm -rf build && packaging/build-wheel build/wheel
+	@rm -rf build/wheel $(COMPILED) && packaging/build-wheel build/wheel
 	@$(PIP) --no-deps --target $(COMPILED) build/wheel/*.whl
 	@touch $@
 
+# what compiling could change: types at the borders of what is compiled, sessions, property tests, the fast path, the cache
+COMPILED_TESTS := tests/conformance $(wildcard tests/unit/smkex/test_*.py tests/unit/smkex/transport/test_*.py tests/unit/edge/test_*.py) \
+  $(addprefix tests/unit/smkex/,core server http/server transport/tcp) \
+  $(addprefix tests/unit/edge/,proxy telemetry ingress streams cache/storage services/test_routing.py services/test_paths_agree.py)
+
 test-compiled: $(COMPILED)/.built
-	@EXPECT_COMPILED=1 PYTHONPATH=$(COMPILED) $(PYTEST) -q tests/unit/smkex tests/unit/edge
+	@EXPECT_COMPILED=1 PYTHONPATH=$(COMPILED) $(PYTEST) -q $(COMPILED_TESTS)
 
-test-roles: install
-	@$(PYTEST) -q tests/ansible
+# the machine that is provisioned gets a release with the wheel that is there, so that it is compiled once
+test-roles: $(COMPILED)/.built
+	@SENNIT_WHEEL=$$(realpath build/wheel/*.whl) $(PYTEST) -q tests/ansible
 
-# the first two at once: a processor each, and no test of theirs minds the other
+# hosts in namespaces, in two halves: they wait more than they compute
+LAB := tests/netns/lab tests/netns/programs
+test-lab: install
+	@$(PYTEST) -q $(LAB)
+
+test-hosts: install
+	@$(PYTEST) -q tests/netns $(addprefix --ignore ,$(LAB))
+
+test-packets: install
+	@$(PYTEST) -q tests/datapath tests/packaging tests/fuzz tests/model
+
+# no part minds another: three at once on two processors, since those with hosts wait; the longest first.
+# The compose lab is alone, as its scenarios have limits in seconds
+PARTS := test-lab test-roles test-hosts check-units test-compiled check-core test-packets check-style docs
 test:
-	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 check test-roles
-	@$(MAKE) --no-print-directory test-compiled
-	@$(PYTEST) -q tests/packaging tests/fuzz tests/model tests/datapath tests/netns
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=3 $(PARTS)
 	@$(PYTEST) -q tests/compose
 
 FIGURES ?=
@@ -89,11 +111,12 @@ TARGETS ?=
 fuzz: install
 	@$(VENV)/bin/python tests/fuzz --seconds $(SECONDS) $(TARGETS)
 
-# what wants a machine that does nothing else: timed scenarios, a drain under many downloads, a soak
+# what wants a machine that does nothing else: timed scenarios, a drain under many downloads, figures, a soak; and more
+# rounds of what `test` has too
 test-long: install
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q tests/long
-	@EXPECT_ALL_CAPABILITIES=1 SENNIT_LONG_BYTES=1073741824 $(PYTEST) -q tests/netns/lab/test_long_download.py \
-	  tests/netns/programs/test_bulk.py
+	@EXPECT_ALL_CAPABILITIES=1 SENNIT_LONG_BYTES=1073741824 SENNIT_LONG_ROUNDS=8 $(PYTEST) -q \
+	  tests/netns/lab/test_long_download.py tests/netns/programs/test_bulk.py tests/netns/edge/test_killed_activations.py
 
 # writes docs/operate/rehearsal-containers.md and rehearsal.md
 test-ansible: install

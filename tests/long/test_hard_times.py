@@ -1,4 +1,4 @@
-"""Scenarios in which routes, interfaces, paths and daemons fail, and an owner is flooded; in a shorter form."""
+"""Scenarios in which edges, routes, interfaces, paths and daemons fail, and an owner is flooded; some shortened."""
 
 import importlib
 import json
@@ -10,12 +10,15 @@ from lab.namespace.running import NamespaceLab
 from lab.scenarios import run_scenario
 from lab.topology import LAB
 
-pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
+pytestmark = [pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird"), pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize(
     ("scenario", "shorter"),
     [
+        ("edge-failure", {}),
+        ("drain", {}),
+        ("failures", {}),
         ("route-flap", {"LONG": 5.0, "MOVED_LIMIT": 20.0}),
         ("interface-loss", {"LONG": 3.0, "BACK_LIMIT": 20.0}),
         ("blackhole", {"LONG": 3.0, "STALL_LIMIT": 5.0}),

@@ -62,7 +62,7 @@ async def edge_process(folder: Path, *options: str, cwd: Path | None = None) -> 
         )
     edge = EdgeProcess(process, port, log, state)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while "ready: edge" not in log.read_text():
                 if process.returncode is not None:
                     raise RuntimeError(log.read_text())

@@ -41,7 +41,7 @@ def publish(state: Path, number: int, *services: PublishedService) -> None:
 
 async def reach_generation(edge: EdgeProcess, number: int) -> None:
     """Wait until all workers have it, as the agent sees it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 if read_applied_services(edge.state).generation == number:

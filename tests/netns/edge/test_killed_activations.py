@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from services.published import PublishedService
 from services.published_file import read_applied_services
 
 HOST = "shop.example"
-ROUNDS = 6
+ROUNDS = int(os.environ.get("SENNIT_LONG_ROUNDS", "3"))  # `make test-long` has more
 SEED = 7  # of the moments
 
 

@@ -32,16 +32,6 @@ def test_the_first_download_is_judged_with_numbers(place: LabFolder) -> None:
         assert f"{transport}: rate" in done.stdout
 
 
-def test_edges_fail_and_drain_and_downloads_go_on(place: LabFolder) -> None:
-    """The edge's server killed, its whole host lost, then drained under a running download."""
-    for scenario in ("edge-failure", "drain"):
-        done = lab(place, "run", scenario, "--json")
-        (verdict,) = json.loads(done.stdout)
-        assert verdict["ok"], json.dumps(verdict, indent=1)
-        assert done.returncode == 0
-        assert len(verdict["findings"]) >= 8
-
-
 @pytest.mark.timeout(300)
 def test_a_phone_and_an_edge_go_on_without_ipv4(place: LabFolder) -> None:
     """By IPv6 with each transport, by an IPv6-only phone, and at an edge whose uplink has IPv6 alone."""
@@ -49,15 +39,6 @@ def test_a_phone_and_an_edge_go_on_without_ipv4(place: LabFolder) -> None:
     (verdict,) = json.loads(done.stdout)
     assert verdict["ok"], json.dumps(verdict, indent=1)
     assert len(verdict["findings"]) == 24
-
-
-@pytest.mark.timeout(300)
-def test_whatever_breaks_new_downloads_succeed_in_time(place: LabFolder) -> None:
-    """Server, BIRD, agent, host, backbone, origin and control plane, one after the other."""
-    done = lab(place, "run", "failures", "--json", timeout=280)
-    (verdict,) = json.loads(done.stdout)
-    assert verdict["ok"], json.dumps(verdict, indent=1)
-    assert len(verdict["findings"]) == 18
 
 
 def test_a_failed_scenario_is_reported_and_exits_non_zero(place: LabFolder) -> None:
