@@ -9,6 +9,7 @@ from typing import Any, Self
 from node.fields import read_integer, read_sequence, require_mapping
 from node.state.strict_json import parse_strictly
 from relay.wireguard.keys import encode_key, parse_key
+from smkex.transport.resolution.resolver_address import InvalidResolver, ResolverAddress
 from smkex.transport.routes.routes import Address
 from smkex.transport.routes.target import format_endpoint
 
@@ -30,8 +31,8 @@ class InvalidConfiguration(ValueError):
 class RelayIdentity:
     """What clients know of a relay: name, where it listens (at most one endpoint a family), public key.
 
-    `prefixes` are the CDN's, `resolvers` the name servers that it lets clients reach, `addresses` its own inside the
-    tunnel, from which errors (ICMP) come.
+    `prefixes` are the CDN's, `resolvers` the name servers that it lets clients reach, as `ResolverAddress` writes them,
+    `addresses` its own inside the tunnel, from which errors (ICMP) come.
     """
 
     name: str
@@ -45,7 +46,7 @@ class RelayIdentity:
     @property
     def destinations(self) -> tuple[str, ...]:
         """The prefixes that the relay leads to."""
-        hosts = (str(ipaddress.ip_network(resolver)) for resolver in self.resolvers)
+        hosts = (str(ipaddress.ip_network(ResolverAddress.parse(each).address)) for each in self.resolvers)
         return tuple(dict.fromkeys((*self.prefixes, *hosts)))
 
     @property
@@ -72,7 +73,7 @@ class RelayIdentity:
         prefixes = tuple(parse_prefix(each, "prefixes") for each in read_sequence(fields, "prefixes"))
         if not 1 <= len(prefixes) <= PREFIX_LIMIT:
             raise ValueError(f"prefixes: not 1 to {PREFIX_LIMIT}")
-        resolvers = tuple(parse_host(each, "resolvers") for each in read_sequence(fields, "resolvers"))
+        resolvers = tuple(parse_resolver(each, "resolvers") for each in read_sequence(fields, "resolvers"))
         if len(resolvers) > PREFIX_LIMIT:
             raise ValueError(f"resolvers: more than {PREFIX_LIMIT}")
         addresses = read_sequence(fields, "relay_addresses")
@@ -156,6 +157,18 @@ def parse_host(value: object, name: str) -> str:
         address = None
     if address is None or str(address) != value or address.is_multicast or address.is_unspecified:
         raise ValueError(f"{name}: not an address in its canonical form: {str(value)[:60]}")
+    return value
+
+
+def parse_resolver(value: object, name: str) -> str:
+    """Return a name server in the one text that `ResolverAddress` writes; raises ValueError."""
+    try:
+        found = ResolverAddress.parse(value) if isinstance(value, str) else None
+    except InvalidResolver as error:
+        raise ValueError(f"{name}: {error}") from None
+    if found is None or str(found) != value:
+        raise ValueError(f"{name}: not a resolver in its canonical form: {str(value)[:60]}")
+    parse_host(str(found.address), name)
     return value
 
 

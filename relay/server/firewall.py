@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from relay.server.settings import RelaySettings
 from relay.wireguard.device import WireguardUnavailable
+from smkex.transport.resolution.resolver_address import ResolverAddress
 
 TABLE = "sennit_relay"
 TIMEOUT = 20.0  # seconds for nft
@@ -22,19 +23,20 @@ def relay_rules(settings: RelaySettings) -> str:
     ports = ", ".join(settings.port)
     sets = [
         _address_set("cdn", settings.prefix),
-        _address_set("resolvers", [str(ipaddress.ip_network(each)) for each in settings.resolver]),
+        _resolver_set("resolvers_tcp", settings.resolvers),
+        _resolver_set("resolvers_udp", [each for each in settings.resolvers if not each.protected]),
         *(_limit_sets(settings, name) for name in ("upload", "download", "opened", "held")),
     ]
     rate = settings.peer_rate * KBYTES_PER_MEGABIT
     over = f"limit rate over {rate} kbytes/second burst {max(rate // 4, 64)} kbytes"
     opened = f"limit rate over {settings.peer_connection_rate}/second burst {2 * settings.peer_connection_rate} packets"
     accepted = [
-        f"{family} daddr @{name}{version} {what} jump admit"
+        f"{family} {what} jump admit"
         for version, family in ((4, "ip"), (6, "ip6"))
-        for name, what in (
-            ("cdn", f"tcp dport {{ {ports} }}"),
-            ("resolvers", "tcp dport 53"),
-            ("resolvers", "udp dport 53"),
+        for what in (
+            f"daddr @cdn{version} tcp dport {{ {ports} }}",
+            f"daddr . tcp dport @resolvers_tcp{version}",
+            f"daddr . udp dport @resolvers_udp{version}",
         )
     ]
     lines = [
@@ -104,6 +106,17 @@ def _address_set(name: str, prefixes: Iterable[str]) -> str:
         elements = ", ".join(str(network) for network in networks if network.version == version)
         content = f" elements = {{ {elements} }};" if elements else ""
         found.append(f"set {name}{version} {{ type {kind}; flags interval; auto-merge;{content} }}")
+    return "\n".join(found)
+
+
+def _resolver_set(name: str, resolvers: Iterable[ResolverAddress]) -> str:
+    """Addresses and ports; over TLS and HTTPS a resolver is reached at that port alone."""
+    every = {(each.address, each.port) for each in resolvers}
+    found = []
+    for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
+        elements = ", ".join(sorted(f"{where} . {port}" for where, port in every if where.version == version))
+        content = f" elements = {{ {elements} }};" if elements else ""
+        found.append(f"set {name}{version} {{ type {kind} . inet_service;{content} }}")
     return "\n".join(found)
 
 

@@ -16,8 +16,10 @@ from relay.configuration import (
     parse_interface_name,
     parse_name,
     parse_prefix,
+    parse_resolver,
 )
 from runtime.settings import DaemonSettings, settings_config
+from smkex.transport.resolution.resolver_address import ResolverAddress
 
 DEFAULT_STATE = Path("/var/lib/sennit-relay")
 _PORTS = re.compile(r"([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?", re.ASCII)
@@ -41,7 +43,9 @@ class RelaySettings(DaemonSettings):
         description="TCP port or range of the CDN: service port, locators (repeatable)",
     )
     resolver: tuple[str, ...] = Field(
-        default=(), description="name server that clients may ask through the relay (repeatable)"
+        default=(),
+        description="name server that clients may ask through the relay: ADDRESS, tls://ADDRESS#NAME or"
+        " https://ADDRESS/dns-query#NAME (repeatable)",
     )
     network: tuple[str, ...] = Field(
         default=("10.71.0.0/16", "fd73:656e:6e69:71::/64"),
@@ -94,7 +98,7 @@ class RelaySettings(DaemonSettings):
     @field_validator("resolver")
     @classmethod
     def _check_resolvers(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(parse_host(value, "resolver") for value in values)
+        return tuple(parse_resolver(str(ResolverAddress.parse(value)), "resolver") for value in values)
 
     @field_validator("port")
     @classmethod
@@ -117,6 +121,10 @@ class RelaySettings(DaemonSettings):
         return values
 
     @property
+    def resolvers(self) -> tuple[ResolverAddress, ...]:
+        return tuple(map(ResolverAddress.parse, self.resolver))
+
+    @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where clients reach the relay."""
         return tuple((ipaddress.ip_address(address), self.listen_port) for address in self.endpoint)
@@ -127,7 +135,7 @@ class RelaySettings(DaemonSettings):
             network = ipaddress.ip_network(value)
             if network.num_addresses < self.max_peers + 4:  # its own, and the first and last of IPv4
                 raise ValueError(f"--network {value} has no room for --max-peers {self.max_peers}")
-            for other in (*self.prefix, *self.resolver):
+            for other in (*self.prefix, *(each.address for each in self.resolvers)):
                 if network.version == ipaddress.ip_network(other).version and network.overlaps(
                     ipaddress.ip_network(other)
                 ):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from smkex.transport.resolution.resolv_conf import RESOLV_CONF, read_resolv_conf
-from smkex.transport.resolution.resolver_address import ResolverAddress, ResolverKind
+from smkex.transport.resolution.resolver_address import InvalidResolver, ResolverAddress, ResolverKind
 from smkex.transport.routes.paths import LOOPBACK_INDEX
 from smkex.transport.routes.relay_paths import RelayPath, read_relay_paths
 
@@ -60,13 +60,20 @@ async def _ask_daemons(interface: str) -> list[ResolverAddress]:
 
 
 def _read_relay_resolvers(path: RelayPath) -> list[ResolverAddress]:
-    """Return those that the relay lets through, plain DNS alone. Raises OSError where there are none."""
+    """Return those that the relay lets through, over TLS and HTTPS alone where there are such.
+
+    Raises OSError where there are none, or one is invalid.
+    """
     if not path.resolvers:
         raise OSError(
             f"relay {path.relay} lets no resolver through; give an address, or --resolver {path.interface}=ADDRESS of"
             " one that is among its prefixes"
         )
-    return [ResolverAddress(ipaddress.ip_address(one)) for one in path.resolvers]
+    try:
+        found = [ResolverAddress.parse(one) for one in path.resolvers]
+    except InvalidResolver as error:
+        raise OSError(f"relay {path.relay}: {error}") from None
+    return [one for one in found if one.protected] or found
 
 
 def _is_loopback(interface: str) -> bool:

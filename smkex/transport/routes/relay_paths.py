@@ -18,13 +18,14 @@ DEFAULT_FOLDER = Path("/run/sennit/paths")
 SIZE_LIMIT = 65536  # bytes of a file
 FILE_LIMIT = 64
 TEXT_LIMIT = 64
+RESOLVER_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RelayPath:
     """An interface that WireGuard carries to `relay` at `endpoint`, whose packets leave by `underlay`.
 
-    The far end carries nothing but packets to and from `prefixes`; `resolvers` are the name servers among them.
+    The far end carries nothing but packets to and from `prefixes` and `resolvers`, as `--resolver` has them.
     """
 
     interface: str
@@ -76,7 +77,7 @@ def _read_description(file: Path) -> RelayPath | None:
             return None
         names = [_read_text(fields, name) for name in ("interface", "relay", "endpoint", "underlay")]
         prefixes = tuple(str(ipaddress.ip_network(each)) for each in fields["prefixes"])
-        resolvers = tuple(str(ipaddress.ip_address(each)) for each in fields["resolvers"])
+        resolvers = tuple(_require_text(each, RESOLVER_LIMIT) for each in fields["resolvers"])
         parse_endpoint_address(names[2])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -84,9 +85,12 @@ def _read_description(file: Path) -> RelayPath | None:
 
 
 def _read_text(fields: dict[str, Any], name: str) -> str:
-    value = fields[name]
-    if not isinstance(value, str) or not 1 <= len(value) <= TEXT_LIMIT or not value.isprintable():
-        raise ValueError(name)
+    return _require_text(fields[name], TEXT_LIMIT)
+
+
+def _require_text(value: Any, limit: int) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= limit or not value.isprintable():
+        raise ValueError("not a text")
     return value
 
 

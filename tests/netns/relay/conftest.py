@@ -44,8 +44,8 @@ class RelayPlace:
             subprocess.run(["ip", "netns", "add", name], check=True)
         for node in self.names:
             self.in_(node, "ip", "link", "set", "lo", "up")
-        self._link("client", "eth0", "relay", "down0", 1)
-        self._link("world", "eth0", "relay", "up0", 2)
+        self.link("client", "eth0", "relay", "down0", 1)
+        self.link("world", "eth0", "relay", "up0", 2)
         for version, net in (("-4", "10.1.0.1"), ("-6", "2001:db8:1::1")):
             self.in_("client", "ip", version, "route", "add", "default", "via", net, "dev", "eth0")
         for version, net in (("-4", "10.2.0.2"), ("-6", "2001:db8:2::2")):
@@ -54,7 +54,7 @@ class RelayPlace:
         for address in (f"{V4}/32", f"{RESOLVER}/32", f"{ELSEWHERE}/32", f"{V6}/128", f"{ELSEWHERE_V6}/128"):
             self.in_("world", "ip", "address", "add", address, "dev", "lo")
 
-    def _link(self, first: str, one: str, second: str, other: str, net: int) -> None:
+    def link(self, first: str, one: str, second: str, other: str, net: int) -> None:
         peer = ("type", "veth", "peer", "name", other, "netns", self.names[second])
         self.in_(first, "ip", "link", "add", one, *peer)
         for node, name, host in ((first, one, 2), (second, other, 1)):
