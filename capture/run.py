@@ -19,6 +19,7 @@ from capture.program import ProgramUser, exit_status, start_program
 from capture.programs import load_programs
 from capture.resolver import LoopbackResolver, system_resolvers
 from runtime.capabilities import BPF, KILL, NET_ADMIN, NET_RAW, keep_only_capabilities
+from runtime.heap import keep_freed_memory
 from smkex.client.bounded_sessions import BoundedSessions
 from smkex.client.carried_connections import SessionTarget
 from smkex.client.connect import select_interfaces
@@ -61,6 +62,7 @@ def run_captured(settings: RunSettings, on_event: Observer, list_sessions: ListS
     with _captured_group() as (group, maps, entrances):
         for number in (signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)  # the terminal sends them to the program too
+        keep_freed_memory()
         return run_in_reactor(_CapturedRun(settings, on_event, group, maps, entrances).run(list_sessions))
 
 

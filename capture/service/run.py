@@ -20,6 +20,7 @@ from capture.service.peer import JoinRefused, peer_process
 from capture.service.server import ALIVE, JOIN, READY, RELOAD, STOP, CaptureServer
 from capture.service.settings import CaptureSettings
 from runtime.capabilities import BPF, NET_ADMIN, NET_RAW, keep_only_capabilities
+from runtime.heap import keep_freed_memory
 from runtime.systemd import Watchdog, notify_systemd
 from smkex.client.events import Observer
 from smkex.transport.event_loop import run_in_reactor
@@ -96,6 +97,7 @@ def _start_child(keeper: CaptureKeeper, server: CaptureServer, transport: str) -
         assert keeper.serving is not None
         os.write(keeper.serving.join_descriptor, b"0\n")
         keep_only_capabilities(*((BPF, NET_ADMIN, NET_RAW) if transport == "mptcp" else (BPF,)))
+        keep_freed_memory()
         run_in_reactor(server.serve(theirs))
         status = 0
     except BaseException as error:

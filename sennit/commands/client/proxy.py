@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
+    from runtime.heap import keep_freed_memory
     from smkex.transport.event_loop import run_in_reactor  # slow to load
 
+    keep_freed_memory()
     return run_in_reactor(_serve_proxy(_proxy_settings(options), as_json=options.json))
 
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
+    from runtime.heap import keep_freed_memory
     from smkex.transport.event_loop import run_in_reactor  # slow to load
 
+    keep_freed_memory()
     serve = _serve_listen if options.end == "listen" else _serve_connect
     run_in_reactor(serve(options))
     return ExitStatus.OK
