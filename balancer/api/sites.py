@@ -28,6 +28,9 @@ class SitePatch(Body):
     ring: StrictBool | None = Field(
         default=None, description="Whether its edges have a ring.", examples=[True]
     )
+    new_seed: StrictBool = Field(
+        default=False, description="Draw which flow is whose anew; flows that have begun stay where they are."
+    )
     reason: Reason = ""
 
 

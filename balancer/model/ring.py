@@ -2,7 +2,8 @@
 
 Flows hash to buckets, and buckets to edges by weighted rendezvous hashing: every edge of the site computes the same
 ring from the members' ids and weights, a change of members moves no bucket but those of the edges that change, and each
-edge has buckets in proportion to its weight.
+edge has buckets in proportion to its weight. Which flow is in which bucket depends on a seed that only edges know:
+otherwise flows could be chosen that all load one edge.
 """
 
 import hashlib
@@ -13,7 +14,8 @@ from functools import lru_cache
 from balancer.model.table import ForwardingTable, Member, Site
 
 BUCKETS = 4096
-SEED = 0x5E  # of the hash from flow to bucket: one for all edges of a site
+PUBLIC_SEED = (0x5E, 0)  # of rings that were made before seeds were secret
+Seed = tuple[int, int]  # two words of 32 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,28 @@ def compute_ring(site: Site) -> tuple[Bucket, ...]:
 
 def ring_of(edge_id: int, table: ForwardingTable) -> tuple[Bucket, ...]:
     """The ring of an edge's site, also of one that has just left it; empty where it is in none."""
+    site = _find_site(edge_id, table)
+    return compute_ring(site) if site else ()
+
+
+def seeds_of(edge_id: int, table: ForwardingTable) -> tuple[Seed, Seed]:
+    """Return the seed by which flows find their owner in this ring, and that of the owner before the last change."""
+    site = _find_site(edge_id, table)
+    if site is None:
+        return PUBLIC_SEED, PUBLIC_SEED
+    return _parse_seed(site.seed), _parse_seed(site.previous_seed)
+
+
+def _find_site(edge_id: int, table: ForwardingTable) -> Site | None:
     for when in ("current", "previous"):
         for site in table.sites:
             if any(member.id == edge_id for member in getattr(site, when)):
-                return compute_ring(site)
-    return ()
+                return site
+    return None
+
+
+def _parse_seed(text: str | None) -> Seed:
+    return PUBLIC_SEED if text is None else (int(text[:8], 16), int(text[8:], 16))
 
 
 @lru_cache(maxsize=64)

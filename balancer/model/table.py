@@ -4,7 +4,9 @@ One versioned value, sent from the control plane to every forwarder as JSON. Rea
 table misroutes traffic.
 """
 
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -77,19 +79,26 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Edges behind one router: current members, and those before the last change."""
+    """Edges behind one router: current members, and those before the last change.
+
+    A seed (16 hexadecimal digits, a secret of the site's edges) decides which flow is in which bucket. None: that of
+    rings which were made before there were secrets.
+    """
 
     name: str
     current: tuple[Member, ...]
     previous: tuple[Member, ...] = ()
+    seed: str | None = field(default=None, repr=False)
+    previous_seed: str | None = field(default=None, repr=False)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain dict, ready for `json.dumps`."""
+    def to_json(self, *, with_seeds: bool = True) -> dict[str, Any]:
+        """Return a plain dict, ready for `json.dumps`; without the seeds for readers that are no edges."""
+        seeds = {"seed": self.seed, "previous_seed": self.previous_seed}
         return {
             "name": self.name,
             "current": [asdict(member) for member in self.current],
             "previous": [asdict(member) for member in self.previous],
-        }
+        } | {name: seed for name, seed in seeds.items() if seed is not None and with_seeds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +177,12 @@ def site_from_json(value: Any) -> Site:
     for name, members in (("current", current), ("previous", previous or current)):
         if not any(member.weight for member in members):
             raise ValueError(f"{name}: a site needs an edge with a weight above 0")
-    return Site(read_text(fields, "name"), current, previous)
+    seeds = (_read_seed(fields, name) for name in ("seed", "previous_seed"))
+    return Site(read_text(fields, "name"), current, previous, *seeds)
+
+
+def _read_seed(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not (isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value)):
+        raise ValueError(f"{name}: not 16 hexadecimal digits")
+    return value

@@ -11,6 +11,9 @@ from balancer.datapath.load.form import load_programs
 from balancer.model.reference.decision import ReferenceForwarder
 from balancer.model.table import Encapsulation
 
+A_SEED, ANOTHER_SEED = "00112233445566aa", "8899aabb00000000"
+SEEDS = ((None, None), (A_SEED, A_SEED), (A_SEED, None), (ANOTHER_SEED, A_SEED))
+
 
 @pytest.fixture(scope="session", params=["source", pytest.param("object", marks=pytest.mark.needs("clang"))])
 def programs(request: pytest.FixtureRequest) -> Programs:
@@ -25,10 +28,13 @@ def reference() -> ReferenceForwarder:
     return REFERENCE
 
 
-@pytest.fixture
-def site(programs: Programs) -> Iterator[ReferenceForwarder]:
+@pytest.fixture(params=SEEDS, ids=["public seed", "secret seed", "first secret seed", "new seed"])
+def site(programs: Programs, request: pytest.FixtureRequest) -> Iterator[ReferenceForwarder]:
     """The reference at a site whose ring has just changed; the programs as well."""
-    reference = replace(REFERENCE, table=AT_A_SITE)
+    ring, *others = AT_A_SITE.sites
+    seed, previous_seed = request.param
+    sites = (replace(ring, seed=seed, previous_seed=previous_seed), *others)
+    reference = replace(REFERENCE, table=replace(AT_A_SITE, sites=sites))
     programs.put(reference)
     yield reference
     programs.put(REFERENCE)

@@ -17,6 +17,8 @@ from balancer.control.storage.records import SiteRecord
 from balancer.control.storage.store import Store
 from balancer.model.table import EdgeState
 
+NEW_SEEDS = "new ring seeds"  # of a change: the sites whose rings get one when it is published
+
 
 async def site_views(session: AsyncSession, found: Sequence[SiteRecord]) -> list[SiteView]:
     """Show sites with the states of their edges."""
@@ -83,6 +85,11 @@ async def patch_site(
             record.ring = body.ring
             audit.record_change(session, now, by, "site.ring", name, "on" if body.ring else "off")
             await check_ring(session, name)
+        if body.new_seed:
+            if not record.ring:
+                raise Refusal(409, "no-ring", f"{name} has no ring, so no seed", field="new_seed")
+            session.info.setdefault(NEW_SEEDS, set()).add(name)
+            audit.record_change(session, now, by, "site.new-seed", name)
         await session.flush()
         return (await site_views(session, [record]))[0], record.revision
 

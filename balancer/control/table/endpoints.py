@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
+from balancer.api.access import Role
 from balancer.api.tables import (
     AcknowledgementView,
     FreezeRequest,
@@ -52,7 +53,7 @@ AcknowledgementsPart = Annotated[Acknowledgements, Depends(provide_part(Acknowle
 async def get_table(
     watch: WatchPart,
     timestamps: TimestampsPart,
-    _: Anyone,
+    by: Anyone,
     wait: Wait = 0,
     since: Since = None,
     if_none_match: Annotated[str | None, Header()] = None,
@@ -68,7 +69,8 @@ async def get_table(
     }
     if watch.generation == known:
         return Response(status_code=304, headers=headers)
-    return Response(watch.live.body(since), media_type="application/json", headers=headers)
+    body = watch.live.body(since, with_seeds=by.role is Role.EDGE)
+    return Response(body, media_type="application/json", headers=headers)
 
 
 class TableRoute(EdgeRoute):
@@ -93,21 +95,20 @@ polls.add_api_route(
 
 @router.get("/table/events", response_class=StreamingResponse, responses=EVENTS | refusal_responses(401, 410))
 async def follow_table(
-    watch: WatchPart, _: Anyone, last_event_id: Annotated[str | None, Header(max_length=20)] = None
+    watch: WatchPart, by: Anyone, last_event_id: Annotated[str | None, Header(max_length=20)] = None
 ) -> StreamingResponse:
     """Follow the table as server-sent events: the whole first, or what changed since Last-Event-ID, then changes."""
     since = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
-    return StreamingResponse(
-        _stream_events(watch, since), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-    )
+    events = _stream_events(watch, since, with_seeds=by.role is Role.EDGE)
+    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def _stream_events(watch: TableWatch, since: int | None) -> AsyncIterator[bytes]:
+async def _stream_events(watch: TableWatch, since: int | None, *, with_seeds: bool) -> AsyncIterator[bytes]:
     """Stream the newest table; a slow reader gets fewer and larger changes, never a queue."""
     while not watch.closed:
         generation = watch.generation
         if generation != since:
-            body = watch.live.body(since)
+            body = watch.live.body(since, with_seeds=with_seeds)
             since = generation
             yield b"id: %d\nevent: table\ndata: %s\n\n" % (generation, body)
         else:

@@ -63,7 +63,7 @@ class LiveTable:
     def _forget(self) -> None:
         self._table: ForwardingTable | None = None
         self._signature: bytes | None = None
-        self._bodies: dict[int | None, bytes] = {}
+        self._bodies: dict[tuple[int | None, bool], bytes] = {}
 
     def table(self) -> ForwardingTable:
         """Return the whole table as a value."""
@@ -79,25 +79,39 @@ class LiveTable:
             )
         return self._table
 
-    def body(self, since: int | None = None) -> bytes:
-        """Return the JSON of the whole, or of what changed since a generation if that is still known."""
+    def body(self, since: int | None = None, *, with_seeds: bool = True) -> bytes:
+        """Return the JSON of the whole, or of what changed since a generation if that is still known.
+
+        Without the seeds of rings the signature cannot be verified: for readers that are no edges.
+        """
         if self._signed_with is not (key := self._keys.current):
             self._signed_with = key
             self._forget()
         if since is not None and (since >= self.generation or since + 1 not in self._changed):
             since = None
-        if since not in self._bodies:
-            self._bodies[since] = (
-                self._whole() if since is None else self._delta(since, self._changed_since(since))
+        of = since, with_seeds
+        if of not in self._bodies:
+            self._bodies[of] = (
+                self._whole(with_seeds)
+                if since is None
+                else self._delta(since, self._changed_since(since), with_seeds)
             )
-        return self._bodies[since]
+        return self._bodies[of]
 
     def _changed_since(self, since: int) -> set[Key]:
         newer = (keys for generation, keys in self._changed.items() if generation > since)
         return set().union(*newer)
 
-    def _whole(self) -> bytes:
-        sites = self._of("site")
+    def _site_line(self, key: Key, with_seeds: bool) -> bytes:
+        entry = self.entries[key]
+        if with_seeds or not isinstance(entry, Site):
+            return self._lines[key]
+        return signed_line(entry.to_json(with_seeds=False))
+
+    def _whole(self, with_seeds: bool) -> bytes:
+        sites = [
+            self._site_line(key, with_seeds) for key in sorted(key for key in self._lines if key[0] == "site")
+        ]
         return b'{"generation":%d,"vips":[%s],"edges":[%s],%s"signature":"%s"}' % (
             self.generation,
             b",".join(self._of("vip")),
@@ -106,11 +120,11 @@ class LiveTable:
             self._signed(),
         )
 
-    def _delta(self, since: int, changed: set[Key]) -> bytes:
+    def _delta(self, since: int, changed: set[Key], with_seeds: bool) -> bytes:
         ids = sorted((key for key in changed if key[0] == "edge"), key=lambda key: int(key[1]))
         removed = b",".join(key[1].encode() for key in ids if key not in self._lines)
         names = sorted(key for key in changed if key[0] == "site")
-        sites = b",".join(self._lines[key] for key in names if key in self._lines)
+        sites = b",".join(self._site_line(key, with_seeds) for key in names if key in self._lines)
         gone = b",".join(b'"%s"' % key[1].encode() for key in names if key not in self._lines)
         about_sites = b'"sites":[%s],"removed_sites":[%s],' % (sites, gone) if names else b""
         whole = b'{"generation":%d,"since":%d,"vips":[%s],"edges":[%s],"removed":[%s],%s"signature":"%s"}'

@@ -162,6 +162,7 @@ class Publication:
     async def _rings(self, session: AsyncSession, pin: Pin | None) -> dict[Key, Entry | None]:
         published = self.watch.live.entries
         names = rings.affected_sites(session.info.get("touched", {}), published)
+        names |= rings.requested_seeds(session)
         if not names:
             return {}
         if pin is None:

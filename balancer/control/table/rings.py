@@ -4,6 +4,7 @@ An edge that accepts no first subflows has weight 0, and forwards those that oth
 any, weights stay as the operator set them: packets of established connections must still find their edge.
 """
 
+import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -13,11 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from balancer.control.registry import edges
 from balancer.control.registry.table_state import table_state
 from balancer.control.sites import repository as sites
+from balancer.control.sites.service import NEW_SEEDS
 from balancer.control.storage.records import EdgeRecord, SiteRecord
 from balancer.control.table.changes import Entry, Key
 from balancer.model.table import EdgeState, Member, Site
 
 Published = Mapping[Key, Entry]
+SEED_BYTES = 8
+
+
+def requested_seeds(session: AsyncSession) -> frozenset[str]:
+    """Return the sites whose rings get a new seed in this change."""
+    return frozenset(session.info.get(NEW_SEEDS, ()))
 
 
 def published_members(nominal: Iterable[Member], taking: Collection[int]) -> tuple[Member, ...]:
@@ -29,13 +37,26 @@ def published_members(nominal: Iterable[Member], taking: Collection[int]) -> tup
     return now if any(member.weight for member in now) else usual
 
 
-def next_ring(name: str, current: tuple[Member, ...], before: Entry | None) -> Site | None:
-    """Return the ring after the published one; previous owners of a bucket keep the connections that began there."""
+def next_ring(
+    name: str, current: tuple[Member, ...], before: Entry | None, *, new_seed: bool = False
+) -> Site | None:
+    """Return the ring after the published one; previous owners of a bucket keep the connections that began there.
+
+    The seed is drawn with the ring, and anew on request: a change of members alone must not move other flows.
+    """
     if not current:
         return None
     if not isinstance(before, Site):
-        return Site(name, current)
-    return before if before.current == current else Site(name, current, before.current)
+        seed = draw_seed()
+        return Site(name, current, (), seed, seed)
+    if before.current == current and not new_seed:
+        return before
+    return Site(name, current, before.current, draw_seed() if new_seed else before.seed, before.seed)
+
+
+def draw_seed() -> str:
+    """Return a new secret of a site."""
+    return secrets.token_hex(SEED_BYTES)
 
 
 def affected_sites(touched: Iterable[object], published: Published) -> set[str]:
@@ -61,7 +82,10 @@ async def stored_rings(
             taking.add(edge_id)
     return {
         ("site", name): next_ring(
-            name, published_members(nominal.get(name, ()), taking), published.get(("site", name))
+            name,
+            published_members(nominal.get(name, ()), taking),
+            published.get(("site", name)),
+            new_seed=name in requested_seeds(session),
         )
         for name in (nominal if names is None else names)
     }
@@ -76,6 +100,11 @@ async def pinned_rings(
     ids = [member.id for site in rings.values() for member in site.current]
     alive = {edge_id for edge_id, edge in (await edges.find_by_ids(session, ids)).items() if edge.alive}
     return {
-        ("site", name): next_ring(name, published_members(site.current, alive), published.get(("site", name)))
+        ("site", name): next_ring(
+            name,
+            published_members(site.current, alive),
+            published.get(("site", name)),
+            new_seed=name in requested_seeds(session),
+        )
         for name, site in rings.items()
     }

@@ -38,10 +38,16 @@ struct vip {
     __u32 direct; /* replies leave by the owner's own route */
 };
 
-/* The table's first VIP, which is compared before the map lookup. */
+/* What decides which flow is in which bucket of a ring: a secret of the site's edges. */
+struct ring_seed {
+    __u32 word[2];
+};
+
+/* The table's first VIP, which is compared before the map lookup, and the seeds of this edge's ring. */
 struct first_vip {
     struct address v4, v6;
     struct vip vip;
+    struct ring_seed seed, previous_seed;
 };
 
 /* Written by the daemon through mmap; each word is stored atomically. */
@@ -64,7 +70,6 @@ struct bucket {
 };
 
 #define BUCKETS 4096
-#define RING_SEED 0x5e
 
 struct edge {
     struct address tunnel;

@@ -28,15 +28,38 @@ static __always_inline struct site_flow flow_of_error(const struct packet *packe
     return flow;
 }
 
-static __always_inline struct bucket find_bucket(const struct node *node, __u32 flow)
+static __always_inline __u32 ring_hash(const struct ring_seed *seed, const struct site_flow *flow)
 {
-    struct bucket none = {};
-    __u32 slot = node->slot, number = flow % BUCKETS;
+    __u32 hash = hash_ends(seed->word[0], flow->version, flow->client, flow->vip, flow->client_port << 16 | flow->vip_port);
+    return seed->word[1] ? hash_finish(hash ^ seed->word[1]) : hash;
+}
+
+static __always_inline int same_seed(const struct ring_seed *a, const struct ring_seed *b)
+{
+    return a->word[0] == b->word[0] && a->word[1] == b->word[1];
+}
+
+/* Return the owner by the seed, and the owner before the last change by the previous one. */
+static __always_inline struct bucket find_bucket(const struct node *node, const struct site_flow *flow)
+{
+    struct bucket found = {}, *bucket;
+    __u32 slot = node->slot, number;
+    struct first_vip *seeds = bpf_map_lookup_elem(&first_vips, &slot);
     void *generation = bpf_map_lookup_elem(&rings, &slot);
-    if (!generation)
-        return none;
-    struct bucket *bucket = bpf_map_lookup_elem(generation, &number);
-    return bucket ? *bucket : none;
+    if (!generation || !seeds)
+        return found;
+    number = ring_hash(&seeds->seed, flow) % BUCKETS;
+    bucket = bpf_map_lookup_elem(generation, &number);
+    if (!bucket)
+        return found;
+    found = *bucket;
+    if (same_seed(&seeds->seed, &seeds->previous_seed))
+        return found;
+    number = ring_hash(&seeds->previous_seed, flow) % BUCKETS;
+    bucket = bpf_map_lookup_elem(generation, &number);
+    if (bucket)
+        found.previous = bucket->previous;
+    return found;
 }
 
 /* Return whether the packet acknowledges a SYN cookie of this host, whose connection has no socket yet. */
@@ -88,8 +111,7 @@ static __always_inline __u32 site_owner(struct __sk_buff *skb, const struct node
                                         __u32 sender, enum reason *reason)
 {
     __u32 own = node->config->own_id;
-    __u32 hash = hash_ends(RING_SEED, flow->version, flow->client, flow->vip, flow->client_port << 16 | flow->vip_port);
-    struct bucket bucket = find_bucket(node, hash);
+    struct bucket bucket = find_bucket(node, flow);
 
     if (!bucket.owner)
         return 0;

@@ -124,7 +124,8 @@ static __always_inline int xdp_drop(const struct node *node, enum reason reason,
 /* To another edge of the site without a question to this host's sockets; 0: tc asks them. */
 static __always_inline __u32 ring_lookup_stateless(const struct node *node, const struct packet *packet)
 {
-    struct bucket bucket = find_bucket(node, flow_hash(packet, RING_SEED));
+    struct site_flow flow = flow_of_segment(packet, 0);
+    struct bucket bucket = find_bucket(node, &flow);
     __u32 own = node->config->own_id;
 
     return bucket.owner == own || bucket.previous == own ? 0 : bucket.owner;

@@ -15,7 +15,7 @@ from balancer.datapath.maps.live_words import Live
 from balancer.model.place import Places
 from balancer.model.reference.packet import V4_PREFIX, mapped_address
 from balancer.model.reference.tunnel import Ends, Tunnel, tunnel_to
-from balancer.model.ring import ring_of
+from balancer.model.ring import Seed, ring_of, seeds_of
 from balancer.model.table import Encapsulation, ForwardingTable
 from node.vip import Locator, Replies, Vip
 from runtime.bpf.maps import ARRAY, HASH, Map, create_map
@@ -66,7 +66,7 @@ def map_content(
         tuple(edges),
         tuple(senders.items()),
         tuple(meant.items()),
-        _pack_first(places.vips[0] if places.vips else None),
+        _pack_first(places.vips[0] if places.vips else None, seeds_of(edge_id, table)),
         tuple(
             (ID.pack(number), BUCKET.pack(bucket.owner, bucket.previous))
             for number, bucket in enumerate(ring_of(edge_id, table))
@@ -76,13 +76,14 @@ def map_content(
     )
 
 
-def _pack_first(vip: Vip | None) -> bytes:
+def _pack_first(vip: Vip | None, seeds: tuple[Seed, Seed]) -> bytes:
+    words = (word for seed in seeds for word in seed)
     if vip is None:
-        return FIRST_VIP.pack(b"", b"", 0, 0, 0)
+        return FIRST_VIP.pack(b"", b"", 0, 0, 0, *words)
     v4, v6 = (mapped_address(text) if text else NOWHERE for text in (vip.v4, vip.v6))
     if vip.locator is Locator.MIXED:
         v6 = NOWHERE  # it has an element of its own, which says that locators are addresses
-    return FIRST_VIP.pack(v4, v6, *VIP.unpack(_pack_vip(vip, v4)))
+    return FIRST_VIP.pack(v4, v6, *VIP.unpack(_pack_vip(vip, v4)), *words)
 
 
 def _pack_vip(vip: Vip, address: bytes) -> bytes:

@@ -8,14 +8,14 @@ from balancer.model.reference.tunnel import DONT_FRAGMENT, TTL, Ends, Tunnel
 from balancer.model.table import EdgeState
 from balancer.model.verdict import Reason
 
-LAYOUT_VERSION = 10  # names the folder of pins
+LAYOUT_VERSION = 11  # names the folder of pins
 ADDRESS = struct.Struct("=16s")
 CONFIG = struct.Struct("=16s16s13I")
 LIVE = struct.Struct("=IIIIIIIIQ")
 EDGE = struct.Struct("=16sIBBH")
 VIP_KEY = struct.Struct("=16sI")
 VIP = struct.Struct("=HHI")
-FIRST_VIP = struct.Struct("=16s16sHHI")
+FIRST_VIP = struct.Struct("=16s16sHHI4I")
 ID = struct.Struct("=I")
 COUNTER = struct.Struct("=QQ")
 EDGE_COUNTER = struct.Struct("=QQQQ")

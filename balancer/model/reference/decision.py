@@ -3,11 +3,12 @@
 Not modelled: routes, and neighbour lookups of redirects. Budgets are whole, or (`spent`) all used up.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from balancer.model.place import AddressMeaning, Places
-from balancer.model.reference.flow import flow_hash, flow_hash_back
+from balancer.model.reference.flow import ring_hash, ring_hash_back
 from balancer.model.reference.mss import clamp_mss
 from balancer.model.reference.packet import (
     IPV4,
@@ -29,7 +30,7 @@ from balancer.model.reference.tunnel import (
     must_drop_congestion,
     tunnel_to,
 )
-from balancer.model.ring import BUCKETS, SEED, Bucket, ring_of
+from balancer.model.ring import BUCKETS, Bucket, Seed, ring_of, seeds_of
 from balancer.model.table import EdgeState, Encapsulation, ForwardingTable, TableEdge
 from balancer.model.verdict import Reason
 from node.mark import DIRECT_TAG, INGRESS_MASK, MARK_MASK, MARK_TAG
@@ -145,20 +146,26 @@ class ReferenceForwarder:
 
     def _ring_lookup(self, packet: Packet, service: bool) -> Outcome:
         """Decide on a first subflow: at a site, forward it to the owner of its bucket, or the previous owner."""
-        flow = flow_hash(packet, SEED)
-        owner = self._edge(self._site_owner(flow, 0, opens=packet.opens_flow())) if service else None
+        bucket = self._find_bucket(partial(ring_hash, packet))
+        owner = self._edge(self._site_owner(bucket, 0, opens=packet.opens_flow())) if service else None
         if owner is None or owner.id == self.own_id:
             return Outcome(Reason.SERVICE_PORT, packet.data)
         if self.spent:
             return _drop(Reason.DROP_SOURCE_BUDGET if packet.opens_flow() else Reason.DROP_SITE_BUDGET)
-        chained = self._ring[flow % BUCKETS].owner == self.own_id
+        chained = bucket is not None and bucket.owner == self.own_id
         return self._send(packet, owner, Reason.SITE_CHAINED if chained else Reason.SITE_FORWARDED)
 
-    def _site_owner(self, flow: int, sender: int, *, opens: bool) -> int:
-        """Return the owner of a first subflow, 0 if none. Assumes that this host has no socket of it."""
+    def _find_bucket(self, hash_flow: Callable[[Seed], int]) -> Bucket | None:
+        """Return the owner by the seed, and the previous one by the previous seed; None without a ring."""
         if not self._ring:
+            return None
+        now, before = (self._ring[hash_flow(seed) % BUCKETS] for seed in seeds_of(self.own_id, self.table))
+        return Bucket(now.owner, before.previous)
+
+    def _site_owner(self, bucket: Bucket | None, sender: int, *, opens: bool) -> int:
+        """Return the owner of a first subflow, 0 if none. Assumes that this host has no socket of it."""
+        if bucket is None:
             return 0
-        bucket = self._ring[flow % BUCKETS]
         if bucket.owner != self.own_id:
             if not sender:
                 return bucket.owner
@@ -169,8 +176,10 @@ class ReferenceForwarder:
 
     def _deliver_at_site(self, outer: Packet, inner: Packet, sender: int, quoted: Packet | None) -> Outcome:
         """Deliver a first subflow's packet, or an error that quotes one; or send it to the previous owner."""
-        flow = flow_hash(inner, SEED) if quoted is None else flow_hash_back(quoted, SEED)
-        owner = self._site_owner(flow, sender, opens=quoted is None and inner.opens_flow())
+        hash_flow = partial(ring_hash, inner) if quoted is None else partial(ring_hash_back, quoted)
+        owner = self._site_owner(
+            self._find_bucket(hash_flow), sender, opens=quoted is None and inner.opens_flow()
+        )
         if owner == 0:
             return _drop(Reason.DROP_WRONG_OWNER)
         decapsulated = decapsulate(outer, inner)
@@ -227,7 +236,7 @@ class ReferenceForwarder:
             return self._leave_to_kernel(packet, place)
         ring = self._is_ring_port(place, quoted.ports[0])
         if ring:
-            edge_id = self._site_owner(flow_hash_back(quoted, SEED), 0, opens=False)
+            edge_id = self._site_owner(self._find_bucket(partial(ring_hash_back, quoted)), 0, opens=False)
         else:
             edge_id = place.owner(quoted.ports[0])
         if edge_id in (0, self.own_id):

@@ -19,12 +19,30 @@ def flow_hash_back(packet: Packet, seed: int = 0) -> int:
     return _hash_flow(seed, packet.version, packet.destination, packet.source, second << 16 | first)
 
 
+def ring_hash(packet: Packet, seed: tuple[int, int]) -> int:
+    """Hash a flow with both words of a ring's seed, of packets from the client."""
+    return _finish_ring(flow_hash(packet, seed[0]), seed[1])
+
+
+def ring_hash_back(packet: Packet, seed: tuple[int, int]) -> int:
+    """Return ring_hash of the packets in the opposite direction."""
+    return _finish_ring(flow_hash_back(packet, seed[0]), seed[1])
+
+
+def _finish_ring(hashed: int, second: int) -> int:
+    return _hash_finish(hashed ^ second) if second else hashed
+
+
 def _hash_flow(seed: int, version: int, source: bytes, destination: bytes, ports: int) -> int:
     # words in host byte order, as in C
     words = [*struct.unpack("=4I", source), *struct.unpack("=4I", destination)]
     hashed = seed
     for word in [*(words if version == 6 else (words[3], words[7])), ports]:
         hashed = _hash_mix(hashed, word)
+    return _hash_finish(hashed)
+
+
+def _hash_finish(hashed: int) -> int:
     hashed ^= hashed >> 16
     hashed = hashed * 0x85EBCA6B & WORD
     hashed ^= hashed >> 13

@@ -43,6 +43,11 @@ def build_parser() -> argparse.ArgumentParser:
     change = actions.add_parser("set", help="set the description of a site, or whether its edges have a ring")
     change.add_argument("--description", metavar="TEXT")
     change.add_argument("--ring", choices=("on", "off"))
+    change.add_argument(
+        "--new-seed",
+        action="store_true",
+        help="draw anew which flow is whose, by a secret of the edges; flows that have begun stay where they are",
+    )
     add.add_argument(
         "--ring",
         choices=("on", "off"),
@@ -68,9 +73,10 @@ async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "
         return []
     if options.action == "set":
         ring = None if options.ring is None else options.ring == "on"
-        return [await client.patch_site(options.name, SitePatch(description=options.description, ring=ring))]
+        body = SitePatch(description=options.description, ring=ring, new_seed=options.new_seed)
+        return [await client.patch_site(options.name, body)]
     try:
-        body = SiteBody(name=options.name, description=options.description, ring=options.ring == "on")
-        return [await client.add_site(body)]
+        added = SiteBody(name=options.name, description=options.description, ring=options.ring == "on")
+        return [await client.add_site(added)]
     except ValidationError:
         raise CommandError(f"{options.name}: a name is like a DNS label", status=ExitStatus.USAGE) from None

@@ -36,8 +36,14 @@ def site(dual: ForwarderNetwork) -> Iterator[None]:
     change(dual)
 
 
-def change(network: ForwarderNetwork, current: Members = (), previous: Members = ()) -> None:
-    network.sites = (Site("a", current, previous),) if current else ()
+def change(
+    network: ForwarderNetwork,
+    current: Members = (),
+    previous: Members = (),
+    seed: str | None = None,
+    previous_seed: str | None = None,
+) -> None:
+    network.sites = (Site("a", current, previous, seed, previous_seed),) if current else ()
     network.publish()
     network.applied()
 
@@ -85,6 +91,22 @@ def test_a_change_moves_no_established_connection(
         assert [ask(one) for one in old] == owners
     after_all = sum(dual.count(edge)[Reason.SITE_CHAINED] for edge in ("edge1", "edge2"))
     assert after_all > chained, "packets of old connections came to the new edge of their bucket first"
+
+
+@pytest.mark.parametrize("seeds", [(None, "00112233445566aa"), ("00112233445566aa", "8899aabb00ffeedd")])
+def test_a_new_seed_moves_no_established_connection(
+    dual: ForwarderNetwork, site: None, seeds: tuple[str | None, str]
+) -> None:
+    before, after = seeds
+    change(dual, BOTH, BOTH, before, before)
+    with contextlib.ExitStack() as stack:
+        old = [one for edge in (1, 2) for one in dial(dual, stack, edge)]
+        owners = [ask(one) for one in old]
+        change(dual, BOTH, BOTH, after, before)
+        chained = sum(dual.count(edge)[Reason.SITE_CHAINED] for edge in ("edge1", "edge2"))
+        assert [ask(one) for one in old] == owners
+        assert sum(dual.count(edge)[Reason.SITE_CHAINED] for edge in ("edge1", "edge2")) > chained
+        assert len({ask(one) for one in dial(dual, stack, 2)}) == 2
 
 
 def test_connections_that_need_syn_cookies_survive_a_change(dual: ForwarderNetwork, site: None) -> None:

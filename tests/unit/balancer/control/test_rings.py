@@ -1,10 +1,12 @@
 """Rings of sites: the table says who takes first subflows, and who did before the last change."""
 
+import base64
 from typing import Any
 
 import pytest
 
 from balancer.control.table.rings import next_ring, published_members
+from balancer.model.signature import verify
 from balancer.model.table import Member, Site
 
 ONE, TWO = {"id": 1, "weight": 1}, {"id": 2, "weight": 1}
@@ -40,10 +42,60 @@ def test_an_edge_without_weight_takes_nothing_unless_all_are() -> None:
 def test_the_list_before_is_kept_until_there_is_another() -> None:
     first, second = (Member(1),), (Member(1), Member(2))
     begun = next_ring("a", first, None)
-    assert begun == Site("a", first)
+    assert begun is not None
+    seed = begun.seed
+    assert begun == Site("a", first, (), seed, seed)
     assert next_ring("a", first, begun) is begun
-    assert next_ring("a", second, begun) == Site("a", second, first)
+    assert next_ring("a", second, begun) == Site("a", second, first, seed, seed)
     assert next_ring("a", (), begun) is None
+
+
+def test_a_new_seed_leaves_the_members_and_remembers_the_seed_before() -> None:
+    both = (Member(1), Member(2))
+    begun = next_ring("a", both, None)
+    assert begun is not None
+    changed = next_ring("a", both, begun, new_seed=True)
+    assert changed is not None
+    assert (changed.current, changed.previous, changed.previous_seed) == (both, both, begun.seed)
+    assert changed.seed not in (None, begun.seed)
+    public = Site("a", both)  # of a release without secrets
+    assert next_ring("a", both, public) is public
+    secret = next_ring("a", both, public, new_seed=True)
+    assert secret is not None
+    assert (len(secret.seed or ""), secret.previous_seed) == (16, None)
+
+
+async def test_only_edges_are_given_the_seed(
+    site: Any, stored: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await site.ask("PATCH", "/v1/sites/a", {"new_seed": True})).status_code == 200
+    kept = site.plane.watch.live.entries["site", "a"]
+    seeds = kept.seed, kept.previous_seed
+    for token in [f"credential-{number}" for number in (1, 2)]:
+        answer = (await site.ask("GET", "/v1/table", token=token)).json()
+        (entry,) = answer["sites"]
+        assert (entry["seed"], entry["previous_seed"]) == seeds
+        signature = base64.b64decode(answer.pop("signature"))
+        verify(site.plane.watch.live.public_key, answer, signature)
+        since = (await site.ask("GET", f"/v1/table?since={answer['generation'] - 1}", token=token)).json()
+        assert since["sites"] == [entry]
+    newest = (await site.table())["generation"]
+    paths = (
+        "/v1/table", f"/v1/table?since={newest - 1}", "/v1/table/generations", "/v1/sites", "/v1/audit", "/v1/metrics",
+        "/v1/overview", "/v1/freeze", "/", "/v1/health", "/v1/edges", "/v1/trace?ingress=edge2&source=10.2.0.2:40000"
+        "&destination=203.0.113.1:443",
+    )  # fmt: skip
+    await site.ask("PUT", "/v1/freeze", {})
+    shown = [(await site.ask("GET", path)).text for path in paths]
+    for text in (*shown, repr(kept), caplog.text):
+        assert not any(seed in text for seed in seeds)
+    assert "sites" in shown[0]
+
+
+async def test_a_seed_is_of_a_ring(api: Any) -> None:
+    await api.enrol(1)
+    refused = await api.ask("PATCH", "/v1/sites/a", {"new_seed": True})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:sennit:problem:no-ring")
 
 
 async def test_a_site_has_a_ring_only_where_the_operator_says_so(api: Any) -> None:

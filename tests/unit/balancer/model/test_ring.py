@@ -5,8 +5,11 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packets import tcp
 
-from balancer.model.ring import BUCKETS, bucket_owners, compute_ring, ring_of
+from balancer.model.reference.flow import ring_hash
+from balancer.model.reference.packet import read_frame
+from balancer.model.ring import BUCKETS, PUBLIC_SEED, bucket_owners, compute_ring, ring_of, seeds_of
 from balancer.model.table import ForwardingTable, Member, Site
 
 MEMBERS = st.lists(
@@ -62,3 +65,22 @@ def test_the_ring_has_who_was_there_before() -> None:
     assert ring_of(3, table) == ()
     assert set(bucket_owners((Member(1), Member(2, 0)))) == {1}, "it hands on, and takes nothing"
     assert all(bucket.owner == bucket.previous for bucket in compute_ring(Site("a", (Member(1), Member(2)))))
+
+
+def test_flows_that_were_chosen_by_the_public_seed_are_spread_by_a_secret_one() -> None:
+    """Who knows the seed can choose 500 flows of one edge; without it they go where they go."""
+    members = tuple(Member(number) for number in range(1, 5))
+    table = ForwardingTable(1, sites=(Site("a", members, (), "0123456789abcdef", "0123456789abcdef"),))
+    (seed, previous), ring = seeds_of(1, table), ring_of(1, table)
+    assert seed == previous == (0x01234567, 0x89ABCDEF)
+    chosen = []
+    for port in range(1024, 65536):
+        flow = read_frame(tcp(source_port=port))
+        assert flow is not None
+        if ring[ring_hash(flow, PUBLIC_SEED) % BUCKETS].owner == 1:
+            chosen.append(flow)
+        if len(chosen) == 500:
+            break
+    met = Counter(ring[ring_hash(flow, seed) % BUCKETS].owner for flow in chosen)
+    assert len(chosen) == 500
+    assert all(80 < met[number] < 170 for number in range(1, 5)), met
