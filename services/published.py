@@ -33,6 +33,10 @@ class PublishedService:
     name: str
     revision: int
     line: bytes = field(repr=False)  # has the secrets
+    digest: bytes = field(init=False, repr=False, compare=False)  # what is signed of it; 32 bytes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha256(self.line).digest())
 
     @classmethod
     def from_json(cls, value: Any) -> "PublishedService":
@@ -61,11 +65,6 @@ class PublishedService:
     def secrets(self) -> dict[str, str]:
         """Return the secrets that the document names."""
         return dict(json.loads(self.line)["secrets"])
-
-    @property
-    def digest(self) -> bytes:
-        """Return what is signed of it; 32 bytes."""
-        return hashlib.sha256(self.line).digest()
 
 
 def signed_bytes(generation: int, digests: Iterable[bytes]) -> bytes:
@@ -110,6 +109,14 @@ class ServiceGeneration:
             raise ValueError("signature: not a text")
         return cls(generation, found, base64.b64decode(signature, validate=True))
 
+    def apply_changes(
+        self, generation: int, changed: Iterable[PublishedService], removed: frozenset[str], signature: Any
+    ) -> "ServiceGeneration":
+        """Return the generation that changes of this one make; raises `ValueError`."""
+        found = {one.name: one for one in self.services if one.name not in removed}
+        found |= {one.name: one for one in changed}
+        return self.assemble(generation, (found[name] for name in sorted(found)), signature)
+
     @classmethod
     def from_answer(cls, value: Any, kept: "ServiceGeneration | None" = None) -> "ServiceGeneration":
         """Parse the control plane's answer: all services, or with `since` what changed from the kept generation.
@@ -123,6 +130,6 @@ class ServiceGeneration:
             if kept is None or kept.generation != fields["since"]:
                 raise ValueError(f"since: {fields['since']}, but that generation is not here")
             removed = frozenset(map(str, read_sequence(fields, "removed")))
-            found = {one.name: one for one in kept.services if one.name not in removed} | found
+            return kept.apply_changes(generation, found.values(), removed, fields.get("signature"))
         in_order = (found[name] for name in sorted(found))
         return cls.assemble(generation, in_order, fields.get("signature"))

@@ -5,13 +5,13 @@ services.json is JSON with one line a service, so that a reader parses only the 
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from node.fields import read_integer, read_sequence, read_text, require_mapping
 from node.state.catalogue import SERVICES, SERVICES_APPLIED
-from node.state.table_key import verify_with_any
 from services.published import LARGEST_NUMBER, PublishedService, ServiceGeneration
 
 REASON_LIMIT = 300  # characters
@@ -19,33 +19,49 @@ REFUSALS_LIMIT = 64  # that an edge reports
 
 
 def store_services(state: Path, services: ServiceGeneration) -> None:
-    """Hand the edge a generation, durably: after a crash of the host it is this one or the one before."""
-    lines = ",\n".join(service.line.decode() for service in services.services)
-    signature = base64.b64encode(services.signature).decode()
-    head = f'{{"generation":{services.generation},"services":[\n'
-    SERVICES.write_text(state, f'{head}{lines}\n],"signature":"{signature}"}}')
+    """Hand the edge a whole generation, durably: after a crash of the host it is this one or the one before."""
+    head = f'{{"generation":{services.generation},"services":['
+    SERVICES.write_text(state, join_lines(head, services.services, services.signature))
 
 
-def read_services(
-    state: Path, keys: Sequence[bytes], kept: ServiceGeneration | None = None
-) -> ServiceGeneration:
-    """Return the generation, verified with one of the public keys; lines of the kept one are not parsed again.
+def join_lines(head: str, services: Iterable[PublishedService], signature: bytes) -> str:
+    """Return JSON that begins with `head`, up to the bracket before the services."""
+    lines = ",\n".join(service.line.decode() for service in services)
+    return f'{head}\n{lines}\n],"signature":"{base64.b64encode(signature).decode()}"}}'
 
-    Raises OSError, `StateFileInvalid`, and `ForgedServices` where it is not signed.
-    """
+
+@dataclass(frozen=True, slots=True)
+class ServiceLines:
+    """A file of services: what stands around its lines, and the services."""
+
+    meta: Mapping[str, Any]
+    services: tuple[PublishedService, ...]
+
+    @property
+    def signature(self) -> Any:
+        """Return the signature as it stands there."""
+        return self.meta.get("signature")
+
+
+def split_lines(text: str, known: Mapping[bytes, PublishedService]) -> ServiceLines:
+    """Parse what `join_lines` made, but no line that is known; raises `ValueError`, `RecursionError`."""
+    head, *lines, tail = text.split("\n")
+    meta = require_mapping(json.loads(head + tail), "services")
+    found = (line.removesuffix(",").encode() for line in lines if line)
+    return ServiceLines(
+        meta, tuple(known.get(line) or PublishedService.from_json(json.loads(line)) for line in found)
+    )
+
+
+def read_whole(state: Path, known: Mapping[bytes, PublishedService]) -> ServiceGeneration:
+    """Return the generation of services.json, not verified; raises OSError, `StateFileInvalid`."""
     text = SERVICES.read_text(state)
-    known = {service.line: service for service in kept.services} if kept else {}
     try:
-        head, *lines, tail = text.split("\n")
-        meta = require_mapping(json.loads(head + tail), "services")
-        found = (line.removesuffix(",").encode() for line in lines if line)
-        services = [known.get(line) or PublishedService.from_json(json.loads(line)) for line in found]
-        generation = read_integer(meta, "generation", 0, LARGEST_NUMBER)
-        read = ServiceGeneration.assemble(generation, services, meta.get("signature"))
+        lines = split_lines(text, known)
+        generation = read_integer(lines.meta, "generation", 0, LARGEST_NUMBER)
+        return ServiceGeneration.assemble(generation, lines.services, lines.signature)
     except (ValueError, RecursionError) as error:
         raise SERVICES.invalid(str(error)) from None
-    verify_with_any(keys, read.verify)
-    return read
 
 
 @dataclass(frozen=True, slots=True)

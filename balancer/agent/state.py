@@ -11,7 +11,6 @@ from balancer.model.table import ForwardingTable
 from balancer.model.table_file import TableFile, read_signed_table, store_table
 from node.key_link import KeyLink
 from node.state.boot_clock import BootMoment
-from node.state.catalogue import SERVICES
 from node.state.credential import Credential, read_credential, write_credential
 from node.state.desired_state import (
     AdminState,
@@ -37,7 +36,7 @@ from node.state.table_key import (
     verify_with_any,
 )
 from services.published import ServiceGeneration
-from services.published_file import read_services, store_services
+from services.stored_changes import ServiceWriter, read_services
 
 
 class NodeState:
@@ -47,6 +46,7 @@ class NodeState:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._table_file = TableFile(folder)
+        self._services = ServiceWriter(folder)
 
     def credential(self) -> Credential | None:
         """Return the credential; ValueError where the file is damaged, for a new one would be another edge."""
@@ -133,8 +133,8 @@ class NodeState:
         return read_services(self.folder, self.table_keys())
 
     def has_services(self) -> bool:
-        """Return whether there is a file of services, valid or not."""
-        return SERVICES.version_in(self.folder) is not None
+        """Return whether the files of services are there, valid or not."""
+        return self._services.is_stored()
 
     def verify_services(self, services: ServiceGeneration) -> None:
         """Raise `ForgedServices` unless the control plane signed them."""
@@ -142,7 +142,7 @@ class NodeState:
 
     def keep_services(self, services: ServiceGeneration) -> None:
         """Hand the edge these services."""
-        store_services(self.folder, services)
+        self._services.store(services)
 
     def keep_shield_sites(self, sites: ShieldSites) -> None:
         """Hand the edge the sites that shield services."""

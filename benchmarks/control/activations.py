@@ -42,7 +42,7 @@ from benchmarks.measurement.result import Measured, Value
 from benchmarks.services.processes import RunningEdge, running_edge
 from node.state import catalogue
 from node.state.table_key import pin_table_key
-from services.published_file import read_services, store_services
+from services.stored_changes import ServiceWriter, read_services
 
 SERVICES = 10_000
 HOSTNAMES = 5  # of a service
@@ -172,11 +172,12 @@ async def _followed_edge(folder: Path, number: int, port: int, key: bytes) -> As
     state.mkdir(parents=True)
     catalogue.SERVICES.create_folder(state)
     pin_table_key(state, key)
+    writer = ServiceWriter(state)
     sync = ServiceSync(
         lambda: read_services(state, (key,)),
         lambda fresh: fresh.verify(key),
-        lambda fresh: store_services(state, fresh),
-        lambda: catalogue.SERVICES.version_in(state) is not None,
+        writer.store,
+        writer.is_stored,
     )
     async with ServicesClient(f"http://127.0.0.1:{port}", edge_credential(number)) as client:
         following = asyncio.create_task(sync.follow(client))

@@ -1,4 +1,4 @@
-"""Follow services.json in the state folder: each worker process loads it, and puts it in force between requests."""
+"""Follow the files of services in the state folder: each worker loads them, and puts them in force between requests."""
 
 import asyncio
 import logging
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from edge.services.directory import ServiceDirectory
 from node.state.catalogue import SERVICES
-from node.state.state_file import FileWatch
 from node.state.table_key import is_managed, trusted_table_keys
-from services.published import PublishedService, ServiceGeneration
-from services.published_file import read_applied_services, read_services
+from services.published import PublishedService
+from services.published_file import read_applied_services
+from services.stored_changes import ServiceReader
 
 log = logging.getLogger("edge.services")
 
@@ -26,8 +26,7 @@ class ServiceFollower:
     def __init__(self, state: Path, directory: ServiceDirectory) -> None:
         self._state = state
         self._directory = directory
-        self._watch = FileWatch(SERVICES, state)
-        self._read: ServiceGeneration | None = None
+        self._reader = ServiceReader(state)
 
     async def load_first(self) -> None:
         """Load before the first request. An unusable file leaves no service: every request is misdirected."""
@@ -47,17 +46,16 @@ class ServiceFollower:
             await self._load_changed({})
 
     async def _load_changed(self, kept: dict[str, PublishedService]) -> None:
-        if not self._watch.has_changed():
+        if not self._reader.has_changed():
             return
         try:
             keys = trusted_table_keys(self._state)
-            wanted = await asyncio.to_thread(read_services, self._state, keys, self._read)
+            wanted = await asyncio.to_thread(self._reader.read, keys)
         except (OSError, ValueError) as error:
             self._directory.fault = str(error)
             log.warning("services not applied, keeping generation %d: %s", self._generation, error)
-            self._watch.forget_version()
+            self._reader.look_again()
             return
-        self._read = wanted
         if wanted.generation == 0 and not wanted.services:
             if self._directory.current.generation == 0:
                 self._directory.use_default_service()  # nothing was ever published

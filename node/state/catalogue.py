@@ -21,6 +21,9 @@ DESIRED_STATE = StateFile("agent.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE
 SERVICES = StateFile(
     "services.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True, only_reader=Daemon.EDGE
 )
+SERVICES_CHANGES = StateFile(
+    "services-changes.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True, only_reader=Daemon.EDGE
+)
 SHIELD = StateFile("shield.json", Daemon.AGENT, (Daemon.EDGE,), durable=True, only_reader=Daemon.EDGE)
 PURGES = StateFile("purges.json", Daemon.AGENT, (Daemon.AGENT, Daemon.EDGE), durable=True)
 FAST_OPEN_KEYS = StateFile(
@@ -48,6 +51,7 @@ ALL = (
     TABLE,
     DESIRED_STATE,
     SERVICES,
+    SERVICES_CHANGES,
     SHIELD,
     PURGES,
     FAST_OPEN_KEYS,

@@ -51,10 +51,10 @@ from services.published_file import (
     AppliedServices,
     RefusedService,
     read_applied_services,
-    read_services,
     store_services,
     write_applied_services,
 )
+from services.stored_changes import ServiceWriter, read_services
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "node-state.md").read_text()
@@ -83,9 +83,25 @@ DOCUMENT = {
     "origins": [{"name": "eu", "url": "http://192.0.2.1"}],
 }
 SERVICES = ServiceGeneration.sign(SIGNER, 12, [PublishedService.of("shop", 3, DOCUMENT, {})])
+MANY = ServiceGeneration.sign(
+    SIGNER,
+    12,
+    [PublishedService.of(f"s{number}", 1, {**DOCUMENT, "hostnames": ["x"]}, {}) for number in range(32)],
+)
+CHANGED = ServiceGeneration.sign(
+    SIGNER, 13, [PublishedService.of("shop", 4, DOCUMENT, {}), *MANY.services[1:]]
+)
+KEY_OF_SERVICES = SIGNER.public_key().public_bytes_raw()
 IN_FORCE = AppliedServices(12, (RefusedService("shop", 4, "origins.0.tls.ca: not a certificate"),))
 COUNTS = TunnelCounts(8123.4, {2: (1500, 2_100_000)})
 SHIELD = ShieldSites(bytes(range(32)), {"ams": (ShieldEdge(1, "edge1", "10.255.0.1"),)})
+
+
+def write_changes(state: Path) -> None:
+    writer = ServiceWriter(state)
+    writer.store(MANY)
+    writer.store(CHANGED)
+
 
 # per file: what the page's example means, and how it is written and read
 EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], object]]] = {
@@ -102,8 +118,9 @@ EXAMPLES: dict[str, tuple[object, Callable[[Path], object], Callable[[Path], obj
     "services.json": (
         SERVICES,
         lambda at: store_services(at, SERVICES),
-        lambda at: read_services(at, (SIGNER.public_key().public_bytes_raw(),)),
+        lambda at: read_services(at, (KEY_OF_SERVICES,)),
     ),
+    "services-changes.json": (CHANGED, write_changes, lambda at: read_services(at, (KEY_OF_SERVICES,))),
     "services-applied.json": (
         IN_FORCE,
         lambda at: write_applied_services(at, IN_FORCE),

@@ -20,7 +20,7 @@ from balancer.api.services_client import ServicesClient
 from balancer.control.storage.database import SIGNING_KEY
 from node.state.catalogue import SERVICES
 from node.state.table_key import pin_table_key
-from services.published_file import read_services, store_services
+from services.stored_changes import ServiceWriter, read_services
 
 ADMIN = "the-admin-token-of-this-test"
 
@@ -113,11 +113,12 @@ async def following_edge(
     async with control.client() as admin:
         key = await admin.table_key()
     pin_table_key(state, key)
+    writer = ServiceWriter(state)
     sync = ServiceSync(
         lambda: read_services(state, (key,)),
         lambda fresh: fresh.verify(key),
-        lambda fresh: store_services(state, fresh),
-        lambda: SERVICES.version_in(state) is not None,
+        writer.store,
+        writer.is_stored,
     )
     async with control.client(credential) as client:
         following = asyncio.create_task(sync.follow(client))

@@ -14,10 +14,10 @@ from services.published_file import (
     AppliedServices,
     RefusedService,
     read_applied_services,
-    read_services,
     store_services,
     write_applied_services,
 )
+from services.stored_changes import read_services
 
 SIGNER = Ed25519PrivateKey.from_private_bytes(b"\1" * 32)
 KEY = SIGNER.public_key().public_bytes_raw()
@@ -39,12 +39,6 @@ def test_a_signed_generation_is_read_back_as_it_was_stored(tmp_path: Path) -> No
     store_services(tmp_path, BOTH)
     assert read_services(tmp_path, (KEY,)) == BOTH
     assert [service.name for service in BOTH.services] == ["a", "b"]
-
-
-def test_lines_that_are_known_are_not_parsed_again(tmp_path: Path) -> None:
-    store_services(tmp_path, BOTH)
-    again = read_services(tmp_path, (KEY,), BOTH)
-    assert all(read is known for read, known in zip(again.services, BOTH.services, strict=True))
 
 
 def test_a_generation_without_services_is_stored_too(tmp_path: Path) -> None:
