@@ -25,7 +25,7 @@ from packets import (
 
 from balancer.model.reference.checksum import checksum
 from balancer.model.reference.decision import ReferenceForwarder
-from balancer.model.reference.packet import read_frame
+from balancer.model.reference.packet import ETHERNET, read_frame
 from balancer.model.reference.tunnel import Ends, encapsulate, tunnel_to
 from balancer.model.table import TableEdge
 from balancer.model.verdict import Reason
@@ -428,3 +428,20 @@ def test_an_icmp_error_about_a_first_subflow_of_the_site_goes_to_the_flows_edge(
         assert ran.reason is Reason.ICMP_FORWARDED
         assert wanted.packet is not None
         assert ran.packet[26:34] == wanted.packet[26:34], "to the same tunnel"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_goes_from_tunnel_to_tunnel_has_few_hops_left(
+    programs: Programs, site: ReferenceForwarder, version: int
+) -> None:
+    at = ETHERNET + (8 if version == 4 else 7)
+    ends = {} if version == 4 else {"source": "2001:db8:1::2", "destination": VIP6}
+    segments = (tcp(source_port=port, **ends) for port in range(1024, 65535))
+    inner = next(each for each in segments if site.tunnel(tunnelled(each)).reason is Reason.SITE_CHAINED)
+    for before, after in ((64, 3), (255, 3), (4, 3), (3, 2), (2, 1), (1, None), (0, None)):
+        sent = tunnelled(inner[:at] + bytes([before]) + inner[at + 1 :])
+        ran, wanted = programs.run("tunnel_ingress", sent), site.tunnel(sent)
+        assert ran.reason is wanted.reason is (Reason.SITE_CHAINED if after else Reason.DROP_WRONG_OWNER)
+        if after:
+            assert ran.packet == wanted.packet
+            assert ran.packet[-len(inner) + at] == after

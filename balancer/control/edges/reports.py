@@ -44,7 +44,8 @@ async def check_addresses(
     reported: Values,
     prefixes: Sequence[IPv4Network | IPv6Network],
 ) -> None:
-    """Refuse addresses of a VIP, of another edge's tunnels, and tunnels outside the operator's prefixes."""
+    """Refuse addresses of a VIP, of another edge's tunnels, and tunnels outside the operator's prefixes, or over a
+    version of IP that another edge lacks."""
     with session.no_autoflush:
         places = Places.of(vip_of(vip) for vip in await vips.list_all(session))
         for field in (*TUNNELS, "outside"):
@@ -61,6 +62,27 @@ async def check_addresses(
             if other and other.id != edge.id:
                 detail = f"the edge {other.name} has this address"
                 raise Refusal(409, "tunnel-address-taken", detail, field=field)
+        await _check_families(session, edge, reported)
+
+
+async def _check_families(session: AsyncSession, edge: EdgeRecord, reported: Values) -> None:
+    """Refuse tunnels over one version of IP where another edge has only the other: no tunnel joins them.
+
+    Every edge forwards to every other. What was accepted before is not refused: a start changes nothing.
+    """
+    if all(reported[field] == getattr(edge, field) for field in TUNNELS):
+        return
+    for field, version in zip(TUNNELS, ("IPv4", "IPv6"), strict=True):
+        if reported[field] is not None and all(
+            reported[other] is None for other in TUNNELS if other != field
+        ):
+            other = await edges.find_without_tunnel(session, field, edge.id)
+            if other is not None:
+                detail = (
+                    f"the edge {other.name} has no tunnel address over {version}, and this one no other: give either "
+                    "of them both, or no subflow gets from one to the other"
+                )
+                raise Refusal(409, "no-common-family", detail, field=field)
 
 
 def _check_prefixes(field: str, address: str, prefixes: Sequence[IPv4Network | IPv6Network]) -> None:

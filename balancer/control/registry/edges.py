@@ -125,3 +125,9 @@ def add_transition(
     session: AsyncSession, at: datetime, edge_id: int, what: str, detail: str, by: str
 ) -> None:
     session.add(TransitionRecord(at=at, edge_id=edge_id, what=what, detail=detail[:200], by=by))
+
+
+async def find_without_tunnel(session: AsyncSession, field: str, besides: int) -> EdgeRecord | None:
+    """Return an edge that has no tunnel address in this field, besides one."""
+    query = select(EdgeRecord).where(getattr(EdgeRecord, field).is_(None), EdgeRecord.id != besides)
+    return (await session.scalars(query.order_by(EdgeRecord.id).limit(1))).first()

@@ -112,6 +112,22 @@ static __always_inline int propagate_congestion(struct __sk_buff *skb, __u32 l3,
     return bpf_skb_store_bytes(skb, l3 + 1, &second, sizeof(second), 0);
 }
 
+/* Lower the TTL or hop limit of a packet that came by a tunnel and goes on by another (RFC 2003 section 3.1, RFC 2473
+ * section 3.1), to HAND_ON_TTL - 1 at most: edges whose tables disagree must not send it round. Return -1 to drop it. */
+static __always_inline int lower_hop_limit(struct __sk_buff *skb, __u32 l3, int version)
+{
+    __u32 at = l3 + (version == 4 ? 8 : 7);
+    __u8 before[2], after;
+
+    if (bpf_skb_load_bytes(skb, at, before, sizeof(before)) < 0 || before[0] <= 1)
+        return -1;
+    after = before[0] < HAND_ON_TTL ? before[0] - 1 : HAND_ON_TTL - 1;
+    if (version == 4 && bpf_l3_csum_replace(skb, l3 + 10, bpf_htons(before[0] << 8 | before[1]),
+                                            bpf_htons(after << 8 | before[1]), 2) < 0)
+        return -1;
+    return bpf_skb_store_bytes(skb, at, &after, sizeof(after), 0);
+}
+
 static __always_inline int decap(struct __sk_buff *skb, const struct packet *outer, const struct packet *inner)
 {
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;

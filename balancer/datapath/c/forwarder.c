@@ -360,6 +360,8 @@ static __always_inline struct verdict deliver_at_site(struct __sk_buff *skb, con
     inner->l3 = outer->l3;
     if (must_mark_congestion(outer, inner))
         inner->tos |= ECN_CE;
+    if (lower_hop_limit(skb, inner->l3, inner->version) < 0)
+        return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
     /* what is too big is never answered here: a constant says so to the verifier */
     struct verdict sent = send_through_tunnel(skb, node, inner, before, id, SITE_CHAINED);
     if (flow->error && sent.reason == SITE_CHAINED)

@@ -6,6 +6,7 @@
 #include "checksum.h"
 
 #define TUNNEL_TTL 64
+#define HAND_ON_TTL 4 /* of a packet that came by a tunnel and goes on by another, before it is lowered */
 #define ECN_CE 3
 #define GUE_PORT 6080
 #define GUE_HEADER 12 /* UDP and GUE */

@@ -27,6 +27,7 @@ from balancer.model.reference.tunnel import (
     decapsulate,
     encapsulate,
     inner_at,
+    lower_hop_limit,
     must_drop_congestion,
     tunnel_to,
 )
@@ -186,11 +187,14 @@ class ReferenceForwarder:
         if owner == self.own_id:
             return Outcome(Reason.ICMP_DELIVERED if quoted else Reason.SITE_DELIVERED, decapsulated)
         edge = self._edge(owner)
-        packet = read_frame(decapsulated)
-        if edge is None or packet is None:
+        if edge is None:
             return _drop(Reason.DROP_WRONG_OWNER)
         if self.spent:
             return _drop(Reason.DROP_ERROR_BUDGET if quoted else Reason.DROP_SITE_BUDGET)
+        lowered = lower_hop_limit(decapsulated, inner.version)
+        packet = read_frame(lowered) if lowered is not None else None
+        if packet is None:
+            return _drop(Reason.DROP_WRONG_OWNER)
         return self._send(packet, edge, Reason.ICMP_FORWARDED if quoted else Reason.SITE_CHAINED)
 
     @cached_property

@@ -18,6 +18,7 @@ from balancer.model.reference.packet import (
 from balancer.model.table import Encapsulation, TableEdge
 
 TTL, DONT_FRAGMENT = 64, 0x4000
+HAND_ON_TTL = 4  # of a packet that came by a tunnel and goes on by another, before it is lowered
 NUMBERS = {4: 4, 6: 41}  # IP protocol numbers of IPv4 and IPv6 inside something
 VERSIONS = {number: version for version, number in NUMBERS.items()}
 TYPES = {version: name for name, version in ETHERTYPES.items()}
@@ -102,6 +103,24 @@ def decapsulate(outer: Packet, inner: Packet) -> bytes:
         else:
             data = data[:1] + bytes([data[1] | CONGESTION << 4]) + data[2:]
     return _ethernet_frame(outer.data, inner.version) + data
+
+
+def lower_hop_limit(frame: bytes, version: int) -> bytes | None:
+    """Lower the TTL of a packet that came by a tunnel and goes on by another; None where it has to be dropped.
+
+    RFC 2003 section 3.1, RFC 2473 section 3.1; to `HAND_ON_TTL` - 1 at most, which bounds loops.
+    """
+    at = ETHERNET + (8 if version == 4 else 7)
+    before = frame[at]
+    if before <= 1:
+        return None
+    after = min(before, HAND_ON_TTL) - 1
+    lowered = frame[:at] + bytes([after]) + frame[at + 1 :]
+    if version == 6:
+        return lowered
+    checksum = at + 2
+    mended = update_checksum(u16(frame, checksum), before << 8 | frame[at + 1], after << 8 | frame[at + 1])
+    return lowered[:checksum] + struct.pack("!H", mended) + lowered[checksum + 2 :]
 
 
 def must_drop_congestion(outer: Packet, inner: Packet) -> bool:
