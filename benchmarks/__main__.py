@@ -19,6 +19,7 @@ BENCHMARKS = {
     "handshake_cost": "benchmarks.session.handshake_cost",
     "records": "benchmarks.session.records",
     "captured": "benchmarks.session.captured",
+    "relay": "benchmarks.relay.throughput",
     "forwarder": "benchmarks.forwarder.program_cost",
     "forwarding": "benchmarks.forwarder.bulk",
     "edge": "benchmarks.edge.requests",

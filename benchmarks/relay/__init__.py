@@ -1,0 +1,1 @@
+"""What a relay costs beside the tunnel that it is."""
