@@ -87,18 +87,20 @@ class CarriedConnections:
 
     async def _carry(self, near: Streams, find_target: FindTarget) -> None:
         host = ""
+        opened = False
         try:
             target = await find_target(near.writer.get_extra_info("socket"))
             host = target.host
             connection = await self._sessions.open_session(target.host, target.port)
+            opened = True
             far = Streams(connection.reader, connection.writer, connection.session.abort)
             await copy_both_ways(near, far, idle=self._idle)
             with contextlib.suppress(OSError):
                 await near.close()
-        except ConnectionError:
-            near.abort()  # one side disconnected, and with it the other
         except Exception as error:
             near.abort()
+            if opened and isinstance(error, ConnectionError):
+                return  # one side disconnected, and with it the other
             found = explain_error(error)
             self._emit(Failed(host, found.name, found.text, found.hint))
         except BaseException:

@@ -182,6 +182,24 @@ async def test_a_target_that_cannot_be_reached_resets_the_program_and_says_so() 
         await until(lambda: any(isinstance(event, Failed) for event in tunnel.events))
 
 
+async def test_a_server_that_is_not_there_is_said() -> None:
+    port = free_port()
+    options = smkex.ConnectOptions(paths=["lo"], id_port_base=port, allow_shared_path=True, known_hosts=None)
+    events: list[Event] = []
+
+    async def find_target(_: object) -> SessionTarget:
+        return SessionTarget("127.0.0.1", port)
+
+    entrance = LocalEntrance(find_target, BoundedSessions(options, events.append, 1), events.append)
+    sock = socket.create_server(("127.0.0.1", 0))
+    await entrance.listen_on(sock)
+    reader, _ = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1])
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(-1), 10)
+    await until(lambda: any(isinstance(event, Failed) for event in events))
+    await entrance.stop()
+
+
 async def test_silence_in_both_directions_ends_a_session() -> None:
     async with tunnelled(echo_at_the_end, idle=0.3) as tunnel:
         reader, _ = await tunnel.connect()
