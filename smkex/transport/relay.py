@@ -100,7 +100,12 @@ async def copy_both_ways(
 
 def reset_connection(writer: asyncio.StreamWriter) -> None:
     """Close a TCP connection so that its other end sees an error, not an end (RST)."""
-    sock = writer.get_extra_info("socket")
-    if sock is not None and sock.family != socket.AF_UNIX and not writer.transport.is_closing():
+    reset_transport(writer.transport)
+
+
+def reset_transport(transport: asyncio.WriteTransport) -> None:
+    """Abort a connection; over TCP its other end sees an error, not an end (RST)."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX and not transport.is_closing():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+    transport.abort()

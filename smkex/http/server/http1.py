@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from smkex.http.semantics.authority import Authority
 from smkex.http.semantics.targets import parse_target
 from smkex.http.server.rejection import RecordRejection, RejectedRequest
+from smkex.transport.relay import reset_transport
 
 NEVER = float("inf")
 RAW_TARGET = (
@@ -94,6 +95,8 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         self._in_head = False
         self._in_body = False
         self._line: bytes | None = None  # the last octet of a request line that has not ended
+        self._left = 0  # bytes of the body that have not come, where it has a length
+        self._ends_by_lines = False  # of a body in chunks: what may be its last chunk has begun
         self._head_size = 0
         self._beside = 0  # bytes of chunk extensions and trailers in the whole body
         self._chunk = 0  # bytes of data in the current chunk
@@ -118,6 +121,29 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
             return
         self._unset_keepalive_if_required()
         self._completed = 0
+        # the parser does not say where a request line begins: what may hold two spaces in one is given to it in pieces
+        if b"  " not in data and data.endswith(b"\n"):
+            return self._receive(data)
+        at = 0
+        while at < len(data) and self._rejection is None and not self.transport.is_closing():
+            end = self._find_end_of_piece(data, at)
+            self._receive(data[at:end])
+            at = end
+
+    def _find_end_of_piece(self, data: bytes, at: int) -> int:
+        """Return where to cut: behind a line, or behind a body, so that no piece has a request line within it."""
+        if self._in_body and self._left:
+            return min(at + self._left, len(data))
+        if self._in_body and not self._ends_by_lines:
+            last = 0 if data.startswith(b"0", at) else data.find(b"\n0", at) + 1
+            if not last and not data.startswith(b"0", at):
+                return len(data)
+            self._ends_by_lines = True
+            if last > at:
+                return last
+        return data.find(b"\n", at) + 1 or len(data)
+
+    def _receive(self, data: bytes) -> None:
         if not self._in_head and not self._in_body:
             self._line = b""
         if self._line is not None and self._has_two_spaces(self._line, data):
@@ -256,6 +282,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
         if len(self.pipeline) >= self.limits.waiting - 1:
             self._raise_rejection(400, "too many pipelined requests")
         self._beside = self._chunk = 0
+        self._left, self._ends_by_lines = self._body_length(), False
         self.deadline = self.loop.time() + self.limits.body_wait
         self.scope["extensions"] = {CLIENT_GONE: self.transport.is_closing, RAW_TARGET: self.url}
         if self._connection is not None:
@@ -273,6 +300,10 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
             self.scope["extensions"][EARLY_HINTS] = partial(self._send_early_hints, self.cycle)
         else:
             self.cycle.send = _end_body_by_closing(self.cycle)
+
+    def _body_length(self) -> int:
+        """Return the body's length; 0 for chunks and without a body. The parser has refused odd lengths."""
+        return next((int(value) for name, value in self.headers if name == b"content-length"), 0)
 
     def _check_target(self, version: str) -> None:
         """Check Host and target (RFC 9112 section 3.2); an authority in the target replaces Host."""
@@ -326,6 +357,7 @@ class Http1Protocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def on_body(self, body: bytes) -> None:
         self._beside -= len(body)
+        self._left = max(0, self._left - len(body))
         self._chunk += len(body)
         self.deadline = self.loop.time() + self.limits.body_wait
         super().on_body(body)
@@ -452,7 +484,7 @@ def _end_body_by_closing(cycle: Any) -> Callable[[MutableMapping[str, Any]], Awa
 
 
 class _DelimitingTransport:
-    """A transport whose close is the end of a body: the connection of an incomplete one is aborted instead."""
+    """A transport whose close is the end of a body: the connection of an incomplete one is reset instead."""
 
     def __init__(self, cycle: Any) -> None:
         self._cycle = cycle
@@ -468,4 +500,4 @@ class _DelimitingTransport:
         if self._cycle.response_complete:
             self._transport.close()
         else:
-            self._transport.abort()
+            reset_transport(self._transport)

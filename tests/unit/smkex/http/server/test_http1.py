@@ -231,6 +231,29 @@ async def test_two_spaces_in_a_request_line_are_refused(
     assert statuses(await ask(connection, *pieces, pause=pause)) == [400]
 
 
+BEFORE = {
+    "without a body": GET % b"before",
+    "with a length": b"POST /before HTTP/1.1\r\nhost: cdn\r\ncontent-length: 7\r\n\r\nabc  de",
+    "in chunks": b"POST /before HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: chunked\r\n\r\n3\r\na  \r\n0\r\n\r\n",
+    "in chunks with a trailer": b"POST /before HTTP/1.1\r\nhost: cdn\r\ntransfer-encoding: chunked\r\n\r\n"
+    b"3\r\n\n0a\r\n00;x\r\nt: 0  HTTP/1.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+@pytest.mark.parametrize("line", [b"GET  /b HTTP/1.1", b"GET /b  HTTP/1.1", b"GET /b HTTP/1.1"])
+@pytest.mark.parametrize("cut", [None, -20, -24, -25, -26, -27, -28, -29, -30, -31, -33, -34, -35, -36])
+async def test_two_spaces_behind_another_request_are_refused(
+    connection: Connection, before: bytes, line: bytes, cut: int | None
+) -> None:
+    whole = before + line + b"\r\nhost: cdn\r\n\r\n"
+    pieces = [whole] if cut is None else [whole[:cut], whole[cut:]]
+    if b"  " in line:
+        assert statuses(await ask(connection, *pieces, pause=0.001)) == [200, 400]
+    else:
+        assert statuses(await ask(connection, *pieces, end=b"GET /b []", pause=0.001)) == [200, 200]
+
+
 async def test_spaces_in_fields_and_bodies_are_theirs(connection: Connection) -> None:
     head = b"POST /a HTTP/1.1\r\nhost: cdn\r\nx:  a  b\r\ncontent-length: 4\r\n\r\n"
     for pieces in ([head + b"a  b"], [head, b"a  b"], [bytes([one]) for one in head + b"a  b"]):
@@ -317,6 +340,26 @@ async def test_a_body_that_ends_with_the_connection_is_not_cut_by_a_clean_end(co
     connection.writer.write(b"GET /cut HTTP/1.0\r\nhost: cdn\r\n\r\n")
     with pytest.raises((SmkexError, ConnectionError)):
         await asyncio.wait_for(connection.reader.read(), 5)
+
+
+async def test_over_plain_tcp_a_cut_body_of_an_http_1_0_client_ends_with_a_reset() -> None:
+    server = HttpServer(app, limits=LIMITS)
+    await server.start()
+    listener = await asyncio.get_running_loop().create_server(server.create_protocol, "127.0.0.1", 0)
+    address = listener.sockets[0].getsockname()
+    try:
+        for path, is_cut in ((b"cut", True), (b"lines", False)):
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"GET /%s HTTP/1.0\r\nhost: cdn\r\n\r\n" % path)
+            if is_cut:
+                with pytest.raises(ConnectionResetError):
+                    await asyncio.wait_for(reader.read(), 5)
+            else:
+                assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"GET /lines []")
+            writer.close()
+    finally:
+        listener.close()
+        await server.stop()
 
 
 async def test_white_space_around_values_is_no_part_of_them(connection: Connection) -> None:
