@@ -10,7 +10,7 @@ from lab.namespace.running import NamespaceLab
 from lab.scenarios import run_scenario
 from lab.topology import LAB
 
-pytestmark = [pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird"), pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(

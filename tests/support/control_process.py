@@ -36,7 +36,9 @@ class ControlProcess:
     process: asyncio.subprocess.Process | None = None
 
     def client(self, token: str = ADMIN) -> ServicesClient:
-        return ServicesClient(f"http://127.0.0.1:{self.port}", token)
+        return ServicesClient(
+            f"http://127.0.0.1:{self.port}", token, timeout=60
+        )  # a busy machine is no fault
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""

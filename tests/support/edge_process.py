@@ -38,7 +38,8 @@ class EdgeProcess:
     async def stop(self) -> int:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 20)
+        async with asyncio.timeout(60):
+            return await self.process.wait()
 
 
 @asynccontextmanager

@@ -26,10 +26,13 @@ async def open_session(edge: EdgeProcess) -> Connection:
 
 async def ask(connection: Connection, host: str, path: str = "/a") -> tuple[int, dict[str, str], bytes]:
     connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
-    head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 20)
-    lines = head.decode().split("\r\n")
-    fields = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
-    body = await asyncio.wait_for(connection.reader.readexactly(int(fields["content-length"])), 20)
+    async with asyncio.timeout(
+        60
+    ):  # wait_for() of Python 3.11 loses a cancellation when the answer is just there
+        head = await connection.reader.readuntil(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        fields = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        body = await connection.reader.readexactly(int(fields["content-length"]))
     return int(lines[0].split()[1]), fields, body
 
 

@@ -74,7 +74,8 @@ class WorkerGeneration:
                 worker.process.terminate()
         for worker in workers:
             try:
-                await asyncio.wait_for(worker.process.wait(), STOP_TIMEOUT)
+                async with asyncio.timeout(STOP_TIMEOUT):
+                    await worker.process.wait()
             except TimeoutError:
                 log.error("worker %d did not end within %g s: killed", worker.index, STOP_TIMEOUT)
                 worker.process.kill()

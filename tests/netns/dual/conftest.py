@@ -196,7 +196,7 @@ class Place:
         """Where the edge accepted subflows; ends it."""
         assert self._edge is not None
         self._edge.terminate()
-        said, _ = self._edge.communicate(timeout=10)
+        said, _ = self._edge.communicate(timeout=60)
         return [line.removeprefix("accepted ") for line in said.splitlines()]
 
 

@@ -47,7 +47,8 @@ async def get(edge: EdgeProcess, path: str = "/a") -> bytes:
         ),
     )
     connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(connection.reader.read(), 60)
+    async with asyncio.timeout(60):
+        answer = await connection.reader.read()
     await connection.close()
     return answer
 

@@ -27,7 +27,8 @@ async def take_and_stop(edge: EdgeProcess, count: int) -> Connection:
         ),
     )
     connection.writer.write(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
-    await asyncio.wait_for(connection.reader.readexactly(count), 60)
+    async with asyncio.timeout(60):
+        await connection.reader.readexactly(count)
     for flow in list(connection.session._flows):
         flow.pause_reading()
     return connection

@@ -33,9 +33,11 @@ async def open_session(edge: EdgeProcess, **options: Any) -> Connection:
 
 async def ask(connection: Connection, path: str) -> bytes:
     connection.writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
-    head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 10)
+    async with asyncio.timeout(10):
+        head = await connection.reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-    return await asyncio.wait_for(connection.reader.readexactly(length), 30)
+    async with asyncio.timeout(30):
+        return await connection.reader.readexactly(length)
 
 
 async def workers_of(edge: EdgeProcess) -> list[int]:
@@ -112,7 +114,8 @@ async def test_a_reload_finishes_what_runs_and_takes_new_sessions_meanwhile(tmp_
         assert not set(before) & set(await workers_of(edge)) or (await edge.health())["finishing"]
         digest, left = hashlib.sha256(), len(body)
         while left:
-            data = await asyncio.wait_for(running.reader.read(1 << 20), 20)
+            async with asyncio.timeout(20):
+                data = await running.reader.read(1 << 20)
             assert data
             digest.update(data)
             left -= len(data)

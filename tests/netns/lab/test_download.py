@@ -125,7 +125,7 @@ def test_no_packet_of_the_second_path_passes_the_first(
         assert sent > wifi[1]
     finally:
         tcpdump.terminate()
-        _, said = tcpdump.communicate(timeout=10)
+        _, said = tcpdump.communicate(timeout=60)
     assert "0 packets captured" in said, said
 
 

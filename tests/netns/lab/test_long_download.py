@@ -89,7 +89,7 @@ def attacker(place: LabFolder, carrier: str, strategy: str, log: Path) -> Iterat
             yield
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 @pytest.mark.parametrize("interface", ["cell0", "wifi0"])

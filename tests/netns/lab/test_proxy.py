@@ -61,7 +61,7 @@ def proxy(place: LabFolder, tmp_path: Path) -> Iterator[RunningProxy]:
         yield running
     finally:
         running.process.terminate()
-        assert running.process.wait(timeout=10) == 0
+        assert running.process.wait(timeout=60) == 0
 
 
 def picture(width: int, height: int, colour: tuple[int, int, int]) -> bytes:

@@ -40,7 +40,7 @@ def recorded(place: LabFolder, capture: Path) -> Iterator[None]:
         yield
     finally:
         tcpdump.terminate()
-        tcpdump.communicate(timeout=10)
+        tcpdump.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from lab.namespace.place import LabFolder
 pytestmark = pytest.mark.needs("root", "netns", "bcc", "mptcp", "bird")
 
 
-def lab(place: LabFolder, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+def lab(place: LabFolder, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SENNIT_LAB_NAME": place.name, "SENNIT_LAB_STATE": str(place.folder)}
     return subprocess.run(
         [sennit_program(), "lab", *arguments],
@@ -32,10 +32,10 @@ def test_the_first_download_is_judged_with_numbers(place: LabFolder) -> None:
         assert f"{transport}: rate" in done.stdout
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_phone_and_an_edge_go_on_without_ipv4(place: LabFolder) -> None:
     """By IPv6 with each transport, by an IPv6-only phone, and at an edge whose uplink has IPv6 alone."""
-    done = lab(place, "run", "ipv6-only", "--json", timeout=280)
+    done = lab(place, "run", "ipv6-only", "--json", timeout=560)
     (verdict,) = json.loads(done.stdout)
     assert verdict["ok"], json.dumps(verdict, indent=1)
     assert len(verdict["findings"]) == 24

@@ -37,7 +37,7 @@ def fetch(place: LabFolder, url: str, folder: Path) -> subprocess.CompletedProce
 
 def set_faults(place: LabFolder, *words: str) -> None:
     command = [*place.enter("origin"), "curl", "-fsS", *words, FAULTS]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=90)
 
 
 def test_two_services_with_two_origins_each(place: LabFolder, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_what_a_crash_leaves_behind_is_swept_by_the_next_connection(links: Any) 
     for crash, expected in ((True, 2), (True, 2), (False, 0)):
         server = links.start("server", steps=BOTH)
         server.wait_ready()
-        links.start("client", steps=BOTH, crash=crash).process.communicate(timeout=30)
+        links.start("client", steps=BOTH, crash=crash).process.communicate(timeout=60)
         assert run(links, "ip", "rule", namespace=links.phone).count("203.0.113.1") == expected
 
 
@@ -145,7 +145,7 @@ def test_one_interface_for_both_paths_is_refused(links: Any) -> None:
 def test_a_path_whose_interface_is_down_goes_nowhere_instead_of_over_the_other(links: Any) -> None:
     server = links.start("server", steps=BOTH)
     server.wait_ready()
-    links.start("client", steps=BOTH, crash=True).process.communicate(timeout=30)  # leaves its rules
+    links.start("client", steps=BOTH, crash=True).process.communicate(timeout=60)  # leaves its rules
     (rule,) = (r for r in rules(links) if r["src"] == "10.2.0.2")
     ask = ["ip", "-n", links.phone, "route", "get", "203.0.113.1", "from", "10.2.0.2", "mark", rule["fwmark"]]
     assert "dev wifi0" in subprocess.run(ask, capture_output=True, text=True).stdout

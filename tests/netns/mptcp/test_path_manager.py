@@ -60,7 +60,7 @@ except MptcpError as error:
 
 def run(links: Any, *before: str) -> list[str]:
     command = ["ip", "netns", "exec", links.server, *before, sys.executable, "-c", PROGRAM]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 

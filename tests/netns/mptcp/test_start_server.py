@@ -89,11 +89,11 @@ def test_a_path_that_is_lost_without_a_word_shows_in_the_report(links: Any, tmp_
     server = start_documented(links.server, tmp_path, mptcp=True)
     try:
         client = start(links.phone, WATCHING, tmp_path)
-        assert read_line(client) == "open\n", client.communicate(timeout=10)
+        assert read_line(client) == "open\n", client.communicate(timeout=60)
         # as a NAT that has forgotten the connection
         lost = ["ip", "netns", "exec", links.server, "ip", "route", "add", "blackhole", "10.2.0.2/32"]
         subprocess.run(lost, check=True)
-        assert read_line(client) in ("stalled\n", "closed\n"), client.communicate(timeout=10)
+        assert read_line(client) in ("stalled\n", "closed\n"), client.communicate(timeout=60)
         out, err = client.communicate(timeout=60)
         assert out == "hello, world\n", err
     finally:

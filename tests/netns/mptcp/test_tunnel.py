@@ -58,7 +58,7 @@ def running(namespace: str, folder: Path, *command: str) -> Iterator["subprocess
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
         finally:
             process.kill()
 

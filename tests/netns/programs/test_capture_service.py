@@ -93,7 +93,7 @@ def test_a_user_without_root_gets_sessions_and_sees_no_other_users(service: Capt
         assert (listed["program"], listed["host"], listed["uid"]) == ("capture", SERVICE_NAME, PLAIN_USER)
         assert [path["interface"] for path in listed["paths"]] == ["cell0", "wifi0"]
         assert json.loads(service.run_program("sennit", "sessions", "--json", uid=STRANGER).stdout) == []
-        running.communicate(b"\n", timeout=20)
+        running.communicate(b"\n", timeout=60)
     assert running.returncode == 0
 
 
@@ -248,7 +248,7 @@ def test_limits_of_one_user_are_not_those_of_another(service: CaptureService) ->
         second = service.run_captured("true")
         assert "has 1 captured programs already" in second.stderr
         assert service.run_captured("true", uid=STRANGER).returncode == 0
-        first.communicate(b"\n", timeout=20)
+        first.communicate(b"\n", timeout=60)
     hold = (
         "import socket, sys\n"
         f"held = socket.create_connection(('{VIP}', 80), 10); held.sendall(b'x')\n"

@@ -107,7 +107,7 @@ def test_the_uplink_sees_path_0_and_wireguard_and_nothing_else(network: OneInter
             page(network)
         finally:
             tcpdump.terminate()
-            tcpdump.communicate(timeout=20)
+            tcpdump.communicate(timeout=60)
     shown = subprocess.run(
         ["tcpdump", "-n", "-q", "-r", str(recording)], capture_output=True, text=True, check=True
     ).stdout.splitlines()

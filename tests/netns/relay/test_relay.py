@@ -38,7 +38,7 @@ def running(place: Any) -> Iterator[Any]:
 def reach(place: Any, address: str, port: int, *, kind: str = "tcp", by: str = "") -> str:
     """Return the source that the world saw, or the error."""
     command = [sys.executable, str(ECHO), by or place.first, address, str(port), kind]
-    done = subprocess.run([*place.enter("client"), *command], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([*place.enter("client"), *command], capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout))
 
