@@ -9,6 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from balancer.control.http.joined_writes import JoinedWrites
 from balancer.control.http.problems import of_field, problem_response
 
 HEAD_SECONDS = 10.0  # from the connection, or the first byte of a further request, to the end of the head
@@ -36,7 +37,7 @@ class BoundedConnection(HttpToolsProtocol):  # type: ignore[misc]
         self._refusal: bytes | None = None  # waits until the requests before are answered
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

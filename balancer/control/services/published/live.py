@@ -5,6 +5,7 @@ of candidates is a view of its own, signed by itself, and cached as long as the 
 """
 
 import base64
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ class LiveServices:
         self._signed_with = keys.current
         self.generation = 0
         self.services: dict[str, LiveService] = {}
-        self._digests: dict[tuple[str, bool], bytes] = {}
-        self._names: list[str] | None = None
+        self._active_size = 0
+        self._order: tuple[list[str], list[bytes]] | None = None
         self._changed: OrderedDict[int, frozenset[str]] = OrderedDict()
         self._rolling: set[str] = set()
         self._forget_bodies()
@@ -48,7 +49,7 @@ class LiveServices:
     @property
     def size(self) -> int:
         """Return the bytes of all active revisions."""
-        return sum(len(service.active.line) for service in self.services.values() if service.active)
+        return self._active_size
 
     @property
     def is_rolling(self) -> bool:
@@ -62,7 +63,7 @@ class LiveServices:
     def load(self, generation: int, services: Mapping[str, LiveService]) -> None:
         """Replace everything by what is stored."""
         self.services.clear()
-        self._digests.clear()
+        self._active_size = 0
         self._rolling.clear()
         self._changed.clear()
         self._put(services)
@@ -83,20 +84,19 @@ class LiveServices:
         self._forget_bodies()
 
     def _put(self, changes: Mapping[str, LiveService | None]) -> None:
-        self._names = None
         for name, service in changes.items():
-            self.services.pop(name, None)
+            before = self.services.pop(name, None)
             self._rolling.discard(name)
-            for candidate in (False, True):
-                self._digests.pop((name, candidate), None)
-            if service is None:
-                continue
-            self.services[name] = service
-            if service.active:
-                self._digests[name, False] = service.active.digest
-            if service.candidate:
-                self._digests[name, True] = service.candidate.digest
-                self._rolling.add(name)
+            self._active_size += _active_bytes(service) - _active_bytes(before)
+            if service is not None:
+                self.services[name] = service
+                if service.candidate:
+                    self._rolling.add(name)
+            if (before is None) != (service is None):
+                self._order = None
+            elif self._order is not None and service is not None:
+                names, digests = self._order
+                digests[bisect_left(names, name)] = _digest_of(service.active)
 
     def _forget_bodies(self) -> None:
         self._signatures: dict[frozenset[str], bytes] = {}
@@ -130,7 +130,7 @@ class LiveServices:
         return set(self._rolling).union(*newer)
 
     def _serialise(self, candidates: frozenset[str], since: int | None) -> bytes:
-        names = self._names_in_order() if since is None else sorted(self._changed_since(since))
+        names = self._digests_in_order()[0] if since is None else sorted(self._changed_since(since))
         found = [(name, self._published(name, candidates)) for name in names]
         lines = b",".join(service.line for _, service in found if service)
         gone = b",".join(b'"%s"' % name.encode() for name, service in found if not service)
@@ -146,13 +146,26 @@ class LiveServices:
 
     def _signature(self, candidates: frozenset[str]) -> bytes:
         if candidates not in self._signatures:
-            keys = ((name, name in candidates) for name in self._names_in_order())
-            digests = (self._digests[key] for key in keys if key in self._digests)
+            names, digests = self._digests_in_order()
+            if candidates:
+                digests = digests.copy()
+                for name in candidates:
+                    digests[bisect_left(names, name)] = _digest_of(self.services[name].candidate)
             signed = self._signed_with.sign(signed_bytes(self.generation, digests))
             self._signatures[candidates] = base64.b64encode(signed)
         return self._signatures[candidates]
 
-    def _names_in_order(self) -> list[str]:
-        if self._names is None:
-            self._names = sorted(self.services)
-        return self._names
+    def _digests_in_order(self) -> tuple[list[str], list[bytes]]:
+        """Return the names in order, and what is signed of each active revision, empty where there is none."""
+        if self._order is None:
+            names = sorted(self.services)
+            self._order = names, [_digest_of(self.services[name].active) for name in names]
+        return self._order
+
+
+def _digest_of(service: PublishedService | None) -> bytes:
+    return service.digest if service is not None else b""
+
+
+def _active_bytes(service: LiveService | None) -> int:
+    return len(service.active.line) if service is not None and service.active is not None else 0
