@@ -1,0 +1,156 @@
+"""Role capture on a booted machine: installed, idempotent, checked, changed, and removed.
+
+The machine is a container with this machine's own system; its release is the work tree. Role common has its own tests.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from systemd_container import SENNIT, SystemdContainer, booted, release_files
+
+pytestmark = [pytest.mark.needs("root", "netns", "bcc", "container"), pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+ANSIBLE = ROOT / "ansible"
+PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
+UNITS = ROOT / "packaging" / "systemd"
+HOST = "127.0.0.2"
+PLAYS = "/opt/plays"  # in the machine, whose /tmp is its own
+ROLE = {"name": "Capture", "hosts": "all", "gather_facts": False, "roles": ["capture"]}
+REMOVAL = {
+    "name": "Removal",
+    "hosts": "all",
+    "gather_facts": False,
+    "tasks": [
+        {"name": "Remove", "ansible.builtin.include_role": {"name": "capture", "tasks_from": "remove.yml"}}
+    ],
+}
+WRITTEN = (
+    *("/etc/systemd/system/sennit-capture.service", "/etc/systemd/system/sennit-capture.service.d"),
+    *("/etc/systemd/system/sennit-captured.slice", "/etc/systemd/system/run-sennit-bpf.mount"),
+    *("/etc/sennit/captured-hosts", "/etc/sennit/capture.env", "/var/lib/sennit-capture"),
+)
+
+
+class Provisioned:
+    """`play` runs ansible-playbook in the machine, on itself."""
+
+    def __init__(self, machine: SystemdContainer, plays: Path) -> None:
+        self.machine, self._plays = machine, plays
+
+    def play(self, play: dict[str, Any], *options: str, **variables: Any) -> dict[str, int]:
+        """Return the counts of the recap."""
+        file = self._plays / "play.yml"
+        file.write_text(yaml.safe_dump([play]))
+        given = {
+            "capture_hosts": [HOST],
+            "capture_options": "--path lo --allow-shared-path",
+            "common_release": "venv",  # whence the command runs, see `release_files`
+            "common_archive": "",
+            "common_running": {"stat": {"exists": True}},
+            "ansible_python_interpreter": "/usr/bin/python3",
+            **variables,
+        }
+        command = [
+            str(PLAYBOOK),
+            "-i",
+            "machine,",
+            "-c",
+            "local",
+            "-e",
+            json.dumps(given),
+            *options,
+            f"{PLAYS}/play.yml",
+        ]
+        environment = f"ANSIBLE_NOCOLOR=1 HOME=/root LC_ALL=C.UTF-8 ANSIBLE_ROLES_PATH={ANSIBLE}/roles"
+        shell = f"cd {shlex.quote(str(ANSIBLE))} && {environment} {shlex.join(command)}"
+        done = self.machine.run("sh", "-c", shell, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr + self.machine.journal()
+        recap = done.stdout.rpartition("PLAY RECAP")[2].split(":", 1)[1]
+        return {name: int(number) for name, number in (pair.split("=") for pair in recap.split())}
+
+    def main_process(self) -> str:
+        return self.machine.systemctl("show", "--value", "--property=MainPID", "sennit-capture")
+
+    def runs_for(self, host: str) -> int:
+        """The status of a user's `sennit run` for a host."""
+        done = self.machine.in_unit(SENNIT, "run", "--host", host, "--", "true", options=("--uid=65534",))
+        return done.returncode
+
+
+@pytest.fixture(scope="module")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioned]:
+    folder = tmp_path_factory.mktemp("capture")
+    plays = folder / "plays"
+    plays.mkdir()
+    files = release_files(folder) | {
+        PLAYS: plays,
+        "/opt/sennit/current/systemd": UNITS,
+        "/etc/systemd/system/sennit-.service.d": UNITS / "sennit-.service.d",
+    }
+    with booted(folder, "sennit-capture-role", files) as machine:
+        machine.run("systemd-sysusers")
+        machine.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/sennit.conf")
+        yield Provisioned(machine, plays)
+
+
+def test_a_check_changes_nothing(provisioned: Provisioned) -> None:
+    assert provisioned.play(ROLE, "--check", "--diff")["changed"] > 0
+    for path in WRITTEN:
+        assert provisioned.machine.run("test", "-e", path, check=False).returncode != 0, path
+
+
+def test_it_installs_and_starts_the_service_and_a_second_run_changes_nothing(
+    provisioned: Provisioned,
+) -> None:
+    assert provisioned.play(ROLE)["changed"] > 0
+    assert provisioned.machine.systemctl("is-active", "sennit-capture") == "active"
+    assert provisioned.machine.systemctl("is-enabled", "sennit-capture") == "enabled"
+    assert provisioned.runs_for(HOST) == 0
+    process = provisioned.main_process()
+    assert provisioned.play(ROLE)["changed"] == 0
+    assert provisioned.play(ROLE, "--check", "--diff")["changed"] == 0
+    assert provisioned.main_process() == process
+
+
+def test_other_hosts_are_read_without_a_restart_and_other_options_with_one(provisioned: Provisioned) -> None:
+    process = provisioned.main_process()
+    assert provisioned.play(ROLE, capture_hosts=[HOST, "127.0.0.3"])["changed"] == 2
+    assert provisioned.main_process() == process
+    assert provisioned.runs_for("127.0.0.3") == 0
+    options = "--path lo --allow-shared-path --timeout 9"
+    assert provisioned.play(ROLE, capture_hosts=[HOST, "127.0.0.3"], capture_options=options)["changed"] == 2
+    assert provisioned.main_process() not in (process, "0")
+
+
+def test_a_removal_leaves_nothing_and_may_be_repeated(provisioned: Provisioned) -> None:
+    assert provisioned.play(REMOVAL, capture_remove_release=False)["changed"] > 0
+    machine = provisioned.machine
+    assert machine.systemctl("is-active", "sennit-capture", check=False) == "inactive"
+    for path in (*WRITTEN, "/run/sennit-capture", "/run/sennit/bpf/capture"):
+        assert machine.run("test", "-e", path, check=False).returncode != 0, path
+    assert machine.run("id", "sennit-capture", check=False).returncode != 0
+    assert provisioned.play(REMOVAL, capture_remove_release=False)["changed"] == 0
+
+
+def test_the_example_inventory_has_what_the_role_asks_for(tmp_path: Path) -> None:
+    play = tmp_path / "play.yml"
+    validated = [{"hosts": "clients", "gather_facts": False, "roles": ["common", "capture"]}]
+    play.write_text(yaml.safe_dump(validated))
+    done = subprocess.run(
+        [str(PLAYBOOK), "-i", "inventories/clients", "-c", "local", "--tags", "none", str(play)],
+        cwd=ANSIBLE,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Validating arguments") == 2
