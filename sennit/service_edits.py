@@ -27,8 +27,8 @@ def read_document_file(path: Path) -> dict[str, Any]:
     try:
         return parse_document_text(sys.stdin.read() if str(path) == "-" else path.read_text())
     except (OSError, ValueError) as error:
-        text = str(error) if isinstance(error, OSError) else f"{path}: {error}"
-        raise CommandError(text, status=ExitStatus.USAGE) from None
+        text = error.strerror if isinstance(error, OSError) else error
+        raise CommandError(f"{path}: {text}", status=ExitStatus.USAGE) from None
 
 
 async def add_edited_revision(client: "ServicesClient", options: argparse.Namespace) -> "RevisionView":

@@ -34,6 +34,8 @@ def list_faults(error: ValidationError, value: object) -> list[DocumentFault]:
         # a validator of a whole part names the field at fault in its message
         if isinstance(at, Mapping) and (named := _FIELD_FIRST.fullmatch(message)):
             path, message = (*path, named[1]), named[2]
+        elif each["type"] == "extra_forbidden":
+            message = "there is no such field"
         elif each["type"].startswith("union_tag"):
             path, message = (*path, "kind"), "neither http nor tcp"
         messages = found.setdefault(".".join(path) or WHOLE, [])

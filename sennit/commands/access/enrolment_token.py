@@ -3,22 +3,17 @@
 import argparse
 from pathlib import Path
 
-from runtime.errors import CommandError, ExitStatus
+from runtime.errors import ExitStatus
 
 
 def run(arguments: list[str]) -> int:
-    from pydantic import ValidationError
-
     from balancer.api.schemas import EnrolmentTokenRequest
     from sennit import remote
+    from sennit.checked_bodies import make_body
 
     options = build_parser().parse_args(arguments)
     fields = ("note", "expires_seconds", "edge_name", "edge_id")
-    try:
-        body = EnrolmentTokenRequest.model_validate({field: getattr(options, field) for field in fields})
-    except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
+    body = make_body(EnrolmentTokenRequest, {field: getattr(options, field) for field in fields})
     token = remote.call_control(options, lambda client: client.create_enrolment_token(body))
     if options.output:
         remote.write_token(options.output, token.token)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.errors import CommandError, ExitStatus
+from runtime.errors import ExitStatus
 
 if TYPE_CHECKING:
     from balancer.api.access import TokenRequest, TokenView
@@ -54,17 +54,11 @@ def _create_token(options: argparse.Namespace) -> int:
 
 
 def _token_request(options: argparse.Namespace) -> "TokenRequest":
-    from pydantic import ValidationError
-
     from balancer.api.access import TokenRequest
+    from sennit.checked_bodies import make_body
 
-    try:
-        return TokenRequest.model_validate(
-            {field: getattr(options, field) for field in ("name", "role", "edge_id", "expires_seconds")}
-        )
-    except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise CommandError("; ".join(reasons).removeprefix(": "), status=ExitStatus.USAGE) from None
+    fields = ("name", "role", "edge_id", "expires_seconds")
+    return make_body(TokenRequest, {field: getattr(options, field) for field in fields})
 
 
 def _revoke_token(options: argparse.Namespace) -> int:

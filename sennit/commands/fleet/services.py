@@ -224,13 +224,9 @@ async def _change_secret(client: "ServicesClient", options: argparse.Namespace) 
 
 
 def _checked_body(kind: Any, **fields: object) -> Any:
-    from pydantic import ValidationError
+    from sennit.checked_bodies import make_body
 
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise CommandError("; ".join(reasons), status=ExitStatus.USAGE) from None
+    return make_body(kind, fields)
 
 
 def _to_json(value: Any) -> Any:

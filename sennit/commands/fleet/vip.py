@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from runtime.errors import CommandError, ExitStatus
+from runtime.errors import ExitStatus
 
 if TYPE_CHECKING:
     from balancer.api.client import ControlClient
@@ -76,9 +76,8 @@ def _describe_locators(vip: "VipBody") -> str:
 
 
 async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "list[VipBody]":
-    from pydantic import ValidationError
-
     from balancer.api.schemas import VipBody
+    from sennit.checked_bodies import make_body
 
     if options.action == "list":
         return await client.vips()
@@ -86,11 +85,5 @@ async def _run_action(client: "ControlClient", options: argparse.Namespace) -> "
         await client.remove_vip(options.name)
         return []
     fields = ("name", "v4", "v6", "service_port", "id_port_base", "locator", "replies")
-    try:
-        body = VipBody.model_validate({field: getattr(options, field) for field in fields})
-    except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise CommandError(
-            "; ".join(reasons).replace("Value error, ", "").removeprefix(": "), status=ExitStatus.USAGE
-        ) from None
+    body = make_body(VipBody, {field: getattr(options, field) for field in fields})
     return [await client.add_vip(body)]

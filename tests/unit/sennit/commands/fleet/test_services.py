@@ -80,9 +80,13 @@ def test_every_fault_has_a_line(control: Path, services: Any) -> None:
     status, _, errors = services("validate", "shop", "--file", f"{control}/wrong.yml")
     assert status == 5
     assert [line.split(":")[0].strip() for line in errors.splitlines()[1:3]] == ["origins.0.url", "colour"]
+    assert "colour: there is no such field" in errors
     (control / "wrong.yml").write_text("a: [")
     assert services("edit", "shop", "--file", f"{control}/wrong.yml")[0] == 2
-    assert services("edit", "shop", "--file", f"{control}/missing.yml")[0] == 2
+    status, _, errors = services("edit", "shop", "--file", f"{control}/missing.yml")
+    assert (status, errors.endswith("missing.yml: No such file or directory\n")) == (2, True)
+    status, _, errors = services("create", "none")
+    assert (status, errors.startswith("error: name: none is reserved")) == (2, True)
 
 
 def test_the_editor_comes_back_with_the_faults(
