@@ -182,7 +182,7 @@ def _case(role: str, tasks: str, wrong: dict[str, object], name: str) -> dict[st
 
 
 @pytest.mark.needs("root", "netns")
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_what_is_wrong_is_refused_with_a_cure(namespace: str, tmp_path: Path) -> None:
     right = {
         (role, tasks): _case(role, tasks, {}, f"right {role} {tasks}")

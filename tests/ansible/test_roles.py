@@ -1,6 +1,7 @@
 """Roles and playbooks without a machine: the strictest lint, syntax, and arguments that are all described."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,19 @@ def test_every_argument_of_a_role_is_described_and_the_other_way_round(role: Pat
     for name, option in specification["options"].items():
         assert option["description"], name
         assert name.startswith(f"{role.name}_")
+
+
+def test_no_order_comes_from_a_set() -> None:
+    """Ansible's union and intersect are of sets: what is in an order, such as daemons that stop, goes without them."""
+    found = [
+        f"{file.name}: {line.strip()}"
+        for folder in (ANSIBLE / "roles", ANSIBLE / "playbooks")
+        for file in folder.rglob("*")
+        if file.suffix in (".yml", ".j2")
+        for line in file.read_text().splitlines()
+        if re.search(r"\|\s*(union|intersect|symmetric_difference)\(", line) and "| sort" not in line
+    ]
+    assert found == []
 
 
 def test_nothing_of_ansible_is_a_python_package() -> None:

@@ -42,7 +42,7 @@ def run_template(role: str, name: str, target: Path, variables: dict[str, object
     return done.stdout + done.stderr
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("secret", [True, False])
 def test_a_difference_of_birds_configuration_shows_no_password(secret: bool, tmp_path: Path) -> None:
     neighbour: dict[str, object] = {"name": "router1", "address": "198.51.100.17", "asn": 64500}
