@@ -1,5 +1,6 @@
 """The documentation of services and the documents agree: its examples are accepted, and have every field."""
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -8,9 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from services.document import HttpService, TcpService, parse_document
+from services.faults import list_faults
 
 PAGES = Path(__file__).parents[2] / "docs" / "services"
 BLOCK = re.compile(r"```(yaml|json)\n(.*?)```", re.DOTALL)
@@ -80,6 +82,37 @@ def used_paths(value: Any, prefix: str = "") -> Iterator[str]:
     for name, field in value.items() if isinstance(value, dict) else ():
         yield f"{prefix}{name}"
         yield from used_paths(field, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("example", list(examples()))
+def test_a_wrong_value_of_any_field_is_refused_by_the_name_of_the_field(example: dict[str, Any]) -> None:
+    """All examples together have every field, see above."""
+    document = example if example.get("kind") == "tcp" else {**REQUIRED, **example}
+    parse_document(document)
+    for path in list(places_of(document)):
+        wrong = copy.deepcopy(document)
+        part: Any = wrong
+        for name in path[:-1]:
+            part = part[name]
+        part[path[-1]] = {"wrong": [None]}  # no field takes this
+        with pytest.raises(ValidationError) as caught:
+            parse_document(wrong)
+        named = [fault.field for fault in list_faults(caught.value, wrong)]
+        assert any(is_at_or_in(field, path) for field in named), (path, named)
+
+
+def places_of(value: Any, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the place of every field, and of every item of a list."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        yield (*before, name)
+        yield from places_of(part, (*before, name))
+
+
+def is_at_or_in(field: str, path: tuple[str | int, ...]) -> bool:
+    """Return whether a fault names a place, or something in it."""
+    place = ".".join(map(str, path))
+    return field == place or field.startswith(f"{place}.")
 
 
 def test_every_field_is_documented() -> None:
