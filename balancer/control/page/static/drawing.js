@@ -27,8 +27,10 @@ function flow(from, to, rate, size) {
   });
   const [t, u] = [0.36, 0.64]; // nearer to where it starts: arrows that cross do so in the middle
   const [x, y] = [0, 1].map((axis) => u * u * start[axis] + 2 * t * u * middle[axis] + t * t * end[axis]);
-  // beside the arrow, on the side that it is bowed to: a line through a text is hard to read
-  const text = make("text", { class: "flow-text", x: x - uy * 27, y: y + ux * 11 + 4 }, bits(rate));
+  // beside the arrow, on the side that it is bowed to, as far as the text is wide there: a line through it is hard to read
+  const said = bits(rate);
+  const away = Math.abs(uy) * said.length * 2.9 + Math.abs(ux) * 7 + 5;
+  const text = make("text", { class: "flow-text", x: x - uy * away, y: y + ux * away + 4 }, said);
   return [line, text];
 }
 
