@@ -1,9 +1,12 @@
 """The fast path in XDP on real interfaces: it carries a transfer, tc does what it cannot, and it comes and goes."""
 
+import collections
 import contextlib
 import json
 import os
 import socket
+import struct
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +22,8 @@ pytestmark = pytest.mark.needs("root", "netns", "bcc")
 
 LOCATORS = {4: ("203.0.113.1", 10001), 6: ("2001:db8:5e::1", 10001)}
 SIZE = 2 << 20
+ETH_P_IP, SO_RCVBUFFORCE = 0x0800, 33
+PORTS = struct.pack("!HH", 40000, 10001)  # of numbered segments
 LOAD = ("load", "--outside", "up0", "--outside", "up1", "--backbone", "bb0")
 
 
@@ -155,3 +160,64 @@ def test_a_foreign_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> No
         assert xdp_of(wired, "up0")["prog"]["id"] == program
     finally:
         os.close(link)
+
+
+class NumberedSegments:
+    """Segments of a client to edge 1's locator, each with a number of its own, and those that reach edge 1."""
+
+    def __init__(self, network: Any) -> None:
+        with network.inside("phone"):
+            self._out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+            self._out.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"wifi0")
+        with network.inside("edge1"):
+            self._tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
+            self._tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
+            self._tap.bind(("bb0", ETH_P_IP))
+        self._tap.settimeout(0.2)
+        self._stopped = threading.Event()
+        self._sender = threading.Thread(target=self._send)
+        self.sent = 0
+
+    def __enter__(self) -> "NumberedSegments":
+        self._sender.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._sender.join()
+        self._out.close()
+
+    def _send(self) -> None:
+        while not self._stopped.wait(0.001):
+            for _ in range(4):
+                head = struct.pack("!HHIIBBHHH", 40000, 10001, self.sent, 1, 5 << 4, 0x10, 512, 0, 0)
+                self._out.sendto(head + b"numbered", (LOCATORS[4][0], 0))
+                self.sent += 1
+
+    def read_arrived(self) -> collections.Counter[int]:
+        """Return how often each number was delivered: the tap is behind the programs, which decapsulate."""
+        arrived: collections.Counter[int] = collections.Counter()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                frame, address = self._tap.recvfrom(2048)
+                if address[2] != socket.PACKET_OUTGOING and frame[34:38] == PORTS:
+                    arrived[int.from_bytes(frame[38:42], "big")] += 1
+        self._tap.close()
+        return arrived
+
+
+@pytest.mark.timeout(900)
+def test_a_reload_under_traffic_loses_and_doubles_no_packet(native: Any) -> None:
+    """As an upgrade does it: the same hook again, away from XDP, and back; each segment arrives once."""
+    lost = drops(native)
+    with NumberedSegments(native) as segments:
+        for mode in ("native", "off", "native"):
+            before = segments.sent
+            native.forwarder("edge2", *LOAD, "--xdp", mode)
+            assert segments.sent > before, "there was traffic during the load"
+            sent = segments.sent
+            native.until(lambda sent=sent: segments.sent > sent + 100, "traffic after the load")
+    arrived = segments.read_arrived()
+    assert len(arrived) == segments.sent, f"{segments.sent - len(arrived)} of {segments.sent} lost"
+    assert set(arrived.values()) == {1}
+    assert drops(native) == lost
