@@ -41,6 +41,9 @@ class Acceptor:
         self._pause: asyncio.TimerHandle | None = None
         # what a listening socket of MPTCP hands down to plain TCP depends on the kernel
         self._inherited = listening.proto != IPPROTO_MPTCP
+        self._family, self._type = listening.family, listening.type
+        # a listening socket of MPTCP accepts plain TCP too: -1 asks the kernel for each
+        self._protocol = listening.proto if self._inherited else -1
         listening.setblocking(False)
         if self._inherited:
             configure_connection(listening)
@@ -68,7 +71,8 @@ class Acceptor:
     def on_event(self, mask: int, now: float) -> None:
         for _ in range(ACCEPT_BATCH):
             try:
-                connection, address = self._listening.accept()
+                # what `accept` does, without looking up family and type for each connection
+                descriptor, address = self._listening._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
             except OSError as error:
@@ -76,9 +80,10 @@ class Acceptor:
                 self._rest()
                 self._pause = self._loop.call_later(RETRY_DELAY, self._start)
                 return
+            connection = socket.socket(self._family, self._type, self._protocol, descriptor)
             connection.setblocking(False)
             # an option set on a connection of MPTCP would overwrite the mark of the subflows that join it
-            if not self._inherited and not speaks_mptcp(connection):
+            if not self._inherited and not (connection.proto == IPPROTO_MPTCP and speaks_mptcp(connection)):
                 configure_connection(connection)
             self._on_accepted(connection, address)
 

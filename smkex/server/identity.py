@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ class IdentityUnusable(Exception):
     """A key or certificate is missing, damaged or does not fit; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identity:
     """Credentials for handshakes. `config` is called at every handshake, so an expired certificate is never sent.
 
@@ -38,19 +38,27 @@ class Identity:
     modes: tuple[Mode, ...] = (Mode.TOFU, Mode.OPPORTUNISTIC)
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
     name_keys: tuple[NamePrivateKey, ...] = ()
+    _certified: ServerConfig = field(init=False, repr=False)
+    _uncertified: ServerConfig = field(init=False, repr=False)
 
-    def config(self) -> ServerConfig:
-        usable = self.long_term is not None and self.long_term.certificate.valid_at(int(self.clock()))
-        modes = tuple(mode for mode in self.modes if usable or mode is not Mode.TOFU)
-        config = ServerConfig(
+    def __post_init__(self) -> None:
+        self._uncertified = ServerConfig(
             self.edge_id,
-            modes=modes,
+            modes=tuple(mode for mode in self.modes if mode is not Mode.TOFU),
             groups=self.groups,
             locator=self.locator,
             locator_v6=self.locator_v6,
             tls=self.tls,
         )
-        return replace(config, long_term=self.long_term, name_keys=self.name_keys) if usable else config
+        self._certified = replace(
+            self._uncertified, modes=self.modes, long_term=self.long_term, name_keys=self.name_keys
+        )
+
+    def config(self) -> ServerConfig:
+        """Return what handshakes are answered with now."""
+        if self.long_term is not None and self.long_term.certificate.valid_at(int(self.clock())):
+            return self._certified
+        return self._uncertified
 
     @property
     def reasons(self) -> list[str]:

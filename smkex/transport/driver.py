@@ -262,7 +262,7 @@ class SessionDriver:
         """Give the session its protocol and begin to deliver."""
         self._protocol = protocol
         protocol.connection_made(as_transport(self))
-        self._loop.call_soon(self._resume)
+        self._poller.defer(self._resume)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing or self._lost:
@@ -331,7 +331,7 @@ class SessionDriver:
     def resume_reading(self) -> None:
         self._reading_paused = False
         # never from within the call: a StreamReader that resumes is not yet waiting for what would be delivered
-        self._loop.call_soon(self._resume)
+        self._poller.defer(self._resume)
 
     def is_reading(self) -> bool:
         return not self._reading_paused
@@ -470,7 +470,10 @@ class SessionDriver:
             # before anything is sealed: that changes the windows, and not what is held
             session.limit_windows(account.report(session.held_bytes, session.progress, now))
         for flow in self._flows:
-            while flow.writable and not flow.lost and (frames := self._next_frames(flow.path, now)):
+            while flow.writable and not flow.lost:
+                frames = self._next_frames(flow.path, now)
+                if not frames:
+                    break
                 flow.write(frames)
         if (
             self._writing_paused
@@ -503,8 +506,9 @@ class SessionDriver:
             flow.close()
             if flow.unsent:
                 self._loop.call_later(LINGER_TIMEOUT, flow.abort)
-        if self._protocol is not None:
-            self._loop.call_soon(self._protocol.connection_lost, error)
+        protocol = self._protocol
+        if protocol is not None:
+            self._poller.defer(lambda: protocol.connection_lost(error))
         self.on_closed()
 
 

@@ -3,10 +3,10 @@
 What a socket does not take at once is kept by reference, never copied. The owner is a handshake first, then a session.
 """
 
-import asyncio
 import errno
 import socket
 import threading
+import time
 from collections import deque
 from typing import Any, Final, Protocol
 
@@ -61,10 +61,11 @@ class Flow:
 
     owner: FlowOwner
 
-    def __init__(self, sock: socket.socket, peer: Any = None) -> None:
+    def __init__(self, sock: socket.socket, peer: Any = None, poller: Poller | None = None) -> None:
         """`sock` does not block, and is the flow's from now on; `peer`, its address, spares a system call.
 
-        It reads from `start` on. Raises OSError where the connection is gone already.
+        `poller` is the running event loop's, which is looked up without it. It reads from `start` on. Raises OSError
+        where the connection is gone already.
         """
         self.socket = sock
         self.peer: Any = peer if peer is not None else sock.getpeername()
@@ -74,8 +75,7 @@ class Flow:
         self.closing = False
         self.error: Exception | None = None  # that broke it
         self.send_buffer: int = SEND_BUFFER
-        self._poller: Poller = running_poller()
-        self._loop = asyncio.get_running_loop()
+        self._poller: Poller = poller or running_poller()
         self._number = sock.fileno()
         self._buffer = receive_buffer()[:HANDSHAKE_LIMIT]
         self._reads_much = False
@@ -208,9 +208,10 @@ class Flow:
         self._queue.clear()
         self._queued = 0
         self._watch()
-        self._loop.call_soon(self._drain, error)
+        self.error = error
+        self._poller.defer(self._drain)
 
-    def _drain(self, error: OSError) -> None:
+    def _drain(self) -> None:
         try:
             for _ in range(MAX_DRAIN_READS):
                 if self.lost or not self.is_reading:
@@ -221,9 +222,9 @@ class Flow:
                     break
                 if not count:
                     break
-                self.owner.flow_received(self, bytes(self._buffer[:count]), self._loop.time())
+                self.owner.flow_received(self, bytes(self._buffer[:count]), time.monotonic())
         finally:
-            self._close_now(error)
+            self._close_now(self.error)
 
     # --- the end
 
@@ -250,7 +251,7 @@ class Flow:
         self._queued = 0
         self.error = error
         self._watch()
-        self._loop.call_soon(self._end)
+        self._poller.defer(self._end)
 
     def release(self) -> socket.socket:
         """Return the socket, whose events this flow no longer serves; the owner is not notified."""

@@ -1,6 +1,7 @@
 """Flows and sessions on an event loop that has no reactor: through its readers, writers and timers."""
 
 import asyncio
+from collections.abc import Callable
 
 from smkex.transport.poller import NEVER, READABLE, WRITABLE, Handler, Poller, Timer
 from smkex.transport.reactor import report_fault
@@ -45,6 +46,9 @@ class LoopPoller(Poller):
     def disarm(self, timer: Timer) -> None:
         timer.due = NEVER
         self._cancel(timer)
+
+    def defer(self, callback: Callable[[], object]) -> None:
+        self._loop.call_soon(callback)
 
     def _schedule(self, timer: Timer) -> None:
         timer.queued, timer.entry = timer.due, self._loop.call_at(timer.due, self._ring, timer)

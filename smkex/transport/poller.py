@@ -53,3 +53,7 @@ class Poller:
     def disarm(self, timer: Timer) -> None:
         """Ring `timer` no more."""
         raise NotImplementedError
+
+    def defer(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once whatever runs now has returned, in the order of the calls of this method."""
+        raise NotImplementedError

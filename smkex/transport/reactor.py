@@ -10,7 +10,7 @@ import heapq
 import select
 import selectors
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from smkex.transport.poller import NEVER, Handler, Poller, Timer
@@ -80,6 +80,7 @@ class Reactor(Poller):
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._deadlines = DeadlineQueue()
+        self._deferred: list[Callable[[], object]] = []
         self._asyncio = selectors.EpollSelector()
         self._asyncio_number = self._asyncio.fileno()
         self._epoll.register(self._asyncio_number, select.EPOLLIN)
@@ -103,14 +104,19 @@ class Reactor(Poller):
     def disarm(self, timer: Timer) -> None:
         self._deadlines.disarm(timer)
 
+    def defer(self, callback: Callable[[], object]) -> None:
+        self._deferred.append(callback)
+
     # --- asyncio's selector
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Serve one batch of handlers and the timers due; return what of asyncio's is ready.
+        """Serve one batch of handlers, the timers due and what was deferred; return what of asyncio's is ready.
 
         Waits `timeout` seconds at most (None: without limit), and no longer than to the first deadline.
         """
         wait = -1.0 if timeout is None else max(timeout, 0.0)
+        if self._deferred:
+            wait = 0.0
         deadline = self._deadlines.next
         if deadline < NEVER:
             left = max(deadline - time.monotonic(), 0.0)
@@ -134,7 +140,18 @@ class Reactor(Poller):
                     timer.on_due(now)
                 except Exception as error:
                     report_fault(error, timer)
+        if self._deferred:
+            self._run_deferred()
         return self._asyncio.select(0) if asyncio_ready else []
+
+    def _run_deferred(self) -> None:
+        """Call what was deferred so far; what that defers is called in the loop's next turn."""
+        callbacks, self._deferred = self._deferred, []
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception as error:
+                report_fault(error, callback)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._asyncio.register(fileobj, events, data)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from smkex.core.keys.certificate import EdgeCertificate
@@ -81,7 +82,9 @@ class ServerConfig:
 
     def locator_towards(self, client: Endpoint) -> LocatorKind:
         """Return the kind of the locators of the address that this client has dialled, by its version of IP."""
-        return self.locator if self.locator_v6 is None or client.address.version == 4 else self.locator_v6
+        if self.locator_v6 is None or isinstance(client.address, IPv4Address):
+            return self.locator
+        return self.locator_v6
 
 
 @dataclass(frozen=True, slots=True)

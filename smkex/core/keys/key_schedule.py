@@ -6,11 +6,12 @@ exchange is the label, that of a key step the root "step" of the schedule before
 """
 
 import hashlib
-import hmac
 from collections.abc import Sequence
+from typing import Final
 
 from smkex.core.errors import StepChanged
 from smkex.core.keys.aead_key import AeadKey, KeyReport, expand_aead_key, expand_secret
+from smkex.core.keys.hmac_sha256 import HmacKey, hmac_sha256
 from smkex.core.wire.codec import length_prefixed, u8
 from smkex.core.wire.messages import VERSION, Aead, ClientNonce, Mode
 
@@ -38,9 +39,12 @@ _PURPOSES = [(purpose, b" " + purpose.encode()) for purpose in ROOTS]
 _STEP_PURPOSES = [(purpose, b" " + purpose.encode()) for purpose in STEP_ROOTS]
 
 
+_MODE_LABELS: Final = {mode: f"{_PREFIX} {mode.name.lower()}".encode() for mode in Mode}
+
+
 def mode_label(mode: Mode) -> bytes:
     """The label that begins salt and purposes: protocol, version and mode."""
-    return f"{_PREFIX} {mode.name.lower()}".encode()
+    return _MODE_LABELS[mode]
 
 
 def commit_to_nonce(session_id: bytes, nonce: bytes) -> bytes:
@@ -75,13 +79,8 @@ def _expand_roots(
     prk: bytes, label: bytes, th: bytes, purposes: Sequence[tuple[str, bytes]]
 ) -> dict[str, bytearray]:
     """HKDF-Expand (RFC 5869) of each root; the key is scheduled once for all of them."""
-    keyed = hmac.new(prk, digestmod="sha256")
-    roots: dict[str, bytearray] = {}
-    for purpose, word in purposes:
-        expansion = keyed.copy()
-        expansion.update(label + word + th + b"\1")
-        roots[purpose] = bytearray(expansion.digest())
-    return roots
+    key = HmacKey(prk)
+    return {purpose: bytearray(key.digest(label + word + th + b"\1")) for purpose, word in purposes}
 
 
 class KeySchedule:
@@ -107,7 +106,7 @@ class KeySchedule:
         self.label = mode_label(mode)
         self.step: int = 0 if previous is None else previous.step + 1
         salt = self.label if previous is None else previous.root("step")
-        prk = hmac.digest(salt, length_prefixed(*secrets), "sha256")
+        prk = hmac_sha256(salt, length_prefixed(*secrets))
         self._roots = _expand_roots(prk, self.label, th, _PURPOSES if previous is None else _STEP_PURPOSES)
 
     def next_step(self, secret: bytes, th: bytes) -> "KeySchedule":
@@ -134,23 +133,23 @@ class KeySchedule:
 
     def server_mac(self) -> bytes:
         """Return the MAC that ends ServerNonce and proves that the edge holds the keys (32 bytes)."""
-        return hmac.digest(self.root("server mac"), self.th, "sha256")
+        return hmac_sha256(self.root("server mac"), self.th)
 
     def finished(self, path: int) -> bytes:
         """Return the MAC of Finished on `path` (32 bytes); it verifies on no other path."""
-        return hmac.digest(self.root("client finished"), u8(path) + self.th, "sha256")
+        return hmac_sha256(self.root("client finished"), u8(path) + self.th)
 
     def step_finished(self) -> bytes:
         """Return the MAC of StepFinished (32 bytes): the client holds the keys of the step."""
-        return hmac.digest(self.root("client finished"), self.th, "sha256")
+        return hmac_sha256(self.root("client finished"), self.th)
 
     def ready(self, path: int) -> bytes:
         """Return the MAC of Ready on `path` (32 bytes): both Finished verified, and this path carries the session."""
-        return hmac.digest(self.root("server ready"), u8(path) + self.th, "sha256")
+        return hmac_sha256(self.root("server ready"), u8(path) + self.th)
 
     def join_mac(self, sender: str, join: bytes) -> bytes:
         """Return the MAC of JoinChallenge ("server") or JoinResponse ("client") for join hash `join` (32 bytes)."""
-        return hmac.digest(self.root(f"{sender} join"), join, "sha256")
+        return hmac_sha256(self.root(f"{sender} join"), join)
 
     def control_key(self, sender: str, path: int, join: bytes = b"") -> AeadKey:
         """The key of the control messages that `sender` seals on `path`, which joined with join hash `join`."""

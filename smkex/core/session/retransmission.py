@@ -38,7 +38,8 @@ def find_slow_record(paths: Mapping[int, Path], out: SendingStream) -> SealedRec
     oldest = out.oldest
     if oldest is None or not oldest.copies:
         return None
-    for number, path in paths.items():
-        if not path.stalled and not oldest.paths >> number & 1:
+    carriers = oldest.paths
+    for number in paths:
+        if not carriers >> number & 1 and not paths[number].stalled:
             return oldest
     return None

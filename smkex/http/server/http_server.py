@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from email.utils import formatdate
 from itertools import islice
@@ -101,7 +102,7 @@ class HttpServer:
                 self._create_general,
                 self._fast_path,
                 self._open_connection,
-                asyncio.get_running_loop().time,
+                time.monotonic,
                 self._limits.idle,
                 self._limits.write_wait,
             )

@@ -123,7 +123,7 @@ class TcpHandshakes:
 
         `received` was read of it before, by the process that has handed it over.
         """
-        subflow = HandshakeSubflow(self, Flow(connection, peer), key, handed_over)
+        subflow = HandshakeSubflow(self, Flow(connection, peer, self._poller), key, handed_over)
         self._subflows.add(subflow)
         now = time.monotonic()
         subflow.arrived, subflow.deadline = now, now + self._timeout

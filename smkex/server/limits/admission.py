@@ -6,7 +6,6 @@ A prefix is the usual allocation of one site or subscriber line: /24 in IPv4, /5
 import contextlib
 import functools
 import socket
-from collections import Counter
 from ipaddress import IPv4Address, ip_address
 
 from smkex.core.errors import Overloaded
@@ -21,22 +20,25 @@ class PrefixLimiter:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held: Counter[int] = Counter()
+        self._held: dict[int, int] = {}
 
     def acquire(self, address: str) -> int | None:
         """Take a place; return the key to give to `release`, or None at the limit."""
         key = prefix_of(address)
-        if self._held[key] >= self._limit:
+        held = self._held.get(key, 0)
+        if held >= self._limit:
             return None
-        self._held[key] += 1
+        self._held[key] = held + 1
         return key
 
     def is_full(self, address: str) -> bool:
-        return self._held[prefix_of(address)] >= self._limit
+        return self._held.get(prefix_of(address), 0) >= self._limit
 
     def release(self, key: int) -> None:
-        self._held[key] -= 1
-        if self._held[key] <= 0:
+        held = self._held[key] - 1
+        if held:
+            self._held[key] = held
+        else:
             del self._held[key]
 
     def __len__(self) -> int:

@@ -15,11 +15,11 @@ class Short(socket.socket):
 
     refusals = 0
 
-    def accept(self) -> tuple[socket.socket, Any]:
+    def _accept(self) -> tuple[int, Any]:
         if self.refusals:
             self.refusals -= 1
             raise OSError(errno.EMFILE, "too many open files")
-        return super().accept()
+        return super()._accept()
 
 
 def listening() -> Short:

@@ -57,3 +57,33 @@ async def test_a_descriptor_that_is_always_ready_leaves_asyncio_its_turn() -> No
     assert served
     near.close()
     far.close()
+
+
+async def test_what_is_deferred_is_called_later_in_order_and_a_fault_stops_nothing_else() -> None:
+    poller, called = running_poller(), list[str]()
+    faults: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, context: faults.append(str(context["exception"]))
+    )
+
+    def fail() -> None:
+        raise ValueError("a fault")
+
+    def defer_another() -> None:
+        called.append("first")
+        poller.defer(lambda: called.append("third"))
+
+    poller.defer(defer_another)
+    poller.defer(fail)
+    poller.defer(lambda: called.append("second"))
+    assert not called
+    async with asyncio.timeout(BOUND):
+        while len(called) < 3:
+            await asyncio.sleep(0)
+    assert (called, faults) == (["first", "second", "third"], ["a fault"])
+
+
+async def test_a_loop_with_nothing_else_to_do_calls_what_was_deferred() -> None:
+    done = asyncio.get_running_loop().create_future()
+    running_poller().defer(lambda: done.set_result(None))
+    await asyncio.wait_for(done, BOUND)
