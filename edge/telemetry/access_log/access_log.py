@@ -19,7 +19,8 @@ FLUSH_SECONDS: Final = 0.2  # a killed worker loses what it recorded in this tim
 class LineFormat(Protocol):
     """Makes lines of records."""
 
-    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> list[bytes]: ...
+    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
+        """Return a line with its line end for each record."""
 
 
 class AccessLog:
@@ -48,22 +49,27 @@ class AccessLog:
         self._queue.append(record)
         if len(self._queue) == BATCH_RECORDS:
             # in the loop's next turn: no request pays for a fault of the log
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_soon(self._flush_batch)
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_batch)
+            asyncio.get_running_loop().call_soon(self._format_batches)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
-    def _flush_batch(self) -> None:
+    def _format_batches(self) -> None:
+        """Format whole batches; of what is left the next one is made."""
+        while len(self._queue) >= BATCH_RECORDS:
+            self._format_batch()
+
+    def _flush(self) -> None:
         self._timer = None
-        self._hand_over()
-        if self._queue and not self._closed:
-            self._timer = asyncio.get_running_loop().call_soon(self._flush_batch)
+        try:
+            while self._queue:
+                self._format_batch()
+        finally:
+            self._writer.flush()
 
-    def _hand_over(self) -> None:
+    def _format_batch(self) -> None:
         batch = self._queue[:BATCH_RECORDS]
         del self._queue[:BATCH_RECORDS]
-        self._writer.put_lines(self._lines.format_lines(batch))
+        self._writer.put_lines(self._lines.format_lines(batch), len(batch))
 
     def reopen(self) -> None:
         """Open the file again, as after its rotation."""
@@ -82,6 +88,6 @@ class AccessLog:
         if self._timer is not None:
             self._timer.cancel()
         while self._queue:
-            self._hand_over()
+            self._format_batch()
             await asyncio.sleep(0)
         await asyncio.to_thread(self._writer.close)

@@ -13,9 +13,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class CombinedLines:
     """Formats records: `client - - [time] "request" status bytes "referer" "user agent"`."""
 
-    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> list[bytes]:
+    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
         """Return a line with its line end for each record."""
-        return [self._format_line(record) for record in records]
+        return b"".join([self._format_line(record) for record in records])
 
     def _format_line(self, record: RequestRecord | StreamRecord | FastHit) -> bytes:
         if isinstance(record, tuple):

@@ -43,18 +43,18 @@ class FileSink:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def write_lines(self, lines: list[bytes]) -> None:
+    def write_lines(self, lines: bytes) -> None:
         regular = stat.S_ISREG(self._status.st_mode)
         if regular:
             self._follow_rotation()
         written = 0
         # a pipe keeps only short writes of several processes apart
-        for block in [b"".join(lines)] if regular else lines:
+        for block in [lines] if regular else lines.splitlines(keepends=True):
             done, error = self._write_block(block)
             if error is not None:
                 written += block[:done].count(b"\n")
                 reason = "reader-behind" if isinstance(error, BlockingIOError) else "write-failed"
-                raise LinesLost(reason, len(lines) - written, error)
+                raise LinesLost(reason, lines.count(b"\n") - written, error)
             written += 1  # counts where each line is a block
 
     def _follow_rotation(self) -> None:

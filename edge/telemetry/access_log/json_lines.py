@@ -24,12 +24,15 @@ class JsonLines:
         self._opening = b""  # of the lines of that second
         self._outcomes: dict[HitOutcome, bytes] = {}
 
-    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> list[bytes]:
+    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
         """Return a line with its line end for each record."""
-        return [
-            self._fast_line(record) if isinstance(record, tuple) else self._general_line(record)
-            for record in records
-        ]
+        parts: list[bytes] = []  # of all lines: each byte is copied once
+        for record in records:
+            if isinstance(record, tuple):
+                self._add_fast_line(record, parts)
+            else:
+                parts.append(self._general_line(record))
+        return b"".join(parts)
 
     def _general_line(self, record: RequestRecord | StreamRecord) -> bytes:
         if record.connection.fragment_paths != len(record.connection.observed):
@@ -48,7 +51,7 @@ class JsonLines:
             f'"detail":{_quote(record.detail)}}}\n'
         ).encode("ascii")
 
-    def _fast_line(self, hit: FastHit) -> bytes:
+    def _add_fast_line(self, hit: FastHit, parts: list[bytes]) -> None:
         at, request_id, connection, asked, outcome = hit
         second = int(at)
         if second != self._second:
@@ -58,20 +61,16 @@ class JsonLines:
             _format_request(asked)
         if connection.fragment_paths != len(connection.observed):
             _format_connection(connection)
-        return b"".join(
-            (
-                self._opening,
-                _THOUSANDTHS[micros // 1000],
-                _THOUSANDTHS[micros % 1000],
-                asked.opening,
-                request_id,
-                b'","trace_id":"',
-                request_id,
-                connection.fragment,
-                asked.fragment,
-                self._outcomes.get(outcome) or self._format_outcome(outcome),
-            )
-        )
+        parts.append(self._opening)
+        parts.append(_THOUSANDTHS[micros // 1000])
+        parts.append(_THOUSANDTHS[micros % 1000])
+        parts.append(asked.opening)
+        parts.append(request_id)
+        parts.append(b'","trace_id":"')
+        parts.append(request_id)
+        parts.append(connection.fragment)
+        parts.append(asked.fragment)
+        parts.append(self._outcomes.get(outcome) or self._format_outcome(outcome))
 
     def _format_outcome(self, outcome: HitOutcome) -> bytes:
         status, size, ttl = outcome

@@ -40,20 +40,21 @@ class SocketSink:
             self._socket.close()
             self._socket = None
 
-    def write_lines(self, lines: list[bytes]) -> None:
+    def write_lines(self, lines: bytes) -> None:
         deadline = time.monotonic() + SEND_SECONDS
         too_long = 0
-        for at, line in enumerate(lines):
+        datagrams = lines.splitlines(keepends=True)
+        for at, line in enumerate(datagrams):
             try:
                 self._send_datagram(self._encode(line), deadline)
             except TimeoutError as error:
-                raise LinesLost("reader-behind", too_long + len(lines) - at, error) from None
+                raise LinesLost("reader-behind", too_long + len(datagrams) - at, error) from None
             except OSError as error:
                 if error.errno == errno.EMSGSIZE:
                     too_long += 1
                     continue
                 self.close()
-                raise LinesLost("write-failed", too_long + len(lines) - at, error) from None
+                raise LinesLost("write-failed", too_long + len(datagrams) - at, error) from None
         if too_long:
             raise LinesLost("too-long", too_long, "a line exceeds a datagram")
 

@@ -9,6 +9,7 @@ from typing import Protocol
 log = logging.getLogger("edge.telemetry.access_log")
 
 WAITING_BYTES = 8 << 20  # bytes of lines that wait to be written
+WAKE_BYTES = 1 << 20  # bytes of lines for which the thread is woken before `flush`
 CLOSE_SECONDS = 3.0  # seconds that the end of a worker waits for its last lines
 WARNING_SECONDS = 30.0  # between two warnings about lost lines
 
@@ -27,8 +28,8 @@ class LineSink(Protocol):
 
     remedy: str
 
-    def write_lines(self, lines: list[bytes]) -> None:
-        """Write lines, within a bounded time. Raises `LinesLost`."""
+    def write_lines(self, lines: bytes) -> None:
+        """Write lines, each with its end, within a bounded time. Raises `LinesLost`."""
 
     def reopen(self) -> None:
         """Open again; never raises."""
@@ -37,13 +38,18 @@ class LineSink(Protocol):
 
 
 class LogWriter:
-    """Hands batches of lines to `sink` in a thread of its own."""
+    """Hands batches of lines to `sink` in a thread of its own.
+
+    That thread is woken for many batches at once: it takes the processor from the requests each time.
+    """
 
     def __init__(self, sink: LineSink) -> None:
         self._sink = sink
-        self._batches: deque[tuple[list[bytes], int]] = deque()
-        self._waiting = 0
-        self._changed = threading.Condition()
+        self._batches: deque[tuple[bytes, int]] = deque()  # lines, and how many
+        self._put = 0  # bytes, counted by who puts them
+        self._done = 0  # bytes, counted by the thread
+        self._woken_for = 0  # bytes that were put when it was woken last
+        self._wake = threading.Event()
         self._reopen = False
         self._closing = False
         self._warned_at = -WARNING_SECONDS
@@ -52,69 +58,73 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
-    def put_lines(self, lines: list[bytes]) -> None:
-        """Queue a batch; lose it where too much waits."""
-        size = sum(map(len, lines))
-        with self._changed:
-            if self._closing or self._waiting + size > WAITING_BYTES:
-                self.lost["writer-behind"] += len(lines)
-                return
-            self._batches.append((lines, size))
-            self._waiting += size
-            self._changed.notify()
+    def put_lines(self, lines: bytes, count: int) -> None:
+        """Queue a batch; lose it where too much waits. It is written after `flush`, or once many bytes wait."""
+        if self._closing or self._put - self._done + len(lines) > WAITING_BYTES:
+            self.lost["writer-behind"] += count
+            return
+        self._batches.append((lines, count))
+        self._put += len(lines)
+        if self._put - self._woken_for >= WAKE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Have what is queued written now."""
+        if self._put != self._woken_for:
+            self._woken_for = self._put
+            self._wake.set()
 
     def request_reopen(self) -> None:
-        with self._changed:
-            self._reopen = True
-            self._changed.notify()
+        self._reopen = True
+        self._wake.set()
 
     def close(self) -> None:
         """Write what is queued, `CLOSE_SECONDS` at most; what is left then is lost, and counted."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        self._closing = True
+        self._wake.set()
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
-            with self._changed:
-                left = sum(len(lines) for lines, _ in self._batches)
-                self.lost["writer-behind"] += left
-                self._batches.clear()
+            left = sum(count for _, count in self._batches)
+            self._batches.clear()
+            self.lost["writer-behind"] += left
             log.warning("access log: %d lines lost at the end: %s", left, self._sink.remedy)
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                while not (self._batches or self._reopen or self._closing):
-                    self._changed.wait()
-                reopen, self._reopen = self._reopen, False
-                lines, size = self._batches.popleft() if self._batches else ([], 0)
-                ending = self._closing and not lines
-            if ending:
+            self._wake.wait()
+            self._wake.clear()
+            closing = self._closing  # before the last look at what is queued
+            if self._reopen:
+                self._reopen = False
+                self._sink.reopen()
+            self._write_batches()
+            if closing:
                 self._sink.close()
                 return
-            if reopen:
-                self._sink.reopen()
-            if lines:
-                self._write_batch(lines)
-                with self._changed:
-                    self._waiting -= size
 
-    def _write_batch(self, lines: list[bytes]) -> None:
+    def _write_batches(self) -> None:
+        while self._batches:
+            try:
+                lines, count = self._batches.popleft()
+            except IndexError:  # `close` has given up
+                return
+            self._write_lines(lines, count)
+            self._done += len(lines)
+
+    def _write_lines(self, lines: bytes, count: int) -> None:
+        lost = 0
         try:
             self._sink.write_lines(lines)
         except LinesLost as error:
-            self._count_lost(lines, error.count, error.reason, error)
+            lost = self._count_lost(error.count, error.reason, error)
         except Exception as error:
-            self._count_lost(lines, len(lines), "write-failed", error)
-        else:
-            with self._changed:
-                self.written += len(lines)
+            lost = self._count_lost(count, "write-failed", error)
+        self.written += count - lost
 
-    def _count_lost(self, lines: list[bytes], count: int, reason: str, error: Exception) -> None:
-        with self._changed:
-            self.lost[reason] += count
-            self.written += len(lines) - count
+    def _count_lost(self, count: int, reason: str, error: Exception) -> int:
+        self.lost[reason] += count
         now = time.monotonic()
         if now - self._warned_at >= WARNING_SECONDS:
             self._warned_at = now
             log.warning("access log: %d lines lost: %s; %s", count, error, self._sink.remedy)
+        return count

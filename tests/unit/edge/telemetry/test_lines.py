@@ -55,7 +55,7 @@ def fast(target: str = "/a", agent: str = "curl", referer: str = "") -> FastHit:
 
 
 def test_a_line_says_what_the_request_was() -> None:
-    line = json.loads(JsonLines().format_lines([whole()])[0])
+    line = json.loads(JsonLines().format_lines([whole()]))
     assert line["url"] == "https://cdn/a"
     assert line["paths"] == [
         {"path": 0, "client": "192.0.2.1", "ingress": 1},
@@ -63,37 +63,37 @@ def test_a_line_says_what_the_request_was() -> None:
     ]
     assert (line["origin"], line["origin_status"], line["origin_seconds"]) == ("http://origin:80", 200, 0.25)
     assert (line["mode"], line["owner"], line["status"], line["hit"]) == ("tofu", 1, 200, False)
-    hit = json.loads(JsonLines().format_lines([fast()])[0])
+    hit = json.loads(JsonLines().format_lines([fast()]))
     assert hit["time"] == "2027-01-15T08:00:00.250000Z"
     assert (hit["hit"], hit["cache_status"], hit["origin"]) == (True, "hit; ttl=60", None)
 
 
 def test_the_fast_path_has_the_fields_of_the_general_path_and_the_page_has_all_of_them() -> None:
     lines = JsonLines()
-    names = list(json.loads(lines.format_lines([whole()])[0]))
-    assert list(json.loads(lines.format_lines([fast()])[0])) == names
+    names = list(json.loads(lines.format_lines([whole()])))
+    assert list(json.loads(lines.format_lines([fast()]))) == names
     requests, streams = PAGE.read_text().split("## Streams\n")
     assert re.findall(r"^\| `(\w+)` \|", requests, re.MULTILINE) == names
-    [line] = lines.format_lines([stream()])
+    line = lines.format_lines([stream()])
     assert re.findall(r"^\| `(\w+)` \|", streams, re.MULTILINE) == list(json.loads(line))
 
 
 @given(texts, texts, texts)
 def test_no_client_can_write_a_second_line(target: str, agent: str, referer: str) -> None:
     for record in (whole(target, agent, referer), fast(target, agent, referer)):
-        line = JsonLines().format_lines([record])[0]
+        line = JsonLines().format_lines([record])
         assert line.count(b"\n") == 1
         assert line.isascii()
         found = json.loads(line)
         assert (found["user_agent"], found["referer"]) == (agent, referer)
         assert found["url"] == f"https://cdn{target}"
-        combined = CombinedLines().format_lines([record])[0].decode("ascii")
+        combined = CombinedLines().format_lines([record]).decode("ascii")
         assert COMBINED.fullmatch(combined)
 
 
 @pytest.mark.parametrize("record", [whole(), fast()])
 def test_the_combined_format_is_what_other_servers_write(record: RequestRecord | FastHit) -> None:
-    line = CombinedLines().format_lines([record])[0].decode()
+    line = CombinedLines().format_lines([record]).decode()
     assert re.fullmatch(
         r'192\.0\.2\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /a HTTP/1\.1" 200 4 "-" "curl"\n',
         line,
@@ -104,17 +104,17 @@ def test_a_path_that_comes_later_is_in_the_next_line() -> None:
     seen = {0: SEEN[0]}
     record = whole()
     record.connection = ConnectionFacts("tofu", "tcp", 1, "192.0.2.1", seen)
-    assert len(json.loads(JsonLines().format_lines([record])[0])["paths"]) == 1
+    assert len(json.loads(JsonLines().format_lines([record]))["paths"]) == 1
     seen[1] = SEEN[1]
-    assert len(json.loads(JsonLines().format_lines([record])[0])["paths"]) == 2
+    assert len(json.loads(JsonLines().format_lines([record]))["paths"]) == 2
 
 
 @given(texts, texts)
 def test_a_line_of_a_stream_stays_one_line(name: str, detail: str) -> None:
-    [line] = JsonLines().format_lines([stream(name, detail)])
+    line = JsonLines().format_lines([stream(name, detail)])
     assert (line.count(b"\n"), line.isascii()) == (1, True)
     found = json.loads(line)
     assert (found["server_name"], found["detail"]) == (name, detail)
     assert (found["status"], found["end"], len(found["paths"])) == (502, "target-broke-off", 2)
-    [combined] = CombinedLines().format_lines([stream(name, detail)])
+    combined = CombinedLines().format_lines([stream(name, detail)])
     assert COMBINED.fullmatch(combined.decode("ascii"))

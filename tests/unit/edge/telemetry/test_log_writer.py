@@ -23,8 +23,8 @@ from edge.telemetry.access_log.writer import LineSink, LogWriter
 class Lines:
     """A format for records that are lines already."""
 
-    def format_lines(self, records: list[object]) -> list[bytes]:
-        return [b"%s\n" % record for record in records]  # type: ignore[str-bytes-safe]
+    def format_lines(self, records: list[object]) -> bytes:
+        return b"".join([b"%s\n" % record for record in records])  # type: ignore[str-bytes-safe]
 
 
 def log_to(sink: LineSink, limit: int = QUEUE_RECORDS) -> AccessLog:
