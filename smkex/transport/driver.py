@@ -35,7 +35,6 @@ from smkex.transport.poller import Timer
 CLOSE_TIMEOUT = 5.0  # seconds without progress that a closing session waits for the other end to agree
 HIGH_WATER: Final = 1 << 20  # unsealed bytes at which the application is asked to pause
 LOW_WATER: Final = 256 << 10
-COALESCE_LIMIT: Final = 16 << 10  # bytes of a frame that another may follow in one write
 # bytes of received pieces that wait as one: an object for each tiny one would exceed the window
 JOIN_LIMIT: Final = 16 << 10
 ACTIVE_ON_ONE: Final = "active on one path"
@@ -471,10 +470,10 @@ class SessionDriver:
             session.limit_windows(account.report(session.held_bytes, session.progress, now))
         for flow in self._flows:
             while flow.writable and not flow.lost:
-                frames = self._next_frames(flow.path, now)
-                if not frames:
+                frame = session.data_to_send(flow.path, now)
+                if not frame:
                     break
-                flow.write(frames)
+                flow.write(frame)
         if (
             self._writing_paused
             and session.unsent <= min(LOW_WATER, self._high_water // 2)
@@ -483,14 +482,6 @@ class SessionDriver:
             self._writing_paused = False
             self._protocol.resume_writing()
         self._set_timer()
-
-    def _next_frames(self, path: int, now: float) -> bytes:
-        """The next frames to send on `path`, coalescing small ones: a system call costs more than a copy."""
-        first = self._session.data_to_send(path, now)
-        if not first or len(first) > COALESCE_LIMIT:
-            return first
-        second = self._session.data_to_send(path, now)
-        return first + second if second else first
 
     def _finish(self, error: SmkexError | None) -> None:
         if self._lost:

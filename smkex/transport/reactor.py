@@ -116,7 +116,9 @@ class Reactor(Poller):
         """
         wait = -1.0 if timeout is None else max(timeout, 0.0)
         if self._deferred:
-            wait = 0.0
+            self._run_deferred()
+            if self._deferred:
+                wait = 0.0
         deadline = self._deadlines.next
         if deadline < NEVER:
             left = max(deadline - time.monotonic(), 0.0)

@@ -38,6 +38,7 @@ class Wire:
     def take(self) -> bytes:
         """Return what has been written to the flow."""
         written = b""
+        self.flow.flush()
         with contextlib.suppress(BlockingIOError):
             while part := self._end.recv(1 << 20):
                 written += part

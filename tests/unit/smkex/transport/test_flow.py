@@ -221,3 +221,21 @@ def test_a_kernel_without_the_limit_of_unsent_bytes_carries_flows_all_the_same()
         sock.reason = errno.EINVAL  # type: ignore[attr-defined]
         with pytest.raises(OSError, match="no"):
             limit_unsent(sock, 1)
+
+
+async def test_what_is_written_in_one_turn_leaves_together_at_its_end(pair: Pair) -> None:
+    pair.flow.write(b"one ")
+    pair.flow.write(memoryview(b"two"))
+    assert pair.flow.unsent == len(b"one two")
+    with pytest.raises(BlockingIOError):
+        pair.other.recv(100)
+    assert await pair.read(7) == b"one two"
+    assert (pair.flow.unsent, pair.flow.writable) == (0, True)
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_what_was_written_before_the_end_leaves_first(pair: Pair, end: str) -> None:
+    pair.flow.write(b"last word")
+    getattr(pair.flow, end)()
+    assert await pair.read(100) == b"last word"
+    assert await pair.lost() is None
