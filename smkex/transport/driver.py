@@ -6,7 +6,6 @@ compiles it with the core.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -118,7 +117,7 @@ class SessionDriver:
         self._poller = running_poller()
         self._flows: list[Flow] = []  # one of each open path
         self._protocol: asyncio.Protocol | None = None
-        self._early: deque[bytes | bytearray] = deque()
+        self._early: list[bytes | bytearray] = []
         self._peer_ended = False
         self._reading_paused = False
         self._writing_paused = False
@@ -440,7 +439,7 @@ class SessionDriver:
 
     def _deliver_all(self) -> None:
         while self._early and self._protocol is not None and not self._reading_paused and not self._lost:
-            data = self._early.popleft()
+            data = self._early.pop(0)
             self._session.consume(len(data))
             if not self._closing:
                 self._protocol.data_received(data if isinstance(data, bytes) else bytes(data))

@@ -92,6 +92,19 @@ def _read_name(message: ClientShare, config: ServerConfig) -> tuple[str, bool]:
     return name, key is config.name_keys[0]
 
 
+class Confirmation:
+    """The paths whose Finished verified. It outlives the handshake, of which it holds nothing else."""
+
+    __slots__ = ("paths",)
+
+    def __init__(self) -> None:
+        self.paths: frozenset[int] = frozenset()
+
+    def has_path_1(self) -> bool:
+        """Whether the client has proved on path 1 that both paths gave it the same keys."""
+        return 1 in self.paths
+
+
 class ServerHandshake:
     """One handshake. Subflow 0 is the one that ClientShare came on; others are numbered by the caller."""
 
@@ -102,7 +115,7 @@ class ServerHandshake:
         self._secrets: Sequence[bytes] = first.secrets
         self._candidates: dict[int, Candidate] = {}
         self._winner: Candidate | None = None
-        self.confirmed: frozenset[int] = frozenset()
+        self.confirmation = Confirmation()
 
     @classmethod
     def answer_client_share(
@@ -190,8 +203,13 @@ class ServerHandshake:
         return None if self._winner is None else self._winner.subflow
 
     @property
+    def confirmed(self) -> frozenset[int]:
+        """The paths whose Finished verified."""
+        return self.confirmation.paths
+
+    @property
     def path_confirmed(self) -> bool:
-        return 1 in self.confirmed
+        return self.confirmation.has_path_1()
 
     @property
     def established(self) -> Established:
@@ -251,7 +269,7 @@ class ServerHandshake:
                     self._winner = candidate
                     self._candidates = {candidate.subflow: candidate}
                     self._discard_secrets()
-                self.confirmed |= {path}
+                self.confirmation.paths |= {path}
                 return
         raise FinishedMismatch
 

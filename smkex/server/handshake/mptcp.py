@@ -114,7 +114,7 @@ class MptcpHandshakes:
                 "peername": (paths[0].remote, paths[0].remote_port),
                 "sockname": (paths[0].local, paths[0].local_port),
                 "transport": "mptcp",
-                "path_confirmed": lambda: handshake.path_confirmed,
+                "path_confirmed": handshake.confirmation.has_path_1,
             },
         )
         flow = Flow(sock, (paths[0].remote, paths[0].remote_port))

@@ -374,7 +374,7 @@ class TcpHandshakes:
                 "peername": first.getpeername(),  # raises where it was reset
                 "sockname": first.getsockname(),
                 "transport": "tcp",
-                "path_confirmed": lambda: handshake.path_confirmed,
+                "path_confirmed": handshake.confirmation.has_path_1,
             },
         )
         self._serve(driver)
