@@ -23,6 +23,8 @@ class JsonLines:
         self._second_text = ""
         self._opening = b""  # of the lines of that second
         self._outcomes: dict[HitOutcome, bytes] = {}
+        self._outcome: HitOutcome | None = None  # the last, and its text: the next is often the same object
+        self._outcome_text = b""
 
     def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
         """Return a line with its line end for each record."""
@@ -70,7 +72,10 @@ class JsonLines:
         parts.append(request_id)
         parts.append(connection.fragment)
         parts.append(asked.fragment)
-        parts.append(self._outcomes.get(outcome) or self._format_outcome(outcome))
+        if outcome is not self._outcome:
+            self._outcome = outcome
+            self._outcome_text = self._outcomes.get(outcome) or self._format_outcome(outcome)
+        parts.append(self._outcome_text)
 
     def _format_outcome(self, outcome: HitOutcome) -> bytes:
         status, size, ttl = outcome

@@ -10,8 +10,6 @@ from smkex.core.wire.messages import Aead
 
 AEAD_NONCE_LENGTH: Final = 12
 SECRET_LENGTH: Final = 32
-LOW_LENGTH: Final = 7  # bytes of a nonce that most numbers change
-LOW_LIMIT: Final = 1 << 8 * LOW_LENGTH
 KEY_LENGTH = {Aead.AES_128_GCM: 16, Aead.CHACHA20_POLY1305: 32}
 
 # called with the name, key and IV of each AEAD key when it is derived: for key logs
@@ -26,30 +24,22 @@ def expand_secret(secret: bytes | bytearray, info: bytes, length: int = SECRET_L
 class AeadKey:
     """A key and the IV that is XORed with a record's number (RFC 8446 section 5.3)."""
 
-    __slots__ = ("_aead", "_cipher", "_iv", "_iv_high", "_iv_low", "_key")
+    __slots__ = ("_aead", "_cipher", "_iv", "_key")
 
     def __init__(self, aead: Aead, key: bytes, iv: bytes) -> None:
         self._aead = aead
         self._key = bytearray(key)
         self._iv = int.from_bytes(iv, "big")
-        self._iv_high = iv[:-LOW_LENGTH]
-        self._iv_low = int.from_bytes(iv[-LOW_LENGTH:], "big")
         self._cipher: AESGCM | ChaCha20Poly1305 | None = None
 
     def seal(self, number: int, data: bytes | memoryview, associated: bytes) -> bytes:
         cipher = self._cipher or self._make_cipher()
-        return cipher.encrypt(self._nonce(number), data, associated)
+        return cipher.encrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), data, associated)
 
     def open(self, number: int, sealed: bytes | memoryview, associated: bytes | memoryview) -> bytes:
         """Raises `cryptography.exceptions.InvalidTag`."""
         cipher = self._cipher or self._make_cipher()
-        return cipher.decrypt(self._nonce(number), sealed, associated)
-
-    def _nonce(self, number: int) -> bytes:
-        """Return IV XOR number (12 bytes). Of most numbers only the low bytes are computed: they fit in a register."""
-        if number < LOW_LIMIT:
-            return self._iv_high + (self._iv_low ^ number).to_bytes(LOW_LENGTH, "big")
-        return (self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big")
+        return cipher.decrypt((self._iv ^ number).to_bytes(AEAD_NONCE_LENGTH, "big"), sealed, associated)
 
     def release_cipher(self) -> None:
         """Free the cipher's state until it is used again: 2.5 KB of AES-GCM, made within 2 microseconds."""

@@ -5,6 +5,7 @@ are associated data. The key epoch is DSN >> 24: both ends change keys at the sa
 above the DSN are the phase: the number of the key step, modulo 4.
 """
 
+import struct
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +18,7 @@ DSN_LENGTH: Final = 8
 PREFIX_LENGTH: Final = HEADER_LENGTH + DSN_LENGTH
 OVERHEAD: Final = PREFIX_LENGTH + TAG_LENGTH
 VIEW_LENGTH: Final = 4096  # bytes from which a view of a frame costs less than a copy of its part
+_PREFIX: Final = struct.Struct(">IQ")  # type and length, DSN
 _TYPE: Final = DATA_TYPE << 24
 DSN_LIMIT: Final = 1 << DSN_BITS
 DSN_MASK: Final = DSN_LIMIT - 1
@@ -60,8 +62,7 @@ def seal(keys: EpochChain, dsn: int, data: bytes | memoryview) -> SealedRecord:
     if not 1 <= len(data) <= RECORD_DATA_LIMIT or end > DSN_LIMIT:
         raise ValueError(f"cannot seal a record of {len(data)} bytes at DSN {dsn}")
     field = keys.phase << DSN_BITS | dsn if keys.phase else dsn
-    length = DSN_LENGTH + len(data) + TAG_LENGTH
-    prefix = (_TYPE + length).to_bytes(HEADER_LENGTH, "big") + field.to_bytes(DSN_LENGTH, "big")
+    prefix = _PREFIX.pack(_TYPE + DSN_LENGTH + len(data) + TAG_LENGTH, field)
     key = keys.find_key(dsn >> EPOCH_SHIFT)
     if key is None:
         raise ValueError(f"the key for DSN {dsn} is erased")

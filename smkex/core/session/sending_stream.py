@@ -36,7 +36,7 @@ class SendingStream:
         if self.final is not None:
             raise ValueError("the stream has been ended")
         if data:
-            self._unsent.append(bytes(data))
+            self._unsent.append(data if isinstance(data, bytes) else bytes(data))
             self.unsent += len(data)
 
     def lend(self, data: memoryview) -> None:
