@@ -185,10 +185,19 @@ class KeySteps:
             self._missed_at = now + STEP_LIMIT
         elif now >= self._missed_at:
             raise StepMissed
-        if now >= self._attempt_at + ATTEMPT_INTERVAL and (
-            now >= self._attempt_at + ATTEMPT_LIMIT or not self._attempt_is_possible()
-        ):
+        waited = now - self._attempt_at
+        if waited >= ATTEMPT_INTERVAL and (waited >= self._patience() or not self._attempt_is_possible()):
             self._begin_attempt(now)
+
+    def _patience(self) -> float:
+        """Return the seconds until an attempt is begun afresh though its paths seem to work.
+
+        An edge answers none whose paths it would not choose. Each attempt without an answer waits longer: its path may
+        be slow.
+        """
+        if self._attempt is None or self._attempt.is_answered:
+            return ATTEMPT_LIMIT
+        return min(ATTEMPT_LIMIT, ATTEMPT_INTERVAL * self._attempts)
 
     def _attempt_is_possible(self) -> bool:
         """Whether the paths work on which messages of the attempt are still to come."""

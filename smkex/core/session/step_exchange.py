@@ -66,6 +66,11 @@ class StepAttempt:
         self._answer: StepMessage | None = None
         self._binding: StepMessage | None = None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the edge takes part in this attempt."""
+        return self._answer is not None or self._binding is not None
+
     def receive_answer(self, path: int, message: StepMessage) -> None:
         """Take the StepAnswer that came on `path`; raises `WrongPath`."""
         if path != self.share_path:

@@ -1,5 +1,6 @@
 """Key steps: both ends go over together, whatever paths do meanwhile, and who held the state before is out."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from smkex.core.session.key_steps import (
     ATTEMPT_INTERVAL,
     ATTEMPT_LIMIT,
     ATTEMPTS_BURST,
+    CHECK_INTERVAL,
     EPOCH_LAG,
     FALLBACK_WAIT,
     ONE_PATH,
@@ -73,6 +75,12 @@ def make_step(net: Net, by: str = "client") -> None:
     net.run(net.now + 1.9 * STEP_INTERVAL, done=lambda: steps_of(net) == (before + 1, before + 1))
     assert steps_of(net) == (before + 1, before + 1)
     net.run(net.now + ATTEMPT_INTERVAL)
+
+
+def know_ingress(net: Net, name: str, *edges: int) -> None:
+    """Let one end take these edges for where the paths enter the CDN, 0 where it does not know."""
+    for path, edge in enumerate(edges):
+        net.ends[name]._paths.open[path].ingress = edge
 
 
 def only_error(net: Net, name: str) -> errors.SmkexError:
@@ -320,6 +328,37 @@ def test_a_path_that_is_silent_during_a_step_costs_another_attempt(path: int) ->
     net.run(net.now + ATTEMPT_LIMIT)
     assert steps_of(net) == (1, 1)
     finish(net, DATA, b"")
+
+
+def test_an_attempt_that_the_edge_does_not_answer_is_made_again_soon() -> None:
+    net = net_of(0.01, 0.02, 0.03)
+    net.run(1)
+    know_ingress(net, "server", 1, 1, 2)  # the client knows none, and takes the fastest
+    net.request_step("client")
+    net.run(net.now + 1)
+    assert steps_of(net) == (0, 0)
+    net.run(net.now + ATTEMPT_INTERVAL + 2 * CHECK_INTERVAL)
+    assert steps_of(net) == (1, 1)
+    finish(net, b"", b"")
+
+
+def test_unanswered_attempts_become_rarer_and_an_answer_is_waited_for() -> None:
+    net = net_of(0.01, 0.02, 0.03)
+    net.run(1)
+    know_ingress(net, "client", 1, 2, 0)
+    know_ingress(net, "server", 1, 1, 2)  # of each pair that the client takes, both paths enter at one edge
+    net.request_step("client")
+    begun = []
+    until = net.now + 3 * ATTEMPT_LIMIT
+    while net.now < until:
+        net.run(net.now + CHECK_INTERVAL)
+        if not begun or net.client._steps._attempt_at != begun[-1]:
+            begun.append(net.client._steps._attempt_at)
+    waits = [later - earlier for earlier, later in pairwise(begun)]
+    assert len(waits) >= 4
+    for count, wait in enumerate(waits, 1):
+        patience = min(ATTEMPT_LIMIT, ATTEMPT_INTERVAL * count)
+        assert patience <= wait <= patience + 2 * CHECK_INTERVAL
 
 
 def test_all_paths_that_are_silent_for_minutes_end_no_step() -> None:
