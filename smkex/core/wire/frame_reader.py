@@ -23,50 +23,70 @@ TLS_RECORD_LIMIT: Final = 16384 + 256  # of one record's body (RFC 8446 section 
 class FrameReader:
     """Split the bytes of one subflow into whole frames.
 
-    It holds at most one unfinished frame. `handshake_only` refuses records before the handshake is done.
+    It holds at most one unfinished frame, and what was fed beyond the frames that were taken. `handshake_only` refuses
+    records before the handshake is done.
     """
 
     __slots__ = ("_at", "_bytes", "_partial", "handshake_only")
 
     def __init__(self, *, handshake_only: bool = True) -> None:
         self.handshake_only = handshake_only
+        self._partial: bytearray | None = None  # the first part of a frame, before what is unread of `_bytes`
         self._bytes = b""
         self._at = 0  # of the first unread byte in `_bytes`
-        self._partial: bytearray | None = None  # in the place of `_bytes`, when a frame comes in pieces
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        if self._partial is not None:
-            self._partial += data
-        elif self._bytes:
-            self._partial = bytearray(memoryview(self._bytes)[self._at :])
-            self._partial += data
-            self._bytes, self._at = b"", 0
+        if self._bytes:
+            self._bytes = b"".join((self._bytes[self._at :], data))
         else:
-            # common case, whole frames: sliced from bytes, they are copied once
+            # common case: whole frames are sliced from it, copied once
             self._bytes = data if isinstance(data, bytes) else bytes(data)
+        self._at = 0
 
     def take_frame(self) -> bytes | None:
         """Remove and return the first frame with its header; None until it is whole.
 
         Raises `MalformedMessage`. The type is the first byte.
         """
-        partial = self._partial
-        if partial is None:
-            head, at, size = self._bytes, self._at, len(self._bytes)
-        else:
-            head, at, size = bytes(partial[:HEADER_LENGTH]), 0, len(partial)
-        if size - at < HEADER_LENGTH:
+        if self._partial is not None:
+            return self._take_partial(self._partial)
+        head, at = self._bytes, self._at
+        size = len(head)
+        if size - at >= HEADER_LENGTH:
+            end = at + HEADER_LENGTH + self._body_length(head[at], head[at + 1], head[at + 2], head[at + 3])
+            if end <= size:
+                self._skip(end)
+                return head[at:end]
+        if at < size:
+            self._partial = bytearray(memoryview(head)[at:])
+            self._skip(size)
+        return None
+
+    def _take_partial(self, partial: bytearray) -> bytes | None:
+        """Complete a frame whose first part came before; what follows it stays where it is."""
+        if not self._complete(partial, HEADER_LENGTH):
             return None
-        kind = head[at]
-        length = head[at + 1] << 16 | head[at + 2] << 8 | head[at + 3]
+        length = self._body_length(partial[0], partial[1], partial[2], partial[3])
+        if not self._complete(partial, HEADER_LENGTH + length):
+            return None
+        self._partial = None
+        return bytes(partial)
+
+    def _complete(self, partial: bytearray, size: int) -> bool:
+        """Move bytes to `partial` until it has `size`, as far as there are any; return whether it has."""
+        missing = size - len(partial)
+        if missing > 0:
+            end = min(self._at + missing, len(self._bytes))
+            partial += memoryview(self._bytes)[self._at : end]
+            self._skip(end)
+        return len(partial) >= size
+
+    def _body_length(self, kind: int, high: int, middle: int, low: int) -> int:
+        """Return the length of a frame's body from its header; raises `MalformedMessage` for one beyond its limit."""
+        length = high << 16 | middle << 8 | low
         if length > self._body_limit(kind):
             raise MalformedMessage(f"a frame of type {FrameType(kind).name} has a body of {length} bytes")
-        end = at + HEADER_LENGTH + length
-        if end > size:
-            return None
-        frame = head[at:end] if partial is None else bytes(memoryview(partial)[:end])
-        self._take(end)
-        return frame
+        return length
 
     def frames(self) -> Generator[tuple[FrameType, bytes], None, None]:
         """Yield each whole frame as (type, the frame with its header); raise `MalformedMessage`.
@@ -93,7 +113,10 @@ class FrameReader:
 
         Raises `MalformedMessage` if the bytes are not a TLS record.
         """
-        unread = memoryview(self._bytes)[self._at :] if self._partial is None else memoryview(self._partial)
+        if self._partial is not None:  # a reader of frames has begun on it
+            self._bytes, self._at = bytes(self._partial) + self._bytes[self._at :], 0
+            self._partial = None
+        unread = memoryview(self._bytes)[self._at :]
         if len(unread) < TLS_HEADER_LENGTH:
             return None
         length = int.from_bytes(unread[3:TLS_HEADER_LENGTH], "big")
@@ -102,25 +125,20 @@ class FrameReader:
         if len(unread) < TLS_HEADER_LENGTH + length:
             return None
         record = bytes(unread[: TLS_HEADER_LENGTH + length])
-        unread.release()
-        self._take(self._at + len(record))
+        self._skip(self._at + len(record))
         return record
 
     @property
     def pending(self) -> int:
-        """Buffered bytes: an unfinished frame, or unread frames."""
-        return len(self._bytes) - self._at if self._partial is None else len(self._partial)
+        """Buffered bytes: an unfinished frame, and unread frames."""
+        unread = len(self._bytes) - self._at
+        return unread if self._partial is None else unread + len(self._partial)
 
-    def _take(self, end: int) -> None:
-        """Remove the bytes before `end`."""
-        if self._partial is None:
-            self._at = end
-            if end == len(self._bytes):
-                self._bytes, self._at = b"", 0
-            return
-        del self._partial[:end]  # small pieces do not copy the whole buffer each time
-        if not self._partial:
-            self._partial = None
+    def _skip(self, end: int) -> None:
+        """What lies before `end` is taken."""
+        self._at = end
+        if end == len(self._bytes):
+            self._bytes, self._at = b"", 0
 
     def _body_limit(self, kind: int) -> int:
         """Return the greatest length of a body of type `kind`. Raises `MalformedMessage` where it is not allowed."""
