@@ -84,7 +84,9 @@ class FrameChannel:
             self._waiting.set_result(None)
 
     def send(self, data: bytes) -> None:
+        """Send now: a Finished must not wait for the session's first bytes, which leave on another path."""
         self.flow.write(data)
+        self.flow.flush()
 
     def abort(self, error: SmkexError) -> None:
         """Send Abort in clear, and close."""

@@ -78,6 +78,15 @@ def _installed(target: str, folder: Path) -> set[str]:
     return set(re.findall(r"packages[\w.]*\.debian|requirements[\w.]*\.lock", said))
 
 
+def test_what_other_targets_install_no_test_of_make_test_needs() -> None:
+    """`make test` installs packages.debian and packages.test.debian, and expects every capability."""
+    elsewhere = {"kernels", "rehearsal", "platforms", "long"}
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        needed = set(re.findall(r"""needs\(([^)]*)\)""", file.read_text()))
+        if any(f'"{name}"' in names for names in needed for name in ("qemu", "arm64")):
+            assert file.relative_to(ROOT / "tests").parts[0] in elsewhere, file
+
+
 def test_all_locks_hold_the_same_versions() -> None:
     """So that one environment can be made from one after the other."""
     pins: dict[str, set[str]] = {}
