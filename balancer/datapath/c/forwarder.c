@@ -362,6 +362,7 @@ static __always_inline struct verdict deliver_at_site(struct __sk_buff *skb, con
         inner->tos |= ECN_CE;
     if (lower_hop_limit(skb, inner->l3, inner->version) < 0)
         return verdict(DROP_WRONG_OWNER, TC_ACT_SHOT);
+    inner->flags &= ~FLAG_SYN; /* its segment size was clamped where it entered; the verifier need not walk that again */
     /* what is too big is never answered here: a constant says so to the verifier */
     struct verdict sent = send_through_tunnel(skb, node, inner, before, id, SITE_CHAINED);
     if (flow->error && sent.reason == SITE_CHAINED)

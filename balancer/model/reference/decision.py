@@ -195,7 +195,8 @@ class ReferenceForwarder:
         packet = read_frame(lowered) if lowered is not None else None
         if packet is None:
             return _drop(Reason.DROP_WRONG_OWNER)
-        return self._send(packet, edge, Reason.ICMP_FORWARDED if quoted else Reason.SITE_CHAINED)
+        reason = Reason.ICMP_FORWARDED if quoted else Reason.SITE_CHAINED
+        return self._send(packet, edge, reason, entered=True)
 
     @cached_property
     def _ring(self) -> tuple[Bucket, ...]:
@@ -265,7 +266,8 @@ class ReferenceForwarder:
             return _drop(Reason.DROP_NOT_TCP)
         return Outcome(Reason.NOT_FOR_VIP, packet.data)
 
-    def _send(self, packet: Packet, to: TableEdge, reason: Reason) -> Outcome:
+    def _send(self, packet: Packet, to: TableEdge, reason: Reason, *, entered: bool = False) -> Outcome:
+        """Send by the tunnel to an edge; what has `entered` at another edge was clamped there."""
         tunnel = tunnel_to(self.own, to, self.encapsulation)
         assert tunnel is not None, "_edge returns only edges with a tunnel"
         if len(packet.data) - packet.l3 + tunnel.outer > self.backbone_mtu:
@@ -274,7 +276,7 @@ class ReferenceForwarder:
             if self.spent:
                 return _drop(Reason.DROP_ANSWER_BUDGET)
             return Outcome(Reason.ICMP_TOO_BIG, too_big(packet, self.backbone_mtu - tunnel.outer))
-        return Outcome(reason, encapsulate(self._clamp(packet), tunnel))
+        return Outcome(reason, encapsulate(packet if entered else self._clamp(packet), tunnel))
 
     def _clamp(self, packet: Packet) -> Packet:
         """Clamp the MSS so that full-size segments fit into every tunnel."""
