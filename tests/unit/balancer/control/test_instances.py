@@ -98,10 +98,10 @@ async def follow_as_forwarders_do(instances: tuple[Instance, Instance]) -> list[
             for instance in instances:
                 with contextlib.suppress(Unreachable):
                     async with ControlClient(str(instance.http.base_url), ADMIN) as client:
-                        if answer := await client.table(kept, wait=2):
-                            verify(key, answer.table, answer.signature)
-                            if kept is None or answer.table["generation"] > kept["generation"]:
-                                kept = answer.table
+                        if signed := (await client.table(kept, wait=2)).table:
+                            verify(key, signed.table, signed.signature)
+                            if kept is None or signed.table["generation"] > kept["generation"]:
+                                kept = signed.table
                                 seen.append(kept["generation"])
                     break
             await asyncio.sleep(0.02)
