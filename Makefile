@@ -3,13 +3,14 @@ VENV := .venv
 SENNIT := $(VENV)/bin/sennit
 PYTEST := $(VENV)/bin/pytest
 COMPILED := $(CURDIR)/build/compiled
-.PHONY: help lab test test-lab test-hosts test-packets test-compiled test-roles test-long test-ansible test-kernels test-platforms release check check-style check-core check-units docs fuzz bench bench-compare figures install install-lab \
-  lock clean
+.PHONY: help lab test test-lab test-hosts test-packets test-compiled test-roles test-long test-ansible test-kernels \
+  test-platforms release check check-style check-core check-units docs fuzz bench bench-compare figures install \
+  install-lab lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
-	@echo "make test   everything (root, half an hour)"
+	@echo "make test   everything (root, some fifty minutes on two processors)"
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
 	@echo "make test-kernels  the forwarder's programs and WireGuard on the kernels of Debian under qemu (root)"

@@ -1,16 +1,16 @@
 """The C library's heap of a process that moves much data.
 
 glibc gives memory back to the kernel whenever 128 KB at the heap's end are free, and takes it again a moment later:
-records then cost some 20 page faults for 256 KB, as much time as their encryption (mallopt(3)).
+records then cost some 20 page faults for 256 KB, as much time as their encryption, and bodies of the cache more than to
+read them (mallopt(3)).
 """
 
 import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 KEPT = 16 << 20  # bytes of free memory that the process keeps
-LARGEST = (
-    4 << 20
-)  # bytes of an allocation from the heap; larger ones are mapped one by one, and given back at once
+# bytes of an allocation from the heap; larger ones are mapped one by one, and given back at once
+LARGEST = 1 << 20
 
 
 def keep_freed_memory() -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 from edge.config.identity import load_identity
 from edge.config.settings import EdgeSettings
 from edge.ingress.listening_sockets import ListeningSockets
-from edge.limits.allocator import retain_freed_memory
 from edge.limits.garbage_collector import raise_gc_thresholds
 from edge.server.edge_worker import run_worker
 from edge.server.privileged_start import open_privileged
@@ -21,6 +20,7 @@ from edge.server.workers.supervisor import Supervisor
 from edge.services.admission.rate_table import RateTable
 from node.state.identity import NodeIdentity, wait_for_identity
 from runtime.core_dumps import forbid_core_dumps
+from runtime.heap import keep_freed_memory
 from runtime.systemd import feed_watchdog, notify_systemd
 from smkex.transport.event_loop import run_in_reactor
 
@@ -34,7 +34,7 @@ def run_edge(settings: EdgeSettings, reread: Callable[[], EdgeSettings]) -> None
     """
     forbid_core_dumps()
     raise_gc_thresholds()
-    retain_freed_memory()
+    keep_freed_memory()
     node = asyncio.run(wait_for_identity(settings.state, settings.node_timeout))
     load_identity(settings, node)
     # two generations of workers have a channel each while the older one finishes

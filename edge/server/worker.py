@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 from edge.config.settings import EdgeSettings
 from edge.ingress.handover import Handover
 from edge.ingress.listening_sockets import ListeningSockets
-from edge.limits.allocator import retain_freed_memory
 from edge.limits.garbage_collector import raise_gc_thresholds
 from edge.server.edge_worker import run_worker
 from edge.server.privileged_start import drop_privileges
@@ -25,6 +24,7 @@ from edge.server.workers.config import CONFIG_VARIABLE, WorkerConfig
 from edge.services.admission.rate_table import RateTable
 from node.state.identity import wait_for_identity
 from runtime.core_dumps import forbid_core_dumps
+from runtime.heap import keep_freed_memory
 from smkex.transport.event_loop import run_in_reactor
 
 log = logging.getLogger("edge.server.worker")
@@ -118,7 +118,7 @@ def main() -> None:
     drop_privileges()  # before any thread; as root a new program has them again
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s[%(process)d]: %(message)s")
     raise_gc_thresholds()
-    retain_freed_memory()
+    keep_freed_memory()
     run_in_reactor(serve_worker(WorkerConfig(**json.loads(os.environ.pop(CONFIG_VARIABLE)))))
 
 

@@ -78,7 +78,7 @@ def _installed(target: str, folder: Path) -> set[str]:
     return set(re.findall(r"packages[\w.]*\.debian|requirements[\w.]*\.lock", said))
 
 
-def test_what_other_targets_install_no_test_of_make_test_needs() -> None:
+def test_no_test_of_make_test_needs_a_package_that_it_does_not_install() -> None:
     """`make test` installs packages.debian and packages.test.debian, and expects every capability."""
     elsewhere = {"kernels", "rehearsal", "platforms", "long"}
     for file in (ROOT / "tests").rglob("test_*.py"):

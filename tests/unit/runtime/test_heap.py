@@ -11,9 +11,10 @@ from runtime.heap import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def move():
-    for _ in range(1000):
-        held = [bytearray(65_000) for _ in range(8)]
-        del held
+    for _ in range(300):
+        for size in (65_000, 256 << 10):  # a record, a block of a body
+            held = [bytearray(size) for _ in range(8)]
+            del held
 move()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 move()

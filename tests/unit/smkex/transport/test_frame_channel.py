@@ -54,3 +54,13 @@ async def test_a_connection_that_is_gone_already_is_an_error_and_leaves_no_socke
         FrameChannel.from_socket(near)
     assert near.fileno() == -1
     far.close()
+
+
+async def test_a_frame_leaves_at_once() -> None:
+    """Before the session's first bytes, which take another path: the edge is to have both proofs when they come."""
+    channel, far = connected()
+    channel.send(encode_abort(3))
+    far.setblocking(False)
+    assert far.recv(100) == encode_abort(3)
+    channel.flow.abort()
+    far.close()
