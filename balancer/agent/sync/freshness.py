@@ -57,8 +57,8 @@ class FreshnessMonitor:
         now = time.monotonic()
         if self.age() > LIFETIME:
             return (
-                f"table: no signed word from the control plane for {self.age():.0f} s: it is away, something withholds "
-                "its answers, or the clocks differ",
+                f"table: no signed timestamp of the control plane for {self.age():.0f} s: it is away, something "
+                "withholds its answers, or the clocks differ",
             )
         newest = self._freshness.newest
         if newest is None:

@@ -249,6 +249,6 @@ async def test_what_is_withheld_becomes_visible_by_time(
     now += 300
     freshness.note_answer(genuine)  # "nothing is new", again and again
     (fault,) = freshness.find_faults(0)
-    assert "no signed word" in fault
+    assert "no signed timestamp" in fault
     again = FreshnessMonitor(state)
     assert again.newest is not None, "what was heard before a restart is not forgotten"
