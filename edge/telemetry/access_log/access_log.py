@@ -11,8 +11,8 @@ from edge.telemetry.request_record import RequestRecord
 from edge.telemetry.stream_record import StreamRecord
 
 QUEUE_RECORDS: Final = 32_768  # records that wait to be formatted
-# records formatted at once, within a tenth of a millisecond: more would push the sessions out of the processor's cache
-BATCH_RECORDS: Final = 256
+# records formatted at once, within some microseconds: more would push the sessions out of the processor's cache
+BATCH_RECORDS: Final = 64
 FLUSH_SECONDS: Final = 0.2  # a killed worker loses what it recorded in this time
 
 

@@ -16,15 +16,14 @@ _OUTCOMES_LIMIT: Final = 4096  # texts of outcomes that are kept: many requests 
 
 
 class JsonLines:
-    """Formats records. What repeats (the second, a connection, a request's head, an outcome) is formatted once."""
+    """Formats records. What repeats (a millisecond, a connection, a request's head, an outcome) is formatted once."""
 
     def __init__(self) -> None:
         self._second = -1
         self._second_text = ""
-        self._opening = b""  # of the lines of that second
+        self._millisecond = -1
+        self._opening = b""  # of the lines of that millisecond
         self._outcomes: dict[HitOutcome, bytes] = {}
-        self._outcome: HitOutcome | None = None  # the last, and its text: the next is often the same object
-        self._outcome_text = b""
 
     def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
         """Return a line with its line end for each record."""
@@ -55,27 +54,35 @@ class JsonLines:
 
     def _add_fast_line(self, hit: FastHit, parts: list[bytes]) -> None:
         at, request_id, connection, asked, outcome = hit
-        second = int(at)
-        if second != self._second:
-            self._set_second(second)
-        micros = int((at - second) * 1e6)
+        microsecond = int(at * 1e6)
+        millisecond = microsecond // 1000
+        if millisecond != self._millisecond:
+            self._set_millisecond(millisecond)
         if not asked.opening:
             _format_request(asked)
+        if (
+            connection.tail_request is not asked
+            or connection.tail_outcome is not outcome
+            or connection.fragment_paths != len(connection.observed)
+        ):
+            self._format_tail(connection, asked, outcome)
+        parts += (
+            self._opening,
+            _THOUSANDTHS[microsecond - millisecond * 1000],
+            asked.opening,
+            request_id,
+            b'","trace_id":"',
+            request_id,
+            connection.tail,
+        )
+
+    def _format_tail(self, connection: ConnectionFacts, asked: FastRequest, outcome: HitOutcome) -> None:
+        """Format what follows the ids, which the next line of the connection often has too."""
         if connection.fragment_paths != len(connection.observed):
             _format_connection(connection)
-        parts.append(self._opening)
-        parts.append(_THOUSANDTHS[micros // 1000])
-        parts.append(_THOUSANDTHS[micros % 1000])
-        parts.append(asked.opening)
-        parts.append(request_id)
-        parts.append(b'","trace_id":"')
-        parts.append(request_id)
-        parts.append(connection.fragment)
-        parts.append(asked.fragment)
-        if outcome is not self._outcome:
-            self._outcome = outcome
-            self._outcome_text = self._outcomes.get(outcome) or self._format_outcome(outcome)
-        parts.append(self._outcome_text)
+        text = self._outcomes.get(outcome) or self._format_outcome(outcome)
+        connection.tail = b"".join((connection.fragment, asked.fragment, text))
+        connection.tail_request, connection.tail_outcome = asked, outcome
 
     def _format_outcome(self, outcome: HitOutcome) -> bytes:
         status, size, ttl = outcome
@@ -111,15 +118,21 @@ class JsonLines:
         ).encode("ascii")
 
     def _time_text(self, at: float) -> str:
-        second = int(at)
+        second, microsecond = divmod(int(at * 1e6), 1_000_000)
         if second != self._second:
             self._set_second(second)
-        return f"{self._second_text}.{int((at - second) * 1e6):06d}Z"
+        return f"{self._second_text}.{microsecond:06d}Z"
 
     def _set_second(self, second: int) -> None:
         self._second = second
         self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        self._opening = f'{{"time":"{self._second_text}.'.encode("ascii")
+
+    def _set_millisecond(self, millisecond: int) -> None:
+        self._millisecond = millisecond
+        second, thousandths = divmod(millisecond, 1000)
+        if second != self._second:
+            self._set_second(second)
+        self._opening = f'{{"time":"{self._second_text}.{thousandths:03d}'.encode("ascii")
 
 
 def _format_request(asked: FastRequest) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -107,6 +108,32 @@ def test_a_path_that_comes_later_is_in_the_next_line() -> None:
     assert len(json.loads(JsonLines().format_lines([record]))["paths"]) == 1
     seen[1] = SEEN[1]
     assert len(json.loads(JsonLines().format_lines([record]))["paths"]) == 2
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 2), st.integers(0, 3_000_000)),
+        max_size=30,
+    )
+)
+def test_what_lines_share_is_that_of_each(hits: list[tuple[int, int, int, int]]) -> None:
+    """Connections, requests, outcomes, paths and times in any order: each line is that of its own."""
+    seen = [{0: SEEN[0]}, SEEN]
+    connections = [ConnectionFacts("tofu", "tcp", 1, f"192.0.2.{each}", seen[each]) for each in range(2)]
+    asked = [FastRequest("cdn", f"/{each}", "", "", ServiceFigures("default")) for each in range(2)]
+    outcomes = [(200, size, 60) for size in range(3)]
+    lines = JsonLines()
+    for number, (by, what, outcome, microseconds) in enumerate(hits):
+        if number == 20:
+            seen[0][1] = SEEN[1]
+        at = 1_800_000_000 + microseconds / 1e6
+        record = (at, f"{number:032x}".encode(), connections[by], asked[what], outcomes[outcome])
+        line = json.loads(lines.format_lines([record]))
+        assert (line["request_id"], line["trace_id"]) == (f"{number:032x}", f"{number:032x}")
+        assert (line["client"], len(line["paths"])) == (f"192.0.2.{by}", len(seen[by]))
+        assert (line["url"], line["bytes_out"]) == (f"https://cdn/{what}", outcome)
+        moment = datetime.fromisoformat(line["time"])
+        assert abs((moment - datetime.fromtimestamp(at, UTC)).total_seconds()) <= 2e-6
 
 
 @given(texts, texts)
