@@ -185,13 +185,13 @@ def test_what_the_python_of_a_page_imports_exists(page: Path) -> None:
 
 
 # written by a run or a measurement, not by hand
-WRITTEN_BY_RUNS = {"rehearsal.md", "rehearsal-containers.md", "performance.md", "numbers.md", "CHANGELOG.md"}
+WRITTEN_BY_RUNS = {"performance.md", "numbers.md", "CHANGELOG.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_who_acts(page: Path) -> None:
     """A pronoun such as `nobody` hides whether a client, a peer, an operator or an attacker is meant."""
-    if page.name not in WRITTEN_BY_RUNS:
+    if page.name not in WRITTEN_BY_RUNS and not page.name.startswith("rehearsal"):
         vague = r"\b(whoever|no-?body|somebody|anybody|everybody|whence)\b"
         assert re.findall(vague, page.read_text(), re.IGNORECASE) == []
 

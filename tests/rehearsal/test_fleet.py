@@ -1,8 +1,9 @@
 """`make test-ansible`: three machines through everything that an operator does with a fleet.
 
-First containers on the kernel that is there, a quarter of an hour; then machines of bare Debian 12 under qemu, eighty
-minutes. The steps build on each other; what each showed is written to docs/operate/rehearsal-containers.md and
-docs/operate/rehearsal.md.
+First containers on the kernel that is there, a quarter of an hour; then machines under qemu, eighty minutes: Debian 12,
+or the suite that SENNIT_TEST_SUITE names. The steps build on each other; what each showed is written to
+docs/operate/rehearsal-containers.md and docs/operate/rehearsal.md, for Debian 13 to rehearsal-containers-debian-13.md
+and rehearsal-debian-13.md.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from containers import ContainerLab
-from debian_image import ROOT, bake, release
+from debian_image import DISTRIBUTION, ROOT, SUITE, bake, release
 from machine_lab import MachineLab
 from provisioned import DAEMONS, failed_units, holds_net_admin, state_of, stop_agent_and_edge
 from virtual_machines import VirtualMachineLab
@@ -29,14 +30,16 @@ pytestmark = [
 ]
 SENNIT = str(ROOT / ".venv" / "bin" / "sennit")
 PAGES = ROOT / "docs" / "operate"
-ON_MACHINES = """The rehearsal
+ENDING = "" if SUITE == "bookworm" else f" on {DISTRIBUTION}"
+COMMAND = "make test-ansible" if SUITE == "bookworm" else f"SENNIT_TEST_SUITE={SUITE} make test-ansible"
+ON_MACHINES = f"""The rehearsal{ENDING}
 
-Written by `make test-ansible`: three machines under qemu without hardware support, one emulated core each, from bare
-Debian 12 with its own kernel. The first has control plane and origin beside its edge; the backbone is inside WireGuard.
-Phone, ISPs and transit are namespaces of the machine that it ran on."""
-IN_CONTAINERS = """The rehearsal in containers
+Written by `{COMMAND}`: three machines under qemu without hardware support, one emulated core each, from bare
+{DISTRIBUTION} with its own kernel. The first has control plane and origin beside its edge; the backbone is inside
+WireGuard. Phone, ISPs and transit are namespaces of the machine that it ran on."""
+IN_CONTAINERS = f"""The rehearsal in containers{ENDING}
 
-Written by `make test-ansible`: three containers of Debian 12 with systemd, on the kernel of the machine that it ran on.
+Written by `{COMMAND}`: three containers of {DISTRIBUTION} with systemd, on the kernel of the machine that it ran on.
 The first has control plane and origin beside its edge; the backbone is a plain network, and there are probes. Phone,
 ISPs and transit are namespaces. The same on machines with a kernel of their own is [the rehearsal](rehearsal.md)."""
 SIZE = 8 << 20
@@ -61,9 +64,10 @@ class Record:
 
 @pytest.fixture(scope="module")
 def record(lab: MachineLab) -> Record:
+    ending = "" if SUITE == "bookworm" else f"-{DISTRIBUTION.lower().replace(' ', '-')}"
     if isinstance(lab, VirtualMachineLab):
-        return Record(PAGES / "rehearsal.md", ON_MACHINES)
-    return Record(PAGES / "rehearsal-containers.md", IN_CONTAINERS)
+        return Record(PAGES / f"rehearsal{ending}.md", ON_MACHINES)
+    return Record(PAGES / f"rehearsal-containers{ending}.md", IN_CONTAINERS)
 
 
 @pytest.fixture(scope="module")

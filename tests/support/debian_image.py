@@ -1,4 +1,4 @@
-"""Bake images of Debian 12 for machines.
+"""Bake images of Debian for machines, and releases for it: Debian 12, or the suite that SENNIT_TEST_SUITE names.
 
 `disk` is for machines under qemu: the distribution's own kernel, what Debian's installer leaves on a server (systemd,
 ssh, Python), and the package files that the roles will ask for, so that machines need no network to install them.
@@ -20,11 +20,14 @@ from pathlib import Path
 
 import yaml
 from release_key import signing_environment
+from release_root import build_in_root
 
 from lab.topology import LAB, Topology
 
 ROOT = Path(__file__).parents[2]
-SUITE = "bookworm"
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+SUITE = os.environ.get("SENNIT_TEST_SUITE", "bookworm")
+DISTRIBUTION = SUITES[SUITE]
 SYSTEM = (
     *("systemd-sysv", "dbus", "udev", "openssh-server"),
     *("python3", "python3-apt", "iproute2", "ca-certificates", "kmod", "procps"),
@@ -159,11 +162,18 @@ def _run(*command: str) -> None:
 
 
 def release(*name: str) -> Path:
-    """Build the archive that hosts install from, as version `name` where that is given, and sign it."""
+    """Build the archive that hosts install from, as version `name` where that is given, and sign it.
+
+    A release is for the distribution that built it: where this machine has another, a bare root builds it, from what is
+    committed.
+    """
     packaging = ROOT / "packaging"
-    done = subprocess.run(
-        [packaging / "build-archive", *name], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    archive = ROOT / done.stdout.strip().splitlines()[-1]
+    if f"VERSION_CODENAME={SUITE}\n" in Path("/etc/os-release").read_text():
+        done = subprocess.run(
+            [packaging / "build-archive", *name], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        archive = ROOT / done.stdout.strip().splitlines()[-1]
+    else:
+        archive = build_in_root(SUITE, *name)
     subprocess.run([packaging / "sign-release", archive.parent], env=signing_environment(), check=True)
     return archive
