@@ -4,10 +4,24 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from capture.cgroup import ControlGroup
+
+
+class ProgramNotExecuted(Exception):
+    """The program cannot be executed; `found` is False where there is no such program."""
+
+    def __init__(self, program: str, error: OSError, folders: Sequence[str]) -> None:
+        """`folders` are those of PATH, where one may be that the user cannot enter."""
+        absent = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        in_path = any(os.path.isfile(os.path.join(folder, program)) for folder in folders)
+        self.found = not absent and ("/" in program or in_path)
+        if self.found:
+            super().__init__(f"cannot execute {program}: {error.strerror}")
+        else:
+            super().__init__(f"no such program: {program!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,7 @@ def reset_signals() -> None:
 def start_program(
     command: Sequence[str], group: ControlGroup, user: ProgramUser | None
 ) -> "subprocess.Popen[bytes]":
-    """Start it; it is in the group before it is executed. Raises OSError where it cannot be executed."""
+    """Start it; it is in the group before it is executed. Raises `ProgramNotExecuted`."""
 
     def enter_group() -> None:
         os.write(group.join_descriptor, b"0\n")
@@ -54,14 +68,19 @@ def start_program(
             os.setuid(user.uid)
         reset_signals()
 
+    return execute_program(command, enter_group, user.environment() if user is not None else None)
+
+
+def execute_program(
+    command: Sequence[str], prepare: Callable[[], None], environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a program after `prepare`, which runs in its process. Raises `ProgramNotExecuted`."""
     # no thread runs yet, so that the function may run between fork and exec; descriptors that this process has
     # inherited are the program's, its own are closed by exec
-    return subprocess.Popen(
-        command,
-        preexec_fn=enter_group,
-        close_fds=False,
-        env=user.environment() if user is not None else None,
-    )
+    try:
+        return subprocess.Popen(command, preexec_fn=prepare, close_fds=False, env=environment)
+    except OSError as error:
+        raise ProgramNotExecuted(command[0], error, os.get_exec_path(environment)) from None
 
 
 def exit_status(returncode: int) -> int:

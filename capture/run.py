@@ -55,8 +55,8 @@ ListSessions = Callable[[Callable[[], list[dict[str, Any]]]], contextlib.Abstrac
 def run_captured(settings: RunSettings, on_event: Observer, list_sessions: ListSessions) -> int:
     """Run the program and return its exit status, after its last process has ended.
 
-    Raises `ControlGroupUnavailable`, `CaptureUnavailable`, `InvalidHostName`, `SmkexError` without two paths, and
-    OSError where the program cannot be executed.
+    Raises `ControlGroupUnavailable`, `CaptureUnavailable`, `InvalidHostName`, `ProgramNotExecuted`, OSError, and
+    `SmkexError` without two paths.
     """
     select_interfaces(settings.connect, None)  # before anything is changed
     with _captured_group() as (group, maps, entrances):

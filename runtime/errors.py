@@ -14,6 +14,8 @@ class ExitStatus(IntEnum):
     UNREACHABLE = 4
     HTTP = 5  # the server answered with a status of 400 or more
     BROKEN_OFF = 6  # the transfer began and was truncated
+    NOT_EXECUTABLE = 126  # `sennit run`, as shells: the program is there and cannot be executed
+    NOT_FOUND = 127  # `sennit run`, as shells: there is no such program
     INTERRUPTED = 130
 
 

@@ -18,6 +18,8 @@ STATUSES = {
     ExitStatus.UNREACHABLE: "the edge or the control plane was not reached",
     ExitStatus.HTTP: "HTTP status of 400 or more",
     ExitStatus.BROKEN_OFF: "the transfer was broken off",
+    ExitStatus.NOT_EXECUTABLE: "the program of `sennit run` cannot be executed",
+    ExitStatus.NOT_FOUND: "the program of `sennit run` was not found",
     ExitStatus.INTERRUPTED: "interrupted",
 }
 FOOTER = 'Errors are one line "error:" on standard error, and where there is a remedy one line "hint:".'

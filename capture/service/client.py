@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from capture.program import exit_status, reset_signals
+from capture.program import execute_program, exit_status, reset_signals
 from capture.service.settings import DEFAULT_SOCKET, SOCKET_VARIABLE
 
 JOIN_TIMEOUT = 30.0  # seconds for the service to answer
@@ -49,7 +49,7 @@ def read_service_sessions() -> list[dict[str, Any]]:
 def run_through_service(command: Sequence[str], hosts: Sequence[str], show_event: ShowEvent) -> int:
     """Run the program under the service's capture and return its exit status.
 
-    `show_event` gets each event of its connections. Raises `CaptureServiceError`, OSError where it cannot be executed.
+    `show_event` gets each event of its connections. Raises `CaptureServiceError`, `ProgramNotExecuted`.
     """
     try:
         channel = _connect()
@@ -61,7 +61,7 @@ def run_through_service(command: Sequence[str], hosts: Sequence[str], show_event
     with channel:
         _join_service(channel, hosts)
         with _ignored(signal.SIGINT, signal.SIGQUIT):  # the terminal sends them to the program too
-            program = subprocess.Popen(command, preexec_fn=reset_signals, close_fds=False)
+            program = execute_program(command, reset_signals)
             with _passed_to(program):
                 _follow_program(program, channel, show_event)
             return exit_status(program.wait())

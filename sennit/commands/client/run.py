@@ -17,13 +17,14 @@ from sennit.session_options import add_session_options, connect_options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capture.program import ProgramUser
+    from capture.program import ProgramNotExecuted, ProgramUser
     from smkex.client.events import Event
 
 
 def run(arguments: list[str]) -> int:
     from capture.cgroup import ControlGroupUnavailable
     from capture.load.programs import CaptureUnavailable
+    from capture.program import ProgramNotExecuted
     from capture.run import RunSettings, run_captured
     from smkex.client.events import Failed, as_dict
     from smkex.client.explain import explain_error
@@ -58,6 +59,8 @@ def run(arguments: list[str]) -> int:
     )
     try:
         return run_captured(settings, report_event, lambda reports: listed_sessions("run", reports))
+    except ProgramNotExecuted as error:
+        raise _not_executed(error) from None
     except InvalidHostName as error:
         raise CommandError(f"--host: {error}", status=ExitStatus.USAGE) from None
     except SmkexError as error:
@@ -86,6 +89,7 @@ def _needs_service() -> bool:
 def _run_through_service(
     options: argparse.Namespace, command: list[str], show_event: "Callable[[dict[str, Any]], None]"
 ) -> int:
+    from capture.program import ProgramNotExecuted
     from capture.service.client import CaptureServiceError, run_through_service
 
     parser = build_parser()
@@ -103,10 +107,16 @@ def _run_through_service(
         )
     try:
         return run_through_service(command, options.host or [], show_event)
+    except ProgramNotExecuted as error:
+        raise _not_executed(error) from None
     except CaptureServiceError as error:
         raise CommandError(str(error), hint=error.hint) from None
     except OSError as error:
         raise CommandError(f"cannot run {command[0]}: {error.strerror or error}") from None
+
+
+def _not_executed(error: "ProgramNotExecuted") -> CommandError:
+    return CommandError(str(error), status=ExitStatus.NOT_EXECUTABLE if error.found else ExitStatus.NOT_FOUND)
 
 
 def _default_value(parser: argparse.ArgumentParser, action: argparse.Action) -> Any:

@@ -165,6 +165,10 @@ def test_a_host_that_cannot_be_resolved_on_both_paths_is_not_answered(phone: Pho
 def test_the_programs_exit_status_and_signals_are_its_own(phone: Phone) -> None:
     assert phone.run("sh", "-c", "exit 7")[0] == 7
     assert phone.run("sh", "-c", "kill -9 $$")[0] == 137
+    status, _, _, said = phone.run("no-such-program")
+    assert (status, said) == (127, "error: no such program: 'no-such-program'")
+    status, _, _, said = phone.run("/etc/passwd")
+    assert (status, said) == (126, "error: cannot execute /etc/passwd: Permission denied")
     waiting = phone.start("sh", "-c", "echo started; exec sleep 60")
     assert waiting.stdout is not None
     assert waiting.stdout.readline() == b"started\n"

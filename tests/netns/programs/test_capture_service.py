@@ -100,6 +100,9 @@ def test_a_user_without_root_gets_sessions_and_sees_no_other_users(service: Capt
 def test_a_program_is_answered_as_by_run(service: CaptureService) -> None:
     service.start()
     assert service.run_captured("sh", "-c", "exit 7").returncode == 7
+    assert service.run_captured("sh", "-c", "kill -9 $$").returncode == 137
+    assert service.run_captured("no-such-program").returncode == 127
+    assert service.run_captured("/etc/passwd").returncode == 126
     done = service.run_captured("curl", "-sSv", "-o", "/dev/null", URL)
     assert done.returncode == 0, done.stderr
     assert f"Connected to {SERVICE_NAME} ({VIP}) port 80" in done.stderr

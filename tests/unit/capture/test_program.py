@@ -2,10 +2,11 @@
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
-from capture.program import ProgramUser, exit_status
+from capture.program import ProgramNotExecuted, ProgramUser, execute_program, exit_status, reset_signals
 
 
 def test_the_program_belongs_to_the_caller_of_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +29,22 @@ def test_a_user_is_named_or_numbered() -> None:
 
 def test_a_signal_is_reported_as_shells_do() -> None:
     assert (exit_status(0), exit_status(7), exit_status(-9)) == (0, 7, 137)
+
+
+def test_what_cannot_be_executed_is_told_from_what_is_not_there(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\nexit 3\n")
+    for program in (str(script), str(tmp_path)):
+        with pytest.raises(ProgramNotExecuted, match=r"cannot execute .*: Permission denied") as refused:
+            execute_program([program], reset_signals)
+        assert refused.value.found
+    for program in ("no-such-program", str(tmp_path / "none"), f"{script}/below", ""):
+        with pytest.raises(ProgramNotExecuted, match="no such program") as missing:
+            execute_program([program], reset_signals)
+        assert not missing.value.found
+    assert not ProgramNotExecuted(
+        "other", PermissionError(), [str(tmp_path)]
+    ).found  # such as a folder of root's
+    assert ProgramNotExecuted("script", PermissionError(), [str(tmp_path)]).found
+    script.chmod(0o755)
+    assert execute_program([str(script)], reset_signals).wait(10) == 3
