@@ -31,7 +31,7 @@ def test_a_signal_is_reported_as_shells_do() -> None:
     assert (exit_status(0), exit_status(7), exit_status(-9)) == (0, 7, 137)
 
 
-def test_what_cannot_be_executed_is_told_from_what_is_not_there(tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_executed_is_not_a_missing_one(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\nexit 3\n")
     for program in (str(script), str(tmp_path)):
