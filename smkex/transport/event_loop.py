@@ -5,14 +5,16 @@ flows and sessions run all the same (`smkex.transport.loop_poller`).
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 from smkex.transport.loop_poller import LoopPoller
 from smkex.transport.poller import Poller
 from smkex.transport.reactor import Reactor
 
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 
 class ReactorLoop(asyncio.SelectorEventLoop):
@@ -21,6 +23,31 @@ class ReactorLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.reactor = Reactor()
         super().__init__(cast(Any, self.reactor))  # a selector by its methods
+
+    # the reactor's turns go on until asyncio has work: by these calls it gets some
+
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: Unpack[Arguments],
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        self.reactor.asyncio_has_work = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: Unpack[Arguments],
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self.reactor.asyncio_has_work = True
+        return super().call_at(when, callback, *args, context=context)
+
+    def stop(self) -> None:
+        self.reactor.asyncio_has_work = True
+        super().stop()
 
 
 def running_poller() -> Poller:

@@ -1,8 +1,9 @@
 """The selector of an event loop, which serves the descriptors of sessions itself.
 
-asyncio makes an object and three calls of each event. A `Reactor` is the selector of an `asyncio.SelectorEventLoop`
-(`smkex.transport.event_loop`): within `select` it calls the handlers of its own descriptors, and returns what is ready
-of asyncio's, which it keeps in a selector of its own. What a handler schedules on the loop runs right after the batch.
+asyncio makes an object and three calls of each event, and some of each turn. A `Reactor` is the selector of a
+`ReactorLoop` (`smkex.transport.event_loop`): within `select` it calls the handlers of its own descriptors, turn after
+turn, until asyncio has something to do. It returns what is ready of asyncio's, which it keeps in a selector of its own.
+What a handler schedules on the loop runs right after the batch.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any, Final
 from smkex.transport.poller import NEVER, Handler, Poller, Timer
 
 BATCH: Final = 256  # descriptors served before asyncio's own work has its turn
+TURNS: Final = 64  # batches before asyncio has its turn, in which Python also calls the handlers of signals
 SPARE_ENTRIES: Final = 1024  # entries of the queue that belong to no timer any more, before they are dropped
 
 
@@ -81,6 +83,7 @@ class Reactor(Poller):
         self._handlers: dict[int, Handler] = {}
         self._deadlines = DeadlineQueue()
         self._deferred: list[Callable[[], object]] = []
+        self.asyncio_has_work = False  # set by the loop when something is scheduled on it
         self._asyncio = selectors.EpollSelector()
         self._asyncio_number = self._asyncio.fileno()
         self._epoll.register(self._asyncio_number, select.EPOLLIN)
@@ -110,41 +113,52 @@ class Reactor(Poller):
     # --- asyncio's selector
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Serve one batch of handlers, the timers due and what was deferred; return what of asyncio's is ready.
+        """Serve handlers, timers and what was deferred until asyncio has work; return what of asyncio's is ready.
 
-        Waits `timeout` seconds at most (None: without limit), and no longer than to the first deadline.
+        Takes `timeout` seconds at most (None: without limit), or one batch.
         """
-        wait = -1.0 if timeout is None else max(timeout, 0.0)
+        until = NEVER if timeout is None else time.monotonic() + timeout
+        self.asyncio_has_work = timeout is not None and timeout <= 0.0
         if self._deferred:
             self._run_deferred()
-            if self._deferred:
+        turns = TURNS
+        while True:
+            wait = -1.0
+            if self.asyncio_has_work or self._deferred:
                 wait = 0.0
-        deadline = self._deadlines.next
-        if deadline < NEVER:
-            left = max(deadline - time.monotonic(), 0.0)
-            wait = left if wait < 0.0 else min(wait, left)
-        events = self._epoll.poll(wait, BATCH)
-        now = time.monotonic()
-        asyncio_ready = len(events) == BATCH  # it may be behind the others
-        for number, mask in events:
-            handler = self._handlers.get(number)
-            if handler is not None:
-                try:
-                    handler.on_event(mask, now)
-                except Exception as error:
-                    report_fault(error, handler)
-                    handler.on_fault(error)
-            elif number == self._asyncio_number:
-                asyncio_ready = True
-        if self._deadlines.next <= now:
-            for timer in self._deadlines.take_due(now):
-                try:
-                    timer.on_due(now)
-                except Exception as error:
-                    report_fault(error, timer)
-        if self._deferred:
-            self._run_deferred()
-        return self._asyncio.select(0) if asyncio_ready else []
+            else:
+                deadline = min(self._deadlines.next, until)
+                if deadline < NEVER:
+                    wait = max(deadline - time.monotonic(), 0.0)
+            events = self._epoll.poll(wait, BATCH)
+            now = time.monotonic()
+            asyncio_ready = len(events) == BATCH  # it may be behind the others
+            for number, mask in events:
+                handler = self._handlers.get(number)
+                if handler is not None:
+                    try:
+                        handler.on_event(mask, now)
+                    except Exception as error:
+                        report_fault(error, handler)
+                        handler.on_fault(error)
+                elif number == self._asyncio_number:
+                    asyncio_ready = True
+            if self._deadlines.next <= now:
+                self._ring_due(now)
+            if self._deferred:
+                self._run_deferred()
+            turns -= 1
+            if asyncio_ready:
+                return self._asyncio.select(0)
+            if self.asyncio_has_work or turns == 0 or now >= until:
+                return []
+
+    def _ring_due(self, now: float) -> None:
+        for timer in self._deadlines.take_due(now):
+            try:
+                timer.on_due(now)
+            except Exception as error:
+                report_fault(error, timer)
 
     def _run_deferred(self) -> None:
         """Call what was deferred so far; what that defers is called in the loop's next turn."""
