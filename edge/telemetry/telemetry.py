@@ -162,7 +162,7 @@ class Telemetry:
         figures.count_hit(outcome[0], outcome[1])
         share = figures.log_share
         if self.log is not None and (share >= 1.0 or random.random() < share):  # noqa: S311 (not a secret)
-            self.log.append((at, request_id, connection, asked, outcome))
+            self.log.append_hit(at, request_id, connection, asked, outcome)
         traces = self.traces
         if traces is not None and traces.is_chosen():
             traces.append((at, request_id, connection, asked, outcome))

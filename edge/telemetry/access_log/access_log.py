@@ -1,75 +1,74 @@
-"""The queue of the access log: requests leave a record, lines are made of many at once, a thread writes them."""
+"""The access log: lines are made as requests finish, and go to a thread in batches, which writes them."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from edge.telemetry.access_log.fast_hit import FastHit
+from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
+from edge.telemetry.access_log.line_format import LineFormat
 from edge.telemetry.access_log.writer import LogWriter
+from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import RequestRecord
 from edge.telemetry.stream_record import StreamRecord
 
-QUEUE_RECORDS: Final = 32_768  # records that wait to be formatted
-# records formatted at once, within some microseconds: more would push the sessions out of the processor's cache
-BATCH_RECORDS: Final = 64
+# lines joined at once, within some microseconds: more would push the sessions out of the processor's cache
+BATCH_LINES: Final = 64
 FLUSH_SECONDS: Final = 0.2  # a killed worker loses what it recorded in this time
 
 
-class LineFormat(Protocol):
-    """Makes lines of records."""
-
-    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
-        """Return a line with its line end for each record."""
-
-
 class AccessLog:
-    """Records of finished requests on their way to `writer`, `limit` at most that wait to be formatted.
+    """Lines of finished requests on their way to `writer`. `sample` is the share of requests that it is given."""
 
-    `sample` is the share of requests that it is given.
-    """
-
-    def __init__(
-        self, lines: LineFormat, writer: LogWriter, sample: float = 1.0, limit: int = QUEUE_RECORDS
-    ) -> None:
-        self._lines: Any = lines
-        self._writer = writer
+    def __init__(self, lines: LineFormat, writer: LogWriter, sample: float = 1.0) -> None:
+        self._lines = lines
+        self._writer: Any = writer
         self.sample = sample
-        self._limit = limit
-        self._queue: list[RequestRecord | StreamRecord | FastHit] = []
+        self._parts: list[bytes] = []  # of the lines of this batch: each byte is copied once
+        self._count = 0  # lines of this batch
         self._timer: asyncio.Handle | None = None
-        self._lost = 0
         self._closed = False
 
-    def append(self, record: RequestRecord | StreamRecord | FastHit) -> None:
-        """Log a finished request; never waits."""
-        if len(self._queue) >= self._limit or self._closed:
-            self._lost += 1
+    def append(self, record: RequestRecord | StreamRecord) -> None:
+        """Log a finished request or stream; never waits, never raises."""
+        try:
+            self._parts.append(self._lines.format_record(record))
+        except Exception as error:
+            self._writer.count_lost(1, "format-failed", error)
             return
-        self._queue.append(record)
-        if len(self._queue) == BATCH_RECORDS:
-            # in the loop's next turn: no request pays for a fault of the log
-            asyncio.get_running_loop().call_soon(self._format_batches)
-        if self._timer is None:
+        self._count_line()
+
+    def append_hit(
+        self,
+        at: float,
+        request_id: bytes,
+        connection: ConnectionFacts,
+        asked: FastRequest,
+        outcome: HitOutcome,
+    ) -> None:
+        """Log an answer of the fast path, at `at` seconds since the epoch; never waits, never raises."""
+        try:
+            self._lines.add_hit(self._parts, at, request_id, connection, asked, outcome)
+        except Exception as error:
+            self._writer.count_lost(1, "format-failed", error)
+            return
+        self._count_line()
+
+    def _count_line(self) -> None:
+        self._count += 1
+        if self._count >= BATCH_LINES or self._closed:
+            self._put_batch()
+        if self._timer is None and not self._closed:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
-    def _format_batches(self) -> None:
-        """Format whole batches; of what is left the next one is made."""
-        while len(self._queue) >= BATCH_RECORDS:
-            self._format_batch()
+    def _put_batch(self) -> None:
+        lines, count = b"".join(self._parts), self._count
+        self._parts.clear()
+        self._count = 0
+        self._writer.put_lines(lines, count)
 
     def _flush(self) -> None:
         self._timer = None
-        try:
-            while self._queue:
-                self._format_batch()
-        finally:
-            self._writer.flush()
-
-    def _format_batch(self) -> None:
-        batch = self._queue[:BATCH_RECORDS]
-        del self._queue[:BATCH_RECORDS]
-        self._writer.put_lines(self._lines.format_lines(batch), len(batch))
+        self._put_batch()
+        self._writer.flush()
 
     def reopen(self) -> None:
         """Open the file again, as after its rotation."""
@@ -77,17 +76,13 @@ class AccessLog:
 
     def counts(self) -> dict[str, Any]:
         """Return lines written, and lines lost by reason."""
-        lost: Counter[str] = Counter(self._writer.lost)
-        if self._lost:
-            lost["queue-full"] += self._lost
-        return {"written": self._writer.written, "lost": dict(lost)}
+        return {"written": self._writer.written, "lost": dict(self._writer.lost)}
 
     async def close(self) -> None:
-        """Write what waits, within the writer's time limit."""
+        """Write what waits, within the writer's time limit; what comes after is lost, and counted."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        while self._queue:
-            self._format_batch()
-            await asyncio.sleep(0)
+            self._timer = None
+        self._put_batch()
         await asyncio.to_thread(self._writer.close)

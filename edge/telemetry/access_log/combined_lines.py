@@ -1,35 +1,42 @@
 """Lines of the access log in the combined format of Apache and nginx."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from edge.telemetry.access_log.fast_hit import FastHit
+from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
+from edge.telemetry.access_log.line_format import LineFormat
+from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import RequestRecord
 from edge.telemetry.stream_record import StreamRecord
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-class CombinedLines:
+class CombinedLines(LineFormat):
     """Formats records: `client - - [time] "request" status bytes "referer" "user agent"`."""
 
-    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
-        """Return a line with its line end for each record."""
-        return b"".join([self._format_line(record) for record in records])
-
-    def _format_line(self, record: RequestRecord | StreamRecord | FastHit) -> bytes:
-        if isinstance(record, tuple):
-            at, _, connection, asked, (status, size, _) = record
-            return _format_fields(
+    def add_hit(
+        self,
+        parts: list[bytes],
+        at: float,
+        request_id: bytes,
+        connection: ConnectionFacts,
+        asked: FastRequest,
+        outcome: HitOutcome,
+    ) -> None:
+        parts.append(
+            _format_fields(
                 connection.client,
                 at,
                 asked.method,
                 asked.target,
-                status,
-                size,
+                outcome[0],
+                outcome[1],
                 asked.referer,
                 asked.user_agent,
             )
+        )
+
+    def format_record(self, record: RequestRecord | StreamRecord) -> bytes:
         if isinstance(record, StreamRecord):
             return _format_fields(
                 record.connection.client,

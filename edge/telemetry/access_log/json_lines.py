@@ -1,11 +1,11 @@
 """Lines of the access log as JSON: the schema of docs/operate/access-log.md."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from edge.telemetry.access_log.fast_hit import FastHit, FastRequest, HitOutcome
+from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
+from edge.telemetry.access_log.line_format import LineFormat
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import RequestRecord
 from edge.telemetry.stream_record import StreamRecord
@@ -15,7 +15,7 @@ _THOUSANDTHS: Final = [b"%03d" % number for number in range(1000)]
 _OUTCOMES_LIMIT: Final = 4096  # texts of outcomes that are kept: many requests have the same
 
 
-class JsonLines:
+class JsonLines(LineFormat):
     """Formats records. What repeats (a millisecond, a connection, a request's head, an outcome) is formatted once."""
 
     def __init__(self) -> None:
@@ -25,17 +25,7 @@ class JsonLines:
         self._opening = b""  # of the lines of that millisecond
         self._outcomes: dict[HitOutcome, bytes] = {}
 
-    def format_lines(self, records: Sequence[RequestRecord | StreamRecord | FastHit]) -> bytes:
-        """Return a line with its line end for each record."""
-        parts: list[bytes] = []  # of all lines: each byte is copied once
-        for record in records:
-            if isinstance(record, tuple):
-                self._add_fast_line(record, parts)
-            else:
-                parts.append(self._general_line(record))
-        return b"".join(parts)
-
-    def _general_line(self, record: RequestRecord | StreamRecord) -> bytes:
+    def format_record(self, record: RequestRecord | StreamRecord) -> bytes:
         if record.connection.fragment_paths != len(record.connection.observed):
             _format_connection(record.connection)
         return self._stream_line(record) if isinstance(record, StreamRecord) else self._whole_line(record)
@@ -52,8 +42,15 @@ class JsonLines:
             f'"detail":{_quote(record.detail)}}}\n'
         ).encode("ascii")
 
-    def _add_fast_line(self, hit: FastHit, parts: list[bytes]) -> None:
-        at, request_id, connection, asked, outcome = hit
+    def add_hit(
+        self,
+        parts: list[bytes],
+        at: float,
+        request_id: bytes,
+        connection: ConnectionFacts,
+        asked: FastRequest,
+        outcome: HitOutcome,
+    ) -> None:
         microsecond = int(at * 1e6)
         millisecond = microsecond // 1000
         if millisecond != self._millisecond:
@@ -124,15 +121,15 @@ class JsonLines:
         return f"{self._second_text}.{microsecond:06d}Z"
 
     def _set_second(self, second: int) -> None:
-        self._second = second
         self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        self._second = second
 
     def _set_millisecond(self, millisecond: int) -> None:
-        self._millisecond = millisecond
         second, thousandths = divmod(millisecond, 1000)
         if second != self._second:
             self._set_second(second)
         self._opening = f'{{"time":"{self._second_text}.{thousandths:03d}'.encode("ascii")
+        self._millisecond = millisecond
 
 
 def _format_request(asked: FastRequest) -> None:

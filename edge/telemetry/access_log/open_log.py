@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from edge.config.settings import EdgeSettings
-from edge.telemetry.access_log.access_log import AccessLog, LineFormat
+from edge.telemetry.access_log.access_log import AccessLog
 from edge.telemetry.access_log.combined_lines import CombinedLines
 from edge.telemetry.access_log.file_sink import FileSink
 from edge.telemetry.access_log.json_lines import JsonLines
+from edge.telemetry.access_log.line_format import LineFormat
 from edge.telemetry.access_log.socket_sink import JOURNAL_SOCKET, SocketSink, journal_entry
 from edge.telemetry.access_log.writer import LineSink, LogWriter
 

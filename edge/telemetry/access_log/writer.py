@@ -55,6 +55,9 @@ class LogWriter:
         self._warned_at = -WARNING_SECONDS
         self.written = 0
         self.lost: Counter[str] = Counter()
+        self._counting = threading.Lock()
+        self._in_hand = 0  # lines of the batch that the thread is writing
+        self._given_up = False  # what the thread still does is counted as lost already
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
@@ -84,9 +87,11 @@ class LogWriter:
         self._wake.set()
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
-            left = sum(count for _, count in self._batches)
-            self._batches.clear()
-            self.lost["writer-behind"] += left
+            with self._counting:
+                self._given_up = True
+                left = self._in_hand + sum(count for _, count in self._batches)
+                self._batches.clear()
+                self.lost["writer-behind"] += left
             log.warning("access log: %d lines lost at the end: %s", left, self._sink.remedy)
 
     def _run(self) -> None:
@@ -103,28 +108,35 @@ class LogWriter:
                 return
 
     def _write_batches(self) -> None:
-        while self._batches:
-            try:
-                lines, count = self._batches.popleft()
-            except IndexError:  # `close` has given up
-                return
-            self._write_lines(lines, count)
+        while True:
+            with self._counting:
+                if not self._batches:  # or `close` has given up
+                    return
+                lines, self._in_hand = self._batches.popleft()
+            self._write_batch(lines, self._in_hand)
             self._done += len(lines)
 
-    def _write_lines(self, lines: bytes, count: int) -> None:
-        lost = 0
+    def _write_batch(self, lines: bytes, count: int) -> None:
+        lost, reason = 0, ""
+        fault: Exception | None = None
         try:
             self._sink.write_lines(lines)
         except LinesLost as error:
-            lost = self._count_lost(error.count, error.reason, error)
+            lost, reason, fault = error.count, error.reason, error
         except Exception as error:
-            lost = self._count_lost(count, "write-failed", error)
-        self.written += count - lost
+            lost, reason, fault = count, "write-failed", error
+        with self._counting:
+            self._in_hand = 0
+            if self._given_up:
+                return
+            self.written += count - lost
+            if fault is not None:
+                self.count_lost(lost, reason, fault)
 
-    def _count_lost(self, count: int, reason: str, error: Exception) -> int:
+    def count_lost(self, count: int, reason: str, error: Exception) -> None:
+        """Count lines that are lost, and warn about them now and then."""
         self.lost[reason] += count
         now = time.monotonic()
         if now - self._warned_at >= WARNING_SECONDS:
             self._warned_at = now
             log.warning("access log: %d lines lost: %s; %s", count, error, self._sink.remedy)
-        return count

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edge.telemetry.access_log.combined_lines import CombinedLines
 from edge.telemetry.access_log.fast_hit import FastHit, FastRequest
 from edge.telemetry.access_log.json_lines import JsonLines
+from edge.telemetry.access_log.line_format import LineFormat
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.figures import ServiceFigures
 from edge.telemetry.request_record import RequestRecord
@@ -55,8 +56,16 @@ def fast(target: str = "/a", agent: str = "curl", referer: str = "") -> FastHit:
     return (1_800_000_000.25, ID.encode(), connection(), asked, (200, 4, 60))
 
 
+def line_of(lines: LineFormat, record: RequestRecord | StreamRecord | FastHit) -> bytes:
+    if not isinstance(record, tuple):
+        return lines.format_record(record)
+    parts: list[bytes] = []
+    lines.add_hit(parts, *record)
+    return b"".join(parts)
+
+
 def test_a_line_says_what_the_request_was() -> None:
-    line = json.loads(JsonLines().format_lines([whole()]))
+    line = json.loads(line_of(JsonLines(), whole()))
     assert line["url"] == "https://cdn/a"
     assert line["paths"] == [
         {"path": 0, "client": "192.0.2.1", "ingress": 1},
@@ -64,37 +73,37 @@ def test_a_line_says_what_the_request_was() -> None:
     ]
     assert (line["origin"], line["origin_status"], line["origin_seconds"]) == ("http://origin:80", 200, 0.25)
     assert (line["mode"], line["owner"], line["status"], line["hit"]) == ("tofu", 1, 200, False)
-    hit = json.loads(JsonLines().format_lines([fast()]))
+    hit = json.loads(line_of(JsonLines(), fast()))
     assert hit["time"] == "2027-01-15T08:00:00.250000Z"
     assert (hit["hit"], hit["cache_status"], hit["origin"]) == (True, "hit; ttl=60", None)
 
 
 def test_the_fast_path_has_the_fields_of_the_general_path_and_the_page_has_all_of_them() -> None:
     lines = JsonLines()
-    names = list(json.loads(lines.format_lines([whole()])))
-    assert list(json.loads(lines.format_lines([fast()]))) == names
+    names = list(json.loads(line_of(lines, whole())))
+    assert list(json.loads(line_of(lines, fast()))) == names
     requests, streams = PAGE.read_text().split("## Streams\n")
     assert re.findall(r"^\| `(\w+)` \|", requests, re.MULTILINE) == names
-    line = lines.format_lines([stream()])
+    line = line_of(lines, stream())
     assert re.findall(r"^\| `(\w+)` \|", streams, re.MULTILINE) == list(json.loads(line))
 
 
 @given(texts, texts, texts)
 def test_no_client_can_write_a_second_line(target: str, agent: str, referer: str) -> None:
     for record in (whole(target, agent, referer), fast(target, agent, referer)):
-        line = JsonLines().format_lines([record])
+        line = line_of(JsonLines(), record)
         assert line.count(b"\n") == 1
         assert line.isascii()
         found = json.loads(line)
         assert (found["user_agent"], found["referer"]) == (agent, referer)
         assert found["url"] == f"https://cdn{target}"
-        combined = CombinedLines().format_lines([record]).decode("ascii")
+        combined = line_of(CombinedLines(), record).decode("ascii")
         assert COMBINED.fullmatch(combined)
 
 
 @pytest.mark.parametrize("record", [whole(), fast()])
 def test_the_combined_format_is_what_other_servers_write(record: RequestRecord | FastHit) -> None:
-    line = CombinedLines().format_lines([record]).decode()
+    line = line_of(CombinedLines(), record).decode()
     assert re.fullmatch(
         r'192\.0\.2\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /a HTTP/1\.1" 200 4 "-" "curl"\n',
         line,
@@ -105,9 +114,9 @@ def test_a_path_that_comes_later_is_in_the_next_line() -> None:
     seen = {0: SEEN[0]}
     record = whole()
     record.connection = ConnectionFacts("tofu", "tcp", 1, "192.0.2.1", seen)
-    assert len(json.loads(JsonLines().format_lines([record]))["paths"]) == 1
+    assert len(json.loads(line_of(JsonLines(), record))["paths"]) == 1
     seen[1] = SEEN[1]
-    assert len(json.loads(JsonLines().format_lines([record]))["paths"]) == 2
+    assert len(json.loads(line_of(JsonLines(), record))["paths"]) == 2
 
 
 @given(
@@ -128,7 +137,7 @@ def test_what_lines_share_is_that_of_each(hits: list[tuple[int, int, int, int]])
             seen[0][1] = SEEN[1]
         at = 1_800_000_000 + microseconds / 1e6
         record = (at, f"{number:032x}".encode(), connections[by], asked[what], outcomes[outcome])
-        line = json.loads(lines.format_lines([record]))
+        line = json.loads(line_of(lines, record))
         assert (line["request_id"], line["trace_id"]) == (f"{number:032x}", f"{number:032x}")
         assert (line["client"], len(line["paths"])) == (f"192.0.2.{by}", len(seen[by]))
         assert (line["url"], line["bytes_out"]) == (f"https://cdn/{what}", outcome)
@@ -138,10 +147,10 @@ def test_what_lines_share_is_that_of_each(hits: list[tuple[int, int, int, int]])
 
 @given(texts, texts)
 def test_a_line_of_a_stream_stays_one_line(name: str, detail: str) -> None:
-    line = JsonLines().format_lines([stream(name, detail)])
+    line = line_of(JsonLines(), stream(name, detail))
     assert (line.count(b"\n"), line.isascii()) == (1, True)
     found = json.loads(line)
     assert (found["server_name"], found["detail"]) == (name, detail)
     assert (found["status"], found["end"], len(found["paths"])) == (502, "target-broke-off", 2)
-    combined = CombinedLines().format_lines([stream(name, detail)])
+    combined = line_of(CombinedLines(), stream(name, detail))
     assert COMBINED.fullmatch(combined.decode("ascii"))
