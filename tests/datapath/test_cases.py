@@ -436,10 +436,14 @@ def test_what_goes_from_tunnel_to_tunnel_has_few_hops_left(
 ) -> None:
     at = ETHERNET + (8 if version == 4 else 7)
     ends = {} if version == 4 else {"source": "2001:db8:1::2", "destination": VIP6}
+    # a tunnel of the same version: Linux 6.1 takes off no other
+    tunnel = () if version == 4 else ("2001:db8:b::2", "2001:db8:b::1")
     segments = (tcp(source_port=port, **ends) for port in range(1024, 65535))
-    inner = next(each for each in segments if site.tunnel(tunnelled(each)).reason is Reason.SITE_CHAINED)
+    inner = next(
+        each for each in segments if site.tunnel(tunnelled(each, *tunnel)).reason is Reason.SITE_CHAINED
+    )
     for before, after in ((64, 3), (255, 3), (4, 3), (3, 2), (2, 1), (1, None), (0, None)):
-        sent = tunnelled(inner[:at] + bytes([before]) + inner[at + 1 :])
+        sent = tunnelled(inner[:at] + bytes([before]) + inner[at + 1 :], *tunnel)
         ran, wanted = programs.run("tunnel_ingress", sent), site.tunnel(sent)
         assert ran.reason is wanted.reason is (Reason.SITE_CHAINED if after else Reason.DROP_WRONG_OWNER)
         if after:

@@ -9,13 +9,17 @@ from pathlib import Path
 from bare_root import ROOT, BareRoot, RootFailed, bare_root
 
 CHECKOUT = "apt-get update && apt-get install -y git make && git clone https://sennit.example/sennit.git && cd sennit"
-PREPARE = f"{CHECKOUT} && make install && sh tools/install-packages packages.release.debian"
+PREPARE = (
+    f"{CHECKOUT} && make install && sh tools/install-packages packages.release.debian"
+    " && packaging/build-wheel /root/wheel"  # compiled once for all archives
+)
+BUILD = "SENNIT_WHEEL=$(echo /root/wheel/*.whl) packaging/build-archive"
 
 
 def build_in_root(suite: str, *name: str) -> Path:
     """Return the archive, copied to this checkout's `dist`. Raises `RootFailed`."""
     root = _prepared_root(suite)
-    built = root.run(f"packaging/build-archive {' '.join(name)}", 1800, "/root/sennit")
+    built = root.run(f"{BUILD} {' '.join(name)}", 1800, "/root/sennit")
     if built.status:
         raise RootFailed(f"no release for {suite}: {built.said[-3000:]}")
     archive = root.folder / "root" / "sennit" / built.said.strip().splitlines()[-1]
