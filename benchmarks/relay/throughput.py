@@ -9,8 +9,8 @@ from benchmarks.relay.network import CDN, RelayNetwork, relay_network
 
 ENDS = "benchmarks.relay.bulk_ends"
 PORT = "443"
-SECONDS = "1.0"
-PAIRS = 7
+SECONDS = "2.0"
+PAIRS = 11
 TIMEOUT = 60.0  # seconds
 AS_PLAIN = 0.95  # of the tunnel alone
 PEERS = (("plain", "plain WireGuard", AS_PLAIN), ("direct", "no tunnel", None))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 JOINED_BYTES = 64 << 10  # pieces are joined until a read returns as much
@@ -31,6 +32,7 @@ class CountingReader(asyncio.StreamReader):
         self._pieces: deque[bytes | memoryview] = deque()
         self._waiting = 0  # bytes of the pieces
         self._searching = 0  # running calls of methods that search the buffer
+        self._take: Callable[[Any], None] | None = None
 
     def read_buffered(self, limit: int) -> bytes:
         """Return up to `limit` bytes that have arrived, also after an error."""
@@ -41,6 +43,9 @@ class CountingReader(asyncio.StreamReader):
 
     def feed_data(self, data: Any) -> None:
         self.received += len(data)
+        if self._take is not None:
+            self._take(data)
+            return
         if self._searching or not data:
             super().feed_data(data)
             return
@@ -50,6 +55,22 @@ class CountingReader(asyncio.StreamReader):
         if self._transport is not None and not self._paused and self._held > 2 * self._limit:
             self._transport.pause_reading()
             self._paused = True
+
+    async def pass_on(self, take: Callable[[Any], None]) -> None:
+        """Call `take` with all that arrives, as it came, until the end. Raises the error of the connection.
+
+        Pausing the connection's transport, and resuming it, is left to `take`.
+        """
+        while self._held:
+            take(await self.read(self._limit))
+        if self._exception is not None:
+            raise self._exception
+        if not self._eof:
+            self._take = take
+            try:
+                await self._wait_for_data("pass_on")
+            finally:
+                self._take = None
 
     def at_eof(self) -> bool:
         return super().at_eof() and not self._pieces

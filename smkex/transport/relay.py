@@ -6,6 +6,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from smkex.transport.direct_writer import DirectWriter
 from smkex.transport.forwarding import ForwardingReader, can_forward_to
 
 BLOCK = 256 << 10
@@ -72,6 +73,9 @@ async def copy_both_ways(
         reader = source.reader
         if isinstance(reader, ForwardingReader) and can_forward_to(sink.writer) and not (on_copied or check):
             await reader.forward(sink.writer, note_activity)
+        direct = None if on_copied or check else DirectWriter.find(reader, source.writer, sink.writer)
+        if direct is not None:
+            await direct.forward(note_activity)
         while data := await reader.read(BLOCK):
             if check is not None:
                 await check(data)

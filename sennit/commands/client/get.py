@@ -29,8 +29,10 @@ UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 def run(arguments: list[str]) -> int:
     options = build_parser().parse_args(_as_curl_writes(arguments))
+    from runtime.heap import keep_freed_memory
     from smkex.transport.event_loop import run_in_reactor  # slow to load
 
+    keep_freed_memory()
     if options.verbose:
         _show_handshake()
     return run_in_reactor(_get_all(options))

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -119,6 +120,66 @@ async def test_a_target_that_reads_late_gets_more_than_all_buffers_hold() -> Non
         await writing
         assert await reader.read() == b""
     assert received.digest() == hashlib.sha256(block * (written // len(block))).digest()
+
+
+@dataclass
+class Flood:
+    """A target that sends more than all buffers hold."""
+
+    size: int = 64 << 20
+    written: int = 0
+    error: type[OSError] | None = None
+    block: bytes = bytes(range(256)) * 1021
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while self.written < self.size:
+                writer.write(self.block)
+                await writer.drain()
+                self.written += len(self.block)
+            writer.write_eof()
+        except OSError as error:
+            self.error = type(error)
+        finally:
+            writer.close()
+
+    async def wait_until_it_stops(self) -> None:
+        """Wait until nothing has been written for half a second."""
+        before = -1
+        while not 4 << 20 < before == self.written:
+            before = self.written
+            await asyncio.sleep(0.5)
+
+
+async def test_a_program_that_reads_late_gets_more_than_all_buffers_hold() -> None:
+    flood = Flood()
+    async with tunnelled(flood.serve) as tunnel:
+        before = len(os.listdir("/proc/self/fd"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", tunnel.port, limit=1 << 16)
+        await flood.wait_until_it_stops()
+        assert flood.written < flood.size
+        received, count = hashlib.sha256(), 0
+        while data := await asyncio.wait_for(reader.read(1 << 16), 30):
+            received.update(data)
+            count += len(data)
+        assert count == flood.written
+        assert received.digest() == hashlib.sha256(flood.block * (count // len(flood.block))).digest()
+        writer.close()
+        await until(lambda: len(tunnel.entrance) == 0 and not tunnel.server.reports())
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+async def test_a_program_that_breaks_off_while_data_waits_for_it_resets_the_target() -> None:
+    flood = Flood()
+    async with tunnelled(flood.serve) as tunnel:
+        _, writer = await asyncio.open_connection("127.0.0.1", tunnel.port, limit=1 << 16)
+        await flood.wait_until_it_stops()
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        await until(lambda: flood.error is not None)
+        assert flood.error in (ConnectionResetError, BrokenPipeError)
+        await until(lambda: len(tunnel.entrance) == 0 and not tunnel.server.reports())
 
 
 async def test_the_target_may_end_first_and_still_receive() -> None:
