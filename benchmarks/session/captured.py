@@ -43,10 +43,10 @@ class Transfers:
 def measure() -> list[Measured]:
     with _bulk_server("server") as server, _bulk_server("plain") as plain:
         ends = _Ends(server, plain)
-        return [result for direction in ("down", "up") for result in _compare(ends, direction)]
+        return [result for direction in ("down", "up") for result in _compare_transfers(ends, direction)]
 
 
-def _compare(ends: "_Ends", direction: str) -> list[Measured]:
+def _compare_transfers(ends: "_Ends", direction: str) -> list[Measured]:
     ends.transfer(direction)  # to warm up
     done = [ends.transfer(direction) for _ in range(PAIRS)]
     name, client = f"captured program, bulk {direction}", "the library's client"

@@ -83,7 +83,9 @@ def _start_userspace(name: str) -> WireguardDevice:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WireguardUnavailable(f"wireguard-go cannot be started: {error}") from None
     if done.returncode:
-        said = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit status {done.returncode}")
+        # the error is on standard output; on standard error is a box that recommends the kernel's WireGuard
+        errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+        said = errors[-1].rpartition("Failed to ")[2] if errors else f"exit status {done.returncode}"
         raise WireguardUnavailable(
             f"wireguard-go cannot make {name}: {said}", "it needs /dev/net/tun and CAP_NET_ADMIN"
         )
