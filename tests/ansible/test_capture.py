@@ -3,27 +3,19 @@
 The machine is a container with this machine's own system; its release is the work tree. Role common has its own tests.
 """
 
-import json
 import os
-import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from systemd_container import SENNIT, SystemdContainer, booted, release_files
+from role_player import ANSIBLE, PLAYBOOK, RolePlayer, booted_player
+from systemd_container import SENNIT
 
 pytestmark = [pytest.mark.needs("root", "netns", "bcc", "container"), pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).parents[2]
-ANSIBLE = ROOT / "ansible"
-PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
-UNITS = ROOT / "packaging" / "systemd"
 HOST = "127.0.0.2"
-PLAYS = "/opt/plays"  # in the machine, whose /tmp is its own
 ROLE = {"name": "Capture", "hosts": "all", "gather_facts": False, "roles": ["capture"]}
 REMOVAL = {
     "name": "Removal",
@@ -41,41 +33,10 @@ WRITTEN = (
 
 
 class Provisioned:
-    """`play` runs ansible-playbook in the machine, on itself."""
+    """The machine with the role's service."""
 
-    def __init__(self, machine: SystemdContainer, plays: Path) -> None:
-        self.machine, self._plays = machine, plays
-
-    def play(self, play: dict[str, Any], *options: str, **variables: Any) -> dict[str, int]:
-        """Return the counts of the recap."""
-        file = self._plays / "play.yml"
-        file.write_text(yaml.safe_dump([play]))
-        given = {
-            "capture_hosts": [HOST],
-            "capture_options": "--path lo --allow-shared-path",
-            "common_release": "venv",  # whence the command runs, see `release_files`
-            "common_archive": "",
-            "common_running": {"stat": {"exists": True}},
-            "ansible_python_interpreter": "/usr/bin/python3",
-            **variables,
-        }
-        command = [
-            str(PLAYBOOK),
-            "-i",
-            "machine,",
-            "-c",
-            "local",
-            "-e",
-            json.dumps(given),
-            *options,
-            f"{PLAYS}/play.yml",
-        ]
-        environment = f"ANSIBLE_NOCOLOR=1 HOME=/root LC_ALL=C.UTF-8 ANSIBLE_ROLES_PATH={ANSIBLE}/roles"
-        shell = f"cd {shlex.quote(str(ANSIBLE))} && {environment} {shlex.join(command)}"
-        done = self.machine.run("sh", "-c", shell, check=False, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr + self.machine.journal()
-        recap = done.stdout.rpartition("PLAY RECAP")[2].split(":", 1)[1]
-        return {name: int(number) for name, number in (pair.split("=") for pair in recap.split())}
+    def __init__(self, player: RolePlayer) -> None:
+        self.machine, self.play = player.machine, player.play
 
     def main_process(self) -> str:
         return self.machine.systemctl("show", "--value", "--property=MainPID", "sennit-capture")
@@ -88,18 +49,9 @@ class Provisioned:
 
 @pytest.fixture(scope="module")
 def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioned]:
-    folder = tmp_path_factory.mktemp("capture")
-    plays = folder / "plays"
-    plays.mkdir()
-    files = release_files(folder) | {
-        PLAYS: plays,
-        "/opt/sennit/current/systemd": UNITS,
-        "/etc/systemd/system/sennit-.service.d": UNITS / "sennit-.service.d",
-    }
-    with booted(folder, "sennit-capture-role", files) as machine:
-        machine.run("systemd-sysusers")
-        machine.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/sennit.conf")
-        yield Provisioned(machine, plays)
+    variables = {"capture_hosts": [HOST], "capture_options": "--path lo --allow-shared-path"}
+    with booted_player(tmp_path_factory.mktemp("capture"), "sennit-capture-role", variables) as player:
+        yield Provisioned(player)
 
 
 def test_a_check_changes_nothing(provisioned: Provisioned) -> None:
