@@ -222,7 +222,7 @@ class SessionDriver:
 
     # --- the flows' side
 
-    def flow_received(self, flow: Flow, data: bytes, now: float) -> None:
+    def flow_received(self, flow: Flow, data: bytes | memoryview, now: float) -> None:
         self._handle(self._session.receive(flow.path, data, now), now)
 
     def flow_lost(self, flow: Flow, error: Exception | None) -> None:

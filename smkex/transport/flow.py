@@ -46,7 +46,9 @@ def receive_buffer() -> memoryview:
 class FlowOwner(Protocol):
     """Receiver of what a flow reads, and of its end."""
 
-    def flow_received(self, flow: "Flow", data: bytes, now: float) -> None: ...
+    def flow_received(self, flow: "Flow", data: bytes | memoryview, now: float) -> None:
+        """Bytes have arrived. A view of them is valid during the call: the next read changes it."""
+
     def flow_writable(self, flow: "Flow") -> None:
         """There is room again after `flow.writable` was False."""
 
@@ -136,11 +138,12 @@ class Flow:
         self._watch()
 
     def _read(self, now: float) -> None:
+        data: bytes | memoryview
         try:
             if self._reads_much:
                 count: int = self.socket.recv_into(self._buffer)
-                data = bytes(self._buffer[:count])
                 self._reads_much = count > SHORT_READ
+                data = self._buffer[:count]
             else:  # a request: half the objects of the other way
                 data = self.socket.recv(SHORT_READ)
                 self._reads_much = len(data) == SHORT_READ
@@ -232,7 +235,7 @@ class Flow:
                     break
                 if not count:
                     break
-                self.owner.flow_received(self, bytes(self._buffer[:count]), time.monotonic())
+                self.owner.flow_received(self, self._buffer[:count], time.monotonic())
         finally:
             self._close_now(self.error)
 

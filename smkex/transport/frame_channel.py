@@ -37,7 +37,7 @@ class FrameChannel:
 
     # --- the flow's side
 
-    def flow_received(self, flow: Flow, data: bytes, now: float) -> None:
+    def flow_received(self, flow: Flow, data: bytes | memoryview, now: float) -> None:
         self.reader.feed(data)
         if self.reader.pending > HANDSHAKE_LIMIT:
             flow.pause_reading()

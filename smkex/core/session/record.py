@@ -13,11 +13,11 @@ from cryptography.exceptions import InvalidTag
 from smkex.core.errors import BadRecord, MalformedMessage
 from smkex.core.keys.epoch_chain import DSN_BITS, EPOCH_SHIFT, EpochChain
 from smkex.core.wire.frame import DATA_TYPE, HEADER_LENGTH, RECORD_DATA_LIMIT, TAG_LENGTH
+from smkex.core.wire.frame_reader import VIEW_LENGTH
 
 DSN_LENGTH: Final = 8
 PREFIX_LENGTH: Final = HEADER_LENGTH + DSN_LENGTH
 OVERHEAD: Final = PREFIX_LENGTH + TAG_LENGTH
-VIEW_LENGTH: Final = 4096  # bytes from which a view of a frame costs less than a copy of its part
 _PREFIX: Final = struct.Struct(">IQ")  # type and length, DSN
 _TYPE: Final = DATA_TYPE << 24
 DSN_LIMIT: Final = 1 << DSN_BITS
@@ -71,28 +71,36 @@ def seal(keys: EpochChain, dsn: int, data: bytes | memoryview) -> SealedRecord:
     return record
 
 
-def unseal(keys: EpochChain, frame: bytes) -> tuple[int, bytes]:
+def unseal(keys: EpochChain, frame: bytes | memoryview) -> tuple[int, bytes]:
     """Open a record's frame: (DSN, data); no data for one of an epoch that has passed, which repeats received bytes.
 
     `keys` are those of its phase. Raises `MalformedMessage` or `BadRecord`.
     """
     if len(frame) <= OVERHEAD:
         raise MalformedMessage("a record carries no data")
-    dsn = read_dsn(frame)
+    prefix = record_prefix(frame)
+    dsn = read_dsn(prefix)
     key = keys.find_key(dsn >> EPOCH_SHIFT)
     if key is None:
         return dsn, b""
     try:
-        if len(frame) < VIEW_LENGTH:
-            return dsn, key.open(dsn, frame[PREFIX_LENGTH:], frame[:PREFIX_LENGTH])
-        return dsn, key.open(dsn, memoryview(frame)[PREFIX_LENGTH:], frame[:PREFIX_LENGTH])
+        if isinstance(frame, bytes):
+            if len(frame) < VIEW_LENGTH:
+                return dsn, key.open(dsn, frame[PREFIX_LENGTH:], prefix)
+            frame = memoryview(frame)
+        return dsn, key.open(dsn, frame[PREFIX_LENGTH:], prefix)
     except InvalidTag:
         raise BadRecord from None
 
 
-def read_dsn(frame: bytes) -> int:
-    """Return the DSN of a record's frame, without its phase."""
+def record_prefix(frame: bytes | memoryview) -> bytes:
+    """Return header and field of a record's frame, which are its associated data."""
+    return frame[:PREFIX_LENGTH] if isinstance(frame, bytes) else bytes(frame[:PREFIX_LENGTH])
+
+
+def read_dsn(prefix: bytes) -> int:
+    """Return the DSN of a record's prefix, or of its whole frame, without its phase."""
     # byte by byte: compiled, it makes no object, as a slice and `int.from_bytes` would for each record
-    high = frame[4] << 24 | frame[5] << 16 | frame[6] << 8 | frame[7]
-    low = frame[8] << 24 | frame[9] << 16 | frame[10] << 8 | frame[11]
+    high = prefix[4] << 24 | prefix[5] << 16 | prefix[6] << 8 | prefix[7]
+    low = prefix[8] << 24 | prefix[9] << 16 | prefix[10] << 8 | prefix[11]
     return (high << 32 | low) & DSN_MASK

@@ -327,32 +327,34 @@ class Session:
     # --- the network's side
 
     def receive(self, path: int, data: bytes | bytearray | memoryview, now: float) -> list[SessionEvent]:
-        """Process bytes that arrived on `path`, split anywhere."""
+        """Process bytes that arrived on `path`, split anywhere; what `data` views may change afterwards."""
         self._now = now
         subflow = self._paths.open.get(path)
         if self._over or subflow is None:
             return []
         subflow.received += len(data)
         reader = subflow.reader
-        reader.feed(data)
+        if isinstance(data, memoryview):
+            reader.lend(data)
+        else:
+            reader.feed(data)
         events: list[SessionEvent] = []
         try:
             while (frame := reader.take_frame()) is not None:
-                kind = frame[0]
-                if kind == DATA_TYPE:
+                if not isinstance(frame, bytes) or frame[0] == DATA_TYPE:
                     self._receive_record(path, subflow, frame, events)
-                elif kind == CONTROL_TYPE:
+                elif frame[0] == CONTROL_TYPE:
                     self._receive_control(path, subflow, subflow.opener.open(frame), events)
-                elif kind == SWITCH_TYPE:
+                elif frame[0] == SWITCH_TYPE:
                     self._receive_switch(path, subflow, frame, events)
-                elif kind == STEP_TYPE:
+                elif frame[0] == STEP_TYPE:
                     completed = self._steps.receive(path, subflow.opener.open(frame), now)
                     if completed is not None:
                         events.append(completed)
                 else:
                     # an unauthenticated Abort means nothing once keys exist; other handshake messages are not
                     # allowed here
-                    raise MalformedMessage(f"{FrameType(kind).name} came after the handshake")
+                    raise MalformedMessage(f"{FrameType(frame[0]).name} came after the handshake")
                 if self._over or path not in self._paths.open:
                     break
         except (BadRecord, MalformedMessage) as error:
@@ -361,6 +363,7 @@ class Session:
         except SmkexError as failure:
             self.abort(failure)
             events.append(SessionFailed(failure))
+        reader.keep_unread()
         if now >= self._steps.check_at and not self._over:
             self._check_steps(events)
         if self._incoming.ended and self._out.end_acknowledged and not self._over:
@@ -520,10 +523,12 @@ class Session:
 
     # --- receiving
 
-    def _receive_record(self, number: int, path: Path, frame: bytes, events: list[SessionEvent]) -> None:
+    def _receive_record(
+        self, number: int, path: Path, frame: bytes | memoryview, events: list[SessionEvent]
+    ) -> None:
         incoming, now = self._incoming, self._now
         if len(frame) > HEADER_LENGTH and frame[HEADER_LENGTH] >> PHASE_SHIFT != incoming.keys.phase:
-            dsn, data = self._open_of_other_phase(frame, events)
+            dsn, data = self._open_of_other_phase(bytes(frame), events)
         else:
             dsn, data = unseal(incoming.keys, frame)
         if number != self._paths.current and self._role == "server":

@@ -16,6 +16,7 @@ from smkex.core.wire.frame import (
 )
 
 _FRAME_TYPES: Final = {int(kind): kind for kind in FrameType}  # the call of an enum costs ten times as much
+VIEW_LENGTH: Final = 4096  # bytes of a record from which a view of it costs less than a copy
 TLS_HEADER_LENGTH: Final = 5
 TLS_RECORD_LIMIT: Final = 16384 + 256  # of one record's body (RFC 8446 section 5.2)
 
@@ -27,13 +28,14 @@ class FrameReader:
     records before the handshake is done.
     """
 
-    __slots__ = ("_at", "_bytes", "_partial", "handshake_only")
+    __slots__ = ("_at", "_bytes", "_lent", "_partial", "handshake_only")
 
     def __init__(self, *, handshake_only: bool = True) -> None:
         self.handshake_only = handshake_only
-        self._partial: bytearray | None = None  # the first part of a frame, before what is unread of `_bytes`
+        self._partial: bytearray | None = None  # the first part of a frame, before what is unread
         self._bytes = b""
-        self._at = 0  # of the first unread byte in `_bytes`
+        self._lent: memoryview | None = None  # in place of `_bytes`: bytes of a buffer that is used again
+        self._at = 0  # of the first unread byte in either
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         if self._bytes:
@@ -43,13 +45,28 @@ class FrameReader:
             self._bytes = data if isinstance(data, bytes) else bytes(data)
         self._at = 0
 
-    def take_frame(self) -> bytes | None:
+    def lend(self, data: memoryview) -> None:
+        """Feed bytes that stay as they are until `keep_unread`: a large record is taken without a copy."""
+        if self._bytes or not data:
+            self.feed(data)
+        else:
+            self._lent, self._at = data, 0
+
+    def keep_unread(self) -> None:
+        """Copy what was lent and not taken."""
+        if self._lent is not None:
+            self._bytes, self._lent, self._at = bytes(self._lent[self._at :]), None, 0
+
+    def take_frame(self) -> bytes | memoryview | None:
         """Remove and return the first frame with its header; None until it is whole.
 
-        Raises `MalformedMessage`. The type is the first byte.
+        A view is a large record, valid until what was lent changes. Raises `MalformedMessage`. The type is the first
+        byte.
         """
         if self._partial is not None:
             return self._take_partial(self._partial)
+        if self._lent is not None:
+            return self._take_lent(self._lent)
         head, at = self._bytes, self._at
         size = len(head)
         if size - at >= HEADER_LENGTH:
@@ -62,7 +79,19 @@ class FrameReader:
             self._skip(size)
         return None
 
-    def _take_partial(self, partial: bytearray) -> bytes | None:
+    def _take_lent(self, lent: memoryview) -> bytes | memoryview | None:
+        at, size = self._at, len(lent)
+        if size - at >= HEADER_LENGTH:
+            head = bytes(lent[at : at + HEADER_LENGTH])
+            end = at + HEADER_LENGTH + self._body_length(head[0], head[1], head[2], head[3])
+            if end <= size:
+                self._skip(end)
+                return _as_frame(lent[at:end])
+        self._partial = bytearray(lent[at:])
+        self._skip(size)
+        return None
+
+    def _take_partial(self, partial: bytearray) -> bytes | memoryview | None:
         """Complete a frame whose first part came before; what follows it stays where it is."""
         if not self._complete(partial, HEADER_LENGTH):
             return None
@@ -70,14 +99,15 @@ class FrameReader:
         if not self._complete(partial, HEADER_LENGTH + length):
             return None
         self._partial = None
-        return bytes(partial)
+        return _as_frame(memoryview(partial))
 
     def _complete(self, partial: bytearray, size: int) -> bool:
         """Move bytes to `partial` until it has `size`, as far as there are any; return whether it has."""
         missing = size - len(partial)
         if missing > 0:
-            end = min(self._at + missing, len(self._bytes))
-            partial += memoryview(self._bytes)[self._at : end]
+            unread = self._lent if self._lent is not None else memoryview(self._bytes)
+            end = min(self._at + missing, len(unread))
+            partial += unread[self._at : end]
             self._skip(end)
         return len(partial) >= size
 
@@ -93,13 +123,16 @@ class FrameReader:
 
         The caller may stop early; unread frames stay buffered.
         """
-        while (frame := self.take_frame()) is not None:
-            yield _FRAME_TYPES[frame[0]], frame
+        while (frame := self.next_frame()) is not None:
+            yield frame
 
     def next_frame(self) -> tuple[FrameType, bytes] | None:
         """Remove and return the first frame; None until it is whole. Raises as `frames`."""
-        frame = self.take_frame()
-        return None if frame is None else (_FRAME_TYPES[frame[0]], frame)
+        taken = self.take_frame()
+        if taken is None:
+            return None
+        frame = bytes(taken)
+        return _FRAME_TYPES[frame[0]], frame
 
     @property
     def first_byte(self) -> int | None:
@@ -137,7 +170,10 @@ class FrameReader:
     def _skip(self, end: int) -> None:
         """What lies before `end` is taken."""
         self._at = end
-        if end == len(self._bytes):
+        if self._lent is not None:
+            if end == len(self._lent):
+                self._lent, self._at = None, 0
+        elif end == len(self._bytes):
             self._bytes, self._at = b"", 0
 
     def _body_limit(self, kind: int) -> int:
@@ -152,3 +188,8 @@ class FrameReader:
         if known is None:
             raise MalformedMessage(f"unknown frame type {kind}")
         return known[1]
+
+
+def _as_frame(view: memoryview) -> bytes | memoryview:
+    """Return a large record as it is, and anything else as bytes, which cost less to look at."""
+    return view if len(view) >= VIEW_LENGTH and view[0] == DATA_TYPE else bytes(view)

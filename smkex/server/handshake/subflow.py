@@ -25,7 +25,7 @@ ENDED: Final = 7
 class SubflowMachine(Protocol):
     """What takes subflows from stage to stage."""
 
-    def receive(self, subflow: "HandshakeSubflow", data: bytes, now: float) -> None: ...
+    def receive(self, subflow: "HandshakeSubflow", data: bytes | memoryview, now: float) -> None: ...
     def lose(self, subflow: "HandshakeSubflow") -> None: ...
     def expire(self, subflow: "HandshakeSubflow", now: float) -> None: ...
 
@@ -70,7 +70,7 @@ class HandshakeSubflow:
     def _on_timer(self, now: float) -> None:
         self.machine.expire(self, now)
 
-    def flow_received(self, flow: Flow, data: bytes, now: float) -> None:
+    def flow_received(self, flow: Flow, data: bytes | memoryview, now: float) -> None:
         self.machine.receive(self, data, now)
 
     def flow_writable(self, flow: Flow) -> None:

@@ -143,7 +143,7 @@ class TcpHandshakes:
 
     # --- events of a subflow
 
-    def receive(self, subflow: HandshakeSubflow, data: bytes, now: float) -> None:
+    def receive(self, subflow: HandshakeSubflow, data: bytes | memoryview, now: float) -> None:
         """Process what has arrived."""
         if subflow.stage == STEERING:
             subflow.received += data

@@ -24,7 +24,7 @@ class Owner:
         self.heard = asyncio.Event()
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
-    def flow_received(self, flow: Flow, data: bytes, now: float) -> None:
+    def flow_received(self, flow: Flow, data: bytes | memoryview, now: float) -> None:
         if self.fault is not None:
             raise self.fault
         self.received += data

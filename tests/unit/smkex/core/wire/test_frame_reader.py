@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smkex.core.wire.frame import DATA_LIMIT, FrameType, encode_frame
+from smkex.core.wire.frame import CONTROL_LIMIT, DATA_LIMIT, FrameType, encode_frame
 from smkex.core.wire.frame_reader import FrameReader
 
 BODIES = st.lists(st.sampled_from([0, 1, 3, 21, 300, 5000, DATA_LIMIT]), min_size=1, max_size=8)
@@ -26,18 +26,39 @@ def test_frames_come_out_as_they_went_in(lengths: list[int], pieces: list[int], 
     while at < len(sent):
         # the last kind of piece goes on to the end
         piece = sent[at : at + pieces[min(turn, len(pieces) - 1)] * (1 + turn // len(pieces))]
-        reader.feed(memoryview(piece) if turn % 2 else piece)
+        buffer = bytearray(piece)
+        if turn % 3 == 0:
+            reader.feed(piece)
+        elif turn % 3 == 1:
+            reader.feed(memoryview(buffer))
+        else:
+            reader.lend(memoryview(buffer))
         at += len(piece)
         for _ in range(takes[turn % len(takes)]):
             frame = reader.take_frame()
             if frame is not None:
-                taken.append(frame)
+                taken.append(bytes(frame))
+        reader.keep_unread()
+        buffer[:] = bytes(len(buffer))  # as the next read does: nothing may still depend on it
         assert reader.pending == at - sum(map(len, taken))
         turn += 1
     while (frame := reader.take_frame()) is not None:
-        taken.append(frame)
+        taken.append(bytes(frame))
     assert taken == frames
     assert (reader.pending, reader.first_byte) == (0, None)
+
+
+def test_large_records_alone_are_views_of_what_was_lent() -> None:
+    reader = FrameReader(handshake_only=False)
+    frames = data_frames([10_000, 10, 10_000])
+    control = encode_frame(FrameType.CONTROL, bytes(CONTROL_LIMIT))
+    sent = bytearray(b"".join([*frames, control]) + frames[0][:3])
+    reader.lend(memoryview(sent))
+    taken = [reader.take_frame() for _ in range(5)]
+    assert [bytes(frame) for frame in taken if frame is not None] == [*frames, control]
+    assert [isinstance(frame, memoryview) for frame in taken] == [True, False, True, False, False]
+    reader.keep_unread()
+    assert (reader.pending, reader.first_byte) == (3, FrameType.DATA)
 
 
 def test_the_first_byte_is_known_before_its_frame_is_whole() -> None:
