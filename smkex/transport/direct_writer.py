@@ -61,7 +61,7 @@ class DirectWriter:
 
     # --- as the flow's owner
 
-    def flow_received(self, flow: Flow, data: bytes, now: float) -> None:
+    def flow_received(self, flow: Flow, data: bytes | memoryview, now: float) -> None:
         """Nothing is read here."""
 
     def flow_writable(self, flow: Flow) -> None:
