@@ -53,7 +53,7 @@ class HostResult:
 def summarize_output(said: str) -> str:
     """Tests that passed, failed and were skipped; else how long the lab took to come up; else nothing."""
     counts = {
-        word: sum(map(int, re.findall(rf"\b(\d+) {word}\b", said)))
+        word: sum(map(int, re.findall(rf"\b(\d+) {word}s?\b", said)))
         for word in ("passed", "failed", "skipped", "error")
     }
     found = [f"{count} {word}" for word, count in counts.items() if count]
