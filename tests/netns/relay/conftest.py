@@ -79,3 +79,14 @@ def place(tmp_path: Path) -> Iterator[RelayPlace]:
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="module")
+def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayPlace]:
+    """For tests that look at the same relay and leave it as it is."""
+    made = RelayPlace(tmp_path_factory.mktemp("place"))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
