@@ -20,6 +20,7 @@ from node.fields import read_integer, read_sequence, read_text, require_mapping
 
 LABEL = b"sennit services v1"
 LARGEST_NUMBER = 2**53 - 1  # RFC 8259, section 6
+EPOCH_SHIFT = 27  # a generation's bits below its epoch count what was published in it
 
 
 class ForgedServices(ValueError):
@@ -79,6 +80,11 @@ class ServiceGeneration:
     generation: int
     services: tuple[PublishedService, ...]
     signature: bytes
+
+    @property
+    def is_initial(self) -> bool:
+        """Return whether no service was ever published; the signature of such a generation may be renewed."""
+        return not self.services and self.generation % (1 << EPOCH_SHIFT) == 0
 
     @classmethod
     def sign(

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from services.published import EPOCH_SHIFT
+
 LARGEST_NUMBER = 2**53 - 1  # RFC 8259, section 6
 # Numbers that clients hold (generations, purges, Fast Open keys) only grow, also when the database goes back: their
 # high bits are an epoch, which grows whenever that happens. Epochs are minutes since 1970, or 0 before the first one.
-EPOCH_SHIFT = 27
 MINUTE = 60.0
 
 
@@ -19,6 +20,16 @@ def epoch_of(number: int) -> int:
 def next_number(newest: int, epoch: int) -> int:
     """Return the number after `newest`, in this epoch or in the one of `newest` if that is greater."""
     return max(newest + 1, (epoch << EPOCH_SHIFT) + 1)
+
+
+def next_initial_number(newest: int, epoch: int, seconds: float) -> int:
+    """Return a number after `newest` that counts nothing: the start of an epoch, `epoch` or a newer one."""
+    return (epoch if epoch > epoch_of(newest) else epoch_after(newest, seconds)) << EPOCH_SHIFT
+
+
+def counts_nothing(number: int) -> bool:
+    """Return whether a number is the start of its epoch, 0 among them."""
+    return number % (1 << EPOCH_SHIFT) == 0
 
 
 def epoch_after(number: int, seconds: float) -> int:

@@ -56,8 +56,9 @@ class ServiceFollower:
             log.warning("services not applied, keeping generation %d: %s", self._generation, error)
             self._reader.look_again()
             return
-        if wanted.generation == 0 and not wanted.services:
-            if self._directory.current.generation == 0:
+        if wanted.is_initial:
+            self._directory.fault = ""
+            if self._generation == 0 and not self._directory.current.services:
                 self._directory.use_default_service()  # nothing was ever published
             return
         await self._directory.apply_generation(wanted, kept)

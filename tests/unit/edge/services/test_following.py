@@ -14,7 +14,7 @@ from edge.services.directory import ServiceDirectory
 from edge.services.following import ServiceFollower
 from node.state.catalogue import SERVICES, SERVICES_APPLIED
 from node.state.table_key import TABLE_KEY_VARIABLE, pin_table_key
-from services.published import PublishedService
+from services.published import EPOCH_SHIFT, PublishedService
 from services.published_file import read_applied_services, store_services
 
 
@@ -83,11 +83,33 @@ async def test_a_managed_node_that_lost_its_file_serves_nothing_until_it_is_back
         assert directory.facts()["fault"] == ""
 
 
-async def test_nothing_ever_published_is_as_no_file(tmp_path: Path) -> None:
+# 0, and the start of an epoch: signed anew with another key, or after the database went back
+@pytest.mark.parametrize("number", [0, 7 << EPOCH_SHIFT])
+async def test_nothing_ever_published_is_as_no_file(tmp_path: Path, number: int) -> None:
+    pin_table_key(tmp_path, KEY.public_key().public_bytes_raw())
+    publish(tmp_path, number)
+    async with followed(tmp_path) as directory:
+        assert directory.current.select_http("", "b.example").name == ""
+        publish(tmp_path, number + 1)
+        await reach_generation(directory, tmp_path, number + 1)
+        with pytest.raises(Misdirected):  # something was published, and is gone again
+            directory.current.select_http("", "b.example")
+
+
+async def test_a_signature_made_anew_leaves_the_default_service_in_force(tmp_path: Path) -> None:
     pin_table_key(tmp_path, KEY.public_key().public_bytes_raw())
     publish(tmp_path, 0)
     async with followed(tmp_path) as directory:
-        assert directory.current.select_http("", "b.example").name == ""
+        before = directory.current
+        SERVICES.write_text(tmp_path, "{}")
+        async with asyncio.timeout(10):
+            while not directory.fault:
+                await asyncio.sleep(0.01)
+        publish(tmp_path, 7 << EPOCH_SHIFT)
+        async with asyncio.timeout(10):
+            while directory.fault:
+                await asyncio.sleep(0.01)
+        assert directory.current is before
 
 
 @pytest.mark.parametrize("fault", ["forged", "no key", "damaged"])

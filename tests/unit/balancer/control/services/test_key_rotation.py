@@ -108,6 +108,23 @@ async def test_a_node_follows_a_rotation_and_refuses_what_the_old_key_signed(
     assert [each["what"] for each in audit] == ["table-key.finish", "table-key.begin", "service.activate"]
 
 
+async def test_where_nothing_was_ever_published_a_new_key_signs_that_anew(
+    api: Any, tmp_path: Path, add_service: Any, activate: Any
+) -> None:
+    """Edges serve every name by their default service until a first one is published."""
+    await api.enrol(1)
+    async with node_of(api, tmp_path / "node") as state:
+        for action in ("begin", "finish", "begin", "finish"):
+            await until(lambda: state.table_generation() and state.has_services())
+            await take(api, action, force=True)
+        key = bytes.fromhex((await api.ask("GET", ROTATION)).json()["current"])
+        await until(lambda: state.table_keys() == (key,))
+        assert state.is_signed_with(key)
+        assert state.services().is_initial
+        await activate("shop", await add_service())
+        await until(lambda: [one.name for one in state.services().services] == ["shop"])
+
+
 async def test_a_node_that_was_away_for_two_rotations_comes_back(api: Any, tmp_path: Path) -> None:
     await api.enrol(1)
     async with node_of(api, tmp_path / "node") as state:
