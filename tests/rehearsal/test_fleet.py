@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from containers import ContainerLab
 from debian_image import DISTRIBUTION, ROOT, SUITE, bake, release
+from machine import Machine
 from machine_lab import MachineLab
 from provisioned import DAEMONS, failed_units, holds_net_admin, state_of, stop_agent_and_edge
 from virtual_machines import VirtualMachineLab
@@ -109,6 +110,55 @@ def _edges(lab: MachineLab, *options: str) -> str:
         *("sennit", "edges", "list", *options, "--control", f"https://{lab.control}:8443"),
         *("--ca", "/etc/sennit/control/ca.pem", "--token-file", "/etc/sennit/control/admin.token"),
     ).stdout  # fmt: skip
+
+
+def _table_key(lab: MachineLab, *words: str) -> str:
+    return (
+        lab.machines["edge1"]
+        .run(
+            "env",
+            f"SENNIT_CONTROL_URL=https://{lab.control}:8443",
+            "SENNIT_CONTROL_CA=/etc/sennit/control/ca.pem",
+            "SENNIT_CONTROL_TOKEN_FILE=/etc/sennit/control/admin.token",
+            *("sennit", "table-key", *words),
+        )
+        .stdout
+    )
+
+
+def _signing_key(lab: MachineLab) -> str:
+    """Return the public key that the control plane signs with, 64 hexadecimal digits."""
+    return str(json.loads(_table_key(lab))["ed25519"])
+
+
+def _placed_keys(lab: MachineLab) -> set[str]:
+    """Return what root's copies of the key say, over all machines."""
+    copies = [machine.run("cat", "/etc/sennit/table.key").stdout for machine in lab.machines.values()]
+    return {json.loads(copy)["ed25519"] for copy in copies}
+
+
+def _learned_keys(machine: Machine) -> list[list[str]]:
+    """Return the keys that an agent noted that it believes, at each change; the first 16 digits of each."""
+    shown = machine.run("journalctl", "-u", "sennit-agent", "-o", "cat").stdout
+    return [re.findall(r"\b[0-9a-f]{16}\b", line) for line in shown.splitlines() if "keys learned" in line]
+
+
+def _healths(lab: MachineLab) -> dict[str, str]:
+    """Return each edge's state and health, as the control plane has them."""
+    edges = json.loads(_edges(lab, "--json"))
+    return {edge["name"]: f"{edge['state']} {edge['lease']['health']}" for edge in edges}
+
+
+def _in_force(machine: Machine, key: str) -> bool:
+    """Return whether the table that this machine's forwarder has applied is signed with a key."""
+    verify = (
+        "import json, sys; from pathlib import Path; from balancer.model.table_file import read_signed_table; "
+        "from node.state.forwarder import read_applied_generation; state = Path('/var/lib/sennit'); "
+        "table = read_signed_table(state, (bytes.fromhex(sys.argv[1]),)); "
+        "sys.exit(read_applied_generation(state) != table['generation'])"
+    )
+    python = "/opt/sennit/current/bin/python"
+    return machine.run(python, "-c", verify, key, check=False).returncode == 0
 
 
 def _get(lab: MachineLab, *options: str) -> "subprocess.CompletedProcess[bytes]":
@@ -239,6 +289,67 @@ def test_check_mode_finds_nothing_to_change(
     recap = _play(lab, "site", archives[0], "--check", "--diff", "--limit", "edge2")
     record.add("What would change? Nothing", recap)
     assert re.findall(r"changed=(\d+)", recap) == ["0"]
+
+
+def test_the_signing_key_changes_under_load_and_fails_no_download(
+    lab: MachineLab, archives: tuple[Path, Path], record: Record
+) -> None:
+    before = _signing_key(lab)
+    with Client(lab) as client:
+        recap = _play(lab, "table-key", archives[0])
+        key = _signing_key(lab)
+        for machine in lab.machines.values():
+            wait_for("the table of the next key", lambda machine=machine: _in_force(machine, key), 60)
+    status = _table_key(lab, "status")
+    record.add(
+        "Another signing key, while a phone downloads in a loop",
+        recap,
+        status,
+        f"downloads of {SIZE >> 20} MB meanwhile: {len(client.took)}; failed: {len(client.failed)}\n"
+        + "\n".join(client.failed),
+    )
+    assert key != before
+    assert _placed_keys(lab) == {key}
+    assert "known to 3 of 3 live nodes" in status
+    for machine in lab.machines.values():
+        assert [before[:16], key[:16]] in _learned_keys(machine)  # both, until the end
+        assert failed_units(machine) == ""
+    assert client.took
+    assert client.failed == []
+
+
+def test_a_stolen_signing_key_is_replaced_and_a_node_that_was_away_is_given_the_next(
+    lab: MachineLab, archives: tuple[Path, Path], record: Record
+) -> None:
+    before = _signing_key(lab)
+    away = lab.machines["edge3"]
+    with Client(lab) as client:
+        replaced = _play(
+            lab, "table-key", archives[0], "-e", "sennit_key_stolen=true", "--limit", "edge1,edge2"
+        )
+        key = _signing_key(lab)
+        for name in ("edge1", "edge2"):
+            wait_for("the new key", lambda name=name: _in_force(lab.machines[name], key), 60)
+        wait_for("edge3 to refuse", lambda: _healths(lab)["edge3"] == "up degraded", 120)
+        listed = _edges(lab)
+        assert _in_force(away, before)  # it forwards on
+        recovered = _play(lab, "table-key", archives[0], "--tags", "install", "--limit", "edge3")
+        wait_for("the new key", lambda: _in_force(away, key), 60)
+        wait_for("health", lambda: set(_healths(lab).values()) == {"up ok"}, 120)
+    record.add(
+        "A stolen signing key, replaced; the third edge was away and is given the key later",
+        replaced,
+        listed,
+        recovered,
+        _edges(lab),
+        f"downloads of {SIZE >> 20} MB meanwhile: {len(client.took)}; failed: {len(client.failed)}\n"
+        + "\n".join(client.failed),
+    )
+    assert key != before
+    assert _placed_keys(lab) == {key}
+    assert key[:16] not in {one for each in _learned_keys(away) for one in each}  # no link leads to it
+    assert client.took
+    assert client.failed == []
 
 
 def test_an_upgrade_under_load_fails_no_download(
