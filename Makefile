@@ -115,11 +115,12 @@ fuzz: install
 	@$(VENV)/bin/python tests/fuzz --seconds $(SECONDS) $(TARGETS)
 
 # what wants a machine that does nothing else: timed scenarios, a drain under many downloads, figures, a soak; and more
-# rounds of what `test` has too
+# rounds and examples of what `test` has too
 test-long: install
 	@EXPECT_ALL_CAPABILITIES=1 $(PYTEST) -q tests/long
 	@EXPECT_ALL_CAPABILITIES=1 SENNIT_LONG_BYTES=1073741824 SENNIT_LONG_ROUNDS=8 $(PYTEST) -q \
 	  tests/netns/lab/test_long_download.py tests/netns/programs/test_bulk.py tests/netns/edge/test_killed_activations.py
+	@EXPECT_ALL_CAPABILITIES=1 SENNIT_EXAMPLES=all $(PYTEST) -q tests/datapath tests/unit/balancer/control/test_grants.py
 
 # writes docs/operate/rehearsal-containers.md and rehearsal.md
 test-ansible: install

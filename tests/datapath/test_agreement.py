@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from any_packets import AT_THE_SITE, EITHER, HANDED_ON, MARKS, OWN_REPLIES, PACKETS, damaged, in_a_tunnel
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loaded_programs import AT_A_SITE, REFERENCE, Programs, Ran
@@ -14,7 +15,7 @@ from balancer.model.reference.decision import Outcome, ReferenceForwarder
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
-RUNS = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RUNS = settings(max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @RUNS

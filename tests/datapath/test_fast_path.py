@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from any_packets import EITHER, FIELDS, FIRST_SUBFLOWS, V4, V6, damaged
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loaded_programs import Programs, Ran
@@ -18,7 +19,7 @@ from balancer.model.verdict import Reason
 
 pytestmark = pytest.mark.needs("root", "bcc")
 
-RUNS = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RUNS = settings(max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture])
 XDP_DROP, XDP_REDIRECT = 1, 4
 ITS_OWN = {
     Reason.FORWARDED,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packets import CLIENT, CLIENT6, VIP, VIP6, icmp_error, tcp
@@ -78,7 +79,7 @@ def ask(host: subprocess.Popen[bytes], packet: bytes) -> tuple[int, ...]:
     return PARSED.unpack(answer)
 
 
-@settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(1500), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=damaged())
 def test_headers_read_what_the_reference_reads(host: subprocess.Popen[bytes], frame: bytes) -> None:
     version, l4, protocol, fragment, whole, quoted, mss, flow, extension, martian = ask(host, frame)

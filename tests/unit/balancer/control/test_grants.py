@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -190,5 +191,5 @@ class FleetOfSoftFailures(RuleBasedStateMachine):
         assert announcing >= minimum_announcing(SHARE, len(self.edges))
 
 
-FleetOfSoftFailures.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+FleetOfSoftFailures.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=60)
 test_edges_fail_softly_in_any_order = FleetOfSoftFailures.TestCase
