@@ -6,6 +6,8 @@ ROOT is where the packages are: the checkout, or the site-packages of a release 
 and the same clang give the same object. Needs Debian's clang, llvm, libbpf-dev and linux-libc-dev.
 """
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,7 +42,9 @@ def compile_object(source: Path, path: Path) -> None:
         )
         subprocess.run(["llvm-strip", "--strip-debug", str(made)], check=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(made.read_bytes())
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        shutil.copyfile(made, fresh)
+        fresh.replace(path)  # at once: others that compile the same may be loading it
 
 
 def main() -> None:

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from compiled_object import available_object
 from signed_table import write_signed_table
 
 from balancer.datapath.maps.counters import read_counters
@@ -56,13 +57,12 @@ def until(condition: Callable[[], bool], what: str | Callable[[], str], timeout:
 class ForwarderNetwork:
     """Namespaces, links, routes, and the forwarders of two edges or three; IPv6 too if it is `dual`.
 
-    `programs` are options of `load`.
+    Every `load` that names no other programs loads those of the object compiled ahead, or compiles with `from_source`.
     """
 
-    def __init__(
-        self, folder: Path, dual: bool = False, count: int = 2, programs: Sequence[str] = ()
-    ) -> None:
-        self._programs = programs
+    def __init__(self, folder: Path, dual: bool = False, count: int = 2, from_source: bool = False) -> None:
+        ahead = None if from_source else available_object()
+        self._programs = ("--object", str(ahead)) if ahead else ("--programs", "source")
         self._dual = dual
         self.names = tuple(LINKS)[:count]
         self.vips = (DUAL, BY_ADDRESS) if dual else (VIP,)
@@ -116,7 +116,7 @@ class ForwarderNetwork:
         self.publish()
         for edge in self.names:
             second = ("--outside", "up1") if self._dual and edge == "edge2" else ()
-            self.forwarder(edge, "load", "--outside", "up0", *second, "--backbone", "bb0", *self._programs)
+            self.forwarder(edge, "load", "--outside", "up0", *second, "--backbone", "bb0")
             self._daemons.append(
                 subprocess.Popen(
                     [*self.enter(edge), *self.command(edge, "run", "--metrics", "127.0.0.1:9465")]
@@ -163,14 +163,10 @@ class ForwarderNetwork:
 
     def command(self, edge: str, action: str, *more: str) -> list[str]:
         folder = self.state(edge)
+        chosen = {"--object", "--programs"} & set(more)
         return [
-            str(SENNIT),
-            "forwarder",
-            action,
-            "--state",
-            str(folder),
-            "--bpffs",
-            str(folder / "bpf"),
+            *(str(SENNIT), "forwarder", action, "--state", str(folder), "--bpffs", str(folder / "bpf")),
+            *(self._programs if action == "load" and not chosen else ()),
             *more,
         ]
 
@@ -279,7 +275,7 @@ class ForwarderNetwork:
     def down(self) -> None:
         for daemon in self._daemons:
             daemon.terminate()
-            daemon.wait(10)
+            daemon.wait(60)  # on a busy machine
         for edge in self.names:
             subprocess.run(["umount", str(self.state(edge) / "bpf")], capture_output=True)
         for node in ("phone", *self.names, "backbone"):

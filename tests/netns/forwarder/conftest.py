@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compiled_object import compiled_object
 from forwarder_network import ForwarderNetwork
 
 
 @pytest.fixture
 def network(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ForwarderNetwork]:
-    """With the parameter "object" its edges load the object compiled ahead."""
-    ahead = getattr(request, "param", "source") == "object"
-    made = ForwarderNetwork(tmp_path, programs=("--object", str(compiled_object())) if ahead else ())
+    """With the parameter "source" its edges compile their programs."""
+    made = ForwarderNetwork(tmp_path, from_source=getattr(request, "param", "object") == "source")
     try:
         made.up()
         yield made

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bulk import carry
-from compiled_object import compiled_object
+from compiled_object import available_object, compiled_object
 from forwarder_network import ForwarderNetwork
 
 from balancer.model.reference.checksum import checksum
@@ -188,10 +188,11 @@ def test_detach_leaves_nothing(network: ForwarderNetwork) -> None:
 def test_a_foreign_program_is_never_replaced_or_removed(
     network: ForwarderNetwork, owner: socket.socket
 ) -> None:
-    from balancer.datapath.load.compile import compile_and_load
+    from balancer.datapath.load.form import load_programs
 
     theirs = network.state("edge2") / "bpf" / "theirs"
-    pin(compile_and_load().programs["owner_egress"], theirs)
+    loaded = load_programs(available_object())
+    pin(loaded.programs["owner_egress"], theirs)
     add = ("filter", "add", "dev", "up0", "ingress", "prio", "50000", "bpf", "direct-action")
     network.in_("edge2", "tc", *add, "object-pinned", str(theirs))
     with pytest.raises(AssertionError, match="foreign tc filter"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from bulk import carry
+from compiled_object import available_object
 
 from balancer.datapath.load.xdp_features import SENDS, features_of
 from balancer.datapath.maps.counters import read_counters, read_xdp_counters
@@ -139,7 +140,7 @@ def test_a_backbone_that_sends_nothing_from_xdp_is_found_out(wired: Any) -> None
 
 def test_a_foreign_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> None:
     """`native` refuses before anything has changed; `auto` does without; `detach` takes what is ours."""
-    from balancer.datapath.load.compile import compile_and_load
+    from balancer.datapath.load.form import load_programs
 
     wired.forwarder("edge2", *LOAD, "--xdp", "native")
     assert xdp_of(wired, "up0")
@@ -147,7 +148,7 @@ def test_a_foreign_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> No
     assert xdp_of(wired, "up0") == {}
     assert list((wired.state("edge2") / "bpf").glob("sennit*")) == []
 
-    theirs = compile_and_load(fast=True)
+    theirs = load_programs(available_object(), fast=True)
     with wired.inside("edge2"):
         link = link_xdp(theirs.programs["backbone_xdp"], socket.if_nametoindex("up0"))
     try:
