@@ -22,6 +22,7 @@ from machine_lab import MachineLab
 from provisioned import DAEMONS, failed_units, holds_net_admin, state_of, stop_agent_and_edge
 from virtual_machines import VirtualMachineLab
 
+from balancer.model.timestamp import LIFETIME
 from lab.topology import LAB, SERVICE_NAME, VIP
 from lab.wait import wait_for
 
@@ -330,7 +331,8 @@ def test_a_stolen_signing_key_is_replaced_and_a_node_that_was_away_is_given_the_
         key = _signing_key(lab)
         for name in ("edge1", "edge2"):
             wait_for("the new key", lambda name=name: _in_force(lab.machines[name], key), 60)
-        wait_for("edge3 to refuse", lambda: _healths(lab)["edge3"] == "up degraded", 120)
+        # seconds: of a proof that is not renewed, and some
+        wait_for("edge3 to refuse", lambda: _healths(lab)["edge3"] == "up degraded", LIFETIME + 120)
         listed = _edges(lab)
         assert _in_force(away, before)  # it forwards on
         recovered = _play(lab, "table-key", archives[0], "--tags", "install", "--limit", "edge3")
