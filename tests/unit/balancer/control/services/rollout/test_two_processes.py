@@ -78,6 +78,7 @@ class Edges:
 
     instances: Instances
     refusing: frozenset[int] = frozenset()
+    reported: set[int] = field(default_factory=set)  # edges that sent which services they have
     applied: set[int] = field(default_factory=set)  # edges that sent that they have revision 2
     early: list[str] = field(default_factory=list)
 
@@ -107,6 +108,7 @@ class Edges:
         body = {"health": "ok", "services": report}
         answer = await self.instances.ask("PUT", f"/v1/edges/{number}/lease", body, token)
         assert answer.status_code == 200, answer.text
+        self.reported.add(number)
 
     def _check_stage(self, number: int) -> None:
         """Note an edge that has the candidate though an edge of an earlier stage never said that it applied it."""
@@ -151,6 +153,9 @@ async def rolling(first: ControlProcess, second: ControlProcess, edges: Edges) -
         assert (await instances.ask("POST", f"{PATH}/activate", {"revision": 1})).status_code == 200
         lives = [asyncio.create_task(edges.live(number)) for number in EDGES]
         try:
+            async with asyncio.timeout(120):
+                while edges.reported != EDGES.keys():  # one that never did takes no part in a rollout
+                    await asyncio.sleep(0.1)
             answer = await instances.ask("POST", f"{PATH}/activate", {"revision": 2, "rollout": PLAN})
             assert answer.status_code == 200, answer.text
             yield instances
