@@ -9,7 +9,7 @@ from typing import Protocol
 log = logging.getLogger("edge.telemetry.access_log")
 
 WAITING_BYTES = 8 << 20  # bytes of lines that wait to be written
-WAKE_BYTES = 1 << 20  # bytes of lines for which the thread is woken before `flush`
+WAKE_BYTES = 256 << 10  # bytes of lines for which the thread is woken before `flush`
 CLOSE_SECONDS = 3.0  # seconds that the end of a worker waits for its last lines
 WARNING_SECONDS = 30.0  # between two warnings about lost lines
 
