@@ -39,7 +39,7 @@ class ConnectionFacts:
     # what a line of the access log has of this connection, and the number of paths that it was made of
     fragment: bytes = field(default=b"", repr=False)
     fragment_paths: int = field(default=-1, repr=False)
-    # what its last line from the fast path has behind the ids, and the request and the outcome that this is of
+    # the end of its last line from the fast path, and the request and the outcome that it was made for
     tail: bytes = field(default=b"", repr=False)
     tail_request: Any = field(default=None, repr=False)
     tail_outcome: Any = field(default=None, repr=False)

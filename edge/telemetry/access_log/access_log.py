@@ -20,7 +20,7 @@ class AccessLog:
 
     def __init__(self, lines: LineFormat, writer: LogWriter, sample: float = 1.0) -> None:
         self._lines = lines
-        self._writer: Any = writer
+        self._writer = writer
         self.sample = sample
         self._parts: list[bytes] = []  # of the lines of this batch: each byte is copied once
         self._count = 0  # lines of this batch
@@ -32,7 +32,7 @@ class AccessLog:
         try:
             self._parts.append(self._lines.format_record(record))
         except Exception as error:
-            self._writer.count_lost(1, "format-failed", error)
+            self._writer.count_unformatted(error)
             return
         self._count_line()
 
@@ -48,7 +48,7 @@ class AccessLog:
         try:
             self._lines.add_hit(self._parts, at, request_id, connection, asked, outcome)
         except Exception as error:
-            self._writer.count_lost(1, "format-failed", error)
+            self._writer.count_unformatted(error)
             return
         self._count_line()
 
@@ -60,6 +60,8 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
     def _put_batch(self) -> None:
+        if not self._count:
+            return
         lines, count = b"".join(self._parts), self._count
         self._parts.clear()
         self._count = 0

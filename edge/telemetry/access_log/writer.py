@@ -55,7 +55,7 @@ class LogWriter:
         self._warned_at = -WARNING_SECONDS
         self.written = 0
         self.lost: Counter[str] = Counter()
-        self._counting = threading.Lock()
+        self._lock = threading.Lock()  # of the counts, never held while anything is written
         self._in_hand = 0  # lines of the batch that the thread is writing
         self._given_up = False  # what the thread still does is counted as lost already
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
@@ -87,7 +87,7 @@ class LogWriter:
         self._wake.set()
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
-            with self._counting:
+            with self._lock:
                 self._given_up = True
                 left = self._in_hand + sum(count for _, count in self._batches)
                 self._batches.clear()
@@ -109,7 +109,7 @@ class LogWriter:
 
     def _write_batches(self) -> None:
         while True:
-            with self._counting:
+            with self._lock:
                 if not self._batches:  # or `close` has given up
                     return
                 lines, self._in_hand = self._batches.popleft()
@@ -125,18 +125,24 @@ class LogWriter:
             lost, reason, fault = error.count, error.reason, error
         except Exception as error:
             lost, reason, fault = count, "write-failed", error
-        with self._counting:
+        with self._lock:
             self._in_hand = 0
             if self._given_up:
                 return
             self.written += count - lost
             if fault is not None:
-                self.count_lost(lost, reason, fault)
+                self.lost[reason] += lost
+        if fault is not None:
+            self._warn(lost, fault, self._sink.remedy)
 
-    def count_lost(self, count: int, reason: str, error: Exception) -> None:
-        """Count lines that are lost, and warn about them now and then."""
-        self.lost[reason] += count
+    def count_unformatted(self, error: Exception) -> None:
+        """Count a line that could not be made."""
+        self.lost["format-failed"] += 1
+        self._warn(1, error, "a fault of the edge: please report it")
+
+    def _warn(self, count: int, error: Exception, remedy: str) -> None:
+        """Log lost lines, at most one warning in `WARNING_SECONDS`."""
         now = time.monotonic()
         if now - self._warned_at >= WARNING_SECONDS:
             self._warned_at = now
-            log.warning("access log: %d lines lost: %s; %s", count, error, self._sink.remedy)
+            log.warning("access log: %d lines lost: %s; %s", count, error, remedy)
