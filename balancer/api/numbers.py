@@ -22,13 +22,13 @@ def next_number(newest: int, epoch: int) -> int:
     return max(newest + 1, (epoch << EPOCH_SHIFT) + 1)
 
 
-def next_initial_number(newest: int, epoch: int, seconds: float) -> int:
-    """Return a number after `newest` that counts nothing: the start of an epoch, `epoch` or a newer one."""
+def next_epoch_start(newest: int, epoch: int, seconds: float) -> int:
+    """Return the start of an epoch, `epoch` or a newer one, that comes after `newest`; `seconds` since 1970."""
     return (epoch if epoch > epoch_of(newest) else epoch_after(newest, seconds)) << EPOCH_SHIFT
 
 
-def counts_nothing(number: int) -> bool:
-    """Return whether a number is the start of its epoch, 0 among them."""
+def is_epoch_start(number: int) -> bool:
+    """Return whether nothing is counted in the number's epoch yet, as in 0."""
     return number % (1 << EPOCH_SHIFT) == 0
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from balancer.api.numbers import counts_nothing, epoch_of, next_initial_number, next_number
+from balancer.api.numbers import epoch_of, is_epoch_start, next_epoch_start, next_number
 from balancer.control.clock import Clock
 from balancer.control.http.problems import Refusal
 from balancer.control.services.published import generations
@@ -84,8 +84,10 @@ class ServicePublication:
             await self.catch_up(session)
         newest = max(self.live.generation, self.lost_generation)
         epoch = max(session.info.get("epoch", 0), epoch_of(self._table.generation), epoch_of(newest))
-        if not names and counts_nothing(newest):  # edges go on with their default service
-            generation = next_initial_number(newest, epoch, self._clock.now().timestamp())
+        if not names and is_epoch_start(
+            newest
+        ):  # no service was ever published: edges keep their default one
+            generation = next_epoch_start(newest, epoch, self._clock.now().timestamp())
         else:
             generation = next_number(newest, epoch)
         changes = _select_changes(names, await read_services(session, self._seal, names), generation)
