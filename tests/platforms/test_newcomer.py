@@ -5,19 +5,17 @@ did is written to docs/platforms.md.
 """
 
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bare_root import BareRoot, bare_root
+from bare_root import BareRoot
 from page_commands import page_commands
-from platform_results import HostResult, saved_results
+from platform_results import HostResult
 
 pytestmark = [
     pytest.mark.needs("root", "netns", "mptcp", "mmdebstrap"),
     pytest.mark.timeout(5400),
 ]
-SUITES = {"Debian 12": "bookworm", "Debian 13": "trixie"}
 README = [line for line in page_commands("README.md", "## On your own machines") if "docker" not in line]
 FROM_README = README[next(at for at, line in enumerate(README) if line.startswith("apt-get")) :]
 TESTED = "EXPECT_ALL_CAPABILITIES=1 .venv/bin/pytest -q"
@@ -41,14 +39,6 @@ VERSIONS = {
     "BIRD": "bird --version 2>&1",
     "libc": "ldd --version | head -1",
 }
-
-
-@pytest.fixture(scope="module", params=SUITES)
-def host(request: pytest.FixtureRequest) -> Iterator[tuple[HostResult, BareRoot]]:
-    with bare_root(SUITES[request.param]) as root:
-        # what this run leaves out stays as an earlier one noted it
-        known = [result for result in saved_results() if result.host == request.param]
-        yield known[0] if known else HostResult(request.param), root
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step[0])

@@ -1,15 +1,13 @@
 """`make release` in bare roots of the distributions, as packaging/README.md has it, and what is built, in use there."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bare_root import BareRoot, bare_root
-from platform_results import HostResult, saved_results
+from bare_root import BareRoot
+from platform_results import HostResult
 from release_root import CHECKOUT
 
 pytestmark = [pytest.mark.needs("root", "netns", "mmdebstrap"), pytest.mark.timeout(5400)]
-SUITES = {"Debian 12": "bookworm", "Debian 13": "trixie"}
 VERIFY = "ssh-keygen -Y verify -f signers -I sennit -n sennit-release -s SHA256SUMS.sig <SHA256SUMS"
 TESTED = "EXPECT_ALL_CAPABILITIES=1 .venv/bin/pytest -q"
 # what was run, the command, seconds, the folder
@@ -23,13 +21,6 @@ STEPS = (
      f"{TESTED} tests/platforms/test_debian_packages.py", 3600, "/root/sennit"),
     ("what pip install takes", f"{TESTED} tests/packaging", 900, "/root/sennit"),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module", params=SUITES)
-def host(request: pytest.FixtureRequest) -> Iterator[tuple[HostResult, BareRoot]]:
-    with bare_root(SUITES[request.param]) as root:
-        known = [result for result in saved_results() if result.host == request.param]
-        yield known[0] if known else HostResult(request.param), root
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step[0])

@@ -1,5 +1,6 @@
 """A client with one interface, a relay, and the world behind it, which has the CDN's addresses and others."""
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -71,22 +72,24 @@ class RelayPlace:
             remove_namespace(name)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[RelayPlace]:
-    made = RelayPlace(tmp_path)
+@contextlib.contextmanager
+def relay_place(folder: Path) -> Iterator[RelayPlace]:
+    made = RelayPlace(folder)
     try:
         made.up()
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[RelayPlace]:
+    with relay_place(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayPlace]:
     """For tests that look at the same relay and leave it as it is."""
-    made = RelayPlace(tmp_path_factory.mktemp("place"))
-    try:
-        made.up()
+    with relay_place(tmp_path_factory.mktemp("place")) as made:
         yield made
-    finally:
-        made.down()
