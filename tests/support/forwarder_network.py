@@ -103,6 +103,8 @@ class ForwarderNetwork:
             self.in_("phone", "ip", "address", "add", f"10.{number}.0.2/24", "dev", link)
             gateway = ("via", f"10.{number}.0.1", "dev", link, "metric", str(number * 100))
             self.in_("phone", "ip", "route", "add", "default", *gateway)
+            # also what its kernel sends for no socket, such as a RST for what comes after a connection's end
+            self.steer(f"10.{number}.0.2", edge)
             self.in_(edge, "ip", "address", "add", f"10.{number}.0.1/24", "dev", "up0")
             self.in_(edge, "ip", "address", "add", f"10.255.0.{number}/24", "dev", "bb0")
             self.in_(edge, "ip", "address", "add", f"{VIP.v4}/32", "dev", "lo")
