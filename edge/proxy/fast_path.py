@@ -29,7 +29,7 @@ from edge.services.admission.gate import NotAdmitted
 from edge.services.directory import ServiceDirectory
 from edge.services.served_connection import ServedConnection
 from edge.services.transforms.field_changes import FieldChanges
-from edge.telemetry.access_log.fast_hit import FastRequest
+from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
 from edge.telemetry.request_record import REQUEST_ID_FIELD
 from edge.telemetry.telemetry import Telemetry
 from services.transforms import Coding
@@ -309,7 +309,7 @@ class CacheFastPath:
         head = b"".join((STATUS_LINE[view.status], "".join(lines).encode("latin-1"), REQUEST_ID_PREFIX))
         next_age = view.fresh_until - view.lifetime + age + 1
         until = min(next_age, view.fresh_until - ttl) - _TICK_MARGIN
-        prepared.renew(head, view.body, (view.status, len(view.body), ttl), now, until)
+        prepared.renew(head, view.body, HitOutcome(view.status, len(view.body), ttl), now, until)
 
 
 def _take_share(connection: ServedConnection, size: int) -> bool:

@@ -39,10 +39,6 @@ class ConnectionFacts:
     # what a line of the access log has of this connection, and the number of paths that it was made of
     fragment: bytes = field(default=b"", repr=False)
     fragment_paths: int = field(default=-1, repr=False)
-    # the end of its last line from the fast path, and the request and the outcome that it was made for
-    tail: bytes = field(default=b"", repr=False)
-    tail_request: Any = field(default=None, repr=False)
-    tail_outcome: Any = field(default=None, repr=False)
 
     @classmethod
     def of_transport(cls, transport: Any, owner: int) -> "ConnectionFacts":

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge.telemetry.access_log.access_log import AccessLog
-from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
+from edge.telemetry.access_log.fast_hit import FastHit, FastRequest, HitOutcome
 from edge.telemetry.connection_facts import ConnectionFacts, facts_of
 from edge.telemetry.figures import DEFAULT_SERVICE, NO_SERVICE, Figures
 from edge.telemetry.request_ids import RequestIds
@@ -159,13 +159,13 @@ class Telemetry:
     ) -> None:
         """Count and log an answer of the fast path."""
         figures = asked.figures
-        figures.count_hit(outcome[0], outcome[1])
+        figures.count_hit(outcome.status, outcome.size)
         share = figures.log_share
         if self.log is not None and (share >= 1.0 or random.random() < share):  # noqa: S311 (not a secret)
             self.log.append_hit(at, request_id, connection, asked, outcome)
         traces = self.traces
         if traces is not None and traces.is_chosen():
-            traces.append((at, request_id, connection, asked, outcome))
+            traces.append(FastHit(at, request_id, connection, asked, outcome))
 
     def facts(self) -> dict[str, Any]:
         """Return what the health endpoint and the metrics publish."""

@@ -2,14 +2,15 @@
 
 from typing import Final
 
+from edge.telemetry.access_log.fast_hit import HitOutcome
+
 _EXPIRED: Final = 0.0
 
 
 class PreparedAnswer:
     """`head` ends where the request's id is put, `body` follows it. Valid from `since` to before `until`.
 
-    Times are seconds since the epoch. `outcome`: status, bytes of the body, whole seconds until it is stale. `changes`
-    are the service's changes of fields that the head was made with.
+    Times are seconds since the epoch. `changes` are the service's changes of fields that the head was made with.
     """
 
     __slots__ = ("body", "changes", "head", "outcome", "since", "until")
@@ -18,13 +19,11 @@ class PreparedAnswer:
         self.changes = changes
         self.head = b""
         self.body = b""
-        self.outcome = (0, 0, 0)
+        self.outcome = HitOutcome(0, 0, 0)
         self.since = _EXPIRED
         self.until = _EXPIRED
 
-    def renew(
-        self, head: bytes, body: bytes, outcome: tuple[int, int, int], since: float, until: float
-    ) -> None:
+    def renew(self, head: bytes, body: bytes, outcome: HitOutcome, since: float, until: float) -> None:
         """Set what is sent from now on."""
         self.head = head
         self.body = body

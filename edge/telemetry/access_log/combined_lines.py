@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime
 
-from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
+from edge.telemetry.access_log.fast_hit import FastHit
 from edge.telemetry.access_log.line_format import LineFormat
-from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import RequestRecord
 from edge.telemetry.stream_record import StreamRecord
 
@@ -14,23 +13,16 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class CombinedLines(LineFormat):
     """Formats records: `client - - [time] "request" status bytes "referer" "user agent"`."""
 
-    def add_hit(
-        self,
-        parts: list[bytes],
-        at: float,
-        request_id: bytes,
-        connection: ConnectionFacts,
-        asked: FastRequest,
-        outcome: HitOutcome,
-    ) -> None:
+    def add_hit(self, parts: list[bytes], hit: FastHit) -> None:
+        asked = hit.asked
         parts.append(
             _format_fields(
-                connection.client,
-                at,
+                hit.connection.client,
+                hit.at,
                 asked.method,
                 asked.target,
-                outcome[0],
-                outcome[1],
+                hit.outcome.status,
+                hit.outcome.size,
                 asked.referer,
                 asked.user_agent,
             )

@@ -1,4 +1,4 @@
-"""A request that the fast path answered: a tuple, since it is made for each."""
+"""What is recorded of a request that the fast path answered."""
 
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.figures import ServiceFigures
@@ -46,7 +46,36 @@ class FastRequest:
         return self.figures.name
 
 
-# status, bytes of the body, whole seconds until it is stale: the same tuple for many requests
-HitOutcome = tuple[int, int, int]
-# seconds since the epoch, request id, connection, request, outcome
-FastHit = tuple[float, bytes, ConnectionFacts, FastRequest, HitOutcome]
+class HitOutcome:
+    """Status, bytes of the body, whole seconds until it is stale: the same object for many answers.
+
+    `fragment` is it as text, once a line was made.
+    """
+
+    __slots__ = ("fragment", "size", "status", "ttl")
+
+    def __init__(self, status: int, size: int, ttl: int) -> None:
+        self.status = status
+        self.size = size
+        self.ttl = ttl
+        self.fragment = b""
+
+
+class FastHit:
+    """An answer of the fast path, at `at` seconds since the epoch."""
+
+    __slots__ = ("asked", "at", "connection", "outcome", "request_id")
+
+    def __init__(
+        self,
+        at: float,
+        request_id: bytes,
+        connection: ConnectionFacts,
+        asked: FastRequest,
+        outcome: HitOutcome,
+    ) -> None:
+        self.at = at
+        self.request_id = request_id
+        self.connection = connection
+        self.asked = asked
+        self.outcome = outcome

@@ -13,6 +13,7 @@ log = logging.getLogger("edge.telemetry.access_log")
 
 CHECK_SECONDS = 1.0  # seconds between looks whether the name still leads to the open file
 WRITE_SECONDS = 1.0  # seconds that a pipe may take nothing
+PIECES_LIMIT = 1024  # that writev(2) takes at once (IOV_MAX)
 
 
 class FileSink:
@@ -43,19 +44,22 @@ class FileSink:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def write_lines(self, lines: bytes) -> None:
-        regular = stat.S_ISREG(self._status.st_mode)
-        if regular:
+    def write_batches(self, batches: list[bytes]) -> None:
+        if stat.S_ISREG(self._status.st_mode):
             self._follow_rotation()
-        written = 0
+            self._write_or_lose(batches)
+            return
         # a pipe keeps only short writes of several processes apart
-        for block in [lines] if regular else lines.splitlines(keepends=True):
-            done, error = self._write_block(block)
-            if error is not None:
-                written += block[:done].count(b"\n")
-                reason = "reader-behind" if isinstance(error, BlockingIOError) else "write-failed"
-                raise LinesLost(reason, lines.count(b"\n") - written, error)
-            written += 1  # counts where each line is a block
+        lines = b"".join(batches).splitlines(keepends=True)
+        for at, line in enumerate(lines):
+            self._write_or_lose([line], len(lines) - at - 1)
+
+    def _write_or_lose(self, pieces: list[bytes], after: int = 0) -> None:
+        """Write lines, or raise `LinesLost` for what is left of them and for the `after` lines that follow."""
+        done, error = self._write_pieces(pieces)
+        if error is not None:
+            reason = "reader-behind" if isinstance(error, BlockingIOError) else "write-failed"
+            raise LinesLost(reason, b"".join(pieces)[done:].count(b"\n") + after, error)
 
     def _follow_rotation(self) -> None:
         now = time.monotonic()
@@ -69,24 +73,27 @@ class FileSink:
         if moved:
             self.reopen()
 
-    def _write_block(self, block: bytes) -> tuple[int, OSError | None]:
-        """Write `block`, after the end of a line that was torn; return its bytes written, and what stopped it."""
-        data = b"\n" + block if self._torn else block
-        at, deadline = 0, time.monotonic() + WRITE_SECONDS
+    def _write_pieces(self, pieces: list[bytes]) -> tuple[int, OSError | None]:
+        """Write `pieces`, after the end of a line that was torn; return their bytes written, and what stopped it."""
+        ending = int(self._torn)  # bytes
+        given = left = [b"\n", *pieces] if ending else pieces
+        size, written = sum(map(len, given)), 0
+        deadline = time.monotonic() + WRITE_SECONDS
         stopped: OSError | None = None
-        while at < len(data):
+        while written < size:
             try:
-                at += os.write(self._descriptor, data[at:] if at else data)
+                written += os.writev(self._descriptor, left[:PIECES_LIMIT])
             except OSError as error:
                 seconds = deadline - time.monotonic()
                 if isinstance(error, BlockingIOError) and _wait_writable(self._descriptor, seconds):
                     continue
                 stopped = error
                 break
-        done = max(0, at - (len(data) - len(block)))
-        if at:
-            self._torn = data[at - 1] != ord("\n")
-        return done, stopped
+            if written < size:
+                left = [b"".join(given)[written:]]
+        if written:
+            self._torn = written < size and not b"".join(given)[:written].endswith(b"\n")
+        return max(0, written - ending), stopped
 
 
 def _open_file(path: Path) -> tuple[int, os.stat_result]:

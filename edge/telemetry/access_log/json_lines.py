@@ -4,15 +4,14 @@ import json
 from datetime import UTC, datetime
 from typing import Final
 
-from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
+from edge.telemetry.access_log.fast_hit import FastHit, FastRequest, HitOutcome
 from edge.telemetry.access_log.line_format import LineFormat
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import RequestRecord
 from edge.telemetry.stream_record import StreamRecord
 
 _quote = json.JSONEncoder(ensure_ascii=True).encode
-_THOUSANDTHS: Final = [b"%03d" % number for number in range(1000)]
-_OUTCOMES_LIMIT: Final = 4096  # texts of outcomes that are kept: many requests have the same
+_BETWEEN_IDS: Final = b'","trace_id":"'
 
 
 class JsonLines(LineFormat):
@@ -23,7 +22,6 @@ class JsonLines(LineFormat):
         self._second_text = ""
         self._millisecond = -1
         self._opening = b""  # of the lines of that millisecond
-        self._outcomes: dict[HitOutcome, bytes] = {}
 
     def format_record(self, record: RequestRecord | StreamRecord) -> bytes:
         if record.connection.fragment_paths != len(record.connection.observed):
@@ -42,55 +40,25 @@ class JsonLines(LineFormat):
             f'"detail":{_quote(record.detail)}}}\n'
         ).encode("ascii")
 
-    def add_hit(
-        self,
-        parts: list[bytes],
-        at: float,
-        request_id: bytes,
-        connection: ConnectionFacts,
-        asked: FastRequest,
-        outcome: HitOutcome,
-    ) -> None:
-        microsecond = int(at * 1e6)
-        millisecond = microsecond // 1000
+    def add_hit(self, parts: list[bytes], hit: FastHit) -> None:
+        connection, asked, outcome = hit.connection, hit.asked, hit.outcome
+        millisecond = int(hit.at * 1e3)
         if millisecond != self._millisecond:
             self._set_millisecond(millisecond)
         if not asked.opening:
             _format_request(asked)
-        if (
-            connection.tail_request is not asked
-            or connection.tail_outcome is not outcome
-            or connection.fragment_paths != len(connection.observed)
-        ):
-            self._format_tail(connection, asked, outcome)
-        parts += (
-            self._opening,
-            _THOUSANDTHS[microsecond - millisecond * 1000],
-            asked.opening,
-            request_id,
-            b'","trace_id":"',
-            request_id,
-            connection.tail,
-        )
-
-    def _format_tail(self, connection: ConnectionFacts, asked: FastRequest, outcome: HitOutcome) -> None:
-        """Format what follows the ids, which the next line of the connection often has too."""
         if connection.fragment_paths != len(connection.observed):
             _format_connection(connection)
-        text = self._outcomes.get(outcome) or self._format_outcome(outcome)
-        connection.tail = b"".join((connection.fragment, asked.fragment, text))
-        connection.tail_request, connection.tail_outcome = asked, outcome
-
-    def _format_outcome(self, outcome: HitOutcome) -> bytes:
-        status, size, ttl = outcome
-        if len(self._outcomes) >= _OUTCOMES_LIMIT:
-            self._outcomes.clear()
-        made = self._outcomes[outcome] = (
-            f',"status":{status},"bytes_in":0,"bytes_out":{size},"hit":true,"cache_status":"hit; ttl={ttl}",'
-            '"origin":null,"origin_status":null,"origin_seconds":null,"first_byte_seconds":0.0,'
-            '"duration_seconds":0.0,"complete":true,"via":null}\n'
-        ).encode("ascii")
-        return made
+        if not outcome.fragment:
+            _format_outcome(outcome)
+        parts.append(self._opening)
+        parts.append(asked.opening)
+        parts.append(hit.request_id)
+        parts.append(_BETWEEN_IDS)
+        parts.append(hit.request_id)
+        parts.append(connection.fragment)
+        parts.append(asked.fragment)
+        parts.append(outcome.fragment)
 
     def _whole_line(self, record: RequestRecord) -> bytes:
         request = _request_fragment(
@@ -115,10 +83,10 @@ class JsonLines(LineFormat):
         ).encode("ascii")
 
     def _time_text(self, at: float) -> str:
-        second, microsecond = divmod(int(at * 1e6), 1_000_000)
+        second, thousandths = divmod(int(at * 1e3), 1000)
         if second != self._second:
             self._set_second(second)
-        return f"{self._second_text}.{microsecond:06d}Z"
+        return f"{self._second_text}.{thousandths:03d}Z"
 
     def _set_second(self, second: int) -> None:
         self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -128,17 +96,25 @@ class JsonLines(LineFormat):
         second, thousandths = divmod(millisecond, 1000)
         if second != self._second:
             self._set_second(second)
-        self._opening = f'{{"time":"{self._second_text}.{thousandths:03d}'.encode("ascii")
+        self._opening = f'{{"time":"{self._second_text}.{thousandths:03d}Z"'.encode("ascii")
         self._millisecond = millisecond
 
 
 def _format_request(asked: FastRequest) -> None:
     """Format what lines have of a request's head."""
-    asked.opening = (
-        f'Z","service":{_quote(asked.service)},"revision":{asked.revision},"request_id":"'
-    ).encode("ascii")
+    asked.opening = (f',"service":{_quote(asked.service)},"revision":{asked.revision},"request_id":"').encode(
+        "ascii"
+    )
     asked.fragment = _request_fragment(
         asked.method, asked.host, asked.target, asked.user_agent, asked.referer
+    ).encode("ascii")
+
+
+def _format_outcome(outcome: HitOutcome) -> None:
+    outcome.fragment = (
+        f',"status":{outcome.status},"bytes_in":0,"bytes_out":{outcome.size},"hit":true,'
+        f'"cache_status":"hit; ttl={outcome.ttl}","origin":null,"origin_status":null,"origin_seconds":null,'
+        '"first_byte_seconds":0.0,"duration_seconds":0.0,"complete":true,"via":null}\n'
     ).encode("ascii")
 
 

@@ -1,7 +1,6 @@
 """A format of the access log. A class, not a protocol: compiled, its methods are called without a lookup."""
 
-from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
-from edge.telemetry.connection_facts import ConnectionFacts
+from edge.telemetry.access_log.fast_hit import FastHit
 from edge.telemetry.request_record import RequestRecord
 from edge.telemetry.stream_record import StreamRecord
 
@@ -13,17 +12,6 @@ class LineFormat:
         """Return the line of a request or a stream."""
         raise NotImplementedError
 
-    def add_hit(
-        self,
-        parts: list[bytes],
-        at: float,
-        request_id: bytes,
-        connection: ConnectionFacts,
-        asked: FastRequest,
-        outcome: HitOutcome,
-    ) -> None:
-        """Append the parts of a line for an answer of the fast path; a fault leaves `parts` as it was.
-
-        `at` in seconds since the epoch.
-        """
+    def add_hit(self, parts: list[bytes], hit: FastHit) -> None:
+        """Append the parts of the line of an answer of the fast path; a fault leaves `parts` as it was."""
         raise NotImplementedError

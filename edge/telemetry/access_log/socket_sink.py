@@ -40,10 +40,10 @@ class SocketSink:
             self._socket.close()
             self._socket = None
 
-    def write_lines(self, lines: bytes) -> None:
+    def write_batches(self, batches: list[bytes]) -> None:
         deadline = time.monotonic() + SEND_SECONDS
         too_long = 0
-        datagrams = lines.splitlines(keepends=True)
+        datagrams = b"".join(batches).splitlines(keepends=True)
         for at, line in enumerate(datagrams):
             try:
                 self._send_datagram(self._encode(line), deadline)

@@ -9,7 +9,7 @@ from typing import Protocol
 log = logging.getLogger("edge.telemetry.access_log")
 
 WAITING_BYTES = 8 << 20  # bytes of lines that wait to be written
-WAKE_BYTES = 256 << 10  # bytes of lines for which the thread is woken before `flush`
+WAKE_BYTES = 1 << 20  # bytes of lines for which the thread is woken before `flush`
 CLOSE_SECONDS = 3.0  # seconds that the end of a worker waits for its last lines
 WARNING_SECONDS = 30.0  # between two warnings about lost lines
 
@@ -28,8 +28,8 @@ class LineSink(Protocol):
 
     remedy: str
 
-    def write_lines(self, lines: bytes) -> None:
-        """Write lines, each with its end, within a bounded time. Raises `LinesLost`."""
+    def write_batches(self, batches: list[bytes]) -> None:
+        """Write batches of lines, each with its end, within a bounded time. Raises `LinesLost`."""
 
     def reopen(self) -> None:
         """Open again; never raises."""
@@ -56,7 +56,7 @@ class LogWriter:
         self.written = 0
         self.lost: Counter[str] = Counter()
         self._lock = threading.Lock()  # of the counts, never held while anything is written
-        self._in_hand = 0  # lines of the batch that the thread is writing
+        self._in_hand = 0  # lines that the thread is writing
         self._given_up = False  # what the thread still does is counted as lost already
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
@@ -110,17 +110,19 @@ class LogWriter:
     def _write_batches(self) -> None:
         while True:
             with self._lock:
-                if not self._batches:  # or `close` has given up
+                waiting = [self._batches.popleft() for _ in range(len(self._batches))]
+                if not waiting:  # or `close` has given up
                     return
-                lines, self._in_hand = self._batches.popleft()
-            self._write_batch(lines, self._in_hand)
-            self._done += len(lines)
+                self._in_hand = sum(count for _, count in waiting)
+            batches = [lines for lines, _ in waiting]
+            self._write(batches, self._in_hand)
+            self._done += sum(map(len, batches))
 
-    def _write_batch(self, lines: bytes, count: int) -> None:
+    def _write(self, batches: list[bytes], count: int) -> None:
         lost, reason = 0, ""
         fault: Exception | None = None
         try:
-            self._sink.write_lines(lines)
+            self._sink.write_batches(batches)
         except LinesLost as error:
             lost, reason, fault = error.count, error.reason, error
         except Exception as error:

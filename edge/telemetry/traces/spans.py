@@ -14,6 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.trace.status import Status, StatusCode
 
+from edge.telemetry.access_log.fast_hit import FastHit
 from edge.telemetry.connection_facts import ConnectionFacts
 from edge.telemetry.request_record import CLIENT_LEFT, RequestRecord
 from edge.telemetry.trace_context import TraceContext
@@ -57,19 +58,24 @@ class SpanMaker:
                 yield self._span_of_attempt(record)
             case EndedSession():
                 yield self._span_of_session(record)
-            case (at, request_id, connection, asked, (status, size, _)):
-                context = _span_context(request_id.decode("ascii"), os.urandom(8).hex())
-                attributes = {
-                    **_request_attributes("GET", asked.target, asked.host, asked.user_agent, status, size),
-                    **_connection_attributes(connection),
-                    "sennit.service": asked.service,
-                    "sennit.revision": asked.revision,
-                    "sennit.request_id": request_id.decode("ascii"),
-                    "sennit.cache.status": "hit",
-                }
-                yield self._make_span(
-                    "GET", context, None, SpanKind.SERVER, attributes, at, 0.0, links=_links_of(connection)
-                )
+            case FastHit():
+                yield self._span_of_hit(record)
+
+    def _span_of_hit(self, hit: FastHit) -> ReadableSpan:
+        asked, outcome, request_id = hit.asked, hit.outcome, hit.request_id.decode("ascii")
+        context = _span_context(request_id, os.urandom(8).hex())
+        attributes = {
+            **_request_attributes(
+                "GET", asked.target, asked.host, asked.user_agent, outcome.status, outcome.size
+            ),
+            **_connection_attributes(hit.connection),
+            "sennit.service": asked.service,
+            "sennit.revision": asked.revision,
+            "sennit.request_id": request_id,
+            "sennit.cache.status": "hit",
+        }
+        links = _links_of(hit.connection)
+        return self._make_span("GET", context, None, SpanKind.SERVER, attributes, hit.at, 0.0, links=links)
 
     def _spans_of_request(self, record: RequestRecord) -> Iterator[ReadableSpan]:
         trace, connection = record.trace, record.connection

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.telemetry.access_log.combined_lines import CombinedLines
-from edge.telemetry.access_log.fast_hit import FastHit, FastRequest
+from edge.telemetry.access_log.fast_hit import FastHit, FastRequest, HitOutcome
 from edge.telemetry.access_log.json_lines import JsonLines
 from edge.telemetry.access_log.line_format import LineFormat
 from edge.telemetry.connection_facts import ConnectionFacts
@@ -53,14 +53,14 @@ def stream(name: str = "db.example", detail: str = "") -> StreamRecord:
 
 def fast(target: str = "/a", agent: str = "curl", referer: str = "") -> FastHit:
     asked = FastRequest("cdn", target, agent, referer, ServiceFigures("default"))
-    return (1_800_000_000.25, ID.encode(), connection(), asked, (200, 4, 60))
+    return FastHit(1_800_000_000.25, ID.encode(), connection(), asked, HitOutcome(200, 4, 60))
 
 
 def line_of(lines: LineFormat, record: RequestRecord | StreamRecord | FastHit) -> bytes:
-    if not isinstance(record, tuple):
+    if not isinstance(record, FastHit):
         return lines.format_record(record)
     parts: list[bytes] = []
-    lines.add_hit(parts, *record)
+    lines.add_hit(parts, record)
     return b"".join(parts)
 
 
@@ -74,7 +74,7 @@ def test_a_line_says_what_the_request_was() -> None:
     assert (line["origin"], line["origin_status"], line["origin_seconds"]) == ("http://origin:80", 200, 0.25)
     assert (line["mode"], line["owner"], line["status"], line["hit"]) == ("tofu", 1, 200, False)
     hit = json.loads(line_of(JsonLines(), fast()))
-    assert hit["time"] == "2027-01-15T08:00:00.250000Z"
+    assert hit["time"] == "2027-01-15T08:00:00.250Z"
     assert (hit["hit"], hit["cache_status"], hit["origin"]) == (True, "hit; ttl=60", None)
 
 
@@ -130,19 +130,19 @@ def test_what_lines_share_is_that_of_each(hits: list[tuple[int, int, int, int]])
     seen = [{0: SEEN[0]}, SEEN]
     connections = [ConnectionFacts("tofu", "tcp", 1, f"192.0.2.{each}", seen[each]) for each in range(2)]
     asked = [FastRequest("cdn", f"/{each}", "", "", ServiceFigures("default")) for each in range(2)]
-    outcomes = [(200, size, 60) for size in range(3)]
+    outcomes = [HitOutcome(200, size, 60) for size in range(3)]
     lines = JsonLines()
     for number, (by, what, outcome, microseconds) in enumerate(hits):
         if number == 20:
             seen[0][1] = SEEN[1]
         at = 1_800_000_000 + microseconds / 1e6
-        record = (at, f"{number:032x}".encode(), connections[by], asked[what], outcomes[outcome])
+        record = FastHit(at, f"{number:032x}".encode(), connections[by], asked[what], outcomes[outcome])
         line = json.loads(line_of(lines, record))
         assert (line["request_id"], line["trace_id"]) == (f"{number:032x}", f"{number:032x}")
         assert (line["client"], len(line["paths"])) == (f"192.0.2.{by}", len(seen[by]))
         assert (line["url"], line["bytes_out"]) == (f"https://cdn/{what}", outcome)
         moment = datetime.fromisoformat(line["time"])
-        assert abs((moment - datetime.fromtimestamp(at, UTC)).total_seconds()) <= 2e-6
+        assert abs((moment - datetime.fromtimestamp(at, UTC)).total_seconds()) <= 1.1e-3
 
 
 @given(texts, texts)

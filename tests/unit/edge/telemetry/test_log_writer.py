@@ -6,16 +6,19 @@ import os
 import socket
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from loopback import until
 
 from edge.config.settings import EdgeSettings
 from edge.telemetry.access_log import writer as writer_module
 from edge.telemetry.access_log.access_log import BATCH_LINES, AccessLog
 from edge.telemetry.access_log.combined_lines import CombinedLines
-from edge.telemetry.access_log.fast_hit import FastRequest
+from edge.telemetry.access_log.fast_hit import FastRequest, HitOutcome
 from edge.telemetry.access_log.file_sink import FileSink
 from edge.telemetry.access_log.json_lines import JsonLines
 from edge.telemetry.access_log.line_format import LineFormat
@@ -50,7 +53,7 @@ class NumberLog:
 def hit(log: AccessLog, number: int) -> None:
     """Log an answer of the fast path that has `number` bytes."""
     asked = FastRequest("cdn", "/a", "", "", ServiceFigures("default"))
-    log.append_hit(1.8e9, b"%032d" % number, ConnectionFacts(), asked, (200, number, 60))
+    log.append_hit(1.8e9, b"%032d" % number, ConnectionFacts(), asked, HitOutcome(200, number, 60))
 
 
 async def test_lines_arrive_in_order_in_batches(tmp_path: Path) -> None:
@@ -108,22 +111,43 @@ async def test_a_full_disk_costs_lines_which_are_counted(tmp_path: Path) -> None
 
 
 async def test_a_line_that_was_torn_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, write = tmp_path / "log", os.write
+    path = tmp_path / "log"
     log = NumberLog(FileSink(path))
 
-    def full_after_five(descriptor: int, data: bytes) -> int:
+    def full_after_five(descriptor: int, pieces: list[bytes]) -> int:
+        data = b"".join(pieces)
         if len(data) > 5:
-            return write(descriptor, data[:5])
+            return os.write(descriptor, data[:5])
         raise OSError(28, "no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("edge.telemetry.access_log.file_sink.os.write", full_after_five)
+        patched.setattr("edge.telemetry.access_log.file_sink.os.writev", full_after_five)
         log.put(100, 3)
         await until(lambda: log.counts()["lost"])
     log.put(200, 2)
     await log.close()
     assert log.counts() == {"written": 4, "lost": {"write-failed": 1}}
     assert path.read_text().split("\n") == ["100", "101", "10", "200", "201", ""]
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=5), st.lists(st.integers(1, 40_000), max_size=5))
+def test_lines_arrive_whole_however_few_bytes_the_kernel_takes(counts: list[int], takes: list[int]) -> None:
+    """Batches of any number, also more pieces than writev(2) takes, and short writes among them."""
+    batches = [[b"%d\n" % number for number in range(count)] for count in counts]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        sink = FileSink(Path(folder) / "log")
+        left = list(takes)
+
+        def take_some(descriptor: int, pieces: list[bytes]) -> int:
+            assert len(pieces) <= 1024
+            data = b"".join(pieces)
+            return os.write(descriptor, data[: left.pop()] if left else data)
+
+        patched.setattr("edge.telemetry.access_log.file_sink.os.writev", take_some)
+        for batch in batches:
+            sink.write_batches(batch)
+        sink.close()
+        assert (Path(folder) / "log").read_bytes() == b"".join(b"".join(batch) for batch in batches)
 
 
 async def test_a_reader_of_a_pipe_that_hangs_costs_lines_and_no_time(
@@ -152,7 +176,11 @@ async def test_a_fault_in_formatting_costs_its_line_alone(tmp_path: Path, lines:
     log = AccessLog(lines, LogWriter(FileSink(tmp_path / "log")))
     hit(log, 1)
     log.append_hit(
-        1e300, b"", ConnectionFacts(), FastRequest("", "/", "", "", ServiceFigures("a")), (200, 1, 1)
+        1e300,
+        b"",
+        ConnectionFacts(),
+        FastRequest("", "/", "", "", ServiceFigures("a")),
+        HitOutcome(200, 1, 1),
     )
     trace = TraceContext("0" * 32, "0" * 16)
     record = RequestRecord(ConnectionFacts(), "0" * 32, trace, ServiceFigures("a"), "GET", "cdn", "/", "", "")

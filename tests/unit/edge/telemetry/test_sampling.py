@@ -11,6 +11,7 @@ from served_cache import served
 
 from edge.services.directory import ServiceDirectory
 from edge.telemetry.access_log.access_log import AccessLog
+from edge.telemetry.access_log.fast_hit import HitOutcome
 from edge.telemetry.access_log.file_sink import FileSink
 from edge.telemetry.access_log.json_lines import JsonLines
 from edge.telemetry.access_log.writer import LogWriter
@@ -48,7 +49,7 @@ async def test_a_share_of_all_requests_and_of_a_services(
     asked = telemetry.fast_request({}, b"/", "shop", 1)
     for _ in range(REQUESTS // 2):
         record(telemetry, "shop")
-        telemetry.record_hit(0.0, b"0" * 32, ConnectionFacts(), asked, (200, 10, 60))
+        telemetry.record_hit(0.0, b"0" * 32, ConnectionFacts(), asked, HitOutcome(200, 10, 60))
     await telemetry.close()
     assert abs(len(lines_of(tmp_path)) - expected) < 120
     assert telemetry.figures.of_service("shop").requests == REQUESTS  # figures count all
