@@ -24,7 +24,8 @@ NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 8192; }}
 http {{
-  access_log off; keepalive_requests 100000000; keepalive_timeout 600; sendfile on; tcp_nopush on;
+  log_format long escape=json '{log_format}';
+  access_log {log}; keepalive_requests 100000000; keepalive_timeout 600; sendfile on; tcp_nopush on;
   open_file_cache max=1000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   server {{
@@ -36,6 +37,16 @@ http {{
   }}
 }}
 """
+# what nginx knows of the fields that the edge logs, and the rest as constants
+NGINX_LOG_FORMAT = (
+    '{"time":"$time_iso8601.$msec","service":"default","revision":0,"request_id":"$request_id",'
+    '"trace_id":"$request_id","client":"$remote_addr","mode":"opportunistic","transport":"tcp","owner":1,'
+    '"paths":[{"path":0,"client":"$remote_addr","ingress":1},{"path":1,"client":"$remote_addr","ingress":1}],'
+    '"method":"$request_method","url":"$scheme://$host$request_uri","user_agent":"$http_user_agent",'
+    '"referer":"$http_referer","status":$status,"bytes_in":0,"bytes_out":$body_bytes_sent,"hit":true,'
+    '"cache_status":"hit; ttl=86400","origin":null,"origin_status":null,"origin_seconds":null,'
+    '"first_byte_seconds":0.0,"duration_seconds":$request_time,"complete":true,"via":null}'
+)
 UVICORN = """
 import uvicorn, sys
 from pathlib import Path
@@ -123,12 +134,22 @@ def _running_peer(name: str, port: int, command: list[str], log: Path, **options
 
 
 @contextmanager
-def running_nginx(folder: Path) -> Iterator[Peer]:
-    """Debian's nginx with one worker, static files of `folder`/www from its cache of open files."""
+def running_nginx(folder: Path, log: Path | None = None) -> Iterator[Peer]:
+    """Debian's nginx with one worker, static files of `folder`/www from its cache of open files.
+
+    With `log` it writes lines as long as the edge's, in batches as large, as often.
+    """
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     folder.chmod(0o755)
     port = free_ports(1)
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+    (folder / "nginx.conf").write_text(
+        NGINX.format(
+            folder=folder,
+            port=port,
+            log=f"{log} long buffer=1m flush=200ms" if log else "off",
+            log_format=NGINX_LOG_FORMAT,
+        )
+    )
     command = [program, "-e", str(folder / "nginx.log"), "-c", str(folder / "nginx.conf")]
     with _running_peer("nginx", port, command, folder / "nginx.out") as peer:
         yield peer
