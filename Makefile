@@ -10,7 +10,7 @@ COMPILED := $(CURDIR)/build/compiled
 
 help:
 	@echo "make lab    bring up the network lab and download over two paths (root)"
-	@echo "make test   everything (root, some fifty minutes on two processors)"
+	@echo "make test   everything (root, some thirty minutes on two processors)"
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
 	@echo "make test-kernels  the forwarder's programs and WireGuard on the kernels of Debian under qemu (root)"

@@ -1,5 +1,6 @@
 """Debian packages of the release in a bare root: installed, used, upgraded over changed settings, and purged."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -27,7 +28,9 @@ pytestmark = [pytest.mark.needs("root", "netns", "mmdebstrap"), pytest.mark.time
 
 @pytest.fixture(scope="module")
 def archive() -> Path:
-    return release()
+    """The archive that SENNIT_TEST_ARCHIVE names, such as the one `make release` has built, or one of this checkout."""
+    named = os.environ.get("SENNIT_TEST_ARCHIVE")
+    return Path(named) if named else release()
 
 
 @pytest.fixture(scope="module")

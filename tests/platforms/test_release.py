@@ -18,7 +18,8 @@ STEPS = (
     ("its signature and checksums", "cd dist/sennit-*/ && echo \"sennit $(cat /root/release.pub)\" >/root/signers && "
      f"{VERIFY.replace('signers', '/root/signers')} && sha256sum --check SHA256SUMS", 60, "/root/sennit"),
     ("Debian packages installed, upgraded, purged", "sh tools/install-packages packages.platforms.debian && "
-     f"{TESTED} tests/platforms/test_debian_packages.py", 3600, "/root/sennit"),
+     f"SENNIT_TEST_ARCHIVE=$(echo $PWD/dist/*/*-debian*.tar.gz) {TESTED} tests/platforms/test_debian_packages.py",
+     3600, "/root/sennit"),
     ("what pip install takes", f"{TESTED} tests/packaging", 900, "/root/sennit"),
 )  # fmt: skip
 
