@@ -73,7 +73,7 @@ from balancer.control.table.epoch import check_lost_generations, check_restore
 from balancer.control.table.known_keys import KnownKeys
 from balancer.control.table.live import LiveTable
 from balancer.control.table.publication import Publication
-from balancer.control.table.signing_key import SigningKeys, agreed_keys
+from balancer.control.table.signing_key import SigningKeys, agreed_keys, keys_to_replace
 from balancer.control.table.timestamps import TimestampSigner
 from balancer.control.table.watch import TableWatch, WatchPart
 from balancer.control.table_key import endpoints as table_key
@@ -89,16 +89,25 @@ PRUNE_INTERVAL = 3600.0  # seconds between looks for what the audit log need not
 
 @contextlib.asynccontextmanager
 async def open_plane(
-    state: Path, admin_token: str, rules: ControlRules, clock: Clock, database: str | None
+    state: Path,
+    admin_token: str,
+    rules: ControlRules,
+    clock: Clock,
+    database: str | None,
+    *,
+    replaces_key: bool = False,
 ) -> AsyncIterator[ControlPlane]:
-    """Open the state folder and the database, and publish the stored table."""
+    """Open the state folder and the database, and publish the stored table.
+
+    With `replaces_key` the signing key may be lost: until the caller has replaced it, nothing signed is of use.
+    """
     await asyncio.to_thread(state.mkdir, parents=True, exist_ok=True)
     url = database_url(state, database)
     store = Store(state, url, clock)
     sharing = LeaseSharing(store.engine, clock, rules.lease_seconds) if store.shared else None
     try:
         await asyncio.to_thread(migrate_schema, url)
-        keys = await agreed_keys(store, state)
+        keys = await (keys_to_replace if replaces_key else agreed_keys)(store, state)
         yield await _assemble_plane(store, sharing, keys, sha256_hex(admin_token), rules)
     finally:
         if sharing:

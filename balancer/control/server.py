@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from balancer.control.app import create_app
 from balancer.control.garbage import collect_rarely
@@ -18,10 +19,40 @@ from balancer.control.http.connection import BoundedConnection
 from balancer.control.http.tls_handshakes import TlsConnection, TlsHandshakes
 from balancer.control.rules import ControlRules
 from balancer.control.settings import ControlSettings
+from balancer.control.unusable_state import StateUnusable, explain_failure
 from runtime.logging import report_ready
 from runtime.systemd import feed_watchdog
 
 log = logging.getLogger(__name__)
+
+
+class StartGuard:
+    """Keeps why the application did not start, where an operator can mend it: uvicorn would log a traceback."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+        self.failure: StateUnusable | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._application(scope, receive, send)
+            return
+        failed: Message | None = None
+
+        async def hold_failure(message: Message) -> None:
+            nonlocal failed
+            if message["type"] == "lifespan.startup.failed":
+                failed = message
+            else:
+                await send(message)
+
+        try:
+            await self._application(scope, receive, hold_failure)
+        except BaseException as error:
+            if failed is not None:
+                self.failure = explain_failure(error)
+                await send({**failed, "message": ""} if self.failure else failed)
+            raise
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +79,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: ControlSettings) -> int:
-    """Serve until SIGTERM; returns the exit status."""
+    """Serve until SIGTERM; returns the exit status. Raises `StateUnusable`."""
     rules = ControlRules(
         settings.lease_seconds,
         timedelta(seconds=settings.quarantine_seconds),
@@ -58,8 +89,9 @@ def serve(settings: ControlSettings) -> int:
         audit_retention=timedelta(days=settings.audit_days),
     )
     app = create_app(settings.state, settings.admin_token(), rules, database=settings.database)
+    guard = StartGuard(app)
     config = uvicorn.Config(
-        app,
+        guard,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -78,7 +110,13 @@ def serve(settings: ControlSettings) -> int:
     server = _Server(config, app)
     # uvicorn shuts down and then raises the signal again: ignore it, so that the exit status is 0
     signal.signal(signal.SIGTERM, lambda *_: None)
-    server.run(sockets=sockets)
+    try:
+        server.run(sockets=sockets)
+    except SystemExit:  # uvicorn's, after a start that failed
+        if guard.failure is None:
+            raise
+    if guard.failure is not None:
+        raise guard.failure
     return 0 if server.started else 1
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -13,10 +14,15 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 DATABASE = "control.sqlite"
 SIGNING_KEY = "table-signing.key"  # beside the database, in the state folder
 NEXT_SIGNING_KEY = "table-signing.next.key"  # during a rotation
+UNUSED_SIGNING_KEY = "table-signing.unused.key"  # what stood in the place of a lost one
 # no statement, and no wait for another change, takes longer than a request may
 TIMEOUT_OPTIONS = (
     "-c statement_timeout=10000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000"
 )
+
+
+class UnknownSchema(Exception):
+    """The database has a schema that this release does not know: a newer release has migrated it."""
 
 
 def database_url(state: Path, database: str | None) -> URL:
@@ -30,11 +36,17 @@ def database_url(state: Path, database: str | None) -> URL:
 
 
 def migrate_schema(url: URL, revision: str = "head") -> None:
-    """Migrate the database to the newest schema, creating it if it does not exist; or down to an older schema."""
+    """Migrate the database to the newest schema, creating it if it does not exist; or down to an older schema.
+
+    Raises `UnknownSchema`.
+    """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["url"] = url
-    (command.upgrade if revision == "head" else command.downgrade)(config, revision)
+    try:
+        (command.upgrade if revision == "head" else command.downgrade)(config, revision)
+    except CommandError as error:
+        raise UnknownSchema(f"the database is of a newer release than this one: {error}") from None
 
 
 def create_engine(url: URL) -> AsyncEngine:

@@ -5,27 +5,36 @@ halves, so that no instance signs with a key that agents do not know, and decide
 it, also after a crash in between.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from balancer.control.http.problems import Refusal
-from balancer.control.storage.database import NEXT_SIGNING_KEY, SIGNING_KEY
+from balancer.control.storage.database import NEXT_SIGNING_KEY, SIGNING_KEY, UNUSED_SIGNING_KEY
 from balancer.control.storage.records import TableKeyLinkRecord, TableKeyRecord
 from balancer.control.storage.store import Store
 from node.key_link import LINKS_KEPT, KeyLink
+from runtime.files import replace_text
+
+log = logging.getLogger(__name__)
 
 CURRENT, FOLLOWING = 1, 2  # rows of the public halves
 
 
 class NoSigningKey(Exception):
-    """The signing key is missing or wrong; agents would refuse a new one."""
+    """The signing key is missing, damaged or another one; `hint` says what to do. Agents would refuse a new one."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +63,19 @@ class SigningKeys:
     def current(self) -> Ed25519PrivateKey:
         """Return the key to sign with; refuses with 503 where another instance has rotated it."""
         if self._current is None:
-            detail = f"{SIGNING_KEY} was rotated by another instance: copy it to this one's state folder"
+            detail = (
+                f"{SIGNING_KEY} is missing, damaged, or was rotated by another instance: copy that instance's file to "
+                "this one's state folder"
+            )
             raise Refusal(503, "signing-key-missing", detail, field="state")
         return self._current
 
     def adopt(self, public: PublicKeys) -> None:
         """Follow the database: use the key that it names, if this folder has it."""
-        if self._current is None or public_bytes(self._current) != public.current:
-            self._current = _settle_files(self.state, public.current)
         self.public = public
+        if self._current is None or public_bytes(self._current) != public.current:
+            self._current = None  # nothing is signed with the old one, also where a file cannot be read
+            self._current = _settle_files(self.state, public.current)
 
     async def catch_up(self, session: AsyncSession) -> None:
         """Load what other instances have changed."""
@@ -77,7 +90,7 @@ class SigningKeys:
 
 
 async def agreed_keys(store: Store, state: Path) -> SigningKeys:
-    """Read this instance's keys, or create the fleet's first one; raises `NoSigningKey` if it is another key."""
+    """Read this instance's keys, or create the fleet's first one; raises `NoSigningKey` without the key in use."""
     async with store.change() as session:  # other instances that start wait here
         public = await read_public_keys(session)
         if public is None:
@@ -86,18 +99,53 @@ async def agreed_keys(store: Store, state: Path) -> SigningKeys:
             return SigningKeys(state, PublicKeys(public_bytes(key), None, ()), key)
         found = _settle_files(state, public.current)
         if found is None:
-            path = state / SIGNING_KEY
-            if not path.exists():
-                cure = "restore it from a backup or another instance"
-                raise NoSigningKey(f"{path} is missing, but tables were signed already: {cure}")
-            raise NoSigningKey(
-                f"{path} is not the key that tables are signed with: copy it from another instance"
-            )
+            raise _missing_key(state, public.current)
         if public.following is None:
             (state / NEXT_SIGNING_KEY).unlink(
                 missing_ok=True
             )  # of a rotation that ended before it was stored
     return SigningKeys(state, public, found)
+
+
+async def keys_to_replace(store: Store, state: Path) -> SigningKeys:
+    """Read this instance's keys for a replacement; where the key in use is lost, one that is nowhere stored.
+
+    A damaged or foreign file is kept under another name. Raises `NoSigningKey` where nothing was ever signed.
+    """
+    async with store.read() as session:
+        public = await read_public_keys(session)
+    if public is None:
+        raise NoSigningKey(
+            f"{state} has no signing key to replace", "start the control plane, which creates the first one"
+        )
+    found = _settle_files(state, public.current)
+    if found is None:
+        path = state / SIGNING_KEY
+        if path.exists():
+            os.replace(path, state / UNUSED_SIGNING_KEY)
+        found = Ed25519PrivateKey.generate()
+    return SigningKeys(state, public, found)
+
+
+def _missing_key(state: Path, public: bytes) -> NoSigningKey:
+    """Say why the state folder does not have the key in use, and what to do."""
+    path = state / SIGNING_KEY
+    try:
+        found = _read_key(path)
+    except NoSigningKey as error:
+        what = str(error)
+    else:
+        named = f"tables are signed with key {public.hex()[:16]}"
+        what = (
+            f"{path} is missing, and {named}"
+            if found is None
+            else f"{path} is key {public_bytes(found).hex()[:16]}, but {named}"
+        )
+    return NoSigningKey(
+        what,
+        "copy the key from a backup or from another instance; if it is lost: "
+        f"sennit table-key replace --state {state}",
+    )
 
 
 async def read_public_keys(session: AsyncSession) -> PublicKeys | None:
@@ -112,46 +160,49 @@ async def read_public_keys(session: AsyncSession) -> PublicKeys | None:
 
 def _settle_files(state: Path, public: bytes) -> Ed25519PrivateKey | None:
     """Return the key with this public half, moved to its place if it was the next one; None if it is not here."""
-    key = _read_key(state / SIGNING_KEY)
-    if key is not None and public_bytes(key) == public:
-        return key
-    following = read_next_key(state)
-    if following is None or public_bytes(following) != public:
+    for name in (SIGNING_KEY, NEXT_SIGNING_KEY):
+        try:
+            key = _read_key(state / name)
+        except NoSigningKey as error:
+            log.error("signing key not used", extra={"why": str(error)})
+            continue
+        if key is not None and public_bytes(key) == public:
+            if name == NEXT_SIGNING_KEY:
+                os.replace(state / NEXT_SIGNING_KEY, state / SIGNING_KEY)
+                _sync_folder(state)
+            return key
+    return None
+
+
+def find_next_key(state: Path) -> Ed25519PrivateKey | None:
+    """Return the key of a rotation under way; None where this folder has none that can be read."""
+    try:
+        return _read_key(state / NEXT_SIGNING_KEY)
+    except NoSigningKey as error:
+        log.error("next signing key not used", extra={"why": str(error)})
         return None
-    os.replace(state / NEXT_SIGNING_KEY, state / SIGNING_KEY)
-    _sync_folder(state)
-    return following
-
-
-def read_next_key(state: Path) -> Ed25519PrivateKey | None:
-    """Return the key of a rotation under way; None where this folder has none. Raises `NoSigningKey`."""
-    return _read_key(state / NEXT_SIGNING_KEY)
 
 
 def _read_key(path: Path) -> Ed25519PrivateKey | None:
+    """Read a key; None where there is no file. Raises `NoSigningKey` for a damaged one."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise NoSigningKey(f"{path}: {error}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase
+        key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise NoSigningKey(f"{path}: not an Ed25519 key")
+        raise NoSigningKey(f"{path} is damaged: not an Ed25519 key in PEM", "restore it, or remove it")
     return key
 
 
 def create_key(path: Path) -> Ed25519PrivateKey:
-    """Create a key file, durably."""
+    """Create a key file, durably; nothing is left of it where that fails."""
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    replace_text(path, pem.decode(), 0o600, durable=True)
     return key
 
 

@@ -26,8 +26,8 @@ from balancer.control.table.signing_key import (
     PublicKeys,
     SigningKeys,
     create_key,
+    find_next_key,
     public_bytes,
-    read_next_key,
     read_public_keys,
 )
 from node.key_link import KeyLink
@@ -82,8 +82,9 @@ class KeyRotation:
             raise Refusal(
                 409, "rotation-under-way", "a rotation is under way: finish or cancel it", field="action"
             )
+        current = self._keys.current
         following = public_bytes(_create_next_key(self._keys.state))
-        link = KeyLink.sign(self._keys.current, following)
+        link = KeyLink.sign(current, following)
         session.add(TableKeyRecord(id=FOLLOWING, public_key=following))
         session.add(TableKeyLinkRecord(before=link.before, after=link.after, signature=link.signature))
         return PublicKeys(public.current, following, (*public.links, link))
@@ -97,32 +98,37 @@ class KeyRotation:
 
     async def _finish(self, session: AsyncSession, public: PublicKeys, *, force: bool) -> PublicKeys:
         following = _require_following(public)
-        key = read_next_key(self._keys.state)
+        key = find_next_key(self._keys.state)
         if key is None or public_bytes(key) != following:
-            detail = f"{NEXT_SIGNING_KEY} of this rotation is in another instance's state folder: copy it to every one"
+            detail = (
+                f"{NEXT_SIGNING_KEY} of this rotation is not in this instance's state folder, or damaged: copy it from "
+                "the instance that began, or cancel the rotation and begin again"
+            )
             raise Refusal(409, "next-key-missing", detail, field="action")
         if (behind := self._known.nodes_without(following)) and not force:
             named = ", ".join(map(str, behind[:10]))
             detail = f"edges that do not know the next key yet: {named}; wait for them, or use force"
             raise Refusal(409, "nodes-behind", detail, field="force")
-        await self._put_in_use(session, key)
+        await self._put_in_use(session, self._keys.current, key)
         return PublicKeys(following, None, public.links)
 
     async def _replace(self, session: AsyncSession) -> PublicKeys:
         """Put a key in use that no earlier one has signed: a thief who has those could lead nodes to another."""
+        current = self._keys.current
         await session.execute(delete(TableKeyLinkRecord))
-        (self._keys.state / NEXT_SIGNING_KEY).unlink(missing_ok=True)
         key = _create_next_key(self._keys.state)
-        await self._put_in_use(session, key)
+        await self._put_in_use(session, current, key)
         return PublicKeys(public_bytes(key), None, ())
 
-    async def _put_in_use(self, session: AsyncSession, key: Ed25519PrivateKey) -> None:
+    async def _put_in_use(
+        self, session: AsyncSession, current: Ed25519PrivateKey, key: Ed25519PrivateKey
+    ) -> None:
         """Sign everything anew with a key, and encrypt secrets with what is derived from it."""
         record = await session.get(TableKeyRecord, CURRENT)
         assert record is not None
         record.public_key = public_bytes(key)
         await session.execute(delete(TableKeyRecord).where(TableKeyRecord.id == FOLLOWING))
-        await _seal_again(session, SecretSeal(self._keys), SecretSeal(SigningKeys.of(key)))
+        await _seal_again(session, SecretSeal(SigningKeys.of(current)), SecretSeal(SigningKeys.of(key)))
         session.info["signed anew"] = True
         begin_generation(session)
 
@@ -137,10 +143,13 @@ async def _seal_again(session: AsyncSession, before: SecretSeal, after: SecretSe
 
 
 def _create_next_key(state: Path) -> Ed25519PrivateKey:
-    """Create the next key's file; one of a rotation that was never stored is replaced."""
+    """Create the next key's file, over one of a rotation that was never stored. Refuses where it cannot (503)."""
     path = state / NEXT_SIGNING_KEY
-    path.unlink(missing_ok=True)
-    return create_key(path)
+    try:
+        return create_key(path)
+    except OSError as error:
+        detail = f"cannot write {path}: {error.strerror}; nothing was changed"
+        raise Refusal(503, "signing-key-not-written", detail, field="state") from None
 
 
 def _require_following(public: PublicKeys) -> bytes:

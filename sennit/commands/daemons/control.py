@@ -8,7 +8,7 @@ from runtime.errors import CommandError, ExitStatus
 def run(arguments: list[str]) -> int:
     from balancer.control.server import serve
     from balancer.control.settings import ControlSettings
-    from balancer.control.storage.store import StateInUse
+    from balancer.control.unusable_state import StateUnusable
     from runtime.logging import log_to_stderr
 
     try:
@@ -19,7 +19,9 @@ def run(arguments: list[str]) -> int:
     log_to_stderr(settings.log_level)
     try:
         return serve(settings)
-    except (StateInUse, OSError) as error:
+    except StateUnusable as error:
+        raise CommandError(str(error), hint=error.hint) from None
+    except OSError as error:
         raise CommandError(str(error)) from None
 
 

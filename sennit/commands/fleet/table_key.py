@@ -1,9 +1,12 @@
 """Print the key that forwarding tables are signed with, as the nodes' /etc/sennit/table.key holds it; or rotate it."""
 
 import argparse
+import asyncio
 import json
+import os
+from pathlib import Path
 
-from runtime.errors import ExitStatus
+from runtime.errors import CommandError, ExitStatus
 
 STEPS = ("begin", "finish", "cancel", "replace")
 
@@ -17,7 +20,28 @@ def run(arguments: list[str]) -> int:
 
         print(json.dumps(encode_key(remote.call_control(options, lambda client: client.table_key()))))
         return ExitStatus.OK
+    if getattr(options, "state", None) is not None:
+        return _replace_offline(options)
     return _rotate_key(options)
+
+
+def _replace_offline(options: argparse.Namespace) -> int:
+    from balancer.control.offline_key import replace_key_offline
+    from balancer.control.unusable_state import StateUnusable
+
+    try:
+        replaced = asyncio.run(replace_key_offline(options.state, options.database, options.reason))
+    except StateUnusable as error:
+        raise CommandError(str(error), hint=error.hint) from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    if options.json:
+        print(json.dumps({"current": replaced.key.hex(), "lost_secrets": replaced.lost_secrets}, indent=2))
+        return ExitStatus.OK
+    print(f"key   {replaced.key.hex()}")
+    for name in replaced.lost_secrets:
+        print(f"lost  secret {name}")
+    return ExitStatus.OK
 
 
 def _rotate_key(options: argparse.Namespace) -> int:
@@ -61,7 +85,19 @@ def build_parser() -> argparse.ArgumentParser:
     remote.add_options(actions.add_parser("cancel", help="drop the next key"), changes=True)
     replace = actions.add_parser(
         "replace",
-        help="a key was stolen: use a new one at once, which nodes believe only once they are given it",
+        help="a key was stolen or lost: use a new one at once, which nodes believe only once they are given it",
+    )
+    replace.add_argument(
+        "--state",
+        type=Path,
+        metavar="FOLDER",
+        help="act on this state folder while the control plane is stopped: without its key it does not start",
+    )
+    replace.add_argument(
+        "--database",
+        metavar="URL",
+        default=os.environ.get("SENNIT_CONTROL_DATABASE"),
+        help="with --state: the control plane's --database (or SENNIT_CONTROL_DATABASE)",
     )
     remote.add_options(replace, changes=True)
     return parser
