@@ -29,7 +29,9 @@ def measure(rounds: int = ROUNDS, seconds: float = 1.5) -> list[Measured]:
         name, unit = "cached 1 KB, 64 connections, with the access log", "a CPU second"
         with running_caching_edge(logged, "--access-log", f"file:{logged / 'access.log'}") as logging:
             pairs = measure_pairs(logging, contenders.ours)
-        results: list[Measured] = [from_pairs(name, unit, "the edge without it", pairs, better="higher", target=0.95)]
+        results: list[Measured] = [
+            from_pairs(name, unit, "the edge without it", pairs, better="higher", target=0.95)
+        ]
         if contenders.nginx is not None:
             with running_nginx(logged, logged / "nginx-access.log") as logging:
                 pairs = measure_pairs(logging, contenders.nginx)
