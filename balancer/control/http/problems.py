@@ -125,7 +125,7 @@ async def _handle_error(request: Request, error: Exception) -> Response:
         case OperationalError() | InterfaceError() | TimeoutError():
             why = str(getattr(error, "orig", None) or error)
             log.warning("the database does not answer", extra={"path": request.url.path, "why": why})
-            detail = "the database is locked or does not answer: try again"
+            detail = "the database is locked, does not answer, or its disk is full: try again"
             errors = of_field("database", detail)
             return problem_response(503, "database-unavailable", detail, errors, {"Retry-After": RETRY_AFTER})
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
