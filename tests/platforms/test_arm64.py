@@ -44,8 +44,8 @@ def host() -> Iterator[tuple[HostResult, BareRoot]]:
 
 def test_the_core_s_unit_tests(host: tuple[HostResult, BareRoot]) -> None:
     result, root = host
-    site = "PYTHONPATH=/root/site:/root/sennit"
-    outcome = root.run(f"{site} {CORE} -p no:cacheprovider --timeout=1200", 5000, "/root/sennit")
+    settings = "PYTHONPATH=/root/site:/root/sennit PYTHONUNBUFFERED=1"
+    outcome = root.run(f"{settings} {CORE} -p no:cacheprovider --timeout=1200", 5000, "/root/sennit")
     result.add("the core's unit tests, emulated", CORE, outcome)
     assert outcome.status == 0, outcome.said[-20_000:]
 

@@ -31,6 +31,8 @@ TESTS_NEED = (
         "pytest",
     ),
     *("pytest-asyncio", "pytest-timeout", "sortedcontainers", "typing-extensions"),
+    *("attrs", "certifi", "dnspython", "h11", "h2", "hpack", "httpcore", "hyperframe"),
+    *("pyasn1", "pyasn1-modules", "pyopenssl", "service-identity"),
 )
 
 

@@ -45,15 +45,17 @@ class HostResult:
     def save(self) -> None:
         RESULTS.mkdir(exist_ok=True)
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        (RESULTS / f"{self.host.lower().replace(' ', '-')}.json").write_text(text + "\n")
+        name = re.sub(r"\W+", "-", self.host.lower())
+        (RESULTS / f"{name}.json").write_text(text + "\n")
         before, _, rest = PAGE.read_text().partition(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n\n{platform_table()}\n{END}{rest.partition(END)[2]}")
 
 
 def summarize_output(said: str) -> str:
-    """Tests that passed, failed and were skipped; else how long the lab took to come up; else nothing."""
+    """Tests that passed, failed and were skipped by the closing lines; else how long the lab took; else nothing."""
+    closing = "\n".join(re.findall(r"^.* in [\d.]+ ?s\b.*$", said, re.MULTILINE))
     counts = {
-        word: sum(map(int, re.findall(rf"\b(\d+) {word}s?\b", said)))
+        word: sum(map(int, re.findall(rf"\b(\d+) {word}s?\b", closing)))
         for word in ("passed", "failed", "skipped", "error")
     }
     found = [f"{count} {word}" for word, count in counts.items() if count]
