@@ -5,7 +5,6 @@ halves, so that no instance signs with a key that agents do not know, and decide
 it, also after a crash in between.
 """
 
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ from balancer.control.storage.records import TableKeyLinkRecord, TableKeyRecord
 from balancer.control.storage.store import Store
 from node.key_link import LINKS_KEPT, KeyLink
 from runtime.files import replace_text
-
-log = logging.getLogger(__name__)
 
 CURRENT, FOLLOWING = 1, 2  # rows of the public halves
 
@@ -161,11 +158,7 @@ async def read_public_keys(session: AsyncSession) -> PublicKeys | None:
 def _settle_files(state: Path, public: bytes) -> Ed25519PrivateKey | None:
     """Return the key with this public half, moved to its place if it was the next one; None if it is not here."""
     for name in (SIGNING_KEY, NEXT_SIGNING_KEY):
-        try:
-            key = _read_key(state / name)
-        except NoSigningKey as error:
-            log.error("signing key not used", extra={"why": str(error)})
-            continue
+        key = _find_key(state / name)
         if key is not None and public_bytes(key) == public:
             if name == NEXT_SIGNING_KEY:
                 os.replace(state / NEXT_SIGNING_KEY, state / SIGNING_KEY)
@@ -175,11 +168,15 @@ def _settle_files(state: Path, public: bytes) -> Ed25519PrivateKey | None:
 
 
 def find_next_key(state: Path) -> Ed25519PrivateKey | None:
-    """Return the key of a rotation under way; None where this folder has none that can be read."""
+    """Return the key of a rotation under way; None where this folder has none, or a damaged one."""
+    return _find_key(state / NEXT_SIGNING_KEY)
+
+
+def _find_key(path: Path) -> Ed25519PrivateKey | None:
+    """Read a key; None where the file is missing or damaged."""
     try:
-        return _read_key(state / NEXT_SIGNING_KEY)
-    except NoSigningKey as error:
-        log.error("next signing key not used", extra={"why": str(error)})
+        return _read_key(path)
+    except NoSigningKey:
         return None
 
 
