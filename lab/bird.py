@@ -12,26 +12,26 @@ BFD = 'protocol bfd { interface "*" { min rx interval 300 ms; min tx interval 30
 IMPORT = "filter { if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept; }"
 STATE_FILE = "announce.conf"
 WITHDRAWN = "disabled yes;\n"
+VERSIONS = (4, 6)
 SUFFIX = {4: "", 6: "_v6"}  # of the name of a BGP session
 
 
-def bird_configuration(topology: Topology, node: LabNode, state: Path, *, ipv6: bool = True) -> str:
-    """The bird.conf of one node, whose state folder is `state`; `ipv6`: a session of each version over each link."""
-    versions = (4, 6) if ipv6 else (4,)
+def bird_configuration(topology: Topology, node: LabNode, state: Path) -> str:
+    """The bird.conf of one node, whose state folder is `state`: a session of each IP version over each link."""
     own_address = topology.ends(node.name)[0][0].address.ip
     parts = [f"router id {own_address};", "protocol device {}", BFD]
     if node.edge_id is None:
-        channels = " ".join(f"ipv{version};" for version in versions)
+        channels = " ".join(f"ipv{version};" for version in VERSIONS)
         parts.append(f"protocol direct {{ {channels} }}")
         parts += [
-            f"protocol kernel {{ ipv{version} {{ import none; export all; }}; }}" for version in versions
+            f"protocol kernel {{ ipv{version} {{ import none; export all; }}; }}" for version in VERSIONS
         ]
         import_, export = IMPORT, "all"
     else:
-        parts += [_vip_protocols(version, state / STATE_FILE) for version in versions]
+        parts += [_vip_protocols(version, state / STATE_FILE) for version in VERSIONS]
         import_, export = "none", "where source = RTS_STATIC"
     for own, other, version in [
-        (own, other, version) for own, other, bgp in topology.ends(node.name) if bgp for version in versions
+        (own, other, version) for own, other, bgp in topology.ends(node.name) if bgp for version in VERSIONS
     ]:
         neighbour = topology.node(other.node)
         ours, theirs = (end.address if version == 4 else address_v6(end) for end in (own, other))

@@ -3,21 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.topology import VIP, Topology
+from lab.topology import VIP, VIP6, Topology
 
 TOKEN = "enrolment.token"  # noqa: S105 - a file's name
 
 
-def enrol(
-    topology: Topology, folder: Callable[[str], Path], sennit: Callable[..., object], v6: str | None = None
-) -> None:
+def enrol(topology: Topology, folder: Callable[[str], Path], sennit: Callable[..., object]) -> None:
     """Add the VIP and a Fast Open key, and write each edge's token into its `folder`, by `sennit` commands.
 
-    `v6` is the VIP's IPv6 address. Nothing where that was done before.
+    Nothing where that was done before.
     """
     wanted = [edge for edge in topology.edges() if not (folder(edge.name) / TOKEN).exists()]
     if len(wanted) == len(topology.edges()):
-        sennit("vip", "add", "main", "--v4", VIP, *(("--v6", v6, "--locator", "mixed") if v6 else ()))
+        sennit("vip", "add", "main", "--v4", VIP, "--v6", VIP6, "--locator", "mixed")
         sennit("fast-open-keys", "rotate")
     for edge in wanted:
         sennit(

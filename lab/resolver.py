@@ -4,12 +4,12 @@ from lab.ipv6 import address_v6
 from lab.topology import DUAL_NAME, SERVICE_NAME, V6_NAME, VIP, VIP6, Topology
 
 
-def resolver_command(topology: Topology, node: str, *, ipv6: bool = True) -> list[str]:
+def resolver_command(topology: Topology, node: str) -> list[str]:
     """The command line of one ISP's resolver; it answers at the addresses of its links to clients."""
     clients: list[object] = []
     for own, _, bgp in topology.ends(node):
         if not bgp:
-            clients += [own.address.ip, *([address_v6(own).ip] if ipv6 else [])]
+            clients += [own.address.ip, address_v6(own).ip]
     return [
         *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"),
         *("--bind-interfaces", "--user=", "--pid-file=", f"--address=/{SERVICE_NAME}/{VIP}"),

@@ -74,8 +74,14 @@ def run(lab: Lab, node: str, *command: str, timeout: float = 120) -> subprocess.
 
 def run_network_command(lab: Lab, node: str, *command: str) -> None:
     """Change a node's network by a command. Raises `LabFailed`."""
+    read_network(lab, node, *command)
+
+
+def read_network(lab: Lab, node: str, *command: str) -> str:
+    """Return what a command about a node's network prints. Raises `LabFailed`."""
     done = subprocess.run(
         lab.network_command(node, *command), capture_output=True, text=True, timeout=scale_limit(60)
     )
     if done.returncode:
         raise LabFailed(f"on {node}: {' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout

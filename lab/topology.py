@@ -19,6 +19,7 @@ V6_NAME, DUAL_NAME = "cdn6.lab", "cdn46.lab"  # with an IPv6 address alone, and 
 CONTROL_PORT = 8443
 ORIGIN_PORT = 8080
 SHOP_NAME = "shop.cdn.lab"  # the ISPs' resolvers know every name below the service's
+CERTIFIED_NAMES = (SERVICE_NAME, VIP, SHOP_NAME, V6_NAME, DUAL_NAME, VIP6)  # of the edges' TLS certificate
 BACKBONE = "backbone"
 
 

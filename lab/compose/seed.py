@@ -14,7 +14,7 @@ from lab.fleet import KEY, NAME_KEYS, certify_edge, make_fleet_key, make_name_ke
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import SERVICE, copy_service_certificate, make_certificates, make_token, write_secret
 from lab.services import origin_tls_files, publish_services
-from lab.topology import CONTROL_PORT, SERVICE_NAME, SHOP_NAME, VIP, Topology
+from lab.topology import CERTIFIED_NAMES, CONTROL_PORT, Topology
 from node.state.catalogue import ALL
 from node.state.state_file import Daemon
 
@@ -30,7 +30,7 @@ def make_secrets(topology: Topology, control: Path, origin: Path, origin_tls: Pa
     if not (control / "admin.token").exists():
         addresses = (topology.backbone_address("control"), "127.0.0.1")
         origins = (topology.backbone_address("origin"),)
-        make_certificates(control, control=addresses, service=(SERVICE_NAME, VIP, SHOP_NAME), origin=origins)
+        make_certificates(control, control=addresses, service=CERTIFIED_NAMES, origin=origins)
         token = make_token(control / "admin.token")
         for file in origin_tls_files(control):
             target = origin_tls / file.name

@@ -22,7 +22,7 @@ from lab.namespace.processes import end_processes, wait_for_lab
 from lab.sample import SAMPLE, make_sample
 from lab.secrets import copy_service_certificate, make_certificates, make_token, write_secret
 from lab.services import publish_services
-from lab.topology import DUAL_NAME, SERVICE_NAME, SHOP_NAME, V6_NAME, VIP, VIP6, LabNode, Topology
+from lab.topology import CERTIFIED_NAMES, VIP, LabNode, Topology
 from node.state.catalogue import NODE, SERVICES
 from services.published_file import read_applied_services
 
@@ -67,7 +67,7 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
     make_certificates(
         control,
         control=(topology.backbone_address("control"),),
-        service=(SERVICE_NAME, VIP, SHOP_NAME, V6_NAME, DUAL_NAME, VIP6),
+        service=CERTIFIED_NAMES,
         origin=(topology.backbone_address("origin"),),
     )
     make_token(control / "admin.token")
@@ -88,7 +88,6 @@ def _start_everything(place: LabFolder, topology: Topology) -> None:
         topology,
         place.node,
         lambda *words: run(place, "control", daemons.sennit_program(), *words, *access),
-        VIP6,
     )
     fleet = make_fleet_key(place.node("control"))
     for edge in topology.edges():

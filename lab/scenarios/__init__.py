@@ -22,7 +22,7 @@ SCENARIOS = (
     "slow-origin",
 )
 
-NAMESPACES_ONLY = ("failures", "slow-origin", "attack", "ipv6-only")  # what compose's hosts are not made for
+NAMESPACES_ONLY = ("failures", "slow-origin", "attack")  # what compose's hosts are not made for
 
 
 def scenarios_of(lab: Lab) -> list[str]:

@@ -32,10 +32,8 @@ def run(lab: Lab, verdict: Verdict) -> None:
         long.stop()
         run_network_command(lab, "phone", "ip", "link", "set", interface, "up")
         back = time.monotonic()
-        words = [f"route replace default via {gateway} dev {interface} metric {route.metric}"]
-        if lab.name == "namespaces":
-            words += gateways_v6(lab.topology, "phone")
-        for each in words:
+        words = f"route replace default via {gateway} dev {interface} metric {route.metric}"
+        for each in [words, *gateways_v6(lab.topology, "phone")]:
             run_network_command(lab, "phone", "ip", *each.split())
     verdict.equal("  its SHA-256 is the origin's", str(ended.sha256 == wanted).lower(), "true")
     verdict.within("  it took", ended.seconds, 2 * LONG, "s")

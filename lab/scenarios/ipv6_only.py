@@ -3,11 +3,11 @@
 Over IPv6 the owner's locator is an address of its own, at the service port, for both transports.
 """
 
+import json
+
 from lab.host import ip_commands
 from lab.ipv6 import resolvers_v6
-from lab.namespace.bringup import next_hop
-from lab.namespace.place import LabFolder
-from lab.running import Lab, run_network_command
+from lab.running import Lab, read_network, run_network_command
 from lab.sample import SAMPLE
 from lab.scenarios.download import (
     DownloadOutcome,
@@ -47,12 +47,12 @@ def run(lab: Lab, verdict: Verdict) -> None:
 def _run_without_ipv4_at_owner(lab: Lab, verdict: Verdict, wanted: str) -> None:
     """The owner's uplink has IPv6 alone: IPv4 goes to another edge, IPv6 stays."""
     edge, carrier = nearest_to_first_path(lab), first_carrier(lab)
-    before = _route_to_vip(carrier)
+    before = _route_to_vip(lab, carrier)
     _lose_ipv4(lab, edge.name)
     try:
         wait_for(
             f"another route of {carrier} to {VIP}",
-            lambda: _route_to_vip(carrier) not in (None, before),
+            lambda: _route_to_vip(lab, carrier) not in (None, before),
             LIMIT,
         )
         done = _download_from(lab, V6_NAME)
@@ -80,8 +80,9 @@ def _check_download(verdict: Verdict, what: str, done: DownloadOutcome, wanted: 
     )
 
 
-def _route_to_vip(carrier: str) -> str | None:
-    return next_hop(LabFolder.from_environment(), carrier)
+def _route_to_vip(lab: Lab, carrier: str) -> str | None:
+    routes = json.loads(read_network(lab, carrier, "ip", "-j", "route", "show", VIP) or "[]")
+    return str(routes[0].get("gateway")) if routes else None
 
 
 def _lose_ipv4(lab: Lab, node: str) -> None:

@@ -44,26 +44,33 @@ def create_namespace(namespace: str, edge_id: int, versions: tuple[int, ...] = (
         _run_ip(
             "link", "add", HOST_INTERFACE, "type", "veth", "peer", "name", PROBE_INTERFACE, "netns", namespace
         )
-    inside = ("-n", namespace)
-    _run_ip("link", "set", HOST_INTERFACE, "up")
-    _run_ip(*inside, "link", "set", "lo", "up")
-    _run_ip(*inside, "link", "set", PROBE_INTERFACE, "up")
+    for words in near_end_commands(edge_id, versions):
+        _run_ip(*words.split())
+    for words in far_end_commands(edge_id, versions):
+        _run_ip("-n", namespace, *words.split())
+
+
+def near_end_commands(edge_id: int, versions: tuple[int, ...]) -> list[str]:
+    """Return ip's words that set up the edge's end of the pair; harmless to run again."""
+    pairs = [ProbeAddresses.of(edge_id, version) for version in versions]
+    return [f"link set {HOST_INTERFACE} up", *(_address_words(pair.near, HOST_INTERFACE) for pair in pairs)]
+
+
+def far_end_commands(edge_id: int, versions: tuple[int, ...]) -> list[str]:
+    """Return ip's words that set up the end that probes come from; harmless to run again."""
+    words = ["link set lo up", f"link set {PROBE_INTERFACE} up"]
     for version in versions:
         pair = ProbeAddresses.of(edge_id, version)
-        # no other host is on this link: skip duplicate address detection
-        for at, end, device in (((), pair.near, HOST_INTERFACE), (inside, pair.far, PROBE_INTERFACE)):
-            _run_ip(*at, "address", "replace", str(end), "dev", device, *(["nodad"] if version == 6 else []))
-        _run_ip(
-            *inside,
-            f"-{version}",
-            "route",
-            "replace",
-            "default",
-            "via",
-            str(pair.near.ip),
-            "dev",
-            PROBE_INTERFACE,
-        )
+        words += [
+            _address_words(pair.far, PROBE_INTERFACE),
+            f"-{version} route replace default via {pair.near.ip} dev {PROBE_INTERFACE}",
+        ]
+    return words
+
+
+def _address_words(address: Interface, interface: str) -> str:
+    # no other host is on this link: skip duplicate address detection
+    return f"address replace {address} dev {interface}{' nodad' if address.version == 6 else ''}"
 
 
 def remove_namespace(namespace: str) -> bool:

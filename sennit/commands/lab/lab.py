@@ -68,7 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
             _link_options(action)
     container = actions.add_parser("container", help="what the containers of docker-compose.yml run")
     container.set_defaults(do=_run_container, needs_root=False, hint="compare docker-compose.yml")
-    container.add_argument("part", choices=("host", "bird", "resolver", "secrets", "enrol", "services"))
+    container.add_argument(
+        "part", choices=("host", "probe", "bird", "resolver", "secrets", "enrol", "services")
+    )
     container.add_argument("node", nargs="?", default="")
     return parser
 
@@ -296,7 +298,7 @@ def _run_down(options: argparse.Namespace) -> int:
 
 
 def _run_container(options: argparse.Namespace) -> int:
-    """Do one part of a container's work; `bird` and `resolver` become that daemon."""
+    """Do one part of a container's work; `bird`, `probe` and `resolver` become that daemon."""
     from lab import bird, resolver
     from lab.compose import host, seed
     from lab.topology import LAB
@@ -305,13 +307,16 @@ def _run_container(options: argparse.Namespace) -> int:
     if options.part == "host":
         host.configure_namespace(LAB, options.node)
         _replace_process("sleep", "infinity")
+    if options.part == "probe":
+        host.configure_probe_namespace(LAB, options.node)
+        _replace_process("sennit", "probe", "run")
     if options.part == "bird":
         configuration = Path("/run/bird/bird.conf")
         bird.reset(control)
-        configuration.write_text(bird.bird_configuration(LAB, LAB.node(options.node), control, ipv6=False))
+        configuration.write_text(bird.bird_configuration(LAB, LAB.node(options.node), control))
         _replace_process("bird", "-f", "-c", str(configuration), "-s", str(control / "bird.ctl"))
     if options.part == "resolver":
-        _replace_process(*resolver.resolver_command(LAB, options.node, ipv6=False))
+        _replace_process(*resolver.resolver_command(LAB, options.node))
     if options.part == "secrets":
         seed.make_secrets(LAB, control, origin, Path("/srv/origin-tls"))
     if options.part == "enrol":

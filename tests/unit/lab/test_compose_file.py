@@ -1,14 +1,17 @@
 """docker-compose.yml is the same network as lab/topology.py: names, addresses, links, settings, places."""
 
-from ipaddress import IPv4Network
+import re
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from lab.compose.probe_cable import probe_ends, prober_of
 from lab.compose.running import BESIDE
 from lab.host import kernel_settings
+from lab.ipv6 import address_v6, backbone_address_v6, kernel_settings_v6
 from lab.resolver import resolver_environment
 from lab.services import origin_options
 from lab.topology import BACKBONE, CONTROL_PORT, LAB, ORIGIN_PORT, LabNode
@@ -17,13 +20,25 @@ ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 # of what has a capability, and which
-CAPABLE = {"-net": ["NET_ADMIN"], "-bird": ["NET_ADMIN"], "-forwarder": ["NET_ADMIN", "BPF", "PERFMON"]}
+CAPABLE = {
+    "-net": ["NET_ADMIN"],
+    "-probe": ["NET_ADMIN"],
+    "-bird": ["NET_ADMIN"],
+    "-forwarder": ["NET_ADMIN", "BPF", "PERFMON"],
+}
+CABLES = [(link.name, end) for link in LAB.links for end in (link.left, link.right)]
+CABLES += [(prober_of(edge), end) for edge in LAB.edges() for end in probe_ends(edge)]
+CABLES += [(BACKBONE, end) for end in LAB.backbone]
 
 
-def addresses(service: str) -> dict[str, str]:
-    """Network → address of a service, where it is given one."""
+def addresses(service: str) -> dict[str, tuple[str, str]]:
+    """Network → addresses of a service, where it is given some: IPv4, IPv6."""
     networks = SERVICES[service].get("networks", {})
-    return {name: one["ipv4_address"] for name, one in networks.items() if "ipv4_address" in one}
+    return {
+        name: (one["ipv4_address"], str(IPv6Address(one["ipv6_address"])))
+        for name, one in networks.items()
+        if one
+    }
 
 
 def holder(node: LabNode) -> str:
@@ -33,23 +48,39 @@ def holder(node: LabNode) -> str:
 
 @pytest.mark.parametrize("node", LAB.nodes, ids=lambda node: node.name)
 def test_a_host_has_its_addresses_on_its_links(node: LabNode) -> None:
-    ends = [(BACKBONE, end) for end in LAB.backbone]
-    ends += [(link.name, end) for link in LAB.links for end in (link.left, link.right)]
-    wanted = {network: str(end.address.ip) for network, end in ends if end.node == node.name}
-    assert addresses(holder(node)) == wanted
+    assert addresses(holder(node)) == addresses_on_cables(node.name)
+
+
+def addresses_on_cables(node: str) -> dict[str, tuple[str, str]]:
+    return {
+        network: (str(end.address.ip), str(address_v6(end).ip)) for network, end in CABLES if end.node == node
+    }
+
+
+@pytest.mark.parametrize("edge", LAB.edges(), ids=lambda edge: edge.name)
+def test_an_edge_is_probed_from_a_network_of_its_own(edge: LabNode) -> None:
+    prober = SERVICES[prober_of(edge)]
+    assert prober["command"] == ["lab", "container", "probe", edge.name]
+    assert addresses(prober_of(edge)) == addresses_on_cables(prober_of(edge))
+    assert prober["volumes"] == [f"{edge.name}:/var/lib/sennit"]
+    assert "--outside probe0 " in SERVICES[f"{edge.name}-forwarder"]["entrypoint"][-1]
 
 
 def test_there_are_no_other_hosts_and_no_other_links() -> None:
-    assert {name for name in SERVICES if addresses(name)} == {holder(node) for node in LAB.nodes}
-    assert set(COMPOSE["networks"]) == {link.name for link in LAB.links} | {BACKBONE, "api"}
+    probers = {prober_of(edge) for edge in LAB.edges()}
+    assert {name for name in SERVICES if addresses(name)} == {holder(node) for node in LAB.nodes} | probers
+    assert set(COMPOSE["networks"]) == {network for network, _ in CABLES} | {"api"}
 
 
 def test_a_links_prefix_is_the_same_and_dockers_own_address_is_nobodys() -> None:
-    prefixes = {link.name: link.network for link in LAB.links} | {BACKBONE: LAB.backbone[0].address.network}
-    for name, prefix in prefixes.items():
-        (given,) = COMPOSE["networks"][name]["ipam"]["config"]
-        assert IPv4Network(given["subnet"]) == prefix
-        assert given["gateway"] not in {addresses(service).get(name) for service in SERVICES}
+    for name, end in CABLES:
+        given, given_v6 = COMPOSE["networks"][name]["ipam"]["config"]
+        assert IPv4Network(given["subnet"]) == end.address.network
+        assert IPv6Network(given_v6["subnet"]) == address_v6(end).network
+        taken = [addresses(service).get(name, ("", "")) for service in SERVICES]
+        assert not {given["gateway"], str(IPv6Address(given_v6["gateway"]))} & {
+            each for pair in taken for each in pair
+        }
         assert COMPOSE["networks"][name]["driver_opts"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
 
 
@@ -60,7 +91,8 @@ def test_a_host_is_made_of_itself(node: LabNode) -> None:
     host = SERVICES[f"{node.name}-net"]
     assert host["command"] == ["lab", "container", "host", node.name]
     settings = {name: str(value) for name, value in host["sysctls"].items()}
-    assert kernel_settings(LAB, node.name).items() <= settings.items()
+    wanted_settings = kernel_settings(LAB, node.name) | kernel_settings_v6(LAB, node.name)
+    assert wanted_settings.items() <= settings.items()
     parts = [name for name, one in SERVICES.items() if one.get("network_mode") == f"service:{node.name}-net"]
     wanted = {node.name}
     if node.resolves:
@@ -82,6 +114,9 @@ def test_an_edge_enrols_as_what_the_topology_says() -> None:
         agent = " ".join(SERVICES[f"{edge.name}-agent"]["command"])
         assert f"--name {edge.name} --site {edge.site} " in agent
         assert f"--tunnel-v4 {LAB.backbone_address(edge.name)} " in agent
+        found = re.search(r"--tunnel-v6 (\S+) --bird-protocol vip,vip6 ", agent)
+        assert found is not None
+        assert str(IPv6Address(found[1])) == backbone_address_v6(LAB, edge.name)
         assert f"--control https://{LAB.backbone_address('control')}:{CONTROL_PORT} " in agent
         assert agent.endswith(f"--outside-v4 {LAB.outside_address(edge.name)}")
         assert SERVICES[edge.name]["command"][-1] == f"http://{LAB.backbone_address('origin')}:{ORIGIN_PORT}"
