@@ -65,7 +65,7 @@ def summarize_output(said: str) -> str:
 
 def saved_results() -> list[HostResult]:
     found = []
-    for file in sorted(RESULTS.glob("*.json")):
+    for file in sorted(RESULTS.glob("*.json"), key=lambda file: file.stem):
         content = json.loads(file.read_text())
         content["cells"] = {what: Cell(**cell) for what, cell in content["cells"].items()}
         found.append(HostResult(**content))
