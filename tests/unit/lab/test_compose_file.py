@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from balancer.datapath.load.host_settings import required_sysctls
 from lab.compose.probe_cable import probe_ends, prober_of
 from lab.compose.running import BESIDE
 from lab.host import kernel_settings
@@ -100,6 +101,14 @@ def test_a_host_is_made_of_itself(node: LabNode) -> None:
     if node.edge_id is not None:
         wanted |= {f"{node.name}-{part}" for part in BESIDE if part != "net"}
     assert set(parts) == wanted
+
+
+def test_an_edge_has_what_its_forwarder_cannot_set_there() -> None:
+    """Settings of the kernel are read-only in a container; `all` stands for the backbone's interface."""
+    wanted = {f"net.{name}".replace("/", ".") for name in required_sysctls("all", v6=True)}
+    for edge in LAB.edges():
+        settings = SERVICES[f"{edge.name}-net"]["sysctls"]
+        assert {name for name in wanted if settings.get(name) != 1} == set()
 
 
 def test_the_image_is_built_here_and_never_asked_of_a_registry() -> None:
