@@ -1,5 +1,7 @@
 """Ends of the bulk benchmark: `server` and `plain` ADDRESS SIZE, `library` and `program` ADDRESS PORT DIRECTION SIZE.
 
+`library` gets the interfaces of its paths too, with commas between them.
+
 The client's first byte says the direction: `d` down, `u` up; the server answers `u` with a byte once it has all. The
 plain server serves it over TCP without a session, as the entrance of `sennit run` does.
 
@@ -95,8 +97,9 @@ async def serve_bulk(address: str, size: int) -> None:
         await server.serve_forever()
 
 
-async def time_library(address: str, port: int, direction: str, size: int) -> Transfer:
-    options = smkex.ConnectOptions(paths=["lo"], id_port_base=port, allow_shared_path=True, known_hosts=None)
+async def time_library(address: str, port: int, direction: str, size: int, paths: list[str]) -> Transfer:
+    shared = len(paths) == 1
+    options = smkex.ConnectOptions(paths=paths, id_port_base=port, allow_shared_path=shared, known_hosts=None)
     connection = await smkex.connect(address, port=port, options=options)
     transfer = Transfer(size, os.getpid())
     connection.writer.write(direction[:1].encode())
@@ -158,7 +161,7 @@ def main(end: str, address: str, *words: str) -> int:
         serve_plain(address, int(words[0]))
     port, direction, size = int(words[0]), words[1], int(words[2])
     if end == "library":
-        transfer = run_in_reactor(time_library(address, port, direction, size))
+        transfer = run_in_reactor(time_library(address, port, direction, size, words[3].split(",")))
     else:
         transfer = time_program(address, port, direction, size, int(words[3]) if words[3:] else os.getppid())
     print(json.dumps(transfer.figures))
