@@ -12,6 +12,7 @@ import socket
 from collections.abc import Sequence
 
 from capture.cgroup import ControlGroup
+from capture.descriptors import release_descriptors
 
 FINISHED = b"f"
 POLL = 1000  # milliseconds, beside the kernel's notification
@@ -50,9 +51,8 @@ class Guard:
 
 def _guard_group(channel: int, group: ControlGroup, sockets: Sequence[socket.socket]) -> None:
     os.setsid()  # the terminal's signals are not for this process
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in range(3):
-        os.dup2(nowhere, standard)
+    release_descriptors()
+    os.dup2(0, 2)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     if os.read(channel, 1) != FINISHED:

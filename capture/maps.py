@@ -74,6 +74,11 @@ class CaptureMaps:
         """Lead questions to the resolver at this address to the one on loopback. Raises OSError at the 17th."""
         self._resolvers.put(_pack_address(address), _PRESENT)
 
+    def release_resolver(self, address: Address) -> None:
+        """Leave questions to the resolver at this address alone from now on."""
+        with contextlib.suppress(FileNotFoundError):
+            self._resolvers.delete(_pack_address(address))
+
     def take_dialled(self, peer: tuple[str, int]) -> DialledTarget | None:
         """Return and forget what the socket at this local endpoint dialled; None where it was not captured."""
         key = _ENDPOINT.pack(_pack_address(ip_address(peer[0].partition("%")[0])), peer[1])

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,14 +48,8 @@ class ProgramUser:
         return {**os.environ, "HOME": self.home, "USER": self.name, "LOGNAME": self.name}
 
 
-def reset_signals() -> None:
-    """Give a program the usual handling of what this process handles; for the time between fork and exec."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def start_program(
-    command: Sequence[str], group: ControlGroup, user: ProgramUser | None
+    command: Sequence[str], group: ControlGroup, user: ProgramUser | None, restore_signals: Callable[[], None]
 ) -> "subprocess.Popen[bytes]":
     """Start it; it is in the group before it is executed. Raises `ProgramNotExecuted`."""
 
@@ -66,7 +59,7 @@ def start_program(
             os.initgroups(user.name, user.gid)
             os.setgid(user.gid)
             os.setuid(user.uid)
-        reset_signals()
+        restore_signals()
 
     return execute_program(command, enter_group, user.environment() if user is not None else None)
 

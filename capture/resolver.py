@@ -9,7 +9,6 @@ import socket
 import struct
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 from typing import cast
 
 import dns.exception
@@ -21,8 +20,8 @@ import dns.rdatatype
 import dns.rrset
 
 from capture.names import CapturedNames
+from capture.system_resolvers import SystemResolvers
 from smkex.core.errors import SmkexError
-from smkex.transport.resolution.resolv_conf import RESOLV_CONF, read_resolv_conf
 from smkex.transport.routes.host_name import HostName, InvalidHostName
 
 Address = IPv4Address | IPv6Address
@@ -35,15 +34,10 @@ DATAGRAM_LIMIT = 65535
 _KINDS = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
 
 
-def system_resolvers(path: Path = RESOLV_CONF) -> list[Address]:
-    """Return the nameservers of resolv.conf(5) that programs ask, 127.0.0.1 where it names none."""
-    return [address for address, _ in read_resolv_conf(path)] or [IPv4Address("127.0.0.1")]
-
-
 class LoopbackResolver:
     """Answers at bound sockets between `start` and `stop`; `others` are the system's resolvers."""
 
-    def __init__(self, names: CapturedNames, others: Sequence[Address]) -> None:
+    def __init__(self, names: CapturedNames, others: SystemResolvers) -> None:
         self._names, self._others = names, others
         self._transports: list[asyncio.DatagramTransport] = []
         self._servers: list[asyncio.Server] = []
@@ -57,8 +51,10 @@ class LoopbackResolver:
             self._transports.append(transport)
         for sock in streams:
             self._servers.append(await asyncio.start_server(self._serve_stream, sock=sock))
+        self._following = asyncio.create_task(self._others.follow())
 
     async def stop(self) -> None:
+        self._following.cancel()
         for transport in self._transports:
             transport.close()
         for server in self._servers:
@@ -131,7 +127,7 @@ class LoopbackResolver:
         return reply
 
     async def _forward(self, data: bytes, *, stream: bool) -> bytes | None:
-        for resolver in self._others:
+        for resolver in self._others.addresses:
             try:
                 async with asyncio.timeout(FORWARD_TIMEOUT):
                     return await (_ask_by_tcp if stream else _ask_by_udp)(data, str(resolver))

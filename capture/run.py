@@ -3,21 +3,23 @@
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from capture.cgroup import ControlGroup
+from capture.descriptors import release_descriptors
 from capture.entrances import Entrances
 from capture.guard import Guard
 from capture.maps import CaptureMaps
 from capture.names import Address, CapturedNames
 from capture.program import ProgramUser, exit_status, start_program
 from capture.programs import load_programs
-from capture.resolver import LoopbackResolver, system_resolvers
+from capture.resolver import LoopbackResolver
+from capture.signals import TO_EVERY_PROCESS, PassedSignals
+from capture.system_resolvers import SystemResolvers
 from runtime.capabilities import BPF, KILL, NET_ADMIN, NET_RAW, keep_only_capabilities
 from runtime.heap import keep_freed_memory
 from smkex.client.bounded_sessions import BoundedSessions
@@ -30,8 +32,7 @@ from smkex.client.options import ConnectOptions
 from smkex.transport.event_loop import run_in_reactor
 from smkex.transport.resolution.discovery import find_service
 
-FLUSH_TIMEOUT = 10.0  # seconds that what an ended program has sent may take to leave
-RESOLVER_LIMIT = 16  # of the programs' map; the system's own library asks three
+FLUSH_TIMEOUT = 10.0  # seconds without progress after which what an ended program has sent is given up
 POLL = 0.2  # seconds between looks whether background processes have ended
 
 
@@ -45,8 +46,8 @@ class RunSettings:
     user: ProgramUser | None = None
     service_port: int = 443
     connections: int = 256
-    sessions: int = 64
-    idle: float = 300.0
+    sessions: int = 256
+    idle: float = 3600.0
 
 
 ListSessions = Callable[[Callable[[], list[dict[str, Any]]]], contextlib.AbstractAsyncContextManager[None]]
@@ -59,11 +60,10 @@ def run_captured(settings: RunSettings, on_event: Observer, list_sessions: ListS
     `SmkexError` without two paths.
     """
     select_interfaces(settings.connect, None)  # before anything is changed
-    with _captured_group() as (group, maps, entrances):
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)  # the terminal sends them to the program too
+    with PassedSignals() as signals, _captured_group() as (group, maps, entrances):
         keep_freed_memory()
-        return run_in_reactor(_CapturedRun(settings, on_event, group, maps, entrances).run(list_sessions))
+        running = _CapturedRun(settings, on_event, group, maps, entrances, signals)
+        return run_in_reactor(running.run(list_sessions))
 
 
 @contextlib.contextmanager
@@ -98,10 +98,14 @@ class _CapturedRun:
         group: ControlGroup,
         maps: CaptureMaps,
         entrances: Entrances,
+        signals: PassedSignals,
     ) -> None:
         self._settings, self._emit = settings, on_event
         self._group, self._maps, self._entrances = group, maps, entrances
+        self._signals = signals
+        self._program: subprocess.Popen[bytes] | None = None
         self._stopped_by: int | None = None
+        self._limit: asyncio.Timeout | None = None
         self._names = CapturedNames(settings.hosts, self._resolve, maps.capture_address)
         self._sessions = BoundedSessions(settings.connect, on_event, settings.sessions)
         self._entrance = LocalEntrance(
@@ -113,19 +117,21 @@ class _CapturedRun:
         )
 
     async def run(self, list_sessions: ListSessions) -> int:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._pass_signal, number)
-        others = system_resolvers()
-        for address in others[:RESOLVER_LIMIT]:
-            self._maps.redirect_resolver(address)
-        for name, error in (await self._names.resolve_exact()).items():
-            found = explain_error(error)
-            self._emit(Failed(name, found.name, found.text, found.hint))
+        asyncio.get_running_loop().add_reader(self._signals.descriptor, self._receive_signals)
+        resolvers = SystemResolvers(self._maps)
+        resolvers.refresh()
+        async with self._until_signal():
+            for name, error in (await self._names.resolve_exact()).items():
+                found = explain_error(error)
+                self._emit(Failed(name, found.name, found.text, found.hint))
         if self._stopped_by is not None:
             return 128 + self._stopped_by
-        program = start_program(self._settings.command, self._group, self._settings.user)
+        self._program = program = start_program(
+            self._settings.command, self._group, self._settings.user, self._signals.restore
+        )
+        release_descriptors()
         _drop_privileges(self._settings.connect.transport)
-        resolver = LoopbackResolver(self._names, others)
+        resolver = LoopbackResolver(self._names, resolvers)
         for sock in self._entrances.streams:
             await self._entrance.listen_on(sock)
         await resolver.start(self._entrances.datagrams, self._entrances.questions)
@@ -141,17 +147,49 @@ class _CapturedRun:
         await _wait_for_exit(program.pid)
         while self._group.is_populated():  # noqa: ASYNC110 (the kernel's notification is not for epoll's readers)
             await asyncio.sleep(POLL)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_TIMEOUT):
-                await self._entrance.wait_idle()
+        async with self._until_signal():
+            await self._flush()
         return program.wait()
 
-    def _pass_signal(self, number: int) -> None:
-        """Pass a signal to every process of the group; before there is one, end the run."""
-        self._stopped_by = number
-        for process in self._group.processes():
-            with contextlib.suppress(OSError):
-                os.kill(process, number)
+    async def _flush(self) -> None:
+        """Wait until what ended programs have sent has left, for as long as any of it does."""
+        ended = asyncio.create_task(self._entrance.wait_idle())
+        try:
+            progress = -1
+            while not ended.done() and progress != (progress := self._sessions.progress()):
+                await asyncio.wait({ended}, timeout=FLUSH_TIMEOUT)
+        finally:
+            if ended.cancel():
+                text = f"{len(self._entrance)} connections that did not end after the program were broken off"
+                self._emit(
+                    Failed(
+                        self._settings.command[0], "BrokenOff", text, "what the program sent last may be lost"
+                    )
+                )
+
+    @contextlib.asynccontextmanager
+    async def _until_signal(self) -> AsyncIterator[None]:
+        """Run a block, in which there is no program, until its end or a signal."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as self._limit:
+                yield
+        self._limit = None
+
+    def _receive_signals(self) -> None:
+        """Pass on what was not sent to the program too; where there is no program, end the block that runs."""
+        for number, by_kernel in self._signals.read():
+            if self._limit is not None:
+                self._stopped_by = number
+                if not self._limit.expired():
+                    self._limit.reschedule(0)
+            elif self._program is None or by_kernel:
+                continue
+            elif number in TO_EVERY_PROCESS or self._program.poll() is not None:
+                for process in self._group.processes():
+                    with contextlib.suppress(OSError):
+                        os.kill(process, number)
+            else:
+                self._program.send_signal(number)
 
     async def _find_target(self, sock: socket.socket) -> SessionTarget:
         dialled = self._maps.take_dialled(sock.getpeername()[:2])

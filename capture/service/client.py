@@ -4,20 +4,19 @@ import contextlib
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from capture.program import execute_program, exit_status, reset_signals
+from capture.descriptors import release_descriptors
+from capture.program import execute_program, exit_status
 from capture.service.settings import DEFAULT_SOCKET, SOCKET_VARIABLE
+from capture.signals import PassedSignals
 
 JOIN_TIMEOUT = 30.0  # seconds for the service to answer
 ANSWER_LIMIT = 16 << 20  # bytes
-PASSED_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 ShowEvent = Callable[[dict[str, Any]], None]
 
@@ -60,10 +59,10 @@ def run_through_service(command: Sequence[str], hosts: Sequence[str], show_event
         ) from None
     with channel:
         _join_service(channel, hosts)
-        with _ignored(signal.SIGINT, signal.SIGQUIT):  # the terminal sends them to the program too
-            program = execute_program(command, reset_signals)
-            with _passed_to(program):
-                _follow_program(program, channel, show_event)
+        with PassedSignals() as signals:
+            program = execute_program(command, signals.restore)
+            release_descriptors()
+            _follow_program(program, channel, signals, show_event)
             return exit_status(program.wait())
 
 
@@ -105,17 +104,21 @@ def _ask_service(channel: socket.socket, request: dict[str, Any]) -> Any:
 
 
 def _follow_program(
-    program: "subprocess.Popen[bytes]", channel: socket.socket, show_event: ShowEvent
+    program: "subprocess.Popen[bytes]", channel: socket.socket, signals: PassedSignals, show_event: ShowEvent
 ) -> None:
-    """Show events until the program has ended; without the service its connections are refused."""
+    """Show events and pass signals until the program has ended; without the service its connections are refused."""
     descriptor = os.pidfd_open(program.pid)
     events = _EventLines(channel, show_event)
     changes = select.poll()
     changes.register(descriptor, select.POLLIN)
     changes.register(channel, select.POLLIN)
+    changes.register(signals.descriptor, select.POLLIN)
     try:
-        while descriptor not in {one for one, _ in changes.poll()}:
-            if not events.read_some():
+        while descriptor not in (ready := {one for one, _ in changes.poll()}):
+            for received in signals.read():
+                if not received.by_kernel:
+                    program.send_signal(received.number)
+            if channel.fileno() in ready and not events.read_some():
                 changes.unregister(channel)
                 text = "the capture service has ended: connections are refused until it returns"
                 show_event({"event": {"event": "Failed"}, "text": text})
@@ -141,26 +144,3 @@ class _EventLines:
         for line in lines:
             self._show(json.loads(line))
         return bool(data)
-
-
-@contextmanager
-def _ignored(*numbers: signal.Signals) -> Iterator[None]:
-    usual = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _passed_to(program: "subprocess.Popen[bytes]") -> Iterator[None]:
-    usual = {
-        number: signal.signal(number, lambda number, _: program.send_signal(number))
-        for number in PASSED_SIGNALS
-    }
-    try:
-        yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

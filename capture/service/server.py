@@ -10,10 +10,11 @@ from typing import Any
 from capture.entrances import Entrances
 from capture.maps import CaptureMaps
 from capture.names import Address, CapturedNames
-from capture.resolver import LoopbackResolver, system_resolvers
+from capture.resolver import LoopbackResolver
 from capture.service.captured_programs import CapturedPrograms
 from capture.service.settings import CaptureSettings
 from capture.service.user_socket import UserSocket
+from capture.system_resolvers import SystemResolvers
 from smkex.client.carried_connections import accept_connections
 from smkex.client.connect import select_interfaces
 from smkex.client.events import Failed, Observer
@@ -24,7 +25,6 @@ READY, ALIVE, JOIN, RELOAD, STOP = b"ready", b"alive", b"join", b"reload", b"sto
 ALIVE_INTERVAL = 2.0  # seconds
 RESOLVE_INTERVAL = 60.0  # seconds between resolving the hosts that are given by name
 RETRY_INTERVAL = 5.0  # seconds, where one was not resolved
-RESOLVER_LIMIT = 16  # of the programs' map
 
 
 class CaptureServer:
@@ -57,11 +57,10 @@ class CaptureServer:
         loop = asyncio.get_running_loop()
         stopped: asyncio.Future[None] = loop.create_future()
         loop.add_reader(channel, self._receive, stopped)
-        others = system_resolvers()
-        for address in others[:RESOLVER_LIMIT]:
-            self._maps.redirect_resolver(address)
+        resolvers = SystemResolvers(self._maps)
+        resolvers.refresh()
         await self._resolve_names()
-        resolver = LoopbackResolver(self._names, others)
+        resolver = LoopbackResolver(self._names, resolvers)
         servers = [await accept_connections(sock, self._programs.accept) for sock in self._entrances.streams]
         await resolver.start(self._entrances.datagrams, self._entrances.questions)
         servers.append(await asyncio.start_unix_server(self._users.serve_user, sock=self._listener))

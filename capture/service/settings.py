@@ -29,4 +29,4 @@ class CaptureSettings:
     connections: int = 4096
     user_connections: int = 256
     user_programs: int = 64
-    idle: float = 300.0
+    idle: float = 3600.0

@@ -32,6 +32,10 @@ class BoundedSessions:
         reports = [(host, connection.report()) for connection, host in self._open.items()]
         return [{"host": host, "text": report.text(), **report.as_dict()} for host, report in reports]
 
+    def progress(self) -> int:
+        """Return a number that changes while any open session's streams advance, or one opens or ends."""
+        return sum(1 + connection.session.progress for connection in self._open)
+
     async def open_session(self, host: str, port: int) -> Connection:
         """Raises as `connect`, and `TooManySessions` if no slot becomes free in time."""
         try:

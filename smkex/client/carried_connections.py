@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -99,10 +100,17 @@ class CarriedConnections:
                 await near.close()
         except Exception as error:
             near.abort()
-            if opened and isinstance(error, ConnectionError):
+            if opened and _is_disconnect(error):
                 return  # one side disconnected, and with it the other
             found = explain_error(error)
             self._emit(Failed(host, found.name, found.text, found.hint))
         except BaseException:
             near.abort()
             raise
+
+
+def _is_disconnect(error: Exception) -> bool:
+    """Return whether an end of a connection went away; where it was closed, its other direction cannot be ended."""
+    return isinstance(error, ConnectionError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOTCONN
+    )

@@ -111,7 +111,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--service-port", type=int, default=443, help="service port of the CDN (443)")
     parser.add_argument(
-        "--idle-timeout", type=float, default=300.0, help="seconds without a byte until a session ends (300)"
+        "--idle-timeout",
+        type=float,
+        default=3600.0,
+        help="seconds without a byte until a session ends (3600)",
     )
     parser.add_argument("--max-connections", type=int, default=4096, help="concurrent connections (4096)")
     parser.add_argument(

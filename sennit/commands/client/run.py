@@ -147,10 +147,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--user", help="user to run the program as (the caller of sudo, else this one)")
     parser.add_argument("--service-port", type=int, default=443, help="service port of the CDN (443)")
     parser.add_argument(
-        "--idle-timeout", type=float, default=300.0, help="seconds without a byte until a session ends (300)"
+        "--idle-timeout",
+        type=float,
+        default=3600.0,
+        help="seconds without a byte until a session ends (3600)",
     )
     parser.add_argument("--max-connections", type=int, default=256, help="concurrent connections (256)")
-    parser.add_argument("--max-sessions", type=int, default=64, help="concurrent sessions (64)")
+    parser.add_argument("--max-sessions", type=int, default=256, help="concurrent sessions (256)")
     parser.add_argument(
         "--verbose", action="store_true", help="report sessions too, not only failures, on standard error"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capture.program import ProgramNotExecuted, ProgramUser, execute_program, exit_status, reset_signals
+from capture.program import ProgramNotExecuted, ProgramUser, execute_program, exit_status
 
 
 def test_the_program_belongs_to_the_caller_of_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,15 +36,15 @@ def test_a_program_that_cannot_be_executed_is_not_a_missing_one(tmp_path: Path) 
     script.write_text("#!/bin/sh\nexit 3\n")
     for program in (str(script), str(tmp_path)):
         with pytest.raises(ProgramNotExecuted, match=r"cannot execute .*: Permission denied") as refused:
-            execute_program([program], reset_signals)
+            execute_program([program], lambda: None)
         assert refused.value.found
     for program in ("no-such-program", str(tmp_path / "none"), f"{script}/below", ""):
         with pytest.raises(ProgramNotExecuted, match="no such program") as missing:
-            execute_program([program], reset_signals)
+            execute_program([program], lambda: None)
         assert not missing.value.found
     assert not ProgramNotExecuted(
         "other", PermissionError(), [str(tmp_path)]
     ).found  # such as a folder of root's
     assert ProgramNotExecuted("script", PermissionError(), [str(tmp_path)]).found
     script.chmod(0o755)
-    assert execute_program([str(script)], reset_signals).wait(10) == 3
+    assert execute_program([str(script)], lambda: None).wait(10) == 3

@@ -14,14 +14,27 @@ import pytest
 
 from capture import resolver as resolver_module
 from capture.entrances import Entrances
+from capture.maps import CaptureMaps
 from capture.names import Address, CapturedNames
-from capture.resolver import LoopbackResolver, system_resolvers
+from capture.resolver import LoopbackResolver
+from capture.system_resolvers import SystemResolvers
 
 
 async def resolve(name: str) -> tuple[Address, ...]:
     if name != "cdn.lab":
         raise OSError("no answer")
     return ip_address("203.0.113.1"), ip_address("2001:db8::1")
+
+
+class RecordedMaps(CaptureMaps):
+    def __init__(self) -> None:
+        self.redirected: set[Address] = set()
+
+    def redirect_resolver(self, address: Address) -> None:
+        self.redirected.add(address)
+
+    def release_resolver(self, address: Address) -> None:
+        self.redirected.remove(address)
 
 
 class Asker:
@@ -47,7 +60,7 @@ class Asker:
 
 
 @pytest.fixture
-async def asker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asker]:
+async def asker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Asker]:
     async def forwarded(data: bytes, resolver: str) -> bytes:
         return data[:2] + f"forwarded to {resolver}".encode()
 
@@ -55,7 +68,11 @@ async def asker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asker]:
     monkeypatch.setattr(resolver_module, "_ask_by_tcp", forwarded)
     names = CapturedNames(["cdn.lab", "down.lab"], resolve, lambda address: None)
     with Entrances() as entrances:
-        running = LoopbackResolver(names, [ip_address("192.0.2.53")])
+        file = tmp_path / "resolv.conf"
+        file.write_text("nameserver 192.0.2.53\n")
+        others = SystemResolvers(RecordedMaps(), file)
+        others.refresh()
+        running = LoopbackResolver(names, others)
         await running.start(entrances.datagrams, entrances.questions)
         yield Asker(entrances.resolver_port)
         await running.stop()
@@ -86,8 +103,18 @@ async def test_every_other_question_goes_to_the_systems_resolver_as_it_came(aske
         assert await getattr(asker, way)(data) == data[:2] + b"forwarded to 192.0.2.53"
 
 
-def test_the_systems_resolvers_are_those_of_resolv_conf(tmp_path: Path) -> None:
-    file = tmp_path / "resolv.conf"
-    assert system_resolvers(file) == [ip_address("127.0.0.1")]
-    file.write_text("search lab\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver what\n")
-    assert system_resolvers(file) == [ip_address("192.0.2.53"), ip_address("fe80::1")]
+def test_the_systems_resolvers_are_followed_and_earlier_ones_stay_redirected(tmp_path: Path) -> None:
+    file, maps = tmp_path / "resolv.conf", RecordedMaps()
+    resolvers = SystemResolvers(maps, file)
+    resolvers.refresh()
+    assert resolvers.addresses == [ip_address("127.0.0.1")]
+    file.write_text(
+        "# comment\nsearch lab\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver none\n"
+    )
+    resolvers.refresh()
+    assert list(map(str, resolvers.addresses)) == ["192.0.2.53", "fe80::1%eth0"]
+    assert set(map(str, maps.redirected)) == {"127.0.0.1", "192.0.2.53", "fe80::1%eth0"}
+    for number in range(40):
+        file.write_text(f"nameserver 192.0.2.{number}\n")
+        resolvers.refresh()
+    assert set(map(str, maps.redirected)) == {f"192.0.2.{number}" for number in range(24, 40)}
