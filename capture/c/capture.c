@@ -13,10 +13,13 @@
 #define CALL_REFUSED 0
 #define CALL_ALLOWED 1
 #define DNS_PORT 53
-#define MPTCP 262
 #define TCP 6
+#define UDP 17
+#define ICMP 1
+#define ICMPV6 58
 #define INET6 10
 #define STREAM 1
+#define RAW 3
 #define GROUP_DEPTH 12  // levels of control groups that an exclusion is looked for at
 
 // IPv4 addresses are mapped into IPv6; words are as on the wire, ports in the host's order
@@ -242,11 +245,14 @@ int show_sender6(struct bpf_sock_addr *ctx) {
     return show_v6(ctx);
 }
 
-// An MPTCP socket would connect by subflows of the kernel's own, which no program here sees.
+// An MPTCP socket would connect by subflows of the kernel's own, which no program here sees; nor does one see where
+// sockets of UDP-Lite, SCTP, DCCP and L2TP connect to. Raw sockets need CAP_NET_RAW.
+// The name is that of what earlier services have pinned.
 int refuse_mptcp(struct bpf_sock *ctx) {
     int zero = 0;
     struct entrances *set = settings.lookup(&zero);
-    if (ctx->protocol != MPTCP)
+    if (ctx->type == RAW || ctx->protocol == TCP || ctx->protocol == UDP || ctx->protocol == ICMP ||
+        ctx->protocol == ICMPV6)
         return CALL_ALLOWED;
     return set && set->excludes_groups && in_excluded_group() ? CALL_ALLOWED : CALL_REFUSED;
 }
