@@ -1,5 +1,6 @@
 """`sennit run` beside its program: signals, descriptors, exit status, and what is left to send at the end."""
 
+import os
 import signal
 import subprocess
 import time
@@ -67,7 +68,7 @@ def test_what_the_caller_ignores_is_ignored(start: Callable[..., "subprocess.Pop
 
 
 def test_an_end_that_the_program_closes_is_closed(start: Callable[..., "subprocess.Popen[bytes]"]) -> None:
-    script = "echo started; exec <&- >&-; kill -STOP $$"
+    script = "echo started; exec sleep 600 <&- >&-"
     with start("bash", "-c", script) as running:
         assert running.stdout is not None
         assert running.stdin is not None
@@ -76,15 +77,13 @@ def test_an_end_that_the_program_closes_is_closed(start: Callable[..., "subproce
         def is_broken() -> bool:
             assert running.stdin is not None
             try:
-                running.stdin.write(b"x")
-                running.stdin.flush()
+                os.write(running.stdin.fileno(), b"x")
             except BrokenPipeError:
                 return True
             return False
 
         wait_for("standard input to be closed", is_broken, 20)
         running.send_signal(signal.SIGTERM)
-        running.send_signal(signal.SIGCONT)
     assert running.wait(30) == 128 + signal.SIGTERM
 
 
