@@ -13,7 +13,7 @@ help:
 	@echo "make test   everything (root, some thirty minutes on two processors)"
 	@echo "make test-long  scenarios with time limits, a drain under many downloads, a soak (root, a quiet machine)"
 	@echo "make test-ansible  a fleet through upgrade, drain, rollback, removal: containers, then machines under qemu (root)"
-	@echo "make test-kernels  the forwarder's programs and WireGuard on the kernels of Debian under qemu (root)"
+	@echo "make test-kernels  the forwarder's programs, XDP on virtio_net and WireGuard on the kernels of Debian under qemu (root)"
 	@echo "make test-platforms  a newcomer's commands in bare roots of Debian 12 and 13, the core on arm64 (root)"
 	@echo "make release  archive, Debian and Python packages, bill of materials, signed by SENNIT_RELEASE_KEY (packaging)"
 	@echo "make test-compiled  what the compiled core of releases could change, against it: sessions, properties, the fast path"

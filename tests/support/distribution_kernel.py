@@ -1,15 +1,16 @@
 """Boot a distribution's kernel under qemu (any processor: tcg), with this checkout and its tests as user space.
 
-The user space is Debian 12's Python and bcc in an initramfs, whichever kernel it is: no disk, no systemd, no network.
-It runs one command, whose output and status come over the serial line.
+The user space is Debian 12's Python and bcc in an initramfs, whichever kernel it is: no disk, no systemd, no network
+but the devices that a test adds. It runs one command, whose output and status come over the serial line.
 """
 
+import contextlib
 import importlib.metadata
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from compiled_object import compiled_object
@@ -49,39 +50,76 @@ class DistributionKernel:
 
     def run(self, user_space: Path, command: str, timeout: float) -> tuple[int, str]:
         """Boot, run a shell command in the checkout; return its status and the console's text."""
+        with (
+            tempfile.NamedTemporaryFile() as console,
+            self.boot(user_space, command, Path(console.name)) as machine,
+        ):
+            machine.wait(timeout)
+            return read_status(Path(console.name))
+
+    @contextlib.contextmanager
+    def boot(
+        self,
+        user_space: Path,
+        command: str,
+        console: Path,
+        devices: Sequence[str] = (),
+        descriptors: Sequence[int] = (),
+        processors: int = 1,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a machine that runs a shell command in the checkout, and kill it at the end.
+
+        `devices` are more options of qemu, which inherits `descriptors`.
+        """
         (user_space / "init").write_text(INIT.format(command=command))
         (user_space / "init").chmod(0o755)
         modules = user_space / "lib" / "modules" / self.release
         if not modules.exists():
             shutil.copytree(next(self._folder.glob("**/lib/modules")) / self.release, modules, symlinks=True)
             _run("chroot", str(user_space), "depmod", self.release)
-        with tempfile.NamedTemporaryFile(suffix=".cpio") as initramfs:
+        with tempfile.NamedTemporaryFile(suffix=".cpio") as initramfs, console.open("wb") as output:
             write_initramfs(user_space, initramfs)  # type: ignore[arg-type]
             initramfs.flush()
             shutil.rmtree(modules)
-            done = subprocess.run(
+            machine = subprocess.Popen(
                 [
-                    *("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max", "-smp", "1"),
-                    *("-m", "3072", "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio"),
-                    *("-kernel", str(self._image), "-initrd", initramfs.name),
+                    *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive who started it
+                    *("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max"),
+                    *("-smp", str(processors), "-m", "3072", "-display", "none", "-nodefaults", "-no-reboot"),
+                    *("-serial", "stdio", "-kernel", str(self._image), "-initrd", initramfs.name),
                     *("-append", "console=ttyS0 quiet mitigations=off panic=-1 oops=panic"),
+                    *devices,
                 ],
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout,
+                stdout=output,
+                stderr=output,
+                pass_fds=descriptors,
             )
-        ended = END.search(done.stdout)
-        assert ended is not None, f"the machine ended early: {done.stdout[-3000:]}{done.stderr[-1000:]}"
-        return int(ended[1]), done.stdout
+            try:
+                yield machine
+            finally:
+                machine.kill()
+                machine.wait()
 
 
-def make_user_space(folder: Path) -> None:
+def read_status(console: Path) -> tuple[int, str]:
+    """Return the status of the command of a machine that has ended, and the console's text."""
+    text = console.read_text(errors="replace")
+    ended = END.search(text)
+    assert ended is not None, f"the machine ended early: {text[-4000:]}"
+    return int(ended[1]), text
+
+
+def make_user_space(folder: Path, packages: Sequence[str] = PACKAGES) -> None:
     """Make the root that kernels boot: Debian 12, what the tests of the datapath need, the checkout, the object."""
-    packages = f"--include={','.join(PACKAGES)}"
+    included = f"--include={','.join(packages)}"
     dropped = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "locale", "doc")]
-    _run("mmdebstrap", "--quiet", "--variant=minbase", packages, *dropped, "bookworm", str(folder))
+    _run("mmdebstrap", "--quiet", "--variant=minbase", included, *dropped, "bookworm", str(folder))
+    copy_checkout(folder)
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy what the tests need of Python, the checkout, and the object into a root."""
     _copy_distributions(TESTS_NEED, folder / "python")
     for name in CHECKOUT:
         source, copy = ROOT / name, folder / "checkout" / name

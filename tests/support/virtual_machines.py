@@ -18,7 +18,8 @@ from machine_lab import MachineLab
 
 from lab.topology import BACKBONE, LAB
 
-_TUNSETIFF, _TAP, _NO_PI, _VNET_HDR = 0x400454CA, 0x0002, 0x1000, 0x4000
+_TUNSETIFF = 0x400454CA
+_TAP, _MULTI_QUEUE, _NO_PI, _VNET_HDR = 0x0002, 0x0100, 0x1000, 0x4000
 
 
 class VirtualMachineLab(MachineLab):
@@ -71,8 +72,15 @@ def _start(name: str, image: Image, folder: Path, taps: Mapping[str, int], memor
 
 def open_tap(name: str, namespace: str) -> int:
     """Make a TAP device, move it into a namespace, and return its descriptor, which closes it with its machine."""
-    descriptor = os.open("/dev/net/tun", os.O_RDWR)
-    temporary = f"t{os.getpid()}-{descriptor}"
-    fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", temporary.encode(), _TAP | _NO_PI | _VNET_HDR))
+    return open_tap_queues(name, namespace, 1)[0]
+
+
+def open_tap_queues(name: str, namespace: str, count: int) -> list[int]:
+    """Make a TAP device of several queues, move it into a namespace, and return a descriptor of each queue."""
+    descriptors = [os.open("/dev/net/tun", os.O_RDWR) for _ in range(count)]
+    temporary = f"t{os.getpid()}-{descriptors[0]}"
+    flags = _TAP | _NO_PI | _VNET_HDR | (_MULTI_QUEUE if count > 1 else 0)
+    for descriptor in descriptors:
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", temporary.encode(), flags))
     subprocess.run(["ip", "link", "set", temporary, "netns", namespace, "name", name], check=True)
-    return descriptor
+    return descriptors
