@@ -25,7 +25,7 @@ def configure_namespace(topology: Topology, node: str) -> None:
     if edge_id is not None:
         ends.append(probe_ends(topology.node(node))[0])
         commands += near_end_commands(edge_id, VERSIONS)
-    _configure(node, ends, commands)
+    _set_up_host(node, ends, commands)
 
 
 def configure_probe_namespace(topology: Topology, edge: str) -> None:
@@ -33,10 +33,10 @@ def configure_probe_namespace(topology: Topology, edge: str) -> None:
     node = topology.node(edge)
     if node.edge_id is None:
         raise LabFailed(f"{edge} is no edge")
-    _configure(edge, [probe_ends(node)[1]], far_end_commands(node.edge_id, VERSIONS))
+    _set_up_host(edge, [probe_ends(node)[1]], far_end_commands(node.edge_id, VERSIONS))
 
 
-def _configure(node: str, ends: list[End], commands: list[str]) -> None:
+def _set_up_host(node: str, ends: list[End], commands: list[str]) -> None:
     _name_interfaces(node, ends)
     for version in VERSIONS:
         subprocess.run(["ip", f"-{version}", "route", "flush", "default"], check=True, capture_output=True)
