@@ -82,6 +82,15 @@ def test_no_order_comes_from_a_set() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("file", ["playbooks/tasks/remove.yml", "roles/capture/tasks/remove.yml"])
+def test_a_removal_takes_every_user_that_a_release_makes(file: str) -> None:
+    made = re.findall(r"^u (\S+)", (ROOT / "packaging/systemd/sysusers.conf").read_text(), re.MULTILINE)
+    tasks = yaml.safe_load((ANSIBLE / file).read_text())
+    (task,) = [one for one in tasks if one["name"] == "Remove users"]
+    assert len(made) > 5
+    assert set(re.findall(r"sennit-[a-z]+", str(task["loop"]))) == set(made)
+
+
 def test_nothing_of_ansible_is_a_python_package() -> None:
     """`import ansible` must find Ansible."""
     assert not list(ANSIBLE.rglob("__init__.py"))
