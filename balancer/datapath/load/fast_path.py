@@ -15,7 +15,7 @@ from balancer.datapath.load.attach import ForeignProgram
 from balancer.datapath.load.host_settings import HostRefuses
 from balancer.datapath.load.interfaces import AttachedLink
 from balancer.datapath.load.loaded import Loaded
-from balancer.datapath.load.xdp import attach_xdp, detach_xdp, foreign_xdp
+from balancer.datapath.load.xdp import attach_xdp, attached_xdp, detach_xdp, foreign_xdp
 from balancer.datapath.load.xdp_features import RECEIVES, SENDS, features_of
 
 
@@ -96,7 +96,9 @@ def _attach(
 ) -> tuple[int, ...] | None:
     """Return the indices of interfaces with a program; None if the backbone would drop redirected packets."""
     indices = [link.index for link in outside]
-    if not _can_transmit(backbone) and backbone.index not in indices:
+    # where our program is attached already, the driver may transmit because of it
+    needs_program = backbone.index in attached_xdp(bpffs) or not _can_transmit(backbone)
+    if needs_program and backbone.index not in indices:
         attach_xdp(bpffs, backbone.index, loaded.programs["backbone_xdp"])
         indices.append(backbone.index)
     if features_of(backbone.index) is not None and not _can_transmit(backbone):

@@ -1,15 +1,18 @@
 """`load --xdp`: which interfaces are taken, and why not."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from balancer.datapath.load import fast_path
 from balancer.datapath.load.attach import ForeignProgram
-from balancer.datapath.load.fast_path import Xdp, choose_fast_path
+from balancer.datapath.load.fast_path import FastPath, Xdp, choose_fast_path, put_in_place
 from balancer.datapath.load.host_settings import HostRefuses
 from balancer.datapath.load.interfaces import AttachedLink
 
 OUTSIDE, BACKBONE = AttachedLink("eth0", 2, 1500, raw=False), AttachedLink("eth1", 3, 1500, raw=False)
-RECEIVES, NOTHING = 3, 0
+RECEIVES, SENDS, NOTHING = 3, 4, 0
 
 
 @pytest.fixture
@@ -66,3 +69,30 @@ def test_an_interface_without_ethernet_has_no_fast_path(host: dict[str, dict[int
     assert "no Ethernet header" in chosen(Xdp.AUTO, backbone=tunnel)
     with pytest.raises(HostRefuses, match="no Ethernet header"):
         chosen(Xdp.NATIVE, backbone=tunnel)
+
+
+@pytest.mark.parametrize("sends_alone", [False, True])
+def test_loads_after_the_first_attach_what_the_first_did(
+    host: dict[str, dict[int, int]], monkeypatch: pytest.MonkeyPatch, sends_alone: bool
+) -> None:
+    """A driver that transmits because our program is attached (virtio_net) would stop when it is taken off."""
+    attached: dict[int, int] = {}
+
+    def features(index: int) -> int:
+        return RECEIVES | (SENDS if sends_alone or index in attached else 0)
+
+    def detach(_: Path, but: tuple[int, ...] = ()) -> None:
+        for index in [one for one in attached if one not in but]:
+            del attached[index]
+
+    monkeypatch.setattr(fast_path, "features_of", features)
+    monkeypatch.setattr(fast_path, "attached_xdp", lambda _: attached)
+    monkeypatch.setattr(fast_path, "attach_xdp", lambda _, index, program: attached.update({index: program}))
+    monkeypatch.setattr(fast_path, "detach_xdp", detach)
+    wanted = {OUTSIDE.index} if sends_alone else {OUTSIDE.index, BACKBONE.index}
+    for number in range(3):
+        loaded = SimpleNamespace(programs={"outside_xdp": 10 * number, "backbone_xdp": 10 * number + 1})
+        done = put_in_place(Path(), Xdp.NATIVE, FastPath(True), loaded, (OUTSIDE,), BACKBONE)  # type: ignore[arg-type]
+        assert done.native
+        assert attached.keys() == wanted
+        assert attached[OUTSIDE.index] == 10 * number
