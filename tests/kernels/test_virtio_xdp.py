@@ -257,19 +257,9 @@ def test_each_segment_leaves_once_and_is_counted_once(machine: VirtioMachine, mo
         )
 
 
-@pytest.fixture
-def replaced_machine(machine: VirtioMachine, request: pytest.FixtureRequest) -> VirtioMachine:
-    """The machine after a load; an open fault (docs/faults.md): on 6.12 no packet comes out after a replacement."""
-    if machine.about["kernel"].startswith("6.12."):
-        request.applymarker(
-            pytest.mark.xfail(reason="XDP replaced on virtio_net of Linux 6.12", strict=False)
-        )
-    return machine
-
-
-def test_a_replacement_under_traffic_loses_and_doubles_no_packet(replaced_machine: VirtioMachine) -> None:
+def test_a_replacement_under_traffic_loses_and_doubles_no_packet(machine: VirtioMachine) -> None:
     """Where the kernel reports what drivers do (Linux 6.3), `auto` chooses XDP as well."""
-    machine, traffic = replaced_machine, replaced_machine.traffic
+    traffic = machine.traffic
     programs = machine.request("load native")["programs"]
     first = len(traffic.sent)
     again = "native" if machine.about["kernel"].startswith("6.1.") else "auto"
@@ -285,9 +275,9 @@ def test_a_replacement_under_traffic_loses_and_doubles_no_packet(replaced_machin
     )
 
 
-def test_attaching_and_detaching_under_traffic_doubles_no_packet(replaced_machine: VirtioMachine) -> None:
+def test_attaching_and_detaching_under_traffic_doubles_no_packet(machine: VirtioMachine) -> None:
     """The driver reinitialises its queues: what is under way then may be lost; what is sent afterwards is not."""
-    machine, traffic = replaced_machine, replaced_machine.traffic
+    traffic = machine.traffic
     machine.request("load off")
     for mode in ("native", "off"):
         lost = machine.load_under_traffic(mode)[1]

@@ -23,7 +23,8 @@ from balancer.datapath.load.reply_route import (
     set_neighbour,
     set_route,
 )
-from balancer.datapath.load.xdp import attached_xdp
+from balancer.datapath.load.xdp import attached_xdp, detach_xdp
+from balancer.datapath.load.xdp_features import can_transmit
 from balancer.datapath.maps.layout import CONFIG, ID
 from balancer.datapath.maps.pins import open_map, program_pin
 from node.mark import MARK_TAG
@@ -247,6 +248,29 @@ class XdpItem:
 
     def repair(self, kernel: IPRoute) -> None:
         """Left to `load`, which decides whether XDP is of use."""
+
+
+@dataclass(frozen=True, slots=True)
+class XdpBackboneItem:
+    """The backbone transmits what XDP redirects to it: where it does not, all of that is lost."""
+
+    backbone: AttachedLink
+    bpffs: Path
+    hard: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"XDP transmission at {self.backbone.name}"
+
+    def find_deviation(self, kernel: IPRoute) -> str | None:
+        attached = attached_xdp(self.bpffs)
+        if not attached or self.backbone.index in attached or can_transmit(self.backbone.index):
+            return None
+        return "the driver does not transmit: `sennit forwarder load`"
+
+    def repair(self, kernel: IPRoute) -> None:
+        """Leave forwarding to tc until the next `load`."""
+        detach_xdp(self.bpffs)
 
 
 @dataclass(frozen=True, slots=True)

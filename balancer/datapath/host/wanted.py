@@ -15,6 +15,7 @@ from balancer.datapath.host.items import (
     ReversePathItem,
     SysctlItem,
     TunnelAddressItem,
+    XdpBackboneItem,
     XdpItem,
 )
 from balancer.datapath.load.hooks import list_hooks
@@ -43,7 +44,7 @@ def wanted_items(kernel: IPRoute, bpffs: Path, install: ForwarderInstall, overhe
     items += [HookItem(hook, bpffs) for hook in list_hooks(outside, backbone, loopback)]
     items += _reply_items(install, loopback, backbone, overhead)
     if not install.no_xdp:
-        items += [XdpItem(link, bpffs) for link in outside]
+        items += [XdpBackboneItem(backbone, bpffs), *(XdpItem(link, bpffs) for link in outside)]
     return items
 
 

@@ -16,7 +16,7 @@ from balancer.datapath.load.host_settings import HostRefuses
 from balancer.datapath.load.interfaces import AttachedLink
 from balancer.datapath.load.loaded import Loaded
 from balancer.datapath.load.xdp import attach_xdp, attached_xdp, detach_xdp, foreign_xdp
-from balancer.datapath.load.xdp_features import RECEIVES, SENDS, features_of
+from balancer.datapath.load.xdp_features import RECEIVES, can_transmit, features_of
 
 
 class Xdp(StrEnum):
@@ -97,19 +97,15 @@ def _attach(
     """Return the indices of interfaces with a program; None if the backbone would drop redirected packets."""
     indices = [link.index for link in outside]
     # where our program is attached already, the driver may transmit because of it
-    needs_program = backbone.index in attached_xdp(bpffs) or not _can_transmit(backbone)
+    needs_program = backbone.index in attached_xdp(bpffs) or not can_transmit(backbone.index)
     if needs_program and backbone.index not in indices:
         attach_xdp(bpffs, backbone.index, loaded.programs["backbone_xdp"])
         indices.append(backbone.index)
-    if features_of(backbone.index) is not None and not _can_transmit(backbone):
+    if features_of(backbone.index) is not None and not can_transmit(backbone.index):
         return None
     for link in outside:
         attach_xdp(bpffs, link.index, loaded.programs["outside_xdp"])
     return tuple(indices)
-
-
-def _can_transmit(link: AttachedLink) -> bool:
-    return bool((features_of(link.index) or 0) & SENDS)
 
 
 def _without_xdp(bpffs: Path, asked: Xdp, why: str) -> FastPath:

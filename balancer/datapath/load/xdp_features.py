@@ -19,6 +19,11 @@ class _Device(genlmsg):  # type: ignore[misc]
     )
 
 
+def can_transmit(index: int) -> bool:
+    """Whether the kernel reports that the driver transmits what XDP redirects to it, now."""
+    return bool((features_of(index) or 0) & SENDS)
+
+
 def features_of(index: int) -> int | None:
     """Return the feature flags; None if the kernel does not report them."""
     with GenericNetlinkSocket() as socket:

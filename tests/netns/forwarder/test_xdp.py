@@ -138,6 +138,22 @@ def test_a_backbone_that_sends_nothing_from_xdp_is_found_out(wired: Any) -> None
         wired.in_("backbone", "ethtool", "-K", "edge2", "gro", "on")
 
 
+def test_a_backbone_that_stops_sending_leaves_forwarding_to_tc(native: Any) -> None:
+    """The daemon finds it, and takes XDP away until the next load."""
+    native.forwarder("edge2", *LOAD, "--xdp", "native")
+    with connected(native) as (client, served):
+        carry(client, served, SIZE)
+        assert xdp_of(native, "up0")
+        native.in_("backbone", "ethtool", "-K", "edge2", "gro", "off")
+        try:
+            native.until(lambda: xdp_of(native, "up0") == {}, "XDP taken away", 60)
+            carry(client, served, SIZE)
+        finally:
+            native.in_("backbone", "ethtool", "-K", "edge2", "gro", "on")
+    native.forwarder("edge2", *LOAD, "--xdp", "native")
+    assert xdp_of(native, "up0")
+
+
 def test_a_foreign_xdp_program_is_left_alone_and_ours_detached(wired: Any) -> None:
     """`native` refuses before anything has changed; `auto` does without; `detach` takes what is ours."""
     from balancer.datapath.load.form import load_programs

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from balancer.datapath.host import wanted
+from balancer.datapath.host import items, wanted
 from balancer.datapath.host.reconciler import inspect_item
 from balancer.datapath.load.install import ForwarderInstall
 from balancer.datapath.load.interfaces import AttachedLink, InterfaceUnknown
@@ -66,10 +66,31 @@ def test_of_a_missing_interface_only_its_absence_is_reported(monkeypatch: pytest
     assert "program outside_ingress at eth0 ingress" in found
 
 
-@pytest.mark.parametrize(("no_xdp", "count"), [("off", 0), ("", 2)])
-def test_xdp_is_wanted_where_load_chose_it(monkeypatch: pytest.MonkeyPatch, no_xdp: str, count: int) -> None:
+@pytest.mark.parametrize(("no_xdp", "wanted_hard"), [("off", []), ("", [True, False, False])])
+def test_xdp_is_wanted_where_load_chose_it(
+    monkeypatch: pytest.MonkeyPatch, no_xdp: str, wanted_hard: list[bool]
+) -> None:
+    """Packets are lost where the backbone does not transmit; without the outside's programs tc forwards."""
     found = names(monkeypatch, V4, LINKS, no_xdp)
-    assert [hard for name, hard in found.items() if name.startswith("XDP")] == [False] * count
+    assert [hard for name, hard in found.items() if name.startswith("XDP")] == wanted_hard
+
+
+@pytest.mark.parametrize(
+    ("attached", "transmits", "fails"),
+    [({}, False, False), ({2: 1}, True, False), ({2: 1, 4: 1}, False, False), ({2: 1}, False, True)],
+)
+def test_a_backbone_that_no_longer_transmits_leaves_forwarding_to_tc(
+    monkeypatch: pytest.MonkeyPatch, attached: dict[int, int], transmits: bool, fails: bool
+) -> None:
+    kernel: Any = None
+    monkeypatch.setattr(items, "attached_xdp", lambda _: attached)
+    monkeypatch.setattr(items, "can_transmit", lambda index: transmits and index == 4)
+    monkeypatch.setattr(items, "detach_xdp", lambda _: attached.clear())
+    item = items.XdpBackboneItem(LINKS["bb0"], Path("/bpf"))
+    assert (item.find_deviation(kernel) is not None) == fails
+    if fails:
+        item.repair(kernel)
+        assert (attached, item.find_deviation(kernel)) == ({}, None)
 
 
 def test_a_state_that_cannot_be_read_deviates() -> None:

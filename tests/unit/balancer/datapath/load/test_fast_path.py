@@ -86,6 +86,7 @@ def test_loads_after_the_first_attach_what_the_first_did(
             del attached[index]
 
     monkeypatch.setattr(fast_path, "features_of", features)
+    monkeypatch.setattr(fast_path, "can_transmit", lambda index: bool(features(index) & SENDS))
     monkeypatch.setattr(fast_path, "attached_xdp", lambda _: attached)
     monkeypatch.setattr(fast_path, "attach_xdp", lambda _, index, program: attached.update({index: program}))
     monkeypatch.setattr(fast_path, "detach_xdp", detach)
