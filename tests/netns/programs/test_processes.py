@@ -1,6 +1,7 @@
 """`sennit run` beside its program: signals, descriptors, exit status, and what is left to send at the end."""
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -28,20 +29,23 @@ RATE = 1e6  # bits a second of each path: what was sent takes longer than FLUSH_
 def start(
     request: pytest.FixtureRequest, captured: CaptureService
 ) -> Callable[..., "subprocess.Popen[bytes]"]:
-    """Start a program both ways: without and through the service; `ignored` is what the caller ignores."""
+    """Start a program both ways: without and through the service; `ignored` is what the caller ignores.
+
+    Whatever this process ignores: tests may run in the background, or by nohup.
+    """
 
     def start_program(*program: str, ignored: str = "") -> "subprocess.Popen[bytes]":
         uid = {"uid": 0} if request.param == "run" else {}
+        handling = ("--default-signal", *([f"--ignore-signal={ignored}"] if ignored else []))
         command = ("sennit", "run", *WAYS[request.param], "--", *program)
-        if ignored:
-            command = ("env", f"--ignore-signal={ignored}", *command)
-        return captured.start_program(*command, **uid)
+        return captured.start_program("env", *handling, *command, **uid)
 
     return start_program
 
 
 def read_line(process: "subprocess.Popen[bytes]") -> str:
     assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 60)[0], "it says nothing"
     return process.stdout.readline().decode().strip()
 
 
