@@ -8,6 +8,7 @@ import subprocess
 from lab.compose.slow_link import clear_link, set_link
 from lab.emulation.impairment import Impairment
 from lab.errors import LabFailed
+from lab.ipv6 import PREFIX6, address_v6
 from lab.preference import prefer_neighbour
 from lab.topology import VIP, LabLink, LabNode, Topology
 from lab.wait import wait_for
@@ -102,17 +103,16 @@ class ComposeLab:
         _run_compose("up", "-d", "--wait", "--no-recreate", "control")
 
     def wait_until_announced(self, edge: LabNode) -> None:
-        carrier, address = next(
-            (other.node, str(own.address.ip)) for own, other, bgp in self.topology.ends(edge.name) if bgp
-        )
-        wait_for(
-            f"a route of {carrier} to {VIP} through {edge.name}",
-            lambda: (
-                f"via {address} "
-                in _run_compose("exec", "-T", carrier, "ip", "route", "show", VIP, check=False)
-            ),
-            40,
-        )
+        own, carrier = next((own, other.node) for own, other, bgp in self.topology.ends(edge.name) if bgp)
+        for version, prefix, address in ((4, VIP, own.address.ip), (6, PREFIX6, address_v6(own).ip)):
+            command = ("exec", "-T", carrier, "ip", f"-{version}", "route", "show", prefix)
+            wait_for(
+                f"a route of {carrier} to {prefix} through {edge.name}",
+                lambda command=command, address=address: (  # type: ignore[misc]
+                    f"via {address} " in _run_compose(*command, check=False)
+                ),
+                40,
+            )
 
     @staticmethod
     def _running() -> set[str]:

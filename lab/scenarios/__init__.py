@@ -35,6 +35,8 @@ def run_scenario(lab: Lab, name: str) -> Verdict:
     verdict = Verdict(name, lab.name)
     module = importlib.import_module(f"lab.scenarios.{name.replace('-', '_')}")
     try:
+        for edge in lab.topology.edges():  # a lab that has just come up may still exchange routes
+            lab.wait_until_announced(edge)
         module.run(lab, verdict)
     except LabFailed as error:
         verdict.equal("broke off", str(error), "to its end")

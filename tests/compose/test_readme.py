@@ -36,7 +36,7 @@ def test_the_walkthrough(compose: Shell) -> None:
     assert "downgrades none" in download
 
     edges = outputs["docker compose exec control sennit edges list"].splitlines()
-    assert [line.split()[1:2] + line.split()[5:8] for line in edges if line[:1].isdigit()] == [
+    assert [line.split()[1:2] + line.split()[6:9] for line in edges if line[:1].isdigit()] == [
         [name, "active", "up", "up"] for name in ("edge1", "edge2", "edge3")
     ]
     traced = json.loads(next(text for command, text in shown.items() if "/v1/trace" in command))

@@ -32,10 +32,9 @@ def test_the_forwarder_carried_the_second_path(compose_mptcp: Shell) -> None:
         return dict(json.loads(status.stdout))
 
     before = {edge: count(edge) for edge in ("edge1", "edge2")}
-    done = compose_mptcp(
-        "docker compose exec -T phone sennit get smkex://cdn.lab/sample.bin --json -o /dev/null"
-    )
-    report = json.loads(done.stdout)
+    command = "sennit get smkex://cdn.lab/sample.bin --scheduler redundant --json -o /dev/null"
+    done = compose_mptcp(f"docker compose exec -T phone {command}")
+    report = json.loads(done.stderr.splitlines()[-1])["report"]
     assert [path["ingress_id"] for path in report["paths"]] == [1, 2]
     by_path_1 = report["paths"][1]["bytes_received"]
     assert by_path_1 > 1 << 20, "too little to tell it from probes"
