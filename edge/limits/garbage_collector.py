@@ -2,8 +2,9 @@
 
 import gc
 
-# Python's thresholds (700, 10, 10) cost an eighth of a handshake; garbage in cycles is rare here
-GC_THRESHOLDS = (20_000, 50, 100)
+# Python's thresholds (700, 10, 10) cost an eighth of a handshake. What HTTP had of a request is garbage in cycles: with
+# the sessions of a flood it is in the second generation before the first is collected again, so that one follows soon
+GC_THRESHOLDS = (20_000, 5, 20)
 
 
 def raise_gc_thresholds() -> None:

@@ -13,7 +13,7 @@ import httpx
 from smkex.core.errors import SmkexError
 from smkex.transport.counting_reader import CountingReader
 
-READ_LIMIT = 64 << 10  # bytes that wait to be read before the sender is held back; twice that at most
+READ_LIMIT = 64 << 10  # bytes that wait to be read before the sender is held back; three times that at most
 HAPPY_EYEBALLS_DELAY = 0.25  # seconds that the first of several addresses is tried alone (RFC 8305)
 
 
@@ -108,6 +108,8 @@ async def _open_stream(**destination: Any) -> ByteStream:
     reader = CountingReader(READ_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     transport, _ = await loop.create_connection(lambda: protocol, **destination)
+    # asyncio's selector transport takes 256 KB from the kernel at once, whatever the limit of its reader
+    transport.max_size = READ_LIMIT  # type: ignore[attr-defined]
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     return ByteStream(reader, writer, descriptor=transport.get_extra_info("socket").fileno())
 

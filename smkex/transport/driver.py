@@ -109,7 +109,7 @@ class SessionDriver:
         self.on_rehome_asked: Callable[[], None] = lambda: None
         self.held_bytes_account: HeldBytesAccount | None = None
         self.on_step_completed: Callable[[StepCompleted], None] = lambda event: None
-        self.statistics_from: Callable[[int], PathStatistics] = self._statistics
+        self.statistics_from: Callable[[int], PathStatistics] | None = None  # where a transport knows better
         self._loop = asyncio.get_running_loop()
         self._session = Session(
             established.keys, role, scheduler=scheduler, steps=StepSettings(established.group)
@@ -233,9 +233,8 @@ class SessionDriver:
 
     def statistics(self, path: int) -> PathStatistics:
         """Return what `path` has carried."""
-        return self.statistics_from(path)
-
-    def _statistics(self, path: int) -> PathStatistics:
+        if self.statistics_from is not None:
+            return self.statistics_from(path)
         return PathStatistics(self._session.rtt(path), *self._session.bytes_transferred(path))
 
     @property
@@ -499,7 +498,8 @@ class SessionDriver:
         protocol = self._protocol
         if protocol is not None:
             self._poller.defer(lambda: protocol.connection_lost(error))
-        self.on_closed()
+        on_closed, self.on_closed = self.on_closed, lambda: None  # which refers to this, as a rule
+        on_closed()
 
 
 def as_transport(session: SessionDriver) -> asyncio.Transport:

@@ -56,6 +56,17 @@ class FlowOwner(Protocol):
         """The flow is closed; `error` is why, None for an end in order."""
 
 
+class _NoOwner:
+    """The owner of a flow that has ended: what it had would be found by the garbage collector alone, much later."""
+
+    def flow_received(self, flow: "Flow", data: bytes | memoryview, now: float) -> None: ...
+    def flow_writable(self, flow: "Flow") -> None: ...
+    def flow_lost(self, flow: "Flow", error: Exception | None) -> None: ...
+
+
+_NO_OWNER: Final = _NoOwner()
+
+
 class Flow:
     """A connected socket on the poller of the running event loop. What is written must not change afterwards.
 
@@ -221,7 +232,7 @@ class Flow:
         self._queue.clear()
         self._queued = 0
         self._watch()
-        self.error = error
+        self.error = error.with_traceback(None)
         self._poller.defer(self._drain)
 
     def _drain(self) -> None:
@@ -264,7 +275,8 @@ class Flow:
         self.lost = self.closing = True
         self._queue.clear()
         self._queued = 0
-        self.error = error
+        # its frames would keep this flow, and what was read
+        self.error = error.with_traceback(None) if error is not None else None
         self._watch()
         self._poller.defer(self._end)
 
@@ -273,12 +285,14 @@ class Flow:
         self.lost = self.closing = True
         self._queue.clear()
         self._watch()
+        self.owner = _NO_OWNER
         return self.socket
 
     def _end(self) -> None:
         try:
             self.owner.flow_lost(self, self.error)
         finally:
+            self.owner = _NO_OWNER
             self.socket.close()
 
     # --- as a path of a session

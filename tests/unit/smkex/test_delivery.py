@@ -5,7 +5,9 @@ import contextlib
 import gc
 import socket
 import sys
+import weakref
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_address
 from unittest.mock import Mock
 
@@ -217,3 +219,26 @@ async def test_a_session_that_ended_holds_no_record_until_the_collector_comes(en
 
 def records_in_memory() -> int:
     return sum(isinstance(each, SealedRecord) for each in gc.get_objects())
+
+
+async def test_an_ended_session_leaves_nothing_to_the_garbage_collector() -> None:
+    class Kept(asyncio.Protocol):  # unlike its base it can be referred to weakly
+        pass
+
+    pair = Pair()
+    protocol = Kept()
+    pair.transport.start(protocol)
+    session, closed = pair.transport, Mock()
+    session.on_closed = partial(closed, session)  # as what is called at the end refers to the session
+    kept = weakref.ref(protocol)
+    gc.disable()
+    try:
+        session.abort()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert closed.called
+        closed.reset_mock()
+        del session, protocol, pair
+        assert kept() is None
+    finally:
+        gc.enable()

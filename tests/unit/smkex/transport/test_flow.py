@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import gc
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -239,3 +241,20 @@ async def test_what_was_written_before_the_end_leaves_first(pair: Pair, end: str
     getattr(pair.flow, end)()
     assert await pair.read(100) == b"last word"
     assert await pair.lost() is None
+
+
+async def test_an_ended_flow_leaves_nothing_to_the_garbage_collector() -> None:
+    pair = Pair()
+    gc.disable()
+    try:
+        pair.reset()
+        error = await pair.lost()
+        await asyncio.sleep(0)
+        assert isinstance(error, ConnectionResetError)
+        assert error.__traceback__ is None  # its frames would keep what was read
+        owner, flow = weakref.ref(pair.owner), pair.flow
+        del pair
+        assert flow.lost
+        assert owner() is None
+    finally:
+        gc.enable()
