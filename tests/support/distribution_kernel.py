@@ -81,10 +81,12 @@ class DistributionKernel:
             write_initramfs(user_space, initramfs)  # type: ignore[arg-type]
             initramfs.flush()
             shutil.rmtree(modules)
+            # one thread for all processors: with one for each, a processor of 6.12 ran code that another was patching,
+            # and met the breakpoint of an unfinished patch
             machine = subprocess.Popen(
                 [
                     *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive who started it
-                    *("qemu-system-x86_64", "-accel", "tcg", "-machine", "q35", "-cpu", "max"),
+                    *("qemu-system-x86_64", "-accel", "tcg,thread=single", "-machine", "q35", "-cpu", "max"),
                     *("-smp", str(processors), "-m", "3072", "-display", "none", "-nodefaults", "-no-reboot"),
                     *("-serial", "stdio", "-kernel", str(self._image), "-initrd", initramfs.name),
                     *("-append", "console=ttyS0 quiet mitigations=off panic=-1 oops=panic"),
