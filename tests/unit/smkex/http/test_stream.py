@@ -1,4 +1,4 @@
-"""What a connection to an origin holds that nobody reads."""
+"""What a connection to an origin holds before it is read."""
 
 import asyncio
 import contextlib
