@@ -26,7 +26,7 @@ STEPS = (
      "smkex://cdn.lab/sample.bin --verbose -o /dev/null", 120, "/root/sennit"),
     ("every trace removed", ".venv/bin/sennit lab down", 120, "/root/sennit"),
     ("README: the tests without root", "make check", 5000, "/root/sennit"),
-    ("eBPF test runs", f"{TESTED} tests/datapath", 1800, "/root/sennit"),
+    ("eBPF test runs", f"make install && {TESTED} tests/datapath", 1800, "/root/sennit"),
     ("forwarder in namespaces", f"{TESTED} tests/netns/forwarder", 1800, "/root/sennit"),
     ("client and server in namespaces", f"{TESTED} tests/netns/tcp tests/netns/mptcp", 1800, "/root/sennit"),
     ("downloads and attacks in the lab", f"{TESTED} tests/netns/lab/test_download.py "
