@@ -48,7 +48,7 @@ def firewalled(compose: Shell) -> Iterator[str]:
             assert engine.poll() is None, (folder / "log").read_text()[-2000:]
             assert time.monotonic() < deadline, "the engine did not start"
             time.sleep(0.2)
-        compose(f"docker save sennit:lab | DOCKER_HOST={address} docker load")
+        compose(f"docker save sennit:${{SENNIT_TAG:-lab}} | DOCKER_HOST={address} docker load")
         yield address
     finally:
         compose("docker compose down -v --remove-orphans", check=False, DOCKER_HOST=address)
